@@ -1,0 +1,35 @@
+"""Grey values in [0, 1] made binary: the x in {0, 1} that a Bernoulli is for."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """
+    Return 1 where x >= 1/2, else 0, of any shape.
+
+    No 8-bit grey value sits on the boundary, 127/255 < 1/2 < 128/255, so for those
+    this is exactly "grey >= 128".
+    """
+    return (x >= 0.5).astype(np.float32)
+
+
+def bernoulli(
+    x: NDArray[np.floating[Any]], uniform: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """
+    Draw from Bernoulli(x), elementwise: 1 where uniform < x, else 0.
+
+    With uniform in [0, 1), x = 0 always gives 0 and x = 1 always gives 1.
+
+    Args:
+        uniform: Noise in [0, 1), of the same shape as x.
+
+    Raises:
+        ValueError: The shapes differ; broadcasting would share noise between rows.
+    """
+    if x.shape != uniform.shape:
+        raise ValueError(f"expected uniform noise {x.shape}, got {uniform.shape}")
+    return (uniform < x).astype(np.float32)

@@ -1,0 +1,87 @@
+"""Files from public mirrors, verified before they appear under their name."""
+
+import os
+import tempfile
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from http.client import HTTPException
+from pathlib import Path
+from typing import IO
+
+from tqdm import tqdm
+
+from model.data.dataset import DataError
+from model.data.idx import MAX_BYTES
+
+TIMEOUT_S = 30.0
+_CHUNK = 2**16
+
+
+def fetch(
+    file: str,
+    *,
+    mirrors: Sequence[str],
+    directory: Path,
+    verify: Callable[[Path], object],
+) -> Path:
+    """
+    Download a file from the first mirror that has a good copy, and return its path.
+
+    The file is written under a temporary name and renamed once `verify` has accepted
+    it, so an interrupted or wrong download is never mistaken for the file. A progress
+    bar is shown on stderr if that is a terminal.
+
+    Args:
+        mirrors: URLs of folders, each ending in a slash.
+        verify: Raises DataError if the file at the path is not the one wanted.
+
+    Raises:
+        DataError: No mirror had a good copy, or the directory cannot be written.
+    """
+    faults = []
+    for mirror in mirrors:
+        try:
+            return _fetch_from(mirror + file, directory / file, verify)
+        except (DataError, OSError, HTTPException) as error:
+            faults.append(f"{mirror}{file}: {error}")
+    raise DataError(
+        f"could not download {file} ({'; '.join(faults)}); fetch the files by other"
+        " means and pass their folder as --data-dir"
+    )
+
+
+def _fetch_from(url: str, path: Path, verify: Callable[[Path], object]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as cleanup:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
+        partial = Path(name)
+        cleanup.callback(partial.unlink, missing_ok=True)
+        with os.fdopen(handle, "wb") as file:
+            _copy(url, file)
+            file.flush()
+            os.fsync(file.fileno())
+        verify(partial)
+        partial.replace(path)
+    return path
+
+
+def _copy(url: str, file: IO[bytes]) -> None:
+    request = urllib.request.urlopen(url, timeout=TIMEOUT_S)  # noqa: S310 our mirrors
+    with request as response:
+        promised = response.headers.get("Content-Length")
+        n_promised = int(promised) if promised and promised.isdigit() else None
+        name = url.rsplit("/", 1)[-1]
+        # disable=None: no bar where stderr is not a terminal
+        with tqdm(
+            desc=name, total=n_promised, unit="B", unit_scale=True, disable=None
+        ) as bar:
+            n_received = 0
+            while chunk := response.read(_CHUNK):
+                n_received += file.write(chunk)
+                bar.update(len(chunk))
+                if n_received > MAX_BYTES:
+                    raise DataError(f"more than {MAX_BYTES} bytes came")
+    # A connection closed early looks like the end of the file to read(n).
+    if n_promised is not None and n_received != n_promised:
+        raise DataError(f"{n_received} of {n_promised} bytes came")

@@ -1,0 +1,127 @@
+"""Data to train on, by name or path: the one way from a user's words to a Dataset."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from model.data import images, mnist, splits, tables
+from model.data.dataset import DataError, Dataset, Origin, split_of
+from model.data.splits import Parts
+
+_MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
+NAMES = ("digits", *_MNISTS)
+_READERS: Mapping[str, Callable[[Path], Parts]] = {
+    ".npy": tables.read_npy,
+    ".npz": tables.read_npz,
+    ".csv": tables.read_csv,
+}
+_DEFAULT_FRACTION = 0.1
+_N_HELD_OUT = {"digits": 200}
+
+
+def load(
+    name_or_path: str,
+    *,
+    data_dir: Path | None = None,
+    validation_fraction: float | None = None,
+    test_fraction: float | None = None,
+    seed: int = 0,
+) -> Dataset:
+    """
+    Load data and split it into train, validation and test.
+
+    Args:
+        name_or_path: One of NAMES, a .npy, .npz or .csv file, or a folder of images.
+        data_dir: Folder of IDX files for mnist and fashion-mnist; None downloads them.
+        validation_fraction: Of the rows that did not come as another split. None is
+            the convention of a named data set, or a tenth of a file.
+        test_fraction: The same for test rows; those of named data sets are fixed.
+        seed: Chooses the validation rows; the test rows do not depend on it.
+
+    Raises:
+        DataError: Bad data, or options that do not fit it.
+    """
+    _check_fractions(validation_fraction, test_fraction)
+    _check_fit(name_or_path, data_dir, test_fraction)
+    if files := _MNISTS.get(name_or_path):
+        parts = mnist.read(
+            files, data_dir=data_dir, validation_fraction=validation_fraction
+        )
+    elif name_or_path == "digits":
+        parts = _digits()
+    else:
+        parts = _read(Path(name_or_path))
+    n, n_default = len(parts.rows.x), _N_HELD_OUT.get(name_or_path)
+    return splits.divide(
+        parts,
+        n_validation=_count(validation_fraction, of=n, default=n_default),
+        n_test=_count(test_fraction, of=n, default=n_default),
+        seed=seed,
+    )
+
+
+def _check_fractions(validation: float | None, test: float | None) -> None:
+    for name, fraction in (("validation", validation), ("test", test)):
+        if fraction is not None and not 0 < fraction < 1:
+            raise DataError(
+                f"expected a {name} fraction between 0 and 1, got {fraction}"
+            )
+
+
+def _check_fit(
+    name_or_path: str, data_dir: Path | None, test_fraction: float | None
+) -> None:
+    if name_or_path in NAMES and test_fraction is not None:
+        raise DataError(f"{name_or_path} has a fixed test set: give no test fraction")
+    if name_or_path not in _MNISTS and data_dir is not None:
+        raise DataError(
+            f"a data directory is for {' and '.join(_MNISTS)}, not for {name_or_path!r}"
+        )
+
+
+def _count(fraction: float | None, *, of: int, default: int | None) -> int:
+    if fraction is None and default is not None:
+        return default
+    return max(1, round((fraction or _DEFAULT_FRACTION) * of))
+
+
+def _read(path: Path) -> Parts:
+    try:
+        if path.is_dir():
+            return images.read(path)
+        if not path.exists():
+            raise DataError(
+                f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
+                " path that exists"
+            )
+        reader = _READERS.get(path.suffix.lower())
+        if reader is None:
+            raise DataError(
+                f"{path} is of no known kind: expected {', '.join(_READERS)} or a"
+                " folder of images"
+            )
+        return reader(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _digits() -> Parts:
+    try:
+        # Only this data set needs it, and it is a training extra.
+        from sklearn.datasets import load_digits  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise DataError(
+            "digits comes with scikit-learn, which is not installed"
+        ) from error
+    bunch = load_digits()
+    return Parts(
+        name="digits",
+        rows=split_of(
+            bunch.images,
+            labels=bunch.target,
+            origin=Origin("digits", unit="image"),
+            divide_by=16.0,
+        ),
+        data_shape=bunch.images.shape[1:],
+        divided_by=16.0,
+        source="handwritten digits (Alpaydin and Kaynak, 1998), in scikit-learn",
+    )
