@@ -1,0 +1,164 @@
+"""What a checkpoint's `config.json` may say: the model, complete, nothing defaulted."""
+
+from itertools import pairwise
+from math import prod
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+FORMAT_VERSION = 1
+
+MAX_DATA_DIM = 1 << 22
+MAX_PARAMETERS = 1 << 30
+
+Width = Annotated[int, Field(ge=1, le=65_536)]
+Activation = Literal["tanh", "relu", "silu"]
+LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+Binarization = Literal["none", "static", "dynamic", "threshold"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, strict, finite, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
+    )
+
+
+class Mlp(Section):
+    """Fully connected layers, as in AEVB App. C; no hidden layer makes it linear."""
+
+    kind: Literal["mlp"]
+    hidden: Annotated[tuple[Width, ...], Field(max_length=32)]
+    activation: Activation
+
+
+class Conv(Section):
+    """Strided convolutions that halve an image once per entry, then one dense layer."""
+
+    kind: Literal["conv"]
+    channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=10)]
+    hidden: Width
+    activation: Activation
+
+
+Network = Annotated[Mlp | Conv, Field(discriminator="kind")]
+
+
+class Likelihood(Section):
+    """
+    The family of p(x|z).
+
+    Attributes:
+        sigma_floor: The least standard deviation of a Gaussian decoder, in units of
+            `Data.standardized` data (the data's own where it is false); else null.
+    """
+
+    kind: LikelihoodName
+    sigma_floor: Annotated[float, Field(gt=0, le=1e3)] | None
+
+    @model_validator(mode="after")
+    def _floor_belongs_to_gaussian(self) -> Self:
+        if (self.kind == "gaussian") != (self.sigma_floor is not None):
+            raise ValueError(
+                "sigma_floor must be a number for a gaussian likelihood and null "
+                f"otherwise, got {self.sigma_floor} for {self.kind}"
+            )
+        return self
+
+
+class Data(Section):
+    """
+    What the data were before they reached the model.
+
+    Attributes:
+        name: The data set.
+        divided_by: Raw values were divided by this (255 for 8-bit images).
+        binarization: How grey values became {0, 1} in training.
+        standardized: Whether encoder and decoder hold a shift and a scale that map the
+            data's own units to the network's. Densities are in the data's own units.
+    """
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    divided_by: Annotated[float, Field(gt=0)]
+    binarization: Binarization
+    standardized: bool
+
+
+class Config(Section):
+    """
+    A VAE without its weights.
+
+    Attributes:
+        data_shape: Shape of one example: (D,), (H, W) or (H, W, C).
+        latent_dim: J.
+    """
+
+    format_version: Literal[1]
+    data_shape: Annotated[tuple[Width, ...], Field(min_length=1, max_length=3)]
+    latent_dim: Annotated[int, Field(ge=1, le=65_536)]
+    likelihood: Likelihood
+    encoder: Network
+    decoder: Network
+    data: Data
+
+    @property
+    def data_dim(self) -> int:
+        """D, the number of values of one example."""
+        return prod(self.data_shape)
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.data_dim > MAX_DATA_DIM:
+            raise ValueError(
+                f"data_shape {self.data_shape} has {self.data_dim} values, "
+                f"more than {MAX_DATA_DIM}"
+            )
+        for name, network, n_in, n_out in (
+            ("encoder", self.encoder, self.data_dim, self.latent_dim),
+            ("decoder", self.decoder, self.latent_dim, self.data_dim),
+        ):
+            n_weights = self._max_weights(network, n_in, n_out)
+            if n_weights > MAX_PARAMETERS:
+                raise ValueError(
+                    f"the {network.kind} {name} could have {n_weights} weights, "
+                    f"more than {MAX_PARAMETERS}"
+                )
+        return self
+
+    def _max_weights(self, network: Mlp | Conv, n_in: int, n_out: int) -> int:
+        """Count the weights of a network with two heads, the most there are."""
+        if isinstance(network, Mlp):
+            return _n_weights((n_in, *network.hidden, 2 * n_out))
+        height, width = conv_grid(self.data_shape, len(network.channels))
+        n_features = network.channels[-1] * height * width
+        n_colours = prod(self.data_shape[2:])
+        # The heads are convolutions, with kernels of 4 x 4, or dense.
+        return 16 * _n_weights((2 * n_colours, *network.channels)) + _n_weights(
+            (n_features, network.hidden, 2 * self.latent_dim)
+        )
+
+
+def _n_weights(widths: tuple[int, ...]) -> int:
+    return sum(before * after for before, after in pairwise(widths))
+
+
+def conv_grid(data_shape: tuple[int, ...], n_halvings: int) -> tuple[int, int]:
+    """
+    Return height and width of an image after `n_halvings` halvings, rounded down.
+
+    Raises:
+        ValueError: The data are not an image, or too small to halve that often.
+    """
+    if len(data_shape) < 2:
+        raise ValueError(
+            "a conv network needs image data of shape (H, W) or (H, W, C), "
+            f"got {data_shape}"
+        )
+    height, width = data_shape[0] >> n_halvings, data_shape[1] >> n_halvings
+    if height < 1 or width < 1:
+        raise ValueError(
+            f"an image of {data_shape[0]}x{data_shape[1]} cannot be halved "
+            f"{n_halvings} times; use fewer channels entries"
+        )
+    return height, width

@@ -1,0 +1,50 @@
+"""The figures of a model card, each with all it takes to measure it again."""
+
+import math
+
+from model.config import Binarization
+from model.evaluate import Evaluation
+from model.manifest import Figure, Split
+
+
+def figures(
+    evaluation: Evaluation,
+    *,
+    split: Split,
+    binarization: Binarization,
+    n_samples: int,
+    noise_seed: int,
+) -> tuple[Figure, ...]:
+    """Summarise an evaluation of one trained model: means over the examples."""
+    n = len(evaluation.bound)
+    means = tuple(
+        Figure(
+            name=name,
+            value=float(values.mean()),
+            units="nats",
+            split=split,
+            n_examples=n,
+            binarization=binarization,
+            n_samples=n_samples,
+            noise_seed=noise_seed,
+            n_seeds=1,
+            spread=None,
+            standard_error=float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+        )
+        for name, values in (
+            ("elbo", evaluation.bound),
+            ("log_likelihood", evaluation.log_likelihood),
+            ("kl", evaluation.kl),
+        )
+    )
+    active = means[0].model_copy(
+        update={
+            "name": "active_units",
+            "value": float(evaluation.n_active),
+            "units": "dimensions",
+            "n_samples": None,
+            "noise_seed": None,
+            "standard_error": None,
+        }
+    )
+    return (*means, active)

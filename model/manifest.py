@@ -1,0 +1,104 @@
+"""What a checkpoint's `manifest.json` and `metrics.json` may say."""
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from model.config import Binarization, Section
+
+Split = Literal["train", "validation", "test"]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class FileEntry(Section):
+    """One file of the checkpoint."""
+
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+
+
+class Provenance(Section):
+    """
+    Where a checkpoint comes from.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        libraries: Versions of what computed the weights.
+        dataset_sha256: Hash of the arrays of all splits.
+        command: The words of the command that made it.
+    """
+
+    created: str
+    libraries: dict[str, str]
+    seed: int
+    dataset: str
+    dataset_sha256: Sha256 | None
+    dataset_source: str
+    command: tuple[str, ...]
+
+    @classmethod
+    def here_and_now(
+        cls,
+        *,
+        seed: int,
+        dataset: str,
+        dataset_sha256: str | None,
+        dataset_source: str,
+        command: tuple[str, ...],
+    ) -> Self:
+        """Fill in time and versions."""
+        return cls(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            libraries={
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy", "safetensors")},
+            },
+            seed=seed,
+            dataset=dataset,
+            dataset_sha256=dataset_sha256,
+            dataset_source=dataset_source,
+            command=command,
+        )
+
+
+class Manifest(Section):
+    """The list of files with their hashes, and where they come from."""
+
+    format_version: Literal[1]
+    files: dict[str, FileEntry]
+    provenance: Provenance
+
+
+class Figure(Section):
+    """
+    One measured number, with all it takes to measure it again.
+
+    Attributes:
+        name: `elbo`, `log_likelihood`, `kl` (nats per example) or `active_units`.
+        n_samples: K, the draws of z per example; null where there is no draw.
+        noise_seed: Seed of the evaluation's noise; null where there is none.
+        n_seeds: How many training runs the value is a mean of.
+        spread: Standard deviation over those runs; null for a single run.
+        standard_error: Of the mean over the split's examples; null for a count.
+    """
+
+    name: str
+    value: float
+    units: Literal["nats", "dimensions"]
+    split: Split
+    n_examples: int
+    binarization: Binarization
+    n_samples: int | None
+    noise_seed: int | None
+    n_seeds: int
+    spread: float | None
+    standard_error: float | None
+
+
+class Metrics(Section):
+    """The figures of the model card."""
+
+    figures: tuple[Figure, ...]

@@ -1,0 +1,250 @@
+"""Encoder and decoder: a torso of hidden layers, and one output layer per parameter."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import final
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from model.config import Activation, Config, Conv, Mlp, conv_grid
+from model.distributions import (
+    Bernoulli,
+    ContinuousBernoulli,
+    DiagonalGaussian,
+    Gaussian,
+    Likelihood,
+)
+
+_ACTIVATIONS: dict[Activation, type[nn.Module]] = {
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "silu": nn.SiLU,
+}
+Heads = tuple[Tensor, ...]
+
+_KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even size exactly
+
+
+@final
+class Standardization(nn.Module):
+    """
+    The affine map x = shift + scale * u between data and network units.
+
+    Buffers, not parameters: it is measured on the training data, never optimised.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, data_dim: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.empty(data_dim))
+        self.register_buffer("scale", torch.empty(data_dim))
+        self.reset()
+
+    def reset(self) -> None:
+        """Make it the identity."""
+        self.shift.zero_()
+        self.scale.fill_(1)
+
+
+@final
+class ToChannels(nn.Module):
+    """Reshape (N, H*W*C) to (N, C, H, W), the layout of convolutions."""
+
+    def __init__(self, height: int, width: int) -> None:
+        super().__init__()
+        self.height, self.width = height, width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(len(x), self.height, self.width, -1).permute(0, 3, 1, 2)
+
+
+@final
+class FromChannels(nn.Module):
+    """Reshape (N, C, H, W) to (N, H*W*C), the layout of data."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.permute(0, 2, 3, 1).flatten(start_dim=1)
+
+
+@final
+class Encoder(nn.Module):
+    """
+    x -> q(z|x), a diagonal Gaussian (AEVB App. C.2). Its parameters are phi.
+
+    The torso's last layer feeds two heads, mu and log sigma^2.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.standardization = (
+            Standardization(config.data_dim) if config.data.standardized else None
+        )
+        self.torso, width = _encoder_torso(config.encoder, config.data_shape)
+        self.mu = nn.Linear(width, config.latent_dim)
+        self.log_var = nn.Linear(width, config.latent_dim)
+
+    def forward(self, x: Tensor) -> DiagonalGaussian:
+        """Encode x, (..., D)."""
+        return DiagonalGaussian(*over_rows(self.layers, self.standardized(x)))
+
+    def standardized(self, x: Tensor) -> Tensor:
+        """Return x in the network's units."""
+        if self.standardization is None:
+            return x
+        return (x - self.standardization.shift) / self.standardization.scale
+
+    def layers(self, x: Tensor) -> Heads:
+        """Return mu and log_var for rows of standardised data, (N, D)."""
+        h = self.torso(x)
+        return self.mu(h), self.log_var(h)
+
+
+@final
+class Decoder(nn.Module):
+    """
+    z -> p(x|z), a likelihood (AEVB App. C). Its parameters are theta.
+
+    A Bernoulli decoder has one head, the logits eta; a Gaussian one has mu and
+    log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that no likelihood is
+    unbounded.
+    """
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self.kind = config.likelihood.kind
+        self.torso, make_head = _decoder_torso(
+            config.decoder, config.data_shape, config.latent_dim
+        )
+        if config.likelihood.sigma_floor is None:
+            self.eta = make_head()
+            return
+        self.mu, self.log_var = make_head(), make_head()
+        self.log_var_floor = 2 * math.log(config.likelihood.sigma_floor)
+        self.standardization = (
+            Standardization(config.data_dim) if config.data.standardized else None
+        )
+
+    def forward(self, z: Tensor) -> Likelihood:
+        """Decode z, (..., J)."""
+        return self.likelihood(*over_rows(self.layers, z))
+
+    def layers(self, z: Tensor) -> Heads:
+        """Return eta, or mu and log_var, in the network's units for rows, (N, J)."""
+        h = self.torso(z)
+        if self.kind == "gaussian":
+            return self.mu(h), self.log_var(h)
+        return (self.eta(h),)
+
+    def likelihood(self, *heads: Tensor) -> Likelihood:
+        """Return p(x|z) in the data's own units from what `layers` put out."""
+        if self.kind == "bernoulli":
+            return Bernoulli(*heads)
+        if self.kind == "continuous_bernoulli":
+            return ContinuousBernoulli(*heads)
+        mu, log_var = heads
+        # log(sigma_floor^2 + exp(log_var))
+        log_var = self.log_var_floor + softplus(log_var - self.log_var_floor)
+        if self.standardization is not None:
+            # An affine map of x: its Jacobian is the change of log_var.
+            mu = self.standardization.shift + self.standardization.scale * mu
+            log_var = log_var + 2 * torch.log(self.standardization.scale)
+        return Gaussian(mu=mu, log_var=log_var)
+
+
+def over_rows(layers: Callable[[Tensor], Heads], x: Tensor) -> Heads:
+    """Apply a function of rows, (N, D), to x with any leading dimensions, (..., D)."""
+    heads = layers(x.reshape(-1, x.shape[-1]))
+    return tuple(head.reshape(*x.shape[:-1], -1) for head in heads)
+
+
+def initialize(module: nn.Module, *, generator: torch.Generator) -> None:
+    """
+    Draw every weight afresh: Glorot & Bengio (2010) uniform, biases zero.
+
+    The order is that of `named_parameters`, so a seed gives the same weights anywhere.
+    A standardisation becomes the identity.
+    """
+    for part in module.modules():
+        if isinstance(part, Standardization):
+            part.reset()
+    for name, parameter in module.named_parameters():
+        if name.endswith(".bias"):
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.xavier_uniform_(parameter, generator=generator)
+
+
+def _encoder_torso(
+    network: Mlp | Conv, data_shape: tuple[int, ...]
+) -> tuple[nn.Sequential, int]:
+    """Return the hidden layers and the width of what they put out."""
+    activation = _ACTIVATIONS[network.activation]
+    if isinstance(network, Mlp):
+        widths = (torch.Size(data_shape).numel(), *network.hidden)
+        return _dense(widths, activation), widths[-1]
+    height, width = conv_grid(data_shape, len(network.channels))
+    layers: list[nn.Module] = [ToChannels(data_shape[0], data_shape[1])]
+    for before, after in pairwise((_n_colours(data_shape), *network.channels)):
+        layers += [nn.Conv2d(before, after, _KERNEL, _STRIDE, _PADDING), activation()]
+    layers += [
+        FromChannels(),
+        nn.Linear(network.channels[-1] * height * width, network.hidden),
+        activation(),
+    ]
+    return nn.Sequential(*layers), network.hidden
+
+
+def _decoder_torso(
+    network: Mlp | Conv, data_shape: tuple[int, ...], latent_dim: int
+) -> tuple[nn.Sequential, Callable[[], nn.Module]]:
+    """Return the hidden layers and a maker of output layers."""
+    activation = _ACTIVATIONS[network.activation]
+    if isinstance(network, Mlp):
+        widths = (latent_dim, *network.hidden)
+        data_dim = torch.Size(data_shape).numel()
+        return _dense(widths, activation), lambda: nn.Linear(widths[-1], data_dim)
+    depth = len(network.channels)
+    height, width = conv_grid(data_shape, depth)
+    n_features = network.channels[-1] * height * width
+    layers: list[nn.Module] = [
+        *_dense((latent_dim, network.hidden, n_features), activation),
+        ToChannels(height, width),
+    ]
+    for i in range(depth - 1, 0, -1):
+        before, after = network.channels[i], network.channels[i - 1]
+        layers += [_doubling(before, after, data_shape, i), activation()]
+    return nn.Sequential(*layers), lambda: nn.Sequential(
+        _doubling(network.channels[0], _n_colours(data_shape), data_shape, 0),
+        FromChannels(),
+    )
+
+
+def _dense(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise(widths):
+        layers += [nn.Linear(before, after), activation()]
+    return nn.Sequential(*layers)
+
+
+def _doubling(
+    before: int, after: int, data_shape: tuple[int, ...], n_halvings: int
+) -> nn.ConvTranspose2d:
+    """Undo one halving: give the exact size the image had after `n_halvings`."""
+    height, width = conv_grid(data_shape, n_halvings)
+    return nn.ConvTranspose2d(
+        before,
+        after,
+        _KERNEL,
+        _STRIDE,
+        _PADDING,
+        output_padding=(height % 2, width % 2),
+    )
+
+
+def _n_colours(data_shape: tuple[int, ...]) -> int:
+    return data_shape[2] if len(data_shape) == 3 else 1

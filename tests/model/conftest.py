@@ -1,0 +1,76 @@
+"""Small models that the tests of `model/` share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from model.config import Config
+from model.vae import VAE, initialized
+
+Document = dict[str, Any]
+
+
+@pytest.fixture
+def document() -> Document:
+    """Return the content of a small model's `config.json`."""
+    return _document()
+
+
+@pytest.fixture
+def build() -> Callable[..., VAE]:
+    """Return a maker of small VAEs in float64 whose every weight and bias is random."""
+    return _build
+
+
+def _document(
+    *,
+    data_shape: tuple[int, ...] = (6,),
+    latent_dim: int = 3,
+    likelihood: str = "bernoulli",
+    sigma_floor: float = 0.1,
+    hidden: tuple[int, ...] = (5, 4),
+    channels: tuple[int, ...] = (),
+    activation: str = "tanh",
+    standardized: bool = False,
+) -> Document:
+    network: Document = {"kind": "mlp", "hidden": hidden, "activation": activation}
+    if channels:
+        network = {
+            "kind": "conv",
+            "channels": channels,
+            "hidden": hidden[0],
+            "activation": activation,
+        }
+    return {
+        "format_version": 1,
+        "data_shape": data_shape,
+        "latent_dim": latent_dim,
+        "likelihood": {
+            "kind": likelihood,
+            "sigma_floor": sigma_floor if likelihood == "gaussian" else None,
+        },
+        "encoder": network,
+        "decoder": dict(network),
+        "data": {
+            "name": "tiny",
+            "divided_by": 1.0,
+            "binarization": "none",
+            "standardized": standardized,
+        },
+    }
+
+
+def _build(*, seed: int = 0, **changes: Any) -> VAE:
+    vae = initialized(Config.model_validate(_document(**changes)), seed=seed).double()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in vae.parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            parameter.add_(0.3 * noise.double())
+        for name, buffer in vae.named_buffers():
+            # Encoder and decoder of a standardised model share shift and scale.
+            shared = torch.linspace(-1, 2, len(buffer), dtype=torch.float64)
+            buffer.copy_(shared.exp() if name.endswith("scale") else 3 * shared)
+    return vae
