@@ -1,0 +1,1 @@
+"""The HTTP service: it loads one checkpoint and answers for it."""

@@ -1,0 +1,137 @@
+"""What is served, as `GET /model` tells it."""
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, final
+
+from pydantic import BaseModel, Field
+
+from app.settings import Settings
+from model.checkpoint import Checkpoint
+from model.manifest import Figure
+
+THETA = (
+    "The weights and biases of the decoder, the parameters of p_θ(x|z) p(z). It is "
+    "not a distribution over θ."
+)
+PHI = (
+    "The weights and biases of the encoder, the variational parameters that training "
+    "optimises (AEVB App. C.2); μ(x) and σ²(x) are functions of x and φ (App. B): the "
+    "local parameters of q_φ(z|x) for one datapoint."
+)
+
+
+@final
+class Likelihood(BaseModel):
+    """The family of p(x|z) and the values it is for."""
+
+    kind: str
+    support: str
+    value_range: tuple[float, float] | None
+
+
+@final
+class Parameters(BaseModel):
+    """θ or φ: how many numbers, and what they are."""
+
+    n_parameters: int
+    what: str
+
+
+@final
+class Limits(BaseModel):
+    """What a request may ask for."""
+
+    max_body_bytes: int
+    max_rows: int
+    max_n_samples: int
+    max_output_values: int
+    max_work: int
+
+
+@final
+class MediaTypes(BaseModel):
+    """What one operation reads and writes."""
+
+    request: list[str]
+    response: list[str]
+
+
+@final
+class Origin(BaseModel):
+    """Where the checkpoint comes from."""
+
+    created: str
+    dataset: str
+    dataset_sha256: str | None
+    dataset_source: str
+    seed: int
+    libraries: dict[str, str]
+
+
+@final
+class Card(BaseModel):
+    """The served model."""
+
+    name: str
+    version: Annotated[str, Field(description="The start of sha256.")]
+    sha256: Annotated[str, Field(description="Of the checkpoint's manifest.")]
+    service_version: str
+    format_version: int
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    likelihood: Likelihood
+    binarization: Annotated[
+        str, Field(description="How training made grey values binary.")
+    ]
+    divided_by: Annotated[
+        float, Field(description="Raw values were divided by it, 255 for 8-bit images.")
+    ]
+    theta: Parameters
+    phi: Parameters
+    units: str
+    limits: Limits
+    media_types: dict[str, MediaTypes]
+    figures: tuple[Figure, ...]
+    provenance: Origin
+
+
+def card(
+    checkpoint: Checkpoint, settings: Settings, media_types: dict[str, MediaTypes]
+) -> Card:
+    """Return the card of a checkpoint served under these settings."""
+    config, vae = checkpoint.config, checkpoint.vae
+    return Card(
+        name=settings.checkpoint.name,
+        version=checkpoint.sha256[:12],
+        sha256=checkpoint.sha256,
+        service_version=service_version(),
+        format_version=config.format_version,
+        data_shape=config.data_shape,
+        latent_dim=config.latent_dim,
+        likelihood=Likelihood(
+            kind=config.likelihood.kind,
+            support=vae.likelihood.support,
+            value_range=vae.likelihood.value_range,
+        ),
+        binarization=config.data.binarization,
+        divided_by=config.data.divided_by,
+        theta=Parameters(n_parameters=sum(p.numel() for p in vae.theta), what=THETA),
+        phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
+        units="nats",
+        limits=Limits(**settings.model_dump(include=set(Limits.model_fields))),
+        media_types=media_types,
+        figures=checkpoint.metrics.figures,
+        provenance=Origin(
+            **checkpoint.manifest.provenance.model_dump(
+                include=set(Origin.model_fields)
+            )
+        ),
+    )
+
+
+def service_version() -> str:
+    """Return the installed version of this service, if it is installed."""
+    try:
+        return version("vae-service")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,97 @@
+"""Which library computes the layers: torch, or ONNX Runtime where it is right."""
+
+import logging
+from typing import Literal, NamedTuple, Protocol, final
+
+import torch
+from torch import Tensor
+
+from app.engine.probe import Probe
+from model.distributions import DiagonalGaussian, Likelihood
+from model.vae import VAE
+
+logger = logging.getLogger(__name__)
+
+Backend = Literal["auto", "torch", "onnx"]
+
+# Of the largest value: float32 sums of thousands of terms, in another order.
+_TOLERANCE = 1e-5
+
+
+class Coder(Protocol):
+    """What computes: the VAE itself, or its layers in another library."""
+
+    def encode(self, x: Tensor) -> DiagonalGaussian:
+        """Return q(z|x) for x, (..., D)."""
+
+    def decode(self, z: Tensor) -> Likelihood:
+        """Return p(x|z) for z, (..., J)."""
+
+
+@final
+class EngineError(ValueError):
+    """The engine cannot compute where or how it was told to."""
+
+
+class Choice(NamedTuple):
+    """A library by its name, and the model in it."""
+
+    name: Literal["torch", "onnx"]
+    coder: Coder
+
+
+def choose_device(name: str) -> torch.device:
+    """
+    Return the device of a name, `auto` being a GPU if there is one.
+
+    Raises:
+        EngineError: There is no such device.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise EngineError("device cuda was asked for, but torch finds no CUDA device")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice:
+    """
+    Return ONNX Runtime on a CPU if its answers are torch's, else torch.
+
+    Raises:
+        EngineError: ONNX Runtime was asked for and cannot be had.
+    """
+    device = next(vae.parameters()).device
+    torch.set_num_threads(n_threads)
+    if wanted == "torch" or (wanted == "auto" and device.type != "cpu"):
+        return Choice("torch", vae)
+    if device.type != "cpu":
+        raise EngineError(f"backend onnx computes on the cpu, got device {device}")
+    # Half a second that no other backend needs.
+    from app.engine.onnx import OnnxVAE  # noqa: PLC0415
+
+    compiled = OnnxVAE(vae, n_threads=n_threads)
+    difference = _difference(compiled, vae, probe)
+    if difference <= _TOLERANCE:
+        torch.set_num_threads(1)  # what is left to it is not worth two
+        return Choice("onnx", compiled)
+    words = f"onnx differs from torch by {difference:.2g}, more than {_TOLERANCE:g}"
+    if wanted == "onnx":
+        raise EngineError(words)
+    logger.warning("%s; torch computes", words)
+    return Choice("torch", vae)
+
+
+@torch.inference_mode()
+def _difference(ours: Coder, reference: Coder, probe: Probe) -> float:
+    """Return the largest error, as a part of the largest value."""
+    x, z = torch.from_numpy(probe.x), torch.from_numpy(probe.z)
+    pairs = (
+        (ours.encode(x).mu, reference.encode(x).mu),
+        (ours.encode(x).log_var, reference.encode(x).log_var),
+        (ours.decode(z).mean, reference.decode(z).mean),
+    )
+    return max(
+        float((got - want).abs().max() / want.abs().max().clamp(min=1.0))
+        for got, want in pairs
+    )

@@ -1,0 +1,162 @@
+"""
+The checkpoint in memory and the operations on it: rows of arrays in, rows out.
+
+Every operation is a function of each row alone, and so are its bits: rows are computed
+in tiles of at most `TILE`, padded to a height at which the engine has proved to itself,
+at start-up, that neither company nor position changes a bit; one by one if there is no
+such height.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from app.engine.arrays import Array, Decoding, Encoding, Scores
+from app.engine.backends import Backend, choose, choose_device
+from app.engine.invariance import Tiling, independent_tiling, whole_vectors
+from app.engine.probe import Probe, probe
+from model import checkpoint
+from model.checkpoint import Checkpoint
+from model.distributions import Gaussian
+
+TILE = 128
+
+_Rows = Callable[..., tuple[Tensor, ...]]
+
+
+@final
+class Engine:
+    """
+    One loaded model. Calls may come from any thread, one at a time.
+
+    Attributes:
+        backend: The library that computes the layers.
+        batch_invariant: Whether the bits of a row were proved to be its own.
+    """
+
+    def __init__(
+        self, loaded: Checkpoint, *, device: str, backend: Backend, n_threads: int
+    ) -> None:
+        self.checkpoint = loaded
+        self._device = choose_device(device)
+        self._vae = loaded.vae.to(self._device)
+        rows = probe(self._vae, TILE)
+        self.backend, self._coder = choose(
+            self._vae, backend, rows, n_threads=n_threads
+        )
+        proved = self._prove(rows)
+        self.batch_invariant = None not in proved.values()
+        self._tilings = {k: tiling or Tiling(TILE, 1) for k, tiling in proved.items()}
+
+    @classmethod
+    def load(
+        cls, path: Path, *, device: str, backend: Backend, n_threads: int
+    ) -> "Engine":
+        """
+        Read a checkpoint.
+
+        Raises:
+            CheckpointError: It is missing or damaged.
+            EngineError: The device or the backend is not there.
+        """
+        loaded = checkpoint.load(path)
+        return cls(loaded, device=device, backend=backend, n_threads=n_threads)
+
+    def encode(self, x: Array) -> Encoding:
+        """Return mu and log sigma^2 of q(z|x) for x, (N, D)."""
+        return Encoding(*self._rows(self._encode, x))
+
+    def decode(self, z: Array) -> Decoding:
+        """Return the parameters of p(x|z) for z, (N, J)."""
+        return Decoding(*self._rows(self._decode, z))
+
+    def draw(self, z: Array, noise: Array) -> Array:
+        """Return x ~ p(x|z) for z, (N, J), with the likelihood's noise, (N, D)."""
+        return self._rows(self._draw, z, noise)[0]
+
+    def score(self, x: Array, eps: Array) -> Scores:
+        """Return the two terms of the ELBO for x, (N, D), with eps, (N, K, J)."""
+        return Scores(*self._rows(self._score, x, eps))
+
+    def in_support(self, x: Array) -> NDArray[np.bool_]:
+        """Say for each value whether the likelihood's support holds it, (N, D)."""
+        return self._vae.likelihood.in_support(torch.from_numpy(x)).numpy()
+
+    def _encode(self, x: Tensor) -> tuple[Tensor, ...]:
+        q_z = self._coder.encode(x)
+        return q_z.mu, q_z.log_var
+
+    def _decode(self, z: Tensor) -> tuple[Tensor, ...]:
+        p_x = self._coder.decode(z)
+        return (p_x.mean, p_x.log_var) if isinstance(p_x, Gaussian) else (p_x.mean,)
+
+    def _draw(self, z: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        return (self._coder.decode(z).sample(noise),)
+
+    def _score(self, x: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
+        q_z = self._coder.encode(x)
+        mu, sigma = q_z.mu[:, None], q_z.sigma[:, None]
+        # A piece of K at a time: (N, K, D) values would not fit for a large K.
+        log_likelihood = [
+            self._coder.decode(mu + sigma * piece).log_prob(x[:, None])
+            for piece in torch.split(eps, max(1, TILE // len(x)), dim=1)
+        ]
+        return torch.cat(log_likelihood, dim=1), q_z.kl_to_standard_normal()
+
+    def _rows(self, rows: _Rows, *arrays: Array) -> list[Array]:
+        """Apply a function of rows in the tiling that was proved for it."""
+        return self._tiled(rows, self._tilings[rows.__name__], arrays)
+
+    def _tiled(
+        self, rows: _Rows, tiling: Tiling, arrays: Sequence[Array]
+    ) -> list[Array]:
+        """Apply a function of rows to tiles of them and join what it returns."""
+        n, (height, padding) = len(arrays[0]), tiling
+        if n <= height:
+            return self._tile(rows, padding, arrays)
+        tiles = [
+            self._tile(rows, padding, [a[start : start + height] for a in arrays])
+            for start in range(0, n, height)
+        ]
+        return [np.concatenate(parts) for parts in zip(*tiles, strict=True)]
+
+    @torch.inference_mode()
+    def _tile(self, rows: _Rows, padding: int, arrays: Sequence[Array]) -> list[Array]:
+        """Apply a function of rows to one tile, padded to a multiple of rows."""
+        n = len(arrays[0])
+        tensors = [
+            torch.from_numpy(_padded(array, n + -n % padding)).to(self._device)
+            for array in arrays
+        ]
+        return [result.cpu().numpy()[:n] for result in rows(*tensors)]
+
+    def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
+        """Find for each operation a tiling in which rows are independent."""
+        remainder = whole_vectors(rows.x.shape[1])
+        inputs: dict[_Rows, tuple[int, tuple[Array, ...]]] = {
+            self._encode: (1, (rows.x,)),
+            self._decode: (remainder, (rows.z,)),
+            self._draw: (remainder, (rows.z, rows.noise)),
+            self._score: (remainder, (rows.x, rows.z[:, None])),  # eps, (N, 1, J)
+        }
+        return {
+            operation.__name__: independent_tiling(
+                partial(self._tiled, operation), arrays, at_least=at_least
+            )
+            for operation, (at_least, arrays) in inputs.items()
+        }
+
+
+def _padded(array: Array, height: int) -> Array:
+    """Return an array of that many rows that torch may take over, zeros at the end."""
+    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
+        return array
+    padded = np.zeros((height, *array.shape[1:]), np.float32)
+    padded[: len(array)] = array
+    return padded

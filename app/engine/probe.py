@@ -1,0 +1,30 @@
+"""Rows for the engine to check itself on: data from the model, latents and noise."""
+
+from typing import NamedTuple
+
+import torch
+
+from app.engine.arrays import Array
+from model.noise import Stream, standard_normal, uniform
+from model.vae import VAE
+
+
+class Probe(NamedTuple):
+    """x, (N, D), and the z, (N, J), and noise, (N, D), that it was made of."""
+
+    x: Array
+    z: Array
+    noise: Array
+
+
+@torch.inference_mode()
+def probe(vae: VAE, n: int) -> Probe:
+    """Return n rows as clients will send them: x ~ p(x|z) for z from the prior."""
+    config, family = vae.config, vae.likelihood
+    z = standard_normal((n, config.latent_dim), seed=0, stream=Stream.LATENT)
+    draw = uniform if family.noise == "uniform" else standard_normal
+    noise = draw((n, config.data_dim), seed=0, stream=Stream.DATA)
+    device = next(vae.parameters()).device
+    p_x = vae.decode(torch.from_numpy(z).to(device))
+    x = p_x.sample(torch.from_numpy(noise).to(device)).cpu().numpy()
+    return Probe(x, z, noise)

@@ -1,0 +1,161 @@
+"""
+Every way a request can fail, and the one shape it is told in.
+
+    ProblemError
+    ├── NotFoundError              404  no such path
+    ├── MethodNotAllowedError      405  with Allow
+    ├── NotAcceptableError         406  names what can be had
+    ├── ContentTooLargeError       413  body, rows, output or work over a limit
+    ├── UnsupportedMediaTypeError  415  names what can be sent
+    ├── UnprocessableError         422  faults, each with a JSON pointer
+    ├── InternalError              500  nothing but a request id
+    └── UnavailableError           503  loading or draining, with Retry-After
+    DisconnectedError                   the client has gone; nobody is told
+
+A problem is `application/problem+json` (RFC 9457). It never repeats input but for the
+offending number and a short key, and it is small however bad the request: texts are
+cut, and of the faults only as many are told as fit `MAX_BYTES`.
+"""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import ClassVar, NamedTuple, final
+from urllib.parse import quote
+
+import orjson
+
+MEDIA_TYPE = b"application/problem+json"
+MAX_FAULTS = 3
+MAX_BYTES = 960
+_MAX_DETAIL = 180
+_MAX_PATH = 80
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+class Fault(NamedTuple):
+    """One thing wrong in a request: where, as a JSON pointer, and what."""
+
+    pointer: str
+    detail: str
+
+
+class ProblemError(Exception):
+    """A request cannot be answered; `detail` says what was wanted and what came."""
+
+    status: ClassVar[HTTPStatus]
+
+    def __init__(
+        self, detail: str, *, faults: Sequence[Fault] = (), headers: Headers = ()
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults[:MAX_FAULTS])
+        self.headers = headers
+
+    def document(self, *, instance: str, request_id: str) -> bytes:
+        """Return the problem document (RFC 9457) of this error for one request."""
+        problem: dict[str, object] = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "detail": _cut(self.detail, _MAX_DETAIL),
+            "instance": _cut(quote(instance, safe="/"), _MAX_PATH),
+            "request_id": request_id,
+        }
+        document = orjson.dumps(problem)
+        faults: list[dict[str, str]] = []
+        for fault in self.faults:
+            faults.append(
+                {
+                    "pointer": _cut(fault.pointer, _MAX_PATH),
+                    "detail": _cut(fault.detail, _MAX_DETAIL),
+                }
+            )
+            longer = orjson.dumps({**problem, "errors": faults})
+            if len(longer) > MAX_BYTES:
+                break
+            document = longer
+        return document
+
+
+@final
+class NotFoundError(ProblemError):
+    """No resource has this path."""
+
+    status = HTTPStatus.NOT_FOUND
+
+
+@final
+class MethodNotAllowedError(ProblemError):
+    """The path exists, for other methods."""
+
+    status = HTTPStatus.METHOD_NOT_ALLOWED
+
+
+@final
+class NotAcceptableError(ProblemError):
+    """The answer cannot be given in any type the client accepts."""
+
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
+@final
+class ContentTooLargeError(ProblemError):
+    """The body, the batch, the output or the work is over a limit."""
+
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+@final
+class UnsupportedMediaTypeError(ProblemError):
+    """The body's type or encoding is not one that is read here."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+@final
+class UnprocessableError(ProblemError):
+    """The body or the query has faults."""
+
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(self, *faults: Fault) -> None:
+        first = faults[0]
+        where = f"{first.pointer}: " if first.pointer else ""
+        super().__init__(where + first.detail, faults=faults)
+
+
+@final
+class InternalError(ProblemError):
+    """A defect of the service; the log has it under the request id."""
+
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def __init__(self) -> None:
+        super().__init__("the service failed; its log says more under this request_id")
+
+
+@final
+class UnavailableError(ProblemError):
+    """The service is starting or stopping."""
+
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        retry_after = str(retry_after_seconds).encode()
+        super().__init__(detail, headers=((b"retry-after", retry_after),))
+
+
+@final
+class DisconnectedError(Exception):
+    """The client closed the connection before its request was complete."""
+
+
+def number(value: float) -> str:
+    """Return a number as an error may repeat it."""
+    return f"{value:.9g}"
+
+
+def _cut(text: str, size: int) -> str:
+    return text if len(text) <= size else text[: size - 3] + "..."

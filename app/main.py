@@ -1,0 +1,121 @@
+"""The composition root: settings in, the whole service out. Nothing imports it."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import final
+
+import numpy as np
+from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
+
+from app import openapi, operation_routes, problems, routes
+from app.card import MediaTypes, card, service_version
+from app.endpoints import Endpoints
+from app.engine import Engine, EngineError
+from app.envelope import Envelope, Hot
+from app.examples import Examples
+from app.lifecycle import Lifecycle
+from app.metrics import Metrics
+from app.operations import Operations
+from app.settings import Settings, SettingsError
+from app.startup import fail
+from model.checkpoint import CheckpointError
+
+
+@final
+class Service(FastAPI):
+    """
+    The FastAPI application, with an envelope around every HTTP request.
+
+    Hot requests are answered before FastAPI's middleware and routing; see
+    `app.envelope` and `app.operation_routes`.
+    """
+
+    def enclose(self, hot_endpoints: Hot, metrics: Metrics) -> None:
+        """Put the envelope around this application."""
+        self._envelope = Envelope(
+            hot=hot_endpoints, cold=super().__call__, metrics=metrics
+        )
+
+    def describe(self, document: openapi.Json) -> None:
+        """Have this document served, as it is, for the API."""
+        self._document = document
+
+    def openapi(self) -> openapi.Json:
+        """Return the API's document."""
+        return self._document
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._envelope(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """
+    Load the checkpoint and build the service around it.
+
+    Raises:
+        CheckpointError: The checkpoint is missing or damaged.
+        EngineError: The device is not there.
+    """
+    engine = Engine.load(
+        settings.checkpoint,
+        device=settings.device,
+        backend=settings.backend,
+        n_threads=settings.threads,
+    )
+    lifecycle, metrics = Lifecycle(), Metrics()
+    compute = Operations(engine, metrics.observe_batch)
+    calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
+    media_types = {
+        call.id: MediaTypes(
+            request=[format_.name for format_ in call.readable],
+            response=[format_.name for format_ in call.writable],
+        )
+        for call in calls
+    }
+    served = card(engine.checkpoint, settings, media_types)
+    app = Service(
+        title="Variational autoencoder",
+        version=service_version(),
+        description=openapi.DESCRIPTION,
+        redoc_url=None,
+        lifespan=lambda _: _lifespan(compute, lifecycle),
+    )
+    problems.install(app)
+    app.router.routes.extend(operation_routes.routes(calls))
+    app.router.routes.extend(routes.about(served).routes)
+    app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
+    app.enclose(operation_routes.hot(calls), metrics)
+    app.describe(openapi.document(app, calls, served, Examples(engine)))
+    return app
+
+
+def from_environment() -> FastAPI:
+    """Build the service from VAE_* variables, or end with one line and status 3."""
+    try:
+        return create_app(Settings.from_environment(os.environ))
+    except (SettingsError, CheckpointError, EngineError) as error:
+        fail(error)
+
+
+@asynccontextmanager
+async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
+    await _warm(compute)
+    lifecycle.phase = "ready"
+    try:
+        yield
+    finally:
+        lifecycle.phase = "draining"
+        compute.close()
+
+
+async def _warm(compute: Operations) -> None:
+    """Run every operation once; a first run is many times slower than the next."""
+    sample = await compute.sample(1, seed=0, temperature=1.0, draw="sample")
+    x = sample.x.reshape(1, -1)
+    await compute.encode(x)
+    await compute.elbo(np.ascontiguousarray(x), n_samples=1, seed=0, binarize=None)

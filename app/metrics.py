@@ -1,0 +1,82 @@
+"""Prometheus metrics of the service, in a registry of its own."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TypeVar, final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from app.batching import Batch
+
+MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+
+_SECONDS = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+_ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
+
+_Metric = TypeVar("_Metric", Counter, Histogram)
+_Children = Callable[..., _Metric]
+
+
+@final
+class Metrics:
+    """What is counted, and its exposition."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = self._counter(
+            "vae_requests", "Requests answered, by route and status.", "route", "status"
+        )
+        self._seconds = self._histogram(
+            "vae_request_duration_seconds",
+            "From the head of a request to the end of its answer.",
+            "route",
+            _SECONDS,
+        )
+        self._rows = self._counter("vae_rows", "Rows answered.", "route")
+        self._batch_rows = self._histogram(
+            "vae_batch_rows", "Rows computed together.", "operation", _ROWS
+        )
+        self._queue_seconds = self._histogram(
+            "vae_queue_seconds",
+            "How long the oldest request of a batch waited for it.",
+            "operation",
+            _SECONDS,
+        )
+        self._compute_seconds = self._histogram(
+            "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
+        )
+
+    def observe(self, route: str, status: int, seconds: float, *, n_rows: int) -> None:
+        """Count one request; `route` is one of the app's own, never what came."""
+        self._requests(route, status).inc()
+        self._seconds(route).observe(seconds)
+        if n_rows:
+            self._rows(route).inc(n_rows)
+
+    def observe_batch(self, batch: Batch) -> None:
+        """Count one batch of the micro-batcher."""
+        self._batch_rows(batch.operation).observe(batch.n_rows)
+        self._queue_seconds(batch.operation).observe(batch.queue_seconds)
+        self._compute_seconds(batch.operation).observe(batch.compute_seconds)
+
+    def exposition(self) -> bytes:
+        """Return all of it as Prometheus reads it."""
+        return generate_latest(self.registry)
+
+    # Finding a child by its labels costs as much as counting: both are cached.
+
+    def _counter(self, name: str, what: str, *labels: str) -> _Children[Counter]:
+        counter = Counter(name, what, labels, registry=self.registry)
+        return lru_cache(maxsize=None)(counter.labels)
+
+    def _histogram(
+        self, name: str, what: str, label: str, buckets: Sequence[float]
+    ) -> _Children[Histogram]:
+        histogram = Histogram(
+            name, what, (label,), buckets=buckets, registry=self.registry
+        )
+        return lru_cache(maxsize=None)(histogram.labels)

@@ -1,0 +1,201 @@
+"""
+The OpenAPI document of a served model: the framework's, with what only we know put in.
+
+The framework describes routes by their functions' signatures; operations read bytes
+themselves, so their bodies, media types, sizes, errors and examples are written here,
+from the same `Operation` that answers.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from app.card import Card
+from app.errors import MEDIA_TYPE
+from app.examples import Examples
+from app.operation_routes import Operation
+from app.schemas import Problem
+from app.wire.negotiation import JSON, NPY, SAFETENSORS, Formats
+
+DESCRIPTION = (
+    "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
+    "per example, in nats. Arrays are batch first. Every stochastic answer is a "
+    "function of the checkpoint, the request and its seed."
+)
+
+Json = dict[str, Any]
+
+_ERRORS = {
+    "404": "No such path",
+    "405": "The path exists for other methods; Allow names them",
+    "406": "The answer cannot be had in an accepted type",
+    "413": "Body, batch, output or work over a limit",
+    "415": "The body's type or encoding cannot be read",
+    "422": "A fault in the body or the query, with JSON pointers",
+    "500": "A defect of the service",
+    "503": "Loading or draining; Retry-After says when to ask again",
+}
+_ERRORS_OF_READS = ("404", "405", "500")
+_REF = "#/components/schemas/{model}"
+_BINARY = {
+    SAFETENSORS: "Tensors by the names of the JSON members; scalars are strings "
+    "in `__metadata__` on the way out, query parameters on the way in.",
+    NPY: "One array, little-endian float in C order; scalars are query "
+    "parameters, and the seed comes back in the header `vae-seed`.",
+}
+
+
+def document(
+    app: FastAPI, operations: Sequence[Operation], card: Card, examples: Examples
+) -> Json:
+    """Return the whole document for one served model."""
+    api = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+    )
+    schemas = api["components"]["schemas"]
+    schemas.update(_schemas(operations, card))
+    for path, item in api["paths"].items():
+        for entry in item.values():
+            _add_errors(entry, _ERRORS_OF_READS)
+            if path == "/readyz":
+                _add_errors(entry, ("503",))
+    for operation in operations:
+        for method in operation.methods:
+            entry = api["paths"][operation.path].get(method.lower())
+            if entry is not None:
+                entry.update(_described(operation, examples))
+                _add_errors(entry, _ERRORS)
+    return api
+
+
+def _described(operation: Operation, examples: Examples) -> Json:
+    """Return parameters, body and answer of an operation."""
+    described: Json = {
+        "parameters": _parameters(operation, examples),
+        "responses": {
+            "200": {
+                "description": operation.response.__doc__,
+                "content": _contents(operation.response, operation.writable),
+            }
+        },
+    }
+    if operation.request is not None:
+        body = _contents(operation.request, operation.readable)
+        example = examples.body(operation.id)
+        if example is not None:
+            body[JSON.name]["examples"] = {
+                "this model": {"value": example, "summary": "Runs as it stands"}
+            }
+        required = bool(operation.request.model_json_schema().get("required"))
+        described["requestBody"] = {"required": required, "content": body}
+    return described
+
+
+def _contents(schema: type[BaseModel], formats: Formats) -> Json:
+    contents: Json = {}
+    for format_ in formats:
+        if format_ is JSON:
+            contents[format_.name] = {"schema": _ref(schema)}
+        else:
+            binary = {
+                "type": "string",
+                "format": "binary",
+                "description": _BINARY[format_],
+            }
+            contents[format_.name] = {"schema": binary}
+    return contents
+
+
+def _parameters(operation: Operation, examples: Examples) -> list[Json]:
+    properties = operation.options.model_json_schema()["properties"]
+    parameters: list[Json] = []
+    for name, schema in properties.items():
+        parameter: Json = {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "schema": schema,
+            "description": schema.pop("description", ""),
+        }
+        example = examples.parameter(operation.id, name)
+        if example is not None:
+            parameter["example"] = example
+        parameters.append(parameter)
+    return parameters
+
+
+def _add_errors(entry: Json, statuses: Sequence[str] | Json) -> None:
+    content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
+    for status in statuses:
+        entry["responses"][status] = {
+            "description": _ERRORS[status],
+            "content": content,
+        }
+    entry["responses"] = dict(sorted(entry["responses"].items()))
+
+
+def _schemas(operations: Sequence[Operation], card: Card) -> Json:
+    """Return the schemas of all bodies, with the sizes of this model."""
+    models: list[type[BaseModel]] = [Problem]
+    for operation in operations:
+        models += [operation.response]
+        models += [operation.request] if operation.request is not None else []
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
+    )
+    schemas: Json = definitions["$defs"]
+    _put_sizes(schemas, card)
+    return schemas
+
+
+def _put_sizes(schemas: Json, card: Card) -> None:
+    data, latent = list(card.data_shape), [card.latent_dim]
+    n_rows = card.limits.max_rows
+    flat = [_product(data)]
+    accepted = [flat] if len(data) == 1 else [flat, data]
+    for name in ("EncodeRequest", "ElboRequest"):
+        rows = [_rows(shape, n_rows) for shape in accepted]
+        x = rows[0] if len(rows) == 1 else {"oneOf": rows}
+        schemas[name]["properties"]["x"] = x
+    schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
+    for name, member, shape in (
+        ("EncodeResponse", "mu", latent),
+        ("EncodeResponse", "log_var", latent),
+        ("DecodeResponse", "mean", data),
+        ("DecodeResponse", "log_var", data),
+        ("SampleResponse", "x", data),
+        ("SampleResponse", "z", latent),
+        ("ElboResponse", "kl_per_dim", latent),
+    ):
+        members = schemas[name]["properties"]
+        members[member] = {**members[member], **_rows(shape, n_rows)}
+    schemas["SampleRequest"]["properties"]["n"]["maximum"] = n_rows
+    k = schemas["ElboRequest"]["properties"]["n_samples"]
+    k["maximum"] = card.limits.max_n_samples
+    if card.likelihood.kind != "gaussian":
+        del schemas["DecodeResponse"]["properties"]["log_var"]
+
+
+def _rows(shape: Sequence[int], n_rows: int) -> Json:
+    schema: Json = {"type": "number"}
+    for size in reversed(shape):
+        schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
+    return {"type": "array", "minItems": 1, "maxItems": n_rows, "items": schema}
+
+
+def _product(sizes: Sequence[int]) -> int:
+    product = 1
+    for size in sizes:
+        product *= size
+    return product
+
+
+def _ref(schema: type[BaseModel]) -> Json:
+    return {"$ref": _REF.format(model=schema.__name__)}

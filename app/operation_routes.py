@@ -1,0 +1,197 @@
+"""
+The operations as routes: what the API documentation, the router and the envelope share.
+
+An `Operation` is written down once. From it come the entry of the table by which the
+envelope answers at once (`hot`), and an `OperationRoute`, which gives the router what
+it needs for 404, 405 and the API documentation. Where the envelope does not recognise a
+path, behind a prefix for instance, the route answers with the same endpoint.
+"""
+
+from dataclasses import dataclass, replace
+from typing import final
+
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from app.endpoints import (
+    ALL_ARRAYS,
+    MAIN_ARRAY,
+    READABLE,
+    WITHOUT_ARRAY,
+    Endpoint,
+    Endpoints,
+)
+from app.envelope import Hot
+from app.exchange import Request
+from app.schemas import (
+    DecodeOptions,
+    DecodeRequest,
+    DecodeResponse,
+    ElboOptions,
+    ElboRequest,
+    ElboResponse,
+    EncodeOptions,
+    EncodeRequest,
+    EncodeResponse,
+    SampleOptions,
+    SampleRequest,
+    SampleResponse,
+)
+from app.wire.negotiation import Formats
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """
+    One call of the contract.
+
+    Attributes:
+        request: Schema of the JSON body; None for a call that takes no body.
+        options: Its scalars, which are query parameters too.
+    """
+
+    id: str
+    path: str
+    methods: tuple[str, ...]
+    summary: str
+    endpoint: Endpoint
+    request: type[BaseModel] | None
+    options: type[BaseModel]
+    response: type[BaseModel]
+    readable: Formats
+    writable: Formats
+
+
+@final
+class OperationRoute(APIRoute):
+    """A route to an operation, documented like any other of the framework."""
+
+    def __init__(self, operation: Operation, method: str) -> None:
+        super().__init__(
+            operation.path,
+            _answered_by_handle,
+            methods=[method],
+            operation_id=operation.id,
+            summary=operation.summary,
+            description=operation.endpoint.__doc__,
+            name=operation.id,
+            tags=["operations"],
+            # HEAD is GET without the body.
+            include_in_schema=method != "HEAD",
+        )
+        self._method = method
+        self._endpoint = operation.endpoint
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with the operation's endpoint; a wrong method is the framework's."""
+        if scope["method"] != self._method:
+            await super().handle(scope, receive, send)
+            return
+        answer = await self._endpoint(Request(scope, receive))
+        await answer.send(send, method=scope["method"])
+
+
+async def _answered_by_handle() -> None:
+    """Stand for an endpoint without parameters; `OperationRoute` never calls it."""
+
+
+def routes(operations: tuple[Operation, ...]) -> tuple[OperationRoute, ...]:
+    """Return a route for each method and path."""
+    return tuple(
+        OperationRoute(operation, method)
+        for operation in operations
+        for method in operation.methods
+    )
+
+
+def hot(operations: tuple[Operation, ...]) -> Hot:
+    """Return the endpoint of each method and path."""
+    return {
+        (method, operation.path): operation.endpoint
+        for operation in operations
+        for method in operation.methods
+    }
+
+
+def operations(endpoints: Endpoints) -> tuple[Operation, ...]:
+    """Return every operation of the contract."""
+    return (
+        _encode(endpoints),
+        _decode(endpoints),
+        _sample(endpoints),
+        _sample_by_query(endpoints),
+        _elbo(endpoints),
+    )
+
+
+def _encode(endpoints: Endpoints) -> Operation:
+    return Operation(
+        id="encode",
+        path="/encode",
+        methods=("POST",),
+        summary="x to q(z|x)",
+        endpoint=endpoints.encode,
+        request=EncodeRequest,
+        options=EncodeOptions,
+        response=EncodeResponse,
+        readable=READABLE,
+        writable=ALL_ARRAYS,
+    )
+
+
+def _decode(endpoints: Endpoints) -> Operation:
+    return Operation(
+        id="decode",
+        path="/decode",
+        methods=("POST",),
+        summary="z to p(x|z)",
+        endpoint=endpoints.decode,
+        request=DecodeRequest,
+        options=DecodeOptions,
+        response=DecodeResponse,
+        readable=READABLE,
+        writable=endpoints.decode_formats,
+    )
+
+
+def _sample(endpoints: Endpoints) -> Operation:
+    return Operation(
+        id="sample",
+        path="/sample",
+        methods=("POST",),
+        summary="z from the prior, x from p(x|z)",
+        endpoint=endpoints.sample,
+        request=SampleRequest,
+        options=SampleOptions,
+        response=SampleResponse,
+        readable=WITHOUT_ARRAY,
+        writable=MAIN_ARRAY,
+    )
+
+
+def _sample_by_query(endpoints: Endpoints) -> Operation:
+    return replace(
+        _sample(endpoints),
+        id="sampleByQuery",
+        methods=("GET", "HEAD"),
+        summary="The same by query parameters",
+        request=None,
+        readable=(),
+    )
+
+
+def _elbo(endpoints: Endpoints) -> Operation:
+    return Operation(
+        id="elbo",
+        path="/elbo",
+        methods=("POST",),
+        summary="A lower bound on log p(x), with its terms",
+        endpoint=endpoints.elbo,
+        request=ElboRequest,
+        options=ElboOptions,
+        response=ElboResponse,
+        readable=READABLE,
+        writable=ALL_ARRAYS,
+    )

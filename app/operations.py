@@ -1,0 +1,180 @@
+"""
+The four operations of the service: noise from seeds, then rows through the batcher.
+
+Nothing here knows HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Literal, NamedTuple, TypeVar, final
+
+import numpy as np
+
+from app.batching import Batch, Batcher
+from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
+from model import binarization
+from model.noise import Stream, standard_normal, uniform
+
+Binarize = Literal["threshold", "sample"]
+Draw = Literal["mean", "sample"]
+
+_T = TypeVar("_T")
+
+# Arrays of more values than this are made or checked in a thread: about a millisecond.
+_THREADED_VALUES = 1 << 17
+
+
+class Sample(NamedTuple):
+    """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
+
+    x: Array
+    z: Array
+
+
+class Elbo(NamedTuple):
+    """The ELBO of each example and its terms, in nats: (N,) and (N, J)."""
+
+    elbo: Array
+    log_likelihood: Array
+    kl: Array
+    kl_per_dim: Array
+
+
+@final
+class OutsideSupportError(ValueError):
+    """A value lies outside the likelihood's support; `index` says which, (row, d)."""
+
+    def __init__(self, index: tuple[int, int], value: float, support: str) -> None:
+        super().__init__(f"expected a value in {support}, got {value:g}")
+        self.index = index
+        self.value = value
+        self.support = support
+
+
+@final
+class Operations:
+    """`encode`, `decode`, `sample`, `elbo` on the served model."""
+
+    def __init__(self, engine: Engine, on_batch: Callable[[Batch], object]) -> None:
+        self.engine = engine
+        self._batcher = Batcher(on_batch)
+        self._encode = self._batcher.queue("encode", "encode", engine.encode)
+        self._decode = self._batcher.queue("decode", "decode", self._decoded)
+        self._draw = self._batcher.queue("sample", "sample", self._drawn)
+
+    async def encode(self, x: Array) -> Encoding:
+        """Return q(z|x) for x, (N, D)."""
+        return Encoding(*await self._batcher.rows(self._encode, x))
+
+    async def decode(self, z: Array) -> Decoding:
+        """Return p(x|z) for z, (N, J)."""
+        return Decoding(*await self._batcher.rows(self._decode, z))
+
+    async def sample(
+        self, n: int, *, seed: int, temperature: float, draw: Draw
+    ) -> Sample:
+        """
+        Draw z ~ N(0, temperature^2 I) and return it with E[x|z] or x ~ p(x|z).
+
+        Row i depends on the seed and i alone.
+        """
+        config = self.engine.checkpoint.config
+        z = standard_normal((n, config.latent_dim), seed=seed, stream=Stream.LATENT)
+        z *= np.float32(temperature)
+        if draw == "mean":
+            return Sample((await self.decode(z)).mean, z)
+        noise = await _made(n * config.data_dim, self._noise, n, seed)
+        (x,) = await self._batcher.rows(self._draw, z, noise)
+        return Sample(x, z)
+
+    async def elbo(
+        self, x: Array, *, n_samples: int, seed: int, binarize: Binarize | None
+    ) -> Elbo:
+        """
+        Estimate the ELBO of x, (N, D), with `n_samples` draws of z per example.
+
+        Raises:
+            OutsideSupportError: A value of x is not in the likelihood's support, or,
+                with `binarize`, not in [0, 1].
+        """
+        x = await _made(x.size, self._supported, x, seed, binarize)
+        shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
+        eps = await _made(prod(shape), _eps, shape, seed)
+        scores = await self._scores(x, eps)
+        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks
+            log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
+            kl = scores.kl_per_dim.sum(axis=1, dtype=np.float64)
+            return Elbo(
+                elbo=(log_likelihood - kl).astype(np.float32),
+                log_likelihood=log_likelihood.astype(np.float32),
+                kl=kl.astype(np.float32),
+                kl_per_dim=scores.kl_per_dim,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether compute is still possible."""
+        return self._batcher.alive
+
+    def close(self) -> None:
+        """Finish what is running and stop the compute thread."""
+        self._batcher.close()
+
+    async def _scores(self, x: Array, eps: Array) -> Scores:
+        """Score x with eps, (N, K, J), a tile's worth of K at a time."""
+        n_samples = eps.shape[1]
+        pieces = []
+        for start in range(0, n_samples, TILE):
+            piece = eps[:, start : start + TILE]
+            # Rows of one batch have as many draws; so each number has its queue.
+            queue = self._batcher.queue(
+                ("elbo", piece.shape[1]), "elbo", self.engine.score
+            )
+            pieces.append(Scores(*await self._batcher.rows(queue, x, piece)))
+        if len(pieces) == 1:
+            return pieces[0]
+        log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
+        return Scores(log_likelihood, pieces[0].kl_per_dim)
+
+    def _decoded(self, z: Array) -> Sequence[Array]:
+        return [array for array in self.engine.decode(z) if array is not None]
+
+    def _drawn(self, z: Array, noise: Array) -> Sequence[Array]:
+        return [self.engine.draw(z, noise)]
+
+    def _noise(self, n: int, seed: int) -> Array:
+        family = self.engine.checkpoint.vae.likelihood
+        draw = uniform if family.noise == "uniform" else standard_normal
+        shape = (n, self.engine.checkpoint.config.data_dim)
+        return draw(shape, seed=seed, stream=Stream.DATA)
+
+    def _supported(self, x: Array, seed: int, how: Binarize | None) -> Array:
+        """Return x, binarised as asked, once all of it lies in the support."""
+        if how is not None:
+            _refuse((x < 0) | (x > 1), x, "[0, 1] before it is binarised")
+        if how == "threshold":
+            x = binarization.threshold(x)
+        elif how == "sample":
+            noise = uniform(x.shape, seed=seed, stream=Stream.BINARIZATION)
+            x = binarization.bernoulli(x, noise)
+        family = self.engine.checkpoint.vae.likelihood
+        _refuse(~self.engine.in_support(x), x, family.support)
+        return x
+
+
+def _eps(shape: tuple[int, int, int], seed: int) -> Array:
+    return standard_normal(shape, seed=seed, stream=Stream.LATENT)
+
+
+async def _made(n_values: int, make: Callable[..., _T], *arguments: object) -> _T:
+    """Make an array of so many values here, or in a thread if it is a long one."""
+    if n_values <= _THREADED_VALUES:
+        return make(*arguments)
+    return await asyncio.to_thread(make, *arguments)
+
+
+def _refuse(outside: np.ndarray, x: Array, support: str) -> None:
+    if outside.any():
+        row, d = np.argwhere(outside)[0].tolist()
+        raise OutsideSupportError((row, d), float(x[row, d]), support)

@@ -1,0 +1,154 @@
+"""
+The JSON bodies, for the API documentation and for checking everything but arrays.
+
+Bounds are types. The sizes of arrays belong to the served model; `app.openapi` puts
+them in.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.operations import Binarize, Draw
+from model.noise import MAX_SEED
+
+Numbers = list[list[float]]
+Seed = Annotated[
+    int,
+    Field(ge=0, le=MAX_SEED, description="Noise is a function of it alone."),
+]
+MAX_TEMPERATURE = 100.0
+
+
+class Body(BaseModel):
+    """A JSON object with no unknown keys and no coercion."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class EncodeOptions(Body):
+    """`/encode` has no options."""
+
+
+class DecodeOptions(Body):
+    """`/decode` has no options."""
+
+
+class SampleOptions(Body):
+    """What `/sample` may be told; a request may be empty."""
+
+    n: Annotated[int, Field(ge=1, description="Number of rows.")] = 1
+    seed: Annotated[
+        Seed | None, Field(description="Drawn by the server if it is left out.")
+    ] = None
+    temperature: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_TEMPERATURE,
+            allow_inf_nan=False,
+            description="Scales z ~ N(0, I); 0 gives the prior's mean.",
+        ),
+    ] = 1.0
+    draw: Annotated[
+        Draw,
+        Field(description="`mean` answers E[x|z], `sample` draws x ~ p(x|z)."),
+    ] = "mean"
+
+
+class ElboOptions(Body):
+    """What `/elbo` may be told beside x."""
+
+    n_samples: Annotated[int, Field(ge=1, description="K, draws of z per example.")] = 1
+    seed: Annotated[
+        Seed | None, Field(description="Drawn by the server if it is left out.")
+    ] = None
+    binarize: Annotated[
+        Binarize | None,
+        Field(
+            description="For a Bernoulli model and grey x in [0, 1]: `threshold` at "
+            "1/2, or `sample` x ~ Bernoulli(x) with the seed."
+        ),
+    ] = None
+
+
+class EncodeRequest(EncodeOptions):
+    """Data to encode."""
+
+    x: Numbers
+
+
+class DecodeRequest(DecodeOptions):
+    """Latents to decode."""
+
+    z: Numbers
+
+
+class SampleRequest(SampleOptions):
+    """How many samples, and which."""
+
+
+class ElboRequest(ElboOptions):
+    """Data in the likelihood's support, and how to estimate."""
+
+    x: Numbers
+
+
+class EncodeResponse(Body):
+    """q(z|x), a diagonal Gaussian per example."""
+
+    mu: Annotated[Numbers, Field(description="Means, [N, J].")]
+    log_var: Annotated[Numbers, Field(description="log sigma^2, [N, J].")]
+
+
+class DecodeResponse(Body):
+    """The parameters of p(x|z)."""
+
+    mean: Annotated[Numbers, Field(description="E[x|z], [N, *data_shape].")]
+    log_var: Annotated[
+        Numbers,
+        Field(description="log sigma^2 of x given z, where the likelihood has one."),
+    ] = []
+    likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+
+
+class SampleResponse(Body):
+    """Draws from the model."""
+
+    x: Annotated[Numbers, Field(description="[n, *data_shape].")]
+    z: Annotated[Numbers, Field(description="The latents they come from, [n, J].")]
+    seed: Annotated[Seed, Field(description="The seed used.")]
+
+
+class ElboResponse(Body):
+    """The ELBO of each example and its terms, in nats."""
+
+    elbo: Annotated[list[float], Field(description="log_likelihood - kl, [N].")]
+    log_likelihood: Annotated[
+        list[float], Field(description="Mean of log p(x|z) over K draws, [N].")
+    ]
+    kl: Annotated[list[float], Field(description="KL(q(z|x) || p(z)), [N].")]
+    kl_per_dim: Annotated[Numbers, Field(description="Its terms, [N, J].")]
+    n_samples: Annotated[int, Field(description="K.")]
+    seed: Annotated[Seed, Field(description="The seed used.")]
+    binarize: Annotated[Binarize | None, Field(description="How x was binarised.")]
+    units: Literal["nats"]
+
+
+class Fault(Body):
+    """One thing wrong in a request."""
+
+    pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
+    detail: str
+
+
+class Problem(Body):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What was wanted and what came.")]
+    instance: Annotated[str, Field(description="The path asked for.")]
+    request_id: str
+    errors: Annotated[list[Fault], Field(description="With 422, the faults.")] = []

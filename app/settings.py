@@ -1,0 +1,147 @@
+"""What an operator may set: one frozen `Settings`, read from VAE_* variables."""
+
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple, Self, final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+PREFIX = "VAE_"
+
+
+@final
+class SettingsError(ValueError):
+    """A VAE_* variable has an unknown name or a value that cannot be used."""
+
+
+@final
+class SettingRow(NamedTuple):
+    """One setting as documentation shows it."""
+
+    variable: str
+    default: str
+    description: str
+
+
+def available_cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@final
+class Settings(BaseModel):
+    """Every setting, its bounds as its type and its meaning as its description."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    checkpoint: Annotated[
+        Path, Field(description="Directory of the checkpoint to serve.")
+    ] = Path("checkpoints/digits")
+    host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = (
+        "127.0.0.1"
+    )
+    port: Annotated[
+        int,
+        Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one."),
+    ] = 8000
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"],
+        Field(description="Where the model computes; `auto` takes a GPU if there is."),
+    ] = "cpu"
+    backend: Annotated[
+        Literal["auto", "torch", "onnx"],
+        Field(
+            description="What computes the layers; `auto` takes ONNX Runtime on a CPU "
+            "if its answers are torch's."
+        ),
+    ] = "auto"
+    threads: Annotated[
+        int,
+        Field(
+            default_factory=available_cores,
+            ge=1,
+            le=1024,
+            description="Threads of one matrix product.",
+            json_schema_extra={"default_in_words": "the cores available"},
+        ),
+    ]
+    max_body_bytes: Annotated[
+        int, Field(ge=1024, description="Largest request body, in bytes.")
+    ] = 64 << 20
+    max_rows: Annotated[
+        int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
+    ] = 16_384
+    max_n_samples: Annotated[
+        int, Field(ge=1, description="Most draws of z per example (K) in `/elbo`.")
+    ] = 10_000
+    max_output_values: Annotated[
+        int, Field(ge=1, description="Most data values of an answer: N x D.")
+    ] = 1 << 24
+    max_work: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Most values `/elbo` may compute: K x N x D, or K x N x J "
+            "where J is the larger.",
+        ),
+    ] = 1 << 29
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="Least severity that is logged."),
+    ] = "info"
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """
+        Read the VAE_* variables of `environ`; other variables are not looked at.
+
+        Raises:
+            SettingsError: A name is unknown or a value unusable.
+        """
+        values: dict[str, str] = {}
+        for variable, value in environ.items():
+            if variable.startswith(PREFIX):
+                values[_field_of(variable)] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SettingsError(_sentence(error)) from error
+
+
+def documented() -> tuple[SettingRow, ...]:
+    """Return one row per setting, in order, for the README's table."""
+    return tuple(
+        SettingRow(
+            variable=_variable_of(name),
+            default=str((field.json_schema_extra or {}).get("default_in_words"))  # type: ignore[union-attr]  # a dict here, never a function
+            if field.json_schema_extra
+            else str(field.default),
+            description=field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _variable_of(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+def _field_of(variable: str) -> str:
+    known = {_variable_of(name): name for name in Settings.model_fields}
+    if variable not in known:
+        nearest = get_close_matches(variable, known, n=1, cutoff=0.0)[0]
+        raise SettingsError(f"{variable} is not a setting; did you mean {nearest}?")
+    return known[variable]
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    wanted = first["msg"].removeprefix("Input should be ").split(", unable")[0]
+    return (
+        f"{_variable_of(str(first['loc'][0]))}: expected {wanted}, "
+        f"got {str(first['input'])[:80]!r}"
+    )

@@ -1,0 +1,120 @@
+"""
+Safetensors: eight bytes that say how long the header is, the header in JSON, the data.
+
+Read here rather than by the library, which copies every tensor and looks at none of
+what a service must refuse. One tensor comes in; scalars go out as metadata, which are
+strings in this format.
+"""
+
+from typing import Any, Never
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from app.errors import Fault, UnprocessableError
+from app.exchange import Body
+from app.wire.layout import Layout, Rows
+from app.wire.reply import Chunk, Reply, chunks
+
+MAX_HEADER_BYTES = 1 << 14
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "F32": np.dtype("<f4"),
+    "F64": np.dtype("<f8"),
+    "F16": np.dtype("<f2"),
+}
+
+
+def read(body: Body, layout: Layout) -> Rows:
+    """
+    Return the one tensor of a body, without a copy if it is float32.
+
+    Raises:
+        UnprocessableError: It is not what the layout wants.
+        ContentTooLargeError: It has too many rows.
+    """
+    header, start = _header(body)
+    header.pop("__metadata__", None)
+    entry = header.pop(layout.name, None)
+    if header or not isinstance(entry, dict):
+        _refuse(layout, f"expected one tensor of this name, {layout.wanted}")
+    dtype = _DTYPES.get(str(entry.get("dtype")))
+    if dtype is None:
+        _refuse(layout, f"expected a dtype of {', '.join(_DTYPES)}, got another")
+    shape = _shape(entry.get("shape"))
+    shaped = check_shape(layout, shape)
+    size = dtype.itemsize * shape[0] * layout.dim
+    if entry.get("data_offsets") != [0, size] or len(body) != start + size:
+        _refuse(layout, f"expected {size} bytes of data at offset 0")
+    layout.check_n_rows(shape[0])
+    return layout.to_rows(frombuffer(body, dtype, start), shaped=shaped)
+
+
+def write(reply: Reply) -> list[Chunk]:
+    """Return header and data; scalars are metadata."""
+    header: dict[str, Any] = {}
+    if reply.scalars:
+        given = [scalar for scalar in reply.scalars if scalar.value is not None]
+        header["__metadata__"] = {name: str(value) for name, value in given}
+    offset = 0
+    for name, values in reply.tensors:
+        end = offset + values.nbytes
+        offsets = [offset, end]
+        header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": offsets}
+        offset = end
+    text = orjson.dumps(header)
+    text += b" " * (-len(text) % 8)
+    data = [chunk for tensor in reply.tensors for chunk in chunks(tensor.values)]
+    return [len(text).to_bytes(8, "little") + text, *data]
+
+
+def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """
+    Check a whole array's shape; say whether it is shaped rather than flat.
+
+    Raises:
+        UnprocessableError: It is neither [N, D] nor [N, *shape].
+    """
+    if len(shape) == 2 and shape[1] == layout.dim:
+        return False
+    if shape[1:] == layout.shape:
+        return True
+    came = f"[{', '.join(map(str, shape))}]" if len(shape) <= 8 else "more dimensions"
+    detail = f"expected {layout.wanted}, got {came}"
+    raise UnprocessableError(Fault(layout.pointer(), detail))
+
+
+def frombuffer(body: Body, dtype: np.dtype[Any], start: int) -> NDArray[Any]:
+    """Return the values of a body from `start` on; half precision widened."""
+    values = np.frombuffer(body, dtype, offset=start)
+    return values.astype(np.float32) if dtype.itemsize == 2 else values
+
+
+def _header(body: Body) -> tuple[dict[str, Any], int]:
+    """Return the header and where the data start."""
+    length = int.from_bytes(body[:8], "little")
+    if len(body) < 8 or length > min(len(body) - 8, MAX_HEADER_BYTES):
+        _malformed(f"a header of at most {MAX_HEADER_BYTES} bytes")
+    try:
+        header = orjson.loads(body[8 : 8 + length])
+    except orjson.JSONDecodeError:
+        _malformed("a header in JSON")
+    if not isinstance(header, dict):
+        _malformed("a header that is an object")
+    return header, 8 + length
+
+
+def _shape(shape: object) -> tuple[int, ...]:
+    if not isinstance(shape, list) or not shape:
+        _malformed("a shape")
+    if not all(type(size) is int and 0 <= size < 1 << 32 for size in shape):
+        _malformed("a shape of integers")
+    return tuple(shape)
+
+
+def _refuse(layout: Layout, detail: str) -> Never:
+    raise UnprocessableError(Fault(layout.pointer(), detail))
+
+
+def _malformed(wanted: str) -> Never:
+    raise UnprocessableError(Fault("", f"expected safetensors with {wanted}"))

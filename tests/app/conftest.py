@@ -1,0 +1,36 @@
+"""Services of the tiny checkpoints, each started once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.app.served import Served
+
+
+@pytest.fixture(scope="session")
+def bernoulli(checkpoints: Path) -> Iterator[Served]:
+    """Serve a Bernoulli MLP with data_shape (4, 4)."""
+    with Served(checkpoints / "bernoulli") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def gaussian(checkpoints: Path) -> Iterator[Served]:
+    """Serve a Gaussian MLP with standardised data of shape (5,)."""
+    with Served(checkpoints / "gaussian") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def conv(checkpoints: Path) -> Iterator[Served]:
+    """Serve a convolutional continuous Bernoulli with data_shape (8, 8, 2)."""
+    with Served(checkpoints / "conv") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
+def linear(checkpoints: Path) -> Iterator[Served]:
+    """Serve a Gaussian model whose encoder and decoder are linear, data_shape (2,)."""
+    with Served(checkpoints / "linear") as served:
+        yield served

@@ -1,0 +1,103 @@
+"""A service in this process, asked over ASGI, with its lifespan run."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+import httpx
+from fastapi import FastAPI
+
+from app.main import create_app
+from app.settings import Settings
+from model import checkpoint
+from model.checkpoint import Checkpoint
+
+JSON = {"content-type": "application/json"}
+
+
+@final
+class Served:
+    """A running service and a client for it; its calls block."""
+
+    def __init__(self, path: Path, **settings: Any) -> None:
+        self.checkpoint: Checkpoint = checkpoint.load(path)
+        self.settings = Settings(checkpoint=path, threads=1, **settings)
+        self.app: FastAPI = create_app(self.settings)
+
+    def __enter__(self) -> Self:
+        self._runner = asyncio.Runner()
+        self._lifespan: AbstractAsyncContextManager[Any] = (
+            self.app.router.lifespan_context(self.app)
+        )
+        self._runner.run(self._lifespan.__aenter__())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._runner.run(self._lifespan.__aexit__(kind, error, traceback))
+        self._runner.close()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Have a client although the lifespan does not run."""
+        with asyncio.Runner() as self._runner:
+            yield
+
+    def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
+        """Ask once."""
+        return self.together([(method, url, arguments)])[0]
+
+    def get(self, url: str, **arguments: Any) -> httpx.Response:
+        """Ask with GET."""
+        return self.request("GET", url, **arguments)
+
+    def post(self, url: str, document: object, **arguments: Any) -> httpx.Response:
+        """Ask with POST and a JSON document."""
+        return self.request("POST", url, json=document, **arguments)
+
+    def post_raw(
+        self, url: str, body: bytes, headers: Mapping[str, str] = JSON
+    ) -> httpx.Response:
+        """Ask with POST and a body as it is."""
+        return self.request("POST", url, content=body, headers=headers)
+
+    def together(
+        self, requests: Iterable[tuple[str, str, Mapping[str, Any]]]
+    ) -> list[httpx.Response]:
+        """Ask all at once."""
+
+        async def ask() -> list[httpx.Response]:
+            transport = httpx.ASGITransport(self.app)
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://test"
+            ) as client:
+                return await asyncio.gather(
+                    *(
+                        client.request(method, url, **arguments)
+                        for method, url, arguments in requests
+                    )
+                )
+
+        return self._runner.run(ask())
+
+
+def assert_problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    """Check the one shape of every failure, and return the document."""
+    problem: dict[str, Any] = response.json()
+
+    assert response.status_code == status, problem
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.headers["x-request-id"] == problem["request_id"]
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["type"] == "about:blank"
+    assert len(response.content) < 1000
+    return problem

@@ -1,0 +1,172 @@
+"""Limits, defects and departures: what a client is told when it is nobody's fault."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.errors import MAX_FAULTS, Fault, UnprocessableError
+from app.operations import Operations
+from tests.app.served import Served, assert_problem
+
+SECRET = "the weights are in /somewhere"
+
+
+@pytest.fixture(scope="module")
+def small(checkpoints: Path) -> Iterator[Served]:
+    """Serve with limits that are easily reached."""
+    with Served(
+        checkpoints / "bernoulli",
+        max_body_bytes=2048,
+        max_rows=4,
+        max_n_samples=100,
+        max_output_values=48,
+        max_work=1000,
+    ) as served:
+        yield served
+
+
+def test_a_body_over_the_limit_is_refused(small: Served) -> None:
+    """413 states the limit and ends the connection."""
+    response = small.post_raw("/encode", b" " * 2049)
+
+    problem = assert_problem(response, 413)
+    assert "2048 bytes" in problem["detail"]
+    assert response.headers["connection"] == "close"
+
+
+def test_a_body_is_counted_as_it_comes(small: Served) -> None:
+    """A body that does not announce its length is cut off at the limit."""
+    n_sent = 0
+
+    async def receive() -> dict[str, Any]:
+        nonlocal n_sent
+        n_sent += 1
+        more = n_sent < 10
+        return {"type": "http.request", "body": b" " * 1000, "more_body": more}
+
+    sent = ask(small, receive)
+
+    assert sent[0]["status"] == 413
+    assert n_sent == 3
+
+
+def test_an_announced_length_is_believed_before_it_is_read(small: Served) -> None:
+    """Nothing is read of a body that says it is too long."""
+
+    async def receive() -> dict[str, Any]:
+        raise AssertionError
+
+    sent = ask(small, receive, (b"content-length", b"99999999999999999999999999"))
+
+    assert sent[0]["status"] == 413
+
+
+def test_a_client_that_leaves_is_not_answered(small: Served) -> None:
+    """Nothing is sent, and nothing fails."""
+    messages: list[dict[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0)
+
+    assert ask(small, receive) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "document", "words"),
+    [
+        ("/encode", {"x": [[0] * 16] * 5}, "at most 4 rows"),
+        ("/sample", {"n": 5}, "at most 4"),
+        ("/sample", {"n": 4}, "at most 48 values"),
+        ("/decode", {"z": [[0] * 3] * 4}, "at most 48 values"),
+        ("/elbo", {"x": [[0] * 16], "n_samples": 63}, "at most 1000 values"),
+    ],
+)
+def test_a_batch_over_a_limit_is_refused(
+    small: Served, url: str, document: dict[str, Any], words: str
+) -> None:
+    """413 states the limit before any work is done."""
+    problem = assert_problem(small.post(url, document), 413)
+
+    assert words in problem["detail"]
+
+
+def test_what_is_at_the_limit_is_answered(small: Served) -> None:
+    """A limit is the most that is allowed."""
+    assert small.post("/sample", {"n": 3}).status_code == 200
+    assert small.post("/encode", {"x": [[0] * 16] * 4}).status_code == 200
+    asked = {"x": [[0] * 16], "n_samples": 62}
+    assert small.post("/elbo", asked).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/prefix"])
+def test_a_defect_is_a_500_that_tells_nothing(
+    checkpoints: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    prefix: str,
+) -> None:
+    """The client gets a request id, hot or not; the log has the traceback under it."""
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError(SECRET)
+
+    with Served(checkpoints / "bernoulli") as served:
+        served.app.root_path = prefix
+        monkeypatch.setattr(Operations, "encode", broken)
+        response = served.post(f"{prefix}/encode", {"x": [[0] * 16]})
+
+    problem = assert_problem(response, 500)
+    assert SECRET not in response.text
+    assert SECRET in caplog.text
+    assert problem["request_id"] in caplog.text
+
+
+def test_operations_answer_behind_a_prefix(checkpoints: Path) -> None:
+    """Where the router has to find an operation, it answers the same."""
+    with Served(checkpoints / "bernoulli") as served:
+        wanted = served.post("/sample", {"seed": 1})
+        served.app.root_path = "/prefix"
+
+        found = served.post("/prefix/sample", {"seed": 1})
+        refused = served.post("/prefix/sample", {"n": 0})
+
+    assert found.content == wanted.content
+    assert_problem(refused, 422)
+
+
+def test_a_problem_is_small_however_much_is_wrong() -> None:
+    """Faults are counted and texts are cut."""
+    faults = [Fault("/x" * 5000, "no " * 5000)] * 1000
+
+    document = UnprocessableError(*faults).document(
+        instance="/" * 5000, request_id="1" * 64
+    )
+
+    assert len(document) < 1000
+    assert 1 <= document.count(b"pointer") <= MAX_FAULTS
+
+
+def ask(
+    served: Served, receive: Any, *headers: tuple[bytes, bytes]
+) -> list[dict[str, Any]]:
+    """Ask `/encode` by bare ASGI; return what is sent."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/encode",
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json"), *headers],
+    }
+    asyncio.run(served.app(scope, receive, send))  # type: ignore[arg-type]  # plain dicts
+    return sent

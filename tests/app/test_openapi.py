@@ -1,0 +1,129 @@
+"""The API document is complete, and what it shows runs."""
+
+from typing import Any
+
+import pytest
+
+from tests.app.served import Served
+
+ERRORS = {"404", "405", "406", "413", "415", "422", "500", "503"}
+SERVED = ["bernoulli", "gaussian", "conv"]
+
+
+@pytest.fixture(params=SERVED)
+def served(request: pytest.FixtureRequest) -> Served:
+    """Serve each kind of model in turn."""
+    service: Served = request.getfixturevalue(request.param)
+    return service
+
+
+def operations(served: Served) -> dict[str, tuple[str, str, dict[str, Any]]]:
+    """Return method, path and entry of each operation id."""
+    document = served.get("/openapi.json").json()
+    return {
+        entry["operationId"]: (method.upper(), path, entry)
+        for path, item in document["paths"].items()
+        for method, entry in item.items()
+    }
+
+
+def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
+    """A generated client has methods of these names."""
+    calls = {"encode", "decode", "sample", "sampleByQuery", "elbo"}
+
+    assert operations(bernoulli).keys() == calls | {
+        "model",
+        "livez",
+        "readyz",
+        "metrics",
+    }
+
+
+def test_every_example_runs(served: Served) -> None:
+    """Every body and query shown is answered with 200 by the model that shows it."""
+    n_examples = 0
+
+    for method, path, entry in operations(served).values():
+        body = entry.get("requestBody", {}).get("content", {})
+        for example in body.get("application/json", {}).get("examples", {}).values():
+            response = served.request(method, path, json=example["value"])
+            n_examples += 1
+
+            assert response.status_code == 200, response.text
+        query = {
+            parameter["name"]: parameter["example"]
+            for parameter in entry.get("parameters", [])
+            if "example" in parameter
+        }
+        if query:
+            response = served.request(method, path, params=query)
+            n_examples += 1
+
+            assert response.status_code == 200, response.text
+
+    assert n_examples == 5
+
+
+def test_every_operation_names_its_errors_and_types(bernoulli: Served) -> None:
+    """Each call has its media types both ways, and every error as a problem."""
+    for name, (method, path, entry) in operations(bernoulli).items():
+        if "operations" not in entry["tags"]:
+            continue
+        errors = {
+            status: answer
+            for status, answer in entry["responses"].items()
+            if status != "200"
+        }
+
+        assert errors.keys() == ERRORS, name
+        for answer in errors.values():
+            assert answer["content"].keys() == {"application/problem+json"}
+        for kind in entry["responses"]["200"]["content"]:
+            accepted = served_as(bernoulli, method, path, name, kind)
+            assert accepted == kind
+
+
+def served_as(served: Served, method: str, path: str, name: str, kind: str) -> str:
+    """Return the type that an operation answers in when asked for one."""
+    bodies: dict[str, dict[str, Any] | None] = {
+        "encode": {"x": [[0] * 16]},
+        "decode": {"z": [[0] * 3]},
+        "sample": {},
+        "sampleByQuery": None,
+        "elbo": {"x": [[0] * 16]},
+    }
+    response = served.request(method, path, json=bodies[name], headers={"accept": kind})
+    return str(response.headers["content-type"])
+
+
+def test_references_in_the_document_lead_somewhere(served: Served) -> None:
+    """Every $ref names a schema that is there, and none is left over."""
+    response = served.get("/openapi.json")
+    schemas = response.json()["components"]["schemas"]
+
+    wanted = {f'"#/components/schemas/{name}"' for name in schemas}
+    found = {
+        part.split("}")[0].split(",")[0] for part in response.text.split('"$ref":')[1:]
+    }
+
+    assert found == wanted
+
+
+def test_schemas_hold_the_sizes_of_the_model(conv: Served) -> None:
+    """A client sees how long a row is, flat and shaped."""
+    schemas = conv.get("/openapi.json").json()["components"]["schemas"]
+
+    flat, shaped = schemas["EncodeRequest"]["properties"]["x"]["oneOf"]
+    latent = schemas["DecodeRequest"]["properties"]["z"]["items"]
+    assert flat["items"]["maxItems"] == 128
+    assert shaped["items"]["minItems"] == 8
+    assert shaped["items"]["items"]["items"]["maxItems"] == 2
+    assert latent["minItems"] == latent["maxItems"] == 3
+
+
+def test_the_documentation_is_a_page(bernoulli: Served) -> None:
+    """A person reads the same document at /docs."""
+    page = bernoulli.get("/docs")
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert "/openapi.json" in page.text

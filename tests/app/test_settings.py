@@ -1,0 +1,68 @@
+"""Settings are read from VAE_* variables, strictly."""
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsError, available_cores, documented
+
+
+def test_defaults_need_no_environment() -> None:
+    """An empty environment gives the documented defaults."""
+    settings = Settings.from_environment({})
+
+    assert settings.checkpoint == Path("checkpoints/digits")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.threads == available_cores()
+    assert settings.max_body_bytes == 64 * 2**20
+
+
+def test_variables_are_read_and_others_are_not() -> None:
+    """VAE_PORT sets the port; what has another prefix is none of our business."""
+    environ = {"VAE_PORT": "9000", "VAE_DEVICE": "auto", "PATH": "/bin", "PORT": "1"}
+
+    settings = Settings.from_environment(environ)
+
+    assert settings.port == 9000
+    assert settings.device == "auto"
+
+
+def test_an_unknown_variable_is_an_error_that_names_the_nearest() -> None:
+    """A misspelt name does not silently leave the default."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"VAE_CHECKPIONT": "x"})
+
+    message = "VAE_CHECKPIONT is not a setting; did you mean VAE_CHECKPOINT?"
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "wanted"),
+    [
+        ("VAE_PORT", "eighty", "a valid integer"),
+        ("VAE_PORT", "65536", "less than or equal to 65535"),
+        ("VAE_PORT", "", "a valid integer"),
+        ("VAE_DEVICE", "gpu", "'auto', 'cpu' or 'cuda'"),
+        ("VAE_MAX_ROWS", "0", "greater than or equal to 1"),
+        ("VAE_THREADS", "1.5", "a valid integer"),
+        ("VAE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_bad_value_is_one_sentence(variable: str, value: str, wanted: str) -> None:
+    """It names the variable, what was wanted and what came."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({variable: value})
+
+    assert str(raised.value) == f"{variable}: expected {wanted}, got {value!r}"
+
+
+def test_every_setting_is_documented() -> None:
+    """The table has every setting once, with a default and a description."""
+    rows = documented()
+
+    assert [row.variable for row in rows] == [
+        f"VAE_{name.upper()}" for name in Settings.model_fields
+    ]
+    assert all(row.description.endswith(".") for row in rows)
+    assert dict(row[:2] for row in rows)["VAE_THREADS"] == "the cores available"
+    assert dict(row[:2] for row in rows)["VAE_PORT"] == "8000"

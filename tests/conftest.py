@@ -1,0 +1,99 @@
+"""Tiny real checkpoints, one of each kind of model, written by the model package."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from model import checkpoint
+from model.config import Config, Conv, Data, Likelihood, LikelihoodName, Mlp, Network
+from model.manifest import Figure, Metrics, Provenance
+from model.networks import Standardization
+from model.vae import VAE, initialized
+
+MLP = Mlp(kind="mlp", hidden=(8,), activation="tanh")
+LINEAR = Mlp(kind="mlp", hidden=(), activation="tanh")
+CONV = Conv(kind="conv", channels=(2, 3), hidden=6, activation="relu")
+
+FIGURE = Figure(
+    name="elbo",
+    value=-12.5,
+    units="nats",
+    split="test",
+    n_examples=10,
+    binarization="static",
+    n_samples=1,
+    noise_seed=0,
+    n_seeds=1,
+    spread=None,
+    standard_error=0.5,
+)
+
+
+def tiny_config(
+    kind: LikelihoodName,
+    *,
+    data_shape: tuple[int, ...],
+    network: Network = MLP,
+    latent_dim: int = 3,
+) -> Config:
+    """Return a configuration; a Gaussian one has standardised data."""
+    gaussian = kind == "gaussian"
+    return Config(
+        format_version=1,
+        data_shape=data_shape,
+        latent_dim=latent_dim,
+        likelihood=Likelihood(kind=kind, sigma_floor=0.1 if gaussian else None),
+        encoder=network,
+        decoder=network,
+        data=Data(
+            name="tiny",
+            divided_by=1.0 if gaussian else 255.0,
+            binarization="static" if kind == "bernoulli" else "none",
+            standardized=gaussian,
+        ),
+    )
+
+
+def tiny_vae(config: Config, *, seed: int = 1) -> VAE:
+    """Return a model with weights from a seed, and with shift and scale set."""
+    vae = initialized(config, seed=seed)
+    for module in vae.modules():
+        if isinstance(module, Standardization):
+            module.shift.copy_(torch.linspace(-1, 1, config.data_dim))
+            module.scale.copy_(torch.linspace(0.5, 2, config.data_dim))
+    return vae.requires_grad_(False)
+
+
+def save_tiny(directory: Path, vae: VAE) -> Path:
+    """Write a checkpoint as training would."""
+    provenance = Provenance.here_and_now(
+        seed=1,
+        dataset="tiny",
+        dataset_sha256=None,
+        dataset_source="made up",
+        command=("python", "-m", "model.train"),
+    )
+    checkpoint.save(
+        directory,
+        vae=vae,
+        provenance=provenance,
+        metrics=Metrics(figures=(FIGURE,)),
+        card="# tiny\n",
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the checkpoints of all kinds of tiny models."""
+    root = tmp_path_factory.mktemp("checkpoints")
+    configs = {
+        "bernoulli": tiny_config("bernoulli", data_shape=(4, 4)),
+        "gaussian": tiny_config("gaussian", data_shape=(5,)),
+        "conv": tiny_config("continuous_bernoulli", data_shape=(8, 8, 2), network=CONV),
+        "linear": tiny_config("gaussian", data_shape=(2,), network=LINEAR),
+    }
+    for name, config in configs.items():
+        save_tiny(root / name, tiny_vae(config))
+    return root

@@ -1,0 +1,156 @@
+"""The rules that keep the two halves apart, and code readable, read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("model/**/*.py")])
+APP = [path for path in SOURCES if path.is_relative_to(ROOT / "app")]
+MODEL = [path for path in SOURCES if path.is_relative_to(ROOT / "model")]
+
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 40
+
+TRAINING = ("model.train", "model.data")
+ROUTES = ("app/routes.py", "app/operation_routes.py")
+
+
+def tree(path: Path) -> ast.Module:
+    """Return the syntax tree of a source file."""
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the name of every module, and every name from a module, imported."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name: str, *packages: str) -> bool:
+    """Say whether a dotted name is one of the packages or inside one."""
+    return any(
+        name == package or name.startswith(package + ".") for package in packages
+    )
+
+
+def name_of(path: Path) -> str:
+    """Return a path as the rules write it."""
+    return path.relative_to(ROOT).as_posix()
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Return how many lines a function has, not counting its docstring."""
+    lines = (function.end_lineno or 0) - function.lineno + 1
+    if ast.get_docstring(function) is None:
+        return lines
+    docstring = function.body[0]
+    return lines - ((docstring.end_lineno or 0) - docstring.lineno + 1)
+
+
+def test_there_are_sources_to_check() -> None:
+    """The rules below are about something."""
+    assert ROOT / "app" / "main.py" in APP
+    assert ROOT / "model" / "vae.py" in MODEL
+
+
+@pytest.mark.parametrize("path", MODEL, ids=name_of)
+def test_the_model_knows_nothing_of_http(path: Path) -> None:
+    """model/ imports neither the service nor a web framework."""
+    web = ("app", "fastapi", "starlette", "uvicorn", "httpx", "prometheus_client")
+
+    assert [name for name in imported(path) if is_in(name, *web)] == []
+
+
+@pytest.mark.parametrize("path", APP, ids=name_of)
+def test_the_service_knows_nothing_of_training(path: Path) -> None:
+    """app/ imports no training, no data sets, and nothing that unpickles."""
+    found = [name for name in imported(path) if is_in(name, *TRAINING)]
+    found += [name for name in imported(path) if name.startswith("model.train")]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("path", APP, ids=name_of)
+def test_only_the_engine_imports_torch(path: Path) -> None:
+    """The rest of app/ works on numpy arrays."""
+    if not name_of(path).startswith("app/engine"):  # and what it is split into
+        assert [name for name in imported(path) if is_in(name, "torch")] == []
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_routes_do_not_compute(name: str) -> None:
+    """Routes import neither torch nor numpy."""
+    found = [n for n in imported(ROOT / name) if is_in(n, "torch", "numpy")]
+
+    assert found == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_imports_the_composition_root(path: Path) -> None:
+    """app.main is named on command lines only."""
+    assert [name for name in imported(path) if is_in(name, "app.main")] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_are_absolute(path: Path) -> None:
+    """No import starts with a dot."""
+    relative = [
+        node.lineno
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.ImportFrom) and node.level > 0
+    ]
+
+    assert relative == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_evaluates_what_it_reads(path: Path) -> None:
+    """No pickle, no eval, no torch.load, no yaml.load; np.load never with pickles."""
+    pickles = (
+        "pickle",
+        "cPickle",
+        "dill",
+        "cloudpickle",
+        "joblib",
+        "shelve",
+        "marshal",
+    )
+    found = [name for name in imported(path) if is_in(name, *pickles)]
+
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            if called in ("eval", "exec", "torch.load", "yaml.load", "torch.jit.load"):
+                found.append(called)
+            if any(
+                keyword.arg == "allow_pickle"
+                and not (
+                    isinstance(keyword.value, ast.Constant)
+                    and keyword.value.value is False
+                )
+                for keyword in node.keywords
+            ):
+                found.append(f"{called} with pickles")
+
+    assert found == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_modules_and_functions_are_short(path: Path) -> None:
+    """No module is above 300 lines and no function above 40."""
+    functions = [
+        node
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    too_long = [node.name for node in functions if length(node) > MAX_FUNCTION_LINES]
+
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
+    assert too_long == []
