@@ -1,0 +1,91 @@
+# The commands of this project. Nothing to install first but Python 3.11 or newer.
+#
+# Variables are set on the command line: make serve PORT=9000 VAE_MAX_ROWS=100
+# make hands every one of them, and so every VAE_* setting, to the command it starts.
+
+PYTHON ?= python3
+DOCKER ?= docker
+VENV = .venv
+HOST = $(or $(VAE_HOST),127.0.0.1)
+PORT = $(or $(VAE_PORT),8000)
+CHECKPOINT = $(or $(VAE_CHECKPOINT),checkpoints/digits)
+ARGS =
+
+PY = $(VENV)/bin/python
+INSTALLED = $(VENV)/.installed
+URL = http://$(HOST:0.0.0.0=127.0.0.1):$(PORT)
+TORCH_CPU = https://download.pytorch.org/whl/cpu
+
+.DEFAULT_GOAL := help
+.PHONY: help serve train checkpoint test check fix install docker clean
+.DELETE_ON_ERROR:
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '%s\n' '' \
+	  'Variables (make serve PORT=9000 VAE_MAX_ROWS=100):' \
+	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
+	  '  CHECKPOINT       what to serve; trained first if it is not there [$(CHECKPOINT)]' \
+	  '  VAE_*            any setting of the service, see README.md' \
+	  '  ARGS             further arguments of train and test' \
+	  '  PYTHON           the interpreter the environment is made with [$(PYTHON)]' \
+	  '  TORCH_INDEX_URL  where pip also looks for torch: $(TORCH_CPU)' \
+	  '                   for the small build without CUDA'
+
+serve: checkpoint ## Serve over HTTP; trains a model of handwritten digits if there is none
+	@printf '%s\n' '' \
+	  'Serving $(CHECKPOINT). To try it, in another terminal:' '' \
+	  "  curl '$(URL)/sample?n=1&seed=7'" \
+	  "  curl '$(URL)/model'" '' \
+	  'or in a browser: $(URL)/docs' ''
+	@VAE_HOST='$(HOST)' VAE_PORT='$(PORT)' VAE_CHECKPOINT='$(CHECKPOINT)' \
+	  exec $(PY) -m app
+
+train: $(INSTALLED) ## Train, e.g. make train ARGS='--data my.npy --out checkpoints/mine'
+	$(PY) -m model.train $(ARGS)
+
+# Not a file target: what follows a checkpoint directory's name is the user's choice.
+checkpoint: $(INSTALLED)
+	@test -f '$(CHECKPOINT)/manifest.json' || { \
+	  echo 'No checkpoint at $(CHECKPOINT) yet: training one on digits.'; \
+	  $(PY) -m model.train --data digits --out '$(CHECKPOINT)'; }
+
+test: $(INSTALLED) ## Run the tests, e.g. make test ARGS='-k elbo'
+	$(PY) -m pytest $(ARGS)
+
+check: $(INSTALLED) ## Lint, formatting, types
+	$(PY) -m ruff check
+	$(PY) -m ruff format --check
+	$(PY) -m mypy --strict app model tests
+
+fix: $(INSTALLED) ## Mend what ruff can mend, and format
+	$(PY) -m ruff check --fix
+	$(PY) -m ruff format
+
+install: $(INSTALLED) ## Make the environment in .venv without starting anything
+
+# The stamp is made last, so an installation that was cut short is done again.
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v '$(PYTHON)' >/dev/null || { \
+	  echo '$(PYTHON) not found. Name a Python 3.11 or newer: make PYTHON=/path/to/python3'; \
+	  exit 1; } >&2
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python 3.11 or newer is needed; $(PYTHON) is $$('$(PYTHON)' -V 2>&1)." \
+	    'Name another: make PYTHON=/path/to/python3'; \
+	  exit 1; } >&2
+	@test -x $(VENV)/bin/pip || '$(PYTHON)' -m venv $(VENV)
+	@echo 'Installing into $(VENV), once. Most of the time goes into torch.'
+	@$(PY) -m pip install --quiet --constraint constraints.txt \
+	  $(if $(TORCH_INDEX_URL),--extra-index-url '$(TORCH_INDEX_URL)') \
+	  --editable '.[train,client,dev]'
+	@touch $@
+
+# The Dockerfile has its own defaults: only what is set here is handed on.
+docker: ## Build the image vae-service
+	$(DOCKER) build --tag vae-service \
+	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
+	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
+
+clean: ## Remove the environment and caches; checkpoints stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	find app model tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,242 @@
+"""What the commands around the code do: make, .ci/run, and those of containers."""
+
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+
+needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
+
+
+@needs_make
+def test_serve_hands_on_every_setting(project: Path) -> None:
+    """HOST, PORT and any VAE_* of the command line reach the server's environment."""
+    output = make(project, "serve", "HOST=::1", "PORT=9000", "VAE_MAX_ROWS=7")
+
+    assert read_calls(project / "python.calls")[-1] == "-m app"
+    assert read_calls(project / "python.environment") == [
+        "VAE_CHECKPOINT=checkpoints/digits",
+        "VAE_HOST=::1",
+        "VAE_MAX_ROWS=7",
+        "VAE_PORT=9000",
+    ]
+    assert "/docs" in output
+
+
+@needs_make
+def test_serve_listens_to_vae_names_too(project: Path) -> None:
+    """VAE_HOST, VAE_PORT and VAE_CHECKPOINT count where the short names are not set."""
+    (project / "mine").mkdir()
+    (project / "mine" / "manifest.json").touch()
+
+    make(project, "serve", "VAE_PORT=9001", "VAE_CHECKPOINT=mine", HOST="elsewhere")
+
+    assert read_calls(project / "python.environment") == [
+        "VAE_CHECKPOINT=mine",
+        "VAE_HOST=127.0.0.1",
+        "VAE_PORT=9001",
+    ]
+    assert "-m model.train" not in "".join(read_calls(project / "python.calls"))
+
+
+@needs_make
+def test_make_installs_once_then_trains_then_serves(project: Path) -> None:
+    """Even in parallel: one installation from the pins, then what needs it."""
+    (project / ".venv" / ".installed").unlink()
+
+    make(project, "-j4", "serve", "test")
+
+    install, *rest = read_calls(project / "python.calls")
+    assert install.startswith("-m pip install")
+    assert "--constraint constraints.txt" in install
+    train = "-m model.train --data digits --out checkpoints/digits"
+    assert sorted(rest) == ["-m app", train, "-m pytest"]
+    assert rest.index(train) < rest.index("-m app")
+
+
+@needs_make
+@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+def test_make_installs_again_when_requirements_change(
+    project: Path, changed: str
+) -> None:
+    """A second call installs nothing, unless what decides the packages is newer."""
+    make(project, "test")
+    assert read_calls(project / "python.calls") == ["-m pytest"]
+    stamp = (project / ".venv" / ".installed").stat().st_mtime
+    os.utime(project / changed, (stamp + 1, stamp + 1))
+
+    make(project, "test")
+
+    assert "-m pip install" in read_calls(project / "python.calls")[1]
+
+
+@needs_make
+def test_make_refuses_an_old_python_in_a_sentence(project: Path) -> None:
+    """An interpreter before 3.11 ends the run before anything is installed."""
+    (project / ".venv" / ".installed").unlink()
+    old = project / "old"
+    old.write_text(
+        '#!/bin/sh\ntest "$1" = -V && echo Python 3.9.1 && exit\n'
+        f"exec {sys.executable} -c "
+        "'import sys; sys.version_info = (3, 9, 1); exec(sys.argv[1])' \"$2\"\n"
+    )
+    old.chmod(0o755)
+
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        make(project, "serve", f"PYTHON={old}")
+
+    assert "Python 3.11 or newer is needed" in failure.value.stderr
+    assert "is Python 3.9.1." in failure.value.stderr
+    assert not read_calls(project / "python.calls")
+
+
+def test_ci_runs_what_the_readme_says(tmp_path: Path) -> None:
+    """.ci/run is `make check` and `make test` in an environment of its own."""
+    calls = fake_program(tmp_path / "bin" / "make")
+
+    run(
+        [str(ROOT / ".ci" / "run")],
+        PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+        XDG_CACHE_HOME=str(tmp_path),
+    )
+
+    targets = [call.split()[0] for call in read_calls(calls)]
+    assert targets == ["install", "check", "test"]
+
+
+@pytest.mark.parametrize("trained", [False, True])
+def test_training_is_skipped_where_a_checkpoint_is(
+    tmp_path: Path, trained: bool
+) -> None:
+    """The train step calls the trainer exactly when the volume has no checkpoint."""
+    calls = fake_program(tmp_path / "bin" / "python")
+    (tmp_path / "digits").mkdir()
+    if trained:
+        (tmp_path / "digits" / "manifest.json").touch()
+    command = [
+        word.replace("/checkpoints", str(tmp_path))
+        for word in compose()["train"]["command"]
+    ]
+
+    run(command, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+
+    wanted = f"-m model.train --data digits --out {tmp_path}/digits --overwrite"
+    assert read_calls(calls) == ([] if trained else [wanted])
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_health_is_the_status_of_readyz(status: int, healthy: bool) -> None:
+    """The check succeeds on 200 alone, on any port, whatever proxies are set."""
+    with serving({"/readyz": status}) as port:
+        code = ask_health(port)
+
+    assert (code == 0) is healthy
+
+
+def test_a_dead_server_is_unhealthy() -> None:
+    """The check fails where nothing listens."""
+    with serving({}) as port:
+        pass
+
+    assert ask_health(port) != 0
+
+
+def compose() -> dict[str, Any]:
+    """Return the services of the compose file."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    services: dict[str, Any] = yaml.safe_load(text)["services"]
+    return services
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Return a copy of what make reads, its environment's Python one that only logs."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        shutil.copy2(ROOT / name, tmp_path)
+    fake_program(tmp_path / ".venv" / "bin" / "python", calls=tmp_path)
+    fake_program(tmp_path / ".venv" / "bin" / "pip", calls=tmp_path)
+    (tmp_path / ".venv" / ".installed").touch()
+    return tmp_path
+
+
+def fake_program(path: Path, *, calls: Path | None = None) -> Path:
+    """Write a program that logs its arguments and VAE_* variables; return the log."""
+    log = (calls or path.parent) / f"{path.name}.calls"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        f'#!/bin/sh\necho "$*" >> {log}\n'
+        f"env | grep ^VAE_ | sort > {log.with_suffix('.environment')}\nexit 0\n"
+    )
+    path.chmod(0o755)
+    return log
+
+
+def read_calls(log: Path) -> list[str]:
+    """Return the lines of a fake program's log."""
+    return log.read_text().splitlines() if log.exists() else []
+
+
+def run(command: Sequence[str], cwd: Path = ROOT, **environment: str) -> str:
+    """Run a command without the VAE_* and make variables of the one that tests."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("VAE_", "MAKE", "MFLAGS"))
+    }
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env=kept | environment,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+
+
+def make(project: Path, *words: str, **environment: str) -> str:
+    """Call make in a project."""
+    return run(["make", *words], cwd=project, **environment)
+
+
+def ask_health(port: int) -> int:
+    """Return the exit status of the health check."""
+    _, _, *words = compose()["api"]["healthcheck"]["test"]
+    proxy = {"http_proxy": "http://127.0.0.1:1", "VAE_PORT": str(port)}
+    return subprocess.run(
+        [sys.executable, *words], env=os.environ | proxy, check=False
+    ).returncode
+
+
+@contextmanager
+def serving(statuses: dict[str, int]) -> Iterator[int]:
+    """Answer GET with a status by path, on a free port, for as long as it is needed."""
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(statuses.get(self.path, 404))
+            self.end_headers()
+
+        def log_message(self, *words: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,206 @@
+"""What the Dockerfile, the compose file and the pins promise, read as text."""
+
+import json
+import re
+import tomllib
+from importlib.metadata import requires
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from app.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+
+class Instruction(NamedTuple):
+    """One instruction of a Dockerfile, its continuation lines joined."""
+
+    stage: str
+    name: str
+    argument: str
+
+
+def dockerfile() -> list[Instruction]:
+    """Split the Dockerfile into instructions, each with the stage it stands in."""
+    lines = (ROOT / "Dockerfile").read_text().splitlines()
+    code = "\n".join(line for line in lines if not line.startswith("#"))
+    instructions, stage = [], ""
+    for line in code.replace("\\\n", " ").split("\n"):
+        if not line.strip():
+            continue
+        name, argument = line.split(maxsplit=1)
+        if name == "FROM":
+            stage = argument.split(" AS ")[1]
+        instructions.append(Instruction(stage, name, " ".join(argument.split())))
+    return instructions
+
+
+def stage(name: str, instruction: str) -> list[str]:
+    """Return what a stage says under one instruction."""
+    return [i.argument for i in dockerfile() if i[:2] == (name, instruction)]
+
+
+def compose() -> dict[str, Any]:
+    """Return the services of the compose file."""
+    text = (ROOT / "docker-compose.yml").read_text()
+    services: dict[str, Any] = yaml.safe_load(text)["services"]
+    return services
+
+
+def health_check() -> list[str]:
+    """Return the words of the image's health check."""
+    [check] = stage("service", "HEALTHCHECK")
+    words: list[str] = json.loads(check[check.index(" CMD ") + len(" CMD ") :])
+    return words
+
+
+def pins() -> dict[str, str]:
+    """Return name -> version as constraints.txt has them."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    parts = [line.split("==") for line in lines if not line.startswith("#")]
+    return {canonicalize_name(name): version for name, version in parts}
+
+
+def declared() -> list[Requirement]:
+    """Return every requirement of pyproject.toml, extras included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    return [Requirement(r) for r in sum(extras, project["dependencies"])]
+
+
+@pytest.mark.parametrize("service", ["train", "api"])
+def test_containers_can_change_nothing_but_their_volumes(service: str) -> None:
+    """Root is read-only, no capability is held or can be gained, resources end."""
+    settings = compose()[service]
+
+    assert settings["read_only"] is True
+    assert settings["cap_drop"] == ["ALL"]
+    assert "cap_add" not in settings
+    assert "privileged" not in settings
+    assert settings["security_opt"] == ["no-new-privileges:true"]
+    assert settings["pids_limit"] > 0
+    assert settings["mem_limit"]
+
+
+def test_only_this_machine_reaches_the_port() -> None:
+    """The one published port is bound to the loopback address."""
+    published = [port for s in compose().values() for port in s.get("ports", [])]
+
+    assert published == ["127.0.0.1:8000:8000"]
+    assert all(s.get("network_mode") != "host" for s in compose().values())
+
+
+def test_the_api_starts_after_training_and_cannot_write_checkpoints() -> None:
+    """Training completes first, writes the volume, and the api only reads it."""
+    train, api = compose()["train"], compose()["api"]
+
+    assert api["depends_on"] == {
+        "train": {"condition": "service_completed_successfully"}
+    }
+    assert train["volumes"] == ["checkpoints:/checkpoints"]
+    assert api["volumes"] == ["checkpoints:/checkpoints:ro"]
+    assert train["restart"] == "no"
+
+
+def test_compose_builds_stages_that_exist() -> None:
+    """Each service's build target is a stage, and the default one is the service."""
+    targets = {name: s["build"]["target"] for name, s in compose().items()}
+
+    assert targets == {"train": "train", "api": "service"}
+    assert set(targets.values()) <= {i.stage for i in dockerfile()}
+    assert dockerfile()[-1].stage == "service"
+
+
+def test_the_image_serves_what_training_writes_to_the_outside() -> None:
+    """The image's VAE_* variables are settings: all addresses, the trained path."""
+    words = " ".join(stage("runtime", "ENV") + stage("service", "ENV")).split()
+    settings = Settings.from_environment(dict(word.split("=", 1) for word in words))
+    [command] = stage("train", "CMD")
+
+    assert settings.host == "0.0.0.0"
+    assert stage("service", "EXPOSE") == [str(settings.port)]
+    assert json.loads(command)[-2:] == ["--out", str(settings.checkpoint)]
+
+
+@pytest.mark.parametrize("name", ["service", "train"])
+def test_images_run_as_a_numeric_user_without_a_shell(name: str) -> None:
+    """A stage that is run ends as 10001:10001, with its command in exec form."""
+    [user], [command] = stage(name, "USER"), stage(name, "CMD")
+
+    assert user == "10001:10001"
+    assert json.loads(command)[:2] == ["python", "-m"]
+    assert not stage(name, "ENTRYPOINT")
+
+
+def test_images_are_built_from_pins_and_fetch_nothing_else() -> None:
+    """Each pip call is constrained; no instruction downloads by other means."""
+    commands = [i.argument for i in dockerfile() if i.name == "RUN"]
+    installs = [command for command in commands if "-m pip" in command]
+
+    assert len(installs) == 2
+    assert all(re.search(r"--constraint \S*constraints.txt", i) for i in installs)
+    assert not any(re.search(r"\b(curl|wget)\b", i.argument) for i in dockerfile())
+    assert not any(i.name == "ADD" for i in dockerfile())
+
+
+def test_the_build_context_has_what_is_copied() -> None:
+    """.dockerignore lets through every path that a COPY names, and secrets never."""
+    copies = [i.argument for i in dockerfile() if i.name == "COPY"]
+    sources = {
+        word.rstrip("/")
+        for copy in copies
+        if not copy.startswith("--from")
+        for word in copy.split()[:-1]
+    }
+
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+
+    assert lines[[line.startswith("#") for line in lines].index(False)] == "*"
+    assert {line[1:] for line in lines if line.startswith("!")} == sources
+
+
+def test_compose_asks_for_health_as_the_image_does() -> None:
+    """The compose file repeats the image's health check word for word."""
+    assert compose()["api"]["healthcheck"]["test"] == ["CMD", *health_check()]
+
+
+def test_every_declared_requirement_is_pinned() -> None:
+    """constraints.txt has one version for each name in pyproject.toml, and it fits."""
+    pinned = pins()
+
+    for requirement in declared():
+        version = pinned[canonicalize_name(requirement.name)]
+        assert requirement.specifier.contains(version), requirement
+
+
+def test_every_transitive_requirement_is_pinned() -> None:
+    """What pip would install besides is pinned too, by us or by who requires it."""
+    waiting, seen = declared(), set[str]()
+    while waiting:
+        requirement = waiting.pop()
+        for line in requires(requirement.name) or []:
+            child = Requirement(line)
+            extras = requirement.extras or {""}
+            wanted = child.marker is None or any(
+                child.marker.evaluate({"extra": extra}) for extra in extras
+            )
+            exact = any(s.operator == "==" for s in child.specifier)
+            if wanted and not exact and child.name not in seen:
+                seen.add(child.name)
+                waiting.append(child)
+
+    assert {canonicalize_name(name) for name in seen} <= pins().keys()
+
+
+def test_pins_are_exact_and_for_any_build_of_torch() -> None:
+    """Each line is name==version, once, without a local version such as +cpu."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    names = [line for line in lines if not line.startswith("#")]
+
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in names)
+    assert len(names) == len(pins())
