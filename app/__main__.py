@@ -4,24 +4,16 @@ import logging
 import os
 import socket
 import sys
+import tempfile
 from contextlib import suppress
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
 from app.settings import Settings, SettingsError
 from app.startup import STARTUP_FAILURE, fail
 
-
-class Server(uvicorn.Server):
-    """A uvicorn server that says where it listens once it does."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for server in self.servers:
-            for listening in server.sockets:
-                host, port = listening.getsockname()[:2]
-                sys.stdout.write(f"listening on http://{host}:{port}\n")
-        sys.stdout.flush()
+_START_SECONDS = 300
 
 
 def main() -> int:
@@ -32,23 +24,73 @@ def main() -> int:
         fail(error)
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
-    server = Server(
-        uvicorn.Config(
-            "app.main:from_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            http="httptools",
-            loop="uvloop",
-            log_config=None,
-            log_level=logging.WARNING,
-            access_log=False,
-            server_header=False,
-        )
-    )
     with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end
-        server.run()
+        if settings.workers == 1:
+            return _serve(_configured(settings))
+        return _supervise(_configured(settings))
+    return 0
+
+
+class Server(uvicorn.Server):
+    """A uvicorn server that says where it listens once it does."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for server in self.servers:
+            for listening in server.sockets:
+                _announce(listening.getsockname())
+
+
+class Supervisor(Multiprocess):
+    """Starts workers, and says where they listen once all of them do."""
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        seconds = self.config.timeout_worker_healthcheck + _START_SECONDS
+        if all(p.wait_until_ready(seconds, self.should_exit) for p in self.processes):
+            _announce(self.sockets[0].getsockname())
+
+
+def _configured(settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        "app.main:from_environment",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http="httptools",
+        loop="uvloop",
+        log_config=None,
+        log_level=logging.WARNING,
+        access_log=False,
+        server_header=False,
+    )
+
+
+def _serve(config: uvicorn.Config) -> int:
+    """Serve in this process."""
+    server = Server(config)
+    server.run()
     return 0 if server.started else STARTUP_FAILURE
+
+
+def _supervise(config: uvicorn.Config) -> int:
+    """Serve in several processes on one socket; one that dies is replaced."""
+    with (
+        tempfile.TemporaryDirectory(prefix="vae-metrics-") as directory,
+        config.bind_socket() as listening,
+    ):
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory  # the workers inherit it
+        supervisor = Supervisor(config, [listening])
+        supervisor.run()
+    failed = any(p.exitcode == STARTUP_FAILURE for p in supervisor.processes)
+    return STARTUP_FAILURE if failed else 0
+
+
+def _announce(address: tuple[str, int]) -> None:
+    host, port = address[:2]
+    sys.stdout.write(f"listening on http://{host}:{port}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

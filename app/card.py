@@ -5,8 +5,8 @@ from typing import Annotated, final
 
 from pydantic import BaseModel, Field
 
+from app.engine import Engine
 from app.settings import Settings
-from model.checkpoint import Checkpoint
 from model.manifest import Figure
 
 THETA = (
@@ -46,6 +46,21 @@ class Limits(BaseModel):
     max_n_samples: int
     max_output_values: int
     max_work: int
+
+
+@final
+class Compute(BaseModel):
+    """What computes, and whether a row's bits are its own."""
+
+    device: str
+    backend: str
+    batch_invariant: Annotated[
+        bool,
+        Field(
+            description="Whether, as tried at start-up, the bits of a row depend on "
+            "neither its company nor its place in a batch."
+        ),
+    ]
 
 
 @final
@@ -89,6 +104,7 @@ class Card(BaseModel):
     theta: Parameters
     phi: Parameters
     units: str
+    compute: Compute
     limits: Limits
     media_types: dict[str, MediaTypes]
     figures: tuple[Figure, ...]
@@ -96,9 +112,10 @@ class Card(BaseModel):
 
 
 def card(
-    checkpoint: Checkpoint, settings: Settings, media_types: dict[str, MediaTypes]
+    engine: Engine, settings: Settings, media_types: dict[str, MediaTypes]
 ) -> Card:
-    """Return the card of a checkpoint served under these settings."""
+    """Return the card of a model served under these settings."""
+    checkpoint = engine.checkpoint
     config, vae = checkpoint.config, checkpoint.vae
     return Card(
         name=settings.checkpoint.name,
@@ -118,6 +135,11 @@ def card(
         theta=Parameters(n_parameters=sum(p.numel() for p in vae.theta), what=THETA),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",
+        compute=Compute(
+            device=engine.device,
+            backend=engine.backend,
+            batch_invariant=engine.batch_invariant,
+        ),
         limits=Limits(**settings.model_dump(include=set(Limits.model_fields))),
         media_types=media_types,
         figures=checkpoint.metrics.figures,

@@ -7,6 +7,7 @@ framework's own stack of middleware, routing and responses. What concerns both k
 belongs here, not in a middleware, which hot requests never meet.
 """
 
+import asyncio
 import logging
 import re
 import secrets
@@ -18,6 +19,7 @@ from typing import final
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.departures import Departures
 from app.endpoints import Endpoint
 from app.errors import MEDIA_TYPE, DisconnectedError, InternalError, ProblemError
 from app.exchange import Answer, Request
@@ -42,6 +44,7 @@ class Envelope:
         self._metrics = metrics
         self._prefix = secrets.token_hex(6)
         self._count = count()
+        self._departures = Departures()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -56,9 +59,8 @@ class Envelope:
             path = route.path if isinstance(route, Route) else OTHER
             self._metrics.observe(path, status, perf_counter() - start, n_rows=0)
             return
-        try:
-            answer = await answered(endpoint, request, scope["path"], request_id)
-        except DisconnectedError:
+        answer = await self._attended(endpoint, request, scope["path"], request_id)
+        if answer is None:
             status, n_rows = CLIENT_CLOSED_REQUEST, 0
         else:
             await answer.send(
@@ -67,6 +69,22 @@ class Envelope:
             status, n_rows = answer.status, answer.n_rows
         seconds = perf_counter() - start
         self._metrics.observe(scope["path"], status, seconds, n_rows=n_rows)
+
+    async def _attended(
+        self, endpoint: Endpoint, request: Request, path: str, request_id: str
+    ) -> Answer | None:
+        """Return an endpoint's answer, or None if its client has gone meanwhile."""
+        self._departures.enter(request)
+        try:
+            return await answered(endpoint, request, path, request_id)
+        except DisconnectedError:
+            return None
+        except asyncio.CancelledError:
+            if request.has_departed:
+                return None
+            raise
+        finally:
+            self._departures.leave(request)
 
     async def _through_framework(
         self, scope: Scope, receive: Receive, send: Send, request_id: str

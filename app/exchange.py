@@ -20,9 +20,23 @@ _ONE_MESSAGE_BYTES = 1 << 16
 
 @final
 class Request:
-    """The head of a request, and its body for the asking."""
+    """
+    The head of a request, and its body for the asking.
 
-    __slots__ = ("_head", "_receive", "headers", "method", "query_string")
+    Attributes:
+        is_read: Whether nothing of the body is still to come.
+        has_departed: Whether its client was seen to go away.
+    """
+
+    __slots__ = (
+        "_head",
+        "_receive",
+        "has_departed",
+        "headers",
+        "is_read",
+        "method",
+        "query_string",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._head: list[tuple[bytes, bytes]] = scope["headers"]
@@ -30,6 +44,8 @@ class Request:
         self.headers = dict(self._head)
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
+        self.is_read = self.method in {"GET", "HEAD"}  # nobody reads a body of theirs
+        self.has_departed = False
 
     @property
     def accept(self) -> bytes | None:
@@ -51,15 +67,22 @@ class Request:
         if message["type"] == "http.request" and not message.get("more_body", False):
             whole: bytes = message.get("body", b"")
             _check_size(len(whole), limit)
+            self.is_read = True
             return whole
         body = bytearray()
         while message["type"] == "http.request":
             body += message.get("body", b"")
             _check_size(len(body), limit)
             if not message.get("more_body", False):
+                self.is_read = True
                 return body
             message = await self._receive()
         raise DisconnectedError
+
+    async def departure(self) -> None:
+        """Wait until the client goes away; for requests that are read."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
 
     def _check_announced(self, limit: int) -> None:
         announced = self.headers.get(b"content-length")

@@ -67,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         backend=settings.backend,
         n_threads=settings.threads,
     )
-    lifecycle, metrics = Lifecycle(), Metrics()
+    lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     compute = Operations(engine, metrics.observe_batch)
     calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
     media_types = {
@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> FastAPI:
         )
         for call in calls
     }
-    served = card(engine.checkpoint, settings, media_types)
+    served = card(engine, settings, media_types)
     app = Service(
         title="Variational autoencoder",
         version=service_version(),

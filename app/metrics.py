@@ -1,4 +1,9 @@
-"""Prometheus metrics of the service, in a registry of its own."""
+"""
+Prometheus metrics of the service, in a registry of its own.
+
+With several workers, prometheus_client keeps the numbers in files of the directory that
+PROMETHEUS_MULTIPROC_DIR names, and whichever worker is asked adds them up.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -6,6 +11,7 @@ from typing import TypeVar, final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.batching import Batch
 
@@ -25,8 +31,9 @@ _Children = Callable[..., _Metric]
 class Metrics:
     """What is counted, and its exposition."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, n_workers: int) -> None:
         self.registry = CollectorRegistry()
+        self._is_shared = n_workers > 1
         self._requests = self._counter(
             "vae_requests", "Requests answered, by route and status.", "route", "status"
         )
@@ -65,7 +72,11 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all of it as Prometheus reads it."""
-        return generate_latest(self.registry)
+        if not self._is_shared:
+            return generate_latest(self.registry)
+        everyone = CollectorRegistry()
+        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # untyped
+        return generate_latest(everyone)
 
     # Finding a child by its labels costs as much as counting: both are cached.
 

@@ -32,6 +32,10 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def _threads(n_workers: int) -> int:
+    return available_cores() if n_workers == 1 else 1
+
+
 @final
 class Settings(BaseModel):
     """Every setting, its bounds as its type and its meaning as its description."""
@@ -59,14 +63,20 @@ class Settings(BaseModel):
             "if its answers are torch's."
         ),
     ] = "auto"
+    workers: Annotated[
+        int,
+        Field(ge=1, le=256, description="Processes that serve, each with the model."),
+    ] = 1
     threads: Annotated[
         int,
         Field(
-            default_factory=available_cores,
+            default_factory=lambda values: _threads(values.get("workers", 1)),
             ge=1,
             le=1024,
             description="Threads of one matrix product.",
-            json_schema_extra={"default_in_words": "the cores available"},
+            json_schema_extra={
+                "default_in_words": "the cores available; 1 with several workers"
+            },
         ),
     ]
     max_body_bytes: Annotated[

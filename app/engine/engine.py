@@ -68,6 +68,11 @@ class Engine:
         loaded = checkpoint.load(path)
         return cls(loaded, device=device, backend=backend, n_threads=n_threads)
 
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self._device.type
+
     def encode(self, x: Array) -> Encoding:
         """Return mu and log sigma^2 of q(z|x) for x, (N, D)."""
         return Encoding(*self._rows(self._encode, x))

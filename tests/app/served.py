@@ -1,7 +1,7 @@
 """A service in this process, asked over ASGI, with its lifespan run."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -49,6 +49,10 @@ class Served:
         """Have a client although the lifespan does not run."""
         with asyncio.Runner() as self._runner:
             yield
+
+    def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the loop of the service."""
+        self._runner.run(work)
 
     def request(self, method: str, url: str, **arguments: Any) -> httpx.Response:
         """Ask once."""

@@ -181,3 +181,32 @@ def test_a_process_serves_and_stops_in_good_order(checkpoints: Path) -> None:
     assert bad.status_code == 415
     assert len(long.json()["mu"]) == 4000
     assert running.returncode in (0, -signal.SIGTERM)
+
+
+def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
+    """With two workers every answer has the same bits, and metrics count them all."""
+    settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}
+
+    with process(settings) as (address, running):
+        # A connection each, so that the kernel spreads them over both workers.
+        answers = [
+            httpx.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
+            for _ in range(20)
+        ]
+        counted = httpx.get(f"{address}/metrics").text
+        running.terminate()
+        status = running.wait(SECONDS)
+
+    assert len({answer.content for answer in answers}) == 1
+    assert 'vae_requests_total{route="/sample",status="200"} 20.0' in counted
+    assert status == 0
+
+
+def test_a_damaged_checkpoint_ends_all_workers(tmp_path: Path) -> None:
+    """Several workers that cannot start end with status 3 too."""
+    settings = {"VAE_CHECKPOINT": str(tmp_path / "none"), "VAE_WORKERS": "2"}
+
+    ended = failed_start(PYTHON_APP, settings)
+
+    assert ended.returncode == 3
+    assert "no such directory" in ended.stderr

@@ -64,5 +64,8 @@ def test_every_setting_is_documented() -> None:
         f"VAE_{name.upper()}" for name in Settings.model_fields
     ]
     assert all(row.description.endswith(".") for row in rows)
-    assert dict(row[:2] for row in rows)["VAE_THREADS"] == "the cores available"
+    assert (
+        dict(row[:2] for row in rows)["VAE_THREADS"]
+        == "the cores available; 1 with several workers"
+    )
     assert dict(row[:2] for row in rows)["VAE_PORT"] == "8000"
