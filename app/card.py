@@ -10,13 +10,17 @@ from app.settings import Settings
 from model.manifest import Figure
 
 THETA = (
-    "The weights and biases of the decoder, the parameters of p_θ(x|z) p(z). It is "
-    "not a distribution over θ."
+    "θ (theta) are the weights and biases of the decoder, the parameters of "
+    "p_θ(x|z) p(z). The true posterior p_θ(z|x) = p_θ(x|z) p(z) / p_θ(x) carries θ "
+    "because every factor with a parameter in it is the decoder. It is not a "
+    "distribution over θ."
 )
 PHI = (
-    "The weights and biases of the encoder, the variational parameters that training "
-    "optimises (AEVB App. C.2); μ(x) and σ²(x) are functions of x and φ (App. B): the "
-    "local parameters of q_φ(z|x) for one datapoint."
+    "φ (phi) are the weights and biases of the encoder, the variational parameters "
+    "that training optimises (AEVB App. C.2). μ(x) and σ²(x) are functions of x and φ "
+    "(App. B): the local parameters of q_φ(z|x) for one datapoint. Classic variational "
+    "inference optimises the local ones; a VAE amortises them through φ. What sharing "
+    "φ costs, in nats, is the amortisation gap."
 )
 
 

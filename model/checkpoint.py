@@ -242,9 +242,17 @@ def _check_weights(
                 f"{path}: {name}: expected {expected.dtype} {list(expected.shape)}, "
                 f"got {tensor.dtype} {list(tensor.shape)}"
             )
-        if not torch.isfinite(tensor).all():
-            index = (~torch.isfinite(tensor)).nonzero()[0].tolist()
-            raise CheckpointError(
-                f"{path}: {name}: expected finite values, got "
-                f"{tensor[tuple(index)].item()} at {index}"
-            )
+        _check_values(tensor, torch.isfinite(tensor), "finite values", name, path)
+        if name.endswith("standardization.scale"):
+            _check_values(tensor, tensor > 0, "positive values", name, path)
+
+
+def _check_values(
+    tensor: Tensor, good: Tensor, wanted: str, name: str, path: Path
+) -> None:
+    if not good.all():
+        index = (~good).nonzero()[0].tolist()
+        raise CheckpointError(
+            f"{path}: {name}: expected {wanted}, got "
+            f"{tensor[tuple(index)].item()} at {index}"
+        )

@@ -393,19 +393,30 @@ def test_a_file_that_is_not_listed_is_not_read(directory: Path, name: str) -> No
     assert reason == f"{directory / 'manifest.json'}: does not list {name}"
 
 
-def test_a_missing_and_an_unknown_key_are_named(directory: Path) -> None:
+@pytest.mark.parametrize(
+    ("missing", "unknown"),
+    [
+        (["decoder.mu.bias"], []),
+        ([], ["decoder.extra"]),
+        (["decoder.standardization.scale"], ["decoder.extra", "extra"]),
+    ],
+)
+def test_missing_and_unknown_keys_are_named(
+    directory: Path, missing: list[str], unknown: list[str]
+) -> None:
     """The weights' names are exactly those of the configuration."""
-    sign_weights(
-        directory,
-        lambda weights: weights.update(
-            {"decoder.extra": weights.pop("decoder.mu.bias")}
-        ),
-    )
+
+    def rename(weights: dict[str, Tensor]) -> None:
+        for name in missing:
+            del weights[name]
+        weights.update({name: torch.zeros(1) for name in unknown})
+
+    sign_weights(directory, rename)
 
     reason = refusal(directory)
 
     assert reason.startswith(f"{directory / 'model.safetensors'}: ")
-    assert "['decoder.mu.bias'] missing and ['decoder.extra'] unknown" in reason
+    assert reason.endswith(f"got {missing} missing and {unknown} unknown")
 
 
 @pytest.mark.parametrize(
@@ -455,6 +466,20 @@ def test_a_value_that_is_not_finite_is_named(
 
     wanted = f"{name}: expected finite values, got {value} at {list(index)}"
     assert reason == f"{directory / 'model.safetensors'}: {wanted}"
+
+
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_a_scale_that_is_not_positive_is_named(directory: Path, value: float) -> None:
+    """A standardisation that cannot be undone is refused by tensor and index."""
+    name = "decoder.standardization.scale"
+
+    def damage(weights: dict[str, Tensor]) -> None:
+        weights[name][1] = value
+
+    sign_weights(directory, damage)
+
+    wanted = f"{name}: expected positive values, got {value} at [1]"
+    assert wanted in refusal(directory)
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,15 @@ def test_a_configuration_survives_its_file(document: Document) -> None:
     assert list(walk(document)) == PATHS
 
 
+def test_a_configuration_cannot_be_changed(document: Document) -> None:
+    """Neither it nor a part of it can be assigned to."""
+    config = read(document)
+
+    for part, key in ((config, "latent_dim"), (config.data, "standardized")):
+        with pytest.raises(ValidationError, match="Instance is frozen"):
+            setattr(part, key, getattr(part, key))
+
+
 @pytest.mark.parametrize("path", PATHS, ids=".".join)
 def test_nothing_has_a_default(document: Document, path: Path) -> None:
     """Without any one of its keys a configuration is refused."""
@@ -107,6 +116,8 @@ def test_nothing_has_a_default(document: Document, path: Path) -> None:
     reason = refusal(document)
 
     assert path[-1] in reason
+    # The second is said of a missing `kind`, which decides what the rest may be.
+    assert "Field required" in reason or "Unable to extract tag" in reason
 
 
 @pytest.mark.parametrize("name", ["", "likelihood", "encoder", "decoder", "data"])

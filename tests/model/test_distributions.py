@@ -28,7 +28,7 @@ DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 ETAS = [
     sign * size
     for sign in (1, -1)
-    for size in (0, 1e-8, 1e-3, 0.1, 0.4999, 0.5, 0.5001, 1, 3, 20, 50)
+    for size in (0, 1e-8, 9e-4, 1e-3, 0.1, 0.4999, 0.5, 0.5001, 1, 3, 20, 50)
 ]
 SATURATED = [1e4, -1e4]
 N = 200_000
