@@ -1,0 +1,1 @@
+"""The training module: `python -m model.train` turns data into a checkpoint."""

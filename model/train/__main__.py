@@ -1,0 +1,232 @@
+"""The command `python -m model.train`."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from model import data
+from model.data import Dataset
+from model.distributions import LIKELIHOODS
+from model.manifest import Metrics
+from model.train import resumption
+from model.train.assembly import choose_device, configure, start
+from model.train.card import amount
+from model.train.fit import DivergedError, Run, fit, is_complete
+from model.train.options import Options
+from model.train.places import Places
+from model.train.preparation import Prepared, prepare
+from model.train.publication import publish
+from model.train.state import State
+
+_DIVERGED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the command line, train, and return the exit status."""
+    try:
+        options, command = _parse(arguments)
+        return train(options, command=command)
+    except DivergedError as error:
+        return _fail(str(error), _DIVERGED)
+    except OSError as error:
+        return _fail(f"{error.filename or 'the system'}: {error.strerror}", _BAD_INPUT)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _fail(f"not enough memory: {error}", _BAD_INPUT)
+    except ValueError as error:
+        return _fail(str(error), _BAD_INPUT)
+    except KeyboardInterrupt:
+        return _fail("interrupted; the state saved last stays", _INTERRUPTED)
+    except torch._dynamo.exc.TorchDynamoException as error:
+        return _fail(f"--compile failed: {str(error).splitlines()[0]}", _BAD_INPUT)
+
+
+def train(options: Options, *, command: Sequence[str]) -> int:
+    """
+    Train as told, write the checkpoint, and return the exit status.
+
+    Raises:
+        ValueError: Options or data are at fault; nothing was trained.
+        DivergedError: The loss became NaN or infinite; the best weights before that
+            are in the checkpoint.
+    """
+    options.check()
+    places = _places(options)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    device = choose_device(options.device)
+    dataset = _load(options)
+    prepared = _prepare(dataset, options)
+    config = configure(options, dataset, prepared)
+    state = start(config, options, prepared, device)
+    identity = resumption.identity(options, dataset, command)
+    if options.resume is None:
+        places.claim()
+    else:
+        resumption.resume(state, places, identity)
+
+    diverged = _fit(state, prepared, options, places, identity)
+
+    complete = is_complete(state, options)
+    if state.best:
+        metrics = publish(
+            places,
+            vae=state.model(state.best),
+            dataset=dataset,
+            prepared=prepared,
+            options=options,
+            complete=complete,
+            command=command,
+        )
+        _report(places, metrics)
+    if diverged is not None:
+        if not state.best:
+            places.abandon()
+        raise diverged
+    if not complete:
+        _say(f"stopped; go on with: python -m model.train --resume {places.checkpoint}")
+    return 0 if complete else _INTERRUPTED
+
+
+def _parse(arguments: Sequence[str]) -> tuple[Options, Sequence[str]]:
+    prog = "python -m model.train"
+    options = tyro.cli(Options, prog=prog, args=arguments)
+    if options.resume is None:
+        return options, (*prog.split(), *arguments)
+    first, command = resumption.begun(options.resume)
+    # Read again, so that where the command line is silent it says what was said first.
+    given = tyro.cli(Options, prog=prog, args=arguments, default=first)
+    resumption.check_same(first, given)
+    return first, command
+
+
+def _places(options: Options) -> Places:
+    """Name the places of a run, and see that nothing will be lost there."""
+    places = Places.of(options)
+    if options.overwrite:
+        places.check_replaceable()
+    elif options.resume is None:
+        places.check_free()
+    return places
+
+
+def _load(options: Options) -> Dataset:
+    dataset = data.load(
+        options.data,
+        data_dir=options.data_dir,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.seed,
+    )
+    sizes = "/".join(str(len(split.x)) for split in dataset.splits)
+    _say(f"{dataset.name}: {sizes} rows to train, validate and test. {dataset.source}.")
+    return dataset
+
+
+def _prepare(dataset: Dataset, options: Options) -> Prepared:
+    standardize = options.standardize
+    return prepare(
+        dataset,
+        likelihood=LIKELIHOODS[options.likelihood],
+        how=options.binarization,
+        standardize=(
+            options.likelihood == "gaussian" if standardize is None else standardize
+        ),
+        seed=options.test_seed,
+    )
+
+
+def _fit(
+    state: State,
+    prepared: Prepared,
+    options: Options,
+    places: Places,
+    identity: dict[str, Any],
+) -> DivergedError | None:
+    """Train under a progress bar; Ctrl-C ends the run after the step it is in."""
+    n_steps = len(state.terms)
+    with (
+        _stop_on_signals() as stopped,
+        tqdm(
+            total=options.epochs * n_steps,
+            initial=state.progress.n_updates,
+            disable=None,  # where standard error is no terminal
+            unit="step",
+            mininterval=0.2,
+        ) as bar,
+    ):
+
+        def on_epoch(line: dict[str, Any]) -> None:
+            places.record(line)
+            bar.set_postfix_str(_summary(line), refresh=False)
+            if bar.disable:
+                _say(f"epoch {line['epoch']}/{options.epochs}  {_summary(line)}")
+
+        run = Run(
+            places=places,
+            identity=identity,
+            stopped=stopped,
+            on_step=bar.update,
+            on_epoch=on_epoch,
+        )
+        try:
+            fit(state, prepared, options, run)
+        except DivergedError as error:
+            return error
+    return None
+
+
+@contextmanager
+def _stop_on_signals() -> Iterator[Callable[[], bool]]:
+    """Turn the first SIGINT or SIGTERM into a wish, and let the second one kill."""
+    wishes: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        wishes.append(number)
+        signal.signal(number, before[signal.Signals(number)])
+
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield lambda: bool(wishes)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _summary(line: dict[str, Any]) -> str:
+    return (
+        f"ELBO train {line['train']['elbo']:.2f} "
+        f"validation {line['validation']['elbo']:.2f} nats  "
+        f"KL {line['validation']['kl']:.2f}  active {line['active_units']}  "
+        f"{line['examples_per_second']:,}/s"
+    )
+
+
+def _report(places: Places, metrics: Metrics) -> None:
+    for figure in metrics.figures:
+        error = figure.standard_error
+        _say(
+            f"{figure.split:>10} {figure.name:<14} {amount(figure):>15}"
+            + (f" ± {error:.3f}" if error is not None else "")
+        )
+    _say(f"checkpoint: {places.checkpoint}")
+
+
+def _fail(why: str, status: int) -> int:
+    _say(f"error: {why}")
+    return status
+
+
+def _say(words: str) -> None:
+    sys.stderr.write(words + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,126 @@
+"""The model card, `README.md` of a checkpoint."""
+
+import shlex
+from collections.abc import Iterable
+from string import Template
+
+from model.config import Config, Conv, Mlp
+from model.manifest import Figure, Metrics, Provenance
+from model.vae import VAE
+
+_TEMPLATE = Template(
+    """\
+# $name: a variational autoencoder
+
+$description
+$training
+
+## Figures
+
+$figures
+
+The ELBO is a lower bound on log p(x): higher is better. Every value is a mean over the
+examples of the split, in nats per example, without any weight on the KL. Figures of
+different binarisations cannot be compared.
+
+$pictures## Data
+
+$source.
+Values were divided by $divided_by; binarisation: $binarization; standardised:
+$standardized.
+
+## Made by
+
+    $command
+
+$libraries; $created.
+
+## Serve it
+
+    VAE_CHECKPOINT=path/to/this/directory python -m app
+"""
+)
+
+_CAPTIONS = {
+    "learning_curve.png": "ELBO by epoch",
+    "reconstructions.png": "Held-out examples above their reconstructions",
+    "samples.png": "Samples: E[x|z] for z from the prior",
+    "manifold.png": "The latent plane, in quantiles of the prior",
+}
+
+
+def card(
+    vae: VAE,
+    *,
+    metrics: Metrics,
+    provenance: Provenance,
+    training: str,
+    pictures: Iterable[str],
+) -> str:
+    """
+    Write the card of a trained model.
+
+    Args:
+        training: One sentence on where the weights come from.
+        pictures: Names of attached files.
+    """
+    config = vae.config
+    return _TEMPLATE.substitute(
+        name=config.data.name,
+        description=_description(vae),
+        training=training,
+        figures=_table(metrics.figures),
+        pictures="".join(
+            f"![{_CAPTIONS[p]}]({p})\n\n{_CAPTIONS[p]}.\n\n" for p in pictures
+        ),
+        source=provenance.dataset_source,
+        divided_by=f"{config.data.divided_by:g}",
+        binarization=config.data.binarization,
+        standardized="yes" if config.data.standardized else "no",
+        command=shlex.join(provenance.command),
+        libraries=", ".join(f"{k} {v}" for k, v in provenance.libraries.items()),
+        created=provenance.created,
+    )
+
+
+def _description(vae: VAE) -> str:
+    config = vae.config
+    n_theta = sum(parameter.numel() for parameter in vae.theta)
+    n_phi = sum(parameter.numel() for parameter in vae.phi)
+    return (
+        f"x has shape {list(config.data_shape)}, z has {config.latent_dim} dimensions. "
+        f"Encoder: {_network(config, config.encoder)}, {n_phi:,} parameters (phi). "
+        f"Decoder: {_network(config, config.decoder)}, {n_theta:,} parameters (theta), "
+        f"{config.likelihood.kind} likelihood."
+    )
+
+
+def _network(config: Config, network: Mlp | Conv) -> str:
+    if isinstance(network, Conv):
+        channels, layers = "-".join(map(str, network.channels)), network.hidden
+        return f"convolutions {channels}, dense {layers} ({network.activation})"
+    if not network.hidden:
+        return "linear map"
+    return f"MLP {'-'.join(map(str, network.hidden))} ({network.activation})"
+
+
+def _table(figures: Iterable[Figure]) -> str:
+    head = (
+        "| figure | value | standard error | split | examples | binarisation | K | "
+        "noise seed | training runs | spread |\n" + "|---" * 10 + "|\n"
+    )
+    return head + "\n".join(
+        f"| {f.name} | {amount(f)} | {_number(f.standard_error)} | {f.split} "
+        f"| {f.n_examples} | {f.binarization} | {_number(f.n_samples)} "
+        f"| {_number(f.noise_seed)} | {f.n_seeds} | {_number(f.spread)} |"
+        for f in figures
+    )
+
+
+def amount(figure: Figure) -> str:
+    """Write a value with its units: nats have decimals, a count has none."""
+    return f"{figure.value:.{3 if figure.units == 'nats' else 0}f} {figure.units}"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"

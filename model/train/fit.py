@@ -1,0 +1,263 @@
+"""Fit a VAE by stochastic gradient ascent on the ELBO (AEVB Algorithm 1)."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from model.elbo import elbo
+from model.evaluate import Evaluation, evaluate
+from model.train import schedules
+from model.train.batches import Batches
+from model.train.options import Options
+from model.train.places import Places
+from model.train.preparation import Prepared
+from model.train.state import State, copied
+from model.vae import VAE
+
+_SECONDS_BETWEEN_SAVES = 20.0
+_STEPS_BETWEEN_CHECKS = 100
+
+
+@final
+class DivergedError(ArithmeticError):
+    """The loss became NaN or infinite; the best weights before it are kept."""
+
+
+class Terms(NamedTuple):
+    """Means over a batch, in nats."""
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Run:
+    """
+    What surrounds the loop.
+
+    Attributes:
+        places: Where the state is kept.
+        identity: Which run this is, saved with the state so that none are mixed up.
+        stopped: Says whether someone asked for an end.
+        on_step: Called after each step, to move a progress bar.
+        on_epoch: Called with the journal's line after each epoch.
+    """
+
+    places: Places
+    identity: dict[str, Any]
+    stopped: Callable[[], bool]
+    on_step: Callable[[], object]
+    on_epoch: Callable[[dict[str, Any]], None]
+
+    def save(self, state: State) -> None:
+        """
+        Write the state to disk.
+
+        Raises:
+            DivergedError: It is poisoned; what was saved before stays.
+        """
+        _check_finite(state)
+        _check_weights(state)
+        state.save(self.places.state, run=self.identity)
+
+    def save_if_due(self, state: State) -> None:
+        """Write the state to disk now and then: a kill costs that much time."""
+        if time.monotonic() - state.saved_at > _SECONDS_BETWEEN_SAVES:
+            self.save(state)
+
+
+def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
+    """
+    Train until the epochs are done, patience runs out or someone stops the run.
+
+    The best weights on validation are left in `state.best`; the state on disk allows
+    going on from any step, bit for bit.
+
+    Raises:
+        DivergedError: The loss is not finite; it names epoch and step.
+    """
+    device = state.terms.device
+    validation = torch.from_numpy(data.validation).to(device)
+    batches = Batches(
+        x=torch.from_numpy(data.train).to(device),
+        size=options.batch_size,
+        seed=options.seed,
+        dynamic=data.binarization == "dynamic",
+    )
+    objective = _objective
+    if options.compile:
+        # A program for each size of batch, so that which one runs first is no matter.
+        objective = torch.compile(_objective, dynamic=False)
+
+    run.save_if_due(state)  # the first time at once: now there is a run to resume
+    while not (is_complete(state, options) or run.stopped()):
+        started, first_step = time.perf_counter(), state.progress.step
+        if not _epoch(state, batches, objective, options, run):
+            break
+        n_seen = len(batches.x) - first_step * batches.size
+        speed = n_seen / (time.perf_counter() - started)
+        evaluation = evaluate(
+            _averaged(state),
+            validation,
+            n_samples=1,  # the mean over all rows is sharp enough to compare epochs
+            seed=options.test_seed,
+        )
+        line = _line(state, batches, evaluation, options, speed)
+        _end_epoch(state, evaluation)
+        run.on_epoch(line)
+        run.save_if_due(state)
+    run.save(state)
+
+
+def is_complete(state: State, options: Options) -> bool:
+    """Say whether the epochs are done or patience has run out."""
+    progress = state.progress
+    if progress.epoch >= options.epochs:
+        return True
+    if options.patience is None or progress.best_epoch is None:
+        return False
+    return progress.epoch - progress.best_epoch >= options.patience
+
+
+def _epoch(
+    state: State,
+    batches: Batches,
+    objective: Callable[..., tuple[Tensor, Terms]],
+    options: Options,
+    run: Run,
+) -> bool:
+    """Take the steps left of an epoch; return False if stopped before its last."""
+    progress = state.progress
+    order = batches.order(progress.epoch)
+    for step in range(progress.step, batches.n_steps):
+        x = batches.rows(order, progress.epoch, step)
+        shape = (options.n_samples, len(x), options.latent_dim)
+        eps = batches.eps(shape, progress.epoch, step)
+
+        _update(state, objective, x, eps, options, batches.n_steps)
+
+        run.on_step()
+        if step % _STEPS_BETWEEN_CHECKS == 0:
+            _check_finite(state)
+        if step + 1 < batches.n_steps:
+            if run.stopped():
+                return False
+            run.save_if_due(state)
+    _check_finite(state)
+    return True
+
+
+def _update(
+    state: State,
+    objective: Callable[..., tuple[Tensor, Terms]],
+    x: Tensor,
+    eps: Tensor,
+    options: Options,
+    n_steps: int,
+) -> None:
+    """Take one step of the optimiser."""
+    progress = state.progress
+    done = progress.n_updates / (options.epochs * n_steps)
+    weight = schedules.kl_weight(options, progress.n_updates / n_steps)
+    for group in state.optimizer.param_groups:
+        group["lr"] = schedules.learning_rate(options, done)
+
+    loss, terms = objective(state.vae, x, eps, x.new_tensor(weight))
+    state.optimizer.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+    state.optimizer.step()
+
+    state.terms[progress.step, 0] = terms.log_likelihood.detach()
+    state.terms[progress.step, 1] = terms.kl.detach()
+    progress.step += 1
+    progress.n_updates += 1
+    if options.ema is not None:
+        decay = schedules.average_decay(options.ema, progress.n_updates)
+        torch._foreach_lerp_(
+            list(state.average.values()), list(state.weights.values()), 1 - decay
+        )
+
+
+def _objective(
+    vae: VAE, x: Tensor, eps: Tensor, kl_weight: Tensor
+) -> tuple[Tensor, Terms]:
+    """Return the loss, and the terms of the ELBO, which carry no weight."""
+    bound = elbo(vae, x, eps=eps)
+    terms = Terms(bound.log_likelihood.mean(), bound.kl.mean())
+    return kl_weight * terms.kl - terms.log_likelihood, terms
+
+
+def _check_finite(state: State) -> None:
+    progress = state.progress
+    finite = torch.isfinite(state.terms[: progress.step]).all(dim=1)
+    if not finite.all():
+        step = int((~finite).nonzero()[0, 0]) + 1
+        raise DivergedError(
+            f"the loss became {state.terms[step - 1].sum().item()} in epoch "
+            f"{progress.epoch + 1} at step {step}; try a lower --learning-rate"
+        )
+
+
+def _check_weights(state: State) -> None:
+    # The last step's weights are in no loss yet.
+    if not all(torch.isfinite(weights).all() for weights in state.weights.values()):
+        raise DivergedError(
+            f"the weights became NaN or infinite in epoch {state.progress.epoch + 1} "
+            f"by step {state.progress.step}; try a lower --learning-rate"
+        )
+
+
+def _averaged(state: State) -> VAE:
+    """Return the model to judge: with averaged weights where there is an average."""
+    return state.model(state.average) if state.average else state.vae
+
+
+def _line(
+    state: State,
+    batches: Batches,
+    evaluation: Evaluation,
+    options: Options,
+    speed: float,
+) -> dict[str, Any]:
+    """Write a line of the journal: what the epoch that just ended came to."""
+    weighted = state.terms.double().cpu() * batches.sizes[:, None]
+    means = weighted.sum(dim=0) / len(batches.x)
+    log_likelihood, kl = means.tolist()
+    return {
+        "epoch": state.progress.epoch + 1,
+        "train": {
+            "elbo": log_likelihood - kl,
+            "log_likelihood": log_likelihood,
+            "kl": kl,
+        },
+        "validation": {
+            "elbo": float(evaluation.bound.mean()),
+            "log_likelihood": float(evaluation.log_likelihood.mean()),
+            "kl": float(evaluation.kl.mean()),
+        },
+        "active_units": evaluation.n_active,
+        "learning_rate": state.optimizer.param_groups[0]["lr"],
+        "kl_weight": schedules.kl_weight(options, state.progress.epoch + 1),
+        "examples_per_second": round(speed),
+    }
+
+
+def _end_epoch(state: State, evaluation: Evaluation) -> None:
+    """Count the epoch, and keep the weights if they are the best on validation."""
+    progress = state.progress
+    bound = float(evaluation.bound.mean())
+    if not math.isfinite(bound):
+        raise DivergedError(
+            f"the validation ELBO became {bound} in epoch {progress.epoch + 1}; "
+            "try a lower --learning-rate"
+        )
+    progress.epoch, progress.step = progress.epoch + 1, 0
+    if progress.best_bound is None or bound > progress.best_bound:
+        progress.best_bound, progress.best_epoch = bound, progress.epoch
+        state.best = copied(state.average or state.weights)

@@ -1,0 +1,166 @@
+"""What a training run can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, final
+
+from model.config import Activation, Binarization, LikelihoodName
+from model.noise import MAX_SEED
+
+_LARGEST = 2**31 - 1
+_POSITIVE = (
+    "hidden",
+    "channels",
+    "sigma_floor",
+    "latent_dim",
+    "n_samples",
+    "learning_rate",
+    "batch_size",
+    "epochs",
+    "patience",
+    "test_samples",
+    "threads",
+)
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """
+    Train a variational autoencoder and write a checkpoint.
+
+    Attributes:
+        data: digits, mnist, fashion-mnist, or a path: .npy, .npz, .csv or a folder of
+            images.
+        data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
+            are downloaded once.
+        out: Directory of the checkpoint; checkpoints/NAME if not given.
+        overwrite: Replace what stands at --out.
+        resume: Go on with the run whose --out this was; its options are taken over.
+        network: mlp is that of the paper; conv needs images.
+        hidden: Widths of the hidden layers of encoder and, reversed, decoder; conv
+            takes one.
+        channels: Channels of the convolutions, each of which halves the image.
+        activation: Of the hidden layers; tanh as in the paper.
+        likelihood: p(x|z): bernoulli for {0, 1}, continuous_bernoulli for [0, 1],
+            gaussian for real numbers.
+        sigma_floor: Least standard deviation of a Gaussian decoder, in units of
+            standardised data.
+        latent_dim: J, the dimensions of z.
+        n_samples: K, draws of z per example and step.
+        optimizer: adam, or adagrad as in the paper.
+        learning_rate: At its highest.
+        schedule: How the learning rate falls to zero over the run, if at all.
+        batch_size: Examples per step.
+        epochs: Passes over the training data.
+        kl_warmup_epochs: Epochs over which the weight of the KL in the loss rises from
+            0 to 1; the ELBO reported never has a weight in it.
+        weight_decay: Decoupled for adam (AdamW), an L2 penalty for adagrad.
+        ema: Decay of an exponential moving average of the weights, None for none; the
+            average is what is evaluated and saved.
+        patience: Stop after this many epochs without a better validation ELBO.
+        binarization: How grey values become {0, 1}: static draws once, dynamic afresh
+            at every use, threshold cuts at 1/2. If not given: dynamic for bernoulli on
+            grey data, else none.
+        standardize: Shift and scale the data for the networks; densities stay in the
+            data's own units. If not given: only for gaussian.
+        validation_fraction: Of a file that brings no validation rows; 0.1 if not given.
+        test_fraction: Of a file that brings no test rows; 0.1 if not given.
+        test_samples: K of the figures in the model card.
+        test_seed: Seed of the noise of those figures, and of what is binarised once.
+        seed: Of weights, noise and order.
+        device: auto takes a GPU where there is one.
+        threads: CPU threads; all cores if not given.
+        compile: Compile the step with torch.compile: needs a C++ compiler and half a
+            minute, then is faster.
+    """
+
+    data: str = "digits"
+    data_dir: Path | None = None
+    out: Path | None = None
+    overwrite: bool = False
+    resume: Path | None = None
+    network: Literal["mlp", "conv"] = "mlp"
+    hidden: tuple[int, ...] = (500,)
+    channels: tuple[int, ...] = (32, 64)
+    activation: Activation = "tanh"
+    likelihood: LikelihoodName = "bernoulli"
+    sigma_floor: float = 0.01
+    latent_dim: int = 20
+    n_samples: int = 1
+    optimizer: Literal["adam", "adagrad"] = "adam"
+    learning_rate: float = 2e-3
+    schedule: Literal["constant", "linear", "cosine"] = "cosine"
+    batch_size: int = 100
+    epochs: int = 200
+    kl_warmup_epochs: int = 0
+    weight_decay: float = 0.0
+    ema: float | None = 0.999
+    patience: int | None = None
+    binarization: Binarization | None = None
+    standardize: bool | None = None
+    validation_fraction: float | None = None
+    test_fraction: float | None = None
+    test_samples: int = 16
+    test_seed: int = 0
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+    compile: bool = False
+
+    def check(self) -> None:
+        """
+        Refuse impossible options before any work.
+
+        Raises:
+            ValueError: It names option and value.
+        """
+        for name in _POSITIVE:
+            for value in _values(getattr(self, name)):
+                if not 0 < value <= _LARGEST:
+                    raise ValueError(
+                        f"{_flag(name)} must be positive and at most {_LARGEST}, "
+                        f"got {value}"
+                    )
+        for name in ("kl_warmup_epochs", "weight_decay"):
+            if not 0 <= getattr(self, name) <= _LARGEST:
+                raise ValueError(
+                    f"{_flag(name)} must not be negative, got {getattr(self, name)}"
+                )
+        for name in ("seed", "test_seed"):
+            if not 0 <= getattr(self, name) <= MAX_SEED:
+                raise ValueError(
+                    f"{_flag(name)} must lie between 0 and 2^63 - 1, "
+                    f"got {getattr(self, name)}"
+                )
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"--ema must lie between 0 and 1, got {self.ema}")
+        self._check_pairs()
+
+    def _check_pairs(self) -> None:
+        """Refuse options that would be ignored, or contradict each other."""
+        if self.network == "conv" and len(self.hidden) != 1:
+            raise ValueError(
+                f"--network conv takes one --hidden width, got {self.hidden}"
+            )
+        if self.network != "conv" and self.channels != Options.channels:
+            raise ValueError("--channels needs --network conv")
+        if self.likelihood != "gaussian" and self.sigma_floor != Options.sigma_floor:
+            raise ValueError("--sigma-floor needs --likelihood gaussian")
+        if self.likelihood == "bernoulli" and self.standardize:
+            raise ValueError("--standardize does not go with --likelihood bernoulli")
+        if self.likelihood != "bernoulli" and self.binarization not in (None, "none"):
+            raise ValueError(
+                f"--binarization {self.binarization} needs --likelihood bernoulli, "
+                f"got {self.likelihood}"
+            )
+
+
+def _values(value: Any) -> tuple[float, ...]:
+    if value is None:
+        return ()
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

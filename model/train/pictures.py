@@ -1,0 +1,117 @@
+"""The pictures of a model card, as PNG."""
+
+from collections.abc import Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from model.noise import Stream, standard_normal
+from model.vae import VAE
+
+_MANIFOLD_SIDE = 20
+_TILE, _GAP = 64, 2  # pixels
+
+
+def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
+    """
+    Plot the ELBO of training and validation against the epoch.
+
+    Args:
+        journal: At least one line.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    epochs = [line["epoch"] for line in journal]
+    settled: list[float] = []
+    for split in ("train", "validation"):
+        elbo = [line[split]["elbo"] for line in journal]
+        axes.plot(epochs, elbo, label=split, marker="." if len(elbo) < 20 else None)
+        # The first epochs would squeeze all the others into a line.
+        settled += elbo[len(elbo) // 10 :]
+    margin = 0.05 * (max(settled) - min(settled)) or 1.0
+    axes.set_ylim(min(settled) - margin, max(settled) + margin)
+    axes.axvline(best_epoch(journal), color="gray", linestyle=":", label="kept")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("ELBO, nats per example")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    buffer = BytesIO()
+    # No software version in the file: the same run gives the same bytes.
+    figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
+    """Return the epoch with the best validation ELBO, whose weights were kept."""
+    best: int = max(journal, key=lambda line: line["validation"]["elbo"])["epoch"]
+    return best
+
+
+def drawable(data_shape: tuple[int, ...]) -> bool:
+    """Say whether examples are grey or RGB images."""
+    return len(data_shape) == 2 or (len(data_shape) == 3 and data_shape[2] in (1, 3))
+
+
+@torch.inference_mode()
+def reconstructions(vae: VAE, x: Tensor) -> bytes:
+    """Show images above E[x|z] at z = mu(x); x is (N, D)."""
+    mean = vae.decode(vae.encode(x).mu).mean
+    return _grid(vae, torch.stack([x, mean]).flatten(end_dim=1), n_columns=len(x))
+
+
+@torch.inference_mode()
+def samples(vae: VAE, n: int, *, seed: int) -> bytes:
+    """Show E[x|z] for n draws of z from the prior, the pictures of `/sample`."""
+    z = standard_normal((n, vae.config.latent_dim), seed=seed, stream=Stream.LATENT)
+    mean = vae.decode(_like(vae, z)).mean
+    return _grid(vae, mean, n_columns=round(n**0.5))
+
+
+@torch.inference_mode()
+def manifold(vae: VAE) -> bytes:
+    """
+    Show E[x|z] over the plane of a two-dimensional latent (AEVB Fig. 4).
+
+    z runs through the inverse normal distribution function of an even grid, so that
+    every picture stands for the same share of the prior.
+    """
+    even = (torch.arange(_MANIFOLD_SIDE) + 0.5) / _MANIFOLD_SIDE
+    quantiles = torch.special.ndtri(even)
+    z = torch.cartesian_prod(quantiles.flip(0), quantiles).flip(-1)
+    return _grid(vae, vae.decode(_like(vae, z)).mean, n_columns=_MANIFOLD_SIDE)
+
+
+def _like(vae: VAE, z: Tensor | NDArray[np.float32]) -> Tensor:
+    return torch.as_tensor(z).to(next(vae.parameters()))
+
+
+def _grid(vae: VAE, x: Tensor, *, n_columns: int) -> bytes:
+    """Lay images out in rows, on white."""
+    images = x.reshape(-1, *vae.config.data_shape).float().cpu().numpy()
+    low, high = vae.likelihood.value_range or (images.min(), images.max())
+    scaled = np.clip((images - low) / (high - low or 1), 0, 1)
+    tiles = np.stack([_tile(image) for image in np.rint(255 * scaled).astype(np.uint8)])
+    rows = tiles.reshape(-1, n_columns, *tiles.shape[1:])
+    sheet = np.concatenate(np.concatenate(rows, axis=1), axis=1)
+    buffer = BytesIO()
+    Image.fromarray(sheet).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Bring an image near the size of a tile, by a whole factor, with a white edge."""
+    side = max(image.shape[:2])
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[2:] == (1,) else image)
+    picture = picture.reduce(-(-side // _TILE))  # a factor of 1 where it is smaller
+    enlarged = np.asarray(picture).repeat(max(1, _TILE // side), axis=0)
+    enlarged = enlarged.repeat(max(1, _TILE // side), axis=1)
+    edges = ((_GAP, _GAP), (_GAP, _GAP), (0, 0))[: enlarged.ndim]
+    return np.pad(enlarged, edges, constant_values=255)

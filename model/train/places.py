@@ -1,0 +1,125 @@
+"""Where a run keeps its files: the checkpoint, and its own directory beside it."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, final
+
+from model.checkpoint import MANIFEST
+from model.train import files
+from model.train.options import Options
+
+
+@final
+@dataclass(frozen=True)
+class Places:
+    """
+    The paths of a run.
+
+    Attributes:
+        checkpoint: Written once, at the end.
+        run: `metrics.jsonl` and, to resume from, `state.safetensors`.
+    """
+
+    checkpoint: Path
+    run: Path
+
+    @classmethod
+    def of(cls, options: Options) -> Self:
+        """
+        Name them after --out, or after the data.
+
+        Raises:
+            ValueError: --out names no directory that could be made or replaced.
+        """
+        out = options.out or Path("checkpoints") / Path(options.data).resolve().stem
+        if out.name in ("", ".."):
+            raise ValueError(f"--out must name a directory of its own, got {out}")
+        return cls(checkpoint=out, run=out.with_name(f"{out.name}.training"))
+
+    @property
+    def journal(self) -> Path:
+        """One JSON line per epoch."""
+        return self.run / "metrics.jsonl"
+
+    @property
+    def state(self) -> Path:
+        """What `--resume` reads."""
+        return self.run / "state.safetensors"
+
+    def check_free(self) -> None:
+        """
+        Refuse to take the place of an earlier run.
+
+        Raises:
+            ValueError: Something is there that would be lost.
+        """
+        go_on = (
+            f"go on with --resume {self.checkpoint}, " if self.state.exists() else ""
+        )
+        if _holds_anything(self.checkpoint):
+            raise ValueError(
+                f"{self.checkpoint} is there already: {go_on}give another --out, or "
+                "--overwrite to replace it"
+            )
+        if go_on:
+            raise ValueError(
+                f"{self.run} holds an unfinished run: {go_on}or start again with "
+                "--overwrite"
+            )
+
+    def check_replaceable(self) -> None:
+        """
+        Refuse to replace what is no checkpoint.
+
+        Raises:
+            ValueError: The directory is somebody's, and not of this program.
+        """
+        if (
+            _holds_anything(self.checkpoint)
+            and not (self.checkpoint / MANIFEST).is_file()
+        ):
+            raise ValueError(
+                f"{self.checkpoint} is no checkpoint, so --overwrite leaves it alone: "
+                "give another --out"
+            )
+
+    def claim(self) -> None:
+        """
+        Make room for a new run.
+
+        The checkpoint of an earlier run stands until the new one replaces it.
+        """
+        self.run.mkdir(parents=True, exist_ok=True)
+        self.state.unlink(missing_ok=True)
+        self.journal.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Forget a run that came to nothing, so that another can take its place."""
+        self.state.unlink(missing_ok=True)
+
+    def record(self, line: dict[str, Any]) -> None:
+        """Add a line to the journal."""
+        with self.journal.open("a") as journal:
+            journal.write(json.dumps(line) + "\n")
+
+    def recorded(self) -> list[dict[str, Any]]:
+        """Return the lines of the journal, up to one that a full disk cut short."""
+        lines: list[dict[str, Any]] = []
+        if self.journal.exists():
+            for line in self.journal.read_text().splitlines():
+                try:
+                    lines.append(json.loads(line))
+                except ValueError:
+                    break
+        return lines
+
+    def forget_after(self, epoch: int) -> None:
+        """Drop the lines of epochs that will be trained again."""
+        kept = [line for line in self.recorded() if line["epoch"] <= epoch]
+        content = "".join(json.dumps(line) + "\n" for line in kept)
+        files.replace(self.journal, content.encode())
+
+
+def _holds_anything(path: Path) -> bool:
+    return any(path.iterdir()) if path.is_dir() else path.exists()

@@ -1,0 +1,26 @@
+"""How learning rate and KL weight change over a run: pure functions of progress."""
+
+import math
+
+from model.train.options import Options
+
+
+def learning_rate(options: Options, done: float) -> float:
+    """Return the learning rate when a fraction `done` of all steps is taken."""
+    if options.schedule == "linear":
+        return options.learning_rate * (1 - done)
+    if options.schedule == "cosine":  # Loshchilov & Hutter (2017), without restarts
+        return options.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return options.learning_rate
+
+
+def kl_weight(options: Options, epochs_done: float) -> float:
+    """Return the weight of the KL in the loss: 0 to 1 over the warm-up, then 1."""
+    if epochs_done >= options.kl_warmup_epochs:
+        return 1.0
+    return epochs_done / options.kl_warmup_epochs
+
+
+def average_decay(decay: float, n_updates: int) -> float:
+    """Return the EMA's decay, short at first so that the start is forgotten."""
+    return min(decay, (1 + n_updates) / (10 + n_updates))

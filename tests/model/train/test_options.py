@@ -1,0 +1,114 @@
+"""What the command line offers and refuses."""
+
+import dataclasses
+import inspect
+import re
+from typing import Any
+
+import pytest
+
+from model.train.__main__ import main
+from model.train.options import Options
+
+LARGEST = 2**31 - 1
+POSITIVE = f"must be positive and at most {LARGEST}, got"
+
+
+def test_every_option_has_its_help(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--help` shows each option by its flag, with what `Options` says of it."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+    with pytest.raises(SystemExit) as end:
+        main(["--help"])
+
+    shown = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
+    said = described(Options)
+    assert end.value.code == 0
+    assert said.keys() == {field.name for field in dataclasses.fields(Options)}
+    for name, words in said.items():
+        flag = re.escape("--" + name.replace("_", "-"))
+        assert len(words) > 10
+        assert re.search(rf"{flag}\b.{{0,120}}? {re.escape(words)}", shown), name
+
+
+def described(options: type) -> dict[str, str]:
+    """Read the section Attributes of a docstring."""
+    attributes = inspect.cleandoc(options.__doc__ or "").partition("Attributes:\n")[2]
+    entries = re.findall(r"^ {4}(\w+): (.+(?:\n {8}.+)*)", attributes, re.MULTILINE)
+    return {name: " ".join(words.split()) for name, words in entries}
+
+
+def test_the_defaults_are_possible() -> None:
+    """What nobody chose is accepted."""
+    Options().check()
+
+
+@pytest.mark.parametrize(
+    ("options", "refusal"),
+    [
+        ({"latent_dim": 0}, f"--latent-dim {POSITIVE} 0"),
+        ({"n_samples": 0}, f"--n-samples {POSITIVE} 0"),
+        ({"batch_size": -1}, f"--batch-size {POSITIVE} -1"),
+        ({"batch_size": 2**31}, f"--batch-size {POSITIVE} {2**31}"),
+        ({"epochs": 0}, f"--epochs {POSITIVE} 0"),
+        ({"test_samples": 0}, f"--test-samples {POSITIVE} 0"),
+        ({"learning_rate": 0.0}, f"--learning-rate {POSITIVE} 0.0"),
+        ({"learning_rate": float("nan")}, f"--learning-rate {POSITIVE} nan"),
+        ({"learning_rate": float("inf")}, f"--learning-rate {POSITIVE} inf"),
+        (
+            {"sigma_floor": 0.0, "likelihood": "gaussian"},
+            f"--sigma-floor {POSITIVE} 0.0",
+        ),
+        ({"hidden": (8, 0)}, f"--hidden {POSITIVE} 0"),
+        ({"channels": (-3,), "network": "conv"}, f"--channels {POSITIVE} -3"),
+        ({"patience": 0}, f"--patience {POSITIVE} 0"),
+        ({"threads": 0}, f"--threads {POSITIVE} 0"),
+        ({"kl_warmup_epochs": -1}, "--kl-warmup-epochs must not be negative, got -1"),
+        ({"weight_decay": -0.5}, "--weight-decay must not be negative, got -0.5"),
+        ({"seed": -1}, "--seed must lie between 0 and 2^63 - 1, got -1"),
+        (
+            {"test_seed": 2**63},
+            f"--test-seed must lie between 0 and 2^63 - 1, got {2**63}",
+        ),
+        ({"ema": 1.0}, "--ema must lie between 0 and 1, got 1.0"),
+        ({"ema": 0.0}, "--ema must lie between 0 and 1, got 0.0"),
+        (
+            {"network": "conv", "hidden": (8, 4)},
+            "--network conv takes one --hidden width, got (8, 4)",
+        ),
+        ({"channels": (8,)}, "--channels needs --network conv"),
+        ({"sigma_floor": 0.1}, "--sigma-floor needs --likelihood gaussian"),
+        (
+            {"standardize": True},
+            "--standardize does not go with --likelihood bernoulli",
+        ),
+        (
+            {"binarization": "static", "likelihood": "gaussian"},
+            "--binarization static needs --likelihood bernoulli, got gaussian",
+        ),
+    ],
+)
+def test_an_impossible_option_is_named_with_its_value(
+    options: dict[str, Any], refusal: str
+) -> None:
+    """One sentence: what was wanted and what came."""
+    with pytest.raises(ValueError, match=f"^{re.escape(refusal)}$"):
+        Options(**options).check()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"hidden": ()},
+        {"seed": 2**63 - 1, "test_seed": 2**63 - 1},
+        {"likelihood": "gaussian", "sigma_floor": 0.5, "binarization": "none"},
+        {"likelihood": "continuous_bernoulli", "standardize": True},
+        {"network": "conv", "channels": (4, 4), "hidden": (8,)},
+        {"ema": None, "patience": 1, "threads": 1, "kl_warmup_epochs": 0},
+    ],
+)
+def test_the_edges_of_what_is_possible_are_accepted(options: dict[str, Any]) -> None:
+    """No bound refuses too much."""
+    Options(**options).check()

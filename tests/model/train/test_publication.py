@@ -1,0 +1,191 @@
+"""What a finished run leaves behind: a checkpoint whose card tells all."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from model import checkpoint, data
+from model.evaluate import evaluate
+from model.train.__main__ import main
+from tests.model.train.runs import SMALL, read_journal, write_images, write_table
+
+FIGURES = ("elbo", "log_likelihood", "kl", "active_units")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the checkpoint of a small run on images with two latent dimensions."""
+    where = tmp_path_factory.mktemp("trained")
+    path = write_images(where / "images.npy", n=60)
+    out = where / "bars"
+    status = main(["--data", str(path), "--out", str(out), "--epochs", "5", *SMALL])
+    assert status == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the checkpoint of a small run on a table, data in thousands."""
+    where = tmp_path_factory.mktemp("table")
+    path = write_table(where / "rows.npy", n=60, scale=1000)
+    arguments = ["--data", str(path), "--out", str(where / "rows"), "--epochs", "2"]
+    assert main([*arguments, "--likelihood", "gaussian", *SMALL]) == 0
+    return where / "rows"
+
+
+def rows_of(card: str) -> list[list[str]]:
+    """Read the table of a model card."""
+    lines = [line for line in card.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_checkpoint_is_whole(trained: Path) -> None:
+    """It loads, with every file in the manifest and the journal of every epoch."""
+    loaded = checkpoint.load(trained)
+
+    found = {path.name for path in trained.iterdir()}
+    assert found == {*loaded.manifest.files, "manifest.json"}
+    assert [line["epoch"] for line in read_journal(trained / "metrics.jsonl")] == [
+        *range(1, 6)
+    ]
+    assert loaded.config.data_shape == (4, 4)
+    assert loaded.config.data.binarization == "dynamic"
+    assert loaded.config.data.divided_by == 255
+
+
+def test_the_card_has_every_figure_with_all_that_makes_it_comparable(
+    trained: Path,
+) -> None:
+    """Binarisation, split, examples, K, seeds and spread stand beside each value."""
+    head, *rows = rows_of((trained / "README.md").read_text())
+
+    metrics = checkpoint.load(trained).metrics
+    assert head == [
+        *("figure", "value", "standard error", "split", "examples", "binarisation"),
+        *("K", "noise seed", "training runs", "spread"),
+    ]
+    assert [(row[3], row[0]) for row in rows] == [
+        (split, name) for split in ("validation", "test") for name in FIGURES
+    ]
+    for row, figure in zip(rows, metrics.figures, strict=True):
+        counts = figure.name == "active_units"
+        assert row == [
+            figure.name,
+            f"{figure.value:.0f} dimensions" if counts else f"{figure.value:.3f} nats",
+            "-" if counts else f"{figure.standard_error:.3g}",
+            figure.split,
+            "6",
+            "dynamic",
+            "-" if counts else "16",
+            "-" if figure.noise_seed is None else "0",
+            "1",
+            "-",
+        ]
+
+
+def test_the_card_says_where_the_weights_come_from(trained: Path) -> None:
+    """Data, their treatment, the epoch, the command and the libraries."""
+    card = " ".join((trained / "README.md").read_text().split())
+
+    best = max(
+        read_journal(trained / "metrics.jsonl"), key=lambda x: x["validation"]["elbo"]
+    )
+    assert (
+        f"those of epoch {best['epoch']}, the best on validation of 5 epochs." in card
+    )
+    assert "images.npy" in card
+    assert "divided by 255; binarisation: dynamic; standardised: no" in card
+    assert "python -m model.train --data " in card
+    assert f"torch {torch.__version__.split('+')[0]}" in card
+    assert "MLP 6 (tanh), 130 parameters (phi)" in card
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
+    """The loaded model gives them from the file's own rows, with the noise named."""
+    loaded = checkpoint.load(table)
+    rows = getattr(data.load(str(table.parent / "rows.npy")), split).x
+
+    again = evaluate(loaded.vae, torch.from_numpy(rows), n_samples=16, seed=0)
+
+    figures = {f.name: f.value for f in loaded.metrics.figures if f.split == split}
+    assert figures["elbo"] == pytest.approx(again.bound.mean(), rel=1e-6)
+    assert figures["log_likelihood"] == pytest.approx(
+        again.log_likelihood.mean(), rel=1e-6
+    )
+    assert figures["kl"] == pytest.approx(again.kl.mean(), rel=1e-6)
+    assert figures["active_units"] == again.n_active
+
+
+def test_a_published_density_is_in_the_units_of_the_data(table: Path) -> None:
+    """The loaded decoder's density, added up over a fine grid of x_1, is one."""
+    vae = checkpoint.load(table).vae
+    p_x = vae.decode(torch.zeros(1, 2))
+    x = torch.linspace(-3e4, 3e4, 60_001)  # steps of 1, with deviations of about 1000
+
+    log_density = p_x.log_prob_per_dim(x[:, None].repeat(1, 4))[:, 0]
+
+    assert float(log_density.double().exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_table_has_no_pictures_but_its_learning_curve(table: Path) -> None:
+    """Neither in the directory nor in the card, though it has two latents."""
+    card = (table / "README.md").read_text()
+
+    assert [path.name for path in table.glob("*.png")] == ["learning_curve.png"]
+    assert card.count("![") == 1
+    assert "standardised: yes" in " ".join(card.split())
+
+
+def test_the_pictures_are_in_the_card_and_are_png(trained: Path) -> None:
+    """Learning curve, reconstructions, samples and, for two latents, the manifold."""
+    names = ["learning_curve", "reconstructions", "samples", "manifold"]
+    card = (trained / "README.md").read_text()
+
+    sizes = {}
+    for name in names:
+        assert f"]({name}.png)" in card
+        with Image.open(io.BytesIO((trained / f"{name}.png").read_bytes())) as image:
+            assert image.format == "PNG"
+            sizes[name] = image.size
+
+    tile = 64 + 4
+    assert sizes["reconstructions"] == (6 * tile, 2 * tile)
+    assert sizes["samples"] == (10 * tile, 10 * tile)
+    assert sizes["manifold"] == (20 * tile, 20 * tile)
+    assert len(list(trained.glob("*.png"))) == 4
+
+
+def test_three_latents_have_no_manifold(tmp_path: Path) -> None:
+    """There is no plane to show."""
+    path = write_images(tmp_path / "images.npy")
+    arguments = ["--data", str(path), "--out", str(tmp_path / "out"), "--epochs", "1"]
+
+    assert main([*arguments, *SMALL, "--latent-dim", "3"]) == 0
+
+    assert not (tmp_path / "out" / "manifold.png").exists()
+    assert (tmp_path / "out" / "samples.png").exists()
+
+
+def test_the_same_command_makes_the_same_weights(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights, pictures and figures, byte for byte."""
+    monkeypatch.chdir(trained.parent)
+    torch.manual_seed(99)  # ambient randomness must not matter
+    arguments = ["--data", "images.npy", "--out", "again", "--epochs", "5", *SMALL]
+
+    assert main(arguments) == 0
+
+    again = trained.parent / "again"
+    for name in ("model.safetensors", "metrics.json", "config.json", "manifold.png"):
+        assert (again / name).read_bytes() == (trained / name).read_bytes(), name
+    manifest = json.loads((again / "manifest.json").read_text())
+    assert manifest["provenance"]["command"] == [
+        *("python", "-m", "model.train"),
+        *arguments,
+    ]
