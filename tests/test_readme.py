@@ -1,0 +1,110 @@
+"""The README keeps its promises: its commands run, its tables are those of the code."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.card import PHI, THETA
+from app.settings import documented
+from model.data import NAMES
+from model.distributions import LIKELIHOODS
+from tests.app.test_process import process
+from tests.conftest import save_tiny, tiny_config, tiny_vae
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CURLS = re.findall(r"```sh\n(curl .*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a model with the shapes of the one that `make serve` trains."""
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=20))
+    path = save_tiny(tmp_path_factory.mktemp("readme") / "digits", vae)
+    with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
+        yield address
+
+
+def flat(text: str) -> str:
+    """Return a text with its white space evened out and its emphasis taken off."""
+    return " ".join(text.replace("*", "").split())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+@pytest.mark.parametrize(("command", "shown"), CURLS)
+def test_each_curl_gets_the_answer_that_is_shown(
+    address: str, command: str, shown: str
+) -> None:
+    """Every curl of the README runs, and answers with the members it shows."""
+    command = command.replace("curl ", "curl --silent --fail-with-body ", 1)
+
+    ended = subprocess.run(
+        ["bash", "-c", command.replace("http://127.0.0.1:8000", address)],
+        capture_output=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout
+    members = list(json.loads(ended.stdout))
+    assert members == re.findall(r'^[{ ]"(\w+)":', shown, re.MULTILINE)
+
+
+def test_each_operation_has_a_curl() -> None:
+    """The four calls are all shown."""
+    paths = {re.search(r":8000/(\w+)", command)[1] for command, _ in CURLS}  # type: ignore[index]  # a None fails the test as it should
+
+    assert paths == {"encode", "decode", "sample", "elbo"}
+
+
+@pytest.mark.parametrize("program", PYTHON)
+def test_the_python_example_runs(
+    address: str, program: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The Python of the README runs as it is."""
+    exec(program.replace("http://127.0.0.1:8000", address), {})  # the README is ours
+
+    assert re.fullmatch(r"\[[-0-9. ]+\]\n", capsys.readouterr().out)
+
+
+def test_the_settings_are_all_in_the_table() -> None:
+    """The table of settings has each variable with its default and its meaning."""
+    for row in documented():
+        default = row.default if " " in row.default else f"`{row.default}`"
+
+        assert f"| `{row.variable}` | {default} | {row.description} |" in README
+
+
+def test_the_letters_are_explained_in_the_words_of_the_service() -> None:
+    """README and `/model` say the same of theta and phi."""
+    words = flat(README)
+
+    assert THETA in words
+    assert PHI in words
+
+
+def test_data_and_likelihoods_are_all_named() -> None:
+    """Every named data set and every likelihood stands in the README."""
+    for name in (*NAMES, *LIKELIHOODS):
+        assert f"`{name}`" in README
+
+
+def test_the_make_targets_exist() -> None:
+    """Every `make` command of the README is a target."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_links_lead_somewhere() -> None:
+    """Every file that the README links to is there."""
+    for link in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (ROOT / link).exists(), link
