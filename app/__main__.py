@@ -64,6 +64,7 @@ def _configured(settings: Settings) -> uvicorn.Config:
         log_level=logging.WARNING,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here depends on where a client is
     )
 
 

@@ -36,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     except DivergedError as error:
         return _fail(str(error), _DIVERGED)
     except OSError as error:
-        return _fail(f"{error.filename or 'the system'}: {error.strerror}", _BAD_INPUT)
+        known = error.filename and error.strerror
+        why = f"{error.filename}: {error.strerror}" if known else str(error)
+        return _fail(why, _BAD_INPUT)
     except (MemoryError, torch.OutOfMemoryError) as error:
         return _fail(f"not enough memory: {error}", _BAD_INPUT)
     except ValueError as error:

@@ -1,0 +1,1 @@
+"""Servers to compare ours with. Nothing here imports ours."""
