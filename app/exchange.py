@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import ContentTooLargeError, DisconnectedError, Headers
 
-Body = bytes | bytearray
+Body = bytes
 
 _ONE_MESSAGE_BYTES = 1 << 16
 
@@ -69,13 +69,15 @@ class Request:
             _check_size(len(whole), limit)
             self.is_read = True
             return whole
-        body = bytearray()
+        pieces: list[bytes] = []
+        size = 0
         while message["type"] == "http.request":
-            body += message.get("body", b"")
-            _check_size(len(body), limit)
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            _check_size(size, limit)
             if not message.get("more_body", False):
                 self.is_read = True
-                return body
+                return b"".join(pieces)
             message = await self._receive()
         raise DisconnectedError
 

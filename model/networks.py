@@ -158,6 +158,8 @@ class Decoder(nn.Module):
 
 def over_rows(layers: Callable[[Tensor], Heads], x: Tensor) -> Heads:
     """Apply a function of rows, (N, D), to x with any leading dimensions, (..., D)."""
+    if x.dim() == 2:
+        return layers(x)
     heads = layers(x.reshape(-1, x.shape[-1]))
     return tuple(head.reshape(*x.shape[:-1], -1) for head in heads)
 

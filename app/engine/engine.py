@@ -131,9 +131,12 @@ class Engine:
         ]
         return [np.concatenate(parts) for parts in zip(*tiles, strict=True)]
 
-    @torch.inference_mode()
     def _tile(self, rows: _Rows, padding: int, arrays: Sequence[Array]) -> list[Array]:
-        """Apply a function of rows to one tile, padded to a multiple of rows."""
+        """
+        Apply a function of rows to one tile, padded to a multiple of rows.
+
+        No weight of a loaded checkpoint requires a gradient, so torch records nothing.
+        """
         n = len(arrays[0])
         tensors = [
             torch.from_numpy(_padded(array, n + -n % padding)).to(self._device)
