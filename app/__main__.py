@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -22,6 +23,8 @@ def main() -> int:
         settings = Settings.from_environment(os.environ)
     except SettingsError as error:
         fail(error)
+    # uvicorn raises a signal again after a clean end; that end is no failure.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end

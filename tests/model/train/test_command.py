@@ -215,7 +215,6 @@ def failure(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str
             "--out images.npy --overwrite",
             "images.npy is no checkpoint, so --overwrite leaves it alone",
         ),
-        ("--n-samples 2000000000", "not enough memory: Unable to allocate"),
     ],
 )
 def test_a_failure_is_one_sentence(

@@ -17,11 +17,12 @@ from model.vae import VAE, initialized
 GAP = 2
 
 
-def plane(slope: float = 2.0) -> VAE:
+def plane(slope: float = 2.0, *, gaussian: bool = False) -> VAE:
     """
     Return a model of images of two pixels, of which each follows one latent.
 
-    E[x|z] = (sigmoid(slope z_1), sigmoid(slope z_2)), and mu(x) = x - 1/2.
+    E[x|z] = (sigmoid(slope z_1), sigmoid(slope z_2)), and mu(x) = x - 1/2. A Gaussian
+    one has E[x|z] = slope z.
     """
     linear = {"kind": "mlp", "hidden": (), "activation": "tanh"}
     config = Config.model_validate(
@@ -29,7 +30,10 @@ def plane(slope: float = 2.0) -> VAE:
             "format_version": 1,
             "data_shape": (1, 2),
             "latent_dim": 2,
-            "likelihood": {"kind": "bernoulli", "sigma_floor": None},
+            "likelihood": {
+                "kind": "gaussian" if gaussian else "bernoulli",
+                "sigma_floor": 0.1 if gaussian else None,
+            },
             "encoder": linear,
             "decoder": linear,
             "data": {
@@ -46,7 +50,7 @@ def plane(slope: float = 2.0) -> VAE:
             **vae.state_dict(),
             "encoder.mu.weight": torch.eye(2),
             "encoder.mu.bias": torch.full((2,), -0.5),
-            "decoder.eta.weight": slope * torch.eye(2),
+            f"decoder.{'mu' if gaussian else 'eta'}.weight": slope * torch.eye(2),
         }
     )
     return vae
@@ -103,10 +107,14 @@ def test_samples_are_those_of_the_prior_with_a_seed() -> None:
 
 
 def test_a_picture_without_contrast_is_drawn_without_a_warning() -> None:
-    """A decoder that puts out one value everywhere divides by nothing."""
-    picture = tiles(pictures.samples(plane(slope=0.0), 100, seed=5), n_columns=10)
+    """Values without a known range are shown from least to most, if they differ."""
+    flat, steep = plane(slope=0.0, gaussian=True), plane(slope=9.0, gaussian=True)
 
-    assert np.unique(picture).tolist() == [128]
+    without = tiles(pictures.samples(flat, 100, seed=5), n_columns=10)
+    contrast = tiles(pictures.samples(steep, 100, seed=5), n_columns=10)
+
+    assert np.unique(without).tolist() == [0]
+    assert (contrast.min(), contrast.max()) == (0, 255)
 
 
 @pytest.mark.parametrize(
