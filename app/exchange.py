@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.errors import ContentTooLargeError, DisconnectedError, Headers
 
-Body = bytes
+Body = bytes | bytearray
 
 _ONE_MESSAGE_BYTES = 1 << 16
 
