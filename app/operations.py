@@ -14,7 +14,7 @@ import numpy as np
 from app.batching import Batch, Batcher
 from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
 from model import binarization
-from model.noise import Stream, standard_normal, uniform
+from model.noise import Stream, data_noise, standard_normal
 
 Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
@@ -80,7 +80,8 @@ class Operations:
         Row i depends on the seed and i alone.
         """
         config = self.engine.checkpoint.config
-        z = standard_normal((n, config.latent_dim), seed=seed, stream=Stream.LATENT)
+        shape = (n, config.latent_dim)
+        z = await _made(prod(shape), _latent_noise, shape, seed)
         z *= np.float32(temperature)
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
@@ -100,7 +101,7 @@ class Operations:
         """
         x = await _made(x.size, self._supported, x, seed, binarize)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
-        eps = await _made(prod(shape), _eps, shape, seed)
+        eps = await _made(prod(shape), _latent_noise, shape, seed)
         scores = await self._scores(x, eps)
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks
             log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
@@ -144,10 +145,8 @@ class Operations:
         return [self.engine.draw(z, noise)]
 
     def _noise(self, n: int, seed: int) -> Array:
-        family = self.engine.checkpoint.vae.likelihood
-        draw = uniform if family.noise == "uniform" else standard_normal
-        shape = (n, self.engine.checkpoint.config.data_dim)
-        return draw(shape, seed=seed, stream=Stream.DATA)
+        kind = self.engine.checkpoint.vae.likelihood.noise
+        return data_noise(kind, (n, self.engine.checkpoint.config.data_dim), seed=seed)
 
     def _supported(self, x: Array, seed: int, how: Binarize | None) -> Array:
         """Return x, binarised as asked, once all of it lies in the support."""
@@ -156,14 +155,13 @@ class Operations:
         if how == "threshold":
             x = binarization.threshold(x)
         elif how == "sample":
-            noise = uniform(x.shape, seed=seed, stream=Stream.BINARIZATION)
-            x = binarization.bernoulli(x, noise)
+            x = binarization.drawn(x, seed=seed)
         family = self.engine.checkpoint.vae.likelihood
         _refuse(~self.engine.in_support(x), x, family.support)
         return x
 
 
-def _eps(shape: tuple[int, int, int], seed: int) -> Array:
+def _latent_noise(shape: tuple[int, ...], seed: int) -> Array:
     return standard_normal(shape, seed=seed, stream=Stream.LATENT)
 
 

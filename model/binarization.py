@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from model.noise import Stream, uniform
+
 
 def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """
@@ -14,6 +16,15 @@ def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     this is exactly "grey >= 128".
     """
     return (x >= 0.5).astype(np.float32)
+
+
+def drawn(x: NDArray[np.floating[Any]], *, seed: int) -> NDArray[np.float32]:
+    """
+    Draw from Bernoulli(x) with the noise of a seed, of any shape.
+
+    Training and `/elbo` share it: what one measured, the other can be asked for again.
+    """
+    return bernoulli(x, uniform(x.shape, seed=seed, stream=Stream.BINARIZATION))
 
 
 def bernoulli(

@@ -7,6 +7,7 @@ numbers are drawn in row order, so row i is the same however many rows are asked
 """
 
 from enum import IntEnum
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +62,14 @@ def uniform(
 ) -> NDArray[np.float32]:
     """Draw u ~ U[0, 1) in row order, float32."""
     return generator(seed, stream, *index).random(shape, dtype=np.float32)
+
+
+def data_noise(
+    kind: Literal["uniform", "normal"], shape: tuple[int, ...], *, seed: int
+) -> NDArray[np.float32]:
+    """Draw the noise that a likelihood of this kind turns into x, in row order."""
+    draw = uniform if kind == "uniform" else standard_normal
+    return draw(shape, seed=seed, stream=Stream.DATA)
 
 
 def random_seed() -> int:

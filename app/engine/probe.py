@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from app.engine.arrays import Array
-from model.noise import Stream, standard_normal, uniform
+from model.noise import Stream, data_noise, standard_normal
 from model.vae import VAE
 
 
@@ -22,8 +22,7 @@ def probe(vae: VAE, n: int) -> Probe:
     """Return n rows as clients will send them: x ~ p(x|z) for z from the prior."""
     config, family = vae.config, vae.likelihood
     z = standard_normal((n, config.latent_dim), seed=0, stream=Stream.LATENT)
-    draw = uniform if family.noise == "uniform" else standard_normal
-    noise = draw((n, config.data_dim), seed=0, stream=Stream.DATA)
+    noise = data_noise(family.noise, (n, config.data_dim), seed=0)
     device = next(vae.parameters()).device
     p_x = vae.decode(torch.from_numpy(z).to(device))
     x = p_x.sample(torch.from_numpy(noise).to(device)).cpu().numpy()

@@ -11,7 +11,6 @@ from model import binarization
 from model.config import Binarization
 from model.data import DataError, Dataset, Split
 from model.distributions import Likelihood
-from model.noise import Stream, uniform
 
 Array = NDArray[np.float32]
 
@@ -99,9 +98,7 @@ def _binarized(x: Array, how: Binarization, seed: int) -> Array:
         return x
     if how == "threshold":
         return binarization.threshold(x)
-    return binarization.bernoulli(
-        x, uniform(x.shape, seed=seed, stream=Stream.BINARIZATION)
-    )
+    return binarization.drawn(x, seed=seed)
 
 
 def _affine(train: Array, n_axes: int) -> Affine:
