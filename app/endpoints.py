@@ -16,7 +16,7 @@ from app.schemas import DecodeOptions, ElboOptions, EncodeOptions, SampleOptions
 from app.settings import Settings
 from app.wire import json_reply, json_words, npy, safetensors
 from app.wire.json_rows import JsonRows
-from app.wire.layout import Layout, Rows, is_finite
+from app.wire.layout import Layout, Rows, all_finite
 from app.wire.negotiation import (
     JSON,
     NPY,
@@ -222,7 +222,7 @@ def _seed(asked: int | None) -> int:
 
 def _check_finite(reply: Reply, source: str) -> None:
     for tensor in reply.tensors:
-        if not is_finite(tensor.values):
+        if not all_finite(tensor.values):
             row = int(np.argwhere(~np.isfinite(tensor.values))[0][0])
             pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
             what = f"the model's {tensor.name} of row {row} is not finite; too large?"
