@@ -202,11 +202,14 @@ class Batcher:
         started = perf_counter()
         n_rows = sum(piece.stop - piece.start for piece in pieces)
         if n_rows * queue.row_seconds <= INLINE_SECONDS:
-            self._finish(loop, queue, pieces, started, computed(queue.compute, pieces))
+            outcomes = computed(queue.compute, pieces)
+            self._finish(loop, queue, pieces, n_rows, started, outcomes)
             return
         future = loop.run_in_executor(self._thread, computed, queue.compute, pieces)
         future.add_done_callback(
-            lambda done: self._finish(loop, queue, pieces, started, done.result())
+            lambda done: self._finish(
+                loop, queue, pieces, n_rows, started, done.result()
+            )
         )
 
     def _finish(
@@ -214,12 +217,12 @@ class Batcher:
         loop: asyncio.AbstractEventLoop,
         queue: Queue,
         pieces: list[Piece],
+        n_rows: int,
         started: float,
         outcomes: list[Outcome],
     ) -> None:
         """Hand out what a batch came to and go on to the next."""
         seconds = perf_counter() - started
-        n_rows = sum(piece.stop - piece.start for piece in pieces)
         queue.learn(n_rows, seconds)
         for piece, outcome in zip(pieces, outcomes, strict=True):
             _deliver(piece.job, outcome)

@@ -15,8 +15,8 @@ why.
 
 import asyncio
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple, cast, final
+from collections.abc import Iterator
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import orjson
@@ -187,7 +187,8 @@ def _n_arrays(shape: tuple[int, ...]) -> int:
 
 def _has_shape(array: simdjson.Array, shape: tuple[int, ...]) -> bool:
     """Say whether every element of an array is an array of this shape."""
-    rows = cast("Iterable[simdjson.Array]", array)  # of a number, len() is a TypeError
-    if len(shape) == 1:
-        return all(len(row) == shape[0] for row in rows)
-    return all(len(row) == shape[0] and _has_shape(row, shape[1:]) for row in rows)
+    row: Any  # of a number, len() is a TypeError
+    for row in array:
+        if len(row) != shape[0] or (len(shape) > 1 and not _has_shape(row, shape[1:])):
+            return False
+    return True
