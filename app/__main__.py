@@ -12,7 +12,8 @@ from contextlib import suppress
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
-from app.protocol import Config
+from app.protocol import Connection
+from app.serving import Config
 from app.settings import Settings, SettingsError
 from app.startup import STARTUP_FAILURE, fail
 
@@ -31,10 +32,11 @@ def main() -> int:
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
     _allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
+    config = Config(settings, http=Connection)
     with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end
         if settings.workers == 1:
-            return _serve(Config(settings))
-        return _supervise(Config(settings))
+            return _serve(config)
+        return _supervise(config)
     return 0
 
 

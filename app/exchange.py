@@ -69,15 +69,13 @@ class Request:
             _check_size(len(whole), limit)
             self.is_read = True
             return whole
-        pieces: list[bytes] = []
-        size = 0
+        joined = bytearray()  # a list would cost an object for every packet
         while message["type"] == "http.request":
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            _check_size(size, limit)
+            joined += message.get("body", b"")
+            _check_size(len(joined), limit)
             if not message.get("more_body", False):
                 self.is_read = True
-                return b"".join(pieces)
+                return joined
             message = await self._receive()
         raise DisconnectedError
 

@@ -15,7 +15,6 @@ per deadline, and bytes are counted only of what came in several packets.
 from typing import Any, Literal, final
 
 import httptools
-import uvicorn
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import (
     HttpToolsProtocol,
@@ -31,7 +30,7 @@ from app.errors import (
     UnavailableError,
 )
 from app.lifecycle import RETRY_AFTER_SECONDS
-from app.settings import Settings
+from app.serving import Config
 
 MAX_PIPELINED = 32
 _LINGER_SECONDS = 1.0
@@ -39,29 +38,6 @@ _MAX_TICK_SECONDS = 1.0
 _TICKS_PER_DEADLINE = 4
 
 Phase = Literal["head", "body", "answer", "idle", "unread", "refused"]
-
-
-@final
-class Config(uvicorn.Config):
-    """How uvicorn serves this service; what its workers are started with."""
-
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(
-            "app.main:from_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            http=Connection,
-            ws="none",
-            loop="uvloop",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # nothing here depends on where a client is
-        )
-        self.limits = settings
 
 
 @final
