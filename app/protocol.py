@@ -66,6 +66,7 @@ class Connection(HttpToolsProtocol):
         self._limits = limits = config.limits
         self.url, self.headers = b"", []
         self._last: RequestResponseCycle | None = None  # the last with its head read
+        self._running: RequestResponseCycle | None = None  # the last that was started
         self._refusal: ProblemError | None = None
         self._is_told = False  # the refusal is written; what comes is dropped
         self._n_packet = 0  # bytes of the packet that is being parsed
@@ -75,11 +76,8 @@ class Connection(HttpToolsProtocol):
         self._timer: Any = None
         self._watched: tuple[object, Phase, int] = (None, "head", 0)
         self._since = self.loop.time()
-        self._tick_seconds = min(
-            _MAX_TICK_SECONDS,
-            min(limits.head_timeout, limits.body_timeout, limits.idle_timeout)
-            / _TICKS_PER_DEADLINE,
-        )
+        shortest = min(limits.head_timeout, limits.body_timeout, limits.idle_timeout)
+        self._tick_seconds = min(_MAX_TICK_SECONDS, shortest / _TICKS_PER_DEADLINE)
 
     def connection_made(self, transport: Any) -> None:
         limit = self._limits.max_connections
@@ -99,6 +97,9 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        if self._running is not None:  # uvicorn tells the last of a pipeline only
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     # What comes
@@ -122,7 +123,8 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         fields, limits = self.headers, self._limits
         head.check_count(fields, limits.max_headers)
-        if self._n_packet > limits.max_header_bytes or self._n_unfinished:
+        is_in_one_packet = self._counted[0] is not self.scope
+        if self._n_packet > limits.max_header_bytes or not is_in_one_packet:
             head.check_size(self.url, fields, limits.max_header_bytes)
         headers = dict(fields)
         head.check_fields(headers, fields, self.parser.get_http_version())
@@ -137,6 +139,8 @@ class Connection(HttpToolsProtocol):
             )
         super().on_headers_complete()
         self._last = self.cycle
+        if not self.pipeline:
+            self._running = self.cycle
         self.headers = _TRAILERS
         self._n_body = self._n_unfinished = 0
 
@@ -160,7 +164,8 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+            self._running, app = self.pipeline.pop()
+            self._start_asgi_task(self._running, app)
         elif self._refusal is not None:
             self._tell(self._refusal)
             return

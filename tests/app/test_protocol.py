@@ -128,8 +128,11 @@ def assert_refused(answers: list[Answered], *statuses: int) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def target(checkpoints: Path) -> Iterator[Target]:
-    """Serve with small limits."""
+def target(
+    checkpoints: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    """Serve with small limits; hostile clients cannot make it log."""
+    log = tmp_path_factory.mktemp("protocol") / "log"
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_MAX_HEADER_BYTES": str(HEAD_BYTES),
@@ -138,10 +141,11 @@ def target(checkpoints: Path) -> Iterator[Target]:
         "VAE_BODY_TIMEOUT": str(DEADLINE),
         "VAE_IDLE_TIMEOUT": str(2 * DEADLINE),
     }
-    with process(settings) as (address, running):
-        served = Target(address, running.pid)
+    with log.open("w") as stderr, process(settings, stderr=stderr) as (at, running):
+        served = Target(at, running.pid)
         assert served.is_well()
         yield served
+    assert log.read_text() == ""
 
 
 @pytest.fixture(autouse=True)
@@ -241,6 +245,16 @@ def test_a_head_within_the_limits_is_read_however_it_is_cut(target: Target) -> N
         assert answer.status == 200
 
 
+def test_a_head_over_the_limit_is_refused_however_it_is_cut(target: Target) -> None:
+    """Two packets, each within the limit, are counted together; so is a later head."""
+    halves = [GET[:-2] + b"X: " + b"a" * (HEAD_BYTES - 500), b"a" * 500 + b"\r\n\r\n"]
+
+    for first in (b"", GET):
+        answers = target.answers(first, *halves, pause=0.05)
+
+        assert_refused(answers, 431)
+
+
 @pytest.mark.parametrize(
     ("begun", "dripped", "statuses"),
     [
@@ -291,6 +305,20 @@ def test_a_large_body_may_take_longer_than_the_deadline(target: Target) -> None:
     (answer,) = target.answers(head, *pieces, pause=2 * DEADLINE / len(pieces))
 
     assert answer.status == 200
+
+
+def test_a_long_computation_is_waited_for(target: Target) -> None:
+    """No deadline is about the time that the service itself takes."""
+    asked = json.dumps({"x": [[0] * 16] * 250, "n_samples": 10_000}).encode()
+    head = b"POST /elbo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    start = time.monotonic()
+
+    (answer,) = target.answers(
+        head + LAST + b"Content-Length: %d\r\n\r\n" % len(asked), asked
+    )
+
+    assert answer.status == 200
+    assert time.monotonic() - start > 2 * DEADLINE
 
 
 def test_an_idle_connection_ends(target: Target) -> None:
