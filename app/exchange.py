@@ -70,16 +70,14 @@ class Request:
                 raise _too_large(len(whole), limit)
             self.is_read = True
             return whole
-        pieces: list[bytes] = []
-        size = 0
+        joined = bytearray()  # a list would cost an object for every packet
         while message["type"] == "http.request":
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            if size > limit:
-                raise _too_large(size, limit)
+            joined += message.get("body", b"")
+            if len(joined) > limit:
+                raise _too_large(len(joined), limit)
             if not message.get("more_body", False):
                 self.is_read = True
-                return b"".join(pieces)
+                return joined
             message = await self._receive()
         raise DisconnectedError
 

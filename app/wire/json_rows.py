@@ -82,7 +82,8 @@ class JsonRows:
         if stop - start > PIECE_BYTES:
             return Document(await self._read_pieces(body, start, stop), scalars)
         try:
-            return Document(self._rows(bytes(body[start : stop + 1])), scalars)
+            text = bytes(memoryview(body)[start : stop + 1])
+            return Document(self._rows(text), scalars)
         except _REFUSALS:
             self._parser = simdjson.Parser()
         return await self._read_slowly(body)
@@ -125,14 +126,14 @@ class JsonRows:
         """Yield the array as several JSON arrays of whole rows."""
         shaped = len(self._layout.shape) > 1 and self._start.match(body, start)
         end = self._shaped_end if shaped else self._flat_end
-        position = start + 1
+        position, view = start + 1, memoryview(body)
         while stop - position > PIECE_BYTES:
             found = end.search(body, position + PIECE_BYTES, stop)
             if found is None:
                 break
-            yield b"[%b]" % bytes(body[position : found.end() - 1])
+            yield b"".join((b"[", view[position : found.end() - 1], b"]"))
             position = found.end()
-        yield b"[%b]" % bytes(body[position:stop])
+        yield b"".join((b"[", view[position:stop], b"]"))
 
     async def _part(self, piece: bytes, first_row: int) -> Rows:
         try:
