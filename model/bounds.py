@@ -121,7 +121,7 @@ def log_evidence(
     q_z = encoded(vae, x) if proposal is None else proposal
     parts: list[_Part] = []
     positions = torch.arange(len(x), device=x.device)
-    for index in positions.split(max(1, _MAX_WEIGHTS // budget)):
+    for index in torch.split(positions, max(1, _MAX_WEIGHTS // budget)):
         noise = RowNoise.at(
             (index + first).tolist(),
             seed=seed,
@@ -134,13 +134,13 @@ def log_evidence(
 
 
 class _Rows(NamedTuple):
-    """Examples that draw together, at positions `index` of x."""
+    """Examples that draw together, at `position` in x."""
 
     vae: VAE
     x: Tensor
     q_z: Proposal
     noise: RowNoise
-    index: Tensor
+    position: Tensor
 
     def at(self, index: Tensor) -> "_Rows":
         """Return the examples at `index` of these."""
@@ -149,7 +149,7 @@ class _Rows(NamedTuple):
             self.x[index],
             self.q_z.rows(index),
             self.noise.rows(index),
-            self.index[index],
+            self.position[index],
         )
 
     def log_weights(self, n_draws: int) -> Tensor:
@@ -159,7 +159,7 @@ class _Rows(NamedTuple):
         return torch.cat(
             [
                 self.at(index)._in_portions(n_draws, max(1, pairs // len(index)))
-                for index in positions.split(max(1, pairs // n_draws))
+                for index in torch.split(positions, max(1, pairs // n_draws))
             ]
         )
 
@@ -176,7 +176,7 @@ class _Rows(NamedTuple):
 class _Part(NamedTuple):
     """Examples that were done in the same round, each field (R,)."""
 
-    index: Tensor
+    position: Tensor
     value: Tensor
     standard_error: Tensor
     pooled: Tensor
@@ -192,7 +192,7 @@ def _doubled(
     parts = []
     log_weights = rows.log_weights(n_samples * n_blocks)
     while True:
-        part = _measured(rows.index, log_weights, n_blocks)
+        part = _measured(rows.position, log_weights, n_blocks)
         n_draws = log_weights.shape[1]
         done = (part.standard_error <= target) | (2 * n_draws > budget)
         parts.append(_Part(*(field[done] for field in part)))
@@ -204,21 +204,21 @@ def _doubled(
         log_weights = torch.cat([log_weights[going], more], dim=1)
 
 
-def _measured(index: Tensor, log_weights: Tensor, n_blocks: int) -> _Part:
+def _measured(position: Tensor, log_weights: Tensor, n_blocks: int) -> _Part:
     """Measure examples by their log weights, (R, K B): draw d is of block d mod B."""
     n_draws = log_weights.shape[1]
     n_samples = n_draws // n_blocks
     blocks = torch.logsumexp(
-        log_weights.unflatten(1, (n_samples, n_blocks)), dim=1
+        log_weights.reshape(-1, n_samples, n_blocks), dim=1
     ) - math.log(n_samples)  # (R, B)
     bound = Estimate.mean(blocks)
     log_sum = torch.logsumexp(log_weights, dim=1)
     return _Part(
-        index=index,
+        position=position,
         value=bound.value,
         standard_error=bound.standard_error,
         pooled=log_sum - math.log(n_draws),
-        n_samples=torch.full_like(index, n_samples),
+        n_samples=torch.full_like(position, n_samples),
         effective_sample_size=torch.exp(
             2 * log_sum - torch.logsumexp(2 * log_weights, dim=1)
         ),
@@ -229,7 +229,7 @@ def _measured(index: Tensor, log_weights: Tensor, n_blocks: int) -> _Part:
 def _assembled(parts: list[_Part], n_blocks: int) -> ImportanceWeighted:
     """Put the examples back into the order of x."""
     joined = _Part(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
-    part = _Part(*(field[joined.index.argsort()] for field in joined))
+    part = _Part(*(field[joined.position.argsort()] for field in joined))
     threshold = [pareto_threshold(n_blocks * k) for k in part.n_samples.tolist()]
     return ImportanceWeighted(
         bound=Estimate(part.value, part.standard_error, n_blocks),

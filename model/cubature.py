@@ -46,8 +46,9 @@ class Frames(NamedTuple):
         """Return the F estimates of E[f(eps)] from f(points), (R, F)."""
         latent_dim = self.points.shape[-1]
         centre, around = values[:, :1], values[:, 1:]
-        excess = around.unflatten(1, (-1, 2 * latent_dim)) - centre[:, :, None]
-        return centre + excess.sum(dim=2) / (2 * self.square_radius)
+        by_frame = around.reshape(*self.square_radius.shape, 2 * latent_dim)
+        excess: Tensor = (by_frame - centre[:, :, None]).sum(dim=2)
+        return centre + excess / (2 * self.square_radius)
 
 
 def frames(matrices: Tensor, radii: Tensor) -> Frames:
@@ -63,7 +64,8 @@ def frames(matrices: Tensor, radii: Tensor) -> Frames:
     square_radius = radii.square().sum(dim=-1)
     arms = u * square_radius.sqrt()[..., None, None]  # (R, F, J, J)
     around = torch.cat([arms, -arms], dim=2).flatten(1, 2)
-    return Frames(torch.cat([torch.zeros_like(around[:, :1]), around], 1), square_radius)
+    centre = torch.zeros_like(around[:, :1])
+    return Frames(torch.cat([centre, around], dim=1), square_radius)
 
 
 def default_points(latent_dim: int) -> int:

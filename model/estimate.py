@@ -1,5 +1,6 @@
 """A Monte Carlo estimate and how sure it is."""
 
+import math
 from typing import NamedTuple, Self
 
 from torch import Tensor
@@ -57,4 +58,4 @@ def student_t_975(freedom: int) -> float:
         (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
         (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
     )
-    return sum(term / freedom**power for power, term in enumerate(terms))
+    return math.fsum(term / float(freedom) ** power for power, term in enumerate(terms))

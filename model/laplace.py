@@ -97,7 +97,9 @@ def _precision(vae: VAE, x: Tensor, mode: Tensor) -> Tensor:
     with torch.no_grad():
         parts = [
             each(z, one)
-            for z, one in zip(mode.split(rows), x.split(rows), strict=True)
+            for z, one in zip(
+                torch.split(mode, rows), torch.split(x, rows), strict=True
+            )
         ]
     precision = -torch.cat(parts).double()
     return 0.5 * (precision + precision.transpose(1, 2))

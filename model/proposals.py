@@ -1,13 +1,12 @@
 """Gaussian proposals q(z|x) for importance weights p(x, z) / q(z|x)."""
 
-import math
 from dataclasses import dataclass
 from typing import Protocol, Self, final
 
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
 from model.vae import VAE
 
 
@@ -47,9 +46,8 @@ class FullGaussian:
         eps = torch.linalg.solve_triangular(
             self.scale_tril, (z - self.mu)[..., None], upper=False
         )[..., 0]
-        log_det = self.scale_tril.diagonal(dim1=-2, dim2=-1).log().sum(dim=-1)
-        j = self.mu.shape[-1]
-        return -0.5 * (j * math.log(2 * math.pi) + eps.square().sum(dim=-1)) - log_det
+        log_scale: Tensor = self.scale_tril.diagonal(dim1=-2, dim2=-1).log()
+        return standard_normal_log_prob(eps) - log_scale.sum(dim=-1)
 
     def rows(self, index: Tensor) -> "FullGaussian":
         """Return q of the examples at `index`, integers, (...)."""

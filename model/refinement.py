@@ -87,7 +87,7 @@ def refine(
     before = encoded(vae, x) if start is None else start
     optima = []
     positions = torch.arange(len(x), device=x.device)
-    for index in positions.split(rows_at_once(vae, n)):
+    for index in torch.split(positions, rows_at_once(vae, n)):
         noise = RowNoise.at(
             (index + first).tolist(),
             seed=seed,
@@ -140,7 +140,9 @@ def elbo_replicates(
     latent_dim = vae.config.latent_dim
     positions = torch.arange(len(x), device=x.device)
     replicates = []
-    for index in positions.split(rows_at_once(vae, 1 + 2 * latent_dim * n_frames)):
+    for index in torch.split(
+        positions, rows_at_once(vae, 1 + 2 * latent_dim * n_frames)
+    ):
         noise = RowNoise.at(
             (index + first).tolist(),
             seed=seed,
