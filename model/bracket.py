@@ -116,10 +116,7 @@ def upper_bound(
         start=start,
         first=first,
     )
-    # log q(z|x) - log p(x, z), one draw of all chains at a time to bound the memory
-    log_reciprocal = torch.stack(
-        [q_z.log_prob(z) - vae.log_joint(x, z) for z in chains.z]
-    )  # (S, C, N)
+    log_reciprocal = q_z.log_prob(chains.z) - chains.log_joint  # (S, C, N)
     replicates = math.log(n_samples) - torch.logsumexp(log_reciprocal, dim=0)
     return Upper(
         bound=Estimate.mean(replicates.T),

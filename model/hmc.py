@@ -26,12 +26,14 @@ class Chains(NamedTuple):
 
     Attributes:
         z: Float64, (S, C, N, J).
+        log_joint: Log p(x, z) of each, in nats, (S, C, N).
         acceptance: Mean probability of acceptance, (N,).
         r_hat: Split R-hat of log p(x, z) over the chains (Gelman et al. 2013, Sec.
             11.4): near 1 where they agree; NaN without any movement, (N,).
     """
 
     z: Tensor
+    log_joint: Tensor
     acceptance: Tensor
     r_hat: Tensor
 
@@ -83,8 +85,12 @@ def sample_posterior(
             standard = (start[index].double() - target.q_z.mu) / target.q_z.sigma
             u = standard.expand_as(u)
         parts.append(_run(target, noises[1], u, step, n_samples=n_samples))
-    z, acceptance, r_hat = zip(*parts, strict=True)
-    return Chains(torch.cat(z, dim=2), torch.cat(acceptance), torch.cat(r_hat))
+    return Chains(
+        z=torch.cat([part.z for part in parts], dim=2),
+        log_joint=torch.cat([part.log_joint for part in parts], dim=2),
+        acceptance=torch.cat([part.acceptance for part in parts]),
+        r_hat=torch.cat([part.r_hat for part in parts]),
+    )
 
 
 class _Target(NamedTuple):
@@ -158,8 +164,8 @@ def _tuned(
 
 def _run(
     target: _Target, noise: RowNoise, u: Tensor, step: Tensor, *, n_samples: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the draws (S, C, R, J), the mean acceptance and R-hat, both (R,)."""
+) -> Chains:
+    """Make so many transitions from u, (C, R, J)."""
     at = _Point(u, *target(u))
     draws, values, total = [], [], torch.zeros_like(step)
     for _ in range(n_samples):
@@ -167,7 +173,10 @@ def _run(
         draws.append(target.q_z.reparameterize(at.u))
         values.append(at.value)
         total = total + acceptance.mean(dim=0)
-    return torch.stack(draws), total / n_samples, _split_r_hat(torch.stack(values))
+    log_joint = torch.stack(values)
+    return Chains(
+        torch.stack(draws), log_joint, total / n_samples, _split_r_hat(log_joint)
+    )
 
 
 def _split_r_hat(values: Tensor) -> Tensor:

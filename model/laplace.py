@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import hessian, vmap
+from torch.func import grad, jacrev, vmap
 
 from model.distributions import DiagonalGaussian
 from model.lbfgs import Optimum, maximize
@@ -92,7 +92,8 @@ def _precision(vae: VAE, x: Tensor, mode: Tensor) -> Tensor:
     def log_joint(z: Tensor, one: Tensor) -> Tensor:
         return vae.log_joint(one[None], z[None])[0]
 
-    each = vmap(hessian(log_joint))
+    # Reverse mode twice: forward mode imports what torch 2.13 has deprecated.
+    each = vmap(jacrev(grad(log_joint)))
     rows = rows_at_once(vae, 4 * vae.config.latent_dim)
     with torch.no_grad():
         parts = [

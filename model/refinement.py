@@ -15,7 +15,13 @@ from model.distributions import DiagonalGaussian
 from model.estimate import Estimate
 from model.lbfgs import Optimum, maximize
 from model.noise import Stream
-from model.proposals import Proposal, encoded, log_weight, rows_at_once
+from model.proposals import (
+    Proposal,
+    encoded,
+    log_weight,
+    pairs_at_once,
+    rows_at_once,
+)
 from model.row_noise import RowNoise
 from model.vae import VAE
 
@@ -154,8 +160,11 @@ def elbo_replicates(
             noise.normal(n_frames, latent_dim + 2),
         )
         eps = rule.points.transpose(0, 1)  # (1 + 2 F J, R, J)
-        values = log_weight(vae, x[index], q_z.rows(index), eps).T
-        replicates.append(rule.expectations(values))
+        portions = torch.split(eps, max(1, pairs_at_once(vae) // len(index)))
+        values = torch.cat(
+            [log_weight(vae, x[index], q_z.rows(index), part) for part in portions]
+        )
+        replicates.append(rule.expectations(values.T))
     return torch.cat(replicates)
 
 
