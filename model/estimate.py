@@ -25,8 +25,15 @@ class Estimate(NamedTuple):
 
     @classmethod
     def mean(cls, replicates: Tensor) -> Self:
-        """Average independent replicates of the same thing, (N, R) with R > 1."""
+        """
+        Average independent replicates of the same thing, (N, R).
+
+        Raises:
+            ValueError: There are fewer than two, and so no error to be seen.
+        """
         n = replicates.shape[1]
+        if n < 2:
+            raise ValueError(f"a standard error needs at least 2 replicates, got {n}")
         return cls(replicates.mean(dim=1), replicates.std(dim=1) / n**0.5, n)
 
     @property

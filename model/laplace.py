@@ -24,7 +24,7 @@ class Laplace(NamedTuple):
         q_z: The Gaussian, float64.
         log_joint: log p(x, z) at the mode, in nats, (N,).
         log_p_x: Laplace's approximation of log p(x), neither a bound nor an estimate:
-            log_joint + J/2 log 2 pi - 1/2 log det H (MacKay 2003, eq. 27.6), (N,).
+            log_joint + J/2 log 2 pi - 1/2 log det H (MacKay 2003, Ch. 27), (N,).
         is_mode: Whether the climb arrived and H is positive definite there; where not,
             a precision below 0.01 is replaced by 0.01, (N,).
     """

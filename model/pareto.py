@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 _MIN_TAIL = 5
-# Zhang & Stephens (2009), Sec. 3: the prior's scale. Vehtari et al. (2024), App. C:
-# ten pseudo-observations of k = 1/2.
+# The prior's scale of Zhang & Stephens (2009), and the ten pseudo-observations of
+# k = 1/2 of Vehtari et al. (2024).
 _PRIOR_SCALE = 3.0
 _PRIOR_COUNT = 10.0
 _PRIOR_K = 0.5
@@ -18,7 +18,7 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     Return k-hat of each row of log importance weights, (N, S), as float64, (N,).
 
     The shape of a generalised Pareto distribution fitted to the M = min(S / 5,
-    3 sqrt(S)) largest weights (Vehtari et al. 2024, Sec. 2): weights have finite
+    3 sqrt(S)) largest weights (Vehtari et al. 2024): weights have finite
     moments up to the order 1 / k. Below `pareto_threshold(S)` a mean of S weights can
     be trusted; above it no standard error can. NaN where there is no tail to fit: for
     S < 25, or weights that are constant, as under q(z|x) = p(z|x). Infinite where the
@@ -39,13 +39,13 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 
 def pareto_threshold(n_draws: int) -> float:
     """Return the k-hat above which a mean of so many weights is unreliable."""
-    # Vehtari et al. (2024), Sec. 3.2.4: min(1 - 1 / log10 S, 0.7)
+    # Vehtari et al. (2024): min(1 - 1 / log10 S, 0.7)
     return min(1 - 1 / math.log10(n_draws), 0.7) if n_draws > 1 else -math.inf
 
 
 def _generalized_pareto_k(excess: Tensor) -> Tensor:
     """
-    Fit by the quasi-Bayesian estimator of Zhang & Stephens (2009), Sec. 3.
+    Fit by the quasi-Bayesian estimator of Zhang & Stephens (2009).
 
     Its theta is b = -k / sigma here: k is positive for heavy tails.
 

@@ -9,6 +9,8 @@ from torch import Tensor
 from model.distributions import DiagonalGaussian, standard_normal_log_prob
 from model.vae import VAE
 
+MAX_VALUES = 1 << 22  # decoded at once, (row, draw) pairs times D
+
 
 class Proposal(Protocol):
     """q(z|x) of N examples: the encoder's, a refined one, or one of full covariance."""
@@ -82,8 +84,5 @@ def rows_at_once(vae: VAE, draws_per_row: int) -> int:
 
 
 def pairs_at_once(vae: VAE) -> int:
-    """Return how many (row, draw) pairs may be decoded together: 16 MB of float32."""
+    """Return how many (row, draw) pairs may be decoded together, 16 MB of float32."""
     return max(1, MAX_VALUES // max(vae.config.data_dim, vae.config.latent_dim))
-
-
-MAX_VALUES = 1 << 22

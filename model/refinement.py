@@ -84,28 +84,17 @@ def refine(
     Raises:
         ValueError: The points of noise are odd in number, or fewer than 2 J.
     """
-    latent_dim = vae.config.latent_dim
-    n = default_points(latent_dim) if n_samples is None else n_samples
-    if n % 2 or n < 2 * latent_dim:
-        raise ValueError(
-            f"expected an even n_samples of at least 2 J = {2 * latent_dim}, got {n}"
-        )
     before = encoded(vae, x) if start is None else start
-    optima = []
-    positions = torch.arange(len(x), device=x.device)
-    for index in torch.split(positions, rows_at_once(vae, n)):
-        noise = RowNoise.at(
-            (index + first).tolist(),
-            seed=seed,
-            stream=Stream.REFINEMENT,
-            device=x.device,
-        )
-        eps = moment_matched(noise.normal(n // 2, latent_dim))  # (R, K, J)
-        rows = _Rows(vae, x[index], before.rows(index), eps)
-        optima.append(
-            maximize(rows.elbo, rows.start, tolerance=tolerance, max_steps=max_steps)
-        )
-    best = Optimum(*(torch.cat(part) for part in zip(*optima, strict=True)))
+    best = _optimized(
+        vae,
+        x,
+        before,
+        seed=seed,
+        first=first,
+        n_samples=_n_points(vae.config.latent_dim, n_samples),
+        tolerance=tolerance,
+        max_steps=max_steps,
+    )
     q_z = _moved(before, best.point)
     values = [
         elbo_replicates(vae, x, q, seed=seed, n_frames=n_frames, first=first)
@@ -149,12 +138,7 @@ def elbo_replicates(
     for index in torch.split(
         positions, rows_at_once(vae, 1 + 2 * latent_dim * n_frames)
     ):
-        noise = RowNoise.at(
-            (index + first).tolist(),
-            seed=seed,
-            stream=Stream.EVALUATION,
-            device=x.device,
-        )
+        noise = RowNoise.at(index + first, seed=seed, stream=Stream.EVALUATION)
         rule = frames(
             noise.normal(n_frames, latent_dim, latent_dim),
             noise.normal(n_frames, latent_dim + 2),
@@ -166,6 +150,40 @@ def elbo_replicates(
         )
         replicates.append(rule.expectations(values.T))
     return torch.cat(replicates)
+
+
+def _n_points(latent_dim: int, wanted: int | None) -> int:
+    """Return how many points of matched noise to use, having checked the number."""
+    n = default_points(latent_dim) if wanted is None else wanted
+    if n % 2 or n < 2 * latent_dim:
+        raise ValueError(
+            f"expected an even n_samples of at least 2 J = {2 * latent_dim}, got {n}"
+        )
+    return n
+
+
+def _optimized(
+    vae: VAE,
+    x: Tensor,
+    q_z: DiagonalGaussian,
+    *,
+    seed: int,
+    first: int,
+    n_samples: int,
+    tolerance: float,
+    max_steps: int,
+) -> Optimum:
+    """Optimise as many examples at once as fit, in the coordinates of `_moved`."""
+    optima = []
+    positions = torch.arange(len(x), device=x.device)
+    for index in torch.split(positions, rows_at_once(vae, n_samples)):
+        noise = RowNoise.at(index + first, seed=seed, stream=Stream.REFINEMENT)
+        half = noise.normal(n_samples // 2, vae.config.latent_dim)
+        part = _Rows(vae, x[index], q_z.rows(index), moment_matched(half))
+        optima.append(
+            maximize(part.elbo, part.start, tolerance=tolerance, max_steps=max_steps)
+        )
+    return Optimum(*(torch.cat(field) for field in zip(*optima, strict=True)))
 
 
 class _Rows(NamedTuple):

@@ -1,6 +1,5 @@
 """Noise for rows that take different amounts of it, each from a stream of its own."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self, final
 
@@ -27,21 +26,21 @@ class RowNoise:
     @classmethod
     def at(
         cls,
-        positions: Iterable[int],
+        positions: Tensor,
         *,
         seed: int,
         stream: Stream,
-        device: torch.device,
         part: int = 0,
     ) -> Self:
         """
         Start the streams of the rows at these positions of the data.
 
         Args:
+            positions: (R,), on the device that the noise is for.
             part: Which of a row's streams, all independent.
         """
-        generators = (generator(seed, stream, i, part) for i in positions)
-        return cls(tuple(generators), device)
+        generators = (generator(seed, stream, i, part) for i in positions.tolist())
+        return cls(tuple(generators), positions.device)
 
     def rows(self, index: Tensor) -> Self:
         """Go on with the rows at `index`, (R',), where they are."""

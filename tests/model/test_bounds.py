@@ -168,7 +168,7 @@ def test_k_is_right_whatever_the_chunks(
 
     result = importance_weighted(vae, x, n_samples=5, n_blocks=4, seed=9)
 
-    noise = RowNoise.at(range(3), seed=9, stream=Stream.IMPORTANCE, device=x.device)
+    noise = RowNoise.at(torch.arange(3), seed=9, stream=Stream.IMPORTANCE)
     q_z = encoded(vae, x)
     z = q_z.reparameterize(noise.normal(20, 3).transpose(0, 1))
     log_w = vae.decode(z).log_prob(x) - q_z.log_prob(z)
@@ -210,13 +210,35 @@ def test_an_example_that_is_done_costs_no_more(build: Build) -> None:
 
     assert sum(decoded) == int(result.n_samples.sum()) * N_BLOCKS
     spent = 2 * result.n_samples * N_BLOCKS > 2**12
-    assert ((result.bound.standard_error <= 0.06) | spent).all()
+    sure = (result.bound.standard_error <= 0.06) & result.is_reliable
+    assert (sure | spent).all()
+    assert (sure & ~spent).any()
     half = result.n_samples // 2
     for i in torch.nonzero(half)[:, 0].tolist():
         before = importance_weighted(
             vae, x[i : i + 1], n_samples=int(half[i]), seed=3, first=i
         )
-        assert before.bound.standard_error > 0.06
+        assert before.bound.standard_error > 0.06 or not before.is_reliable
+
+
+def test_a_small_error_is_not_enough(build: Build) -> None:
+    """With a target that is met at once, K grows until k-hat is reliable or to the end.
+
+    A q too narrow for the posterior spends the budget.
+    """
+    model = best_ppca(build, 2)
+    q_z = encoded(model.vae, model.x)
+    narrow = DiagonalGaussian(q_z.mu, q_z.log_var - 4)
+
+    good, poor = (
+        log_evidence(model.vae, model.x, target=9, budget=2**12, seed=0, proposal=q)
+        for q in (q_z, narrow)
+    )
+
+    assert good.is_reliable.all()
+    assert (good.n_samples < 2**12 // N_BLOCKS).all()
+    assert (poor.n_samples == 2**12 // N_BLOCKS).all()
+    assert not poor.is_reliable.any()
 
 
 def test_a_proposal_that_misses_is_not_reliable(build: Build) -> None:

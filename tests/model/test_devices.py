@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model.bounds import log_evidence
-from model.bracket import bracket, simulate
+from model.bracket import simulate, upper_bound
 from model.gap import gap
 from model.laplace import laplace
 from model.posterior import kl_to_posterior, posterior
@@ -24,9 +24,12 @@ from tests.model.ppca import Build, random
 Call = Callable[[VAE, Tensor], object]
 
 
-def _bracket(vae: VAE, x: Tensor) -> object:
-    pairs = simulate(vae, x, 2, seed=0)
-    return bracket(vae, pairs.x, target=0.1, budget=512, seed=0, start=pairs.z)
+def _upper_bound(vae: VAE, x: Tensor) -> object:
+    x, z = simulate(vae, x, 2, seed=0)
+    q_z = encoded(vae, x)
+    return upper_bound(
+        vae, x, q_z=q_z, seed=0, start=z, n_chains=2, n_samples=4, n_warmup=4
+    )
 
 
 def _divergence(vae: VAE, x: Tensor) -> object:
@@ -41,7 +44,7 @@ def _divergence(vae: VAE, x: Tensor) -> object:
         lambda vae, x: gap(vae, x, target=0.1, budget=512, seed=0),
         laplace,
         _divergence,
-        _bracket,
+        _upper_bound,
     ],
     ids=["bounds", "refinement", "gap", "laplace", "posterior", "bracket"],
 )

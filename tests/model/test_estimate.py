@@ -35,3 +35,9 @@ def test_errors_of_independent_estimates_add_in_squares() -> None:
     difference = one.minus(other)
 
     assert difference == (torch.tensor([4.0]), torch.tensor([5.0]), 16)
+
+
+def test_one_replicate_has_no_error() -> None:
+    """It is refused, and not given an error of NaN."""
+    with pytest.raises(ValueError, match="at least 2 replicates, got 1"):
+        Estimate.mean(torch.zeros(3, 1))

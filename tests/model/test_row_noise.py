@@ -6,13 +6,11 @@ import torch
 from model.noise import Stream, standard_normal
 from model.row_noise import RowNoise
 
-CPU = torch.device("cpu")
-
 
 def noise(*positions: int, seed: int = 5, part: int = 0) -> RowNoise:
     """Start the streams of these rows."""
     return RowNoise.at(
-        positions, seed=seed, stream=Stream.IMPORTANCE, device=CPU, part=part
+        torch.tensor(positions), seed=seed, stream=Stream.IMPORTANCE, part=part
     )
 
 
