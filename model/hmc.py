@@ -1,4 +1,8 @@
-"""Draws from the posterior p(z|x) by Hamiltonian Monte Carlo, many chains at once."""
+"""
+Draws from the posterior p(z|x) by Hamiltonian Monte Carlo, many chains at once.
+
+It differentiates, so what calls it must not run under `torch.inference_mode`.
+"""
 
 import math
 from typing import NamedTuple

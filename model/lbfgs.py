@@ -1,4 +1,8 @@
-"""Maximise many independent functions at once, each with a state of its own."""
+"""
+Maximise many independent functions at once, each with a state of its own.
+
+It differentiates, so what calls it must not run under `torch.inference_mode`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
