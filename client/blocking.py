@@ -25,8 +25,8 @@ class Client:
     A service, by its URL; one for all threads, as it keeps connections.
 
     Every call raises `VaeError`; `client.errors` draws the tree. What may succeed later
-    is asked again, twice by default; the same request with the same seed, so the answer
-    is the one that the first try would have had.
+    is asked again, twice by default, after a `Retry-After` of up to half a minute: the
+    same request with the same seed, so the answer is what the first would have been.
     """
 
     def __init__(

@@ -20,7 +20,7 @@ class Settings:
     Attributes:
         url: Of the service, with the prefix it may have behind a proxy.
         api_key: Sent as `Authorization: Bearer`.
-        timeout: Seconds to wait for a connection, and for each further sign of life.
+        timeout: Seconds to wait for each sign of life; for a connection at most 5.
         n_retries: How often to ask again what may succeed then.
         n_concurrent: How many pieces of a split request are under way at once.
 
