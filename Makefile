@@ -56,7 +56,7 @@ test: $(INSTALLED) ## Run the tests, e.g. make test ARGS='-k elbo'
 check: $(INSTALLED) ## Lint, formatting, types
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy --strict app model tests
+	$(PY) -m mypy --strict app client model tests
 
 fix: $(INSTALLED) ## Mend what ruff can mend, and format
 	$(PY) -m ruff check --fix
@@ -88,4 +88,4 @@ docker: ## Build the image vae-service
 
 clean: ## Remove the environment and caches; checkpoints stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
-	find app model tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +
