@@ -70,7 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     compute = Operations(engine, metrics.observe_batch)
-    calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
+    endpoints = Endpoints(compute, settings, lifecycle)
+    calls = operation_routes.operations(endpoints)
     media_types = {
         call.id: MediaTypes(
             request=[format_.name for format_ in call.readable],
@@ -91,7 +92,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
     app.enclose(operation_routes.hot(calls), metrics)
-    app.describe(openapi.document(app, calls, served, Examples(engine)))
+    examples = Examples(engine, endpoints.images)
+    app.describe(openapi.document(app, calls, served, examples))
     return app
 
 
