@@ -10,7 +10,7 @@ from app import options
 from app.answers import answer
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.exchange import Answer, Request
-from app.images import Images, Picture
+from app.images import Images
 from app.lifecycle import Lifecycle
 from app.operations import Operations, OutsideSupportError
 from app.schemas import (
@@ -130,7 +130,9 @@ class Endpoints:
         schema = DecodePictureOptions if format_ is PNG else DecodeOptions
         z, asked = await self._read(request, self._z, schema, schema)
         self._check_output(len(z.values))
-        picture = self._picture(format_, len(z.values), asked)
+        picture = None
+        if format_ is PNG and self.images is not None:
+            picture = self.images.picture(len(z.values), asked)
         decoding = await self._operations.decode(z.values)
         tensors = {"mean": self._shaped(decoding.mean)}
         if decoding.log_var is not None:
@@ -151,7 +153,9 @@ class Endpoints:
                 f"expected n of at most {self._settings.max_rows}, got {asked.n}"
             )
         self._check_output(asked.n)
-        picture = self._picture(format_, asked.n, asked)
+        picture = None
+        if format_ is PNG and self.images is not None:
+            picture = self.images.picture(asked.n, asked)
         seed = _seed(asked.seed)
         sample = await self._operations.sample(
             asked.n, seed=seed, temperature=asked.temperature, draw=asked.draw
@@ -232,11 +236,6 @@ class Endpoints:
                 )
             members = json_words.read_members(body) if body else {}
         return options.read(schema, members, request.query_string)
-
-    def _picture(self, format_: Format, n: int, asked: Body) -> Picture | None:
-        if format_ is not PNG or self.images is None:
-            return None
-        return self.images.picture(n, asked)
 
     def _shaped(self, values: Array) -> Array:
         return values.reshape(-1, *self._shape)

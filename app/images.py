@@ -20,7 +20,7 @@ from app.wire.reply import Chunk
 # Each is a millisecond or less; more is left to a thread.
 _INLINE_PIXELS = 1 << 14
 _INLINE_BYTES = 1 << 14
-# An image at the limit takes up to 100 MB while it is decoded.
+# An image of as many pixels as may be takes up to 180 MB while it is decoded.
 _MAX_AT_ONCE = 2
 
 _Options = TypeVar("_Options", bound=Body)

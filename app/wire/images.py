@@ -17,7 +17,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from app.errors import Fault, UnprocessableError
 from app.exchange import Body
@@ -117,6 +117,7 @@ def _pixels(header: Header, name: str, layout: ImageLayout) -> NDArray[np.uint8]
         image: Image.Image = Image.open(BytesIO(header.content), formats=(name,))
         if image.size != (header.width, header.height):
             raise ImageError("expected one size of an image, got two")
+        image.load()
         image = _in_mode(image, layout.mode)
     except ImageError:
         raise
@@ -134,12 +135,18 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
     if image.mode not in _GREY + _COLOURED:
         raise ImageError(f"expected grey or RGB of 8 bits, got {image.mode}")
     if image.has_transparency_data:
-        image = image.convert("RGBA")
+        image = _converted(image, "RGBA")
         if np.asarray(image.getchannel("A")).min() < 255:
             raise ImageError("expected opaque pixels, got transparent ones")
     if mode == "RGB" or image.mode in _GREY:
-        return image.convert(mode)
-    red, green, blue = (np.asarray(c) for c in image.convert("RGB").split())
-    if not (np.array_equal(red, green) and np.array_equal(red, blue)):
-        raise ImageError("expected a grey image, got one with colours")
-    return Image.fromarray(red)
+        return _converted(image, mode)
+    red, green, blue = _converted(image, "RGB").split()
+    for channel in (green, blue):
+        if ImageChops.difference(red, channel).getbbox() is not None:
+            raise ImageError("expected a grey image, got one with colours")
+    return red
+
+
+def _converted(image: Image.Image, mode: str) -> Image.Image:
+    """Convert without the copy that Pillow makes where there is nothing to do."""
+    return image if image.mode == mode else image.convert(mode)

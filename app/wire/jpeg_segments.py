@@ -8,8 +8,9 @@ pictures, profiles, texts. What makes it turn colours into RGB stays.
 from app.exchange import Body
 from app.wire.image_header import Header, ImageError, orientation
 
-# A progressive file may have any number of scans, each a pass over the whole image.
-MAX_SCANS = 100
+# A progressive file may have any number of scans, each a pass over the whole image;
+# programs write ten or a few more.
+MAX_SCANS = 32
 
 _START_OF_IMAGE = b"\xff\xd8"
 _START_OF_SCAN = 0xDA
