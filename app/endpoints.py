@@ -35,7 +35,6 @@ from app.wire.negotiation import (
     NPY,
     PNG,
     SAFETENSORS,
-    Format,
     Formats,
     request_format,
     response_format,
