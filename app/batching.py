@@ -2,10 +2,10 @@
 The micro-batcher: rows that arrive together are computed together.
 
 No timer: rows are computed as soon as a turn of the event loop brings no more of them;
-while a batch runs, the next one gathers. Rows are counted, not requests. A request
-longer than a batch goes to the end of its queue after each piece, so that short ones
-pass it. Queues, one per operation, take turns. A failure is the answer to the request
-that caused it alone.
+while a batch runs, the next one gathers. Rows are counted, not requests. Long requests
+take turns piece by piece and leave half of each batch to short ones, which so wait for
+one batch at most. Queues, one per operation, take turns. A failure is the answer to the
+request that caused it alone.
 
 A batch expected to take less than `INLINE_SECONDS` runs in the event loop, where it
 costs no hop between threads; a longer one runs in the one compute thread.
@@ -21,13 +21,9 @@ from typing import NamedTuple, final
 import numpy as np
 
 from app.engine import TILE, Array
+from app.jobs import Job, Piece, Queue, RowFunction
 
 INLINE_SECONDS = 0.002
-_BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
-_UNKNOWN_ROW_SECONDS = 0.001
-_NEWS = 0.1  # share of the last full batch in the running mean of a row's cost
-
-RowFunction = Callable[..., Sequence[Array]]
 
 
 class Batch(NamedTuple):
@@ -40,85 +36,7 @@ class Batch(NamedTuple):
     compute_seconds: float
 
 
-@final
-class Job:
-    """The rows of one request, and how many of them are computed."""
-
-    __slots__ = ("arrays", "n_done", "n_rows", "parts", "since", "waiter")
-
-    def __init__(
-        self, arrays: Sequence[Array], waiter: asyncio.Future[Sequence[Array]]
-    ) -> None:
-        self.arrays = arrays
-        self.waiter = waiter
-        self.n_rows = len(arrays[0])
-        self.n_done = 0
-        self.parts: list[Sequence[Array]] = []
-        self.since = perf_counter()
-
-
-class Piece(NamedTuple):
-    """Some rows of a job."""
-
-    job: Job
-    start: int
-    stop: int
-
-    def arrays(self) -> Sequence[Array]:
-        """Return these rows of each array."""
-        if self.stop - self.start == self.job.n_rows:
-            return self.job.arrays
-        return [array[self.start : self.stop] for array in self.job.arrays]
-
-
 Outcome = Sequence[Array] | Exception
-
-
-@final
-class Queue:
-    """
-    The jobs of one operation.
-
-    Attributes:
-        row_seconds: A running mean of what a row costs in a full batch.
-    """
-
-    def __init__(self, operation: str, compute: RowFunction) -> None:
-        self.operation = operation
-        self.compute = compute
-        self.jobs: deque[Job] = deque()
-        self.row_seconds = _UNKNOWN_ROW_SECONDS
-
-    def take(self) -> list[Piece]:
-        """Take the next batch; what is left of a long job goes to the end."""
-        room = self._room()
-        pieces: list[Piece] = []
-        while self.jobs and room > 0:
-            job = self.jobs.popleft()
-            if job.waiter.done():  # its client has gone
-                continue
-            stop = min(job.n_done + room, job.n_rows)
-            pieces.append(Piece(job, job.n_done, stop))
-            room -= stop - job.n_done
-            job.n_done = stop
-        # Behind the batch, not in the loop: a batch holds one piece of a job.
-        self.jobs.extend(p.job for p in pieces if p.stop < p.job.n_rows)
-        return pieces
-
-    def learn(self, n_rows: int, seconds: float) -> None:
-        """
-        Note what a batch cost.
-
-        Overheads make rows of a short batch seem dear: it may only lower the cost.
-        """
-        cost = seconds / n_rows
-        if cost < self.row_seconds:
-            self.row_seconds = cost
-        elif n_rows >= self._room():
-            self.row_seconds += _NEWS * (cost - self.row_seconds)
-
-    def _room(self) -> int:
-        return max(1, min(TILE, int(_BATCH_SECONDS / self.row_seconds)))
 
 
 @final
@@ -150,9 +68,9 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         job = Job(arrays, loop.create_future())
-        if not queue.jobs:
+        if not queue.has_jobs:
             self._turns.append(queue)
-        queue.jobs.append(job)
+        queue.add(job)
         self._n_new += job.n_rows
         if not self._busy:
             self._busy = True
@@ -189,7 +107,7 @@ class Batcher:
         while self._turns:
             queue = self._turns.popleft()
             pieces = queue.take()
-            if queue.jobs:
+            if queue.has_jobs:
                 self._turns.append(queue)
             if pieces:
                 self._start(loop, queue, pieces)

@@ -20,7 +20,7 @@ from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operations import Operations
 from app.settings import Settings, SettingsError
-from app.startup import fail
+from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
 
 
@@ -97,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """Build the service from VAE_* variables, or end with one line and status 3."""
+    keep_freed_memory()
     try:
         return create_app(Settings.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:

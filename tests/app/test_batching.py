@@ -99,6 +99,33 @@ def test_a_failure_is_the_answer_to_its_request_alone() -> None:
     assert [a[0].item() for a in good] == [20, 22, 24, *range(28, 40, 2)]
 
 
+def test_a_short_request_waits_for_one_batch_however_many_are_long() -> None:
+    """Long requests take turns and leave half of each batch to short ones."""
+    batches: list[list[float]] = []
+
+    def noting(x: Array) -> Sequence[Array]:
+        batches.append(x[:, 0].tolist())
+        return [x]
+
+    async def ask() -> None:
+        with closing(Batcher(lambda _: None)) as batcher:
+            queue = batcher.queue("note", "note", noting)
+            long = [
+                asyncio.ensure_future(batcher.rows(queue, rows(*[i] * 10 * TILE)))
+                for i in range(8)
+            ]
+            await asyncio.sleep(0.001)
+            n_before = len(batches)
+            await batcher.rows(queue, rows(99))
+
+            assert any(99 in batch for batch in batches[n_before : n_before + 2])
+            await asyncio.gather(*long)
+            # And the long ones went on meanwhile, each in its turn.
+            assert {batch[-1] for batch in batches[:9]} == set(range(8))
+
+    run(ask())
+
+
 def test_short_requests_pass_a_long_one() -> None:
     """A request longer than a batch goes to the end of the queue after each piece."""
     finished: list[str] = []
