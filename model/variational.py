@@ -1,0 +1,64 @@
+"""
+Classic variational inference: fit q of each row to that row alone, amortising nothing.
+
+The parameters mu and log_var of a diagonal Gaussian are the local ones of each example,
+found by maximising its own ELBO, where an encoder would guess them from x.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.ascent import maximize
+from model.distributions import DiagonalGaussian
+from model.noise import Stream, generator
+
+# z, (K, N, J), to log p(x, z) of row n at each of its draws, (K, N), in nats.
+LogJoint = Callable[[Tensor], Tensor]
+
+_MIN_PAIRS = 8  # of antithetic noise, where J is small
+_BALANCED = (1, 0)  # a part of the latent stream that no draw of z is from
+
+
+def fit(
+    log_joint: LogJoint,
+    start: DiagonalGaussian,
+    *,
+    eps: Tensor,
+    tolerance: float,
+    max_steps: int,
+) -> DiagonalGaussian:
+    """
+    Maximise the ELBO of each row over its own mu and log_var, the noise held fixed.
+
+    E_q[log p(x, z)] is the mean over `eps`, (K, 1 or N, J); with noise of mean 0 and
+    covariance I it is exact where log p(x, z) is quadratic in z. The entropy of q is
+    exact. Returned in float64, (N, J).
+    """
+
+    def bound(parameters: Tensor) -> Tensor:
+        q_z = DiagonalGaussian(*parameters.chunk(2, dim=-1))
+        entropy = 0.5 * (1 + math.log(2 * math.pi) + q_z.log_var).sum(dim=-1)
+        return log_joint(q_z.reparameterize(eps)).mean(dim=0) + entropy
+
+    parameters = torch.cat([start.mu, start.log_var], dim=-1).double()
+    found = maximize(bound, parameters, tolerance=tolerance, max_steps=max_steps)
+    return DiagonalGaussian(*found.argument.chunk(2, dim=-1))
+
+
+def balanced_noise(latent_dim: int, *, seed: int) -> Tensor:
+    """
+    Return normal noise made to have mean 0 and covariance I exactly, (K, 1, J).
+
+    Antithetic pairs have mean 0; the polar factor of the draws makes E[eps eps'] = I.
+    K is 2J, or 16 where J < 8.
+    """
+    n_pairs = max(latent_dim, _MIN_PAIRS)
+    draws = generator(seed, Stream.LATENT, *_BALANCED)
+    raw = draws.standard_normal((n_pairs, latent_dim))
+    u, _, vt = np.linalg.svd(raw, full_matrices=False)
+    eps = torch.from_numpy(math.sqrt(n_pairs) * (u @ vt))
+    return torch.cat([eps, -eps])[:, None]
