@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from model.config import Activation, Binarization, LikelihoodName
+from model.held_out import MAX_EXAMPLES
 from model.noise import MAX_SEED
 
 _LARGEST = 2**31 - 1
@@ -68,6 +69,8 @@ class Options:
         test_fraction: Of a file that brings no test rows; 0.1 if not given.
         test_samples: K of the figures in the model card.
         test_seed: Seed of the noise of those figures, and of what is binarised once.
+        examples: Held-out rows stored in the checkpoint, at most 64, for pages that
+            show some; 0 keeps the data out of it, but for the card's pictures.
         seed: Of weights, noise and order.
         device: auto takes a GPU where there is one.
         threads: CPU threads; all cores if not given.
@@ -103,6 +106,7 @@ class Options:
     test_fraction: float | None = None
     test_samples: int = 16
     test_seed: int = 0
+    examples: int = MAX_EXAMPLES
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
@@ -133,6 +137,10 @@ class Options:
                     f"{_flag(name)} must lie between 0 and 2^63 - 1, "
                     f"got {getattr(self, name)}"
                 )
+        if not 0 <= self.examples <= MAX_EXAMPLES:
+            raise ValueError(
+                f"--examples must lie between 0 and {MAX_EXAMPLES}, got {self.examples}"
+            )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"--ema must lie between 0 and 1, got {self.ema}")
         self._check_pairs()
