@@ -20,6 +20,7 @@ from model.variational import LogJoint, balanced_noise, fit
 
 _TOLERANCE = 1e-4  # nats of the ELBO left to gain
 _MAX_STEPS = 200
+_PRIOR_EVERY = 10  # one draw in ten is from the prior
 _PAIRS_PER_CHUNK = 2000
 
 
@@ -32,7 +33,8 @@ class Latents(NamedTuple):
         log_weights: Logarithms of weights that sum to 1 over the draws, (K, N).
         log_p_observed: Estimate of log p(x_o) in nats, the log of an unbiased estimate
             of p(x_o), so in expectation a lower bound (Burda et al. 2016), (N,).
-        q_z: The diagonal Gaussian the draws are from.
+        q_z: The diagonal Gaussian nine in ten draws are from; the rest, the first
+            K // 10, are from the prior, for what q leaves out.
     """
 
     z: Tensor
@@ -96,9 +98,8 @@ def latents(
     shape = (len(x), n_draws, vae.config.latent_dim)  # drawn row by row
     eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.LATENT))
     with torch.no_grad():
-        z = q_z.reparameterize(eps.to(x.device).transpose(0, 1).double())
-        log_p = torch.cat([log_joint(part) for part in _parts(z)])
-        log_w = log_p - q_z.log_prob(z)  # (K, N)
+        z, log_proposal = _proposed(q_z, eps.to(x.device).transpose(0, 1).double())
+        log_w = torch.cat([log_joint(part) for part in _parts(z)]) - log_proposal
     total = torch.logsumexp(log_w, dim=0)
     return Latents(z, log_w - total, total - math.log(n_draws), q_z)
 
@@ -210,6 +211,23 @@ def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGa
     return DiagonalGaussian(
         torch.where(better, q_z.mu, zeros), torch.where(better, q_z.log_var, zeros)
     )
+
+
+def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Draw from the prior a tenth of K times, else from q; return log proposal, (K, N).
+
+    A defensive mixture (Hesterberg 1995): with a share a from the prior no weight is
+    above p(x_o|z) / a, however much of the posterior q leaves out.
+    """
+    n_prior = len(eps) // _PRIOR_EVERY
+    z = torch.cat([eps[:n_prior], q_z.reparameterize(eps[n_prior:])])
+    log_q = q_z.log_prob(z)
+    if n_prior == 0:
+        return z, log_q
+    share = n_prior / len(eps)
+    log_p = normal_log_prob(z, torch.zeros_like(z), torch.zeros_like(z)).sum(dim=-1)
+    return z, torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
 
 
 def _resampled(given: Latents, n_samples: int, *, seed: int) -> Tensor:

@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from model.imputation import Latents, impute, latents, log_prob_missing
+from model.noise import Stream, standard_normal
 from model.vae import VAE
-from tests.model.test_elbo import VARIANCE, D, N, Ppca, bias, ppca, random
+from tests.model.test_elbo import VARIANCE, D, N, Ppca, bias, ppca, random, weight
 
 Build = Callable[..., VAE]
 
@@ -77,7 +78,7 @@ def test_q_of_the_observed_part_is_the_closest_to_its_posterior(
 def test_the_evidence_of_the_observed_part_is_that_of_its_marginal(
     build: Build, latent_dim: int
 ) -> None:
-    """The evidence is exact where q is the posterior, and within 5 errors where not."""
+    """It is within 5 standard errors of the marginal Gaussian's."""
     model = ppca(build, latent_dim)
 
     found = given(model)
@@ -87,13 +88,68 @@ def test_the_evidence_of_the_observed_part_is_that_of_its_marginal(
     error = ((20_000 / found.effective_sample_size - 1) / 20_000).clamp(min=0).sqrt()
     assert (error < 0.02).all()
     assert ((found.log_p_observed - wanted).abs() < 5 * error + 1e-6).all()
-    if latent_dim == 1:
-        torch.testing.assert_close(
-            found.effective_sample_size,
-            torch.full((N,), 2e4).double(),
-            rtol=1e-6,
-            atol=0,
-        )
+
+
+def test_draws_from_the_exact_posterior_have_equal_weights(build: Build) -> None:
+    """For J = 1 and K < 10, all from q, any draw gives log p(x_o), and ESS is K."""
+    model = ppca(build, 1)
+
+    found = given(model, n_draws=9)
+
+    wanted = torch.stack([conditional(model, n).log_p_observed for n in range(N)])
+    torch.testing.assert_close(found.log_p_observed, wanted, rtol=0, atol=1e-6)
+    ess = found.effective_sample_size
+    torch.testing.assert_close(ess, torch.full((N,), 9.0).double(), rtol=1e-6, atol=0)
+
+
+def test_a_tenth_of_the_draws_are_from_the_prior(build: Build) -> None:
+    """They bound the weights: of K draws none is above p(x_o|z) / 0.1."""
+    model = ppca(build, 1)
+
+    found = given(model, n_draws=1000)
+
+    eps = standard_normal((N, 1000, 1), seed=0, stream=Stream.LATENT)
+    first = torch.from_numpy(eps).double().transpose(0, 1)[:100]
+    assert torch.equal(found.z[:100], first)
+    rest = found.z[100:] - found.q_z.mu
+    assert (rest.abs().amax(dim=0) < 5 * found.q_z.sigma).all()
+    log_w = found.log_weights + found.log_p_observed + math.log(1000)
+    per_dim = model.vae.decode(found.z).log_prob_per_dim(model.x)
+    log_p = torch.where(OBSERVED, per_dim, 0.0).sum(dim=-1)
+    assert (log_w <= log_p + math.log(10) + 1e-9).all()
+
+
+def test_what_q_leaves_out_is_found(build: Build) -> None:
+    """
+    A posterior with two modes, of which q fits one, is covered all the same.
+
+    The decoder's mean is about (z - 0.2)^2, so z given x = 1.5 is near 1.4 or -1.
+    """
+    vae = build(latent_dim=1, data_shape=(2,), hidden=(400,), likelihood="gaussian")
+    vae = vae.requires_grad_(False)
+    steps = vae.decoder.get_submodule("torso.0")
+    knots = torch.linspace(-4, 4, 400).double()
+    weight(steps).fill_(20.0)  # of tanh, that climb along the parabola
+    bias(steps).copy_(-20 * knots)
+    heights = (knots - 0.2) * (knots[1] - knots[0])
+    weight(vae.decoder.mu).copy_(torch.stack([heights, 0 * heights]))
+    lowest = vae.decode(knots[:, None]).mean.amin(dim=0)
+    bias(vae.decoder.mu).sub_(lowest)
+    weight(vae.decoder.log_var).zero_()
+    bias(vae.decoder.log_var).fill_(math.log(0.05))
+    x = torch.tensor([[1.5, math.nan]]).double()
+
+    found = latents(vae, x, x.isfinite(), n_draws=20_000, seed=0)
+
+    z = torch.linspace(-8, 8, 4001).double()[:, None]
+    log_joint = vae.decode(z).log_prob_per_dim(x)[:, 0] - 0.5 * z[:, 0] ** 2
+    mass = torch.softmax(log_joint, dim=0)
+    right = float(mass[z[:, 0] > 0.2].sum())
+    assert 0.2 < right < 0.8
+    assert float(found.q_z.sigma) < 0.3  # one mode only
+    shares = found.log_weights.exp()[found.z[..., 0] > 0.2]
+    # About 100 effective draws of the far mode come from the 2,000 of the prior.
+    assert float(shares.sum()) == pytest.approx(right, abs=0.1)
 
 
 @LATENT_DIMS
