@@ -54,13 +54,7 @@ def publish(
         test = _evaluated(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
     metrics = Metrics(figures=figures)
-    provenance = Provenance.here_and_now(
-        seed=options.seed,
-        dataset=dataset.name,
-        dataset_sha256=dataset.sha256,
-        dataset_source=dataset.source,
-        command=tuple(command),
-    )
+    provenance = _provenance(dataset, options, command)
     drawn = _pictures(vae, prepared, options, journal)
     checkpoint.save(
         places.checkpoint,
@@ -76,12 +70,23 @@ def publish(
         ),
         attachments={
             "metrics.jsonl": _lines(journal),
-            checkpoint.CALIBRATION: _calibration(held_out, prepared, options),
-            **_examples(dataset, prepared, options),
+            **_held_out(held_out, dataset, prepared, options),
             **drawn,
         },
     )
     return metrics
+
+
+def _provenance(
+    dataset: Dataset, options: Options, command: Sequence[str]
+) -> Provenance:
+    return Provenance.here_and_now(
+        seed=options.seed,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        dataset_source=dataset.source,
+        command=tuple(command),
+    )
 
 
 def _evaluated(vae: VAE, x: Array, options: Options) -> Evaluation:
@@ -103,6 +108,16 @@ def _figures(
         n_samples=options.test_samples,
         noise_seed=options.test_seed,
     )
+
+
+def _held_out(
+    evaluation: Evaluation, dataset: Dataset, prepared: Prepared, options: Options
+) -> dict[str, bytes]:
+    """Write what of the validation split goes with the model."""
+    return {
+        checkpoint.CALIBRATION: _calibration(evaluation, prepared, options),
+        **_examples(dataset, prepared, options),
+    }
 
 
 def _calibration(evaluation: Evaluation, prepared: Prepared, options: Options) -> bytes:
