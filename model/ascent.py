@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Rows of arguments, (N, P), to the value of each row's own function, (N,).
-Objective = Callable[[Tensor], Tensor]
+# Row numbers, (R,), and their points, (R, P), to the value of each row's own function.
+Objective = Callable[[Tensor, Tensor], Tensor]
 
 _MEMORY = 10
 _MAX_HALVINGS = 25
@@ -20,15 +20,15 @@ class Maximum(NamedTuple):
     Where the ascent of each row ended.
 
     Attributes:
-        argument: (N, P).
+        point: (N, P).
         value: The objective there, never below that of the start, (N,).
-        left: Estimate of what was left to gain, g'Hg/2, in units of the value, (N,).
+        gain: Estimate of what was left to gain, g'Hg/2, in units of the value, (N,).
         n_steps: Steps each row took, (N,).
     """
 
-    argument: Tensor
+    point: Tensor
     value: Tensor
-    left: Tensor
+    gain: Tensor
     n_steps: Tensor
 
 
@@ -57,19 +57,20 @@ def maximize(
     is not moved again, so a row ends where it would end alone.
 
     Args:
-        objective: Differentiable; the value of a row depends on that row alone.
+        objective: Differentiable, so not to be called under `torch.inference_mode`;
+            the value of a row depends on that row alone.
         tolerance: In units of the objective.
     """
     point = _evaluate(objective, start.detach())
     history: deque[_Pair] = deque(maxlen=_MEMORY)
     active = torch.ones_like(point.value, dtype=torch.bool)
     n_steps = torch.zeros_like(point.value, dtype=torch.int64)
-    left = torch.zeros_like(point.value)
+    gain = torch.zeros_like(point.value)
     for step in range(max_steps + 1):
         direction = _direction(point.gradient, history)
         slope = (point.gradient * direction).sum(dim=-1)
-        left = torch.where(active, 0.5 * slope, left)
-        active = active & ~(left <= tolerance)
+        gain = torch.where(active, 0.5 * slope, gain)
+        active = active & ~(gain <= tolerance)
         if step == max_steps or not active.any():
             break
         following = _search(objective, point, direction, slope, active, step)
@@ -77,13 +78,13 @@ def maximize(
         history.append(_pair(point, following))
         n_steps += active
         point = following
-    return Maximum(point.x, point.value, left, n_steps)
+    return Maximum(point.x, point.value, gain, n_steps)
 
 
 def _evaluate(objective: Objective, x: Tensor) -> _Point:
     with torch.enable_grad():
         leaf = x.detach().requires_grad_()
-        value = objective(leaf)
+        value = objective(torch.arange(len(x), device=x.device), leaf)
         (gradient,) = torch.autograd.grad(value.sum(), leaf)
     return _Point(leaf.detach(), value.detach(), gradient)
 

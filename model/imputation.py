@@ -99,7 +99,9 @@ def latents(
     eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.LATENT))
     with torch.no_grad():
         z, log_proposal = _proposed(q_z, eps.to(x.device).transpose(0, 1).double())
-        log_w = torch.cat([log_joint(part) for part in _parts(z)]) - log_proposal
+        rows = torch.arange(len(x), device=x.device)
+        log_p = torch.cat([log_joint(rows, part) for part in _parts(z)])
+        log_w = log_p - log_proposal  # (K, N)
     total = torch.logsumexp(log_w, dim=0)
     return Latents(z, log_w - total, total - math.log(n_draws), q_z)
 
@@ -177,12 +179,12 @@ def log_prob_missing(
 
 
 def observed_log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
-    """Return log p(x_o|z) + log p(z) as a function of z, (K, N, J) to (K, N)."""
+    """Return log p(x_o|z) + log p(z) as a function of rows and their z, (K, R, J)."""
 
-    def log_joint(z: Tensor) -> Tensor:
+    def log_joint(rows: Tensor, z: Tensor) -> Tensor:
         p_x = vae.decode(z.to(known.dtype))
         log_prior = normal_log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
-        return masked_log_prob(p_x, known, observed) + log_prior.sum(dim=-1)
+        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior.sum(dim=-1)
 
     return log_joint
 
@@ -205,8 +207,9 @@ def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGa
     encoded = vae.encode(torch.where(observed, known, filling))
     q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
     # The entropies of both, less the constant they share.
-    of_prior = log_joint(prior.reparameterize(eps)).mean(dim=0)
-    of_q = log_joint(q_z.reparameterize(eps)).mean(dim=0)
+    rows = torch.arange(len(known), device=known.device)
+    of_prior = log_joint(rows, prior.reparameterize(eps)).mean(dim=0)
+    of_q = log_joint(rows, q_z.reparameterize(eps)).mean(dim=0)
     better = (of_q + 0.5 * q_z.log_var.sum(dim=-1) > of_prior)[:, None]
     return DiagonalGaussian(
         torch.where(better, q_z.mu, zeros), torch.where(better, q_z.log_var, zeros)

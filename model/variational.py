@@ -16,8 +16,8 @@ from model.ascent import maximize
 from model.distributions import DiagonalGaussian
 from model.noise import Stream, generator
 
-# z, (K, N, J), to log p(x, z) of row n at each of its draws, (K, N), in nats.
-LogJoint = Callable[[Tensor], Tensor]
+# Row numbers, (R,), and draws of z for them, (K, R, J), to log p(x, z), (K, R).
+LogJoint = Callable[[Tensor, Tensor], Tensor]
 
 _MIN_PAIRS = 8  # of antithetic noise, where J is small
 _BALANCED = (1, 0)  # a part of the latent stream that no draw of z is from
@@ -34,19 +34,19 @@ def fit(
     """
     Maximise the ELBO of each row over its own mu and log_var, the noise held fixed.
 
-    E_q[log p(x, z)] is the mean over `eps`, (K, 1 or N, J); with noise of mean 0 and
+    E_q[log p(x, z)] is the mean over `eps`, (K, 1, J); with noise of mean 0 and
     covariance I it is exact where log p(x, z) is quadratic in z. The entropy of q is
     exact. Returned in float64, (N, J).
     """
 
-    def bound(parameters: Tensor) -> Tensor:
+    def bound(rows: Tensor, parameters: Tensor) -> Tensor:
         q_z = DiagonalGaussian(*parameters.chunk(2, dim=-1))
         entropy = 0.5 * (1 + math.log(2 * math.pi) + q_z.log_var).sum(dim=-1)
-        return log_joint(q_z.reparameterize(eps)).mean(dim=0) + entropy
+        return log_joint(rows, q_z.reparameterize(eps)).mean(dim=0) + entropy
 
     parameters = torch.cat([start.mu, start.log_var], dim=-1).double()
     found = maximize(bound, parameters, tolerance=tolerance, max_steps=max_steps)
-    return DiagonalGaussian(*found.argument.chunk(2, dim=-1))
+    return DiagonalGaussian(*found.point.chunk(2, dim=-1))
 
 
 def balanced_noise(latent_dim: int, *, seed: int) -> Tensor:

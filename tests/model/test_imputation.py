@@ -322,6 +322,23 @@ def test_a_row_does_not_depend_on_its_batch(build: Build) -> None:
     torch.testing.assert_close(drawn.mean[:2], alone.mean, rtol=0, atol=1e-4)
 
 
+def test_chunks_change_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws decoded one at a time, or all at once."""
+    vae = build().requires_grad_(False)
+    x, observed = (random(3, 6) > 0).double(), random(3, 6, seed=2) > 0
+    answers = []
+    for pairs in (1, 7, 10**6):
+        monkeypatch.setattr("model.imputation._PAIRS_PER_CHUNK", pairs)
+        found = latents(vae, x, observed, n_draws=20, seed=1)
+        made = impute(vae, x, observed, found, n_samples=2, seed=1)
+        log_p = log_prob_missing(vae, x, observed, found)
+        answers.append((*found[:3], *made, log_p))
+
+    for other in answers[1:]:
+        for one, same in zip(answers[0], other, strict=True):
+            torch.testing.assert_close(one, same)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_draws_follow_the_weights(build: Build, share: float) -> None:
     """A draw without weight is never taken, one with all of it always."""

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import MultivariateNormal, kl_divergence
+from torch.distributions import Distribution, MultivariateNormal, kl_divergence
 
 from model.distributions import DiagonalGaussian
 from model.variational import LogJoint, balanced_noise, fit
@@ -51,10 +51,14 @@ def test_the_fit_to_a_gaussian_matches_mean_and_precision() -> None:
     factor = random(N, J, J)
     precision = factor @ factor.mT + torch.eye(J).double()
     mean = 3 * random(N, J, seed=1)
-    target = MultivariateNormal(mean, precision_matrix=precision)
+    target: Distribution = MultivariateNormal(mean, precision_matrix=precision)
+
+    def log_joint(_: Tensor, z: Tensor) -> Tensor:
+        log_p: Tensor = target.log_prob(z)
+        return log_p
 
     q_z = fit(
-        target.log_prob,
+        log_joint,
         standard(),
         eps=balanced_noise(J, seed=0),
         tolerance=1e-13,
@@ -76,7 +80,7 @@ def test_the_fit_to_a_gaussian_matches_mean_and_precision() -> None:
 def test_the_fit_to_a_skewed_density_is_where_quadrature_has_its_best() -> None:
     """For log p(x, z) = z - e^z - z^2/2 no mu and log_var on a grid do better."""
 
-    def log_joint(z: Tensor) -> Tensor:
+    def log_joint(_: Tensor, z: Tensor) -> Tensor:
         return (z - z.exp() - 0.5 * z.square()).sum(dim=-1)
 
     # Many balanced points: K of the estimate, not the fit, is what limits it.
@@ -89,7 +93,7 @@ def test_the_fit_to_a_skewed_density_is_where_quadrature_has_its_best() -> None:
 
     def bound(mu: float, log_var: float) -> float:
         z = mu + math.exp(0.5 * log_var) * nodes
-        return float(torch.dot(weight, log_joint(z[:, None]))) + 0.5 * log_var
+        return float(torch.dot(weight, log_joint(z, z[:, None]))) + 0.5 * log_var
 
     mu, log_var = float(q_z.mu), float(q_z.log_var)
     best = max(
@@ -107,7 +111,7 @@ def one_row() -> DiagonalGaussian:
 
 def test_at_the_prior_with_no_data_there_is_nothing_to_fit() -> None:
     """With log p(z) alone the standard normal start is kept to the bit."""
-    prior: LogJoint = lambda z: -0.5 * z.square().sum(dim=-1)  # noqa: E731
+    prior: LogJoint = lambda _, z: -0.5 * z.square().sum(dim=-1)  # noqa: E731
 
     q_z = fit(
         prior, standard(), eps=balanced_noise(J, seed=0), tolerance=1e-12, max_steps=9
