@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Distribution, MultivariateNormal, kl_divergence
+from torch.distributions import MultivariateNormal, kl_divergence
 
 from model.distributions import DiagonalGaussian
 from model.variational import LogJoint, balanced_noise, fit
@@ -51,11 +51,11 @@ def test_the_fit_to_a_gaussian_matches_mean_and_precision() -> None:
     factor = random(N, J, J)
     precision = factor @ factor.mT + torch.eye(J).double()
     mean = 3 * random(N, J, seed=1)
-    target: Distribution = MultivariateNormal(mean, precision_matrix=precision)
+    target = MultivariateNormal(mean, precision_matrix=precision)
 
-    def log_joint(_: Tensor, z: Tensor) -> Tensor:
-        log_p: Tensor = target.log_prob(z)
-        return log_p
+    def log_joint(rows: Tensor, z: Tensor) -> Tensor:
+        r = z - mean[rows]
+        return -0.5 * torch.einsum("krj,rji,kri->kr", r, precision[rows], r)
 
     q_z = fit(
         log_joint,
