@@ -2,6 +2,7 @@
 
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -11,10 +12,13 @@ from contextlib import suppress
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from app.protocol import Connection
+from app.serving import Config
 from app.settings import Settings, SettingsError
 from app.startup import STARTUP_FAILURE, fail
 
 _START_SECONDS = 300
+_OTHER_OPEN_FILES = 256
 
 
 def main() -> int:
@@ -27,10 +31,12 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     level = settings.log_level.upper()
     logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    _allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
+    config = Config(settings, http=Connection)
     with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end
         if settings.workers == 1:
-            return _serve(_configured(settings))
-        return _supervise(_configured(settings))
+            return _serve(config)
+        return _supervise(config)
     return 0
 
 
@@ -54,21 +60,12 @@ class Supervisor(Multiprocess):
             _announce(self.sockets[0].getsockname())
 
 
-def _configured(settings: Settings) -> uvicorn.Config:
-    return uvicorn.Config(
-        "app.main:from_environment",
-        factory=True,
-        host=settings.host,
-        port=settings.port,
-        workers=settings.workers,
-        http="httptools",
-        loop="uvloop",
-        log_config=None,
-        log_level=logging.WARNING,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # nothing here depends on where a client is
-    )
+def _allow_open_files(n_files: int) -> None:
+    """Raise this process's own limit on open files, as far as it may itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = n_files if hard == resource.RLIM_INFINITY else min(n_files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _serve(config: uvicorn.Config) -> int:

@@ -16,7 +16,7 @@ from app.schemas import DecodeOptions, ElboOptions, EncodeOptions, SampleOptions
 from app.settings import Settings
 from app.wire import json_reply, json_words, npy, safetensors
 from app.wire.json_rows import JsonRows
-from app.wire.layout import Layout, Rows, is_finite
+from app.wire.layout import Array, Layout, Rows, all_finite
 from app.wire.negotiation import (
     JSON,
     NPY,
@@ -26,7 +26,7 @@ from app.wire.negotiation import (
     request_format,
     response_format,
 )
-from app.wire.reply import Chunk, Reply, Scalar, Tensor
+from app.wire.reply import Chunk, Reply
 from model.noise import random_seed
 
 READABLE: Formats = (JSON, SAFETENSORS, NPY)
@@ -74,11 +74,8 @@ class Endpoints:
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, _ = await self._read(request, self._x, EncodeOptions)
         encoding = await self._operations.encode(x.values)
-        reply = Reply(
-            (Tensor("mu", encoding.mu), Tensor("log_var", encoding.log_var)),
-        )
-        _check_finite(reply, "x")
-        return await _answer(reply, format_)
+        reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
+        return await _answer(reply, format_, source="x")
 
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
@@ -87,12 +84,11 @@ class Endpoints:
         z, _ = await self._read(request, self._z, DecodeOptions)
         self._check_output(len(z.values))
         decoding = await self._operations.decode(z.values)
-        tensors = [self._data("mean", decoding.mean)]
+        tensors = {"mean": self._shaped(decoding.mean)}
         if decoding.log_var is not None:
-            tensors.append(self._data("log_var", decoding.log_var))
-        reply = Reply(tuple(tensors), (Scalar("likelihood", self._likelihood),))
-        _check_finite(reply, "z")
-        return await _answer(reply, format_)
+            tensors["log_var"] = self._shaped(decoding.log_var)
+        reply = Reply(tensors, {"likelihood": self._likelihood})
+        return await _answer(reply, format_, source="z")
 
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
@@ -108,12 +104,8 @@ class Endpoints:
         sample = await self._operations.sample(
             asked.n, seed=seed, temperature=asked.temperature, draw=asked.draw
         )
-        reply = Reply(
-            (self._data("x", sample.x), Tensor("z", sample.z)),
-            (Scalar("seed", seed),),
-        )
-        _check_finite(reply, "temperature")
-        return await _answer(reply, format_)
+        reply = Reply({"x": self._shaped(sample.x), "z": sample.z}, {"seed": seed})
+        return await _answer(reply, format_, source="temperature")
 
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
@@ -131,17 +123,13 @@ class Endpoints:
             )
         except OutsideSupportError as error:
             raise self._outside(error, x) from error
-        reply = Reply(
-            tuple(Tensor(*field) for field in elbo._asdict().items()),
-            (
-                Scalar("n_samples", asked.n_samples),
-                Scalar("seed", seed),
-                Scalar("binarize", asked.binarize),
-                Scalar("units", "nats"),
-            ),
-        )
-        _check_finite(reply, "x")
-        return await _answer(reply, format_)
+        scalars = {
+            "n_samples": asked.n_samples,
+            "seed": seed,
+            "binarize": asked.binarize,
+            "units": "nats",
+        }
+        return await _answer(Reply(elbo._asdict(), scalars), format_, source="x")
 
     async def _read(
         self, request: Request, wanted: _Input, schema: type[_Options]
@@ -176,8 +164,8 @@ class Endpoints:
             members = json_words.read_members(body) if body else {}
         return options.read(SampleOptions, members, request.query_string)
 
-    def _data(self, name: str, values: np.ndarray) -> Tensor:
-        return Tensor(name, values.reshape(-1, *self._shape))
+    def _shaped(self, values: Array) -> Array:
+        return values.reshape(-1, *self._shape)
 
     def _check_output(self, n_rows: int) -> None:
         limit, values = self._settings.max_output_values, n_rows * self._dim
@@ -220,23 +208,25 @@ def _seed(asked: int | None) -> int:
     return asked if asked is not None else random_seed() >> 10
 
 
-def _check_finite(reply: Reply, source: str) -> None:
-    for tensor in reply.tensors:
-        if not is_finite(tensor.values):
-            row = int(np.argwhere(~np.isfinite(tensor.values))[0][0])
-            pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
-            what = f"the model's {tensor.name} of row {row} is not finite; too large?"
-            raise UnprocessableError(Fault(pointer, what))
-
-
-async def _answer(reply: Reply, format_: Format) -> Answer:
-    seed = next((s.value for s in reply.scalars if s.name == "seed"), None)
+async def _answer(reply: Reply, format_: Format, *, source: str) -> Answer:
+    """Return a reply as an answer; `source` is what a value not finite comes from."""
+    for name, values in reply.tensors.items():
+        if not all_finite(values):
+            raise _not_finite(name, values, source)
+    seed = reply.scalars.get("seed")
     return Answer(
         format_.media_type,
         await _chunks(reply, format_),
         headers=() if seed is None else ((b"vae-seed", str(seed).encode()),),
-        n_rows=len(reply.tensors[0].values),
+        n_rows=len(reply.main),
     )
+
+
+def _not_finite(name: str, values: Array, source: str) -> UnprocessableError:
+    row = int(np.argwhere(~np.isfinite(values))[0][0])
+    pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
+    what = f"the model's {name} of row {row} is not finite; too large?"
+    return UnprocessableError(Fault(pointer, what))
 
 
 async def _chunks(reply: Reply, format_: Format) -> list[Chunk]:

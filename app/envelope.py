@@ -73,16 +73,21 @@ class Envelope:
     async def _attended(
         self, endpoint: Endpoint, request: Request, path: str, request_id: str
     ) -> Answer | None:
-        """Return an endpoint's answer, or None if its client has gone meanwhile."""
+        """Return an endpoint's answer, a problem if it fails, None to nobody."""
         self._departures.enter(request)
         try:
-            return await answered(endpoint, request, path, request_id)
+            return await endpoint(request)
+        except ProblemError as problem:
+            return _problem_answer(problem, path, request_id)
         except DisconnectedError:
             return None
         except asyncio.CancelledError:
             if request.has_departed:
                 return None
             raise
+        except Exception:  # a defect: logged in full, told as a 500
+            logger.exception("request %s failed", request_id)
+            return _problem_answer(InternalError(), path, request_id)
         finally:
             self._departures.leave(request)
 
@@ -117,27 +122,7 @@ class Envelope:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-async def answered(
-    endpoint: Endpoint, request: Request, path: str, request_id: str
-) -> Answer:
-    """
-    Return an endpoint's answer; a problem document if it fails.
-
-    Raises:
-        DisconnectedError: There is nobody to answer.
-    """
-    try:
-        return await endpoint(request)
-    except DisconnectedError:
-        raise
-    except ProblemError as problem:
-        return problem_answer(problem, path, request_id)
-    except Exception:  # a defect: logged in full, told as a 500
-        logger.exception("request %s failed", request_id)
-        return problem_answer(InternalError(), path, request_id)
-
-
-def problem_answer(problem: ProblemError, path: str, request_id: str) -> Answer:
+def _problem_answer(problem: ProblemError, path: str, request_id: str) -> Answer:
     """Return a problem as an answer."""
     document = problem.document(instance=path, request_id=request_id)
     return Answer(

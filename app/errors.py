@@ -2,14 +2,18 @@
 Every way a request can fail, and the one shape it is told in.
 
     ProblemError
+    ├── BadRequestError            400  no HTTP request, or one of two meanings
     ├── NotFoundError              404  no such path
     ├── MethodNotAllowedError      405  with Allow
     ├── NotAcceptableError         406  names what can be had
+    ├── RequestTimeoutError        408  the head or the body came too slowly
     ├── ContentTooLargeError       413  body, rows, output or work over a limit
+    ├── TargetTooLongError         414  the target alone is over the limit of a head
     ├── UnsupportedMediaTypeError  415  names what can be sent
     ├── UnprocessableError         422  faults, each with a JSON pointer
+    ├── HeadersTooLargeError       431  the head or its trailers are over a limit
     ├── InternalError              500  nothing but a request id
-    └── UnavailableError           503  loading or draining, with Retry-After
+    └── UnavailableError           503  loading, draining or full, with Retry-After
     DisconnectedError                   the client has gone; nobody is told
 
 A problem is `application/problem+json` (RFC 9457). It never repeats input but for the
@@ -80,6 +84,13 @@ class ProblemError(Exception):
 
 
 @final
+class BadRequestError(ProblemError):
+    """What came is no HTTP request, or can be read as two different ones."""
+
+    status = HTTPStatus.BAD_REQUEST
+
+
+@final
 class NotFoundError(ProblemError):
     """No resource has this path."""
 
@@ -101,10 +112,24 @@ class NotAcceptableError(ProblemError):
 
 
 @final
+class RequestTimeoutError(ProblemError):
+    """The head or the body of a request did not come in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+@final
 class ContentTooLargeError(ProblemError):
     """The body, the batch, the output or the work is over a limit."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+@final
+class TargetTooLongError(ProblemError):
+    """The target of a request is longer than a head may be."""
+
+    status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 @final
@@ -127,6 +152,13 @@ class UnprocessableError(ProblemError):
 
 
 @final
+class HeadersTooLargeError(ProblemError):
+    """The headers or trailers of a request are too many or too long."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
+@final
 class InternalError(ProblemError):
     """A defect of the service; the log has it under the request id."""
 
@@ -138,7 +170,7 @@ class InternalError(ProblemError):
 
 @final
 class UnavailableError(ProblemError):
-    """The service is starting or stopping."""
+    """The service is starting, stopping or full."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
 

@@ -66,18 +66,18 @@ class Request:
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             whole: bytes = message.get("body", b"")
-            _check_size(len(whole), limit)
+            if len(whole) > limit:
+                raise _too_large(len(whole), limit)
             self.is_read = True
             return whole
-        pieces: list[bytes] = []
-        size = 0
+        joined = bytearray()  # a list would cost an object for every packet
         while message["type"] == "http.request":
-            pieces.append(message.get("body", b""))
-            size += len(pieces[-1])
-            _check_size(size, limit)
+            joined += message.get("body", b"")
+            if len(joined) > limit:
+                raise _too_large(len(joined), limit)
             if not message.get("more_body", False):
                 self.is_read = True
-                return b"".join(pieces)
+                return joined
             message = await self._receive()
         raise DisconnectedError
 
@@ -89,8 +89,10 @@ class Request:
     def _check_announced(self, limit: int) -> None:
         announced = self.headers.get(b"content-length")
         # The server has parsed it; a value that is no number never comes this far.
-        if announced is not None and announced.isdigit():
-            _check_size(int(announced[:20]), limit)
+        if announced is None or not announced.isdigit():
+            return
+        if int(announced[:20]) > limit:
+            raise _too_large(int(announced[:20]), limit)
 
 
 @final
@@ -140,10 +142,9 @@ class Answer(NamedTuple):
         return self.chunks if length > _ONE_MESSAGE_BYTES else (b"".join(self.chunks),)
 
 
-def _check_size(size: int, limit: int) -> None:
-    if size > limit:
-        raise ContentTooLargeError(
-            f"expected a body of at most {limit} bytes, got {size} or more",
-            # What is still on its way would be read as the next request.
-            headers=((b"connection", b"close"),),
-        )
+def _too_large(size: int, limit: int) -> ContentTooLargeError:
+    return ContentTooLargeError(
+        f"expected a body of at most {limit} bytes, got {size} or more",
+        # What is still on its way would be read as the next request.
+        headers=((b"connection", b"close"),),
+    )

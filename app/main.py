@@ -1,5 +1,6 @@
 """The composition root: settings in, the whole service out. Nothing imports it."""
 
+import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -105,6 +106,7 @@ def from_environment() -> FastAPI:
 @asynccontextmanager
 async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
     await _warm(compute)
+    gc.freeze()  # what is loaded stays: no collection need look through it again
     lifecycle.phase = "ready"
     try:
         yield

@@ -30,16 +30,20 @@ DESCRIPTION = (
 Json = dict[str, Any]
 
 _ERRORS = {
+    "400": "No request of HTTP/1.1, or one that can be read as two",
     "404": "No such path",
     "405": "The path exists for other methods; Allow names them",
     "406": "The answer cannot be had in an accepted type",
+    "408": "The head or the body came too slowly",
     "413": "Body, batch, output or work over a limit",
+    "414": "The target is over the limit of a head",
     "415": "The body's type or encoding cannot be read",
     "422": "A fault in the body or the query, with JSON pointers",
+    "431": "The headers or trailers are over a limit",
     "500": "A defect of the service",
-    "503": "Loading or draining; Retry-After says when to ask again",
+    "503": "Loading, draining or full; Retry-After says when to ask again",
 }
-_ERRORS_OF_READS = ("404", "405", "500")
+_ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _REF = "#/components/schemas/{model}"
 _BINARY = {
     SAFETENSORS: "Tensors by the names of the JSON members; scalars are strings "
@@ -61,11 +65,9 @@ def document(
     )
     schemas = api["components"]["schemas"]
     schemas.update(_schemas(operations, card))
-    for path, item in api["paths"].items():
+    for item in api["paths"].values():
         for entry in item.values():
             _add_errors(entry, _ERRORS_OF_READS)
-            if path == "/readyz":
-                _add_errors(entry, ("503",))
     for operation in operations:
         for method in operation.methods:
             entry = api["paths"][operation.path].get(method.lower())

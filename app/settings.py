@@ -99,6 +99,43 @@ class Settings(BaseModel):
             "where J is the larger.",
         ),
     ] = 1 << 29
+    max_connections: Annotated[
+        int, Field(ge=1, description="Most open connections of a worker.")
+    ] = 1024
+    max_headers: Annotated[
+        int, Field(ge=1, le=10_000, description="Most headers of a request.")
+    ] = 100
+    max_header_bytes: Annotated[
+        int,
+        Field(
+            ge=256,
+            le=1 << 20,
+            description="Largest head of a request: target, headers.",
+        ),
+    ] = 16_384
+    head_timeout: Annotated[
+        float, Field(gt=0, le=3600, description="Seconds for the head of a request.")
+    ] = 10.0
+    body_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds for the body of a request, beside those at "
+            "the lowest rate.",
+        ),
+    ] = 30.0
+    min_body_rate: Annotated[
+        int, Field(ge=1, description="Lowest rate of a body, in bytes per second.")
+    ] = 16_384
+    idle_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=3600,
+            description="Seconds a connection may rest, or leave an answer unread.",
+        ),
+    ] = 75.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
         Field(description="Least severity that is logged."),

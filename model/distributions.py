@@ -20,6 +20,12 @@ def normal_log_prob(x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     return -0.5 * (math.log(2 * math.pi) + log_var + u.square())
 
 
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """Return log N(z; 0, I) of z, (..., J), in nats and in float64, (...)."""
+    square = z.double().square().sum(dim=-1)
+    return -0.5 * (z.shape[-1] * math.log(2 * math.pi) + square)
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class DiagonalGaussian:
@@ -46,6 +52,10 @@ class DiagonalGaussian:
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z|x) in nats, (...)."""
         return normal_log_prob(z, self.mu, self.log_var).sum(dim=-1)
+
+    def rows(self, index: Tensor) -> "DiagonalGaussian":
+        """Return q of the examples at `index`, integers, (...)."""
+        return DiagonalGaussian(self.mu[index], self.log_var[index])
 
     def kl_to_standard_normal(self) -> Tensor:
         """

@@ -24,6 +24,10 @@ class Stream(IntEnum):
     INITIALIZATION = 3
     ORDER = 4
     SPLIT = 5
+    IMPORTANCE = 6
+    REFINEMENT = 7
+    EVALUATION = 8
+    MARKOV_CHAIN = 9
 
 
 def generator(

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from model.config import Config
-from model.distributions import LIKELIHOODS, DiagonalGaussian, Likelihood
+from model.distributions import (
+    LIKELIHOODS,
+    DiagonalGaussian,
+    Likelihood,
+    standard_normal_log_prob,
+)
 from model.networks import Decoder, Encoder, initialize
 from model.noise import Stream, generator
 
@@ -51,6 +56,17 @@ class VAE(nn.Module):
         """Return p(x|z) for z, (..., J)."""
         p_x: Likelihood = self.decoder(z)
         return p_x
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        """
+        Return log p(x|z) + log p(z) in nats, summed in float64, (...).
+
+        Args:
+            x: Data of the model's dtype, (..., D).
+            z: Latents of any dtype, (..., J); the decoder sees them in that of x.
+        """
+        log_p_x = self.decode(z.to(x.dtype)).log_prob_per_dim(x)
+        return log_p_x.sum(dim=-1, dtype=torch.float64) + standard_normal_log_prob(z)
 
 
 def initialized(config: Config, *, seed: int) -> VAE:

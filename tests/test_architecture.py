@@ -1,14 +1,18 @@
-"""The rules that keep the two halves apart, and code readable, read from the source."""
+"""The rules that keep the parts apart, and code readable, read from the source."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted([*ROOT.glob("app/**/*.py"), *ROOT.glob("model/**/*.py")])
+SOURCES = sorted(
+    path for part in ("app", "client", "model") for path in ROOT.glob(f"{part}/**/*.py")
+)
 APP = [path for path in SOURCES if path.is_relative_to(ROOT / "app")]
+CLIENT = [path for path in SOURCES if path.is_relative_to(ROOT / "client")]
 MODEL = [path for path in SOURCES if path.is_relative_to(ROOT / "model")]
 
 MAX_MODULE_LINES = 300
@@ -57,6 +61,7 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_there_are_sources_to_check() -> None:
     """The rules below are about something."""
     assert ROOT / "app" / "main.py" in APP
+    assert ROOT / "client" / "blocking.py" in CLIENT
     assert ROOT / "model" / "vae.py" in MODEL
 
 
@@ -66,6 +71,20 @@ def test_the_model_knows_nothing_of_http(path: Path) -> None:
     web = ("app", "fastapi", "starlette", "uvicorn", "httpx", "prometheus_client")
 
     assert [name for name in imported(path) if is_in(name, *web)] == []
+
+
+@pytest.mark.parametrize("path", CLIENT, ids=name_of)
+def test_the_client_stands_alone(path: Path) -> None:
+    """client/ imports httpx, numpy, safetensors and the standard library only."""
+    allowed = (*sys.stdlib_module_names, "client", "httpx", "numpy", "safetensors")
+
+    assert [name for name in imported(path) if not is_in(name, *allowed)] == []
+
+
+@pytest.mark.parametrize("path", [*APP, *MODEL], ids=name_of)
+def test_nothing_served_imports_the_client(path: Path) -> None:
+    """The service does not need its own client."""
+    assert [name for name in imported(path) if is_in(name, "client")] == []
 
 
 @pytest.mark.parametrize("path", APP, ids=name_of)

@@ -1,11 +1,13 @@
 """Which library computes the layers: torch, or ONNX Runtime where it is right."""
 
 import logging
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol, final
 
 import torch
 from torch import Tensor
 
+from app.engine.arrays import Array
 from app.engine.probe import Probe
 from model.distributions import DiagonalGaussian, Likelihood
 from model.vae import VAE
@@ -21,11 +23,28 @@ _TOLERANCE = 1e-5
 class Coder(Protocol):
     """What computes: the VAE itself, or its layers in another library."""
 
+    def encode_rows(self, x: Array) -> Sequence[Array]:
+        """Return mu and log_var of q(z|x) for x, (N, D), without any detour."""
+
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
 
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z) for z, (..., J)."""
+
+
+@final
+class TorchVAE:
+    """The VAE itself, on its device."""
+
+    def __init__(self, vae: VAE) -> None:
+        self.encode, self.decode = vae.encode, vae.decode
+        self._device = next(vae.parameters()).device
+
+    def encode_rows(self, x: Array) -> Sequence[Array]:
+        """Return mu and log_var of q(z|x) for x, (N, D)."""
+        q_z = self.encode(torch.from_numpy(x).to(self._device))
+        return q_z.mu.cpu().numpy(), q_z.log_var.cpu().numpy()
 
 
 @final
@@ -63,15 +82,16 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
     """
     device = next(vae.parameters()).device
     torch.set_num_threads(n_threads)
+    reference = TorchVAE(vae)
     if wanted == "torch" or (wanted == "auto" and device.type != "cpu"):
-        return Choice("torch", vae)
+        return Choice("torch", reference)
     if device.type != "cpu":
         raise EngineError(f"backend onnx computes on the cpu, got device {device}")
     # Half a second that no other backend needs.
     from app.engine.onnx import OnnxVAE  # noqa: PLC0415
 
     compiled = OnnxVAE(vae, n_threads=n_threads)
-    difference = _difference(compiled, vae, probe)
+    difference = _difference(compiled, reference, probe)
     if difference <= _TOLERANCE:
         torch.set_num_threads(1)  # what is left to it is not worth two
         return Choice("onnx", compiled)
@@ -79,7 +99,7 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
     if wanted == "onnx":
         raise EngineError(words)
     logger.warning("%s; torch computes", words)
-    return Choice("torch", vae)
+    return Choice("torch", reference)
 
 
 @torch.inference_mode()

@@ -27,7 +27,7 @@ from model.distributions import Gaussian
 
 TILE = 128
 
-_Rows = Callable[..., tuple[Tensor, ...]]
+_Rows = Callable[..., Sequence[Array]]
 
 
 @final
@@ -93,34 +93,45 @@ class Engine:
         """Say for each value whether the likelihood's support holds it, (N, D)."""
         return self._vae.likelihood.in_support(torch.from_numpy(x)).numpy()
 
-    def _encode(self, x: Tensor) -> tuple[Tensor, ...]:
-        q_z = self._coder.encode(x)
-        return q_z.mu, q_z.log_var
+    def _encode(self, x: Array) -> Sequence[Array]:
+        return self._coder.encode_rows(x)
 
-    def _decode(self, z: Tensor) -> tuple[Tensor, ...]:
-        p_x = self._coder.decode(z)
-        return (p_x.mean, p_x.log_var) if isinstance(p_x, Gaussian) else (p_x.mean,)
+    def _decode(self, z: Array) -> Sequence[Array]:
+        p_x = self._coder.decode(self._tensor(z))
+        if isinstance(p_x, Gaussian):
+            return _arrays(p_x.mean, p_x.log_var)
+        return _arrays(p_x.mean)
 
-    def _draw(self, z: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        return (self._coder.decode(z).sample(noise),)
+    def _draw(self, z: Array, noise: Array) -> Sequence[Array]:
+        p_x = self._coder.decode(self._tensor(z))
+        return _arrays(p_x.sample(self._tensor(noise)))
 
-    def _score(self, x: Tensor, eps: Tensor) -> tuple[Tensor, ...]:
-        q_z = self._coder.encode(x)
+    def _score(self, x: Array, eps: Array) -> Sequence[Array]:
+        data = self._tensor(x)
+        q_z = self._coder.encode(data)
         mu, sigma = q_z.mu[:, None], q_z.sigma[:, None]
         # A piece of K at a time: (N, K, D) values would not fit for a large K.
         log_likelihood = [
-            self._coder.decode(mu + sigma * piece).log_prob(x[:, None])
-            for piece in torch.split(eps, max(1, TILE // len(x)), dim=1)
+            self._coder.decode(mu + sigma * piece).log_prob(data[:, None])
+            for piece in torch.split(self._tensor(eps), max(1, TILE // len(x)), dim=1)
         ]
-        return torch.cat(log_likelihood, dim=1), q_z.kl_to_standard_normal()
+        return _arrays(torch.cat(log_likelihood, dim=1), q_z.kl_to_standard_normal())
 
-    def _rows(self, rows: _Rows, *arrays: Array) -> list[Array]:
+    def _tensor(self, values: Array) -> Tensor:
+        """
+        Return values on the device.
+
+        No weight of a loaded checkpoint requires a gradient, so torch records nothing.
+        """
+        return torch.from_numpy(values).to(self._device)
+
+    def _rows(self, rows: _Rows, *arrays: Array) -> Sequence[Array]:
         """Apply a function of rows in the tiling that was proved for it."""
         return self._tiled(rows, self._tilings[rows.__name__], arrays)
 
     def _tiled(
         self, rows: _Rows, tiling: Tiling, arrays: Sequence[Array]
-    ) -> list[Array]:
+    ) -> Sequence[Array]:
         """Apply a function of rows to tiles of them and join what it returns."""
         n, (height, padding) = len(arrays[0]), tiling
         if n <= height:
@@ -131,18 +142,14 @@ class Engine:
         ]
         return [np.concatenate(parts) for parts in zip(*tiles, strict=True)]
 
-    def _tile(self, rows: _Rows, padding: int, arrays: Sequence[Array]) -> list[Array]:
-        """
-        Apply a function of rows to one tile, padded to a multiple of rows.
-
-        No weight of a loaded checkpoint requires a gradient, so torch records nothing.
-        """
+    def _tile(
+        self, rows: _Rows, padding: int, arrays: Sequence[Array]
+    ) -> Sequence[Array]:
+        """Apply a function of rows to one tile, padded to a multiple of rows."""
         n = len(arrays[0])
-        tensors = [
-            torch.from_numpy(_padded(array, n + -n % padding)).to(self._device)
-            for array in arrays
-        ]
-        return [result.cpu().numpy()[:n] for result in rows(*tensors)]
+        height = n + -n % padding
+        results = rows(*(_padded(array, height) for array in arrays))
+        return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
         """Find for each operation a tiling in which rows are independent."""
@@ -161,8 +168,12 @@ class Engine:
         }
 
 
+def _arrays(*tensors: Tensor) -> Sequence[Array]:
+    return [tensor.cpu().numpy() for tensor in tensors]
+
+
 def _padded(array: Array, height: int) -> Array:
-    """Return an array of that many rows that torch may take over, zeros at the end."""
+    """Return an array of that many rows that a library may take, zeros at the end."""
     if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
         return array
     padded = np.zeros((height, *array.shape[1:]), np.float32)

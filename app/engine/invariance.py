@@ -23,7 +23,7 @@ class Tiling(NamedTuple):
     padding: int
 
 
-Tiled = Callable[[Tiling, Sequence[Array]], list[Array]]
+Tiled = Callable[[Tiling, Sequence[Array]], Sequence[Array]]
 
 _PADDINGS = (1, 2, 4, 8, 16, 32)
 _VECTOR = 32  # two registers of 16 float32, the most that is unrolled today

@@ -7,7 +7,7 @@ checkpoint's own weights. Only the layers are in it: distributions and units rem
 one implementation in `model`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
@@ -16,8 +16,15 @@ import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from app.engine.arrays import Array
 from model.distributions import DiagonalGaussian, Likelihood
-from model.networks import FromChannels, Heads, ToChannels, over_rows
+from model.networks import (
+    FromChannels,
+    Heads,
+    Standardization,
+    ToChannels,
+    over_rows,
+)
 from model.vae import VAE
 
 _OPSET = helper.make_opsetid("", 17)
@@ -31,32 +38,46 @@ class OnnxVAE:
     """`encode` and `decode` of a VAE, with ONNX Runtime for the layers."""
 
     def __init__(self, vae: VAE, *, n_threads: int) -> None:
-        config = vae.config
         encoder, decoder = vae.encoder, vae.decoder
-        self._vae = vae
+        torso = encoder.torso
+        if encoder.standardization is not None:
+            torso = nn.Sequential(encoder.standardization, *torso)
         self._encoder = _compiled(
-            encoder.torso, [encoder.mu, encoder.log_var], config.data_dim, n_threads
+            torso, [encoder.mu, encoder.log_var], vae.config.data_dim, n_threads
         )
         heads = (
             [decoder.mu, decoder.log_var]
             if decoder.kind == "gaussian"
             else [decoder.eta]
         )
-        self._decoder = _compiled(decoder.torso, heads, config.latent_dim, n_threads)
+        self._decoder = _compiled(
+            decoder.torso, heads, vae.config.latent_dim, n_threads
+        )
+        self._likelihood = decoder.likelihood
+
+    def encode_rows(self, x: Array) -> Sequence[Array]:
+        """Return mu and log_var of q(z|x) for x, (N, D)."""
+        return self._encoder(x)
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
-        x = self._vae.encoder.standardized(x)
-        return DiagonalGaussian(*over_rows(self._encoder, x))
+        return DiagonalGaussian(*over_rows(_of_tensors(self._encoder), x))
 
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z) for z, (..., J)."""
-        return self._vae.decoder.likelihood(*over_rows(self._decoder, z))
+        return self._likelihood(*over_rows(_of_tensors(self._decoder), z))
+
+
+_Layers = Callable[[Array], Sequence[Array]]
+
+
+def _of_tensors(layers: _Layers) -> Callable[[Tensor], Heads]:
+    return lambda rows: tuple(map(torch.from_numpy, layers(rows.numpy())))
 
 
 def _compiled(
     torso: nn.Sequential, heads: list[nn.Module], width: int, n_threads: int
-) -> Callable[[Tensor], Heads]:
+) -> _Layers:
     """Return a function of rows that ONNX Runtime computes."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = n_threads
@@ -65,12 +86,7 @@ def _compiled(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graph = Graph(width).add(torso, heads)
     session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
-
-    def layers(rows: Tensor) -> Heads:
-        outputs = session.run(None, {"rows": rows.numpy()})
-        return tuple(torch.from_numpy(output) for output in outputs)
-
-    return layers
+    return lambda rows: session.run(None, {"rows": rows})
 
 
 @final
@@ -106,6 +122,10 @@ class Graph:
                 for part in layer:
                     x = self._layer(part, x)
                 return x
+            case Standardization():
+                shift = self._constant(layer.shift.numpy())
+                scale = self._constant(layer.scale.numpy())
+                return self._node("Div", self._node("Sub", x, shift), scale)
             case nn.Linear():
                 return self._node("Gemm", x, *self._parameters(layer), transB=1)
             case nn.Conv2d():
@@ -121,16 +141,17 @@ class Graph:
                 return self._node({nn.Tanh: "Tanh", nn.ReLU: "Relu"}[type(layer)], x)
             case nn.SiLU():
                 return self._node("Mul", x, self._node("Sigmoid", x))
-            case ToChannels():
-                shape = self._constant(np.array([0, layer.height, layer.width, -1]))
-                return self._node(
-                    "Transpose", self._node("Reshape", x, shape), perm=[0, 3, 1, 2]
-                )
-            case FromChannels():
-                return self._node(
-                    "Flatten", self._node("Transpose", x, perm=[0, 2, 3, 1]), axis=1
-                )
+            case ToChannels() | FromChannels():
+                return self._channels(layer, x)
         raise TypeError(f"no ONNX graph for a layer of type {type(layer).__name__}")
+
+    def _channels(self, layer: ToChannels | FromChannels, x: str) -> str:
+        if isinstance(layer, FromChannels):
+            last = self._node("Transpose", x, perm=[0, 2, 3, 1])
+            return self._node("Flatten", last, axis=1)
+        shape = self._constant(np.array([0, layer.height, layer.width, -1]))
+        last = self._node("Reshape", x, shape)
+        return self._node("Transpose", last, perm=[0, 3, 1, 2])
 
     def _convolution(
         self, op: str, layer: _Convolution, x: str, **attributes: Any

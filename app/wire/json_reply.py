@@ -13,14 +13,14 @@ PIECE_VALUES = 1 << 15
 
 async def write(reply: Reply) -> list[Chunk]:
     """Return a JSON object; floats in the fewest digits that give them back."""
-    if reply.size <= PIECE_VALUES:
-        return [_dumps(dict((*reply.tensors, *reply.scalars)))]
+    if sum(values.size for values in reply.tensors.values()) <= PIECE_VALUES:
+        return [_dumps({**reply.tensors, **reply.scalars})]
     chunks: list[Chunk] = [b"{"]
-    for name, values in reply.tensors:
+    for name, values in reply.tensors.items():
         chunks.append(_dumps(name) + b":[")
         chunks += await _rows(values)
         chunks.append(b"],")
-    return [*chunks, _dumps(dict(reply.scalars))[1:]] if reply.scalars else _end(chunks)
+    return [*chunks, _dumps(reply.scalars)[1:]] if reply.scalars else _end(chunks)
 
 
 async def _rows(values: Array) -> list[Chunk]:

@@ -14,6 +14,7 @@ Array = NDArray[np.float32]
 
 # The largest double that rounds to a finite float32: below the midpoint to the next.
 _LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
+_LARGEST_SQUARE = _LARGEST**2
 
 
 @final
@@ -91,9 +92,9 @@ class Layout:
             UnprocessableError: A value is not finite or too large for float32.
         """
         rows = values.reshape(-1, self.dim)
-        fits = np.abs(rows) <= _LARGEST  # false for NaN
-        if np.count_nonzero(fits) != rows.size:
-            row, d = (int(i) for i in np.argwhere(~fits)[0])
+        if not all_finite(rows):
+            outside = ~(np.abs(rows) <= _LARGEST)  # true for NaN
+            row, d = (int(i) for i in np.argwhere(outside)[0])
             raise UnprocessableError(
                 Fault(
                     self.pointer_to(first_row + row, d, shaped=shaped),
@@ -104,6 +105,10 @@ class Layout:
         return Rows(rows.astype(np.float32, copy=False), shaped)
 
 
-def is_finite(values: Array) -> bool:
-    """Say whether all values are finite; twice as fast as `isfinite(values).all()`."""
-    return int(np.count_nonzero(np.isfinite(values))) == values.size
+def all_finite(values: NDArray[np.floating]) -> bool:
+    """Say whether all values are finite as float32; `values` are that or wider."""
+    # A value that is not makes its square, and the sum, too large or NaN: one quick
+    # pass. Many large values may do so too, which the closer look settles.
+    if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
+        return True
+    return bool((np.abs(values) <= _LARGEST).all())

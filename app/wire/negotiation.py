@@ -7,7 +7,7 @@ read or write it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import final
 
 from app.errors import NotAcceptableError, UnsupportedMediaTypeError
@@ -20,7 +20,7 @@ class Format:
 
     name: str
 
-    @property
+    @cached_property
     def media_type(self) -> bytes:
         """The media type as a header carries it."""
         return self.name.encode()

@@ -51,7 +51,7 @@ def read(body: Body, layout: Layout) -> Rows:
 
 def write(reply: Reply) -> list[Chunk]:
     """Return the main array; the scalars of an answer are in its headers."""
-    values = reply.tensors[0].values
+    values = reply.main
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
         head, np.lib.format.header_data_from_array_1_0(values)

@@ -12,35 +12,16 @@ CHUNK_BYTES = 1 << 20
 
 
 @final
-class Tensor(NamedTuple):
-    """An array of an answer, under the name the contract gives it."""
-
-    name: str
-    values: Array
-
-
-@final
-class Scalar(NamedTuple):
-    """A member of an answer that is no array."""
-
-    name: str
-    value: int | str | None
-
-
-@final
 class Reply(NamedTuple):
-    """Arrays first, the main one leading, then scalars."""
+    """Arrays by the contract's names, the main one first, and other members."""
 
-    tensors: tuple[Tensor, ...]
-    scalars: tuple[Scalar, ...] = ()
+    tensors: dict[str, Array]
+    scalars: dict[str, int | str | None] = {}  # noqa: RUF012  nobody writes to it
 
     @property
-    def size(self) -> int:
-        """The number of values of all arrays."""
-        size = 0
-        for tensor in self.tensors:
-            size += tensor.values.size
-        return size
+    def main(self) -> Array:
+        """The main array, as many rows as are answered."""
+        return next(iter(self.tensors.values()))
 
 
 def chunks(values: Array) -> Sequence[Chunk]:

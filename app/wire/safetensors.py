@@ -54,17 +54,17 @@ def write(reply: Reply) -> list[Chunk]:
     """Return header and data; scalars are metadata."""
     header: dict[str, Any] = {}
     if reply.scalars:
-        given = [scalar for scalar in reply.scalars if scalar.value is not None]
+        given = ((k, v) for k, v in reply.scalars.items() if v is not None)
         header["__metadata__"] = {name: str(value) for name, value in given}
     offset = 0
-    for name, values in reply.tensors:
+    for name, values in reply.tensors.items():
         end = offset + values.nbytes
         offsets = [offset, end]
         header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": offsets}
         offset = end
     text = orjson.dumps(header)
     text += b" " * (-len(text) % 8)
-    data = [chunk for tensor in reply.tensors for chunk in chunks(tensor.values)]
+    data = [chunk for values in reply.tensors.values() for chunk in chunks(values)]
     return [len(text).to_bytes(8, "little") + text, *data]
 
 

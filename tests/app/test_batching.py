@@ -58,6 +58,31 @@ def test_requests_of_one_turn_share_a_batch() -> None:
     ]
 
 
+@pytest.mark.parametrize(("n_requests", "n_gathered"), [(10, 10), (3 * TILE, TILE)])
+def test_a_batch_gathers_while_turns_bring_rows(
+    n_requests: int, n_gathered: int
+) -> None:
+    """It starts once a turn of the loop brings no row, or a tile has come."""
+    asked: list[asyncio.Future[Sequence[Array]]] = []
+    n_asked_at_start: list[int] = []
+
+    def noting(x: Array) -> Sequence[Array]:
+        n_asked_at_start.append(len(asked))
+        return [x]
+
+    async def ask() -> None:
+        with closing(Batcher(lambda _: None)) as batcher:
+            queue = batcher.queue("note", "note", noting)
+            for i in range(n_requests):
+                asked.append(asyncio.ensure_future(batcher.rows(queue, rows(i))))
+                await asyncio.sleep(0)
+            await asyncio.gather(*asked)
+
+    run(ask())
+
+    assert n_gathered <= n_asked_at_start[0] <= n_gathered + 2
+
+
 def test_a_failure_is_the_answer_to_its_request_alone() -> None:
     """Of a batch that fails, only the request at fault gets the error."""
 

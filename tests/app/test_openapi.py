@@ -6,7 +6,8 @@ import pytest
 
 from tests.app.served import Served
 
-ERRORS = {"404", "405", "406", "413", "415", "422", "500", "503"}
+AT_THE_SOCKET = {"400", "408", "414", "431"}
+ERRORS = AT_THE_SOCKET | {"404", "405", "406", "413", "415", "422", "500", "503"}
 SERVED = ["bernoulli", "gaussian", "conv"]
 
 

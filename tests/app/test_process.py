@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -30,13 +31,16 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def process(settings: Mapping[str, str]) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+def process(
+    settings: Mapping[str, str], *, stderr: IO[str] | None = None
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the service; yield its address and the process, which is ended after."""
     with subprocess.Popen(
         PYTHON_APP,
         cwd=ROOT,
         env=environment(settings),
         stdout=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     ) as running:
         try:

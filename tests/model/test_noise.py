@@ -85,6 +85,10 @@ def test_stream_numbers_are_never_renumbered() -> None:
         "INITIALIZATION": 3,
         "ORDER": 4,
         "SPLIT": 5,
+        "IMPORTANCE": 6,
+        "REFINEMENT": 7,
+        "EVALUATION": 8,
+        "MARKOV_CHAIN": 9,
     }
 
 

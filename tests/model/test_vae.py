@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributions import Distribution, Normal
 
 from model.config import Config
 from model.networks import Standardization
@@ -158,3 +159,35 @@ def test_the_encoder_and_the_decoder_depend_on_their_own_parameters(
     for gradients, n in ((by_phi, len(vae.phi)), (by_theta, len(vae.theta))):
         moved = [gradient is not None for gradient in gradients]
         assert moved == [True] * n + [False] * (len(moved) - n)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_the_joint_density_is_likelihood_times_prior(
+    build: Build, likelihood: str
+) -> None:
+    """Log p(x, z) = log p(x|z) + log N(z; 0, I), for N examples and K draws."""
+    vae = build(likelihood=likelihood)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(2, (4, 6), generator=generator).double()
+    z = torch.randn(5, 4, 3, generator=generator, dtype=torch.float64)
+
+    log_joint = vae.log_joint(x, z)
+
+    prior: Distribution = Normal(torch.zeros(3).double(), 1)
+    log_p_z: Tensor = prior.log_prob(z)
+    expected = vae.decode(z).log_prob(x) + log_p_z.sum(dim=2)
+    torch.testing.assert_close(log_joint, expected)
+
+
+def test_the_joint_density_is_summed_in_float64(build: Build) -> None:
+    """In float32 its error is that of single terms, not of a sum of 20,000."""
+    vae = build(data_shape=(20_000,))
+    x = (torch.arange(20_000) % 2)[None].double()
+    z = torch.ones(1, 3).double()
+    exact = vae.log_joint(x, z)
+
+    rounded = vae.float().log_joint(x.float(), z)
+
+    assert rounded.dtype == torch.float64
+    # 2e-8 of -1.4e4 nats; a sum in float32 is good for 1e-7 of it at best.
+    torch.testing.assert_close(rounded, exact, rtol=2e-8, atol=0)

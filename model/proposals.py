@@ -1,0 +1,88 @@
+"""Gaussian proposals q(z|x) for importance weights p(x, z) / q(z|x)."""
+
+from dataclasses import dataclass
+from typing import Protocol, Self, final
+
+import torch
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
+from model.vae import VAE
+
+MAX_VALUES = 1 << 22  # decoded at once, (row, draw) pairs times D
+
+
+class Proposal(Protocol):
+    """q(z|x) of N examples: the encoder's, a refined one, or one of full covariance."""
+
+    def reparameterize(self, eps: Tensor) -> Tensor:
+        """Return z, an affine function of eps, both (..., N, J)."""
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log q(z|x) in nats for z, (..., N, J)."""
+
+    def rows(self, index: Tensor) -> Self:
+        """Return q of the examples at `index`."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class FullGaussian:
+    """
+    q(z|x) = N(z; mu, L L').
+
+    Attributes:
+        mu: Means, (N, J).
+        scale_tril: Lower triangular L with a positive diagonal, (N, J, J).
+    """
+
+    mu: Tensor
+    scale_tril: Tensor
+
+    def reparameterize(self, eps: Tensor) -> Tensor:
+        """Return z = mu + L eps, (..., N, J)."""
+        return self.mu + (self.scale_tril @ eps[..., None])[..., 0]
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log q(z|x) in nats, (..., N)."""
+        eps = torch.linalg.solve_triangular(
+            self.scale_tril, (z - self.mu)[..., None], upper=False
+        )[..., 0]
+        log_scale: Tensor = self.scale_tril.diagonal(dim1=-2, dim2=-1).log()
+        return standard_normal_log_prob(eps) - log_scale.sum(dim=-1)
+
+    def rows(self, index: Tensor) -> "FullGaussian":
+        """Return q of the examples at `index`, integers, (...)."""
+        return FullGaussian(self.mu[index], self.scale_tril[index])
+
+
+@torch.no_grad()
+def encoded(vae: VAE, x: Tensor) -> DiagonalGaussian:
+    """Return the encoder's q(z|x) of x, (N, D), in float64 and without gradient."""
+    q_z = vae.encode(x)
+    return DiagonalGaussian(q_z.mu.double(), q_z.log_var.double())
+
+
+def log_weight(vae: VAE, x: Tensor, q_z: Proposal, eps: Tensor) -> Tensor:
+    """
+    Return log p(x, z) - log q(z|x) at z = q_z.reparameterize(eps), in nats, float64.
+
+    Its mean over q is the ELBO; the log of the mean of its exponential is log p(x).
+
+    Args:
+        x: Data, (N, D).
+        q_z: In float64: a z that was rounded has another density.
+        eps: (..., N, J).
+    """
+    z = q_z.reparameterize(eps)
+    return vae.log_joint(x, z) - q_z.log_prob(z)
+
+
+def rows_at_once(vae: VAE, draws_per_row: int) -> int:
+    """Return how many rows with so many draws each fit a bounded piece of memory."""
+    return max(1, pairs_at_once(vae) // draws_per_row)
+
+
+def pairs_at_once(vae: VAE) -> int:
+    """Return how many (row, draw) pairs may be decoded together, 16 MB of float32."""
+    return max(1, MAX_VALUES // max(vae.config.data_dim, vae.config.latent_dim))

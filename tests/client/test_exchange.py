@@ -1,0 +1,276 @@
+"""What is asked again, how often and when; what is not."""
+
+import socket
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from time import monotonic
+
+import numpy as np
+import pytest
+
+from client import (
+    ConnectionFailedError,
+    OverloadedError,
+    RequestError,
+    ServerError,
+    TimedOutError,
+    UnexpectedAnswerError,
+)
+from client.errors import Problem, of
+from client.exchange import wait_before_retry
+from tests.client.conftest import Ask
+from tests.client.faulty import (
+    Action,
+    FaultyProxy,
+    answer,
+    cut,
+    cut_in_the_middle,
+    slow,
+)
+
+PROBLEM = (
+    b'{"type":"about:blank","title":"Too Many Requests","status":429,'
+    b'"detail":"the queue is full","instance":"/sample","request_id":"r-1"}'
+)
+FULL = answer(429, PROBLEM, content_type="application/problem+json", retry_after="0")
+HTML = answer(502, b"<h1>Bad Gateway</h1>", content_type="text/html")
+
+
+@pytest.fixture
+def nobody() -> str:
+    """Return an address of this machine that refuses connections."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    "failure",
+    [cut, cut_in_the_middle, FULL, HTML, answer(503), answer(504)],
+    ids=["cut", "cut in the middle", "429", "502", "503", "504"],
+)
+def test_what_passes_is_asked_twice_more(
+    proxy: FaultyProxy, ask: Ask, failure: Action
+) -> None:
+    """The third try answers, and it is the first request again: the same seed."""
+    proxy.actions.extend([failure, failure])
+
+    sample = ask(proxy.url, "sample", 2, draw="sample")
+
+    tries = proxy.targets("/sample")
+    assert len(tries) == 3
+    assert len(set(tries)) == 1
+    assert f"seed={sample.seed}&" in tries[0]
+    again = ask(proxy.url, "sample", 2, draw="sample", seed=sample.seed)
+    assert np.array_equal(sample.x, again.x)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize(
+    ("failure", "error"),
+    [
+        (cut, ConnectionFailedError),
+        (FULL, OverloadedError),
+        (HTML, ServerError),
+        (answer(503), OverloadedError),
+    ],
+    ids=["cut", "429", "502", "503"],
+)
+def test_the_last_failure_is_the_one_told(
+    proxy: FaultyProxy, ask: Ask, failure: Action, error: type[Exception]
+) -> None:
+    """After three tries the caller learns what the third came to."""
+    proxy.actions.extend([failure] * 3)
+
+    with pytest.raises(error):
+        ask(proxy.url, "sample")
+
+    assert len(proxy.targets("/sample")) == 3
+
+
+@pytest.mark.usefixtures("hurried")
+def test_retries_can_be_turned_off(proxy: FaultyProxy, ask: Ask) -> None:
+    """With n_retries of 0 everything is asked once."""
+    proxy.actions.append(FULL)
+
+    with pytest.raises(OverloadedError):
+        ask(proxy.url, "sample", settings={"n_retries": 0})
+
+    assert len(proxy.targets("/sample")) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])
+def test_what_would_fail_again_is_not_asked_again(
+    proxy: FaultyProxy, ask: Ask, status: int
+) -> None:
+    """One request, and an error with the status and its family."""
+    proxy.actions.append(answer(status))
+
+    with pytest.raises(RequestError if status < 500 else ServerError) as refused:
+        ask(proxy.url, "sample")
+
+    assert refused.value.status == status
+    assert len(proxy.targets("/sample")) == 1
+
+
+def test_retry_after_is_waited_for(proxy: FaultyProxy, ask: Ask) -> None:
+    """The second try comes no earlier than the service asked for."""
+    proxy.actions.append(answer(503, retry_after="1"))
+
+    ask(proxy.url, "sample")
+
+    first, second = (a.at for a in proxy.arrivals if a.target != "/model")
+    assert 1.0 <= second - first < 5.0
+
+
+def test_a_long_retry_after_is_left_to_the_caller(proxy: FaultyProxy, ask: Ask) -> None:
+    """More than half a minute is not slept through; the error says how long."""
+    proxy.actions.append(answer(429, retry_after="31"))
+
+    with pytest.raises(OverloadedError) as refused:
+        ask(proxy.url, "sample")
+
+    assert refused.value.retry_after == 31.0
+    assert len(proxy.targets("/sample")) == 1
+
+
+def test_a_problem_is_told_in_the_services_words(proxy: FaultyProxy, ask: Ask) -> None:
+    """Status, title, detail and request id are those of the document."""
+    proxy.actions.append(FULL)
+
+    with pytest.raises(OverloadedError) as refused:
+        ask(proxy.url, "sample", settings={"n_retries": 0})
+
+    assert refused.value.request_id == "r-1"
+    assert refused.value.detail == "the queue is full"
+    said = "429 Too Many Requests: the queue is full (request r-1)"
+    assert str(refused.value) == said
+
+
+def test_a_date_in_retry_after_is_understood(proxy: FaultyProxy, ask: Ask) -> None:
+    """Retry-After may be a date (RFC 9110, 10.2.3)."""
+    at = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    proxy.actions.append(answer(503, retry_after=at))
+
+    with pytest.raises(OverloadedError) as refused:
+        ask(proxy.url, "sample")
+
+    assert refused.value.retry_after == pytest.approx(100, abs=5)
+
+
+def test_a_slow_answer_is_given_up_and_not_asked_for_again(
+    proxy: FaultyProxy, ask: Ask
+) -> None:
+    """The timeout is an error of its own, after one request."""
+    proxy.actions.append(slow)
+
+    with pytest.raises(TimedOutError, match="ReadTimeout"):
+        ask(proxy.url, "sample", settings={"timeout": 0.3})
+
+    assert len(proxy.targets("/sample")) == 1
+
+
+@pytest.mark.parametrize(
+    "strange",
+    [
+        answer(200, b"<h1>Welcome</h1>", content_type="text/html"),
+        answer(200, b"\x08", content_type="application/vnd.safetensors"),
+        answer(200, b"\2\0\0\0\0\0\0\0{}", content_type="application/vnd.safetensors"),
+        answer(302, location="http://127.0.0.1:9/"),
+    ],
+    ids=["html", "no safetensors", "no tensors", "redirect"],
+)
+def test_an_answer_that_is_not_the_services_is_an_error(
+    proxy: FaultyProxy, ask: Ask, strange: Action
+) -> None:
+    """What another program says is neither a result nor asked for again."""
+    proxy.actions.append(strange)
+
+    with pytest.raises(UnexpectedAnswerError, match=r"^expected "):
+        ask(proxy.url, "sample")
+
+    assert len(proxy.targets("/sample")) == 1
+
+
+@pytest.mark.usefixtures("hurried")
+def test_pieces_are_retried_each_for_itself(proxy: FaultyProxy, ask: Ask) -> None:
+    """Of a split request only the pieces that failed are sent again."""
+    x = np.random.default_rng(5).random((2000, 16))
+    wanted = ask(proxy.url, "encode", x)
+    n_whole = len(proxy.targets("/encode"))
+    proxy.actions.extend([cut, answer(503)])
+
+    got = ask(proxy.url, "encode", x)
+
+    assert np.array_equal(got.mu, wanted.mu)
+    assert len(proxy.targets("/encode")) == 2 * n_whole + 2
+
+
+def test_a_failing_piece_fails_the_call(proxy: FaultyProxy, ask: Ask) -> None:
+    """One error is raised, as it is, and no group of them."""
+    proxy.actions.extend([answer(500)] * 3)
+
+    with pytest.raises(ServerError):
+        ask(proxy.url, "encode", np.zeros((2000, 16)))
+
+
+def test_waiting_ends_when_the_service_is_ready(proxy: FaultyProxy, ask: Ask) -> None:
+    """Refusals and broken connections are waited through."""
+    proxy.actions.extend([answer(503), cut, answer(502)])
+
+    ask(proxy.url, "wait_ready", 20.0)
+
+    assert proxy.targets("/") == ["/readyz"] * 4
+
+
+def test_waiting_ends_in_time(nobody: str, ask: Ask) -> None:
+    """The error says how long was waited, its cause why."""
+    start = monotonic()
+
+    with pytest.raises(TimedOutError, match=r"not ready within 0\.3 s") as ended:
+        ask(nobody, "wait_ready", 0.3)
+
+    assert isinstance(ended.value.__cause__, ConnectionFailedError)
+    assert 0.3 <= monotonic() - start < 5.0
+
+
+def test_waiting_for_an_answer_ends_in_time(proxy: FaultyProxy, ask: Ask) -> None:
+    """A service that accepts and says nothing does not hold a caller up."""
+    proxy.actions.extend([slow] * 9)
+    start = monotonic()
+
+    with pytest.raises(TimedOutError):
+        ask(proxy.url, "wait_ready", 0.3)
+
+    assert monotonic() - start < 5.0
+
+
+def test_waiting_is_no_use_where_it_will_not_help(proxy: FaultyProxy, ask: Ask) -> None:
+    """A service that knows no /readyz, or no such key, says so at once."""
+    proxy.actions.append(answer(401))
+
+    with pytest.raises(RequestError):
+        ask(proxy.url, "wait_ready", 20.0)
+
+    assert len(proxy.arrivals) == 1
+
+
+def test_nobody_there_is_a_failed_connection(nobody: str, ask: Ask) -> None:
+    """Its cause is the network's own error."""
+    with pytest.raises(ConnectionFailedError, match="ConnectError") as failed:
+        ask(nobody, "sample", settings={"n_retries": 0})
+
+    assert failed.value.__cause__ is not None
+
+
+def test_waits_double_and_are_spread() -> None:
+    """Half to one and a half of 0.2, 0.4, ... s, on top of what was asked for."""
+    broken = ConnectionFailedError()
+    full = of(Problem(429, "", "", retry_after=3.0))
+
+    assert wait_before_retry(broken, 0, u=0.0) == pytest.approx(0.1)
+    assert wait_before_retry(broken, 0, u=1.0) == pytest.approx(0.3)
+    assert wait_before_retry(broken, 1, u=0.5) == pytest.approx(0.4)
+    assert wait_before_retry(full, 0, u=0.5) == pytest.approx(3.2)
+    assert wait_before_retry(TimedOutError(), 0, u=0.5) is None
