@@ -8,7 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian, normal_log_prob
+from model.distributions import (
+    DiagonalGaussian,
+    normal_log_prob,
+    standard_normal_log_prob,
+)
 from model.evaluate import active_units
 from model.vae import VAE
 
@@ -133,9 +137,8 @@ def aggregate(q_z: DiagonalGaussian, *, eps: Tensor) -> Aggregate:
         eps: Standard normal noise, (K, N, J).
     """
     z = q_z.reparameterize(eps.to(q_z.mu))
-    zeros = torch.zeros_like(z)
     log_q = q_z.log_prob(z)  # log q(z|x), (K, N)
-    log_p = normal_log_prob(z, zeros, zeros).sum(dim=-1)
+    log_p = standard_normal_log_prob(z)
     n = len(q_z.mu)
     rows = torch.split(z.reshape(-1, z.shape[-1]), max(1, _DENSITIES_PER_CHUNK // n))
     log_mean = torch.cat([_log_mixture(q_z, part) for part in rows]).reshape_as(log_q)

@@ -13,7 +13,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian, Likelihood, normal_log_prob
+from model.distributions import (
+    DiagonalGaussian,
+    Likelihood,
+    standard_normal_log_prob,
+)
 from model.noise import Stream, data_noise, standard_normal, uniform
 from model.vae import VAE
 from model.variational import LogJoint, balanced_noise, fit
@@ -183,8 +187,8 @@ def observed_log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
 
     def log_joint(rows: Tensor, z: Tensor) -> Tensor:
         p_x = vae.decode(z.to(known.dtype))
-        log_prior = normal_log_prob(z, torch.zeros_like(z), torch.zeros_like(z))
-        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior.sum(dim=-1)
+        log_prior = standard_normal_log_prob(z)
+        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior
 
     return log_joint
 
@@ -229,7 +233,7 @@ def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
     if n_prior == 0:
         return z, log_q
     share = n_prior / len(eps)
-    log_p = normal_log_prob(z, torch.zeros_like(z), torch.zeros_like(z)).sum(dim=-1)
+    log_p = standard_normal_log_prob(z)
     return z, torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
 
 

@@ -8,19 +8,16 @@ found by maximising its own ELBO, where an encoder would guess them from x.
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from model.ascent import maximize
+from model.cubature import default_points, moment_matched
 from model.distributions import DiagonalGaussian
-from model.noise import Stream, generator
+from model.lbfgs import maximize
+from model.noise import Stream, standard_normal
 
 # Row numbers, (R,), and draws of z for them, (K, R, J), to log p(x, z), (K, R).
 LogJoint = Callable[[Tensor, Tensor], Tensor]
-
-_MIN_PAIRS = 8  # of antithetic noise, where J is small
-_BALANCED = (1, 0)  # a part of the latent stream that no draw of z is from
 
 
 def fit(
@@ -50,15 +47,7 @@ def fit(
 
 
 def balanced_noise(latent_dim: int, *, seed: int) -> Tensor:
-    """
-    Return normal noise made to have mean 0 and covariance I exactly, (K, 1, J).
-
-    Antithetic pairs have mean 0; the polar factor of the draws makes E[eps eps'] = I.
-    K is 2J, or 16 where J < 8.
-    """
-    n_pairs = max(latent_dim, _MIN_PAIRS)
-    draws = generator(seed, Stream.LATENT, *_BALANCED)
-    raw = draws.standard_normal((n_pairs, latent_dim))
-    u, _, vt = np.linalg.svd(raw, full_matrices=False)
-    eps = torch.from_numpy(math.sqrt(n_pairs) * (u @ vt))
-    return torch.cat([eps, -eps])[:, None]
+    """Return noise of mean 0 and covariance I exactly, of K = 64 or 4J, (K, 1, J)."""
+    shape = (1, default_points(latent_dim) // 2, latent_dim)
+    eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.REFINEMENT))
+    return moment_matched(eps.double()).transpose(0, 1)

@@ -17,7 +17,7 @@ from torch.distributions import MultivariateNormal
 from model.imputation import Latents, impute, latents, log_prob_missing
 from model.noise import Stream, standard_normal
 from model.vae import VAE
-from tests.model.test_elbo import VARIANCE, D, N, Ppca, bias, ppca, random, weight
+from tests.model.ppca import VARIANCE, D, N, Ppca, bias, ppca, random, weight
 
 Build = Callable[..., VAE]
 
