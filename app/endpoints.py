@@ -113,7 +113,7 @@ class Endpoints:
 
     async def encode(self, request: Request) -> Answer:
         """Answer q(z|x) for x."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, _ = await self._read(request, self._x, EncodeOptions, EncodeImageOptions)
         encoding = await self._operations.encode(x.values)
@@ -122,7 +122,7 @@ class Endpoints:
 
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(
             request.accept, self.decode_formats, self._why_no_images
         )
@@ -141,7 +141,7 @@ class Endpoints:
 
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(
             request.accept, self.sample_formats, self._why_no_images
         )
@@ -166,7 +166,7 @@ class Endpoints:
 
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, asked = await self._read(request, self._x, ElboOptions, ElboImageOptions)
         self._check_elbo(asked, n_rows=len(x.values))

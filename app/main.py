@@ -11,16 +11,18 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app import openapi, operation_routes, problems, routes
+from app.batching import Capacity
 from app.card import MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
-from app.envelope import Envelope, Hot
+from app.envelope import Envelope
 from app.examples import Examples
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.operation_routes import Operation
 from app.operations import Operations
 from app.settings import Settings, SettingsError
-from app.startup import fail
+from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
 
 
@@ -33,11 +35,13 @@ class Service(FastAPI):
     `app.envelope` and `app.operation_routes`.
     """
 
-    def enclose(self, hot_endpoints: Hot, metrics: Metrics) -> None:
-        """Put the envelope around this application."""
-        self._envelope = Envelope(
-            hot=hot_endpoints, cold=super().__call__, metrics=metrics
-        )
+    def enclose(self, envelope: Envelope) -> None:
+        """Have every HTTP request pass through an envelope."""
+        self._envelope = envelope
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as FastAPI does, without the envelope."""
+        await super().__call__(scope, receive, send)
 
     def describe(self, document: openapi.Json) -> None:
         """Have this document served, as it is, for the API."""
@@ -51,7 +55,7 @@ class Service(FastAPI):
         if scope["type"] == "http":
             await self._envelope(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.framework(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -69,36 +73,49 @@ def create_app(settings: Settings) -> FastAPI:
         n_threads=settings.threads,
     )
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
-    compute = Operations(engine, metrics.observe_batch)
+    capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
+    compute = Operations(engine, metrics.observe_batch, capacity)
     endpoints = Endpoints(compute, settings, lifecycle)
     calls = operation_routes.operations(endpoints)
-    media_types = {
+    served = card(engine, settings, _media_types(calls))
+    app = Service(
+        title="Variational autoencoder",
+        version=service_version(),
+        description=openapi.DESCRIPTION,
+        redoc_url=None,
+        lifespan=lambda _: _lifespan(compute, lifecycle, settings.drain_delay),
+    )
+    problems.install(app)
+    app.router.routes.extend(operation_routes.routes(calls))
+    app.router.routes.extend(routes.about(served).routes)
+    app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
+    app.enclose(
+        Envelope(
+            hot=operation_routes.hot(calls),
+            cold=app.framework,
+            metrics=metrics,
+            lifecycle=lifecycle,
+            timeout=settings.request_timeout,
+        )
+    )
+    examples = Examples(engine, endpoints.images)
+    app.describe(openapi.document(app, calls, served, examples))
+    return app
+
+
+def _media_types(calls: tuple[Operation, ...]) -> dict[str, MediaTypes]:
+    return {
         call.id: MediaTypes(
             request=[format_.name for format_ in call.readable],
             response=[format_.name for format_ in call.writable],
         )
         for call in calls
     }
-    served = card(engine, settings, media_types)
-    app = Service(
-        title="Variational autoencoder",
-        version=service_version(),
-        description=openapi.DESCRIPTION,
-        redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, lifecycle),
-    )
-    problems.install(app)
-    app.router.routes.extend(operation_routes.routes(calls))
-    app.router.routes.extend(routes.about(served).routes)
-    app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
-    app.enclose(operation_routes.hot(calls), metrics)
-    examples = Examples(engine, endpoints.images)
-    app.describe(openapi.document(app, calls, served, examples))
-    return app
 
 
 def from_environment() -> FastAPI:
     """Build the service from VAE_* variables, or end with one line and status 3."""
+    keep_freed_memory()
     try:
         return create_app(Settings.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
@@ -106,12 +123,15 @@ def from_environment() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
+async def _lifespan(
+    compute: Operations, lifecycle: Lifecycle, drain_delay: float
+) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
     lifecycle.phase = "ready"
     try:
-        yield
+        with lifecycle.leaving_at_sigterm(drain_delay):
+            yield
     finally:
         lifecycle.phase = "draining"
         compute.close()
