@@ -25,7 +25,7 @@ from app.schemas import (
     SamplePictureOptions,
 )
 from app.settings import Settings
-from app.wire import json_words, npy, safetensors
+from app.wire import data_urls, json_words, npy, safetensors
 from app.wire.image_layout import image_layout, why_no_images
 from app.wire.json_rows import ImagesInsteadError, JsonRows
 from app.wire.layout import Array, Layout, Rows
@@ -93,7 +93,7 @@ class Endpoints:
         x = Layout("x", config.data_shape, settings.max_rows)
         z = Layout("z", (config.latent_dim,), settings.max_rows)
         self._z = _Input(z, JsonRows(z), READABLE)
-        self._x = _Input(x, JsonRows(x), READABLE)
+        self._x = _Input(x, JsonRows(x, may_be_images=True), READABLE)
         one_main = self._likelihood != "gaussian"
         self.decode_formats = MAIN_ARRAY if one_main else ALL_ARRAYS
         self.sample_formats = MAIN_ARRAY
@@ -101,8 +101,7 @@ class Endpoints:
         if not self._why_no_images:
             layout = image_layout(x.shape, max_pixels=settings.max_image_pixels)
             self.images = Images(layout, x)
-            json = JsonRows(x, may_be_images=True)
-            self._x = _Input(x, json, (*READABLE, PNG, JPEG))
+            self._x = self._x._replace(readable=(*READABLE, PNG, JPEG))
             self.decode_formats += (PNG,)
             self.sample_formats += (PNG,)
 
@@ -209,7 +208,8 @@ class Endpoints:
                 rows, scalars = await wanted.json.read(body)
             except ImagesInsteadError as error:
                 if self.images is None:
-                    raise
+                    fault = Fault(f"/{data_urls.NAME}", self._why_no_images)
+                    raise UnprocessableError(fault) from None
                 return await self.images.read_urls(error.members, image_schema, query)
             return rows, options.read(schema, scalars, query)
         if self.images is not None and format_ in (PNG, JPEG):

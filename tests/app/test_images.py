@@ -603,7 +603,9 @@ def test_a_model_without_images_says_so(
 
     assert "are no images" in assert_problem(refused, 415)["detail"]
     assert "image/png" not in refused.headers["accept"]
-    assert_problem(in_json, 422)
+    (fault,) = assert_problem(in_json, 422)["errors"]
+    assert fault["pointer"] == "/x_png"
+    assert "are no images" in fault["detail"]
     assert "image/png" not in str(served.get("/model").json()["media_types"])
 
 
