@@ -50,6 +50,9 @@ class Limits(BaseModel):
     max_n_samples: int
     max_output_values: int
     max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
 
 
 @final

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, Self, TypeVar, final
 
 import numpy as np
 from pydantic import BaseModel
@@ -11,7 +11,7 @@ from app import options
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
-from app.operations import Operations, OutsideSupportError
+from app.operations import Binarize, Operations, OutsideSupportError
 from app.schemas import DecodeOptions, ElboOptions, EncodeOptions, SampleOptions
 from app.settings import Settings
 from app.wire import json_reply, json_words, npy, safetensors
@@ -42,11 +42,16 @@ _Options = TypeVar("_Options", bound=BaseModel)
 
 
 @final
-class _Input(NamedTuple):
+class Input(NamedTuple):
     """The one array an operation takes, and what reads it from JSON."""
 
     layout: Layout
     json: JsonRows
+
+    @classmethod
+    def of(cls, layout: Layout) -> Self:
+        """Return what reads an array of this layout."""
+        return cls(layout, JsonRows(layout))
 
 
 @final
@@ -63,8 +68,8 @@ class Endpoints:
         self._likelihood = config.likelihood.kind
         self._shape = config.data_shape
         self._dim, self._latent_dim = config.data_dim, config.latent_dim
-        self._x = _input(Layout("x", config.data_shape, settings.max_rows))
-        self._z = _input(Layout("z", (config.latent_dim,), settings.max_rows))
+        self._x = Input.of(Layout("x", config.data_shape, settings.max_rows))
+        self._z = Input.of(Layout("z", (config.latent_dim,), settings.max_rows))
         one_main = self._likelihood != "gaussian"
         self.decode_formats = MAIN_ARRAY if one_main else ALL_ARRAYS
 
@@ -72,23 +77,23 @@ class Endpoints:
         """Answer q(z|x) for x."""
         self._lifecycle.check_ready()
         format_ = response_format(request.accept, ALL_ARRAYS)
-        x, _ = await self._read(request, self._x, EncodeOptions)
+        x, _ = await self.read(request, self._x, EncodeOptions)
         encoding = await self._operations.encode(x.values)
         reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
-        return await _answer(reply, format_, source="x")
+        return await answer(reply, format_, source="x")
 
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
         self._lifecycle.check_ready()
         format_ = response_format(request.accept, self.decode_formats)
-        z, _ = await self._read(request, self._z, DecodeOptions)
+        z, _ = await self.read(request, self._z, DecodeOptions)
         self._check_output(len(z.values))
         decoding = await self._operations.decode(z.values)
         tensors = {"mean": self._shaped(decoding.mean)}
         if decoding.log_var is not None:
             tensors["log_var"] = self._shaped(decoding.log_var)
         reply = Reply(tensors, {"likelihood": self._likelihood})
-        return await _answer(reply, format_, source="z")
+        return await answer(reply, format_, source="z")
 
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
@@ -100,20 +105,20 @@ class Endpoints:
                 f"expected n of at most {self._settings.max_rows}, got {asked.n}"
             )
         self._check_output(asked.n)
-        seed = _seed(asked.seed)
+        seed = seed_of(asked.seed)
         sample = await self._operations.sample(
             asked.n, seed=seed, temperature=asked.temperature, draw=asked.draw
         )
         reply = Reply({"x": self._shaped(sample.x), "z": sample.z}, {"seed": seed})
-        return await _answer(reply, format_, source="temperature")
+        return await answer(reply, format_, source="temperature")
 
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
         self._lifecycle.check_ready()
         format_ = response_format(request.accept, ALL_ARRAYS)
-        x, asked = await self._read(request, self._x, ElboOptions)
+        x, asked = await self.read(request, self._x, ElboOptions)
         self._check_elbo(asked, n_rows=len(x.values))
-        seed = _seed(asked.seed)
+        seed = seed_of(asked.seed)
         try:
             elbo = await self._operations.elbo(
                 x.values,
@@ -122,17 +127,17 @@ class Endpoints:
                 binarize=asked.binarize,
             )
         except OutsideSupportError as error:
-            raise self._outside(error, x) from error
+            raise self.outside(error, x) from error
         scalars = {
             "n_samples": asked.n_samples,
             "seed": seed,
             "binarize": asked.binarize,
             "units": "nats",
         }
-        return await _answer(Reply(elbo._asdict(), scalars), format_, source="x")
+        return await answer(Reply(elbo._asdict(), scalars), format_, source="x")
 
-    async def _read(
-        self, request: Request, wanted: _Input, schema: type[_Options]
+    async def read(
+        self, request: Request, wanted: Input, schema: type[_Options]
     ) -> tuple[Rows, _Options]:
         """Return the array and the options of a request."""
         format_ = request_format(
@@ -164,6 +169,17 @@ class Endpoints:
             members = json_words.read_members(body) if body else {}
         return options.read(SampleOptions, members, request.query_string)
 
+    def check_binarize(self, how: Binarize | None) -> None:
+        """
+        Check that there is something to binarise.
+
+        Raises:
+            UnprocessableError: The model's likelihood is no Bernoulli.
+        """
+        if how is not None and self._likelihood != "bernoulli":
+            what = f"expected none: this model's likelihood is {self._likelihood}"
+            raise UnprocessableError(Fault("/binarize", what))
+
     def _shaped(self, values: Array) -> Array:
         return values.reshape(-1, *self._shape)
 
@@ -180,9 +196,7 @@ class Endpoints:
         if k > limits.max_n_samples:
             what = f"expected 1 to {limits.max_n_samples}, got {number(k)}"
             raise UnprocessableError(Fault("/n_samples", what))
-        if asked.binarize is not None and self._likelihood != "bernoulli":
-            what = f"expected none: this model's likelihood is {self._likelihood}"
-            raise UnprocessableError(Fault("/binarize", what))
+        self.check_binarize(asked.binarize)
         values = k * n_rows * max(self._dim, self._latent_dim)
         if values > limits.max_work:
             raise ContentTooLargeError(
@@ -190,7 +204,8 @@ class Endpoints:
                 f"rows of {self._dim} with n_samples {k}, which are {values}"
             )
 
-    def _outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
+    def outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
+        """Tell a value outside the support, in terms of the request."""
         row, d = error.index
         pointer = self._x.layout.pointer_to(row, d, shaped=x.shaped)
         detail = f"expected a value in {error.support}, got {number(error.value)}"
@@ -199,19 +214,15 @@ class Endpoints:
         return UnprocessableError(Fault(pointer, detail))
 
 
-def _input(layout: Layout) -> _Input:
-    return _Input(layout, JsonRows(layout))
-
-
-def _seed(asked: int | None) -> int:
+def seed_of(asked: int | None) -> int:
     """Return the seed asked for, or a fresh one that fits JavaScript's integers."""
     return asked if asked is not None else random_seed() >> 10
 
 
-async def _answer(reply: Reply, format_: Format, *, source: str) -> Answer:
+async def answer(reply: Reply, format_: Format, *, source: str) -> Answer:
     """Return a reply as an answer; `source` is what a value not finite comes from."""
     for name, values in reply.tensors.items():
-        if not all_finite(values):
+        if name not in reply.nullable and not all_finite(values):
             raise _not_finite(name, values, source)
     seed = reply.scalars.get("seed")
     return Answer(

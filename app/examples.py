@@ -5,6 +5,7 @@ from typing import Any, final
 import numpy as np
 
 from app.engine import Engine
+from model.analyses import MAX_LATENT_DIM
 
 MAX_EXAMPLE_DIM = 4096
 _DIGITS = 4
@@ -28,6 +29,10 @@ class Examples:
             "decode": {"z": z.tolist()},
             "sample": {"n": 2, "seed": _SEED},
             "elbo": with_x and {**with_x, "n_samples": 8, "seed": _SEED},
+            "loglik": with_x and {**with_x, "n_samples": 100, "seed": _SEED},
+            "gap": with_x and {**with_x, "target": 0.05, "seed": _SEED},
+            "refine": with_x and {**with_x, "seed": _SEED},
+            "posterior": with_x if config.latent_dim <= MAX_LATENT_DIM else None,
         }
         self._parameters = {"sampleByQuery": {"n": 2, "seed": _SEED}}
 

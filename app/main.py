@@ -10,7 +10,9 @@ import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import openapi, operation_routes, problems, routes
+from app import analysis_routes, openapi, operation_routes, problems, routes
+from app.analyses import Analyses
+from app.analysis_endpoints import AnalysisEndpoints
 from app.card import MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
@@ -70,7 +72,16 @@ def create_app(settings: Settings) -> FastAPI:
     )
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     compute = Operations(engine, metrics.observe_batch)
-    calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
+    runner = Analyses(
+        max_in_hand=settings.max_analyses, timeout=settings.analysis_timeout
+    )
+    endpoints = Endpoints(compute, settings, lifecycle)
+    calls = (
+        *operation_routes.operations(endpoints),
+        *analysis_routes.operations(
+            AnalysisEndpoints(endpoints, compute, runner, settings, lifecycle)
+        ),
+    )
     media_types = {
         call.id: MediaTypes(
             request=[format_.name for format_ in call.readable],
@@ -84,7 +95,7 @@ def create_app(settings: Settings) -> FastAPI:
         version=service_version(),
         description=openapi.DESCRIPTION,
         redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, lifecycle),
+        lifespan=lambda _: _lifespan(compute, runner, lifecycle),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
@@ -104,7 +115,9 @@ def from_environment() -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
+async def _lifespan(
+    compute: Operations, runner: Analyses, lifecycle: Lifecycle
+) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
     lifecycle.phase = "ready"
@@ -112,6 +125,7 @@ async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[
         yield
     finally:
         lifecycle.phase = "draining"
+        runner.close()
         compute.close()
 
 

@@ -23,7 +23,8 @@ from app.wire.negotiation import JSON, NPY, SAFETENSORS, Formats
 
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
-    "per example, in nats. Arrays are batch first. Every stochastic answer is a "
+    "per example, in nats; and analyses that take longer: log p(x), what the encoder "
+    "costs, and the posterior. Arrays are batch first. Every stochastic answer is a "
     "function of the checkpoint, the request and its seed."
 )
 
@@ -39,11 +40,15 @@ _ERRORS = {
     "414": "The target is over the limit of a head",
     "415": "The body's type or encoding cannot be read",
     "422": "A fault in the body or the query, with JSON pointers",
+    "429": "As many analyses are in hand as may be; Retry-After says when to ask again",
     "431": "The headers or trailers are over a limit",
     "500": "A defect of the service",
     "503": "Loading, draining or full; Retry-After says when to ask again",
+    "504": "The analysis took longer than it may",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
+_ERRORS_OF_ANALYSES = ("429", "504")
+_ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
 _REF = "#/components/schemas/{model}"
 _BINARY = {
     SAFETENSORS: "Tensors by the names of the JSON members; scalars are strings "
@@ -73,8 +78,14 @@ def document(
             entry = api["paths"][operation.path].get(method.lower())
             if entry is not None:
                 entry.update(_described(operation, examples))
-                _add_errors(entry, _ERRORS)
+                _add_errors(entry, _errors(operation))
     return api
+
+
+def _errors(operation: Operation) -> Sequence[str]:
+    if operation.tag == "analyses":
+        return tuple(_ERRORS)
+    return tuple(status for status in _ERRORS if status not in _ERRORS_OF_ANALYSES)
 
 
 def _described(operation: Operation, examples: Examples) -> Json:
@@ -133,7 +144,7 @@ def _parameters(operation: Operation, examples: Examples) -> list[Json]:
     return parameters
 
 
-def _add_errors(entry: Json, statuses: Sequence[str] | Json) -> None:
+def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
     content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
     for status in statuses:
         entry["responses"][status] = {
@@ -162,8 +173,13 @@ def _put_sizes(schemas: Json, card: Card) -> None:
     n_rows = card.limits.max_rows
     flat = [_product(data)]
     accepted = [flat] if len(data) == 1 else [flat, data]
-    for name in ("EncodeRequest", "ElboRequest"):
-        rows = [_rows(shape, n_rows) for shape in accepted]
+    n_analysed = min(n_rows, card.limits.max_analysis_rows)
+    for name, most in (
+        ("EncodeRequest", n_rows),
+        ("ElboRequest", n_rows),
+        *((f"{name}Request", n_analysed) for name in _ANALYSES),
+    ):
+        rows = [_rows(shape, most) for shape in accepted]
         x = rows[0] if len(rows) == 1 else {"oneOf": rows}
         schemas[name]["properties"]["x"] = x
     schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
@@ -175,6 +191,9 @@ def _put_sizes(schemas: Json, card: Card) -> None:
         ("SampleResponse", "x", data),
         ("SampleResponse", "z", latent),
         ("ElboResponse", "kl_per_dim", latent),
+        ("RefineResponse", "mu", latent),
+        ("RefineResponse", "log_var", latent),
+        ("PosteriorResponse", "mean", latent),
     ):
         members = schemas[name]["properties"]
         members[member] = {**members[member], **_rows(shape, n_rows)}

@@ -8,7 +8,8 @@ path, behind a prefix for instance, the route answers with the same endpoint.
 """
 
 from dataclasses import dataclass, replace
-from typing import final
+from inspect import cleandoc
+from typing import Literal, final
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -50,6 +51,8 @@ class Operation:
     Attributes:
         request: Schema of the JSON body; None for a call that takes no body.
         options: Its scalars, which are query parameters too.
+        tag: The part of the API documentation that it stands in. Analyses may be told
+            that too many are in hand, or that their time is up.
     """
 
     id: str
@@ -62,6 +65,7 @@ class Operation:
     response: type[BaseModel]
     readable: Formats
     writable: Formats
+    tag: Literal["operations", "analyses"] = "operations"
 
 
 @final
@@ -75,9 +79,9 @@ class OperationRoute(APIRoute):
             methods=[method],
             operation_id=operation.id,
             summary=operation.summary,
-            description=operation.endpoint.__doc__,
+            description=cleandoc(operation.endpoint.__doc__ or ""),
             name=operation.id,
-            tags=["operations"],
+            tags=[operation.tag],
             # HEAD is GET without the body.
             include_in_schema=method != "HEAD",
         )

@@ -14,6 +14,7 @@ Options = TypeVar("Options", bound=BaseModel)
 
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _FLOAT = re.compile(r"-?\d{1,20}(\.\d{1,40})?([eE][-+]?\d{1,3})?", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
 _MAX_PARAMETERS = 16
 
 
@@ -51,7 +52,9 @@ def _parameters(query: bytes) -> list[tuple[str, Any]]:
 
 
 def _value(text: str) -> int | float | str:
-    """Return the number a text is, or the text."""
+    """Return the number or the boolean a text is, or the text."""
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text

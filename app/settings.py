@@ -99,6 +99,35 @@ class Settings(BaseModel):
             "where J is the larger.",
         ),
     ] = 1 << 29
+    max_analyses: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Most analyses in hand or waiting."),
+    ] = 16
+    max_analysis_rows: Annotated[
+        int, Field(ge=1, description="Most rows of an analysis.")
+    ] = 256
+    max_draws: Annotated[
+        int,
+        Field(
+            ge=256,
+            description="Most draws of z per example for log p(x): 32 x `n_samples`, "
+            "or `budget`.",
+        ),
+    ] = 65_536
+    max_analysis_work: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Most values an analysis may decode: draws x N x D, or "
+            "draws x N x J where J is the larger.",
+        ),
+    ] = 1 << 34
+    analysis_timeout: Annotated[
+        float,
+        Field(
+            gt=0, le=86_400, description="Seconds an analysis may take, waiting too."
+        ),
+    ] = 120.0
     max_connections: Annotated[
         int, Field(ge=1, description="Most open connections of a worker.")
     ] = 1024
