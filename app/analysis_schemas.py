@@ -273,5 +273,9 @@ class PosteriorResponse(AnalysisResponse):
         Field(description="log p(z|x) on it, [N, G] or [N, G, G], z_1 first."),
     ]
     log_q: Annotated[
-        list[Values] | list[Numbers], Field(description="log q(z|x), likewise.")
+        list[Values] | list[Numbers],
+        Field(
+            description="log q(z|x), likewise; q may reach beyond the grid, which "
+            "covers p(z|x)."
+        ),
     ]

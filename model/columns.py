@@ -89,7 +89,7 @@ class Posteriors(NamedTuple):
         covariance: Cov[z|x], (N, J, J).
         axes: Values of each z_j, (N, J, G).
         log_posterior: log p(z|x) on the grid, (N, G) or (N, G, G), z_1 first.
-        log_q: log q(z|x) on the grid, of the same shape.
+        log_q: log q(z|x) on the grid, of the same shape; q may reach beyond it.
     """
 
     log_p_x: Column
