@@ -190,9 +190,9 @@ def test_a_row_is_its_own(bernoulli: Served, name: str) -> None:
 
     for key, values in part.items():
         if isinstance(values, list):
-            np.testing.assert_allclose(
-                np.float64(values), np.float64(whole[key][17:]), rtol=1e-3, atol=1e-3
-            )
+            alone = np.array(values, np.float64)
+            together = np.array(whole[key][17:], np.float64)
+            np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("name", ANALYSES)
