@@ -70,4 +70,5 @@ class Analyses:
         parts = [
             await loop.run_in_executor(self._thread, compute, rows) for rows in slices
         ]
-        return joined(parts)
+        # Of long columns a copy would hold up the event loop.
+        return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)

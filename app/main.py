@@ -20,6 +20,7 @@ from app.envelope import Envelope, Hot
 from app.examples import Examples
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.operation_routes import Operation
 from app.operations import Operations
 from app.settings import Settings, SettingsError
 from app.startup import fail
@@ -76,20 +77,12 @@ def create_app(settings: Settings) -> FastAPI:
         max_in_hand=settings.max_analyses, timeout=settings.analysis_timeout
     )
     endpoints = Endpoints(compute, settings, lifecycle)
+    analysing = AnalysisEndpoints(endpoints, compute, runner, settings, lifecycle)
     calls = (
         *operation_routes.operations(endpoints),
-        *analysis_routes.operations(
-            AnalysisEndpoints(endpoints, compute, runner, settings, lifecycle)
-        ),
+        *analysis_routes.operations(analysing),
     )
-    media_types = {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
-    served = card(engine, settings, media_types)
+    served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
@@ -112,6 +105,13 @@ def from_environment() -> FastAPI:
         return create_app(Settings.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
         fail(error)
+
+
+def _media_types(call: Operation) -> MediaTypes:
+    return MediaTypes(
+        request=[format_.name for format_ in call.readable],
+        response=[format_.name for format_ in call.writable],
+    )
 
 
 @asynccontextmanager

@@ -246,6 +246,16 @@ def test_a_row_that_overflows_is_named(linear: Served, known: Known, name: str) 
     assert "not finite" in problem["detail"]
 
 
+def test_a_posterior_beyond_resolution_is_refused(known: Known) -> None:
+    """Where float64 cannot tell the z of a posterior apart, a 422 names the row."""
+    x = [[1.0] * 5, [1e16] * 5]
+
+    problem = assert_problem(known.served.post("/posterior", {"x": x}), 422)
+
+    assert problem["errors"][0]["pointer"] == "/x/1"
+    assert "not finite" in problem["detail"]
+
+
 def test_a_tail_beyond_measure_is_null(known: Known) -> None:
     """Where one draw has all the weight k-hat is null, and the row is not reliable."""
     x = [[1e5] * 5]

@@ -1,16 +1,20 @@
 """Analyses as columns: the figures of the model, whatever the slices."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from model import analyses
 from model.analyses import Effort
 from model.bounds import N_BLOCKS, importance_weighted
-from model.columns import joined
+from model.columns import Analysis, joined
 from model.config import Config
 from model.gap import gap
 from model.refinement import refine
+from model.vae import VAE
 from tests.model.ppca import Build, Ppca, ppca, random
 
 EFFORT = Effort.adaptive(target=0.02, budget=4096)
@@ -146,6 +150,30 @@ def test_slices_change_nothing(build: Build) -> None:
         np.testing.assert_allclose(
             getattr(parts, name), column, atol=1e-9, err_msg=name
         )
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        lambda vae, x: analyses.evidence(vae, x, EFFORT, seed=1),
+        lambda vae, x: analyses.bracketed(vae, x, EFFORT, seed=1),
+        lambda vae, x: analyses.refined(vae, x, seed=1),
+        lambda vae, x: analyses.gaps(vae, x, target=0.1, budget=512, seed=1),
+        analyses.posteriors,
+    ],
+    ids=["evidence", "bracketed", "refined", "gaps", "posteriors"],
+)
+def test_everything_lies_where_x_does(
+    model: Ppca, analysis: Callable[[VAE, Tensor], Analysis]
+) -> None:
+    """With another device as default each runs, and gives the same."""
+    expected = analysis(model.vae, model.x)
+
+    with torch.device("meta"):
+        found = analysis(model.vae, model.x)
+
+    for column, reference in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(column, reference)
 
 
 @pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
