@@ -75,8 +75,9 @@ class AnalysisEndpoints:
         says how sure it is: a standard error, and `is_reliable`, which is false where
         a few draws carry all the weight, so that more are needed or the number cannot
         be trusted. Use it to compare models, or to find unusual data: rows with a low
-        log p(x) are the ones the model did not expect. `upper` adds a bound from the
-        other side, so that log p(x) is known to lie between two numbers.
+        log p(x) are the ones the model did not expect. `upper` adds an estimate from
+        the other side, a bound where its Markov chains have converged (`r_hat` up to
+        1.01), so that log p(x) lies between two numbers.
         """
         asked = await self._read(request, LoglikOptions)
         effort, options = self._effort(asked.options), asked.options
