@@ -50,11 +50,11 @@ class Envelope:
 
     def __init__(
         self,
-        *,
         hot: Hot,
         cold: ASGIApp,
         metrics: Metrics,
         lifecycle: Lifecycle,
+        *,
         timeout: float,
     ) -> None:
         self._hot = hot

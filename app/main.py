@@ -10,7 +10,9 @@ import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import openapi, operation_routes, problems, routes
+from app import analysis_routes, openapi, operation_routes, problems, routes
+from app.analyses import Analyses
+from app.analysis_endpoints import AnalysisEndpoints
 from app.batching import Capacity
 from app.card import MediaTypes, card, service_version
 from app.endpoints import Endpoints
@@ -21,6 +23,7 @@ from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operation_routes import Operation
 from app.operations import Operations
+from app.reading import Reader
 from app.settings import Settings, SettingsError
 from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
@@ -75,42 +78,31 @@ def create_app(settings: Settings) -> FastAPI:
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
     compute = Operations(engine, metrics.observe_batch, capacity)
-    endpoints = Endpoints(compute, settings, lifecycle)
-    calls = operation_routes.operations(endpoints)
-    served = card(engine, settings, _media_types(calls))
+    runner = Analyses(max_in_hand=settings.max_analyses)
+    reader = Reader(engine.checkpoint, settings)
+    endpoints = Endpoints(reader, compute, settings, lifecycle)
+    analyses = AnalysisEndpoints(reader, compute, runner, settings, lifecycle)
+    calls = (
+        *operation_routes.operations(endpoints),
+        *analysis_routes.operations(analyses),
+    )
+    served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
         description=openapi.DESCRIPTION,
         redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, lifecycle, settings.drain_delay),
+        lifespan=lambda _: _lifespan(compute, runner, lifecycle, settings.drain_delay),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
-    app.enclose(
-        Envelope(
-            hot=operation_routes.hot(calls),
-            cold=app.framework,
-            metrics=metrics,
-            lifecycle=lifecycle,
-            timeout=settings.request_timeout,
-        )
-    )
-    examples = Examples(engine, endpoints.images)
+    hot, timeout = operation_routes.hot(calls), settings.request_timeout
+    app.enclose(Envelope(hot, app.framework, metrics, lifecycle, timeout=timeout))
+    examples = Examples(engine, reader.images)
     app.describe(openapi.document(app, calls, served, examples))
     return app
-
-
-def _media_types(calls: tuple[Operation, ...]) -> dict[str, MediaTypes]:
-    return {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
 
 
 def from_environment() -> FastAPI:
@@ -122,9 +114,16 @@ def from_environment() -> FastAPI:
         fail(error)
 
 
+def _media_types(call: Operation) -> MediaTypes:
+    return MediaTypes(
+        request=[format_.name for format_ in call.readable],
+        response=[format_.name for format_ in call.writable],
+    )
+
+
 @asynccontextmanager
 async def _lifespan(
-    compute: Operations, lifecycle: Lifecycle, drain_delay: float
+    compute: Operations, runner: Analyses, lifecycle: Lifecycle, drain_delay: float
 ) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
@@ -134,6 +133,7 @@ async def _lifespan(
             yield
     finally:
         lifecycle.phase = "draining"
+        runner.close()
         compute.close()
 
 
