@@ -9,6 +9,7 @@ from the same `Operation` that answers.
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -20,6 +21,7 @@ from app.examples import Examples
 from app.operation_routes import Operation
 from app.schemas import ImageInput, ImageOutput, Problem
 from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
+from model.bounds import N_BLOCKS
 
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
@@ -48,6 +50,9 @@ _ERRORS = {
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
+_NUMBER: Json = {"type": "number"}
+_LARGEST = float(np.finfo(np.float32).max)
+_FLOAT32: Json = {**_NUMBER, "minimum": -_LARGEST, "maximum": _LARGEST}
 _REF = "#/components/schemas/{model}"
 _X_PNG = (
     "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
@@ -89,15 +94,15 @@ def document(
         for method in operation.methods:
             entry = api["paths"][operation.path].get(method.lower())
             if entry is not None:
-                entry.update(_described(operation, examples))
+                entry.update(_described(operation, card, examples))
                 _add_errors(entry, tuple(_ERRORS))
     return api
 
 
-def _described(operation: Operation, examples: Examples) -> Json:
+def _described(operation: Operation, card: Card, examples: Examples) -> Json:
     """Return parameters, body and answer of an operation."""
     described: Json = {
-        "parameters": _parameters(operation, examples),
+        "parameters": _parameters(operation, card, examples),
         "responses": {
             "200": {
                 "description": operation.response.__doc__,
@@ -136,8 +141,9 @@ def _contents(
     return contents
 
 
-def _parameters(operation: Operation, examples: Examples) -> list[Json]:
+def _parameters(operation: Operation, card: Card, examples: Examples) -> list[Json]:
     properties = operation.options.model_json_schema()["properties"]
+    _put_maxima(properties, operation, card)
     parameters: list[Json] = []
     for name, schema in properties.items():
         parameter: Json = {
@@ -177,8 +183,29 @@ def _schemas(operations: Sequence[Operation], card: Card) -> Json:
     _put_sizes(schemas, card)
     for operation in operations:
         if operation.request is not None:
-            _put_images(schemas[operation.request.__name__], operation)
+            body = schemas[operation.request.__name__]
+            _put_maxima(body["properties"], operation, card)
+            _put_images(body, operation)
     return schemas
+
+
+def _put_maxima(properties: Json, operation: Operation, card: Card) -> None:
+    """Add to the numbers of a request what the limits of this service say of them."""
+    limits, id_ = card.limits, operation.id
+    maxima = {
+        "n": min(
+            limits.max_rows, limits.max_output_values // _product(card.data_shape)
+        ),
+        "n_samples": limits.max_n_samples,
+        "budget": limits.max_draws,
+    }
+    if id_ == "loglik":
+        maxima["n_samples"] = limits.max_draws // N_BLOCKS
+    for name in maxima.keys() & properties.keys():
+        schema = properties[name]
+        for one in schema.get("anyOf", [schema]):  # one of them may be null
+            if one.get("type") == "integer":
+                one["maximum"] = maxima[name]
 
 
 def _put_sizes(schemas: Json, card: Card) -> None:
@@ -192,10 +219,11 @@ def _put_sizes(schemas: Json, card: Card) -> None:
         ("ElboRequest", n_rows),
         *((f"{name}Request", n_analysed) for name in _ANALYSES),
     ):
-        rows = [_rows(shape, most) for shape in accepted]
+        rows = [_rows(shape, most, _FLOAT32) for shape in accepted]
         x = rows[0] if len(rows) == 1 else {"oneOf": rows}
         schemas[name]["properties"]["x"] = x
-    schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
+    n_decoded = min(n_rows, card.limits.max_output_values // flat[0])
+    schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_decoded, _FLOAT32)
     for name, member, shape in (
         ("EncodeResponse", "mu", latent),
         ("EncodeResponse", "log_var", latent),
@@ -210,9 +238,6 @@ def _put_sizes(schemas: Json, card: Card) -> None:
     ):
         members = schemas[name]["properties"]
         members[member] = {**members[member], **_rows(shape, n_rows)}
-    schemas["SampleRequest"]["properties"]["n"]["maximum"] = n_rows
-    k = schemas["ElboRequest"]["properties"]["n_samples"]
-    k["maximum"] = card.limits.max_n_samples
     if card.likelihood.kind != "gaussian":
         del schemas["DecodeResponse"]["properties"]["log_var"]
 
@@ -231,8 +256,8 @@ def _put_images(schema: Json, operation: Operation) -> None:
         members.update(ImageOutput.model_json_schema()["properties"])
 
 
-def _rows(shape: Sequence[int], n_rows: int) -> Json:
-    schema: Json = {"type": "number"}
+def _rows(shape: Sequence[int], n_rows: int, number: Json = _NUMBER) -> Json:
+    schema = number
     for size in reversed(shape):
         schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
     return {"type": "array", "minItems": 1, "maxItems": n_rows, "items": schema}
