@@ -17,7 +17,7 @@ URL = http://$(HOST:0.0.0.0=127.0.0.1):$(PORT)
 TORCH_CPU = https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train checkpoint test check fix install docker clean
+.PHONY: help serve train checkpoint test check fuzz fix install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -58,6 +58,15 @@ check: $(INSTALLED) ## Lint, formatting, types
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict app client model tests
 
+# In an environment of its own: it brings fifty packages that nothing else here needs.
+fuzz: checkpoint ## Throw thousands of requests at the served model's own description
+	@test -x $(VENV)-fuzz/bin/schemathesis || { '$(PYTHON)' -m venv $(VENV)-fuzz && \
+	  $(VENV)-fuzz/bin/pip install --quiet 'schemathesis>=4.32,<5'; }
+	@VAE_PORT=8799 VAE_CHECKPOINT='$(CHECKPOINT)' VAE_DRAIN_DELAY=0 $(PY) -m app & \
+	  trap "kill $$!" EXIT; \
+	  $(VENV)-fuzz/bin/schemathesis run http://127.0.0.1:8799/openapi.json \
+	  --wait-for-schema 60 --checks all --exclude-checks positive_data_acceptance $(ARGS)
+
 fix: $(INSTALLED) ## Mend what ruff can mend, and format
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
@@ -87,5 +96,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-fuzz .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +
