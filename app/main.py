@@ -2,19 +2,22 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import final
+from collections.abc import AsyncIterator, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from typing import NamedTuple, final
 
 import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import openapi, operation_routes, problems, routes
-from app.card import MediaTypes, card, service_version
+from app import openapi, operation_routes, pages, problems, routes
+from app.access import Guard
+from app.access_log import AccessLog
+from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
 from app.envelope import Envelope, Hot
+from app.errors import Headers
 from app.examples import Examples
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
@@ -22,6 +25,15 @@ from app.operations import Operations
 from app.settings import Settings, SettingsError
 from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
+
+
+@final
+class Around(NamedTuple):
+    """What the envelope has besides what it is around."""
+
+    headers: Headers
+    guard: Guard
+    log: AccessLog | None
 
 
 @final
@@ -33,10 +45,15 @@ class Service(FastAPI):
     `app.envelope` and `app.operation_routes`.
     """
 
-    def enclose(self, hot_endpoints: Hot, metrics: Metrics) -> None:
+    def enclose(self, hot_endpoints: Hot, metrics: Metrics, around: Around) -> None:
         """Put the envelope around this application."""
         self._envelope = Envelope(
-            hot=hot_endpoints, cold=super().__call__, metrics=metrics
+            hot=hot_endpoints,
+            cold=super().__call__,
+            metrics=metrics,
+            headers=around.headers,
+            guard=around.guard if around.guard.is_needed else None,
+            log=around.log,
         )
 
     def describe(self, document: openapi.Json) -> None:
@@ -61,7 +78,9 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
         EngineError: The device is not there.
+        SettingsError: The file of access keys cannot be used.
     """
+    guard = Guard(settings)
     engine = Engine.load(
         settings.checkpoint,
         device=settings.device,
@@ -71,27 +90,30 @@ def create_app(settings: Settings) -> FastAPI:
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     compute = Operations(engine, metrics.observe_batch)
     calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
-    media_types = {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
-    served = card(engine, settings, media_types)
+    served = card(engine, settings, _media_types(calls))
+    around = _around(served, settings, guard)
+    metrics.describe(
+        version=served.version,
+        backend=served.compute.backend,
+        device=served.compute.device,
+        likelihood=served.likelihood.kind,
+    )
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
         description=openapi.DESCRIPTION,
+        docs_url=None,  # `pages` has it
         redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, lifecycle),
+        lifespan=lambda _: _operated(_lifespan(compute, lifecycle), around),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
-    app.enclose(operation_routes.hot(calls), metrics)
-    app.describe(openapi.document(app, calls, served, Examples(engine)))
+    app.router.routes.extend(pages.docs(app.title).routes)
+    app.enclose(operation_routes.hot(calls), metrics, around)
+    document = openapi.document(app, calls, served, Examples(engine))
+    app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
 
 
@@ -104,6 +126,24 @@ def from_environment() -> FastAPI:
         fail(error)
 
 
+def _media_types(calls: Iterable[operation_routes.Operation]) -> dict[str, MediaTypes]:
+    return {
+        call.id: MediaTypes(
+            request=[format_.name for format_ in call.readable],
+            response=[format_.name for format_ in call.writable],
+        )
+        for call in calls
+    }
+
+
+def _around(served: Card, settings: Settings, guard: Guard) -> Around:
+    return Around(
+        headers=((b"x-model-version", served.version.encode()),),
+        guard=guard,
+        log=AccessLog() if settings.access_log else None,
+    )
+
+
 @asynccontextmanager
 async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
     await _warm(compute)
@@ -114,6 +154,21 @@ async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[
     finally:
         lifecycle.phase = "draining"
         compute.close()
+
+
+@asynccontextmanager
+async def _operated(
+    life: AbstractAsyncContextManager[None], around: Around
+) -> AsyncIterator[None]:
+    """Live, with keys that may change and a log that is whole in the end."""
+    keys = around.guard.keys
+    try:
+        async with life:
+            with keys.reread_at_hangup() if keys is not None else nullcontext():
+                yield
+    finally:
+        if around.log is not None:
+            around.log.close()
 
 
 async def _warm(compute: Operations) -> None:
