@@ -52,7 +52,7 @@ class Guard:
         """Return what the answer to a request carries, whatever it is."""
         return self._cors.headers(request) if self._cors is not None else ()
 
-    def check(self, request: Request, path: str) -> Answer | None:
+    def check(self, request: Request) -> Answer | None:
         """
         Check that a request may pass; return the answer to a preflight.
 
@@ -61,13 +61,13 @@ class Guard:
             UnauthorizedError: It needs a key and has none.
         """
         is_read = request.method in _READS
-        if self._hosts and not (is_read and path in PROBES):
+        if self._hosts and not (is_read and request.path in PROBES):
             self._check_host(request)
         if self._cors is not None:
             preflight = self._cors.preflight(request)
             if preflight is not None:
                 return preflight
-        if self.keys is not None and not (is_read and path in self.public):
+        if self.keys is not None and not (is_read and request.path in self.public):
             try:
                 self.keys.check(request.only(b"authorization"))
             except UnauthorizedError as error:

@@ -18,7 +18,7 @@ _PREFLIGHT: Headers = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),
     (
         b"access-control-allow-headers",
-        b"Authorization, Content-Type, If-None-Match, X-Request-ID",
+        b"Authorization, Content-Type, If-None-Match, X-Request-ID, X-Request-Timeout",
     ),
     (b"access-control-max-age", b"%d" % _MAX_AGE_SECONDS),
 )

@@ -70,7 +70,7 @@ class Endpoints:
 
     async def encode(self, request: Request) -> Answer:
         """Answer q(z|x) for x."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, _ = await self._read(request, self._x, EncodeOptions)
         encoding = await self._operations.encode(x.values)
@@ -79,7 +79,7 @@ class Endpoints:
 
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, self.decode_formats)
         z, _ = await self._read(request, self._z, DecodeOptions)
         self._check_output(len(z.values))
@@ -92,7 +92,7 @@ class Endpoints:
 
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, MAIN_ARRAY)
         asked = await self._sample_options(request)
         if asked.n > self._settings.max_rows:
@@ -109,7 +109,7 @@ class Endpoints:
 
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, asked = await self._read(request, self._x, ElboOptions)
         self._check_elbo(asked, n_rows=len(x.values))

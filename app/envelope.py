@@ -21,16 +21,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Guard
 from app.access_log import AccessLog, Line
-from app.departures import Departures
+from app.attendance import Attendance
 from app.endpoints import Endpoint
 from app.errors import (
     MEDIA_TYPE,
+    BadRequestError,
+    DeadlineError,
     DisconnectedError,
     Headers,
     InternalError,
     ProblemError,
 )
 from app.exchange import Answer, Request
+from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 
 logger = logging.getLogger(__name__)
@@ -39,7 +42,9 @@ OTHER = "other"
 CLIENT_CLOSED_REQUEST = 499
 # Not on hot answers, which a browser does not show: uvicorn takes 0.7 us per header.
 _OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
+CLOSE: Headers = ((b"connection", b"close"),)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
 Hot = Mapping[tuple[str, str], Endpoint]
 
@@ -64,6 +69,8 @@ class Envelope:
         headers: Headers,
         guard: Guard | None,
         log: AccessLog | None,
+        lifecycle: Lifecycle,
+        timeout: float,
     ) -> None:
         self._hot = hot
         self._cold = cold
@@ -71,9 +78,11 @@ class Envelope:
         self._headers = headers
         self._guard = guard
         self._log = log
+        self._lifecycle = lifecycle
+        self._timeout = timeout  # seconds that an answer may take
         self._prefix = secrets.token_hex(6)
         self._count = count()
-        self._departures = Departures()
+        self._attendance = Attendance()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -81,23 +90,23 @@ class Envelope:
         request = Request(scope, receive)
         request_id = self._request_id(request)
         headers: Headers = ((b"x-request-id", request_id.encode()), *self._headers)
-        path: str = scope["path"]
-        endpoint = self._hot.get((request.method, path))
-        route = path if endpoint is not None else OTHER
+        endpoint = self._hot.get((request.method, request.path))
+        route = request.path if endpoint is not None else OTHER
         status, n_rows, n_bytes, answer = CLIENT_CLOSED_REQUEST, 0, 0, None
         self._metrics.enter()
         try:
             if self._guard is not None:
                 headers += self._guard.headers(request)
-                answer = _stopped(self._guard, request, path, request_id)
+                answer = _stopped(self._guard, request, request_id)
             if answer is None and endpoint is not None:
-                answer = await self._attended(endpoint, request, path, request_id)
+                answer = await self._attended(endpoint, request, request_id, start)
             elif answer is None:
                 scope["request_id"] = request_id
                 status, n_bytes = await self._framework(scope, receive, send, headers)
                 found = scope.get("route")
                 route = found.path if isinstance(found, Route) else OTHER
             if answer is not None:
+                headers += CLOSE if self._lifecycle.is_leaving else ()
                 await answer.send(send, headers=headers, method=request.method)
                 status, n_rows = answer.status, answer.n_rows
         finally:
@@ -111,25 +120,39 @@ class Envelope:
             self._log.note(Line(*who, status, seconds, n_rows, n_bytes))
 
     async def _attended(
-        self, endpoint: Endpoint, request: Request, path: str, request_id: str
+        self, endpoint: Endpoint, request: Request, request_id: str, start: float
     ) -> Answer | None:
         """Return an endpoint's answer, a problem if it fails, None to nobody."""
-        self._departures.enter(request)
+        self._attendance.enter(request)
         try:
+            request.deadline = start + self._allowed_seconds(request)
             return await endpoint(request)
         except ProblemError as problem:
-            return _problem_answer(problem, path, request_id)
+            return _told(problem, request, request_id)
         except DisconnectedError:
             return None
         except asyncio.CancelledError:
-            if request.has_departed:
+            if request.fate is None:
+                raise
+            if request.fate == "departed":
                 return None
-            raise
+            seconds = request.deadline - start
+            late = DeadlineError(f"expected to answer within {seconds:g} seconds")
+            return _told(late, request, request_id)
         except Exception:  # a defect: logged in full, told as a 500
             logger.exception("request %s failed", request_id)
-            return _problem_answer(InternalError(), path, request_id)
+            return _told(InternalError(), request, request_id)
         finally:
-            self._departures.leave(request)
+            self._attendance.leave(request)
+
+    def _allowed_seconds(self, request: Request) -> float:
+        """Return how long an answer may take: the setting, or less if so asked."""
+        asked = request.headers.get(b"x-request-timeout")
+        if asked is None:
+            return self._timeout
+        if not _SECONDS.fullmatch(asked):
+            raise BadRequestError("expected X-Request-Timeout in seconds, such as 2.5")
+        return min(float(asked), self._timeout)
 
     async def _framework(
         self, scope: Scope, receive: Receive, send: Send, headers: Headers
@@ -142,6 +165,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].extend((*headers, *_OF_PAGES))
+                if self._lifecycle.is_leaving:
+                    message["headers"].extend(CLOSE)
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             else:
@@ -164,19 +189,17 @@ class Envelope:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def _stopped(
-    guard: Guard, request: Request, path: str, request_id: str
-) -> Answer | None:
+def _stopped(guard: Guard, request: Request, request_id: str) -> Answer | None:
     """Return the answer to a request that may not pass."""
     try:
-        return guard.check(request, path)
+        return guard.check(request)
     except ProblemError as problem:
-        return _problem_answer(problem, path, request_id)
+        return _told(problem, request, request_id)
 
 
-def _problem_answer(problem: ProblemError, path: str, request_id: str) -> Answer:
+def _told(problem: ProblemError, request: Request, request_id: str) -> Answer:
     """Return a problem as an answer."""
-    document = problem.document(instance=path, request_id=request_id)
+    document = problem.document(instance=request.path, request_id=request_id)
     return Answer(
         MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
     )

@@ -20,7 +20,7 @@ RowFunction = Callable[..., Sequence[Array]]
 class Job:
     """The rows of one request, and how many of them are computed."""
 
-    __slots__ = ("arrays", "n_done", "n_rows", "parts", "since", "waiter")
+    __slots__ = ("arrays", "n_bytes", "n_done", "n_rows", "parts", "since", "waiter")
 
     def __init__(
         self, arrays: Sequence[Array], waiter: asyncio.Future[Sequence[Array]]
@@ -28,6 +28,7 @@ class Job:
         self.arrays = arrays
         self.waiter = waiter
         self.n_rows = len(arrays[0])
+        self.n_bytes = sum(array.nbytes for array in arrays)
         self.n_done = 0
         self.parts: list[Sequence[Array]] = []
         self.since = perf_counter()
@@ -80,6 +81,13 @@ class Queue:
             n_rows = sum(piece.stop - piece.start for piece in pieces)
             pieces += _taken(self._long, room - n_rows)
         return pieces
+
+    def drop(self) -> list[Job]:
+        """Forget all jobs; return them."""
+        jobs = [*self._short, *self._long]
+        self._short.clear()
+        self._long.clear()
+        return jobs
 
     def learn(self, n_rows: int, seconds: float) -> None:
         """

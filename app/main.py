@@ -2,9 +2,9 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 from fastapi import FastAPI
@@ -13,27 +13,19 @@ from starlette.types import Receive, Scope, Send
 from app import openapi, operation_routes, pages, problems, routes
 from app.access import Guard
 from app.access_log import AccessLog
+from app.batching import Capacity
 from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
-from app.envelope import Envelope, Hot
-from app.errors import Headers
+from app.envelope import Envelope
 from app.examples import Examples
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.operation_routes import Operation
 from app.operations import Operations
 from app.settings import Settings, SettingsError
 from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
-
-
-@final
-class Around(NamedTuple):
-    """What the envelope has besides what it is around."""
-
-    headers: Headers
-    guard: Guard
-    log: AccessLog | None
 
 
 @final
@@ -45,16 +37,13 @@ class Service(FastAPI):
     `app.envelope` and `app.operation_routes`.
     """
 
-    def enclose(self, hot_endpoints: Hot, metrics: Metrics, around: Around) -> None:
-        """Put the envelope around this application."""
-        self._envelope = Envelope(
-            hot=hot_endpoints,
-            cold=super().__call__,
-            metrics=metrics,
-            headers=around.headers,
-            guard=around.guard if around.guard.is_needed else None,
-            log=around.log,
-        )
+    def enclose(self, envelope: Envelope) -> None:
+        """Have every HTTP request pass through an envelope."""
+        self._envelope = envelope
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as FastAPI does, without the envelope."""
+        await super().__call__(scope, receive, send)
 
     def describe(self, document: openapi.Json) -> None:
         """Have this document served, as it is, for the API."""
@@ -68,7 +57,7 @@ class Service(FastAPI):
         if scope["type"] == "http":
             await self._envelope(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.framework(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -81,40 +70,73 @@ def create_app(settings: Settings) -> FastAPI:
         SettingsError: The file of access keys cannot be used.
     """
     guard = Guard(settings)
-    engine = Engine.load(
-        settings.checkpoint,
-        device=settings.device,
-        backend=settings.backend,
-        n_threads=settings.threads,
-    )
+    engine = _engine(settings)
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
-    compute = Operations(engine, metrics.observe_batch)
+    capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
+    compute = Operations(engine, metrics.observe_batch, capacity)
     calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
     served = card(engine, settings, _media_types(calls))
-    around = _around(served, settings, guard)
-    metrics.describe(
-        version=served.version,
-        backend=served.compute.backend,
-        device=served.compute.device,
-        likelihood=served.likelihood.kind,
-    )
+    _state(served, metrics)
+    log = AccessLog() if settings.access_log else None
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
         description=openapi.DESCRIPTION,
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        lifespan=lambda _: _operated(_lifespan(compute, lifecycle), around),
+        lifespan=lambda _: _operated(
+            _lifespan(compute, lifecycle, settings.drain_delay), guard, log
+        ),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
     app.router.routes.extend(pages.docs(app.title).routes)
-    app.enclose(operation_routes.hot(calls), metrics, around)
+    app.enclose(
+        Envelope(
+            hot=operation_routes.hot(calls),
+            cold=app.framework,
+            metrics=metrics,
+            lifecycle=lifecycle,
+            timeout=settings.request_timeout,
+            headers=((b"x-model-version", served.version.encode()),),
+            guard=guard if guard.is_needed else None,
+            log=log,
+        )
+    )
     document = openapi.document(app, calls, served, Examples(engine))
     app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
+
+
+def _engine(settings: Settings) -> Engine:
+    return Engine.load(
+        settings.checkpoint,
+        device=settings.device,
+        backend=settings.backend,
+        n_threads=settings.threads,
+    )
+
+
+def _state(served: Card, metrics: Metrics) -> None:
+    """Have the metrics say what is served."""
+    metrics.describe(
+        version=served.version,
+        backend=served.compute.backend,
+        device=served.compute.device,
+        likelihood=served.likelihood.kind,
+    )
+
+
+def _media_types(calls: tuple[Operation, ...]) -> dict[str, MediaTypes]:
+    return {
+        call.id: MediaTypes(
+            request=[format_.name for format_ in call.readable],
+            response=[format_.name for format_ in call.writable],
+        )
+        for call in calls
+    }
 
 
 def from_environment() -> FastAPI:
@@ -126,31 +148,16 @@ def from_environment() -> FastAPI:
         fail(error)
 
 
-def _media_types(calls: Iterable[operation_routes.Operation]) -> dict[str, MediaTypes]:
-    return {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
-
-
-def _around(served: Card, settings: Settings, guard: Guard) -> Around:
-    return Around(
-        headers=((b"x-model-version", served.version.encode()),),
-        guard=guard,
-        log=AccessLog() if settings.access_log else None,
-    )
-
-
 @asynccontextmanager
-async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
+async def _lifespan(
+    compute: Operations, lifecycle: Lifecycle, drain_delay: float
+) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
     lifecycle.phase = "ready"
     try:
-        yield
+        with lifecycle.leaving_at_sigterm(drain_delay):
+            yield
     finally:
         lifecycle.phase = "draining"
         compute.close()
@@ -158,17 +165,17 @@ async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[
 
 @asynccontextmanager
 async def _operated(
-    life: AbstractAsyncContextManager[None], around: Around
+    life: AbstractAsyncContextManager[None], guard: Guard, log: AccessLog | None
 ) -> AsyncIterator[None]:
     """Live, with keys that may change and a log that is whole in the end."""
-    keys = around.guard.keys
+    keys = guard.keys
     try:
         async with life:
             with keys.reread_at_hangup() if keys is not None else nullcontext():
                 yield
     finally:
-        if around.log is not None:
-            around.log.close()
+        if log is not None:
+            log.close()
 
 
 async def _warm(compute: Operations) -> None:

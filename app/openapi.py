@@ -40,9 +40,11 @@ _ERRORS = {
     "414": "The target is over the limit of a head",
     "415": "The body's type or encoding cannot be read",
     "422": "A fault in the body or the query, with JSON pointers",
+    "429": "As much is in hand as is taken; Retry-After says when to ask again",
     "431": "The headers or trailers are over a limit",
     "500": "A defect of the service",
     "503": "Loading, draining or full; Retry-After says when to ask again",
+    "504": "The answer took longer than the setting or X-Request-Timeout allows",
 }
 _ERRORS_OF_GUARDS = {
     "401": "No key that is known; WWW-Authenticate names the scheme",

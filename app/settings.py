@@ -108,6 +108,35 @@ class Settings(BaseModel):
             "where J is the larger.",
         ),
     ] = 1 << 29
+    max_queue_rows: Annotated[
+        int, Field(ge=1, description="Most rows in hand; past it, 429.")
+    ] = 65_536
+    max_queue_bytes: Annotated[
+        int, Field(ge=1, description="Most bytes of rows in hand; past it, 429.")
+    ] = 1 << 30
+    request_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds an answer may take; `X-Request-Timeout` sets less.",
+        ),
+    ] = 120.0
+    drain_delay: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds from SIGTERM, when `/readyz` turns 503, to the end of "
+            "taking requests.",
+        ),
+    ] = 2.0
+    drain_timeout: Annotated[
+        int,
+        Field(
+            ge=1, le=3600, description="Seconds that accepted requests have after that."
+        ),
+    ] = 30
     max_connections: Annotated[
         int, Field(ge=1, description="Most open connections of a worker.")
     ] = 1024

@@ -7,7 +7,18 @@ import pytest
 from tests.app.served import Served
 
 AT_THE_SOCKET = {"400", "408", "414", "431"}
-ERRORS = AT_THE_SOCKET | {"404", "405", "406", "413", "415", "422", "500", "503"}
+ERRORS = AT_THE_SOCKET | {
+    "404",
+    "405",
+    "406",
+    "413",
+    "415",
+    "422",
+    "429",
+    "500",
+    "503",
+    "504",
+}
 SERVED = ["bernoulli", "gaussian", "conv"]
 
 
