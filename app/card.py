@@ -49,6 +49,7 @@ class Limits(BaseModel):
     max_rows: int
     max_n_samples: int
     max_output_values: int
+    max_image_pixels: int
     max_work: int
 
 

@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import final
 
 import numpy as np
@@ -74,19 +75,19 @@ def create_app(settings: Settings) -> FastAPI:
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
     compute = Operations(engine, metrics.observe_batch, capacity)
-    calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
+    endpoints = Endpoints(compute, settings, lifecycle)
+    calls = operation_routes.operations(endpoints)
     served = card(engine, settings, _media_types(calls))
     _state(served, metrics)
     log = AccessLog() if settings.access_log else None
+    life = partial(_lifespan, compute, lifecycle, settings.drain_delay)
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
         description=openapi.DESCRIPTION,
         docs_url=None,  # `pages` has it
         redoc_url=None,
-        lifespan=lambda _: _operated(
-            _lifespan(compute, lifecycle, settings.drain_delay), guard, log
-        ),
+        lifespan=lambda _: _operated(life(), guard, log),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
@@ -105,7 +106,7 @@ def create_app(settings: Settings) -> FastAPI:
             log=log,
         )
     )
-    document = openapi.document(app, calls, served, Examples(engine))
+    document = openapi.document(app, calls, served, Examples(engine, endpoints.images))
     app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
 

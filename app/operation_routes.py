@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from app.endpoints import (
     ALL_ARRAYS,
-    MAIN_ARRAY,
     READABLE,
     WITHOUT_ARRAY,
     Endpoint,
@@ -26,15 +25,19 @@ from app.envelope import Hot
 from app.exchange import Request
 from app.schemas import (
     DecodeOptions,
+    DecodePictureOptions,
     DecodeRequest,
     DecodeResponse,
+    ElboImageOptions,
     ElboOptions,
     ElboRequest,
     ElboResponse,
+    EncodeImageOptions,
     EncodeOptions,
     EncodeRequest,
     EncodeResponse,
     SampleOptions,
+    SamplePictureOptions,
     SampleRequest,
     SampleResponse,
 )
@@ -134,9 +137,9 @@ def _encode(endpoints: Endpoints) -> Operation:
         summary="x to q(z|x)",
         endpoint=endpoints.encode,
         request=EncodeRequest,
-        options=EncodeOptions,
+        options=EncodeImageOptions if endpoints.images else EncodeOptions,
         response=EncodeResponse,
-        readable=READABLE,
+        readable=endpoints.x_formats,
         writable=ALL_ARRAYS,
     )
 
@@ -149,7 +152,7 @@ def _decode(endpoints: Endpoints) -> Operation:
         summary="z to p(x|z)",
         endpoint=endpoints.decode,
         request=DecodeRequest,
-        options=DecodeOptions,
+        options=DecodePictureOptions if endpoints.images else DecodeOptions,
         response=DecodeResponse,
         readable=READABLE,
         writable=endpoints.decode_formats,
@@ -164,10 +167,10 @@ def _sample(endpoints: Endpoints) -> Operation:
         summary="z from the prior, x from p(x|z)",
         endpoint=endpoints.sample,
         request=SampleRequest,
-        options=SampleOptions,
+        options=SamplePictureOptions if endpoints.images else SampleOptions,
         response=SampleResponse,
         readable=WITHOUT_ARRAY,
-        writable=MAIN_ARRAY,
+        writable=endpoints.sample_formats,
     )
 
 
@@ -190,8 +193,8 @@ def _elbo(endpoints: Endpoints) -> Operation:
         summary="A lower bound on log p(x), with its terms",
         endpoint=endpoints.elbo,
         request=ElboRequest,
-        options=ElboOptions,
+        options=ElboImageOptions if endpoints.images else ElboOptions,
         response=ElboResponse,
-        readable=READABLE,
+        readable=endpoints.x_formats,
         writable=ALL_ARRAYS,
     )

@@ -41,7 +41,8 @@ def _policy(html: str) -> str:
     )
     return (
         f"default-src 'none'; script-src {_CDN} {hashes}; "
-        f"style-src {_CDN} 'unsafe-inline'; img-src 'self' data: {_ICON}; "
+        # blob: is how the page shows an answer that is an image.
+        f"style-src {_CDN} 'unsafe-inline'; img-src 'self' data: blob: {_ICON}; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'"
     )

@@ -100,6 +100,15 @@ class Settings(BaseModel):
     max_output_values: Annotated[
         int, Field(ge=1, description="Most data values of an answer: N x D.")
     ] = 1 << 24
+    max_image_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1 << 26,
+            description="Most pixels of the images of a request, or of an answer "
+            "in PNG.",
+        ),
+    ] = 1 << 24
     max_work: Annotated[
         int,
         Field(

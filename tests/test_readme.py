@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.access_log import Line
 from app.card import PHI, THETA
@@ -19,9 +20,12 @@ from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CURLS = re.findall(r"```sh\n(curl .*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+BLOCK = r"```sh\n(curl (?:(?!```).)*)```\n\n```{kind}\n(.*?)```"
+CURLS = re.findall(BLOCK.format(kind="json"), README, re.DOTALL)
+PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SECONDS = 60
+COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +37,20 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+def run(
+    command: str, address: str, directory: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the commands of a block in a directory, with the service of these tests."""
+    command = command.replace("curl ", "curl --silent --fail-with-body ")
+    return subprocess.run(
+        ["bash", "-ec", command.replace("http://127.0.0.1:8000", address)],
+        capture_output=True,
+        cwd=directory,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
 def flat(text: str) -> str:
     """Return a text with its white space evened out and its emphasis taken off."""
     return " ".join(text.replace("*", "").split())
@@ -41,21 +59,39 @@ def flat(text: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
 @pytest.mark.parametrize(("command", "shown"), CURLS)
 def test_each_curl_gets_the_answer_that_is_shown(
-    address: str, command: str, shown: str
+    address: str, command: str, shown: str, tmp_path: Path
 ) -> None:
     """Every curl of the README runs, and answers with the members it shows."""
-    command = command.replace("curl ", "curl --silent --fail-with-body ", 1)
-
-    ended = subprocess.run(
-        ["bash", "-c", command.replace("http://127.0.0.1:8000", address)],
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    ended = run(command, address, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
     members = list(json.loads(ended.stdout))
     assert members == re.findall(r'^[{ ]"(\w+)":', shown, re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+@pytest.mark.parametrize(("command", "shown"), PICTURES)
+def test_each_picture_is_the_file_that_is_shown(
+    address: str, command: str, shown: str, tmp_path: Path
+) -> None:
+    """Every curl that writes a picture writes the one that `file` describes."""
+    ended = run(command, address, tmp_path)
+
+    assert ended.returncode == 0, ended.stdout
+    (path,) = tmp_path.iterdir()
+    with Image.open(path) as image:
+        image.load()
+        described = (
+            f"{path.name}: {image.format} image data, {image.width} x {image.height}, "
+            f"{COLOURS[image.mode]}, non-interlaced"
+        )
+        assert not image.info.get("interlace")
+    assert shown.strip() == described
+
+
+def test_a_picture_is_shown() -> None:
+    """The README has what the test above runs."""
+    assert PICTURES
 
 
 def test_each_operation_has_a_curl() -> None:

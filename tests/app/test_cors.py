@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from app.keys import line_of
@@ -30,13 +31,18 @@ def shared(
         yield served
 
 
+def varies(answer: httpx.Response) -> bool:
+    """Say whether a cache must keep the answers to different origins apart."""
+    return "origin" in answer.headers.get("vary", "").lower().split(", ")
+
+
 def test_nothing_is_said_unless_origins_are_named(bernoulli: Served) -> None:
     """Without the setting, no header of the protocol is ever sent."""
     for method, path in (("GET", "/sample"), ("GET", "/model"), ("OPTIONS", "/encode")):
         answer = bernoulli.request(method, path, headers={"origin": PAGE, **ASKING})
 
         assert not any(name.startswith("access-control") for name in answer.headers)
-        assert "vary" not in answer.headers
+        assert not varies(answer)
 
 
 @pytest.mark.parametrize("path", ["/encode", "/sample", "/model", "/nope"])
@@ -51,7 +57,7 @@ def test_a_preflight_is_answered_without_a_key(shared: Served, path: str) -> Non
     allowed = answer.headers["access-control-allow-headers"].lower().split(", ")
     assert {"authorization", "content-type", "x-request-id"} <= set(allowed)
     assert answer.headers["access-control-max-age"] == "600"
-    assert answer.headers["vary"] == "Origin"
+    assert varies(answer)
 
 
 @pytest.mark.parametrize("path", ["/sample", "/model", "/nope"])
@@ -68,7 +74,7 @@ def test_a_page_sees_the_answers_and_the_errors(
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-expose-headers"] == EXPOSED
     assert "access-control-allow-credentials" not in answer.headers
-    assert answer.headers["vary"] == "Origin"
+    assert varies(answer)
 
 
 @pytest.mark.parametrize("origin", [OTHER, "null", PAGE + ":444", PAGE.upper(), ""])
@@ -87,11 +93,11 @@ def test_other_origins_are_told_nothing(shared: Served, origin: str) -> None:
     assert answer.status_code == 200
     for one in (preflight, without_key, answer):
         assert not any(name.startswith("access-control") for name in one.headers)
-        assert one.headers["vary"] == "Origin"
+        assert varies(one)
 
 
 def test_a_star_is_every_origin(checkpoints: Path) -> None:
-    """The answer is then the same for all, and so does not vary."""
+    """The answer is then the same for all, and does not vary by origin."""
     with Served(checkpoints / "bernoulli", cors_origins=("*",)) as served:
         preflight = served.request(
             "OPTIONS", "/elbo", headers={"origin": OTHER, **ASKING}
@@ -101,4 +107,4 @@ def test_a_star_is_every_origin(checkpoints: Path) -> None:
     for one in (preflight, answer):
         assert one.status_code == 200
         assert one.headers["access-control-allow-origin"] == "*"
-        assert "vary" not in one.headers
+        assert not varies(one)

@@ -25,6 +25,7 @@ def test_the_page_may_run_its_own_scripts_only(bernoulli: Served) -> None:
     assert allowed["script-src"] == ["https://cdn.jsdelivr.net", f"'sha256-{digest}'"]
     assert len(loaded) == 2
     assert set(loaded) == {"https://cdn.jsdelivr.net"}
+    assert {"'self'", "data:", "blob:"} < set(allowed["img-src"])
     assert allowed["frame-ancestors"] == ["'none'"]
     assert page.headers["x-frame-options"] == "DENY"
 
