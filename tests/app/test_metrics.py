@@ -1,15 +1,24 @@
 """What is counted besides requests and batches: the model, what waits, refusals."""
 
 import asyncio
+import os
 import re
+import signal
+import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 from starlette.types import Message
 
 from app.errors import ProblemError, reasons
 from app.metrics import Metrics
 from tests.app.served import Served
+from tests.app.test_process import process
+
+SECONDS = 60
+MAX_TRIES = 1000
 
 
 def sample_of(exposition: str, name: str) -> float:
@@ -123,3 +132,36 @@ def test_each_status_of_a_problem_has_one_reason() -> None:
     assert found[429] == "overloaded"
     assert found[413] == "content_too_large"
     assert len(set(found.values())) == len(found)
+
+
+def in_flight(address: str) -> float:
+    """Return how many requests are in flight, as a process tells it; -1 if it fails."""
+    try:
+        text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+    except httpx.TransportError:  # of a worker that is just killed
+        return -1
+    return sample_of(text, "vae_requests_in_flight")
+
+
+def test_a_worker_that_died_has_nothing_in_flight(checkpoints: Path) -> None:
+    """Its part of the gauge goes with it, while another takes its place."""
+    settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}
+    head = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+    with process(settings) as (address, running):
+        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
+        host, port = address.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=SECONDS) as waiting:
+            waiting.sendall(head + b"Content-Length: 9\r\n\r\n")
+            assert any(in_flight(address) == 2 for _ in range(MAX_TRIES))
+            workers = [int(pid) for pid in children.read_text().split()]
+            for pid in workers:
+                if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                    os.kill(pid, signal.SIGKILL)
+            with suppress(ConnectionResetError):
+                assert waiting.recv(1) == b""
+        found = -1.0
+        while found < 0:
+            found = in_flight(address)
+
+    assert found == 1
