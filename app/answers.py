@@ -1,12 +1,15 @@
 """What an operation found, written as the answer to a request."""
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import Fault, Headers, UnprocessableError
 from app.exchange import Answer
 from app.images import Picture
 from app.wire import json_reply, npy, safetensors
-from app.wire.layout import Array, all_finite
+from app.wire.layout import all_finite
 from app.wire.negotiation import JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
 
@@ -30,7 +33,7 @@ async def answer(
         UnprocessableError: A value is not finite.
     """
     for name, values in reply.tensors.items():
-        if not all_finite(values):
+        if name not in reply.nullable and not all_finite(values):
             raise _not_finite(name, values, source)
     seed = reply.scalars.get("seed")
     if seed is not None:
@@ -43,7 +46,7 @@ async def answer(
     )
 
 
-def _not_finite(name: str, values: Array, source: str) -> UnprocessableError:
+def _not_finite(name: str, values: NDArray[Any], source: str) -> UnprocessableError:
     row = int(np.argwhere(~np.isfinite(values))[0][0])
     pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
     what = f"the model's {name} of row {row} is not finite; too large?"

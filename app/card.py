@@ -51,6 +51,9 @@ class Limits(BaseModel):
     max_output_values: int
     max_image_pixels: int
     max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
 
 
 @final

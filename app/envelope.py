@@ -55,6 +55,7 @@ class Envelope:
     Answers HTTP requests through `hot` or `cold`.
 
     Args:
+        timeout: Seconds that an answer may take.
         headers: What every answer carries.
         guard: What stops requests; None if nothing does.
         log: Where requests are told; None if nowhere.
@@ -62,15 +63,15 @@ class Envelope:
 
     def __init__(
         self,
-        *,
         hot: Hot,
         cold: ASGIApp,
         metrics: Metrics,
+        lifecycle: Lifecycle,
+        *,
+        timeout: float,
         headers: Headers,
         guard: Guard | None,
         log: AccessLog | None,
-        lifecycle: Lifecycle,
-        timeout: float,
     ) -> None:
         self._hot = hot
         self._cold = cold

@@ -6,11 +6,20 @@ import numpy as np
 
 from app.engine import Engine
 from app.images import Images
+from model.analyses import MAX_LATENT_DIM
 
 MAX_EXAMPLE_DIM = 4096
 _DIGITS = 4
 _SEED = 42
 _SUMMARY = "this model"
+_WITH_X: dict[str, dict[str, Any]] = {
+    "encode": {},
+    "elbo": {"n_samples": 8, "seed": _SEED},
+    "loglik": {"n_samples": 100, "seed": _SEED},
+    "gap": {"target": 0.05, "seed": _SEED},
+    "refine": {"seed": _SEED},
+    "posterior": {},
+}
 
 
 @final
@@ -24,15 +33,20 @@ class Examples:
         if config.likelihood.kind == "bernoulli":
             mean = (mean >= 0.5).astype(np.int64)
         self._bodies: dict[str, dict[str, dict[str, Any]]] = {
-            "encode": {},
             "decode": {_SUMMARY: {"z": z.tolist()}},
             "sample": {_SUMMARY: {"n": 2, "seed": _SEED}},
-            "elbo": {},
         }
         if config.data_dim <= MAX_EXAMPLE_DIM:
-            self._add(_SUMMARY, {"x": mean.round(_DIGITS).tolist()})
+            x = {"x": mean.round(_DIGITS).tolist()}
+            for operation, options in _WITH_X.items():
+                self._bodies[operation] = {_SUMMARY: {**x, **options}}
+            if config.latent_dim > MAX_LATENT_DIM:
+                del self._bodies["posterior"]
             if images is not None:
-                self._add("an image", {"x_png": images.data_url(mean)})
+                x_png = {"x_png": images.data_url(mean)}
+                for operation in ("encode", "elbo"):
+                    body = {**x_png, **_WITH_X[operation]}
+                    self._bodies[operation]["an image"] = body
         self._parameters = {"sampleByQuery": {"n": 2, "seed": _SEED}}
 
     def bodies(self, operation: str) -> dict[str, dict[str, Any]]:
@@ -42,7 +56,3 @@ class Examples:
     def parameter(self, operation: str, name: str) -> int | None:
         """Return the value of a query parameter, if it has an example."""
         return self._parameters.get(operation, {}).get(name)
-
-    def _add(self, name: str, data: dict[str, Any]) -> None:
-        self._bodies["encode"][name] = data
-        self._bodies["elbo"][name] = {**data, "n_samples": 8, "seed": _SEED}

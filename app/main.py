@@ -2,7 +2,7 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import final
@@ -11,9 +11,11 @@ import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import openapi, operation_routes, pages, problems, routes
+from app import analysis_routes, openapi, operation_routes, pages, problems, routes
 from app.access import Guard
 from app.access_log import AccessLog
+from app.analyses import Analyses
+from app.analysis_endpoints import AnalysisEndpoints
 from app.batching import Capacity
 from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
@@ -24,6 +26,7 @@ from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operation_routes import Operation
 from app.operations import Operations
+from app.reading import Reader
 from app.settings import Settings, SettingsError
 from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
@@ -70,25 +73,23 @@ def create_app(settings: Settings) -> FastAPI:
         EngineError: The device is not there.
         SettingsError: The file of access keys cannot be used.
     """
-    guard = Guard(settings)
+    guard, log = Guard(settings), AccessLog() if settings.access_log else None
     engine = _engine(settings)
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
     compute = Operations(engine, metrics.observe_batch, capacity)
-    endpoints = Endpoints(compute, settings, lifecycle)
-    calls = operation_routes.operations(endpoints)
-    served = card(engine, settings, _media_types(calls))
-    _state(served, metrics)
-    log = AccessLog() if settings.access_log else None
-    life = partial(_lifespan, compute, lifecycle, settings.drain_delay)
-    app = Service(
-        title="Variational autoencoder",
-        version=service_version(),
-        description=openapi.DESCRIPTION,
-        docs_url=None,  # `pages` has it
-        redoc_url=None,
-        lifespan=lambda _: _operated(life(), guard, log),
+    runner = Analyses(max_in_hand=settings.max_analyses)
+    reader = Reader(engine.checkpoint, settings)
+    endpoints = Endpoints(reader, compute, settings, lifecycle)
+    analyses = AnalysisEndpoints(reader, compute, runner, settings, lifecycle)
+    calls = (
+        *operation_routes.operations(endpoints),
+        *analysis_routes.operations(analyses),
     )
+    served = card(engine, settings, {call.id: _media_types(call) for call in calls})
+    _state(served, metrics)
+    life = partial(_lifespan, compute, runner, lifecycle, settings.drain_delay)
+    app = _service(lambda: _operated(life(), guard, log))
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
@@ -96,19 +97,39 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(pages.docs(app.title).routes)
     app.enclose(
         Envelope(
-            hot=operation_routes.hot(calls),
-            cold=app.framework,
-            metrics=metrics,
-            lifecycle=lifecycle,
+            operation_routes.hot(calls),
+            app.framework,
+            metrics,
+            lifecycle,
             timeout=settings.request_timeout,
             headers=((b"x-model-version", served.version.encode()),),
             guard=guard if guard.is_needed else None,
             log=log,
         )
     )
-    document = openapi.document(app, calls, served, Examples(engine, endpoints.images))
+    document = openapi.document(app, calls, served, Examples(engine, reader.images))
     app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
+
+
+def from_environment() -> FastAPI:
+    """Build the service from VAE_* variables, or end with one line and status 3."""
+    keep_freed_memory()
+    try:
+        return create_app(Settings.from_environment(os.environ))
+    except (SettingsError, CheckpointError, EngineError) as error:
+        fail(error)
+
+
+def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
+    return Service(
+        title="Variational autoencoder",
+        version=service_version(),
+        description=openapi.DESCRIPTION,
+        docs_url=None,  # `pages` has it
+        redoc_url=None,
+        lifespan=lambda _: life(),
+    )
 
 
 def _engine(settings: Settings) -> Engine:
@@ -130,28 +151,16 @@ def _state(served: Card, metrics: Metrics) -> None:
     )
 
 
-def _media_types(calls: tuple[Operation, ...]) -> dict[str, MediaTypes]:
-    return {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
-
-
-def from_environment() -> FastAPI:
-    """Build the service from VAE_* variables, or end with one line and status 3."""
-    keep_freed_memory()
-    try:
-        return create_app(Settings.from_environment(os.environ))
-    except (SettingsError, CheckpointError, EngineError) as error:
-        fail(error)
+def _media_types(call: Operation) -> MediaTypes:
+    return MediaTypes(
+        request=[format_.name for format_ in call.readable],
+        response=[format_.name for format_ in call.writable],
+    )
 
 
 @asynccontextmanager
 async def _lifespan(
-    compute: Operations, lifecycle: Lifecycle, drain_delay: float
+    compute: Operations, runner: Analyses, lifecycle: Lifecycle, drain_delay: float
 ) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
@@ -161,6 +170,7 @@ async def _lifespan(
             yield
     finally:
         lifecycle.phase = "draining"
+        runner.close()
         compute.close()
 
 

@@ -24,7 +24,8 @@ from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Form
 
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
-    "per example, in nats. Arrays are batch first. Every stochastic answer is a "
+    "per example, in nats; and analyses that take longer: log p(x), what the encoder "
+    "costs, and the posterior. Arrays are batch first. Every stochastic answer is a "
     "function of the checkpoint, the request and its seed."
 )
 
@@ -51,6 +52,7 @@ _ERRORS_OF_GUARDS = {
     "421": "For a host that is not served here",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
+_ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
 _REF = "#/components/schemas/{model}"
 _X_PNG = (
     "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
@@ -93,7 +95,7 @@ def document(
             entry = api["paths"][operation.path].get(method.lower())
             if entry is not None:
                 entry.update(_described(operation, examples))
-                _add_errors(entry, _ERRORS)
+                _add_errors(entry, tuple(_ERRORS))
     return api
 
 
@@ -175,7 +177,7 @@ def _parameters(operation: Operation, examples: Examples) -> list[Json]:
     return parameters
 
 
-def _add_errors(entry: Json, statuses: Sequence[str] | Json) -> None:
+def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
     content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
     for status in statuses:
         entry["responses"][status] = {
@@ -207,8 +209,13 @@ def _put_sizes(schemas: Json, card: Card) -> None:
     n_rows = card.limits.max_rows
     flat = [_product(data)]
     accepted = [flat] if len(data) == 1 else [flat, data]
-    for name in ("EncodeRequest", "ElboRequest"):
-        rows = [_rows(shape, n_rows) for shape in accepted]
+    n_analysed = min(n_rows, card.limits.max_analysis_rows)
+    for name, most in (
+        ("EncodeRequest", n_rows),
+        ("ElboRequest", n_rows),
+        *((f"{name}Request", n_analysed) for name in _ANALYSES),
+    ):
+        rows = [_rows(shape, most) for shape in accepted]
         x = rows[0] if len(rows) == 1 else {"oneOf": rows}
         schemas[name]["properties"]["x"] = x
     schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
@@ -220,6 +227,9 @@ def _put_sizes(schemas: Json, card: Card) -> None:
         ("SampleResponse", "x", data),
         ("SampleResponse", "z", latent),
         ("ElboResponse", "kl_per_dim", latent),
+        ("RefineResponse", "mu", latent),
+        ("RefineResponse", "log_var", latent),
+        ("PosteriorResponse", "mean", latent),
     ):
         members = schemas[name]["properties"]
         members[member] = {**members[member], **_rows(shape, n_rows)}

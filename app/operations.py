@@ -101,7 +101,7 @@ class Operations:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        x = await _made(x.size, self._supported, x, seed, binarize)
+        x = await self.supported(x, seed=seed, binarize=binarize)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
         eps = await _made(prod(shape), _latent_noise, shape, seed)
         scores = await self._scores(x, eps)
@@ -114,6 +114,17 @@ class Operations:
                 kl=kl.astype(np.float32),
                 kl_per_dim=scores.kl_per_dim,
             )
+
+    async def supported(
+        self, x: Array, *, seed: int, binarize: Binarize | None
+    ) -> Array:
+        """
+        Return x, (N, D), binarised as asked, once all of it lies in the support.
+
+        Raises:
+            OutsideSupportError: As `elbo`.
+        """
+        return await _made(x.size, self._supported, x, seed, binarize)
 
     @property
     def alive(self) -> bool:

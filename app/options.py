@@ -15,7 +15,7 @@ Options = TypeVar("Options", bound=Body)
 
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _FLOAT = re.compile(r"-?\d{1,20}(\.\d{1,40})?([eE][-+]?\d{1,3})?", re.ASCII)
-_TRUTH = {"true": True, "false": False}
+_BOOLEANS = {"true": True, "false": False}
 _MAX_PARAMETERS = 16
 
 
@@ -52,9 +52,9 @@ def _parameters(query: bytes) -> list[tuple[str, Any]]:
 
 
 def _value(text: str) -> bool | int | float | str:
-    """Return the number or the truth value a text is, or the text."""
-    if text in _TRUTH:
-        return _TRUTH[text]
+    """Return the number or the boolean a text is, or the text."""
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text

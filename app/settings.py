@@ -146,6 +146,29 @@ class Settings(BaseModel):
             ge=1, le=3600, description="Seconds that accepted requests have after that."
         ),
     ] = 30
+    max_analyses: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Most analyses in hand or waiting."),
+    ] = 16
+    max_analysis_rows: Annotated[
+        int, Field(ge=1, description="Most rows of an analysis.")
+    ] = 256
+    max_draws: Annotated[
+        int,
+        Field(
+            ge=256,
+            description="Most draws of z per example for log p(x): 32 x `n_samples`, "
+            "or `budget`.",
+        ),
+    ] = 65_536
+    max_analysis_work: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Most values an analysis may decode: draws x N x D, or "
+            "draws x N x J where J is the larger.",
+        ),
+    ] = 1 << 34
     max_connections: Annotated[
         int, Field(ge=1, description="Most open connections of a worker.")
     ] = 1024

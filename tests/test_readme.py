@@ -51,6 +51,15 @@ def run(
     )
 
 
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a model of the same data with two latent dimensions."""
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=2))
+    path = save_tiny(tmp_path_factory.mktemp("readme") / "plane", vae)
+    with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
+        yield address
+
+
 def flat(text: str) -> str:
     """Return a text with its white space evened out and its emphasis taken off."""
     return " ".join(text.replace("*", "").split())
@@ -59,10 +68,10 @@ def flat(text: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
 @pytest.mark.parametrize(("command", "shown"), CURLS)
 def test_each_curl_gets_the_answer_that_is_shown(
-    address: str, command: str, shown: str, tmp_path: Path
+    address: str, plane: str, command: str, shown: str, tmp_path: Path
 ) -> None:
     """Every curl of the README runs, and answers with the members it shows."""
-    ended = run(command, address, tmp_path)
+    ended = run(command, plane if "/posterior" in command else address, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
     members = list(json.loads(ended.stdout))
@@ -95,10 +104,15 @@ def test_a_picture_is_shown() -> None:
 
 
 def test_each_operation_has_a_curl() -> None:
-    """The four calls are all shown."""
+    """The calls are all shown."""
     paths = {re.search(r":8000/(\w+)", command)[1] for command, _ in CURLS}  # type: ignore[index]  # a None fails the test as it should
 
-    assert paths == {"encode", "decode", "sample", "elbo"}
+    assert paths == {"encode", "decode", "sample", "elbo"} | {
+        "loglik",
+        "gap",
+        "refine",
+        "posterior",
+    }
 
 
 @pytest.mark.parametrize("program", PYTHON)
