@@ -8,8 +8,10 @@ import socket
 import sys
 import tempfile
 from contextlib import suppress
+from typing import cast
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from app.protocol import Connection
@@ -52,6 +54,21 @@ class Server(uvicorn.Server):
 
 class Supervisor(Multiprocess):
     """Starts workers, and says where they listen once all of them do."""
+
+    def handle_hup(self) -> None:
+        """Have workers reread their keys; without keys, replace the workers."""
+        if cast(Config, self.config).limits.api_keys_file is None:
+            super().handle_hup()
+            return
+        for process in self.processes:
+            if process.pid is not None:
+                os.kill(process.pid, signal.SIGHUP)
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for pid in before - {process.pid for process in self.processes}:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped
 
     def init_processes(self) -> None:
         super().init_processes()

@@ -3,6 +3,7 @@ Every way a request can fail, and the one shape it is told in.
 
     ProblemError
     ├── BadRequestError            400  no HTTP request, or one of two meanings
+    ├── UnauthorizedError          401  no key that is known, with WWW-Authenticate
     ├── NotFoundError              404  no such path
     ├── MethodNotAllowedError      405  with Allow
     ├── NotAcceptableError         406  names what can be had
@@ -10,6 +11,7 @@ Every way a request can fail, and the one shape it is told in.
     ├── ContentTooLargeError       413  body, rows, output or work over a limit
     ├── TargetTooLongError         414  the target alone is over the limit of a head
     ├── UnsupportedMediaTypeError  415  names what can be sent
+    ├── MisdirectedError           421  for a host that is not served here
     ├── UnprocessableError         422  faults, each with a JSON pointer
     ├── OverloadedError            429  as much is asked as is taken, with Retry-After
     ├── HeadersTooLargeError       431  the head or its trailers are over a limit
@@ -23,6 +25,7 @@ offending number and a short key, and it is small however bad the request: texts
 cut, and of the faults only as many are told as fit `MAX_BYTES`.
 """
 
+import re
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import ClassVar, NamedTuple, final
@@ -93,6 +96,16 @@ class BadRequestError(ProblemError):
 
 
 @final
+class UnauthorizedError(ProblemError):
+    """No key came with the request, or none that is known."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail, headers=((b"www-authenticate", b"Bearer"),))
+
+
+@final
 class NotFoundError(ProblemError):
     """No resource has this path."""
 
@@ -139,6 +152,13 @@ class UnsupportedMediaTypeError(ProblemError):
     """The body's type or encoding is not one that is read here."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+@final
+class MisdirectedError(ProblemError):
+    """The request is for a host that is not served here (RFC 9110, 7.4)."""
+
+    status = HTTPStatus.MISDIRECTED_REQUEST
 
 
 @final
@@ -202,6 +222,14 @@ class DisconnectedError(Exception):
     """The client closed the connection before its request was complete."""
 
 
+def reasons() -> dict[int, str]:
+    """Return a short name for each status that a problem has, for the metrics."""
+    return {
+        problem.status.value: _words(problem.__name__.removesuffix("Error"))
+        for problem in ProblemError.__subclasses__()
+    }
+
+
 def number(value: float) -> str:
     """Return a number as an error may repeat it."""
     return f"{value:.9g}"
@@ -209,6 +237,10 @@ def number(value: float) -> str:
 
 def _retry_after(seconds: int) -> tuple[bytes, bytes]:
     return (b"retry-after", str(seconds).encode())
+
+
+def _words(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def _cut(text: str, size: int) -> str:

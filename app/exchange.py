@@ -61,6 +61,13 @@ class Request:
             return self.headers.get(b"accept")
         return b",".join(v for name, v in self._head if name == b"accept") or None
 
+    def only(self, name: bytes) -> bytes | None:
+        """Return a header that came once; None if it did not, or several times."""
+        if len(self.headers) != len(self._head):
+            values = [value for field, value in self._head if field == name]
+            return values[0] if len(values) == 1 else None
+        return self.headers.get(name)
+
     async def body(self, *, limit: int) -> Body:
         """
         Read the body, counting bytes as they come.
@@ -118,22 +125,25 @@ class Answer(NamedTuple):
     headers: Headers = ()
     n_rows: int = 0
 
+    @property
+    def n_bytes(self) -> int:
+        """How long its body is, in bytes."""
+        return sum(map(len, self.chunks))
+
     async def send(
-        self, send: Send, *, request_id: bytes | None = None, method: str = "POST"
+        self, send: Send, *, headers: Headers = (), method: str = "POST"
     ) -> None:
-        """Write it; to HEAD, without its body."""
-        length = sum(map(len, self.chunks))
-        headers = [
-            (b"content-type", self.media_type),
-            (b"content-length", b"%d" % length),
-            *self.headers,
-        ]
-        if request_id is not None:
-            headers.append((b"x-request-id", request_id))
+        """Write it, with these headers besides its own; to HEAD, without its body."""
+        length = self.n_bytes
         start = {
             "type": "http.response.start",
             "status": self.status,
-            "headers": headers,
+            "headers": [
+                (b"content-type", self.media_type),
+                (b"content-length", b"%d" % length),
+                *self.headers,
+                *headers,
+            ],
         }
         await send(start)
         *rest, last = self._messages(length) if method != "HEAD" else (b"",)

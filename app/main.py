@@ -2,19 +2,22 @@
 
 import gc
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from functools import partial
 from typing import final
 
 import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import analysis_routes, openapi, operation_routes, problems, routes
+from app import analysis_routes, openapi, operation_routes, pages, problems, routes
+from app.access import Guard
+from app.access_log import AccessLog
 from app.analyses import Analyses
 from app.analysis_endpoints import AnalysisEndpoints
 from app.batching import Capacity
-from app.card import MediaTypes, card, service_version
+from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
 from app.envelope import Envelope
@@ -68,13 +71,10 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         CheckpointError: The checkpoint is missing or damaged.
         EngineError: The device is not there.
+        SettingsError: The file of access keys cannot be used.
     """
-    engine = Engine.load(
-        settings.checkpoint,
-        device=settings.device,
-        backend=settings.backend,
-        n_threads=settings.threads,
-    )
+    guard, log = Guard(settings), AccessLog() if settings.access_log else None
+    engine = _engine(settings)
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
     capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
     compute = Operations(engine, metrics.observe_batch, capacity)
@@ -87,21 +87,28 @@ def create_app(settings: Settings) -> FastAPI:
         *analysis_routes.operations(analyses),
     )
     served = card(engine, settings, {call.id: _media_types(call) for call in calls})
-    app = Service(
-        title="Variational autoencoder",
-        version=service_version(),
-        description=openapi.DESCRIPTION,
-        redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, runner, lifecycle, settings.drain_delay),
-    )
+    _state(served, metrics)
+    life = partial(_lifespan, compute, runner, lifecycle, settings.drain_delay)
+    app = _service(lambda: _operated(life(), guard, log))
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
-    hot, timeout = operation_routes.hot(calls), settings.request_timeout
-    app.enclose(Envelope(hot, app.framework, metrics, lifecycle, timeout=timeout))
-    examples = Examples(engine, reader.images)
-    app.describe(openapi.document(app, calls, served, examples))
+    app.router.routes.extend(pages.docs(app.title).routes)
+    app.enclose(
+        Envelope(
+            operation_routes.hot(calls),
+            app.framework,
+            metrics,
+            lifecycle,
+            timeout=settings.request_timeout,
+            headers=((b"x-model-version", served.version.encode()),),
+            guard=guard if guard.is_needed else None,
+            log=log,
+        )
+    )
+    document = openapi.document(app, calls, served, Examples(engine, reader.images))
+    app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
 
 
@@ -112,6 +119,36 @@ def from_environment() -> FastAPI:
         return create_app(Settings.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
         fail(error)
+
+
+def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
+    return Service(
+        title="Variational autoencoder",
+        version=service_version(),
+        description=openapi.DESCRIPTION,
+        docs_url=None,  # `pages` has it
+        redoc_url=None,
+        lifespan=lambda _: life(),
+    )
+
+
+def _engine(settings: Settings) -> Engine:
+    return Engine.load(
+        settings.checkpoint,
+        device=settings.device,
+        backend=settings.backend,
+        n_threads=settings.threads,
+    )
+
+
+def _state(served: Card, metrics: Metrics) -> None:
+    """Have the metrics say what is served."""
+    metrics.describe(
+        version=served.version,
+        backend=served.compute.backend,
+        device=served.compute.device,
+        likelihood=served.likelihood.kind,
+    )
 
 
 def _media_types(call: Operation) -> MediaTypes:
@@ -135,6 +172,21 @@ async def _lifespan(
         lifecycle.phase = "draining"
         runner.close()
         compute.close()
+
+
+@asynccontextmanager
+async def _operated(
+    life: AbstractAsyncContextManager[None], guard: Guard, log: AccessLog | None
+) -> AsyncIterator[None]:
+    """Live, with keys that may change and a log that is whole in the end."""
+    keys = guard.keys
+    try:
+        async with life:
+            with keys.reread_at_hangup() if keys is not None else nullcontext():
+                yield
+    finally:
+        if log is not None:
+            log.close()
 
 
 async def _warm(compute: Operations) -> None:

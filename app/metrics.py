@@ -11,11 +11,18 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import NamedTuple, TypeVar, final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.batching import Batch
+from app.errors import reasons
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -56,6 +63,17 @@ class Metrics:
             "route",
             _SECONDS,
         )
+        self._reasons = reasons()
+        self._rejected = self._counter(
+            "vae_rejected", "Requests answered with a problem, by reason.", "reason"
+        )
+        self._n_in_flight = 0
+        self._in_flight = Gauge(
+            "vae_requests_in_flight",
+            "Requests being answered, the one for these metrics among them.",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._rows = self._counter("vae_rows", "Rows answered.", "route")
         self._batch_rows = self._histogram(
             "vae_batch_rows", "Rows computed together.", "operation", _ROWS
@@ -70,6 +88,28 @@ class Metrics:
             "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
         )
 
+    def describe(self, **model: str) -> None:
+        """State what is served: a gauge that is 1, with these labels."""
+        Gauge(
+            "vae_model_info",
+            "What is served.",
+            list(model),
+            registry=self.registry,
+            multiprocess_mode="max",
+        ).labels(**model).set(1)
+
+    def enter(self) -> None:
+        """Note that the answer to a request begins."""
+        self._n_in_flight += 1
+        if self._is_shared:
+            self._in_flight.set(self._n_in_flight)
+
+    def leave(self) -> None:
+        """Note that it has ended, well or not."""
+        self._n_in_flight -= 1
+        if self._is_shared:
+            self._in_flight.set(self._n_in_flight)
+
     def observe(self, route: str, status: int, seconds: float, *, n_rows: int) -> None:
         """Note one request; `route` is one of the app's own, never what came."""
         self._note(_Request(route, status, seconds, n_rows))
@@ -81,6 +121,7 @@ class Metrics:
     def exposition(self) -> bytes:
         """Return all of it as Prometheus reads it."""
         self._count()
+        self._in_flight.set(self._n_in_flight)
         if not self._is_shared:
             return generate_latest(self.registry)
         everyone = CollectorRegistry()
@@ -103,6 +144,9 @@ class Metrics:
     def _count_request(self, request: _Request) -> None:
         self._requests(request.route, request.status).inc()
         self._seconds(request.route).observe(request.seconds)
+        reason = self._reasons.get(request.status)
+        if reason is not None:
+            self._rejected(reason).inc()
         if request.n_rows:
             self._rows(request.route).inc(request.n_rows)
 

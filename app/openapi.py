@@ -6,7 +6,7 @@ themselves, so their bodies, media types, sizes, errors and examples are written
 from the same `Operation` that answers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from app.errors import MEDIA_TYPE
 from app.examples import Examples
 from app.operation_routes import Operation
 from app.schemas import ImageInput, ImageOutput, Problem
+from app.settings import Settings
 from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
 from model.bounds import N_BLOCKS
 
@@ -47,6 +48,10 @@ _ERRORS = {
     "500": "A defect of the service",
     "503": "Loading, draining or full; Retry-After says when to ask again",
     "504": "The answer took longer than the setting or X-Request-Timeout allows",
+}
+_ERRORS_OF_GUARDS = {
+    "401": "No key that is known; WWW-Authenticate names the scheme",
+    "421": "For a host that is not served here",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
@@ -97,6 +102,24 @@ def document(
                 entry.update(_described(operation, card, examples))
                 _add_errors(entry, tuple(_ERRORS))
     return api
+
+
+def guarded(document: Json, settings: Settings, *, public: Container[str]) -> Json:
+    """Return a document that says what a request must have, besides, to pass."""
+    if settings.api_keys_file is not None:
+        document["components"]["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer"}
+        }
+        document["security"] = [{"key": []}]
+    for path, item in document["paths"].items():
+        for entry in item.values():
+            if settings.allowed_hosts:
+                _add_errors(entry, ("421",))
+            if settings.api_keys_file is not None and path in public:
+                entry["security"] = []
+            elif settings.api_keys_file is not None:
+                _add_errors(entry, ("401",))
+    return document
 
 
 def _described(operation: Operation, card: Card, examples: Examples) -> Json:
@@ -164,7 +187,7 @@ def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
     content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
     for status in statuses:
         entry["responses"][status] = {
-            "description": _ERRORS[status],
+            "description": (_ERRORS | _ERRORS_OF_GUARDS)[status],
             "content": content,
         }
     entry["responses"] = dict(sorted(entry["responses"].items()))

@@ -6,7 +6,16 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple, Self, final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
+
+from app.names import host_name, origin, split
 
 PREFIX = "VAE_"
 
@@ -201,6 +210,38 @@ class Settings(BaseModel):
         Literal["debug", "info", "warning", "error"],
         Field(description="Least severity that is logged."),
     ] = "info"
+    access_log: Annotated[
+        bool, Field(description="Whether each request is told on standard output.")
+    ] = False
+    api_keys_file: Annotated[
+        Path | None,
+        Field(
+            description="File with the SHA-256 of each access key; with it, requests "
+            "need one.",
+            json_schema_extra={"default_in_words": "none"},
+        ),
+    ] = None
+    metrics_public: Annotated[
+        bool,
+        Field(description="Whether `/metrics` is read without a key."),
+    ] = False
+    cors_origins: Annotated[
+        tuple[Annotated[str, AfterValidator(origin)], ...],
+        BeforeValidator(split),
+        Field(
+            description="Origins whose pages may ask, comma separated; `*` is all.",
+            json_schema_extra={"default_in_words": "none"},
+        ),
+    ] = ()
+    allowed_hosts: Annotated[
+        tuple[Annotated[str, AfterValidator(host_name)], ...],
+        BeforeValidator(split),
+        Field(
+            description="Names in the Host of requests that are answered, comma "
+            "separated.",
+            json_schema_extra={"default_in_words": "any"},
+        ),
+    ] = ()
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from app.access_log import Line
 from app.card import PHI, THETA
 from app.settings import documented
 from model.data import NAMES
@@ -144,6 +145,15 @@ def test_data_and_likelihoods_are_all_named() -> None:
     """Every named data set and every likelihood stands in the README."""
     for name in (*NAMES, *LIKELIHOODS):
         assert f"`{name}`" in README
+
+
+def test_the_line_of_the_access_log_is_as_it_is_written() -> None:
+    """The README's line has the members of a real one, in their order."""
+    [shown] = re.findall(r'^{"time":.*}$', README, re.MULTILINE)
+
+    line = Line(0.0, "id", "GET", "/model", 200, 0.001, 0, 1).json()
+
+    assert list(json.loads(shown)) == list(json.loads(line))
 
 
 def test_the_make_targets_exist() -> None:

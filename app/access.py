@@ -1,0 +1,96 @@
+"""
+Which requests may pass: of a known host, then a preflight, then with a key.
+
+What may pass without a key is listed; all else is refused, whether it exists or not.
+"""
+
+from typing import final
+
+from app.cors import Cors
+from app.errors import Headers, MisdirectedError, UnauthorizedError
+from app.exchange import Answer, Request
+from app.keys import Keys
+from app.settings import Settings
+
+# Orchestrators ask by address and know no key; the answers say nothing else.
+PROBES = frozenset({"/livez", "/readyz"})
+METRICS = frozenset({"/metrics"})
+
+_READS = frozenset({"GET", "HEAD"})
+_CLOSE = (b"connection", b"close")
+
+
+@final
+class Guard:
+    """
+    Stops requests before anything else of them is looked at, their body above all.
+
+    Attributes:
+        keys: The keys of which each request needs one; None if it needs none.
+        public: The paths that may be read without a key.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        """
+        Read the keys, if there are any.
+
+        Raises:
+            SettingsError: Their file cannot be used.
+        """
+        path = settings.api_keys_file
+        self.keys = Keys(path) if path is not None else None
+        self.public = PROBES | METRICS if settings.metrics_public else PROBES
+        self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
+        self._hosts = frozenset(host.encode() for host in settings.allowed_hosts)
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to check."""
+        return bool(self.keys or self._cors or self._hosts)
+
+    def headers(self, request: Request) -> Headers:
+        """Return what the answer to a request carries, whatever it is."""
+        return self._cors.headers(request) if self._cors is not None else ()
+
+    def check(self, request: Request) -> Answer | None:
+        """
+        Check that a request may pass; return the answer to a preflight.
+
+        Raises:
+            MisdirectedError: It is for another host.
+            UnauthorizedError: It needs a key and has none.
+        """
+        is_read = request.method in _READS
+        if self._hosts and not (is_read and request.path in PROBES):
+            self._check_host(request)
+        if self._cors is not None:
+            preflight = self._cors.preflight(request)
+            if preflight is not None:
+                return preflight
+        if self.keys is not None and not (is_read and request.path in self.public):
+            try:
+                self.keys.check(request.only(b"authorization"))
+            except UnauthorizedError as error:
+                error.headers += _closing(request)
+                raise
+        return None
+
+    def _check_host(self, request: Request) -> None:
+        host = request.only(b"host") or b""
+        if _without_port(host.lower()) not in self._hosts:
+            raise MisdirectedError(
+                "expected a Host that is served here", headers=_closing(request)
+            )
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
+
+
+def _closing(request: Request) -> Headers:
+    """Return what ends the connection if a body is on its way: nobody reads it."""
+    has_body = b"transfer-encoding" in request.headers or request.headers.get(
+        b"content-length", b"0"
+    ).strip(b"0")
+    return (_CLOSE,) if has_body else ()

@@ -1,0 +1,118 @@
+"""
+The access log: a line of JSON for every request, on the standard output.
+
+Lines are gathered, and made and written together: at the latest 100 ms after the first
+or with the 64th. A line says which route was asked, never what: no target, no data, no
+key.
+"""
+
+import asyncio
+import logging
+import os
+import select
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import NamedTuple, final
+
+import orjson
+
+logger = logging.getLogger(__name__)
+
+STANDARD_OUTPUT = 1
+MAX_LINES = 64
+MAX_SECONDS = 0.1
+
+_MS = 1000.0
+_MICROSECONDS = 3  # digits of a millisecond
+_OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
+
+
+@final
+class Line(NamedTuple):
+    """
+    One request, as it is told.
+
+    Attributes:
+        time: When its answer had been sent, in seconds since 1970.
+        route: One of the service's own, or `other`; never what came.
+        seconds: From the head of the request to the end of its answer.
+        n_bytes: Bytes of the answer's body.
+    """
+
+    time: float
+    request_id: str
+    method: str
+    route: str
+    status: int
+    seconds: float
+    n_rows: int
+    n_bytes: int
+
+    def json(self) -> bytes:
+        """Return it as JSON with a newline."""
+        line = {
+            "time": datetime.fromtimestamp(self.time, UTC),
+            "request_id": self.request_id,
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "duration_ms": round(self.seconds * _MS, _MICROSECONDS),
+            "rows": self.n_rows,
+            "bytes": self.n_bytes,
+        }
+        return orjson.dumps(line, option=_OPTIONS)
+
+
+@final
+class AccessLog:
+    """Lines on their way to a file descriptor, which may be shared with others."""
+
+    def __init__(self, descriptor: int = STANDARD_OUTPUT) -> None:
+        self._descriptor = descriptor
+        self._lines: list[Line] = []
+        self._most_lines = MAX_LINES
+        self._timer: asyncio.TimerHandle | None = None
+
+    def note(self, line: Line) -> None:
+        """Note a request; its line is written soon."""
+        self._lines.append(line)
+        if len(self._lines) >= self._most_lines:
+            self.flush()
+        elif self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(MAX_SECONDS, self.flush)
+
+    def flush(self) -> None:
+        """Write what is noted; what cannot be written is lost, with a warning."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        lines, self._lines = self._lines, []
+        try:
+            for piece in _pieces(lines):
+                os.write(self._descriptor, piece)
+        except OSError as error:
+            logger.warning("up to %d lines of access log lost: %s", len(lines), error)
+
+    def close(self) -> None:
+        """Write what is noted, and from now on every line at once."""
+        self._most_lines = 1
+        self.flush()
+
+
+def _pieces(lines: list[Line]) -> Iterator[bytes]:
+    """
+    Yield whole lines, as many as one write keeps together.
+
+    A pipe never mixes writes of at most PIPE_BUF bytes with another process's (POSIX,
+    write); longer ones it may.
+    """
+    piece = b""
+    for line in lines:
+        text = line.json()
+        if len(piece) + len(text) > select.PIPE_BUF:
+            yield piece
+            piece = b""
+        piece += text
+    if piece:
+        yield piece

@@ -1,0 +1,158 @@
+"""
+Access keys: their digests in a file, the check of a request, and a command for a key.
+
+The file of `VAE_API_KEYS_FILE` has one SHA-256 in 64 hex digits on a line, then, if
+wanted, a name; `#` starts a comment. Only digests are kept, so a file that leaks opens
+nothing. One round of SHA-256 without salt is enough for keys that cannot be guessed,
+as those of `python -m app.keys [NAME]`, which prints a fresh one with its line.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from hmac import compare_digest
+from pathlib import Path
+from typing import final
+
+from app.errors import UnauthorizedError
+from app.settings import SettingsError
+
+logger = logging.getLogger(__name__)
+
+MAX_KEYS = 256
+_MAX_FILE_BYTES = 1 << 16
+_HEX_DIGITS = frozenset(b"0123456789abcdef")
+_KEY_BYTES = 32
+
+
+@final
+class Keys:
+    """The keys that open the service, as a file has them."""
+
+    def __init__(self, path: Path) -> None:
+        """
+        Read the file.
+
+        Raises:
+            SettingsError: It cannot be read, has no key, or a line is none.
+        """
+        self._path = path
+        self._digests = read(path)
+
+    def check(self, authorization: bytes | None) -> None:
+        """
+        Check an Authorization header (RFC 6750, 2.1).
+
+        The time it takes depends on the number of keys and the length of the header,
+        on neither a key nor how much of one is right.
+
+        Raises:
+            UnauthorizedError: It does not carry one of the keys.
+        """
+        if authorization is None:
+            raise UnauthorizedError("expected one header Authorization: Bearer KEY")
+        scheme, _, key = authorization.partition(b" ")
+        if scheme.lower() != b"bearer":
+            raise UnauthorizedError("expected Bearer as the scheme of Authorization")
+        given = sha256(key.strip(b" ")).digest()
+        is_known = False
+        for digest in self._digests:
+            is_known |= compare_digest(digest, given)
+        if not is_known:
+            raise UnauthorizedError("expected a key that is known here")
+
+    def reread(self) -> None:
+        """Read the file again; if that fails, log why and keep the keys."""
+        try:
+            self._digests = read(self._path)
+        except SettingsError as error:
+            logger.error("the access keys stay as they were: %s", error)
+        else:
+            logger.info("%d access keys are read", len(self._digests))
+
+    @contextmanager
+    def reread_at_hangup(self) -> Iterator[None]:
+        """Have the running loop read the file again at every SIGHUP."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # signals are the main thread's
+            return
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGHUP, self.reread)
+        try:
+            yield
+        finally:
+            loop.remove_signal_handler(signal.SIGHUP)
+
+
+def read(path: Path) -> tuple[bytes, ...]:
+    """
+    Return the digests in a file of keys, 32 bytes each.
+
+    Raises:
+        SettingsError: It cannot be read, has no key or too many, or a line is none.
+            What stands in the line is not repeated: it may be a key itself.
+    """
+    digests = []
+    for i, line in enumerate(_content(path).split(b"\n"), start=1):
+        words = line.partition(b"#")[0].split(maxsplit=1)
+        if not words:
+            continue
+        digest = words[0].lower()
+        if len(digest) != 2 * sha256().digest_size or not _HEX_DIGITS.issuperset(
+            digest
+        ):
+            raise SettingsError(
+                f"VAE_API_KEYS_FILE: expected a SHA-256 of 64 hex digits in line {i} "
+                f"of {path}, got a word of {len(digest)} characters"
+            )
+        digests.append(bytes.fromhex(digest.decode()))
+    if not 1 <= len(digests) <= MAX_KEYS:
+        raise SettingsError(
+            f"VAE_API_KEYS_FILE: expected 1 to {MAX_KEYS} keys in {path}, "
+            f"got {len(digests)}"
+        )
+    return tuple(digests)
+
+
+def fresh_key() -> str:
+    """Return a new key: 256 random bits."""
+    return f"vae_{secrets.token_urlsafe(_KEY_BYTES)}"
+
+
+def line_of(key: str, *, name: str = "") -> str:
+    """Return the line of a key for the file."""
+    return f"{sha256(key.encode()).hexdigest()} {name}".rstrip()
+
+
+def main() -> int:
+    """Print a fresh key, and its line for the file."""
+    key = fresh_key()
+    line = line_of(key, name=" ".join(sys.argv[1:]))
+    sys.stdout.write(f"key, for the client:          {key}\n")
+    sys.stdout.write(f"line, for VAE_API_KEYS_FILE:  {line}\n")
+    return 0
+
+
+def _content(path: Path) -> bytes:
+    try:
+        if not path.is_file():
+            raise SettingsError(f"VAE_API_KEYS_FILE: expected a file, {path} is none")
+        with path.open("rb") as file:
+            content = file.read(_MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise SettingsError(f"VAE_API_KEYS_FILE: {error}") from error
+    if len(content) > _MAX_FILE_BYTES:
+        raise SettingsError(
+            f"VAE_API_KEYS_FILE: expected at most {_MAX_FILE_BYTES} bytes in {path}"
+        )
+    return content
+
+
+if __name__ == "__main__":
+    sys.exit(main())

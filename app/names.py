@@ -1,0 +1,42 @@
+"""Names of hosts and origins, as an operator lists them in a setting."""
+
+import re
+
+from pydantic_core import PydanticCustomError
+
+_HOST = r"(?:[a-z0-9](?:[a-z0-9._-]*[a-z0-9])?|\[[0-9a-f:.]+\])"
+_HOST_NAME = re.compile(_HOST)
+_ORIGIN = re.compile(rf"\*|[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?")
+
+
+def split(listed: object) -> object:
+    """Return the parts of a comma separated text; other objects as they are."""
+    if not isinstance(listed, str):
+        return listed
+    return tuple(part for part in map(str.strip, listed.split(",")) if part)
+
+
+def origin(text: str) -> str:
+    """
+    Return an origin as browsers send it.
+
+    Raises:
+        PydanticCustomError: It is none (RFC 6454, 6.2), nor `*`.
+    """
+    return _matched(_ORIGIN, text, "origins such as https://example.org, or *")
+
+
+def host_name(text: str) -> str:
+    """
+    Return the name of a host in lower case.
+
+    Raises:
+        PydanticCustomError: It is none; a port is not part of it.
+    """
+    return _matched(_HOST_NAME, text, "names of hosts without a port")
+
+
+def _matched(pattern: re.Pattern[str], text: str, wanted: str) -> str:
+    if not pattern.fullmatch(text.lower()):
+        raise PydanticCustomError("name", wanted)
+    return text.lower()
