@@ -2,15 +2,16 @@
 The only reader and writer of checkpoints.
 
 A checkpoint is a directory: `config.json`, `model.safetensors`, `manifest.json`,
-`metrics.json`, `README.md` and pictures. It is written whole or not at all, and every
-byte that is used is verified before it is used. Nothing here can unpickle.
+`metrics.json`, `README.md` and pictures, and where training wrote them
+`calibration.safetensors` and `examples.safetensors`. It is written whole or not at all,
+and every byte that is used is verified before it is used. Nothing here can unpickle.
 """
 
 import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, final
@@ -23,6 +24,7 @@ from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
 from model.config import Config
+from model.held_out import Calibration, Examples
 from model.manifest import FileEntry, Manifest, Metrics, Provenance
 from model.vae import VAE, empty
 
@@ -31,10 +33,13 @@ WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 CARD = "README.md"
+CALIBRATION = "calibration.safetensors"
+EXAMPLES = "examples.safetensors"
 
 _MAX_JSON_BYTES = 16 << 20
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
+_Content = TypeVar("_Content")
 
 
 @final
@@ -51,12 +56,16 @@ class Checkpoint:
     Attributes:
         vae: Weights on the CPU, in evaluation mode, not requiring gradients.
         sha256: Hash of the manifest, which names the hash of every file.
+        calibration: Scores of held-out rows; null where none were written.
+        examples: Held-out rows; null where none were written.
     """
 
     vae: VAE
     manifest: Manifest
     metrics: Metrics
     sha256: str
+    calibration: Calibration | None
+    examples: Examples | None
 
     @property
     def config(self) -> Config:
@@ -81,7 +90,8 @@ def save(
 
     Args:
         card: The model card, Markdown.
-        attachments: Further files, such as the card's pictures, by name.
+        attachments: Further files by name: the card's pictures, `CALIBRATION`,
+            `EXAMPLES`.
     """
     files = {
         CONFIG: vae.config.model_dump_json(indent=2).encode(),
@@ -125,6 +135,8 @@ def load(directory: Path) -> Checkpoint:
         manifest=manifest,
         metrics=metrics,
         sha256=hashlib.sha256(raw_manifest).hexdigest(),
+        calibration=_optional(directory, CALIBRATION, manifest, Calibration.from_bytes),
+        examples=_examples(directory, manifest, config),
     )
 
 
@@ -208,6 +220,33 @@ def _verified(directory: Path, name: str, manifest: Manifest) -> bytes:
             f"{directory / name}: expected sha256 {entry.sha256}, got {sha256}"
         )
     return content
+
+
+def _optional(
+    directory: Path,
+    name: str,
+    manifest: Manifest,
+    read: Callable[[bytes], _Content],
+) -> _Content | None:
+    """Read a file that older checkpoints have not, if the manifest lists it."""
+    if name not in manifest.files:
+        return None
+    try:
+        return read(_verified(directory, name, manifest))
+    except CheckpointError:
+        raise
+    except ValueError as error:
+        raise CheckpointError(f"{directory / name}: {error}") from error
+
+
+def _examples(directory: Path, manifest: Manifest, config: Config) -> Examples | None:
+    examples = _optional(directory, EXAMPLES, manifest, Examples.from_bytes)
+    if examples is not None and examples.x.shape[1] != config.data_dim:
+        raise CheckpointError(
+            f"{directory / EXAMPLES}: x: expected [n, {config.data_dim}], "
+            f"got {list(examples.x.shape)}"
+        )
+    return examples
 
 
 def _parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:

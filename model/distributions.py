@@ -91,6 +91,11 @@ class Likelihood(ABC):
     def mean(self) -> Tensor:
         """E[x|z], (..., D)."""
 
+    @property
+    @abstractmethod
+    def variance(self) -> Tensor:
+        """Var[x_d|z], (..., D)."""
+
     @abstractmethod
     def sample(self, noise: Tensor) -> Tensor:
         """Turn noise of the kind `self.noise`, (..., D), into x ~ p(x|z), (..., D)."""
@@ -129,6 +134,11 @@ class Bernoulli(Likelihood):
     @property
     def mean(self) -> Tensor:
         return torch.sigmoid(self.eta)
+
+    @property
+    def variance(self) -> Tensor:
+        # Not m (1 - m): 1 - m rounds to 0 where the sigmoid saturates.
+        return torch.sigmoid(self.eta) * torch.sigmoid(-self.eta)
 
     def sample(self, noise: Tensor) -> Tensor:
         return (noise < self.mean).to(noise.dtype)
@@ -174,6 +184,22 @@ class ContinuousBernoulli(Likelihood):
         )
         return 0.5 + torch.where(small, series, 0.5 / torch.tanh(0.5 * far) - 1 / far)
 
+    @property
+    def variance(self) -> Tensor:
+        """A''(eta) = 1 / eta^2 - 1 / (4 sinh^2(eta/2)), even in eta; (..., D)."""
+        small = self.eta.abs() < 0.5
+        # The inner wheres keep the gradient of the branch not taken finite.
+        near = torch.where(small, self.eta, 0.0).square()
+        far = torch.where(small, 1.0, self.eta.abs())
+        series = _polynomial(
+            near,
+            *(1 / 12, -1 / 240, 1 / 6048, -1 / 172800),
+            *(1 / 5322240, -7601 / 1307674368000),
+        )
+        return torch.where(
+            small, series, 1 / far.square() - torch.exp(-far) / torch.expm1(-far) ** 2
+        )
+
     def sample(self, noise: Tensor) -> Tensor:
         # Inverse distribution function, mirrored: the exponent is never positive.
         u = torch.where(self.eta < 0, 1 - noise, noise)
@@ -214,6 +240,10 @@ class Gaussian(Likelihood):
     @property
     def mean(self) -> Tensor:
         return self.mu
+
+    @property
+    def variance(self) -> Tensor:
+        return torch.exp(self.log_var)
 
     def sample(self, noise: Tensor) -> Tensor:
         return self.mu + torch.exp(0.5 * self.log_var) * noise

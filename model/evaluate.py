@@ -38,7 +38,13 @@ class Evaluation(NamedTuple):
     @property
     def n_active(self) -> int:
         """How many latent dimensions are active units (Burda et al. 2016)."""
-        return int((self.mu.var(axis=0) > ACTIVE_VARIANCE).sum())
+        return int(active_units(self.mu).sum())
+
+
+def active_units(mu: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each latent dimension whether it is active, from mu of q(z|x), (N, J)."""
+    active: NDArray[np.bool_] = mu.var(axis=0) > ACTIVE_VARIANCE
+    return active
 
 
 @torch.inference_mode()

@@ -1,15 +1,18 @@
 """Build what a run trains from its options and data: config, model, optimiser."""
 
+from pathlib import Path
+
 import torch
 from pydantic import ValidationError
 
+from model import checkpoint
 from model.config import FORMAT_VERSION, Config
 from model.data import Dataset
 from model.networks import Standardization
 from model.train.options import Options
 from model.train.preparation import Affine, Prepared
 from model.train.state import State
-from model.vae import VAE, initialized
+from model.vae import VAE, empty, initialized
 
 
 def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
@@ -46,17 +49,45 @@ def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
 def start(
     config: Config, options: Options, prepared: Prepared, device: torch.device
 ) -> State:
-    """Return the state of a run before its first step."""
-    vae = initialized(config, seed=options.seed)
-    if prepared.standardization is not None:
-        _set_standardization(vae, prepared.standardization)
-    vae.to(device)
+    """
+    Return the state of a run before its first step.
+
+    Raises:
+        ValueError: --init-from names no checkpoint, or that of another architecture.
+    """
+    vae = _first_model(config, options, prepared).to(device)
     return State(
         vae,
         _optimizer(vae, options),
         n_steps=-(-len(prepared.train) // options.batch_size),
         averaged=options.ema is not None,
     )
+
+
+def _first_model(config: Config, options: Options, prepared: Prepared) -> VAE:
+    # A run that goes on has weights of its own.
+    if options.init_from is not None and options.resume is None:
+        return _trained_before(config, options.init_from)
+    vae = initialized(config, seed=options.seed)
+    if prepared.standardization is not None:
+        _set_standardization(vae, prepared.standardization)
+    return vae
+
+
+def _trained_before(config: Config, path: Path) -> VAE:
+    """Return a model with the weights, and the shift and scale, of a checkpoint."""
+    loaded = checkpoint.load(path)
+    for name in ("data_shape", "latent_dim", "likelihood", "encoder", "decoder"):
+        before, now = getattr(loaded.config, name), getattr(config, name)
+        if before != now:
+            raise ValueError(f"--init-from {path}: {name} is {before}, not {now}")
+    for name in ("divided_by", "standardized"):
+        before, now = getattr(loaded.config.data, name), getattr(config.data, name)
+        if before != now:
+            raise ValueError(f"--init-from {path}: data.{name} is {before}, not {now}")
+    vae = empty(config)
+    vae.load_state_dict(loaded.vae.state_dict(), assign=True)
+    return vae
 
 
 def choose_device(name: str) -> torch.device:

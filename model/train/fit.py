@@ -1,18 +1,18 @@
-"""Fit a VAE by stochastic gradient ascent on the ELBO (AEVB Algorithm 1)."""
+"""Fit a VAE by stochastic gradient ascent on a bound (AEVB Algorithm 1)."""
 
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
-from model.elbo import elbo
 from model.evaluate import Evaluation, evaluate
 from model.train import schedules
 from model.train.batches import Batches
+from model.train.objectives import OBJECTIVES, Objective
 from model.train.options import Options
 from model.train.places import Places
 from model.train.preparation import Prepared
@@ -26,13 +26,6 @@ _STEPS_BETWEEN_CHECKS = 100
 @final
 class DivergedError(ArithmeticError):
     """The loss became NaN or infinite; the best weights before it are kept."""
-
-
-class Terms(NamedTuple):
-    """Means over a batch, in nats."""
-
-    log_likelihood: Tensor
-    kl: Tensor
 
 
 @final
@@ -90,10 +83,10 @@ def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
         seed=options.seed,
         dynamic=data.binarization == "dynamic",
     )
-    objective = _objective
+    objective = OBJECTIVES[options.objective]
     if options.compile:
         # A program for each size of batch, so that which one runs first is no matter.
-        objective = torch.compile(_objective, dynamic=False)
+        objective = torch.compile(objective, dynamic=False)
 
     run.save_if_due(state)  # the first time at once: now there is a run to resume
     while not (is_complete(state, options) or run.stopped()):
@@ -128,7 +121,7 @@ def is_complete(state: State, options: Options) -> bool:
 def _epoch(
     state: State,
     batches: Batches,
-    objective: Callable[..., tuple[Tensor, Terms]],
+    objective: Objective,
     options: Options,
     run: Run,
 ) -> bool:
@@ -155,7 +148,7 @@ def _epoch(
 
 def _update(
     state: State,
-    objective: Callable[..., tuple[Tensor, Terms]],
+    objective: Objective,
     x: Tensor,
     eps: Tensor,
     options: Options,
@@ -182,15 +175,6 @@ def _update(
         torch._foreach_lerp_(
             list(state.average.values()), list(state.weights.values()), 1 - decay
         )
-
-
-def _objective(
-    vae: VAE, x: Tensor, eps: Tensor, kl_weight: Tensor
-) -> tuple[Tensor, Terms]:
-    """Return the loss, and the terms of the ELBO, which carry no weight."""
-    bound = elbo(vae, x, eps=eps)
-    terms = Terms(bound.log_likelihood.mean(), bound.kl.mean())
-    return kl_weight * terms.kl - terms.log_likelihood, terms
 
 
 def _check_finite(state: State) -> None:

@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import Any, Literal, final
 
 from model.config import Activation, Binarization, LikelihoodName
+from model.held_out import MAX_EXAMPLES
 from model.noise import MAX_SEED
+
+ObjectiveName = Literal["elbo", "iwae", "dreg"]
 
 _LARGEST = 2**31 - 1
 _POSITIVE = (
@@ -37,6 +40,8 @@ class Options:
         out: Directory of the checkpoint; checkpoints/NAME if not given.
         overwrite: Replace what stands at --out.
         resume: Go on with the run whose --out this was; its options are taken over.
+        init_from: Checkpoint whose weights, with their shift and scale of the data,
+            the run starts from; its architecture must be the one asked for.
         network: mlp is that of the paper; conv needs images.
         hidden: Widths of the hidden layers of encoder and, reversed, decoder; conv
             takes one.
@@ -47,7 +52,11 @@ class Options:
         sigma_floor: Least standard deviation of a Gaussian decoder, in units of
             standardised data.
         latent_dim: J, the dimensions of z.
-        n_samples: K, draws of z per example and step.
+        objective: elbo as in the paper; iwae is the bound of K importance-weighted
+            draws (Burda et al. 2016), dreg the same bound with a gradient of less
+            variance where q is close to the posterior (Tucker et al. 2019). Figures
+            and the choice of the best epoch are by the ELBO.
+        n_samples: K, draws of z per example and step; iwae and dreg need two or more.
         optimizer: adam, or adagrad as in the paper.
         learning_rate: At its highest.
         schedule: How the learning rate falls to zero over the run, if at all.
@@ -68,6 +77,8 @@ class Options:
         test_fraction: Of a file that brings no test rows; 0.1 if not given.
         test_samples: K of the figures in the model card.
         test_seed: Seed of the noise of those figures, and of what is binarised once.
+        examples: Held-out rows stored in the checkpoint, at most 64, for pages that
+            show some; 0 keeps the data out of it, but for the card's pictures.
         seed: Of weights, noise and order.
         device: auto takes a GPU where there is one.
         threads: CPU threads; all cores if not given.
@@ -80,6 +91,7 @@ class Options:
     out: Path | None = None
     overwrite: bool = False
     resume: Path | None = None
+    init_from: Path | None = None
     network: Literal["mlp", "conv"] = "mlp"
     hidden: tuple[int, ...] = (500,)
     channels: tuple[int, ...] = (32, 64)
@@ -87,6 +99,7 @@ class Options:
     likelihood: LikelihoodName = "bernoulli"
     sigma_floor: float = 0.01
     latent_dim: int = 20
+    objective: ObjectiveName = "elbo"
     n_samples: int = 1
     optimizer: Literal["adam", "adagrad"] = "adam"
     learning_rate: float = 2e-3
@@ -103,6 +116,7 @@ class Options:
     test_fraction: float | None = None
     test_samples: int = 16
     test_seed: int = 0
+    examples: int = MAX_EXAMPLES
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = None
@@ -133,6 +147,10 @@ class Options:
                     f"{_flag(name)} must lie between 0 and 2^63 - 1, "
                     f"got {getattr(self, name)}"
                 )
+        if not 0 <= self.examples <= MAX_EXAMPLES:
+            raise ValueError(
+                f"--examples must lie between 0 and {MAX_EXAMPLES}, got {self.examples}"
+            )
         if self.ema is not None and not 0 < self.ema < 1:
             raise ValueError(f"--ema must lie between 0 and 1, got {self.ema}")
         self._check_pairs()
@@ -145,6 +163,15 @@ class Options:
             )
         if self.network != "conv" and self.channels != Options.channels:
             raise ValueError("--channels needs --network conv")
+        if self.objective != "elbo" and self.n_samples < 2:
+            raise ValueError(
+                f"--objective {self.objective} needs --n-samples of 2 or more, "
+                f"got {self.n_samples}"
+            )
+        if self.objective != "elbo" and self.kl_warmup_epochs > 0:
+            raise ValueError(
+                f"--kl-warmup-epochs needs --objective elbo: {self.objective} has no KL"
+            )
         if self.likelihood != "gaussian" and self.sigma_floor != Options.sigma_floor:
             raise ValueError("--sigma-floor needs --likelihood gaussian")
         if self.likelihood == "bernoulli" and self.standardize:

@@ -8,8 +8,17 @@ import torch
 
 from model import checkpoint
 from model.data import Dataset
-from model.evaluate import evaluate
+from model.evaluate import Evaluation, evaluate
 from model.figures import figures as summarized
+from model.held_out import (
+    MAX_EXAMPLE_BYTES,
+    MAX_SCORES,
+    Calibration,
+    Examples,
+    Scores,
+    ScoreSettings,
+    evenly,
+)
 from model.manifest import Figure, Metrics, Provenance, Split
 from model.train import pictures
 from model.train.card import card
@@ -39,17 +48,13 @@ def publish(
     rest on them.
     """
     journal = places.recorded()
-    figures = _figures(vae, prepared.validation, "validation", prepared, options)
+    held_out = _evaluated(vae, prepared.validation, options)
+    figures = _figures(held_out, "validation", prepared, options)
     if complete:
-        figures += _figures(vae, prepared.test, "test", prepared, options)
+        test = _evaluated(vae, prepared.test, options)
+        figures += _figures(test, "test", prepared, options)
     metrics = Metrics(figures=figures)
-    provenance = Provenance.here_and_now(
-        seed=options.seed,
-        dataset=dataset.name,
-        dataset_sha256=dataset.sha256,
-        dataset_source=dataset.source,
-        command=tuple(command),
-    )
+    provenance = _provenance(dataset, options, command)
     drawn = _pictures(vae, prepared, options, journal)
     checkpoint.save(
         places.checkpoint,
@@ -63,20 +68,39 @@ def publish(
             training=_training(journal, complete=complete),
             pictures=drawn,
         ),
-        attachments={"metrics.jsonl": _lines(journal), **drawn},
+        attachments={
+            "metrics.jsonl": _lines(journal),
+            **_held_out(held_out, dataset, prepared, options),
+            **drawn,
+        },
     )
     return metrics
 
 
-def _figures(
-    vae: VAE, x: Array, split: Split, prepared: Prepared, options: Options
-) -> tuple[Figure, ...]:
-    evaluation = evaluate(
+def _provenance(
+    dataset: Dataset, options: Options, command: Sequence[str]
+) -> Provenance:
+    return Provenance.here_and_now(
+        seed=options.seed,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        dataset_source=dataset.source,
+        command=tuple(command),
+    )
+
+
+def _evaluated(vae: VAE, x: Array, options: Options) -> Evaluation:
+    return evaluate(
         vae,
         _on_device(vae, x),
         n_samples=options.test_samples,
         seed=options.test_seed,
     )
+
+
+def _figures(
+    evaluation: Evaluation, split: Split, prepared: Prepared, options: Options
+) -> tuple[Figure, ...]:
     return summarized(
         evaluation,
         split=split,
@@ -84,6 +108,46 @@ def _figures(
         n_samples=options.test_samples,
         noise_seed=options.test_seed,
     )
+
+
+def _held_out(
+    evaluation: Evaluation, dataset: Dataset, prepared: Prepared, options: Options
+) -> dict[str, bytes]:
+    """Write what of the validation split goes with the model."""
+    return {
+        checkpoint.CALIBRATION: _calibration(evaluation, prepared, options),
+        **_examples(dataset, prepared, options),
+    }
+
+
+def _calibration(evaluation: Evaluation, prepared: Prepared, options: Options) -> bytes:
+    """Write the negative ELBO of the validation rows, of at most 10,000 of them."""
+    settings = ScoreSettings(
+        split="validation",
+        binarization=prepared.binarization,
+        n_samples=options.test_samples,
+        noise_seed=options.test_seed,
+    )
+    bound = evaluation.bound
+    values = -bound[evenly(len(bound), MAX_SCORES)]
+    return Calibration({"negative_elbo": Scores(values, settings)}).to_bytes()
+
+
+def _examples(
+    dataset: Dataset, prepared: Prepared, options: Options
+) -> dict[str, bytes]:
+    """Write validation rows, with their labels, as many as were asked for and fit."""
+    split = dataset.validation
+    n_bytes = split.x[0].nbytes
+    rows = evenly(len(split.x), min(options.examples, MAX_EXAMPLE_BYTES // n_bytes))
+    if len(rows) == 0:
+        return {}
+    examples = Examples(
+        x=prepared.validation[rows],
+        grey=None if prepared.binarization == "none" else split.x[rows],
+        labels=None if split.labels is None else split.labels[rows],
+    )
+    return {checkpoint.EXAMPLES: examples.to_bytes()}
 
 
 def _pictures(

@@ -84,6 +84,6 @@ def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:
 
 
 def _typed(name: str, value: Any) -> Any:
-    if name == "data_dir" and value is not None:
+    if name in ("data_dir", "init_from") and value is not None:
         return Path(value)
     return tuple(value) if isinstance(value, list) else value

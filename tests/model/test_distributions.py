@@ -266,6 +266,8 @@ def test_the_gradient_of_the_continuous_bernoulli_mean_is_the_variance(
         gradient.double()[: len(ETAS)], variance, rtol=0, atol=tolerance
     )
     assert ((gradient[len(ETAS) :] >= 0) & (gradient[len(ETAS) :] <= 1e-7)).all()
+    of_x = ContinuousBernoulli(eta.detach()).variance
+    torch.testing.assert_close(of_x, gradient, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("eta", ETAS)
@@ -383,6 +385,15 @@ def test_samples_have_the_mean_and_variance_of_their_likelihood(
     squares = (x - p_x.mean).square()
     error = 5 * squares.std(dim=0) / math.sqrt(N)
     assert ((squares.mean(dim=0) - variance).abs() < error).all()
+    torch.testing.assert_close(p_x.variance, variance, rtol=1e-8, atol=0)
+
+
+def test_the_variance_of_a_saturated_bernoulli_is_not_zero() -> None:
+    """In float32 it is e^-|eta| where the mean has rounded to 0 or to 1."""
+    p_x = Bernoulli(torch.tensor([-30.0, 30.0]))
+
+    assert float(p_x.mean[1]) == 1
+    torch.testing.assert_close(p_x.variance, torch.full((2,), math.exp(-30)))
 
 
 @pytest.mark.parametrize(

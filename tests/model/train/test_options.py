@@ -65,6 +65,20 @@ def test_the_defaults_are_possible() -> None:
         ({"channels": (-3,), "network": "conv"}, f"--channels {POSITIVE} -3"),
         ({"patience": 0}, f"--patience {POSITIVE} 0"),
         ({"threads": 0}, f"--threads {POSITIVE} 0"),
+        (
+            {"objective": "iwae"},
+            "--objective iwae needs --n-samples of 2 or more, got 1",
+        ),
+        (
+            {"objective": "dreg", "n_samples": 1},
+            "--objective dreg needs --n-samples of 2 or more, got 1",
+        ),
+        (
+            {"objective": "iwae", "n_samples": 2, "kl_warmup_epochs": 1},
+            "--kl-warmup-epochs needs --objective elbo: iwae has no KL",
+        ),
+        ({"examples": 65}, "--examples must lie between 0 and 64, got 65"),
+        ({"examples": -1}, "--examples must lie between 0 and 64, got -1"),
         ({"kl_warmup_epochs": -1}, "--kl-warmup-epochs must not be negative, got -1"),
         ({"weight_decay": -0.5}, "--weight-decay must not be negative, got -0.5"),
         ({"seed": -1}, "--seed must lie between 0 and 2^63 - 1, got -1"),

@@ -4,11 +4,13 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from model import checkpoint, data
+from model.binarization import drawn
 from model.evaluate import evaluate
 from model.train.__main__ import main
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
@@ -119,6 +121,82 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
     )
     assert figures["kl"] == pytest.approx(again.kl.mean(), rel=1e-6)
     assert figures["active_units"] == again.n_active
+
+
+@pytest.mark.parametrize("name", ["trained", "table"])
+def test_the_calibration_scores_are_those_of_the_held_out_rows(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """They are -ELBO of the validation rows, and their settings give them again."""
+    loaded = checkpoint.load(request.getfixturevalue(name))
+    assert loaded.calibration is not None
+    assert loaded.examples is not None
+    scores = loaded.calibration.scores["negative_elbo"]
+    settings = scores.settings
+
+    again = evaluate(
+        loaded.vae,
+        torch.from_numpy(loaded.examples.x),  # all 6 of them
+        n_samples=settings.n_samples or 0,
+        seed=settings.noise_seed or 0,
+    )
+
+    np.testing.assert_array_equal(scores.values, -again.bound)
+    (elbo,) = (
+        f
+        for f in loaded.metrics.figures
+        if (f.split, f.name) == (settings.split, "elbo")
+    )
+    assert -scores.values.mean() == pytest.approx(elbo.value)
+    assert (settings.binarization, settings.n_samples, settings.noise_seed) == (
+        *(elbo.binarization, elbo.n_samples, elbo.noise_seed),
+    )
+
+
+def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:
+    """Grey as in the file and binary as scored, where they are binarised."""
+    examples = checkpoint.load(trained).examples
+    validation = data.load(str(trained.parent / "images.npy")).validation
+
+    assert examples is not None
+    assert examples.grey is not None
+    np.testing.assert_array_equal(examples.grey, validation.x)
+    np.testing.assert_array_equal(examples.x, drawn(validation.x, seed=0))
+    assert examples.labels is None
+
+
+def test_data_with_labels_have_them_beside_their_examples(tmp_path: Path) -> None:
+    """As many rows as asked for, from all over the split, with their classes."""
+    draw = np.random.default_rng(0)
+    x = draw.random((90, 4), dtype=np.float32)
+    path, out = tmp_path / "data.npz", tmp_path / "out"
+    labels = np.arange(90)  # a label that tells the row
+    np.savez(path, x_train=x, y_train=labels)
+    arguments = ["--data", str(path), "--out", str(out), "--epochs", "1", *SMALL]
+
+    assert main([*arguments, "--examples", "4"]) == 0
+
+    examples = checkpoint.load(out).examples
+    assert examples is not None
+    assert examples.grey is not None
+    assert examples.labels is not None
+    assert len(examples.labels) == 4
+    np.testing.assert_array_equal(examples.grey, x[examples.labels])
+    assert examples.labels[0] < 40
+    assert examples.labels[-1] > 50
+
+
+def test_no_examples_are_stored_where_none_are_wanted(tmp_path: Path) -> None:
+    """With --examples 0 the file is not there, and the scores are."""
+    path, out = write_table(tmp_path / "rows.npy", n=30), tmp_path / "out"
+    arguments = ["--data", str(path), "--out", str(out), "--epochs", "1", *SMALL]
+
+    assert main([*arguments, "--likelihood", "gaussian", "--examples", "0"]) == 0
+
+    loaded = checkpoint.load(out)
+    assert loaded.examples is None
+    assert not (out / "examples.safetensors").exists()
+    assert loaded.calibration is not None
 
 
 def test_a_published_density_is_in_the_units_of_the_data(table: Path) -> None:

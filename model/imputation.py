@@ -1,0 +1,272 @@
+"""
+Impute what is missing in x from what was observed: draws, mean, variance, density.
+
+With x_o the observed and x_m the missing values, p(x_m | x_o) is the integral of
+p(x_m|z) p(z|x_o) over z, because a likelihood factorises over dimensions given z. The
+posterior p(z|x_o) is approximated by a diagonal Gaussian, found from x_o alone, and
+then by draws from it with importance weights (Mattei & Frellsen 2018, Sec. 3.3).
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.distributions import (
+    DiagonalGaussian,
+    Likelihood,
+    standard_normal_log_prob,
+)
+from model.noise import Stream, data_noise, standard_normal, uniform
+from model.vae import VAE
+from model.variational import LogJoint, balanced_noise, fit
+
+_TOLERANCE = 1e-4  # nats of the ELBO left to gain
+_MAX_STEPS = 200
+_PRIOR_EVERY = 10  # one draw in ten is from the prior
+_PAIRS_PER_CHUNK = 2000
+
+
+class Latents(NamedTuple):
+    """
+    Draws of z that stand for p(z|x_o), with weights; computed in float64.
+
+    Attributes:
+        z: (K, N, J).
+        log_weights: Logarithms of weights that sum to 1 over the draws, (K, N).
+        log_p_observed: Estimate of log p(x_o) in nats, the log of an unbiased estimate
+            of p(x_o), so in expectation a lower bound (Burda et al. 2016), (N,).
+        q_z: The diagonal Gaussian nine in ten draws are from; the rest, the first
+            K // 10, are from the prior, for what q leaves out.
+    """
+
+    z: Tensor
+    log_weights: Tensor
+    log_p_observed: Tensor
+    q_z: DiagonalGaussian
+
+    @property
+    def effective_sample_size(self) -> Tensor:
+        """1 / sum_k w_k^2 (Kong 1992), between 1 and K, (N,)."""
+        return torch.exp(-torch.logsumexp(2 * self.log_weights, dim=0))
+
+
+class Imputation(NamedTuple):
+    """
+    What p(x_m | x_o) says of the missing values; observed values are given back.
+
+    Attributes:
+        mean: E[x_d | x_o], (N, D).
+        variance: E[Var[x_d|z]] + Var[E[x_d|z]] given x_o, 0 where observed, (N, D).
+        x: Draws of the whole x, (S, N, D).
+        z: The latents they are from, (S, N, J).
+    """
+
+    mean: Tensor
+    variance: Tensor
+    x: Tensor
+    z: Tensor
+
+
+def latents(
+    vae: VAE,
+    x: Tensor,
+    observed: Tensor,
+    *,
+    n_draws: int,
+    seed: int,
+    tolerance: float = _TOLERANCE,
+    max_steps: int = _MAX_STEPS,
+) -> Latents:
+    """
+    Draw from p(z|x_o) by self-normalised importance sampling.
+
+    q starts at the better of the prior and the encoder's answer to x with E[x|z=0] in
+    the gaps, and is then fitted to each row's own observed values.
+
+    Args:
+        x: Data, (N, D); what is not observed is never read and may be NaN.
+        observed: True where x is known, bool, (N, D).
+        n_draws: K.
+        tolerance: Nats of the ELBO of x_o below which a row's fit stops.
+
+    Raises:
+        ValueError: The mask is no mask of x, or an observed value is impossible.
+    """
+    known = _known(vae, x, observed)
+    log_joint = observed_log_joint(vae, known, observed)
+    noise = balanced_noise(vae.config.latent_dim, seed=seed).to(x.device)
+    start = _start(vae, known, observed, noise)
+    q_z = fit(log_joint, start, eps=noise, tolerance=tolerance, max_steps=max_steps)
+    shape = (len(x), n_draws, vae.config.latent_dim)  # drawn row by row
+    eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.LATENT))
+    with torch.no_grad():
+        z, log_proposal = _proposed(q_z, eps.to(x.device).transpose(0, 1).double())
+        rows = torch.arange(len(x), device=x.device)
+        log_p = torch.cat([log_joint(rows, part) for part in _parts(z)])
+        log_w = log_p - log_proposal  # (K, N)
+    total = torch.logsumexp(log_w, dim=0)
+    return Latents(z, log_w - total, total - math.log(n_draws), q_z)
+
+
+@torch.no_grad()
+def impute(
+    vae: VAE,
+    x: Tensor,
+    observed: Tensor,
+    given: Latents,
+    *,
+    n_samples: int,
+    seed: int,
+) -> Imputation:
+    """
+    Return mean, variance and S = `n_samples` draws of x given what was observed.
+
+    The draws take z with probabilities equal to the weights, then x ~ p(x|z).
+
+    Args:
+        given: What `latents` found for the same x and mask.
+        seed: Of the choice among the latents, and of the data noise.
+    """
+    known = _known(vae, x, observed)
+    first = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+    second, within = torch.zeros_like(first), torch.zeros_like(first)
+    weights = given.log_weights.exp()[..., None]  # (K, N, 1)
+    for z, w in zip(_parts(given.z), _parts(weights), strict=True):
+        p_x = vae.decode(z.to(x.dtype))
+        mean = p_x.mean.double()
+        first += (w * mean).sum(dim=0)
+        second += (w * mean.square()).sum(dim=0)
+        within += (w * p_x.variance.double()).sum(dim=0)
+    between = torch.clamp(second - first.square(), min=0)  # not below by rounding
+    z = _resampled(given, n_samples, seed=seed)
+    shape = (len(x), n_samples, x.shape[1])
+    noise = torch.from_numpy(data_noise(vae.likelihood.noise, shape, seed=seed))
+    drawn = vae.decode(z.to(x.dtype)).sample(
+        noise.to(x.device, x.dtype).transpose(0, 1)
+    )
+    return Imputation(
+        mean=torch.where(observed, known, first.to(x.dtype)),
+        variance=torch.where(observed, 0.0, (within + between).to(x.dtype)),
+        x=torch.where(observed, known, drawn),
+        z=z,
+    )
+
+
+@torch.no_grad()
+def log_prob_missing(
+    vae: VAE, truth: Tensor, observed: Tensor, given: Latents
+) -> Tensor:
+    """
+    Estimate log p(x_m | x_o) at the true x_m, log sum_k w_k p(x_m|z_k), (N,), in nats.
+
+    0 where nothing is missing. The estimate is consistent in K; where the truth is
+    improbable given x_o few draws carry it, and it is then likely too low.
+
+    Args:
+        truth: Complete data, (N, D); its missing part must lie in the support.
+        given: What `latents` found for the observed part of the same rows.
+
+    Raises:
+        ValueError: A value is outside the support of the likelihood.
+    """
+    missing = ~observed
+    known = _known(vae, truth, missing)
+    log_p = torch.cat(
+        [
+            masked_log_prob(vae.decode(z.to(truth.dtype)), known, missing)
+            for z in _parts(given.z)
+        ]
+    )
+    return torch.logsumexp(given.log_weights + log_p, dim=0)
+
+
+def observed_log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
+    """Return log p(x_o|z) + log p(z) as a function of rows and their z, (K, R, J)."""
+
+    def log_joint(rows: Tensor, z: Tensor) -> Tensor:
+        p_x = vae.decode(z.to(known.dtype))
+        log_prior = standard_normal_log_prob(z)
+        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior
+
+    return log_joint
+
+
+def masked_log_prob(p_x: Likelihood, x: Tensor, mask: Tensor) -> Tensor:
+    """Return log p(x_d|z) summed over where the mask is True, in float64, (...)."""
+    per_dim = p_x.log_prob_per_dim(x)
+    return torch.where(mask, per_dim, 0.0).sum(dim=-1, dtype=torch.float64)
+
+
+@torch.no_grad()
+def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGaussian:
+    """Return the prior or the encoder's q, by row: whichever has the better ELBO."""
+    log_joint = observed_log_joint(vae, known, observed)
+    zeros = torch.zeros(
+        len(known), vae.config.latent_dim, dtype=torch.float64, device=known.device
+    )
+    prior = DiagonalGaussian(zeros, zeros)
+    filling = vae.decode(zeros.to(known.dtype)).mean
+    encoded = vae.encode(torch.where(observed, known, filling))
+    q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
+    # The entropies of both, less the constant they share.
+    rows = torch.arange(len(known), device=known.device)
+    of_prior = log_joint(rows, prior.reparameterize(eps)).mean(dim=0)
+    of_q = log_joint(rows, q_z.reparameterize(eps)).mean(dim=0)
+    better = (of_q + 0.5 * q_z.log_var.sum(dim=-1) > of_prior)[:, None]
+    return DiagonalGaussian(
+        torch.where(better, q_z.mu, zeros), torch.where(better, q_z.log_var, zeros)
+    )
+
+
+def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
+    """
+    Draw from the prior a tenth of K times, else from q; return log proposal, (K, N).
+
+    A defensive mixture (Hesterberg 1995): with a share a from the prior no weight is
+    above p(x_o|z) / a, however much of the posterior q leaves out.
+    """
+    n_prior = len(eps) // _PRIOR_EVERY
+    z = torch.cat([eps[:n_prior], q_z.reparameterize(eps[n_prior:])])
+    log_q = q_z.log_prob(z)
+    if n_prior == 0:
+        return z, log_q
+    share = n_prior / len(eps)
+    log_p = standard_normal_log_prob(z)
+    return z, torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
+
+
+def _resampled(given: Latents, n_samples: int, *, seed: int) -> Tensor:
+    """Choose S of each row's K latents by their weights, (S, N, J)."""
+    n = given.log_weights.shape[1]
+    u = uniform((n, n_samples), seed=seed, stream=Stream.DATA, index=(1, 0))
+    share = given.log_weights.exp().T.cumsum(dim=1).contiguous()  # (N, K)
+    # Scaled by the last, which rounding leaves beside 1.
+    aim = torch.from_numpy(u).to(share) * share[:, -1:]
+    index = torch.searchsorted(share, aim, right=True)
+    index = index.clamp(max=share.shape[1] - 1).T[..., None]  # (S, N, 1)
+    return given.z.gather(0, index.expand(-1, -1, given.z.shape[2]))
+
+
+def _parts(draws: Tensor) -> tuple[Tensor, ...]:
+    """Split draws, (K, N, ...), so that each part fits into memory once decoded."""
+    return torch.split(draws, max(1, _PAIRS_PER_CHUNK // max(1, draws.shape[1])))
+
+
+def _known(vae: VAE, x: Tensor, observed: Tensor) -> Tensor:
+    """Return x with 0, which is in every support, for what was not observed."""
+    if observed.dtype != torch.bool or observed.shape != x.shape:
+        raise ValueError(
+            f"expected a mask of booleans {list(x.shape)}, "
+            f"got {observed.dtype} {list(observed.shape)}"
+        )
+    known = torch.where(observed, x, 0.0)
+    inside = vae.likelihood.in_support(known)
+    if not inside.all():
+        n, d = (~inside).nonzero()[0].tolist()
+        raise ValueError(
+            f"x[{n}, {d}] is {known[n, d].item():g}; "
+            f"expected a value in {vae.likelihood.support}"
+        )
+    return known

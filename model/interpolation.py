@@ -1,0 +1,170 @@
+"""Paths in latent space: between two latents, and along one dimension. No decoding."""
+
+import torch
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian
+
+
+def line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+    """
+    Return (1 - t) start + t end, the end points to the bit; (T, ..., J).
+
+    Halfway between two independent draws of the prior the squared norm is half of
+    theirs: in many dimensions the path leaves the shell where the prior's mass is.
+
+    Args:
+        start: Latents, (..., J).
+        end: Of the same shape.
+        t: Positions in [0, 1], (T,).
+
+    Raises:
+        ValueError: The shapes differ, or a position is outside [0, 1].
+    """
+    _check(start, end, t)
+    t = _beside(t, start)
+    return _ended((1 - t) * start.double() + t * end.double(), start, end, t)
+
+
+def great_circle(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+    """
+    Turn from start to end at an even rate (slerp, White 2016); (T, ..., J).
+
+    With Omega the angle between the directions a and b, and o the part of b orthogonal
+    to a, made a unit, the direction at t is cos(t Omega) a + sin(t Omega) o. The norm
+    goes evenly from that of start to that of end. Where the norms are equal this is
+    White's sin((1 - t) Omega) / sin(Omega) start + sin(t Omega) / sin(Omega) end; where
+    they are not, that formula leaves both norms, without bound as Omega nears pi.
+
+    Parallel latents, a zero latent, which has no direction, and J = 1 give the line.
+    Opposite latents have no one great circle: it is then the one through the axis most
+    nearly orthogonal to start, the first of equals. End points are exact to the bit.
+
+    Args, Raises: As for `line`.
+    """
+    _check(start, end, t)
+    if start.shape[-1] == 1:
+        return line(start, end, t)
+    norms = [z.double().norm(dim=-1, keepdim=True) for z in (start, end)]
+    straight = (norms[0] == 0) | (norms[1] == 0)
+    a, b = (
+        z.double() / torch.where(norm == 0, 1.0, norm)
+        for z, norm in zip((start, end), norms, strict=True)
+    )
+    cosine = (a * b).sum(dim=-1, keepdim=True)
+    o = b - cosine * a
+    sine = o.norm(dim=-1, keepdim=True)
+    aligned = sine <= _rounding(start)
+    o = torch.where(aligned, _orthogonal(a), o / torch.where(aligned, 1.0, sine))
+    omega = torch.atan2(torch.where(aligned, 0.0, sine), cosine)
+    t_ = _beside(t, start)
+    direction = torch.cos(t_ * omega) * a + torch.sin(t_ * omega) * o
+    path = ((1 - t_) * norms[0] + t_ * norms[1]) * direction
+    return torch.where(straight, line(start, end, t), _ended(path, start, end, t_))
+
+
+def prior_quantiles(levels: Tensor, latent_dim: int) -> Tensor:
+    """
+    Return the standard normal's quantiles of each dimension, (J, Q).
+
+    Args:
+        levels: Probabilities in (0, 1), (Q,).
+
+    Raises:
+        ValueError: A level is not inside (0, 1).
+    """
+    outside = ~((levels > 0) & (levels < 1))
+    if outside.any():
+        raise ValueError(f"expected levels in (0, 1), got {levels[outside][0].item()}")
+    quantiles: Tensor = torch.special.ndtri(levels)
+    return quantiles.expand(latent_dim, -1)
+
+
+def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
+    """
+    Return the quantiles of the aggregate posterior of each dimension, (J, Q).
+
+    Of q(z_j) = mean_n N(z_j; mu_nj, sigma_nj^2), exact to rounding, by bisection.
+
+    Args:
+        q_z: q(z|x) of N examples, (N, J).
+        levels: Probabilities in (0, 1), (Q,).
+
+    Raises:
+        ValueError: A level is not inside (0, 1).
+    """
+    own = prior_quantiles(levels.double(), 1)[0]  # checks the levels
+    mu, sigma = q_z.mu.double(), q_z.sigma.double()
+    found = []
+    for m, s in zip(mu.T[:, None], sigma.T[:, None], strict=True):  # (1, N) each
+        ends = (
+            m + s * own[:, None]
+        )  # (Q, N): a mixture's quantile lies among its parts'
+        low, high = ends.amin(dim=1), ends.amax(dim=1)
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            share = torch.special.ndtr((middle[:, None] - m) / s).mean(dim=1)
+            low = torch.where(share < levels, middle, low)
+            high = torch.where(share < levels, high, middle)
+        found.append(0.5 * (low + high))
+    return torch.stack(found)
+
+
+def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
+    """
+    Move z along one dimension through its quantiles, the others held; (Q, ..., J).
+
+    Args:
+        z: Latents, (..., J).
+        dim: Which dimension, 0 to J - 1.
+        quantiles: Values of every dimension, (J, Q): `prior_quantiles` or
+            `aggregate_quantiles`, or any others.
+
+    Raises:
+        ValueError: No such dimension, or quantiles for another number of them.
+    """
+    n_dims = z.shape[-1]
+    if quantiles.dim() != 2 or len(quantiles) != n_dims:
+        raise ValueError(
+            f"expected quantiles [{n_dims}, Q], got {list(quantiles.shape)}"
+        )
+    if not 0 <= dim < n_dims:
+        raise ValueError(f"expected a dimension from 0 to {n_dims - 1}, got {dim}")
+    values = quantiles[dim].to(z)
+    path = z.expand(len(values), *z.shape).clone()
+    path[..., dim] = _beside(values, z[..., 0])
+    return path
+
+
+def _beside(t: Tensor, z: Tensor) -> Tensor:
+    """Shape t, (T,), to broadcast against z, (T, 1, ...)."""
+    return t.to(z.device).reshape(-1, *(1,) * z.dim())
+
+
+def _ended(path: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+    """Put the end points in, which rounding may have moved."""
+    path = torch.where(t == 0, start, path.to(start.dtype))
+    return torch.where(t == 1, end, path)
+
+
+def _rounding(z: Tensor) -> float:
+    """Return the sine below which two directions cannot be told from one line."""
+    return 4 * torch.finfo(z.dtype).eps
+
+
+def _orthogonal(a: Tensor) -> Tensor:
+    """Return unit vectors orthogonal to the unit vectors a, (..., J), J > 1."""
+    axis = torch.zeros_like(a).scatter(-1, a.abs().argmin(dim=-1, keepdim=True), 1.0)
+    o = axis - (axis * a).sum(dim=-1, keepdim=True) * a
+    return torch.nn.functional.normalize(o, dim=-1)
+
+
+def _check(start: Tensor, end: Tensor, t: Tensor) -> None:
+    if start.shape != end.shape:
+        raise ValueError(
+            f"expected two latents of one shape, got {list(start.shape)} "
+            f"and {list(end.shape)}"
+        )
+    outside = ~((t >= 0) & (t <= 1))
+    if outside.any():
+        raise ValueError(f"expected t in [0, 1], got {t[outside][0].item()}")

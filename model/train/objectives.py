@@ -1,0 +1,91 @@
+"""What a step of training ascends: the ELBO, or bounds of many draws with weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian, normal_log_prob
+from model.elbo import elbo
+from model.train.options import ObjectiveName
+from model.vae import VAE
+
+
+class Terms(NamedTuple):
+    """The ELBO's terms whatever the objective, means over a batch, in nats."""
+
+    log_likelihood: Tensor
+    kl: Tensor
+
+
+# VAE, x (N, D), eps (K, N, J) and the weight of the KL to a loss and the terms.
+Objective = Callable[[VAE, Tensor, Tensor, Tensor], tuple[Tensor, Terms]]
+
+
+def mean_elbo(
+    vae: VAE, x: Tensor, eps: Tensor, kl_weight: Tensor
+) -> tuple[Tensor, Terms]:
+    """Return the loss, and the terms of the ELBO, which carry no weight."""
+    bound = elbo(vae, x, eps=eps)
+    terms = Terms(bound.log_likelihood.mean(), bound.kl.mean())
+    return kl_weight * terms.kl - terms.log_likelihood, terms
+
+
+def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, Terms]:
+    """
+    Return -L_K, L_K = E[log 1/K sum_k w_k], and the terms (Burda et al. 2016, eq. 8).
+
+    With w_k = p(x|z_k) p(z_k) / q(z_k|x); the gradient is the reparameterised one.
+    """
+    q_z = vae.encode(x)
+    z = q_z.reparameterize(eps)
+    log_likelihood, log_w = _log_weights(vae, x, z, q_z)
+    bound = torch.logsumexp(log_w, dim=0) - math.log(len(eps))
+    return -bound.mean(), _terms(log_likelihood, q_z)
+
+
+def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, Terms]:
+    """
+    Return a loss with the doubly reparameterised gradient of -L_K, and the terms.
+
+    With v_k = w_k / sum w the gradient of L_K in theta is E[sum_k v_k d log w_k], as
+    for `iwae`, and in phi E[sum_k v_k^2 d log w_k / dz_k dz_k / dphi], of the same
+    expectation (Tucker et al. 2019, eq. 8). Its variance vanishes as q nears p(z|x);
+    far from there it may be the greater one. The loss itself, minus the mean of
+    sum_k v_k log w_k, is no bound.
+    """
+    q_z = vae.encode(x)
+    z = q_z.reparameterize(eps)
+    # phi acts through z alone: the score of q is left out, its mean accounted for.
+    held = DiagonalGaussian(q_z.mu.detach(), q_z.log_var.detach())
+    log_likelihood, log_w = _log_weights(vae, x, z, held)
+    share = torch.softmax(log_w.detach(), dim=0)  # v_k, (K, N)
+    if z.requires_grad:
+        # What flows back into z holds v_k once already; theta is not downstream of it.
+        z.register_hook(share[..., None].mul)  # type: ignore[no-untyped-call]
+    surrogate = (share * log_w).sum(dim=0)
+    return -surrogate.mean(), _terms(log_likelihood, q_z)
+
+
+OBJECTIVES: Mapping[ObjectiveName, Objective] = {
+    "elbo": mean_elbo,
+    "iwae": iwae,
+    "dreg": dreg,
+}
+
+
+def _log_weights(
+    vae: VAE, x: Tensor, z: Tensor, q_z: DiagonalGaussian
+) -> tuple[Tensor, Tensor]:
+    """Return log p(x|z) and log w = log p(x, z) - log q(z|x), (K, N) each."""
+    log_likelihood = vae.decode(z).log_prob(x)
+    zeros = torch.zeros_like(z)
+    log_prior = normal_log_prob(z, zeros, zeros).sum(dim=-1)
+    return log_likelihood, log_likelihood + log_prior - q_z.log_prob(z)
+
+
+def _terms(log_likelihood: Tensor, q_z: DiagonalGaussian) -> Terms:
+    kl = q_z.kl_to_standard_normal().sum(dim=-1)
+    return Terms(log_likelihood.mean(), kl.mean())
