@@ -8,6 +8,7 @@ from typing import final
 
 import numpy as np
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app import openapi, operation_routes, problems, routes
@@ -16,12 +17,14 @@ from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
 from app.envelope import Envelope, Hot
 from app.examples import Examples
+from app.explorer import explorer
+from app.held_out import held_out
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operations import Operations
 from app.settings import Settings, SettingsError
 from app.startup import fail
-from model.checkpoint import CheckpointError
+from model.checkpoint import Checkpoint, CheckpointError
 
 
 @final
@@ -89,10 +92,19 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
+    app.router.routes.extend(_index(engine.checkpoint, settings))
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
     app.enclose(operation_routes.hot(calls), metrics)
     app.describe(openapi.document(app, calls, served, Examples(engine)))
     return app
+
+
+def _index(checkpoint: Checkpoint, settings: Settings) -> list[BaseRoute]:
+    """Return the routes of `/`: the explorer with its rows, or the documentation."""
+    if not settings.explorer:
+        return routes.documentation().routes
+    rows = routes.examples(held_out(checkpoint))
+    return [*rows.routes, *explorer().routes]
 
 
 def from_environment() -> FastAPI:

@@ -79,6 +79,14 @@ class Settings(BaseModel):
             },
         ),
     ]
+    explorer: Annotated[
+        bool,
+        Field(
+            description="Whether `/` is a page to explore the model with, and "
+            "`/examples` the checkpoint's held-out rows that it shows.",
+            json_schema_extra={"default_in_words": "true"},
+        ),
+    ] = True
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="Largest request body, in bytes.")
     ] = 64 << 20

@@ -1,0 +1,146 @@
+// One x: its code and reconstruction, its bound, and other codes that it could have.
+import { Latest, call } from "./api.js";
+import { latents, subscript, terms } from "./chart.js";
+import { rowsOf, sheet } from "./data.js";
+import { fixed, kl, rounded } from "./maths.js";
+import { Pad, Table } from "./pad.js";
+import { attach } from "./snippet.js";
+
+const $ = (id) => document.getElementById(id);
+
+export function code(state) {
+  const { data } = state;
+  const place = $("input");
+  const input = new (data.isImage ? Pad : Table)(place, data, () => state.setX(input.x));
+  $("one-hint").textContent = data.isImage
+    ? "Draw, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back"
+    : "Change a number, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back";
+  const answer = new Latest($("one"), async (signal) => {
+    const x = state.x;
+    const q = await call("/encode", { x: [x] }, signal);
+    const [mu, logVar] = [q.mu[0], q.log_var[0]];
+    const p = await call("/decode", { z: [mu] }, signal);
+    const [mean] = rowsOf(p.mean);
+    sheet($("reconstruction"), data, [mean], { behind: data.isImage ? null : x });
+    input.answer?.(mean, p.log_var && rowsOf(p.log_var)[0]);
+    state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: mu.map((m, j) => kl(m, logVar[j])) });
+  });
+  state.on("x", (event) => {
+    if (event.detail) input.set(state.x);
+    answer.ask();
+  });
+  const show = () => {
+    latents($("latents"), state.q);
+    if ($("numbers").open) numbers(state.q);
+  };
+  state.on("q", show);
+  state.on("resize", () => state.q && show());
+  $("numbers").addEventListener("toggle", () => state.q && numbers(state.q));
+  attach($("one"), () => ({ calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]], python: [["/encode", { x: [state.x] }]], ending: ["p = vae.decode(q.mu)", "print(q.mu, q.log_var, p.mean)"] }));
+}
+
+function numbers({ mu, sigma, kl }) {
+  $("numbers").querySelector("tbody").replaceChildren(
+    ...mu.map((m, j) => {
+      const row = document.createElement("tr");
+      for (const content of [subscript(j), fixed(m, 3), fixed(sigma[j], 3), fixed(kl[j], 3)]) row.insertCell().textContent = content;
+      row.cells[0].textContent = `z${subscript(j)}`;
+      return row;
+    }),
+  );
+}
+
+export function bound(state) {
+  const { data } = state;
+  $("binarize-field").hidden = !data.binary;
+  let last;
+  const asked = () => ({
+    x: [state.x],
+    n_samples: Number($("n-samples").value),
+    seed: Math.max(0, Math.round($("bound-seed").valueAsNumber) || 0),
+    ...(data.binary && $("binarize").value && { binarize: $("binarize").value }),
+  });
+  const show = () => {
+    words(data, last, state.heldOut);
+    terms($("scale"), last, state.heldOut);
+  };
+  const answer = new Latest($("bound"), async (signal) => {
+    const reply = await call("/elbo", asked(), signal);
+    last = { elbo: reply.elbo[0], logLikelihood: reply.log_likelihood[0], kl: reply.kl[0] };
+    show();
+    state.announce(`ELBO ${fixed(last.elbo, 1)} nats, KL ${fixed(last.kl, 1)} nats`);
+  });
+  for (const id of ["binarize", "n-samples", "bound-seed"]) $(id).addEventListener("change", () => answer.ask());
+  state.on("x", () => answer.ask());
+  state.on("resize", () => last && show());
+  attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }));
+}
+
+function term(css, symbol, value, words) {
+  const box = document.createElement("div");
+  box.className = `term ${css}`;
+  for (const [name, content] of [["dt", symbol], ["dd", fixed(value, 1)], ["p", words]]) {
+    box.append(Object.assign(document.createElement(name === "p" ? "p" : "span"), { className: name, textContent: content }));
+  }
+  return box;
+}
+
+function sign(content) {
+  return Object.assign(document.createElement("span"), { className: "sign", textContent: content });
+}
+
+function words(data, { elbo, logLikelihood, kl }, heldOut) {
+  const explained = data.binary
+    ? `How well decoded codes explain x: log of the probability of all its ${data.dim.toLocaleString("en")} values; 0 would be certainty.`
+    : "How well decoded codes explain x: log of a density, in the data’s own units, so it may be above 0.";
+  $("terms").replaceChildren(
+    term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
+    sign("="),
+    term("likelihood", "E[log p(x|z)]", logLikelihood, explained),
+    sign("−"),
+    term("kl", "KL(q(z|x) ‖ p(z))", kl, `What the code says beyond the prior: ${fixed(kl, 1)} nats are ${fixed(kl / Math.LN2, 1)} bits.`),
+  );
+  $("standing").textContent = heldOut ? standing(elbo, heldOut) : "";
+}
+
+function standing(elbo, { quantiles, n, split }) {
+  const rank = quantiles.filter((q) => q <= elbo).length;
+  const percent = Math.min(100, rank);
+  const verdict = rank === 0 ? "unlike anything held out" : rank <= 5 ? "unusual" : "nothing out of the ordinary";
+  const rows = `${n.toLocaleString("en")} ${split} rows`;
+  const where = rank === 0 ? `Below all ${rows}` : rank > 100 ? `Above all ${rows}` : `Above about ${percent} % of ${rows}`;
+  return `${where}: ${verdict}. The grey band holds the middle 90 % of them, the darker one the middle half.`;
+}
+
+export function draws(state) {
+  const { data } = state;
+  const n = 8;
+  let noise, last;
+  const seed = () => Math.max(0, Math.round($("draws-seed").valueAsNumber) || 0);
+  const film = Array.from({ length: n }, () => document.createElement("canvas"));
+  film.forEach((canvas, i) => {
+    canvas.className = "shown";
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", `Draw ${i + 1} of q(z|x), decoded`);
+  });
+  $("draws-film").append(...film);
+  const answer = new Latest($("draws"), async (signal) => {
+    // The noise is z of the prior's samples: the service draws it, by its seed.
+    if (noise?.seed !== seed()) noise = await call("/sample", { n, seed: seed() }, signal);
+    const { mu, sigma } = state.q;
+    last = noise.z.map((eps) => rounded(eps.map((e, j) => mu[j] + sigma[j] * e)));
+    const p = await call("/decode", { z: last }, signal);
+    rowsOf(p.mean).forEach((row, i) => sheet(film[i], data, [row]));
+  });
+  state.on("q", () => answer.ask());
+  $("draws-seed").addEventListener("change", () => answer.ask());
+  $("draws-new").onclick = () => {
+    $("draws-seed").value = seed() + 1;
+    answer.ask();
+  };
+  attach($("draws"), () => ({
+    calls: [["/decode", { z: last }]],
+    python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed() }]],
+    ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
+  }));
+}
