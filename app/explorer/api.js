@@ -1,4 +1,5 @@
 // Calls of the served API, and what happens when they fail or are overtaken.
+import { made } from "./dom.js";
 
 export class Problem extends Error {
   constructor(document) {
@@ -22,30 +23,20 @@ export async function call(path, body, signal) {
     if (error.name === "AbortError") throw error;
     throw new Problem({ title: "No answer", detail: "the service cannot be reached" });
   }
-  const text = await answer.text();
-  let document;
-  try {
-    document = JSON.parse(text);
-  } catch {
-    document = { title: "No answer in JSON", status: answer.status, detail: text.slice(0, 200) };
-    throw new Problem(document);
-  }
+  const document = await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Problem({ title: "No answer in JSON", status: answer.status });
+  });
   if (!answer.ok) throw new Problem(document);
   return document;
 }
 
 export function tell(element, error) {
-  element.textContent = "";
   element.hidden = !error;
   if (!error) return;
-  const head = document.createElement("b");
-  head.textContent = [error.status, error.title ?? error.name].filter(Boolean).join(" ");
-  element.append(head, ` ${error.message}`);
-  if (error.requestId) {
-    const id = document.createElement("code");
-    id.textContent = error.requestId;
-    element.append(" Request ", id);
-  }
+  const head = [error.status, error.title ?? error.name].filter(Boolean).join(" ");
+  element.replaceChildren(made("b", {}, head), ` ${error.message}`);
+  if (error.requestId) element.append(" Request ", made("code", {}, error.requestId));
 }
 
 // Work that is asked for more often than it can be done: the latest wins, and the fetch

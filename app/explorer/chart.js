@@ -1,7 +1,7 @@
 // Charts in SVG, coloured by the style sheet.
+import { clamp, subscript } from "./dom.js";
 import { fixed } from "./maths.js";
 
-export const subscript = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
 const MOST = 64;
 
 export function svg(name, attributes = {}, ...children) {
@@ -12,6 +12,8 @@ export function svg(name, attributes = {}, ...children) {
 }
 
 const text = (x, y, content, anchor = "middle") => svg("text", { x, y, "text-anchor": anchor }, content);
+const line = (css, x1, x2, y1, y2) => svg("line", { class: css, x1, x2, y1, y2 });
+const rect = (css, x, y, width, height, rx = 0) => svg("rect", { class: css, x, y, width, height, rx });
 
 function placed(place, label, width, height, children) {
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
@@ -29,23 +31,22 @@ export function latents(place, { mu, sigma, kl }) {
   const most = Math.max(0.5, ...shown.map((j) => kl[j]));
   const step = (width - left - 6) / shown.length;
   const y = (v) => (top + middle) / 2 - (v / reach) * ((middle - top) / 2);
-  const bar = Math.min(22, Math.max(1.5, step * 0.62));
-  const children = [svg("rect", { class: "prior", x: left, y: y(1), width: width - left, height: y(-1) - y(1) })];
+  const bar = clamp(step * 0.62, 1.5, 22);
+  const children = [rect("prior", left, y(1), width - left, y(-1) - y(1))];
   for (const v of [-2, 0, 2]) {
-    children.push(svg("line", { class: v ? "grid" : "axis", x1: left, x2: width, y1: y(v), y2: y(v) }));
+    children.push(line(v ? "grid" : "axis", left, width, y(v), y(v)));
     children.push(text(left - 6, y(v) + 4, fixed(v, 0), "end"));
   }
-  children.push(svg("line", { class: "axis", x1: left, x2: width, y1: base, y2: base }));
+  children.push(line("axis", left, width, base, base));
   children.push(text(left - 6, base + 3, "0", "end"), text(left - 6, bottom + 7, fixed(most, 1), "end"));
   shown.forEach((j, i) => {
     const x = left + (i + 0.5) * step;
     const height = ((base - bottom) * Math.max(0, kl[j])) / most;
     const label = `z${subscript(j)}: μ ${fixed(mu[j])}, σ ${fixed(sigma[j])}, KL ${fixed(kl[j])} nats`;
-    const group = svg("g", {}, svg("title", {}, label));
-    group.append(svg("rect", { class: "hit", x: x - step / 2, y: top, width: step, height: base - top }));
-    group.append(svg("rect", { class: "sigma", x: x - bar / 2, y: y(mu[j] + sigma[j]), width: bar, height: y(mu[j] - sigma[j]) - y(mu[j] + sigma[j]), rx: 2 }));
-    group.append(svg("rect", { class: "mu", x: x - bar / 2, y: y(mu[j]) - 1.25, width: bar, height: 2.5 }));
-    group.append(svg("rect", { class: "kl", x: x - bar / 2, y: base - height, width: bar, height, rx: 1 }));
+    const group = svg("g", {}, svg("title", {}, label), rect("hit", x - step / 2, top, step, base - top));
+    const [up, down] = [y(mu[j] + sigma[j]), y(mu[j] - sigma[j])];
+    group.append(rect("sigma", x - bar / 2, up, bar, down - up, 2), rect("mu", x - bar / 2, y(mu[j]) - 1.25, bar, 2.5));
+    group.append(rect("kl", x - bar / 2, base - height, bar, height, 1));
     if (step > 15 || i % Math.ceil(18 / step) === 0) group.append(text(x, base + 15, j));
     children.push(group);
   });
@@ -62,20 +63,20 @@ export function terms(place, { elbo, logLikelihood }, heldOut) {
   const [low, high] = [Math.min(...ends), Math.max(...ends)];
   const room = 0.03 * (high - low || 1);
   const x = (v) => 8 + ((v - low + room) / (high - low + 2 * room)) * (width - 16);
-  const span = (a, b, css, y, height) => svg("rect", { class: css, x: Math.min(x(a), x(b)), y, width: Math.max(1, Math.abs(x(a) - x(b))), height, rx: 2 });
+  const span = (a, b, css, y, height) => rect(css, Math.min(x(a), x(b)), y, Math.max(1, Math.abs(x(a) - x(b))), height, 2);
   const children = [span(0, logLikelihood, "likelihood", 20, 16), span(logLikelihood, elbo, "kl", 20, 16)];
   let base = 46;
   if (quantiles) {
     children.push(span(quantiles[5], quantiles[95], "held", 44, 8), span(quantiles[25], quantiles[75], "held more", 44, 8));
-    children.push(svg("line", { class: "median", x1: x(quantiles[50]), x2: x(quantiles[50]), y1: 42, y2: 54 }));
+    children.push(line("median", x(quantiles[50]), x(quantiles[50]), 42, 54));
     base = 60;
   }
-  children.push(svg("line", { class: "axis", x1: 8, x2: width - 8, y1: base, y2: base }));
+  children.push(line("axis", 8, width - 8, base, base));
   for (const v of ticks(low, high, width)) {
-    children.push(svg("line", { class: "axis", x1: x(v), x2: x(v), y1: base, y2: base + 4 }), text(x(v), base + 17, fixed(v, 0)));
+    children.push(line("axis", x(v), x(v), base, base + 4), text(x(v), base + 17, fixed(v, 0)));
   }
   const anchor = x(elbo) < 60 ? "start" : x(elbo) > width - 60 ? "end" : "middle";
-  children.push(svg("line", { class: "marker", x1: x(elbo), x2: x(elbo), y1: 16, y2: base }), text(x(elbo), 12, "this x", anchor));
+  children.push(line("marker", x(elbo), x(elbo), 16, base), text(x(elbo), 12, "this x", anchor));
   placed(place, `ELBO ${fixed(elbo, 1)} nats`, width, base + 22, children);
 }
 

@@ -1,5 +1,7 @@
 // What one x is, by the card of the model, and how to show it on a canvas.
 
+import { clamp, made } from "./dom.js";
+
 const drawn = new Map(); // canvas -> how to draw it again in other colours
 
 export class Data {
@@ -18,8 +20,9 @@ export class Data {
   // Ranges and scales that the model does not state are those of rows we have.
   learn(rows) {
     const columns = Array.from({ length: this.isImage ? 0 : this.dim }, (_, d) => rows.map((row) => row[d]));
-    const centres = columns.map((c) => c.reduce((a, b) => a + b, 0) / c.length);
-    const spreads = columns.map((c, d) => Math.sqrt(c.reduce((a, v) => a + (v - centres[d]) ** 2, 0) / c.length) || 1);
+    const average = (values) => values.reduce((a, b) => a + b, 0) / values.length;
+    const centres = columns.map(average);
+    const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centres[d]) ** 2))) || 1);
     // Columns in units of their own are shown in standard deviations.
     this.standardized = !this.range && Math.max(...spreads) > 8 * Math.min(...spreads);
     this.place = (v, d) => (this.standardized ? (v - centres[d]) / spreads[d] : v);
@@ -65,7 +68,7 @@ function pixels(data, values) {
   for (let i = 0; i < data.width * data.height; i++) {
     for (let c = 0; c < 3; c++) {
       const v = (values[i * data.channels + (data.channels === 3 ? c : 0)] - low) / (high - low || 1);
-      const t = Math.min(1, Math.max(0, v));
+      const t = clamp(v, 0, 1);
       image.data[4 * i + c] = paper[c] + t * (ink[c] - paper[c]);
     }
     image.data[4 * i + 3] = 255;
@@ -76,7 +79,7 @@ function pixels(data, values) {
 function plot(context, data, values, [left, top, width, height], others) {
   const [low, high] = data.limits;
   const x = (d) => left + ((d + 0.5) / data.dim) * width;
-  const y = (v, d) => top + 6 + (1 - (Math.min(high, Math.max(low, data.place(v, d))) - low) / (high - low)) * (height - 12);
+  const y = (v, d) => top + 6 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low)) * (height - 12);
   context.fillStyle = colour("--paper");
   context.fillRect(left, top, width, height);
   for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
@@ -104,7 +107,7 @@ export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, be
     canvas.height = lines * height + (lines - 1) * gap;
     const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = false;
-    const one = Object.assign(document.createElement("canvas"), { width: data.width, height: data.height });
+    const one = made("canvas", { width: data.width, height: data.height });
     rows.forEach((row, i) => {
       const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
       if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);

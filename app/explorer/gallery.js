@@ -1,24 +1,20 @@
 // Many at once: examples to pick, a walk between two, samples from the prior.
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
+import { $, clamp, made, onChange, picture, renews, seed } from "./dom.js";
 import { fixed, greatCircle, line, norm, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
 
-const $ = (id) => document.getElementById(id);
 const FRAMES = 9;
 
 const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i + 1}${state.labels ? `, label ${state.labels[i]}` : ""}`;
 
 export function examples(state) {
   const buttons = state.reference.map((row, i) => {
-    const button = document.createElement("button");
-    const canvas = document.createElement("canvas");
-    Object.assign(button, { type: "button", title: named(state, i) });
-    button.setAttribute("aria-label", named(state, i));
-    button.append(canvas);
-    button.onclick = () => state.setX(row, "picked");
+    const canvas = made("canvas");
+    const title = named(state, i);
     sheet(canvas, state.data, [row]);
-    return button;
+    return made("button", { type: "button", title, "aria-label": title, onclick: () => state.setX(row, "picked") }, canvas);
   });
   $("examples").append(...buttons);
   state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
@@ -50,38 +46,27 @@ export function film(state) {
     }));
   }, 60);
   state.on("q", () => answer.ask());
-  for (const id of ["from", "to"]) $(id).addEventListener("change", () => answer.ask());
+  onChange(["from", "to"], () => answer.ask());
   attach($("film"), () => ({ calls: [["/decode", { z: last }]] }));
 }
 
 function strip(name) {
-  const box = document.createElement("figure");
-  const caption = document.createElement("figcaption");
-  const row = document.createElement("div");
-  row.className = "film nine";
-  caption.append(Object.assign(document.createElement("b"), { textContent: name }), " with the distance from 0, ‖z‖, below");
-  const cells = Array.from({ length: FRAMES }, (_, i) => {
-    const cell = document.createElement("div");
-    const canvas = document.createElement("canvas");
-    canvas.className = "shown";
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `${name}, ${i + 1} of ${FRAMES}`);
-    const note = Object.assign(document.createElement("span"), { className: "note" });
-    cell.append(canvas, note);
-    row.append(cell);
-    return { canvas, note };
-  });
-  box.append(caption, row);
-  return { box, cells };
+  const cells = Array.from({ length: FRAMES }, (_, i) => ({
+    canvas: picture(`${name}, ${i + 1} of ${FRAMES}`),
+    note: made("span", { className: "note" }),
+  }));
+  const film = made("div", { className: "film nine" }, ...cells.map(({ canvas, note }) => made("div", {}, canvas, note)));
+  const caption = made("figcaption", {}, made("b", {}, name), ", the distance from 0 below");
+  return { box: made("figure", {}, caption, film), cells };
 }
 
 export function samples(state) {
   const { data } = state;
-  const n = Math.max(8, Math.min(64, 8 * Math.floor(200000 / data.dim / 8)));
+  const n = clamp(8 * Math.floor(25000 / data.dim), 8, 64);
   let rows;
   const asked = () => ({
     n,
-    seed: Math.max(0, Math.round($("samples-seed").valueAsNumber) || 0),
+    seed: seed("samples-seed"),
     temperature: $("temperature").valueAsNumber,
     draw: $("draw").value,
   });
@@ -93,14 +78,12 @@ export function samples(state) {
     rows = rowsOf((await call("/sample", asked(), signal)).x);
     show();
   });
-  for (const id of ["samples-seed", "draw", "temperature"]) $(id).addEventListener("input", () => {
+  const again = () => {
     $("temperature-value").value = $("temperature").valueAsNumber.toFixed(2);
     answer.ask();
-  });
-  $("samples-new").onclick = () => {
-    $("samples-seed").value = asked().seed + 1;
-    answer.ask();
   };
+  onChange(["samples-seed", "draw", "temperature"], again, "input");
+  renews("samples-new", "samples-seed", again);
   state.on("resize", () => rows && show());
   answer.ask();
   attach($("samples"), () => ({ calls: [["/sample", asked()]], ending: ["print(sample.x.shape)"] }));

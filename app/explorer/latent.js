@@ -1,18 +1,17 @@
 // The latent space: dials for its busiest dimensions, and a map of two of them.
 import { Latest, call } from "./api.js";
-import { subscript, svg } from "./chart.js";
+import { svg } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
+import { $, arrow, clamp, made, onChange, seed, subscript } from "./dom.js";
 import { cdf, fixed, quantile, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
 
-const $ = (id) => document.getElementById(id);
 const REACH = 3;
 const MOST_DIALS = 8;
 
 export function dials(state) {
   const { data } = state;
   const shown = state.busiest.slice(0, MOST_DIALS);
-  const seed = () => Math.max(0, Math.round($("dials-seed").valueAsNumber) || 0);
   const rest = state.busiest.length - shown.length;
   $("dials-hint").textContent = `${rest ? `The ${shown.length} of ${state.busiest.length} dimensions that carry the most KL` : "Each latent dimension"}, in standard deviations σ of the prior`;
   const sliders = shown.map((j) => dial(j, state));
@@ -26,8 +25,8 @@ export function dials(state) {
     answer.ask();
   });
   const draw = new Latest($("dials"), async (signal) => {
-    const sample = await call("/sample", { n: 1, seed: seed() }, signal);
-    $("dials-seed").value = seed() + 1;
+    const sample = await call("/sample", { n: 1, seed: seed("dials-seed") }, signal);
+    $("dials-seed").value = seed("dials-seed") + 1;
     state.setZ(sample.z[0]);
   });
   $("to-mu").onclick = () => state.follow();
@@ -37,12 +36,11 @@ export function dials(state) {
 }
 
 function dial(j, state) {
-  const range = Object.assign(document.createElement("input"), { type: "range", min: -REACH, max: REACH, step: 0.01, id: `dial-${j}` });
-  const output = Object.assign(document.createElement("output"), { htmlFor: range.id });
-  const label = Object.assign(document.createElement("label"), { htmlFor: range.id, textContent: `z${subscript(j)}` });
-  label.title = `${fixed(state.meanKl[j], 2)} nats on average`;
-  const box = Object.assign(document.createElement("div"), { className: "dial" });
-  box.append(label, range, output);
+  const id = `dial-${j}`;
+  const title = `${fixed(state.meanKl[j], 2)} nats of KL on average`;
+  const range = made("input", { type: "range", min: -REACH, max: REACH, step: 0.01, id });
+  const output = made("output", { htmlFor: id });
+  const box = made("div", { className: "dial", title }, made("label", { htmlFor: id }, `z${subscript(j)}`), range, output);
   range.oninput = () => state.setZ(state.z.map((v, i) => (i === j ? range.valueAsNumber : v)));
   const show = () => {
     const reach = Math.max(REACH, Math.ceil(Math.abs(state.z[j])));
@@ -57,67 +55,68 @@ function dial(j, state) {
 export function map(state) {
   const { data } = state;
   if (state.busiest.length < 2) return void ($("map").hidden = true);
-  const size = Math.max(5, Math.min(15, Math.floor(Math.sqrt(200000 / data.dim))));
+  const size = data.isImage ? clamp(Math.floor(Math.sqrt(200000 / data.dim)), 5, 15) : 7;
   const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
   const axes = () => [Number($("across").value), Number($("up").value)];
-  let asked, rows, at;
+  const within = (v) => clamp(Math.floor(v), 0, size - 1);
+  let asked, rows, at; // at: the row and column that is looked at
   choices(state);
-  const latentsOf = () => {
+  const put = (z, [row, column]) => {
     const [a, b] = axes();
-    const z = (row, column) => rounded(state.z.map((v, j) => (j === a ? steps[column] : j === b ? steps[size - 1 - row] : v)));
-    return Array.from({ length: size * size }, (_, i) => z(Math.floor(i / size), i % size));
+    return rounded(z.map((v, j) => (j === a ? steps[column] : j === b ? steps[size - 1 - row] : v)));
   };
-  const answer = new Latest($("map"), async (signal) => {
-    const z = latentsOf();
-    if (JSON.stringify(z) === asked) return;
-    const p = await call("/decode", { z }, signal);
-    asked = JSON.stringify(z);
-    rows = rowsOf(p.mean);
-    sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
-    look(at ?? nearest());
-  }, 150);
-  const nearest = () => axes().map((j, i) => Math.min(size - 1, Math.floor((i ? 1 - cdf(state.z[j]) : cdf(state.z[j])) * size)));
-  const look = ([column, row]) => {
+  const latentsOf = () => {
+    const z = $("others").value === "dials" ? state.z : state.z.map(() => 0);
+    return Array.from({ length: size * size }, (_, i) => put(z, [Math.floor(i / size), i % size]));
+  };
+  const nearest = () => {
+    const [a, b] = axes().map((j) => cdf(state.z[j]));
+    return [within((1 - b) * size), within(a * size)];
+  };
+  const look = (where) => {
+    at = where;
     if (!rows) return;
+    const [row, column] = at ?? nearest();
     const [a, b] = axes();
     sheet($("lens"), data, [rows[row * size + column]]);
     $("where").textContent = `z${subscript(a)} = ${fixed(steps[column])}, z${subscript(b)} = ${fixed(steps[size - 1 - row])}`;
-    Object.assign($("cell").style, { left: `${(100 * column) / size}%`, top: `${(100 * row) / size}%`, width: `${100 / size}%`, height: `${100 / size}%` });
+    const percent = (n) => `${(100 * n) / size}%`;
+    Object.assign($("cell").style, { top: percent(row), left: percent(column), width: percent(1), height: percent(1) });
     $("cell").hidden = !at;
   };
-  const set = () => {
-    const [a, b] = axes();
-    const [column, row] = at ?? nearest();
-    state.setZ(state.z.map((v, j) => (j === a ? steps[column] : j === b ? steps[size - 1 - row] : v)));
-  };
+  const answer = new Latest($("map"), async (signal) => {
+    const z = latentsOf();
+    if (JSON.stringify(z) !== asked) {
+      rows = rowsOf((await call("/decode", { z }, signal)).mean);
+      asked = JSON.stringify(z);
+      sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
+    }
+    look(at);
+  }, 150);
+  // In a click the dials take the other dimensions from where the map has them.
+  const set = () => state.setZ(put(latentsOf()[0], at ?? nearest()));
   const plane = $("plane");
   const under = (event) => {
     const box = plane.getBoundingClientRect();
-    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height].map((t) => Math.min(size - 1, Math.max(0, Math.floor(t * size))));
+    return [((event.clientY - box.top) / box.height) * size, ((event.clientX - box.left) / box.width) * size].map(within);
   };
-  plane.addEventListener("pointermove", (event) => look((at = under(event))));
-  plane.addEventListener("pointerleave", () => look(((at = null), nearest())));
-  plane.addEventListener("click", (event) => ((at = under(event)), set()));
-  plane.addEventListener("blur", () => rows && look(((at = null), nearest())));
+  plane.addEventListener("pointermove", (event) => look(under(event)));
+  plane.addEventListener("pointerleave", () => look(null));
+  plane.addEventListener("blur", () => look(null));
+  plane.addEventListener("click", (event) => (look(under(event)), set()));
   plane.addEventListener("keydown", (event) => {
-    const step = { ArrowUp: [0, -1], ArrowDown: [0, 1], ArrowLeft: [-1, 0], ArrowRight: [1, 0] }[event.key];
+    const step = arrow(event.key);
     if (!step && event.key !== "Enter" && event.key !== " ") return;
     event.preventDefault();
     if (!step) return set();
-    at = (at ?? nearest()).map((v, i) => Math.min(size - 1, Math.max(0, v + step[i])));
-    look(at);
+    look((at ?? nearest()).map((v, i) => within(v + step[i])));
     state.announce($("where").textContent);
   });
   const place = () => dots(state, axes());
-  state.on("z", () => (answer.ask(), place()));
-  for (const id of ["across", "up"]) {
-    $(id).addEventListener("change", (event) => {
-      keepApart(event.target, state);
-      answer.ask();
-      place();
-    });
-  }
-  $("points").addEventListener("change", place);
+  const again = () => (answer.ask(), place());
+  state.on("z", again);
+  onChange(["across", "up"], (event) => (keepApart(event.target, state), again()));
+  onChange(["others", "points"], again);
   attach($("map"), () => ({ calls: [["/decode", { z: latentsOf() }]] }));
 }
 
@@ -126,6 +125,7 @@ function choices(state) {
     $(id).append(...state.busiest.map((j) => new Option(`z${subscript(j)}`, j)));
     $(id).value = state.busiest[i];
   }
+  $("others-field").hidden = state.busiest.length === 2;
   $("points-field").hidden = !state.examples.length;
   $("points").checked = Boolean(state.labels);
 }
@@ -138,9 +138,10 @@ function keepApart(changed, state) {
 // Where the encoder puts the examples, and where the dials are.
 function dots(state, [a, b]) {
   const at = (z) => [100 * cdf(z[a]), 100 * (1 - cdf(z[b]))];
-  const dot = (z, radius, css) => {
+  const { clientWidth, clientHeight } = $("plane");
+  const dot = (z, rx, css) => {
     const [cx, cy] = at(z);
-    return svg("ellipse", { cx, cy, rx: radius, ry: radius * ($("plane").clientWidth / $("plane").clientHeight || 1), class: css });
+    return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css });
   };
   const marks = [];
   const kinds = [...new Set(state.labels ?? [])].sort((p, q) => p - q);
@@ -152,14 +153,12 @@ function dots(state, [a, b]) {
     });
   }
   $("dots").replaceChildren(...marks, dot(state.z, 1.9, "here halo"), dot(state.z, 1.9, "here"));
-  $("legend").replaceChildren(
-    ...($("points").checked ? kinds.map((kind, i) => {
-      const [item, swatch] = [document.createElement("li"), document.createElement("i")];
-      swatch.style.background = hue(i);
-      item.append(swatch, kind);
-      return item;
-    }) : []),
-  );
+  const entry = (kind, i) => {
+    const swatch = made("i");
+    swatch.style.background = hue(i);
+    return made("li", {}, swatch, String(kind));
+  };
+  $("legend").replaceChildren(...($("points").checked ? kinds.map(entry) : []));
 }
 
 const HUES = ["#4e8fd0", "#e08a3c", "#57a85a", "#d35b5b", "#9a78c4", "#a5755f", "#dc82b8", "#8a8f98", "#bdb13b", "#3fb3c2"];

@@ -1,13 +1,13 @@
 // The page: what is served, then every panel of it around one shared state.
 import { call, tell } from "./api.js";
 import { Data, redraw, rowsOf } from "./data.js";
+import { $, count, made } from "./dom.js";
 import { examples, film, samples } from "./gallery.js";
 import { dials, map } from "./latent.js";
 import { fixed, kl, mean } from "./maths.js";
 import { bound, code, draws } from "./one.js";
 import { start as snippets } from "./snippet.js";
 
-const $ = (id) => document.getElementById(id);
 const NUMBER_SAMPLES = 32;
 
 // x, the q(z|x) it has, and the z of the dials. The dials follow mu(x) until a hand
@@ -73,21 +73,20 @@ class State extends EventTarget {
 }
 
 function introduce(card, data) {
-  const count = (n) => n.toLocaleString("en");
   const shape = card.data_shape.join(" × ");
   document.title = `${card.name} – VAE explorer`;
   $("name").textContent = card.name;
-  $("lede").textContent = data.isImage
-    ? `A picture of ${shape} goes in. The encoder writes it down as a Gaussian over ${card.latent_dim} numbers, and from ${card.latent_dim} numbers the decoder makes a picture.`
-    : `A row of ${count(data.dim)} numbers goes in. The encoder writes it down as a Gaussian over ${card.latent_dim}, and from ${card.latent_dim} numbers the decoder makes a row.`;
-  const figure = card.figures.find((f) => f.name === "elbo" && f.split === "test") ?? card.figures.find((f) => f.name === "elbo");
+  const [what, j] = [data.isImage ? "picture" : "row", card.latent_dim];
+  $("lede").textContent = `A ${what} of ${shape} numbers goes in. The encoder writes it down as a Gaussian over ${j} numbers, and from ${j} numbers the decoder makes a ${what}.`;
+  const bounds = card.figures.filter((f) => f.name === "elbo");
+  const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
   const facts = [
     `p(x|z) ${card.likelihood.kind.replaceAll("_", " ")}`,
     `φ ${count(card.phi.n_parameters)} numbers`,
     `θ ${count(card.theta.n_parameters)} numbers`,
     ...(figure ? [`${figure.split} ELBO ${fixed(figure.value, 1)} nats`] : []),
   ];
-  $("facts").replaceChildren(...facts.map((fact) => Object.assign(document.createElement("li"), { textContent: fact })));
+  $("facts").replaceChildren(...facts.map((fact) => made("li", {}, fact)));
   for (const name of ["phi", "theta"]) {
     $(name).textContent = card[name].what;
     $(`${name}-size`).textContent = `${count(card[name].n_parameters)} numbers here`;
@@ -113,9 +112,7 @@ async function references(data, rows) {
 
 async function begin() {
   for (const panel of document.querySelectorAll("[data-panel]")) {
-    const error = Object.assign(document.createElement("p"), { className: "error", hidden: true });
-    error.setAttribute("role", "alert");
-    panel.querySelector(".title").after(error);
+    panel.querySelector(".title").after(made("p", { className: "error", hidden: true, role: "alert" }));
   }
   meaning();
   snippets();

@@ -1,20 +1,18 @@
 // One x: its code and reconstruction, its bound, and other codes that it could have.
 import { Latest, call } from "./api.js";
-import { latents, subscript, terms } from "./chart.js";
+import { latents, terms } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
+import { $, count, made, onChange, picture, renews, seed, subscript } from "./dom.js";
 import { fixed, kl, rounded } from "./maths.js";
 import { Pad, Table } from "./pad.js";
 import { attach } from "./snippet.js";
-
-const $ = (id) => document.getElementById(id);
 
 export function code(state) {
   const { data } = state;
   const place = $("input");
   const input = new (data.isImage ? Pad : Table)(place, data, () => state.setX(input.x));
-  $("one-hint").textContent = data.isImage
-    ? "Draw, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back"
-    : "Change a number, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back";
+  const how = data.isImage ? "Draw" : "Change a number";
+  $("one-hint").textContent = `${how}, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back`;
   const answer = new Latest($("one"), async (signal) => {
     const x = state.x;
     const q = await call("/encode", { x: [x] }, signal);
@@ -36,18 +34,16 @@ export function code(state) {
   state.on("q", show);
   state.on("resize", () => state.q && show());
   $("numbers").addEventListener("toggle", () => state.q && numbers(state.q));
-  attach($("one"), () => ({ calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]], python: [["/encode", { x: [state.x] }]], ending: ["p = vae.decode(q.mu)", "print(q.mu, q.log_var, p.mean)"] }));
+  attach($("one"), () => ({
+    calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]],
+    python: [["/encode", { x: [state.x] }]],
+    ending: ["p = vae.decode(q.mu)", "print(q.mu, q.log_var, p.mean)"],
+  }));
 }
 
 function numbers({ mu, sigma, kl }) {
-  $("numbers").querySelector("tbody").replaceChildren(
-    ...mu.map((m, j) => {
-      const row = document.createElement("tr");
-      for (const content of [subscript(j), fixed(m, 3), fixed(sigma[j], 3), fixed(kl[j], 3)]) row.insertCell().textContent = content;
-      row.cells[0].textContent = `z${subscript(j)}`;
-      return row;
-    }),
-  );
+  const row = (m, j) => made("tr", {}, ...[`z${subscript(j)}`, ...[m, sigma[j], kl[j]].map((v) => fixed(v, 3))].map((cell) => made("td", {}, cell)));
+  $("numbers").querySelector("tbody").replaceChildren(...mu.map(row));
 }
 
 export function bound(state) {
@@ -57,7 +53,7 @@ export function bound(state) {
   const asked = () => ({
     x: [state.x],
     n_samples: Number($("n-samples").value),
-    seed: Math.max(0, Math.round($("bound-seed").valueAsNumber) || 0),
+    seed: seed("bound-seed"),
     ...(data.binary && $("binarize").value && { binarize: $("binarize").value }),
   });
   const show = () => {
@@ -70,28 +66,22 @@ export function bound(state) {
     show();
     state.announce(`ELBO ${fixed(last.elbo, 1)} nats, KL ${fixed(last.kl, 1)} nats`);
   });
-  for (const id of ["binarize", "n-samples", "bound-seed"]) $(id).addEventListener("change", () => answer.ask());
+  onChange(["binarize", "n-samples", "bound-seed"], () => answer.ask());
   state.on("x", () => answer.ask());
   state.on("resize", () => last && show());
   attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }));
 }
 
-function term(css, symbol, value, words) {
-  const box = document.createElement("div");
-  box.className = `term ${css}`;
-  for (const [name, content] of [["dt", symbol], ["dd", fixed(value, 1)], ["p", words]]) {
-    box.append(Object.assign(document.createElement(name === "p" ? "p" : "span"), { className: name, textContent: content }));
-  }
-  return box;
-}
+const sign = (content) => made("span", { className: "sign" }, content);
 
-function sign(content) {
-  return Object.assign(document.createElement("span"), { className: "sign", textContent: content });
+function term(css, name, value, words) {
+  const parts = [["dt", name], ["dd", fixed(value, 1)]].map(([className, content]) => made("span", { className }, content));
+  return made("div", { className: `term ${css}` }, ...parts, made("p", {}, words));
 }
 
 function words(data, { elbo, logLikelihood, kl }, heldOut) {
   const explained = data.binary
-    ? `How well decoded codes explain x: log of the probability of all its ${data.dim.toLocaleString("en")} values; 0 would be certainty.`
+    ? `How well decoded codes explain x: log of the probability of all its ${count(data.dim)} values; 0 would be certainty.`
     : "How well decoded codes explain x: log of a density, in the data’s own units, so it may be above 0.";
   $("terms").replaceChildren(
     term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
@@ -107,7 +97,7 @@ function standing(elbo, { quantiles, n, split }) {
   const rank = quantiles.filter((q) => q <= elbo).length;
   const percent = Math.min(100, rank);
   const verdict = rank === 0 ? "unlike anything held out" : rank <= 5 ? "unusual" : "nothing out of the ordinary";
-  const rows = `${n.toLocaleString("en")} ${split} rows`;
+  const rows = `${count(n)} ${split} rows`;
   const where = rank === 0 ? `Below all ${rows}` : rank > 100 ? `Above all ${rows}` : `Above about ${percent} % of ${rows}`;
   return `${where}: ${verdict}. The grey band holds the middle 90 % of them, the darker one the middle half.`;
 }
@@ -116,31 +106,23 @@ export function draws(state) {
   const { data } = state;
   const n = 8;
   let noise, last;
-  const seed = () => Math.max(0, Math.round($("draws-seed").valueAsNumber) || 0);
-  const film = Array.from({ length: n }, () => document.createElement("canvas"));
-  film.forEach((canvas, i) => {
-    canvas.className = "shown";
-    canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Draw ${i + 1} of q(z|x), decoded`);
-  });
+  const film = Array.from({ length: n }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
   $("draws-film").append(...film);
   const answer = new Latest($("draws"), async (signal) => {
     // The noise is z of the prior's samples: the service draws it, by its seed.
-    if (noise?.seed !== seed()) noise = await call("/sample", { n, seed: seed() }, signal);
+    const chosen = seed("draws-seed");
+    if (noise?.seed !== chosen) noise = await call("/sample", { n, seed: chosen }, signal);
     const { mu, sigma } = state.q;
     last = noise.z.map((eps) => rounded(eps.map((e, j) => mu[j] + sigma[j] * e)));
     const p = await call("/decode", { z: last }, signal);
     rowsOf(p.mean).forEach((row, i) => sheet(film[i], data, [row]));
   });
   state.on("q", () => answer.ask());
-  $("draws-seed").addEventListener("change", () => answer.ask());
-  $("draws-new").onclick = () => {
-    $("draws-seed").value = seed() + 1;
-    answer.ask();
-  };
+  onChange(["draws-seed"], () => answer.ask());
+  renews("draws-new", "draws-seed", () => answer.ask());
   attach($("draws"), () => ({
     calls: [["/decode", { z: last }]],
-    python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed() }]],
+    python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed("draws-seed") }]],
     ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
   }));
 }

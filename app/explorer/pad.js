@@ -1,14 +1,9 @@
 // Where x is made: a drawing pad for pictures, a table of numbers for anything else.
-import { fixed } from "./maths.js";
 import { sheet } from "./data.js";
+import { arrow, clamp, made, picture } from "./dom.js";
+import { fixed } from "./maths.js";
 
 const MOST = 200;
-
-function made(name, properties = {}, ...children) {
-  const element = Object.assign(document.createElement(name), properties);
-  element.append(...children);
-  return element;
-}
 
 export class Pad {
   #data; #changed; #canvas; #cursor; #at; #last; #tools;
@@ -20,9 +15,8 @@ export class Pad {
     this.x = new Array(data.dim).fill(data.limits[0]);
     this.#canvas = made("canvas", { className: "shown" });
     this.#cursor = made("i", { className: "cursor" });
-    const pad = made("div", { className: "pad", tabIndex: 0 }, this.#canvas, this.#cursor);
-    pad.setAttribute("role", "application");
-    pad.setAttribute("aria-label", `Drawing pad, ${data.height} by ${data.width}: arrow keys move, Space paints, Delete erases, Shift with an arrow paints on the way`);
+    const label = `Drawing pad, ${data.height} by ${data.width}: arrows move, Space paints, Delete erases, Shift and an arrow paint on the way`;
+    const pad = made("div", { className: "pad", tabIndex: 0, role: "application", "aria-label": label }, this.#canvas, this.#cursor);
     place.append(pad, this.#toolbar());
     pad.addEventListener("keydown", (event) => this.#key(event));
     this.#pointer(pad);
@@ -36,7 +30,7 @@ export class Pad {
 
   #toolbar() {
     const data = this.#data;
-    const width = Math.max(1, Math.min(6, Math.round(data.width / 12)));
+    const width = clamp(Math.round(data.width / 12), 1, 6);
     this.#tools = {
       erase: made("input", { type: "checkbox" }),
       soft: made("input", { type: "checkbox", checked: !data.binary }),
@@ -44,12 +38,12 @@ export class Pad {
       ink: made("input", { type: "color", value: "#e0a030" }),
     };
     const label = (name, words) => made("label", {}, this.#tools[name], ` ${words}`);
-    const clear = made("button", { type: "button", textContent: "Clear" });
-    clear.onclick = () => {
+    const onclick = () => {
       this.x.fill(data.limits[0]);
       this.#show();
       this.#changed();
     };
+    const clear = made("button", { type: "button", onclick }, "Clear");
     const tools = [clear, label("erase", "Erase"), label("soft", "Soft")];
     if (data.channels === 3) tools.push(label("ink", "Ink"));
     tools.push(made("label", {}, "Brush ", this.#tools.size));
@@ -72,9 +66,9 @@ export class Pad {
   }
 
   #key(event) {
-    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    const step = arrow(event.key);
     const erases = ["Delete", "Backspace"].includes(event.key);
-    if (!step && !erases && event.key !== " " && event.key !== "Enter") return;
+    if (!step && !erases && event.key !== " ") return;
     event.preventDefault();
     if (step) this.#move(...step);
     if (step && !event.shiftKey) return;
@@ -86,7 +80,7 @@ export class Pad {
 
   #move(down, right) {
     const { height, width } = this.#data;
-    this.#at = [Math.min(height - 1, Math.max(0, this.#at[0] + down)), Math.min(width - 1, Math.max(0, this.#at[1] + right))];
+    this.#at = [clamp(this.#at[0] + down, 0, height - 1), clamp(this.#at[1] + right, 0, width - 1)];
     Object.assign(this.#cursor.style, {
       top: `${(100 * this.#at[0]) / height}%`, left: `${(100 * this.#at[1]) / width}%`,
       height: `${100 / height}%`, width: `${100 / width}%`,
@@ -97,7 +91,8 @@ export class Pad {
     const [fromRow, fromColumn] = this.#last;
     const n = Math.max(1, Math.ceil(2 * Math.hypot(row - fromRow, column - fromColumn)));
     for (let i = 1; i <= n; i++) {
-      this.#dab(fromRow + ((row - fromRow) * i) / n, fromColumn + ((column - fromColumn) * i) / n, Number(this.#tools.size.value) / 2 + 0.1, this.#tools.erase.checked);
+      const [y, x] = [fromRow + ((row - fromRow) * i) / n, fromColumn + ((column - fromColumn) * i) / n];
+      this.#dab(y, x, Number(this.#tools.size.value) / 2 + 0.1, this.#tools.erase.checked);
     }
     this.#last = [row, column];
     this.#show();
@@ -111,12 +106,13 @@ export class Pad {
     for (let i = Math.max(0, Math.floor(row - radius)); i < Math.min(height, row + radius); i++) {
       for (let j = Math.max(0, Math.floor(column - radius)); j < Math.min(width, column + radius); j++) {
         const inside = radius + 0.5 - Math.hypot(i + 0.5 - row, j + 0.5 - column);
-        const cover = this.#tools.soft.checked ? Math.min(1, Math.max(0, inside)) : Number(inside > 0.5 || (i === Math.floor(row) && j === Math.floor(column)));
+        const under = i === Math.floor(row) && j === Math.floor(column);
+        const cover = this.#tools.soft.checked ? clamp(inside, 0, 1) : Number(under || inside > 0.5);
         for (let c = 0; c < channels; c++) {
           const k = (i * width + j) * channels + c;
           const target = erases ? low : low + ink[c] * (high - low);
-          const mixed = this.x[k] + cover * (target - this.x[k]);
-          const next = channels === 1 && !erases ? Math.max(this.x[k], low + cover * (high - low)) : mixed;
+          const lighter = Math.max(this.x[k], low + cover * (high - low));
+          const next = channels === 1 && !erases ? lighter : this.x[k] + cover * (target - this.x[k]);
           if (next !== this.x[k]) this.x[k] = Number(next.toFixed(4));
         }
       }
@@ -134,32 +130,31 @@ export class Table {
   constructor(place, data, changed) {
     this.#data = data;
     this.x = new Array(data.dim).fill(0);
-    this.#plot = made("canvas", { className: "shown wide" });
-    this.#plot.setAttribute("role", "img");
-    this.#plot.setAttribute("aria-label", "Plot of x");
+    this.#plot = picture("Plot of x");
     this.#body = made("tbody");
-    const head = made("tr");
-    for (const name of ["d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])]) head.append(made("th", { scope: "col", textContent: name }));
-    place.append(this.#plot, made("div", { className: "scroll" }, made("table", {}, made("thead", {}, head), this.#body)));
+    const names = ["d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
+    const head = made("tr", {}, ...names.map((name) => made("th", { scope: "col" }, name)));
+    const table = made("table", {}, made("thead", {}, head), this.#body);
+    place.append(this.#plot, made("div", { className: "scroll" }, table));
     this.#body.addEventListener("input", (event) => {
       if (event.target.value === "" || !event.target.validity.valid) return;
       this.x[event.target.dataset.d] = event.target.valueAsNumber;
       this.#show();
       changed();
     });
-    this.#rows(head.children.length);
+    this.#rows(names.length);
   }
 
   #rows(n) {
     for (let d = 0; d < Math.min(MOST, this.#data.dim); d++) {
-      const input = made("input", { type: "number", step: "any" });
-      input.setAttribute("aria-label", `x ${d}`);
+      const input = made("input", { type: "number", step: "any", "aria-label": `x ${d}` });
       input.dataset.d = d;
       const row = made("tr", {}, made("th", { scope: "row", textContent: d }), made("td", {}, input));
       for (let i = 2; i < n; i++) row.append(made("td"));
       this.#body.append(row);
     }
-    if (this.#data.dim > MOST) this.#body.append(made("tr", {}, made("td", { colSpan: n, textContent: `and ${this.#data.dim - MOST} more` })));
+    const rest = this.#data.dim - MOST;
+    if (rest > 0) this.#body.append(made("tr", {}, made("td", { colSpan: n }, `and ${rest} more`)));
   }
 
   set(x) {

@@ -1,9 +1,9 @@
 // "As curl" and "as Python" for what a panel has just asked: shortened to look at, whole
 // to copy.
 import { address } from "./api.js";
+import { $, count, made } from "./dom.js";
 
 const SHOWN = 12;
-const $ = (id) => document.getElementById(id);
 
 function written(value, most) {
   if (!Array.isArray(value)) return JSON.stringify(value);
@@ -49,7 +49,7 @@ function open(title, write) {
   $("code-title").textContent = title;
   const [shown, whole] = [write(SHOWN), write(Infinity)];
   $("code-text").textContent = shown;
-  $("code-note").textContent = shown === whole ? "" : `Shortened here; ${whole.length.toLocaleString("en")} characters are copied.`;
+  $("code-note").textContent = shown === whole ? "" : `Shortened here; ${count(whole.length)} characters are copied.`;
   $("code-copy").onclick = async () => {
     await copy(whole);
     $("code-note").textContent = "Copied.";
@@ -59,8 +59,7 @@ function open(title, write) {
 
 async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
-  const area = document.createElement("textarea"); // the clipboard needs https or localhost
-  area.value = text;
+  const area = made("textarea", { value: text }); // the clipboard needs https or localhost
   $("code").append(area);
   area.select();
   document.execCommand("copy");
@@ -69,20 +68,15 @@ async function copy(text) {
 
 // `asked()` gives [[path, body], ...] and, for Python, lines that end the program.
 export function attach(panel, asked) {
-  const foot = document.createElement("p");
-  foot.className = "code-links";
-  for (const [name, write] of [["curl", curl], ["Python", python]]) {
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = `as ${name}`;
-    button.onclick = () => {
-      const { calls, ending = ["print(p.mean.shape)"], python: own } = asked();
-      const source = name === "Python" && own ? own : calls;
-      open(`${panel.querySelector("h2").textContent}, as ${name}`, (most) => write(source, most, ending));
+  const title = panel.querySelector("h2").textContent;
+  const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
+    const onclick = () => {
+      const { calls, ending = ["print(p.mean.shape)"], python: own = calls } = asked();
+      open(`${title}, as ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
     };
-    foot.append(button);
-  }
-  panel.append(foot);
+    return made("button", { type: "button", onclick }, `as ${name}`);
+  });
+  panel.append(made("p", { className: "code-links" }, ...buttons));
 }
 
 export function start() {

@@ -1,0 +1,33 @@
+// The few ways in which the page touches its document.
+
+export const $ = (id) => document.getElementById(id);
+
+export function made(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (key === "role" || key.startsWith("aria-")) element.setAttribute(key, value);
+    else element[key] = value;
+  }
+  element.append(...children);
+  return element;
+}
+
+export const picture = (label) => made("canvas", { className: "shown", role: "img", "aria-label": label });
+export const count = (n) => n.toLocaleString("en");
+export const subscript = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
+export const arrow = (key) => ({ ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] })[key];
+export const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
+
+export const seed = (id) => Math.max(0, Math.round($(id).valueAsNumber) || 0);
+
+export function onChange(ids, listener, event = "change") {
+  for (const id of ids) $(id).addEventListener(event, listener);
+}
+
+// A button that counts the seed up.
+export function renews(button, id, listener) {
+  $(button).onclick = () => {
+    $(id).value = seed(id) + 1;
+    listener();
+  };
+}
