@@ -1,13 +1,10 @@
 // Calls of the served API, and what happens when they fail or are overtaken.
 import { made } from "./dom.js";
 
-export class Problem extends Error {
+class Problem extends Error {
 	constructor(document) {
-		const faults = (document.errors ?? []).map((f) => `${f.pointer}: ${f.detail}`);
-		super([document.detail, ...faults].filter(Boolean).join(" — "));
-		this.status = document.status;
-		this.title = document.title;
-		this.requestId = document.request_id;
+		super(document.title);
+		Object.assign(this, document);
 	}
 }
 
@@ -16,39 +13,36 @@ export const address = (path) => new URL(path.slice(1), document.baseURI).href;
 
 export async function call(path, body, signal) {
 	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-	let answer;
 	try {
-		answer = await fetch(address(path), { ...(body && post), signal });
+		const answer = await fetch(address(path), { ...(body && post), signal });
+		const document = await answer.json();
+		if (answer.ok) return document;
+		throw new Problem(document);
 	} catch (error) {
-		if (error.name === "AbortError") throw error;
+		if (error instanceof Problem || error.name === "AbortError") throw error;
 		throw new Problem({ title: "No answer", detail: "the service cannot be reached" });
 	}
-	const document = await answer.json().catch((error) => {
-		if (error.name === "AbortError") throw error;
-		throw new Problem({ title: "No answer in JSON", status: answer.status });
-	});
-	if (!answer.ok) throw new Problem(document);
-	return document;
 }
 
 export function tell(element, error) {
 	element.hidden = !error;
 	if (!error) return;
-	const head = [error.status, error.title ?? error.name].filter(Boolean).join(" ");
-	element.replaceChildren(made("b", {}, head), ` ${error.message}`);
-	if (error.requestId) element.append(" Request ", made("code", {}, error.requestId));
+	const { status = "", title = error.message, detail = "", errors = [], request_id: id } = error;
+	const words = [detail, ...errors.map((fault) => `${fault.pointer}: ${fault.detail}`)].join(" — ");
+	element.replaceChildren(made("b", {}, `${status} ${title}`), ` ${words}`);
+	if (id) element.append(" Request ", made("code", {}, id));
 }
 
 // Work that is asked for more often than it can be done: the latest wins, and the fetch
 // it overtakes is aborted. It waits as long as its last answer took, so that while
 // somebody draws there are answers to see, however slow the way.
 export class Latest {
-	#work; #panel; #timer; #controller; #wait;
+	#work; #panel; #timer; #controller; #wait; #least;
 
 	constructor(panel, work, wait = 30) {
 		this.#panel = panel;
 		this.#work = work;
-		this.#wait = this.least = wait;
+		this.#wait = this.#least = wait;
 	}
 
 	ask = () => (this.#timer ??= setTimeout(() => this.#run(), this.#wait));
@@ -58,17 +52,11 @@ export class Latest {
 		this.#controller?.abort();
 		const controller = (this.#controller = new AbortController());
 		const start = performance.now();
-		this.#panel.setAttribute("aria-busy", "true");
-		let failure;
-		try {
-			await this.#work(controller.signal);
-		} catch (error) {
-			if (error.name === "AbortError") return;
-			failure = error;
-		}
+		this.#panel.ariaBusy = "true";
+		const failure = await this.#work(controller.signal).catch((error) => error);
 		if (controller !== this.#controller) return;
-		this.#wait = Math.min(500, Math.max(this.least, 1.2 * (performance.now() - start)));
-		this.#panel.removeAttribute("aria-busy");
+		this.#wait = Math.min(500, Math.max(this.#least, 1.2 * (performance.now() - start)));
+		this.#panel.ariaBusy = "false";
 		tell(this.#panel.querySelector(".error"), failure);
 	}
 }

@@ -23,9 +23,9 @@ function placed(place, label, width, height, children) {
 
 // mu and sigma of every dimension above, its KL below. Of very many, the costliest.
 export function latents(place, { mu, sigma, kl }) {
-	const width = Math.max(260, place.clientWidth);
+	const width = place.clientWidth;
 	const order = mu.map((_, j) => j);
-	const shown = order.length <= MOST ? order : order.sort((a, b) => kl[b] - kl[a]).slice(0, MOST).sort((a, b) => a - b);
+	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, MOST).sort((a, b) => a - b);
 	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
 	const reach = Math.max(3, ...shown.map((j) => Math.abs(mu[j]) + sigma[j]));
 	const most = Math.max(0.5, ...shown.map((j) => kl[j]));
@@ -50,16 +50,17 @@ export function latents(place, { mu, sigma, kl }) {
 		if (step > 15 || i % Math.ceil(18 / step) === 0) group.append(text(x, base + 15, j));
 		children.push(group);
 	});
-	const left_out = mu.length - shown.length;
-	children.push(text(left, top - 2, "μ ± σ", "start"), text(left, bottom - 4, `KL, nats${left_out ? ` (${left_out} smaller ones left out)` : ""}`, "start"));
+	const rest = mu.length - shown.length;
+	children.push(text(left, top - 2, "μ ± σ", "start"));
+	children.push(text(left, bottom - 4, `KL, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
 	placed(place, `Means, standard deviations and KL of ${mu.length} latent dimensions`, width, base + 20, children);
 }
 
 // The terms on one axis: from 0 by the log likelihood, from there by the KL, to the ELBO.
 export function terms(place, { elbo, logLikelihood }, heldOut) {
-	const width = Math.max(260, place.clientWidth);
+	const width = place.clientWidth;
 	const quantiles = heldOut?.quantiles;
-	const ends = [0, elbo, logLikelihood, ...(quantiles ? [quantiles[1], quantiles[99]] : [])];
+	const ends = [0, elbo, logLikelihood, quantiles?.[1] ?? 0, quantiles?.[99] ?? 0];
 	const [low, high] = [Math.min(...ends), Math.max(...ends)];
 	const room = 0.03 * (high - low || 1);
 	const x = (v) => 8 + ((v - low + room) / (high - low + 2 * room)) * (width - 16);
@@ -68,7 +69,7 @@ export function terms(place, { elbo, logLikelihood }, heldOut) {
 	let base = 46;
 	if (quantiles) {
 		children.push(span(quantiles[5], quantiles[95], "held", 44, 8), span(quantiles[25], quantiles[75], "held more", 44, 8));
-		children.push(line("median", x(quantiles[50]), x(quantiles[50]), 42, 54));
+		children.push(line("marker", x(quantiles[50]), x(quantiles[50]), 42, 54));
 		base = 60;
 	}
 	children.push(line("axis", 8, width - 8, base, base));
@@ -81,7 +82,7 @@ export function terms(place, { elbo, logLikelihood }, heldOut) {
 }
 
 function ticks(low, high, width) {
-	const rough = (high - low) / Math.max(2, width / 110) || 1;
+	const rough = (high - low) / (width / 110) || 1;
 	const power = 10 ** Math.floor(Math.log10(rough));
 	const step = Math.max(1, power * [1, 2, 5, 10].find((m) => m * power >= rough));
 	const values = [];

@@ -14,7 +14,7 @@ export function examples(state) {
 		const canvas = made("canvas");
 		const title = named(state, i);
 		sheet(canvas, state.data, [row]);
-		return made("button", { type: "button", title, "aria-label": title, onclick: () => state.setX(row, "picked") }, canvas);
+		return made("button", { title, "aria-label": title, onclick: () => state.setX(row, true) }, canvas);
 	});
 	$("examples").append(...buttons);
 	state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
@@ -71,7 +71,7 @@ export function samples(state) {
 		draw: $("draw").value,
 	});
 	const show = () => {
-		const columns = $("dreams").parentElement.clientWidth < 560 ? (data.isImage ? 8 : 4) : data.isImage ? 16 : 8;
+		const columns = (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
 		sheet($("dreams"), data, rows, { columns, gap: 8, least: 84 });
 	};
 	const answer = new Latest($("samples"), async (signal) => {

@@ -11,20 +11,14 @@ const MOST_DIALS = 8;
 
 export function dials(state) {
 	const { data } = state;
-	const shown = state.busiest.slice(0, MOST_DIALS);
-	const all = state.busiest.length;
-	const which = all > MOST_DIALS ? `The ${MOST_DIALS} of ${all} dimensions that carry the most KL` : "Each latent dimension";
-	$("dials-hint").textContent = `${which}, in standard deviations σ of the prior`;
-	const sliders = shown.map((j) => dial(j, state));
+	const sliders = state.busiest.slice(0, MOST_DIALS).map((j) => dial(j, state));
 	$("sliders").append(...sliders.map((slider) => slider.box));
 	const answer = new Latest($("dials"), async (signal) => {
 		const p = await call("/decode", { z: [state.z] }, signal);
 		sheet($("dialled"), data, rowsOf(p.mean));
 	});
-	state.on("z", () => {
-		sliders.forEach((slider) => slider.show());
-		answer.ask();
-	});
+	for (const { show } of sliders) state.on("z", show);
+	state.on("z", answer.ask);
 	const draw = new Latest($("dials"), async (signal) => {
 		const sample = await call("/sample", { n: 1, seed: seed("dials-seed") }, signal);
 		state.setZ(sample.z[0]);
@@ -130,29 +124,27 @@ export function map(state) {
 
 // Where the encoder puts the examples, and where the dials are.
 function dots(state, [a, b]) {
-	const at = (z) => [100 * cdf(z[a]), 100 * (1 - cdf(z[b]))];
 	const { clientWidth, clientHeight } = $("plane");
 	const dot = (z, rx, css) => {
-		const [cx, cy] = at(z);
+		const [cx, cy] = [100 * cdf(z[a]), 100 * (1 - cdf(z[b]))];
 		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css });
 	};
-	const marks = [];
-	const kinds = [...new Set(state.labels ?? [])].sort((p, q) => p - q);
-	if ($("points").checked) {
-		state.means.forEach((mu, i) => {
-			const mark = dot(mu, 1.15, "dot");
-			mark.style.fill = state.labels ? hue(kinds.indexOf(state.labels[i])) : "var(--ochre)";
-			marks.push(mark);
-		});
-	}
-	$("dots").replaceChildren(...marks, dot(state.z, 1.9, "here halo"), dot(state.z, 1.9, "here"));
-	const entry = (kind, i) => {
-		const swatch = made("i");
-		swatch.style.background = hue(i);
-		return made("li", {}, swatch, String(kind));
+	const kinds = [...new Set(state.labels ?? [0])].sort((p, q) => p - q);
+	const hue = (kind) => {
+		const i = kinds.indexOf(kind);
+		return `oklch(${i % 2 ? 0.6 : 0.75} .13 ${20 + (360 * i) / kinds.length})`;
 	};
-	$("legend").replaceChildren(...($("points").checked ? kinds.map(entry) : []));
+	const marks = state.means.map((mu, i) => {
+		const mark = dot(mu, 1.15, "dot");
+		mark.style.fill = hue(state.labels?.[i] ?? 0);
+		return mark;
+	});
+	const entries = kinds.map((kind) => {
+		const swatch = made("i");
+		swatch.style.background = hue(kind);
+		return made("li", {}, swatch, String(kind));
+	});
+	const shown = $("points").checked;
+	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here"));
+	$("legend").replaceChildren(...(shown && state.labels ? entries : []));
 }
-
-const HUES = ["#4e8fd0", "#e08a3c", "#57a85a", "#d35b5b", "#9a78c4", "#a5755f", "#dc82b8", "#8a8f98", "#bdb13b", "#3fb3c2"];
-const hue = (i) => HUES[i] ?? `hsl(${(i * 137.5) % 360} 55% 58%)`;

@@ -8,8 +8,6 @@ import { fixed, kl, rounded } from "./maths.js";
 import { bound, code, draws } from "./one.js";
 import { start as snippets } from "./snippet.js";
 
-const NUMBER_SAMPLES = 32;
-
 // x, the q(z|x) it has, and the z of the dials. The dials follow mu(x) until a hand
 // moves them.
 class State extends EventTarget {
@@ -80,14 +78,14 @@ function introduce(card, data) {
 		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
 	}
 	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
-	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}. Every number on this page is an answer of the API.`;
+	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}. All numbers here are answers of the API.`;
 }
 
 // Without held-out rows, the model's own: in {0, 1} where the likelihood is.
 async function references(data, rows) {
 	if (rows.length) return rows;
 	const draw = data.binary || !data.isImage ? "sample" : "mean";
-	return rowsOf((await call("/sample", { n: NUMBER_SAMPLES, seed: 1, draw })).x);
+	return rowsOf((await call("/sample", { n: 32, seed: 1, draw })).x);
 }
 
 async function begin() {
@@ -108,11 +106,11 @@ async function begin() {
 	data.learn(reference);
 	const root = document.documentElement;
 	root.style.setProperty("--aspect", data.aspect);
-	root.className = data.isImage ? "" : "rows";
+	if (!data.isImage) root.className = "rows";
 	const codes = await call("/encode", { x: reference });
 	const state = new State({ data, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
 	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
-	state.setX(reference[0], "picked");
+	state.setX(reference[0], true);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 	let timer;
 	addEventListener("resize", () => {

@@ -34,7 +34,8 @@ export function greatCircle(a, b, t) {
 	const omega = Math.acos(clamp(dot(a, b) / p / q, -1, 1));
 	if (!(Math.sin(omega) > 1e-6)) return line(a, b, t); // parallel, opposite, or 0
 	const [u, v] = [(1 - t) * omega, t * omega].map((angle) => Math.sin(angle) / Math.sin(omega));
-	return line([p], [q], t).flatMap((length) => a.map((one, j) => length * ((u * one) / p + (v * b[j]) / q)));
+	const length = (1 - t) * p + t * q;
+	return a.map((one, j) => length * ((u * one) / p + (v * b[j]) / q));
 }
 
 // What is sent is what "as Python" shows: six decimals are enough for a float32.

@@ -9,10 +9,7 @@ import { attach } from "./snippet.js";
 
 export function code(state) {
 	const { data } = state;
-	const place = $("input");
-	const input = new (data.isImage ? Pad : Table)(place, data, () => state.setX(input.x));
-	const how = data.isImage ? "Draw" : "Change a number";
-	$("one-hint").textContent = `${how}, or pick an example: the encoder φ turns x into q(z|x), the decoder θ turns z back`;
+	const input = new (data.isImage ? Pad : Table)($("input"), data, () => state.setX(input.x));
 	const answer = new Latest($("one"), async (signal) => {
 		const x = state.x;
 		const q = await call("/encode", { x: [x] }, signal);

@@ -15,7 +15,7 @@ export class Pad {
 		this.x = new Array(data.dim).fill(data.limits[0]);
 		this.#canvas = made("canvas", { className: "shown" });
 		this.#cursor = made("i", { className: "cursor" });
-		const label = `Drawing pad, ${data.height} by ${data.width}: arrows move, Space paints, Delete erases, Shift and an arrow paint on the way`;
+		const label = `Drawing pad, ${data.height} by ${data.width}: arrows move, with Shift they paint; Space paints, Delete erases`;
 		const pad = made("div", { className: "pad", tabIndex: 0, role: "application", "aria-label": label }, this.#canvas, this.#cursor);
 		place.append(pad, this.#toolbar());
 		pad.onkeydown = (event) => this.#key(event);
@@ -42,7 +42,7 @@ export class Pad {
 			this.x.fill(data.limits[0]);
 			this.#drawn();
 		};
-		const clear = made("button", { type: "button", onclick }, "Clear");
+		const clear = made("button", { onclick }, "Clear");
 		const tools = [clear, label("erase", "Erase"), label("soft", "Soft")];
 		if (data.channels === 3) tools.push(label("ink", "Ink"));
 		tools.push(made("label", {}, "Brush ", this.#tools.size));
@@ -85,7 +85,7 @@ export class Pad {
 		const n = Math.max(1, Math.ceil(2 * Math.hypot(row - fromRow, column - fromColumn)));
 		for (let i = 1; i <= n; i++) {
 			const [y, x] = [fromRow + ((row - fromRow) * i) / n, fromColumn + ((column - fromColumn) * i) / n];
-			this.#dab(y, x, Number(this.#tools.size.value) / 2 + 0.1, this.#tools.erase.checked);
+			this.#dab(y, x, this.#tools.size.valueAsNumber / 2 + 0.25, this.#tools.erase.checked);
 		}
 		this.#last = [row, column];
 		this.#drawn();
@@ -98,8 +98,7 @@ export class Pad {
 		for (let i = Math.max(0, Math.floor(row - radius)); i < Math.min(height, row + radius); i++) {
 			for (let j = Math.max(0, Math.floor(column - radius)); j < Math.min(width, column + radius); j++) {
 				const inside = radius + 0.5 - Math.hypot(i + 0.5 - row, j + 0.5 - column);
-				const under = i === Math.floor(row) && j === Math.floor(column);
-				const cover = this.#tools.soft.checked ? clamp(inside, 0, 1) : Number(under || inside > 0.5);
+				const cover = this.#tools.soft.checked ? clamp(inside, 0, 1) : Number(inside > 0.5);
 				for (let c = 0; c < channels; c++) {
 					const k = (i * width + j) * channels + c;
 					const target = erases ? low : low + ink[c] * (high - low);

@@ -24,7 +24,7 @@ function curl(calls, most) {
 
 function statement([path, body], most) {
 	const { x, z, n, ...options } = body;
-	const array = x ? "x" : z ? "z" : null;
+	const array = x ? "x" : z && "z";
 	const given = Object.entries(options).map(([k, v]) => `${k}=${JSON.stringify(v)}`);
 	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path];
 	const arguments_ = [array ?? String(n), ...given].join(", ");
@@ -44,7 +44,7 @@ function open(title, write) {
 	$("code-title").textContent = title;
 	const [shown, whole] = [write(SHOWN), write(Infinity)];
 	$("code-text").textContent = shown;
-	$("code-note").textContent = shown === whole ? "" : `Shortened here; ${count(whole.length)} characters are copied.`;
+	$("code-note").textContent = shown === whole ? "" : `Shortened; ${count(whole.length)} characters are copied.`;
 	$("code-copy").onclick = async () => {
 		await copy(whole);
 		$("code-note").textContent = "Copied.";
@@ -69,12 +69,11 @@ export function attach(panel, asked) {
 			const { calls, ending = ["print(p.mean.shape)"], python: own = calls } = asked();
 			open(`${title}, as ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
 		};
-		return made("button", { type: "button", onclick }, `as ${name}`);
+		return made("button", { onclick }, `as ${name}`);
 	});
 	panel.append(made("p", { className: "code-links" }, ...buttons));
 }
 
 export function start() {
-	$("code-close").onclick = () => $("code").close();
-	$("code").onclick = (event) => event.target === $("code") && $("code").close();
+	$("code").onclick = ({ target }) => ["code", "code-close"].includes(target.id) && $("code").close();
 }
