@@ -47,14 +47,14 @@ class HeldOut(Body):
     ]
 
 
-def held_out(checkpoint: Checkpoint) -> bytes:
-    """Return the JSON document, an instance of `HeldOut`."""
+def held_out(checkpoint: Checkpoint, *, max_values: int = MAX_VALUES) -> bytes:
+    """Return a `HeldOut` in JSON, with as many rows as `max_values` values allow."""
     shape = checkpoint.config.data_shape
     x = np.empty((0, *shape), np.float32)
     labels = None
     if checkpoint.examples is not None:
         found = checkpoint.examples
-        rows = evenly(len(found.x), MAX_VALUES // checkpoint.config.data_dim)
+        rows = evenly(len(found.x), max_values // checkpoint.config.data_dim)
         x = found.x[rows].reshape(-1, *shape)
         labels = None if found.labels is None else found.labels[rows].tolist()
     elbo = _elbo(checkpoint)

@@ -45,18 +45,26 @@ export class Latest {
 		this.#wait = this.#least = wait;
 	}
 
-	ask = () => (this.#timer ??= setTimeout(() => this.#run(), this.#wait));
+	ask = () => {
+		if (this.#timer) return;
+		this.#busy(1);
+		this.#timer = setTimeout(() => this.#run(), this.#wait);
+	};
+
+	#busy(n) {
+		this.#panel.asked = (this.#panel.asked ?? 0) + n;
+		this.#panel.ariaBusy = this.#panel.asked > 0;
+	}
 
 	async #run() {
 		this.#timer = undefined;
 		this.#controller?.abort();
 		const controller = (this.#controller = new AbortController());
 		const start = performance.now();
-		this.#panel.ariaBusy = "true";
 		const failure = await this.#work(controller.signal).catch((error) => error);
+		this.#busy(-1);
 		if (controller !== this.#controller) return;
 		this.#wait = Math.min(500, Math.max(this.#least, 1.2 * (performance.now() - start)));
-		this.#panel.ariaBusy = "false";
 		tell(this.#panel.querySelector(".error"), failure);
 	}
 }

@@ -2,7 +2,6 @@
 import { clamp, subscript } from "./dom.js";
 import { fixed } from "./maths.js";
 
-const MOST = 64;
 
 export function svg(name, attributes = {}, ...children) {
 	const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -25,7 +24,7 @@ function placed(place, label, width, height, children) {
 export function latents(place, { mu, sigma, kl }) {
 	const width = place.clientWidth;
 	const order = mu.map((_, j) => j);
-	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, MOST).sort((a, b) => a - b);
+	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
 	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
 	const reach = Math.max(3, ...shown.map((j) => Math.abs(mu[j]) + sigma[j]));
 	const most = Math.max(0.5, ...shown.map((j) => kl[j]));

@@ -7,11 +7,10 @@ import { cdf, fixed, quantile, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
 
 const REACH = 3;
-const MOST_DIALS = 8;
 
 export function dials(state) {
 	const { data } = state;
-	const sliders = state.busiest.slice(0, MOST_DIALS).map((j) => dial(j, state));
+	const sliders = state.busiest.slice(0, 8).map((j) => dial(j, state));
 	$("sliders").append(...sliders.map((slider) => slider.box));
 	const answer = new Latest($("dials"), async (signal) => {
 		const p = await call("/decode", { z: [state.z] }, signal);
@@ -26,7 +25,7 @@ export function dials(state) {
 	$("to-mu").onclick = () => state.follow();
 	$("to-zero").onclick = () => state.setZ(state.z.map(() => 0));
 	renews("to-random", "dials-seed", draw.ask);
-	attach($("dials"), () => ({ calls: [["/decode", { z: [state.z] }]], ending: ["print(p.mean)"] }));
+	attach($("dials"), () => ({ calls: [["/decode", { z: [state.z] }]] }));
 }
 
 function dial(j, state) {

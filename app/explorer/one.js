@@ -25,12 +25,13 @@ export function code(state) {
 		answer.ask();
 	});
 	const show = () => {
+		if (!state.q) return;
 		latents($("latents"), state.q);
 		if ($("numbers").open) numbers(state.q);
 	};
 	state.on("q", show);
-	state.on("resize", () => state.q && show());
-	$("numbers").addEventListener("toggle", () => state.q && numbers(state.q));
+	state.on("resize", show);
+	$("numbers").ontoggle = show;
 	attach($("one"), () => ({
 		calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]],
 		python: [["/encode", { x: [state.x] }]],
@@ -93,9 +94,9 @@ function words(data, { elbo, logLikelihood, kl }, heldOut) {
 
 // Quantiles at 0, 1, ..., 100 percent.
 function standing(elbo, { quantiles, n, split }) {
-	const below = quantiles.filter((q) => q <= elbo).length;
-	const verdict = below === 0 ? "unlike anything held out" : below <= 5 ? "unusual" : "ordinary";
-	const where = below === 0 ? "Below all" : below > 100 ? "Above all" : `Above about ${below} % of`;
+	const percent = quantiles.filter((q) => q <= elbo).length - 1;
+	const verdict = percent < 0 ? "unlike anything held out" : percent < 5 ? "unusual" : "ordinary";
+	const where = percent < 0 ? "Below all" : percent > 99 ? "Above all" : `Above about ${percent} % of`;
 	return `${where} ${count(n)} ${split} rows: ${verdict}. The grey band holds the middle 90 % of them, the darker one the middle half.`;
 }
 

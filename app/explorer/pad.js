@@ -3,8 +3,6 @@ import { sheet } from "./data.js";
 import { arrow, clamp, frame, made, picture, within } from "./dom.js";
 import { fixed } from "./maths.js";
 
-const MOST = 200;
-
 export class Pad {
 	#data; #changed; #canvas; #cursor; #at; #last; #tools;
 
@@ -137,7 +135,7 @@ export class Table {
 			this.#plot(this.x);
 			changed();
 		};
-		for (let d = 0; d < Math.min(MOST, data.dim); d++) {
+		for (let d = 0; d < Math.min(200, data.dim); d++) {
 			const input = made("input", { type: "number", step: "any", "aria-label": `x ${d}` });
 			const cells = names.slice(1).map(() => made("td"));
 			cells[0].append(input);

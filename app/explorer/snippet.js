@@ -66,7 +66,7 @@ export function attach(panel, asked) {
 	const title = panel.querySelector("h2").textContent;
 	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
 		const onclick = () => {
-			const { calls, ending = ["print(p.mean.shape)"], python: own = calls } = asked();
+			const { calls, ending = ["print(p.mean)"], python: own = calls } = asked();
 			open(`${title}, as ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
 		};
 		return made("button", { onclick }, `as ${name}`);

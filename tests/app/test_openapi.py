@@ -34,6 +34,7 @@ def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
 
     assert operations(bernoulli).keys() == calls | {
         "model",
+        "examples",
         "livez",
         "readyz",
         "metrics",
