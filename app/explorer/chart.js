@@ -75,8 +75,7 @@ export function terms(place, { elbo, logLikelihood }, heldOut) {
 	for (const v of ticks(low, high, width)) {
 		children.push(line("axis", x(v), x(v), base, base + 4), text(x(v), base + 17, fixed(v, 0)));
 	}
-	const anchor = x(elbo) < 60 ? "start" : x(elbo) > width - 60 ? "end" : "middle";
-	children.push(line("marker", x(elbo), x(elbo), 16, base), text(x(elbo), 12, "this x", anchor));
+	children.push(line("marker", x(elbo), x(elbo), 16, base), text(clamp(x(elbo), 20, width - 20), 12, "this x"));
 	placed(place, `ELBO ${fixed(elbo, 1)} nats`, width, base + 22, children);
 }
 

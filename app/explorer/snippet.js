@@ -67,7 +67,7 @@ export function attach(panel, asked) {
 	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
 		const onclick = () => {
 			const { calls, ending = ["print(p.mean)"], python: own = calls } = asked();
-			open(`${title}, as ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
+			open(`${title} – ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
 		};
 		return made("button", { onclick }, `as ${name}`);
 	});
