@@ -2,32 +2,35 @@
 The micro-batcher: rows that arrive together are computed together.
 
 No timer: rows are computed as soon as a turn of the event loop brings no more of them;
-while a batch runs, the next one gathers. Rows are counted, not requests. A request
-longer than a batch goes to the end of its queue after each piece, so that short ones
-pass it. Queues, one per operation, take turns. A failure is the answer to the request
-that caused it alone.
+while a batch runs, the next one gathers. Rows are counted, not requests. Long requests
+take turns piece by piece and leave half of each batch to short ones, which so wait for
+one batch at most. Queues, one per operation, take turns. A failure is the answer to the
+request that caused it alone.
 
 A batch expected to take less than `INLINE_SECONDS` runs in the event loop, where it
 costs no hop between threads; a longer one runs in the one compute thread.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from time import perf_counter
 from typing import NamedTuple, final
 
 import numpy as np
 
 from app.engine import TILE, Array
+from app.errors import OverloadedError, UnavailableError
+from app.jobs import Job, Piece, Queue, RowFunction
+from app.lifecycle import RETRY_AFTER_SECONDS
+
+logger = logging.getLogger(__name__)
 
 INLINE_SECONDS = 0.002
-_BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
-_UNKNOWN_ROW_SECONDS = 0.001
-_NEWS = 0.1  # share of the last full batch in the running mean of a row's cost
-
-RowFunction = Callable[..., Sequence[Array]]
+STALLED_SECONDS = 30.0  # a batch is meant to take a fiftieth of a second
 
 
 class Batch(NamedTuple):
@@ -40,99 +43,39 @@ class Batch(NamedTuple):
     compute_seconds: float
 
 
-@final
-class Job:
-    """The rows of one request, and how many of them are computed."""
-
-    __slots__ = ("arrays", "n_done", "n_rows", "parts", "since", "waiter")
-
-    def __init__(
-        self, arrays: Sequence[Array], waiter: asyncio.Future[Sequence[Array]]
-    ) -> None:
-        self.arrays = arrays
-        self.waiter = waiter
-        self.n_rows = len(arrays[0])
-        self.n_done = 0
-        self.parts: list[Sequence[Array]] = []
-        self.since = perf_counter()
-
-
-class Piece(NamedTuple):
-    """Some rows of a job."""
-
-    job: Job
-    start: int
-    stop: int
-
-    def arrays(self) -> Sequence[Array]:
-        """Return these rows of each array."""
-        if self.stop - self.start == self.job.n_rows:
-            return self.job.arrays
-        return [array[self.start : self.stop] for array in self.job.arrays]
-
-
 Outcome = Sequence[Array] | Exception
 
 
-@final
-class Queue:
-    """
-    The jobs of one operation.
+class Capacity(NamedTuple):
+    """How much the batcher takes in hand: what is computed and what waits."""
 
-    Attributes:
-        row_seconds: A running mean of what a row costs in a full batch.
-    """
-
-    def __init__(self, operation: str, compute: RowFunction) -> None:
-        self.operation = operation
-        self.compute = compute
-        self.jobs: deque[Job] = deque()
-        self.row_seconds = _UNKNOWN_ROW_SECONDS
-
-    def take(self) -> list[Piece]:
-        """Take the next batch; what is left of a long job goes to the end."""
-        room = self._room()
-        pieces: list[Piece] = []
-        while self.jobs and room > 0:
-            job = self.jobs.popleft()
-            if job.waiter.done():  # its client has gone
-                continue
-            stop = min(job.n_done + room, job.n_rows)
-            pieces.append(Piece(job, job.n_done, stop))
-            room -= stop - job.n_done
-            job.n_done = stop
-        # Behind the batch, not in the loop: a batch holds one piece of a job.
-        self.jobs.extend(p.job for p in pieces if p.stop < p.job.n_rows)
-        return pieces
-
-    def learn(self, n_rows: int, seconds: float) -> None:
-        """
-        Note what a batch cost.
-
-        Overheads make rows of a short batch seem dear: it may only lower the cost.
-        """
-        cost = seconds / n_rows
-        if cost < self.row_seconds:
-            self.row_seconds = cost
-        elif n_rows >= self._room():
-            self.row_seconds += _NEWS * (cost - self.row_seconds)
-
-    def _room(self) -> int:
-        return max(1, min(TILE, int(_BATCH_SECONDS / self.row_seconds)))
+    rows: int
+    bytes: int
 
 
 @final
 class Batcher:
     """Runs row functions on batches of jobs, one batch at a time."""
 
-    def __init__(self, on_batch: Callable[[Batch], object]) -> None:
+    def __init__(
+        self,
+        on_batch: Callable[[Batch], object],
+        capacity: Capacity,
+        *,
+        stalled_seconds: float = STALLED_SECONDS,
+    ) -> None:
         self._on_batch = on_batch
+        self._capacity = capacity
+        self._stalled_seconds = stalled_seconds
         self._queues: dict[Hashable, Queue] = {}
         self._turns: deque[Queue] = deque()
+        self._n_rows = self._n_bytes = 0  # in hand
         self._busy = False
         self._n_new = 0
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
+        self._in_thread: list[Piece] = []
+        self._since = 0.0  # when the batch in the thread was begun
 
     def queue(self, key: Hashable, operation: str, compute: RowFunction) -> Queue:
         """Return the queue of a key; jobs of one key share batches."""
@@ -146,29 +89,57 @@ class Batcher:
         Return what the queue's function makes of these rows.
 
         Raises:
+            OverloadedError: More is in hand than there is capacity for.
+            UnavailableError: The compute thread does not come back.
             Exception: What the function raised for these rows.
         """
         loop = asyncio.get_running_loop()
         job = Job(arrays, loop.create_future())
-        if not queue.jobs:
-            self._turns.append(queue)
-        queue.jobs.append(job)
-        self._n_new += job.n_rows
-        if not self._busy:
-            self._busy = True
-            loop.call_soon(self._gather, loop, 0)
-        outcome: Sequence[Array] = await job.waiter
-        return outcome
+        self._check(job, queue)
+        self._n_rows += job.n_rows
+        self._n_bytes += job.n_bytes
+        try:
+            if not queue.has_jobs:
+                self._turns.append(queue)
+            queue.add(job)
+            self._n_new += job.n_rows
+            if not self._busy:
+                self._busy = True
+                loop.call_soon(self._gather, loop, 0)
+            outcome: Sequence[Array] = await job.waiter
+            return outcome
+        finally:
+            self._n_rows -= job.n_rows
+            self._n_bytes -= job.n_bytes
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long the batch in the compute thread has been running."""
+        return perf_counter() - self._since if self._in_thread else 0.0
 
     @property
     def alive(self) -> bool:
-        """Whether the compute thread takes batches."""
-        return not self._closed
+        """Whether batches are computed."""
+        return not self._closed and self.stalled_seconds < self._stalled_seconds
 
     def close(self) -> None:
         """Finish the batch that is running and stop the compute thread."""
         self._closed = True
-        self._thread.shutdown(wait=True)
+        self._thread.shutdown(wait=self.stalled_seconds < self._stalled_seconds)
+
+    def _check(self, job: Job, queue: Queue) -> None:
+        n_rows, n_bytes = self._n_rows + job.n_rows, self._n_bytes + job.n_bytes
+        # One request alone is bounded elsewhere, and is always taken.
+        over = n_rows > self._capacity.rows or n_bytes > self._capacity.bytes
+        if over and self._n_rows:
+            raise OverloadedError(
+                f"expected at most {self._capacity.rows} rows and "
+                f"{self._capacity.bytes} bytes of them in hand, got {n_rows} rows "
+                f"and {n_bytes} bytes; ask again",
+                retry_after_seconds=ceil(self._n_rows * queue.row_seconds),
+            )
+        if self._in_thread and not self.alive:
+            raise _stalled()
 
     def _gather(self, loop: asyncio.AbstractEventLoop, n_seen: int) -> None:
         """
@@ -189,7 +160,7 @@ class Batcher:
         while self._turns:
             queue = self._turns.popleft()
             pieces = queue.take()
-            if queue.jobs:
+            if queue.has_jobs:
                 self._turns.append(queue)
             if pieces:
                 self._start(loop, queue, pieces)
@@ -205,12 +176,23 @@ class Batcher:
             outcomes = computed(queue.compute, pieces)
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
             return
+        self._in_thread, self._since = pieces, started
+        watchdog = loop.call_later(self._stalled_seconds, self._give_up)
         future = loop.run_in_executor(self._thread, computed, queue.compute, pieces)
-        future.add_done_callback(
-            lambda done: self._finish(
-                loop, queue, pieces, n_rows, started, done.result()
-            )
-        )
+
+        def finish(done: asyncio.Future[list[Outcome]]) -> None:
+            watchdog.cancel()
+            self._in_thread = []
+            self._finish(loop, queue, pieces, n_rows, started, done.result())
+
+        future.add_done_callback(finish)
+
+    def _give_up(self) -> None:
+        """Tell all that wait that the compute thread does not come back."""
+        logger.error("a batch has been computed for %g s", self._stalled_seconds)
+        waiting = [job for queue in self._queues.values() for job in queue.drop()]
+        for job in (*(piece.job for piece in self._in_thread), *waiting):
+            _deliver(job, _stalled())
 
     def _finish(
         self,
@@ -237,6 +219,12 @@ class Batcher:
         )
         # Not at once: between two batches the loop reads what has come.
         loop.call_soon(self._gather, loop, 0)
+
+
+def _stalled() -> UnavailableError:
+    return UnavailableError(
+        "compute has stalled; ask again", retry_after_seconds=RETRY_AFTER_SECONDS
+    )
 
 
 def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:

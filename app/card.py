@@ -49,7 +49,11 @@ class Limits(BaseModel):
     max_rows: int
     max_n_samples: int
     max_output_values: int
+    max_image_pixels: int
     max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
 
 
 @final

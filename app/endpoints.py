@@ -1,52 +1,43 @@
 """The four operations over HTTP: read a request, compute, write the answer."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple, TypeVar, final
+from typing import final
 
-import numpy as np
-from pydantic import BaseModel
-
-from app import options
+from app.answers import answer
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
 from app.operations import Operations, OutsideSupportError
-from app.schemas import DecodeOptions, ElboOptions, EncodeOptions, SampleOptions
+from app.reading import Reader, seed_of
+from app.schemas import (
+    DecodeOptions,
+    DecodePictureOptions,
+    ElboImageOptions,
+    ElboOptions,
+    EncodeImageOptions,
+    EncodeOptions,
+    SampleOptions,
+    SamplePictureOptions,
+)
 from app.settings import Settings
-from app.wire import json_reply, json_words, npy, safetensors
-from app.wire.json_rows import JsonRows
-from app.wire.layout import Array, Layout, Rows, all_finite
+from app.wire.layout import Array
 from app.wire.negotiation import (
     JSON,
     NPY,
+    PNG,
     SAFETENSORS,
-    Format,
     Formats,
-    request_format,
     response_format,
 )
-from app.wire.reply import Chunk, Reply
-from model.noise import random_seed
+from app.wire.reply import Reply
 
-READABLE: Formats = (JSON, SAFETENSORS, NPY)
-WITHOUT_ARRAY: Formats = (JSON,)
 ALL_ARRAYS: Formats = (JSON, SAFETENSORS)
 MAIN_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
 
-# numpy releases the interpreter's lock, so checking long arrays is left to a thread.
-_THREADED_BYTES = 1 << 20
+# An answer to GET may be cached; one URL has several forms.
+_VARY = ((b"vary", b"accept"),)
 
 Endpoint = Callable[[Request], Awaitable[Answer]]
-_Options = TypeVar("_Options", bound=BaseModel)
-
-
-@final
-class _Input(NamedTuple):
-    """The one array an operation takes, and what reads it from JSON."""
-
-    layout: Layout
-    json: JsonRows
 
 
 @final
@@ -54,66 +45,91 @@ class Endpoints:
     """`encode`, `decode`, `sample`, `elbo`, each an answer to a request."""
 
     def __init__(
-        self, operations: Operations, settings: Settings, lifecycle: Lifecycle
+        self,
+        reader: Reader,
+        operations: Operations,
+        settings: Settings,
+        lifecycle: Lifecycle,
     ) -> None:
         config = operations.engine.checkpoint.config
+        self._reader = reader
         self._operations = operations
         self._settings = settings
         self._lifecycle = lifecycle
         self._likelihood = config.likelihood.kind
         self._shape = config.data_shape
         self._dim, self._latent_dim = config.data_dim, config.latent_dim
-        self._x = _input(Layout("x", config.data_shape, settings.max_rows))
-        self._z = _input(Layout("z", (config.latent_dim,), settings.max_rows))
+        self.has_images = reader.images is not None
+        pictures = (PNG,) if self.has_images else ()
         one_main = self._likelihood != "gaussian"
-        self.decode_formats = MAIN_ARRAY if one_main else ALL_ARRAYS
+        self.x_formats = reader.x.readable
+        self.decode_formats = (*(MAIN_ARRAY if one_main else ALL_ARRAYS), *pictures)
+        self.sample_formats = (*MAIN_ARRAY, *pictures)
 
     async def encode(self, request: Request) -> Answer:
         """Answer q(z|x) for x."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
-        x, _ = await self._read(request, self._x, EncodeOptions)
+        x, _ = await self._reader.read(
+            request, self._reader.x, EncodeOptions, EncodeImageOptions
+        )
         encoding = await self._operations.encode(x.values)
         reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
-        return await _answer(reply, format_, source="x")
+        return await answer(reply, format_, source="x")
 
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
-        self._lifecycle.check_ready()
-        format_ = response_format(request.accept, self.decode_formats)
-        z, _ = await self._read(request, self._z, DecodeOptions)
+        self._lifecycle.check_serving()
+        format_ = response_format(
+            request.accept, self.decode_formats, self._reader.why_no_images
+        )
+        schema = DecodePictureOptions if format_ is PNG else DecodeOptions
+        z, asked = await self._reader.read(request, self._reader.z, schema)
         self._check_output(len(z.values))
+        picture = None
+        if format_ is PNG and self._reader.images is not None:
+            picture = self._reader.images.picture(len(z.values), asked)
         decoding = await self._operations.decode(z.values)
         tensors = {"mean": self._shaped(decoding.mean)}
         if decoding.log_var is not None:
             tensors["log_var"] = self._shaped(decoding.log_var)
         reply = Reply(tensors, {"likelihood": self._likelihood})
-        return await _answer(reply, format_, source="z")
+        return await answer(reply, format_, source="z", picture=picture)
 
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
-        self._lifecycle.check_ready()
-        format_ = response_format(request.accept, MAIN_ARRAY)
-        asked = await self._sample_options(request)
+        self._lifecycle.check_serving()
+        format_ = response_format(
+            request.accept, self.sample_formats, self._reader.why_no_images
+        )
+        schema = SamplePictureOptions if format_ is PNG else SampleOptions
+        asked = await self._reader.options(request, schema)
         if asked.n > self._settings.max_rows:
             raise ContentTooLargeError(
                 f"expected n of at most {self._settings.max_rows}, got {asked.n}"
             )
         self._check_output(asked.n)
-        seed = _seed(asked.seed)
+        picture = None
+        if format_ is PNG and self._reader.images is not None:
+            picture = self._reader.images.picture(asked.n, asked)
+        seed = seed_of(asked.seed)
         sample = await self._operations.sample(
             asked.n, seed=seed, temperature=asked.temperature, draw=asked.draw
         )
         reply = Reply({"x": self._shaped(sample.x), "z": sample.z}, {"seed": seed})
-        return await _answer(reply, format_, source="temperature")
+        return await answer(
+            reply, format_, source="temperature", picture=picture, headers=_VARY
+        )
 
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
-        self._lifecycle.check_ready()
+        self._lifecycle.check_serving()
         format_ = response_format(request.accept, ALL_ARRAYS)
-        x, asked = await self._read(request, self._x, ElboOptions)
+        x, asked = await self._reader.read(
+            request, self._reader.x, ElboOptions, ElboImageOptions
+        )
         self._check_elbo(asked, n_rows=len(x.values))
-        seed = _seed(asked.seed)
+        seed = seed_of(asked.seed)
         try:
             elbo = await self._operations.elbo(
                 x.values,
@@ -122,47 +138,14 @@ class Endpoints:
                 binarize=asked.binarize,
             )
         except OutsideSupportError as error:
-            raise self._outside(error, x) from error
+            raise self._reader.outside(error, x) from error
         scalars = {
             "n_samples": asked.n_samples,
             "seed": seed,
             "binarize": asked.binarize,
             "units": "nats",
         }
-        return await _answer(Reply(elbo._asdict(), scalars), format_, source="x")
-
-    async def _read(
-        self, request: Request, wanted: _Input, schema: type[_Options]
-    ) -> tuple[Rows, _Options]:
-        """Return the array and the options of a request."""
-        format_ = request_format(
-            request.headers.get(b"content-type"),
-            request.headers.get(b"content-encoding"),
-            READABLE,
-        )
-        body = await request.body(limit=self._settings.max_body_bytes)
-        if format_ is JSON:
-            rows, scalars = await wanted.json.read(body)
-            return rows, options.read(schema, scalars, request.query_string)
-        asked = options.read(schema, {}, request.query_string)
-        read = safetensors.read if format_ is SAFETENSORS else npy.read
-        if len(body) < _THREADED_BYTES:
-            return read(body, wanted.layout), asked
-        return await asyncio.to_thread(read, body, wanted.layout), asked
-
-    async def _sample_options(self, request: Request) -> SampleOptions:
-        """Return the options of `/sample`, whose body may be missing."""
-        members: dict[str, Any] = {}
-        if request.method == "POST":
-            body = await request.body(limit=self._settings.max_body_bytes)
-            if body or b"content-type" in request.headers:
-                request_format(
-                    request.headers.get(b"content-type"),
-                    request.headers.get(b"content-encoding"),
-                    WITHOUT_ARRAY,
-                )
-            members = json_words.read_members(body) if body else {}
-        return options.read(SampleOptions, members, request.query_string)
+        return await answer(Reply(elbo._asdict(), scalars), format_, source="x")
 
     def _shaped(self, values: Array) -> Array:
         return values.reshape(-1, *self._shape)
@@ -180,57 +163,10 @@ class Endpoints:
         if k > limits.max_n_samples:
             what = f"expected 1 to {limits.max_n_samples}, got {number(k)}"
             raise UnprocessableError(Fault("/n_samples", what))
-        if asked.binarize is not None and self._likelihood != "bernoulli":
-            what = f"expected none: this model's likelihood is {self._likelihood}"
-            raise UnprocessableError(Fault("/binarize", what))
+        self._reader.check_binarize(asked.binarize)
         values = k * n_rows * max(self._dim, self._latent_dim)
         if values > limits.max_work:
             raise ContentTooLargeError(
                 f"expected to compute at most {limits.max_work} values, got {n_rows} "
                 f"rows of {self._dim} with n_samples {k}, which are {values}"
             )
-
-    def _outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
-        row, d = error.index
-        pointer = self._x.layout.pointer_to(row, d, shaped=x.shaped)
-        detail = f"expected a value in {error.support}, got {number(error.value)}"
-        if self._likelihood == "bernoulli" and 0 <= error.value <= 1:
-            detail += '; "binarize" ("threshold" or "sample") makes grey values binary'
-        return UnprocessableError(Fault(pointer, detail))
-
-
-def _input(layout: Layout) -> _Input:
-    return _Input(layout, JsonRows(layout))
-
-
-def _seed(asked: int | None) -> int:
-    """Return the seed asked for, or a fresh one that fits JavaScript's integers."""
-    return asked if asked is not None else random_seed() >> 10
-
-
-async def _answer(reply: Reply, format_: Format, *, source: str) -> Answer:
-    """Return a reply as an answer; `source` is what a value not finite comes from."""
-    for name, values in reply.tensors.items():
-        if not all_finite(values):
-            raise _not_finite(name, values, source)
-    seed = reply.scalars.get("seed")
-    return Answer(
-        format_.media_type,
-        await _chunks(reply, format_),
-        headers=() if seed is None else ((b"vae-seed", str(seed).encode()),),
-        n_rows=len(reply.main),
-    )
-
-
-def _not_finite(name: str, values: Array, source: str) -> UnprocessableError:
-    row = int(np.argwhere(~np.isfinite(values))[0][0])
-    pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
-    what = f"the model's {name} of row {row} is not finite; too large?"
-    return UnprocessableError(Fault(pointer, what))
-
-
-async def _chunks(reply: Reply, format_: Format) -> list[Chunk]:
-    if format_ is JSON:
-        return await json_reply.write(reply)
-    write = safetensors.write if format_ is SAFETENSORS else npy.write
-    return write(reply)

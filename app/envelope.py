@@ -19,17 +19,27 @@ from typing import final
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.departures import Departures
+from app.attendance import Attendance
 from app.endpoints import Endpoint
-from app.errors import MEDIA_TYPE, DisconnectedError, InternalError, ProblemError
+from app.errors import (
+    MEDIA_TYPE,
+    BadRequestError,
+    DeadlineError,
+    DisconnectedError,
+    InternalError,
+    ProblemError,
+)
 from app.exchange import Answer, Request
+from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
 OTHER = "other"
 CLIENT_CLOSED_REQUEST = 499
+CLOSE = (b"connection", b"close")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
 Hot = Mapping[tuple[str, str], Endpoint]
 
@@ -38,13 +48,23 @@ Hot = Mapping[tuple[str, str], Endpoint]
 class Envelope:
     """Answers HTTP requests through `hot` or `cold`."""
 
-    def __init__(self, *, hot: Hot, cold: ASGIApp, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        hot: Hot,
+        cold: ASGIApp,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        *,
+        timeout: float,
+    ) -> None:
         self._hot = hot
         self._cold = cold
         self._metrics = metrics
+        self._lifecycle = lifecycle
+        self._timeout = timeout  # seconds that an answer may take
         self._prefix = secrets.token_hex(6)
         self._count = count()
-        self._departures = Departures()
+        self._attendance = Attendance()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -59,37 +79,53 @@ class Envelope:
             path = route.path if isinstance(route, Route) else OTHER
             self._metrics.observe(path, status, perf_counter() - start, n_rows=0)
             return
-        answer = await self._attended(endpoint, request, scope["path"], request_id)
+        answer = await self._attended(endpoint, request, request_id, start)
         if answer is None:
             status, n_rows = CLIENT_CLOSED_REQUEST, 0
         else:
+            if self._lifecycle.is_leaving:
+                answer = answer._replace(headers=(*answer.headers, CLOSE))
             await answer.send(
                 send, request_id=request_id.encode(), method=request.method
             )
             status, n_rows = answer.status, answer.n_rows
         seconds = perf_counter() - start
-        self._metrics.observe(scope["path"], status, seconds, n_rows=n_rows)
+        self._metrics.observe(request.path, status, seconds, n_rows=n_rows)
 
     async def _attended(
-        self, endpoint: Endpoint, request: Request, path: str, request_id: str
+        self, endpoint: Endpoint, request: Request, request_id: str, start: float
     ) -> Answer | None:
         """Return an endpoint's answer, a problem if it fails, None to nobody."""
-        self._departures.enter(request)
+        self._attendance.enter(request)
         try:
+            request.deadline = start + self._allowed_seconds(request)
             return await endpoint(request)
         except ProblemError as problem:
-            return _problem_answer(problem, path, request_id)
+            return _told(problem, request, request_id)
         except DisconnectedError:
             return None
         except asyncio.CancelledError:
-            if request.has_departed:
+            if request.fate is None:
+                raise
+            if request.fate == "departed":
                 return None
-            raise
+            seconds = request.deadline - start
+            late = DeadlineError(f"expected to answer within {seconds:g} seconds")
+            return _told(late, request, request_id)
         except Exception:  # a defect: logged in full, told as a 500
             logger.exception("request %s failed", request_id)
-            return _problem_answer(InternalError(), path, request_id)
+            return _told(InternalError(), request, request_id)
         finally:
-            self._departures.leave(request)
+            self._attendance.leave(request)
+
+    def _allowed_seconds(self, request: Request) -> float:
+        """Return how long an answer may take: the setting, or less if so asked."""
+        asked = request.headers.get(b"x-request-timeout")
+        if asked is None:
+            return self._timeout
+        if not _SECONDS.fullmatch(asked):
+            raise BadRequestError("expected X-Request-Timeout in seconds, such as 2.5")
+        return min(float(asked), self._timeout)
 
     async def _through_framework(
         self, scope: Scope, receive: Receive, send: Send, request_id: str
@@ -102,6 +138,8 @@ class Envelope:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
+                if self._lifecycle.is_leaving:
+                    message["headers"].append(CLOSE)
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}
             await send(message)
@@ -122,9 +160,9 @@ class Envelope:
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def _problem_answer(problem: ProblemError, path: str, request_id: str) -> Answer:
+def _told(problem: ProblemError, request: Request, request_id: str) -> Answer:
     """Return a problem as an answer."""
-    document = problem.document(instance=path, request_id=request_id)
+    document = problem.document(instance=request.path, request_id=request_id)
     return Answer(
         MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
     )

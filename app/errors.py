@@ -11,9 +11,11 @@ Every way a request can fail, and the one shape it is told in.
     ├── TargetTooLongError         414  the target alone is over the limit of a head
     ├── UnsupportedMediaTypeError  415  names what can be sent
     ├── UnprocessableError         422  faults, each with a JSON pointer
+    ├── OverloadedError            429  as much is asked as is taken, with Retry-After
     ├── HeadersTooLargeError       431  the head or its trailers are over a limit
     ├── InternalError              500  nothing but a request id
-    └── UnavailableError           503  loading, draining or full, with Retry-After
+    ├── UnavailableError           503  loading, draining or full, with Retry-After
+    └── DeadlineError              504  the answer took longer than is allowed
     DisconnectedError                   the client has gone; nobody is told
 
 A problem is `application/problem+json` (RFC 9457). It never repeats input but for the
@@ -152,6 +154,16 @@ class UnprocessableError(ProblemError):
 
 
 @final
+class OverloadedError(ProblemError):
+    """As many requests wait as may wait; this one may be asked again."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
+        super().__init__(detail, headers=(_retry_after(retry_after_seconds),))
+
+
+@final
 class HeadersTooLargeError(ProblemError):
     """The headers or trailers of a request are too many or too long."""
 
@@ -175,8 +187,14 @@ class UnavailableError(ProblemError):
     status = HTTPStatus.SERVICE_UNAVAILABLE
 
     def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        retry_after = str(retry_after_seconds).encode()
-        super().__init__(detail, headers=((b"retry-after", retry_after),))
+        super().__init__(detail, headers=(_retry_after(retry_after_seconds),))
+
+
+@final
+class DeadlineError(ProblemError):
+    """The answer was not there in the time that it may take."""
+
+    status = HTTPStatus.GATEWAY_TIMEOUT
 
 
 @final
@@ -187,6 +205,10 @@ class DisconnectedError(Exception):
 def number(value: float) -> str:
     """Return a number as an error may repeat it."""
     return f"{value:.9g}"
+
+
+def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+    return (b"retry-after", str(seconds).encode())
 
 
 def _cut(text: str, size: int) -> str:

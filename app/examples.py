@@ -5,35 +5,53 @@ from typing import Any, final
 import numpy as np
 
 from app.engine import Engine
+from app.images import Images
+from model.analyses import MAX_LATENT_DIM
 
 MAX_EXAMPLE_DIM = 4096
 _DIGITS = 4
 _SEED = 42
+_SUMMARY = "this model"
+_WITH_X: dict[str, dict[str, Any]] = {
+    "encode": {},
+    "elbo": {"n_samples": 8, "seed": _SEED},
+    "loglik": {"n_samples": 100, "seed": _SEED},
+    "gap": {"target": 0.05, "seed": _SEED},
+    "refine": {"seed": _SEED},
+    "posterior": {},
+}
 
 
 @final
 class Examples:
     """One request per operation, made of the prior's mean and what it decodes to."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, images: Images | None) -> None:
         config = engine.checkpoint.config
         z = np.zeros((1, config.latent_dim), np.float32)
         mean = engine.decode(z).mean.astype(np.float64)
         if config.likelihood.kind == "bernoulli":
             mean = (mean >= 0.5).astype(np.int64)
-        x = mean.round(_DIGITS).tolist()
-        with_x = {"x": x} if config.data_dim <= MAX_EXAMPLE_DIM else None
-        self._bodies: dict[str, dict[str, Any] | None] = {
-            "encode": with_x,
-            "decode": {"z": z.tolist()},
-            "sample": {"n": 2, "seed": _SEED},
-            "elbo": with_x and {**with_x, "n_samples": 8, "seed": _SEED},
+        self._bodies: dict[str, dict[str, dict[str, Any]]] = {
+            "decode": {_SUMMARY: {"z": z.tolist()}},
+            "sample": {_SUMMARY: {"n": 2, "seed": _SEED}},
         }
+        if config.data_dim <= MAX_EXAMPLE_DIM:
+            x = {"x": mean.round(_DIGITS).tolist()}
+            for operation, options in _WITH_X.items():
+                self._bodies[operation] = {_SUMMARY: {**x, **options}}
+            if config.latent_dim > MAX_LATENT_DIM:
+                del self._bodies["posterior"]
+            if images is not None:
+                x_png = {"x_png": images.data_url(mean)}
+                for operation in ("encode", "elbo"):
+                    body = {**x_png, **_WITH_X[operation]}
+                    self._bodies[operation]["an image"] = body
         self._parameters = {"sampleByQuery": {"n": 2, "seed": _SEED}}
 
-    def body(self, operation: str) -> dict[str, Any] | None:
-        """Return a JSON body; None if it would be too long to read."""
-        return self._bodies.get(operation)
+    def bodies(self, operation: str) -> dict[str, dict[str, Any]]:
+        """Return JSON bodies by their names; none that would be too long to read."""
+        return self._bodies.get(operation, {})
 
     def parameter(self, operation: str, name: str) -> int | None:
         """Return the value of a query parameter, if it has an example."""

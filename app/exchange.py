@@ -7,13 +7,15 @@ the model; these two read and write the same messages and do nothing else.
 
 import asyncio
 from collections.abc import Sequence
-from typing import NamedTuple, final
+from math import inf
+from typing import Literal, NamedTuple, final
 
 from starlette.types import Receive, Scope, Send
 
 from app.errors import ContentTooLargeError, DisconnectedError, Headers
 
 Body = bytes | bytearray
+Fate = Literal["departed", "late"]
 
 _ONE_MESSAGE_BYTES = 1 << 16
 
@@ -25,16 +27,19 @@ class Request:
 
     Attributes:
         is_read: Whether nothing of the body is still to come.
-        has_departed: Whether its client was seen to go away.
+        deadline: When its answer must be there, by `time.perf_counter`.
+        fate: Why it is not answered any more, if so: its client has gone, or its time.
     """
 
     __slots__ = (
         "_head",
         "_receive",
-        "has_departed",
+        "deadline",
+        "fate",
         "headers",
         "is_read",
         "method",
+        "path",
         "query_string",
     )
 
@@ -43,9 +48,11 @@ class Request:
         self._receive = receive
         self.headers = dict(self._head)
         self.method: str = scope["method"]
+        self.path: str = scope["path"]
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # nobody reads a body of theirs
-        self.has_departed = False
+        self.deadline = inf
+        self.fate: Fate | None = None
 
     @property
     def accept(self) -> bytes | None:

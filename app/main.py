@@ -11,19 +11,24 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from app import openapi, operation_routes, problems, routes
+from app import analysis_routes, openapi, operation_routes, problems, routes
+from app.analyses import Analyses
+from app.analysis_endpoints import AnalysisEndpoints
+from app.batching import Capacity
 from app.card import MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
-from app.envelope import Envelope, Hot
+from app.envelope import Envelope
 from app.examples import Examples
 from app.explorer import explorer
 from app.held_out import held_out
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.operation_routes import Operation
 from app.operations import Operations
+from app.reading import Reader
 from app.settings import Settings, SettingsError
-from app.startup import fail
+from app.startup import fail, keep_freed_memory
 from model.checkpoint import Checkpoint, CheckpointError
 
 
@@ -36,11 +41,13 @@ class Service(FastAPI):
     `app.envelope` and `app.operation_routes`.
     """
 
-    def enclose(self, hot_endpoints: Hot, metrics: Metrics) -> None:
-        """Put the envelope around this application."""
-        self._envelope = Envelope(
-            hot=hot_endpoints, cold=super().__call__, metrics=metrics
-        )
+    def enclose(self, envelope: Envelope) -> None:
+        """Have every HTTP request pass through an envelope."""
+        self._envelope = envelope
+
+    async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer as FastAPI does, without the envelope."""
+        await super().__call__(scope, receive, send)
 
     def describe(self, document: openapi.Json) -> None:
         """Have this document served, as it is, for the API."""
@@ -54,7 +61,7 @@ class Service(FastAPI):
         if scope["type"] == "http":
             await self._envelope(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await self.framework(scope, receive, send)
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -72,30 +79,33 @@ def create_app(settings: Settings) -> FastAPI:
         n_threads=settings.threads,
     )
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
-    compute = Operations(engine, metrics.observe_batch)
-    calls = operation_routes.operations(Endpoints(compute, settings, lifecycle))
-    media_types = {
-        call.id: MediaTypes(
-            request=[format_.name for format_ in call.readable],
-            response=[format_.name for format_ in call.writable],
-        )
-        for call in calls
-    }
-    served = card(engine, settings, media_types)
+    capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
+    compute = Operations(engine, metrics.observe_batch, capacity)
+    runner = Analyses(max_in_hand=settings.max_analyses)
+    reader = Reader(engine.checkpoint, settings)
+    endpoints = Endpoints(reader, compute, settings, lifecycle)
+    analyses = AnalysisEndpoints(reader, compute, runner, settings, lifecycle)
+    calls = (
+        *operation_routes.operations(endpoints),
+        *analysis_routes.operations(analyses),
+    )
+    served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     app = Service(
         title="Variational autoencoder",
         version=service_version(),
         description=openapi.DESCRIPTION,
         redoc_url=None,
-        lifespan=lambda _: _lifespan(compute, lifecycle),
+        lifespan=lambda _: _lifespan(compute, runner, lifecycle, settings.drain_delay),
     )
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
     app.router.routes.extend(_index(engine.checkpoint, settings))
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
-    app.enclose(operation_routes.hot(calls), metrics)
-    app.describe(openapi.document(app, calls, served, Examples(engine)))
+    hot, timeout = operation_routes.hot(calls), settings.request_timeout
+    app.enclose(Envelope(hot, app.framework, metrics, lifecycle, timeout=timeout))
+    examples = Examples(engine, reader.images)
+    app.describe(openapi.document(app, calls, served, examples))
     return app
 
 
@@ -109,21 +119,33 @@ def _index(checkpoint: Checkpoint, settings: Settings) -> list[BaseRoute]:
 
 def from_environment() -> FastAPI:
     """Build the service from VAE_* variables, or end with one line and status 3."""
+    keep_freed_memory()
     try:
         return create_app(Settings.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
         fail(error)
 
 
+def _media_types(call: Operation) -> MediaTypes:
+    return MediaTypes(
+        request=[format_.name for format_ in call.readable],
+        response=[format_.name for format_ in call.writable],
+    )
+
+
 @asynccontextmanager
-async def _lifespan(compute: Operations, lifecycle: Lifecycle) -> AsyncIterator[None]:
+async def _lifespan(
+    compute: Operations, runner: Analyses, lifecycle: Lifecycle, drain_delay: float
+) -> AsyncIterator[None]:
     await _warm(compute)
     gc.freeze()  # what is loaded stays: no collection need look through it again
     lifecycle.phase = "ready"
     try:
-        yield
+        with lifecycle.leaving_at_sigterm(drain_delay):
+            yield
     finally:
         lifecycle.phase = "draining"
+        runner.close()
         compute.close()
 
 

@@ -18,12 +18,13 @@ from app.card import Card
 from app.errors import MEDIA_TYPE
 from app.examples import Examples
 from app.operation_routes import Operation
-from app.schemas import Problem
-from app.wire.negotiation import JSON, NPY, SAFETENSORS, Formats
+from app.schemas import ImageInput, ImageOutput, Problem
+from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
 
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
-    "per example, in nats. Arrays are batch first. Every stochastic answer is a "
+    "per example, in nats; and analyses that take longer: log p(x), what the encoder "
+    "costs, and the posterior. Arrays are batch first. Every stochastic answer is a "
     "function of the checkpoint, the request and its seed."
 )
 
@@ -39,12 +40,28 @@ _ERRORS = {
     "414": "The target is over the limit of a head",
     "415": "The body's type or encoding cannot be read",
     "422": "A fault in the body or the query, with JSON pointers",
+    "429": "As much is in hand as is taken; Retry-After says when to ask again",
     "431": "The headers or trailers are over a limit",
     "500": "A defect of the service",
     "503": "Loading, draining or full; Retry-After says when to ask again",
+    "504": "The answer took longer than the setting or X-Request-Timeout allows",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
+_ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
 _REF = "#/components/schemas/{model}"
+_X_PNG = (
+    "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
+    "v of 0 to 255 is the value v / 255."
+)
+_ONE_IMAGE = (
+    "One image, opaque, 8 bits per channel, of the model's size. A pixel v of 0 to 255 "
+    "is the value v / 255. Grey becomes RGB; RGB becomes grey if it has no colours."
+)
+_BINARY_READ = {PNG: _ONE_IMAGE, JPEG: _ONE_IMAGE}
+_BINARY_WRITTEN = {
+    PNG: "The images of the main array side by side, 8 bits per channel. A value v "
+    "is the pixel 255 v, rounded, with v clipped to [0, 1].",
+}
 _BINARY = {
     SAFETENSORS: "Tensors by the names of the JSON members; scalars are strings "
     "in `__metadata__` on the way out, query parameters on the way in.",
@@ -73,7 +90,7 @@ def document(
             entry = api["paths"][operation.path].get(method.lower())
             if entry is not None:
                 entry.update(_described(operation, examples))
-                _add_errors(entry, _ERRORS)
+                _add_errors(entry, tuple(_ERRORS))
     return api
 
 
@@ -84,23 +101,27 @@ def _described(operation: Operation, examples: Examples) -> Json:
         "responses": {
             "200": {
                 "description": operation.response.__doc__,
-                "content": _contents(operation.response, operation.writable),
+                "content": _contents(
+                    operation.response, operation.writable, _BINARY_WRITTEN
+                ),
             }
         },
     }
     if operation.request is not None:
-        body = _contents(operation.request, operation.readable)
-        example = examples.body(operation.id)
-        if example is not None:
+        body = _contents(operation.request, operation.readable, _BINARY_READ)
+        if bodies := examples.bodies(operation.id):
             body[JSON.name]["examples"] = {
-                "this model": {"value": example, "summary": "Runs as it stands"}
+                name: {"value": example, "summary": "Runs as it stands"}
+                for name, example in bodies.items()
             }
         required = bool(operation.request.model_json_schema().get("required"))
         described["requestBody"] = {"required": required, "content": body}
     return described
 
 
-def _contents(schema: type[BaseModel], formats: Formats) -> Json:
+def _contents(
+    schema: type[BaseModel], formats: Formats, words: dict[Format, str]
+) -> Json:
     contents: Json = {}
     for format_ in formats:
         if format_ is JSON:
@@ -109,7 +130,7 @@ def _contents(schema: type[BaseModel], formats: Formats) -> Json:
             binary = {
                 "type": "string",
                 "format": "binary",
-                "description": _BINARY[format_],
+                "description": words.get(format_) or _BINARY[format_],
             }
             contents[format_.name] = {"schema": binary}
     return contents
@@ -133,7 +154,7 @@ def _parameters(operation: Operation, examples: Examples) -> list[Json]:
     return parameters
 
 
-def _add_errors(entry: Json, statuses: Sequence[str] | Json) -> None:
+def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
     content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
     for status in statuses:
         entry["responses"][status] = {
@@ -154,6 +175,9 @@ def _schemas(operations: Sequence[Operation], card: Card) -> Json:
     )
     schemas: Json = definitions["$defs"]
     _put_sizes(schemas, card)
+    for operation in operations:
+        if operation.request is not None:
+            _put_images(schemas[operation.request.__name__], operation)
     return schemas
 
 
@@ -162,8 +186,13 @@ def _put_sizes(schemas: Json, card: Card) -> None:
     n_rows = card.limits.max_rows
     flat = [_product(data)]
     accepted = [flat] if len(data) == 1 else [flat, data]
-    for name in ("EncodeRequest", "ElboRequest"):
-        rows = [_rows(shape, n_rows) for shape in accepted]
+    n_analysed = min(n_rows, card.limits.max_analysis_rows)
+    for name, most in (
+        ("EncodeRequest", n_rows),
+        ("ElboRequest", n_rows),
+        *((f"{name}Request", n_analysed) for name in _ANALYSES),
+    ):
+        rows = [_rows(shape, most) for shape in accepted]
         x = rows[0] if len(rows) == 1 else {"oneOf": rows}
         schemas[name]["properties"]["x"] = x
     schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
@@ -175,6 +204,9 @@ def _put_sizes(schemas: Json, card: Card) -> None:
         ("SampleResponse", "x", data),
         ("SampleResponse", "z", latent),
         ("ElboResponse", "kl_per_dim", latent),
+        ("RefineResponse", "mu", latent),
+        ("RefineResponse", "log_var", latent),
+        ("PosteriorResponse", "mean", latent),
     ):
         members = schemas[name]["properties"]
         members[member] = {**members[member], **_rows(shape, n_rows)}
@@ -183,6 +215,20 @@ def _put_sizes(schemas: Json, card: Card) -> None:
     k["maximum"] = card.limits.max_n_samples
     if card.likelihood.kind != "gaussian":
         del schemas["DecodeResponse"]["properties"]["log_var"]
+
+
+def _put_images(schema: Json, operation: Operation) -> None:
+    """Add to a body's schema what belongs to images, where they are read or written."""
+    members = schema["properties"]
+    if PNG in operation.readable:
+        one = {"type": "string", "pattern": "^data:image/(png|jpeg);base64,"}
+        many = {"type": "array", "minItems": 1, "items": one}
+        members["x_png"] = {"oneOf": [one, many], "description": _X_PNG}
+        members.update(ImageInput.model_json_schema()["properties"])
+        schema["oneOf"] = [{"required": ["x"]}, {"required": ["x_png"]}]
+        del schema["required"]
+    if PNG in operation.writable:
+        members.update(ImageOutput.model_json_schema()["properties"])
 
 
 def _rows(shape: Sequence[int], n_rows: int) -> Json:

@@ -8,33 +8,32 @@ path, behind a prefix for instance, the route answers with the same endpoint.
 """
 
 from dataclasses import dataclass, replace
-from typing import final
+from inspect import cleandoc
+from typing import Literal, final
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app.endpoints import (
-    ALL_ARRAYS,
-    MAIN_ARRAY,
-    READABLE,
-    WITHOUT_ARRAY,
-    Endpoint,
-    Endpoints,
-)
+from app.endpoints import ALL_ARRAYS, Endpoint, Endpoints
 from app.envelope import Hot
 from app.exchange import Request
+from app.reading import READABLE, WITHOUT_ARRAY
 from app.schemas import (
     DecodeOptions,
+    DecodePictureOptions,
     DecodeRequest,
     DecodeResponse,
+    ElboImageOptions,
     ElboOptions,
     ElboRequest,
     ElboResponse,
+    EncodeImageOptions,
     EncodeOptions,
     EncodeRequest,
     EncodeResponse,
     SampleOptions,
+    SamplePictureOptions,
     SampleRequest,
     SampleResponse,
 )
@@ -50,6 +49,8 @@ class Operation:
     Attributes:
         request: Schema of the JSON body; None for a call that takes no body.
         options: Its scalars, which are query parameters too.
+        tag: The part of the API documentation that it stands in. Analyses may be told
+            that too many are in hand, or that their time is up.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Operation:
     response: type[BaseModel]
     readable: Formats
     writable: Formats
+    tag: Literal["operations", "analyses"] = "operations"
 
 
 @final
@@ -75,9 +77,9 @@ class OperationRoute(APIRoute):
             methods=[method],
             operation_id=operation.id,
             summary=operation.summary,
-            description=operation.endpoint.__doc__,
+            description=cleandoc(operation.endpoint.__doc__ or ""),
             name=operation.id,
-            tags=["operations"],
+            tags=[operation.tag],
             # HEAD is GET without the body.
             include_in_schema=method != "HEAD",
         )
@@ -134,9 +136,9 @@ def _encode(endpoints: Endpoints) -> Operation:
         summary="x to q(z|x)",
         endpoint=endpoints.encode,
         request=EncodeRequest,
-        options=EncodeOptions,
+        options=EncodeImageOptions if endpoints.has_images else EncodeOptions,
         response=EncodeResponse,
-        readable=READABLE,
+        readable=endpoints.x_formats,
         writable=ALL_ARRAYS,
     )
 
@@ -149,7 +151,7 @@ def _decode(endpoints: Endpoints) -> Operation:
         summary="z to p(x|z)",
         endpoint=endpoints.decode,
         request=DecodeRequest,
-        options=DecodeOptions,
+        options=DecodePictureOptions if endpoints.has_images else DecodeOptions,
         response=DecodeResponse,
         readable=READABLE,
         writable=endpoints.decode_formats,
@@ -164,10 +166,10 @@ def _sample(endpoints: Endpoints) -> Operation:
         summary="z from the prior, x from p(x|z)",
         endpoint=endpoints.sample,
         request=SampleRequest,
-        options=SampleOptions,
+        options=SamplePictureOptions if endpoints.has_images else SampleOptions,
         response=SampleResponse,
         readable=WITHOUT_ARRAY,
-        writable=MAIN_ARRAY,
+        writable=endpoints.sample_formats,
     )
 
 
@@ -190,8 +192,8 @@ def _elbo(endpoints: Endpoints) -> Operation:
         summary="A lower bound on log p(x), with its terms",
         endpoint=endpoints.elbo,
         request=ElboRequest,
-        options=ElboOptions,
+        options=ElboImageOptions if endpoints.has_images else ElboOptions,
         response=ElboResponse,
-        readable=READABLE,
+        readable=endpoints.x_formats,
         writable=ALL_ARRAYS,
     )

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 
-from app.batching import Batch, Batcher
+from app.batching import Batch, Batcher, Capacity
 from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
 from model import binarization
 from model.noise import Stream, data_noise, standard_normal
@@ -56,9 +56,11 @@ class OutsideSupportError(ValueError):
 class Operations:
     """`encode`, `decode`, `sample`, `elbo` on the served model."""
 
-    def __init__(self, engine: Engine, on_batch: Callable[[Batch], object]) -> None:
+    def __init__(
+        self, engine: Engine, on_batch: Callable[[Batch], object], capacity: Capacity
+    ) -> None:
         self.engine = engine
-        self._batcher = Batcher(on_batch)
+        self._batcher = Batcher(on_batch, capacity)
         self._encode = self._batcher.queue("encode", "encode", engine.encode)
         self._decode = self._batcher.queue("decode", "decode", self._decoded)
         self._draw = self._batcher.queue("sample", "sample", self._drawn)
@@ -99,7 +101,7 @@ class Operations:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        x = await _made(x.size, self._supported, x, seed, binarize)
+        x = await self.supported(x, seed=seed, binarize=binarize)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
         eps = await _made(prod(shape), _latent_noise, shape, seed)
         scores = await self._scores(x, eps)
@@ -113,10 +115,26 @@ class Operations:
                 kl_per_dim=scores.kl_per_dim,
             )
 
+    async def supported(
+        self, x: Array, *, seed: int, binarize: Binarize | None
+    ) -> Array:
+        """
+        Return x, (N, D), binarised as asked, once all of it lies in the support.
+
+        Raises:
+            OutsideSupportError: As `elbo`.
+        """
+        return await _made(x.size, self._supported, x, seed, binarize)
+
     @property
     def alive(self) -> bool:
         """Whether compute is still possible."""
         return self._batcher.alive
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long the batch in the compute thread has been running."""
+        return self._batcher.stalled_seconds
 
     def close(self) -> None:
         """Finish what is running and stop the compute thread."""

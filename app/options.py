@@ -5,15 +5,17 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
+from app.schemas import Body
 from app.wire.json_words import kind
 
-Options = TypeVar("Options", bound=BaseModel)
+Options = TypeVar("Options", bound=Body)
 
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _FLOAT = re.compile(r"-?\d{1,20}(\.\d{1,40})?([eE][-+]?\d{1,3})?", re.ASCII)
+_BOOLEANS = {"true": True, "false": False}
 _MAX_PARAMETERS = 16
 
 
@@ -29,9 +31,8 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
     try:
         return schema.model_validate(members)
     except ValidationError as error:
-        known = ", ".join(schema.model_fields) or "no options"
         raise UnprocessableError(
-            *(_fault(fault, known) for fault in error.errors()[:MAX_FAULTS])
+            *(_fault(fault, schema) for fault in error.errors()[:MAX_FAULTS])
         ) from None
 
 
@@ -50,8 +51,10 @@ def _parameters(query: bytes) -> list[tuple[str, Any]]:
     return [(name, _value(text)) for name, text in pairs]
 
 
-def _value(text: str) -> int | float | str:
-    """Return the number a text is, or the text."""
+def _value(text: str) -> bool | int | float | str:
+    """Return the number or the boolean a text is, or the text."""
+    if text in _BOOLEANS:
+        return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
         return int(text)
     return float(text) if _FLOAT.fullmatch(text) else text
@@ -69,9 +72,12 @@ def _merged(
     return merged
 
 
-def _fault(fault: Any, known: str) -> Fault:
+def _fault(fault: Any, schema: type[Body]) -> Fault:
     pointer = _pointer(*fault["loc"])
     if fault["type"] == "extra_forbidden":
+        if fault["loc"][0] in schema.elsewhere:
+            return Fault(pointer, schema.elsewhere[str(fault["loc"][0])])
+        known = ", ".join(schema.model_fields) or "no options"
         return Fault(pointer, f"unknown name; there are here: {known}")
     wanted = fault["msg"].removeprefix("Input should be ")
     return Fault(pointer, f"expected {wanted}, got {kind(fault['input'])}")

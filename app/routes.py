@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.requests import Request
 from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 
+from app.batching import STALLED_SECONDS
 from app.card import Card
 from app.errors import UnavailableError
 from app.etags import matches
@@ -14,6 +15,8 @@ from app.held_out import HeldOut
 from app.lifecycle import Lifecycle
 from app.metrics import MEDIA_TYPE, Metrics
 from app.operations import Operations
+
+DEAD_SECONDS = 2 * STALLED_SECONDS
 
 
 def about(card: Card) -> APIRouter:
@@ -63,7 +66,9 @@ def health(operations: Operations, lifecycle: Lifecycle, metrics: Metrics) -> AP
     @routes.get("/livez", operation_id="livez")
     @routes.head("/livez", include_in_schema=False)
     async def livez() -> Response:
-        """Say that the process serves HTTP."""
+        """Say that the process serves HTTP and computes; if not, it is to be ended."""
+        if operations.stalled_seconds > DEAD_SECONDS:
+            raise UnavailableError("compute is dead", retry_after_seconds=1)
         return PlainTextResponse("ok\n")
 
     @routes.get("/readyz", operation_id="readyz")

@@ -5,7 +5,9 @@ Bounds are types. The sizes of arrays belong to the served model; `app.openapi` 
 them in.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,24 +20,88 @@ Seed = Annotated[
     Field(ge=0, le=MAX_SEED, description="Noise is a function of it alone."),
 ]
 MAX_TEMPERATURE = 100.0
+MAX_SCALE = 64
+_OF_INPUT = MappingProxyType(
+    {
+        "x_png": "expected exactly one of x and x_png, where data are images",
+        "resize": "only for images: x_png, or a body in image/png or image/jpeg",
+    }
+)
+_OF_OUTPUT = MappingProxyType(
+    dict.fromkeys(("columns", "scale"), "only for an answer in image/png, by Accept")
+)
 
 
 class Body(BaseModel):
-    """A JSON object with no unknown keys and no coercion."""
+    """
+    A JSON object with no unknown keys and no coercion.
+
+    Attributes:
+        elsewhere: What is said of names that belong to other forms of the request.
+    """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
+
+
+class ImageInput(Body):
+    """What may be said of images that are sent."""
+
+    resize: Annotated[
+        bool,
+        Field(
+            description="For images: average areas to the model's size, without "
+            "keeping proportions; else another size is refused."
+        ),
+    ] = False
+
+
+class ImageOutput(Body):
+    """What may be said of a picture that is answered."""
+
+    columns: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="For image/png: images side by side; as many as make the "
+            "picture nearly square if it is left out.",
+        ),
+    ] = None
+    scale: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MAX_SCALE,
+            description="For image/png: the side of the square that shows a pixel.",
+        ),
+    ] = 1
 
 
 class EncodeOptions(Body):
     """`/encode` has no options."""
 
+    elsewhere = _OF_INPUT
+
+
+class EncodeImageOptions(EncodeOptions, ImageInput):
+    """What `/encode` may be told beside images."""
+
 
 class DecodeOptions(Body):
     """`/decode` has no options."""
 
+    elsewhere = _OF_OUTPUT
+
+
+class DecodePictureOptions(DecodeOptions, ImageOutput):
+    """What `/decode` may be told of the picture it answers."""
+
 
 class SampleOptions(Body):
     """What `/sample` may be told; a request may be empty."""
+
+    elsewhere = _OF_OUTPUT
 
     n: Annotated[int, Field(ge=1, description="Number of rows.")] = 1
     seed: Annotated[
@@ -56,8 +122,14 @@ class SampleOptions(Body):
     ] = "mean"
 
 
+class SamplePictureOptions(SampleOptions, ImageOutput):
+    """What `/sample` may be told of the picture it answers."""
+
+
 class ElboOptions(Body):
     """What `/elbo` may be told beside x."""
+
+    elsewhere = _OF_INPUT
 
     n_samples: Annotated[int, Field(ge=1, description="K, draws of z per example.")] = 1
     seed: Annotated[
@@ -70,6 +142,10 @@ class ElboOptions(Body):
             "1/2, or `sample` x ~ Bernoulli(x) with the seed."
         ),
     ] = None
+
+
+class ElboImageOptions(ElboOptions, ImageInput):
+    """What `/elbo` may be told beside images."""
 
 
 class EncodeRequest(EncodeOptions):

@@ -31,6 +31,7 @@ class Config(uvicorn.Config):
             log_level="warning",
             access_log=False,
             server_header=False,
+            timeout_graceful_shutdown=settings.drain_timeout,
             proxy_headers=False,  # nothing here depends on where a client is
         )
         self.limits = settings

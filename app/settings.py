@@ -99,6 +99,15 @@ class Settings(BaseModel):
     max_output_values: Annotated[
         int, Field(ge=1, description="Most data values of an answer: N x D.")
     ] = 1 << 24
+    max_image_pixels: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1 << 26,
+            description="Most pixels of the images of a request, or of an answer "
+            "in PNG.",
+        ),
+    ] = 1 << 24
     max_work: Annotated[
         int,
         Field(
@@ -107,6 +116,58 @@ class Settings(BaseModel):
             "where J is the larger.",
         ),
     ] = 1 << 29
+    max_queue_rows: Annotated[
+        int, Field(ge=1, description="Most rows in hand; past it, 429.")
+    ] = 65_536
+    max_queue_bytes: Annotated[
+        int, Field(ge=1, description="Most bytes of rows in hand; past it, 429.")
+    ] = 1 << 30
+    request_timeout: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=86_400,
+            description="Seconds an answer may take; `X-Request-Timeout` sets less.",
+        ),
+    ] = 120.0
+    drain_delay: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=3600,
+            description="Seconds from SIGTERM, when `/readyz` turns 503, to the end of "
+            "taking requests.",
+        ),
+    ] = 2.0
+    drain_timeout: Annotated[
+        int,
+        Field(
+            ge=1, le=3600, description="Seconds that accepted requests have after that."
+        ),
+    ] = 30
+    max_analyses: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Most analyses in hand or waiting."),
+    ] = 16
+    max_analysis_rows: Annotated[
+        int, Field(ge=1, description="Most rows of an analysis.")
+    ] = 256
+    max_draws: Annotated[
+        int,
+        Field(
+            ge=256,
+            description="Most draws of z per example for log p(x): 32 x `n_samples`, "
+            "or `budget`.",
+        ),
+    ] = 65_536
+    max_analysis_work: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Most values an analysis may decode: draws x N x D, or "
+            "draws x N x J where J is the larger.",
+        ),
+    ] = 1 << 34
     max_connections: Annotated[
         int, Field(ge=1, description="Most open connections of a worker.")
     ] = 1024

@@ -13,19 +13,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.distributions import (
-    DiagonalGaussian,
-    Likelihood,
-    standard_normal_log_prob,
-)
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
 from model.noise import Stream, data_noise, standard_normal, uniform
+from model.observed import fitted, known_values, log_joint, masked_log_prob
+from model.proposals import pairs_at_once
 from model.vae import VAE
-from model.variational import LogJoint, balanced_noise, fit
 
 _TOLERANCE = 1e-4  # nats of the ELBO left to gain
 _MAX_STEPS = 200
 _PRIOR_EVERY = 10  # one draw in ten is from the prior
-_PAIRS_PER_CHUNK = 2000
 
 
 class Latents(NamedTuple):
@@ -94,17 +90,17 @@ def latents(
     Raises:
         ValueError: The mask is no mask of x, or an observed value is impossible.
     """
-    known = _known(vae, x, observed)
-    log_joint = observed_log_joint(vae, known, observed)
-    noise = balanced_noise(vae.config.latent_dim, seed=seed).to(x.device)
-    start = _start(vae, known, observed, noise)
-    q_z = fit(log_joint, start, eps=noise, tolerance=tolerance, max_steps=max_steps)
+    known = known_values(vae, x, observed)
+    q_z = fitted(
+        vae, known, observed, seed=seed, tolerance=tolerance, max_steps=max_steps
+    )
+    log_prob = log_joint(vae, known, observed)
     shape = (len(x), n_draws, vae.config.latent_dim)  # drawn row by row
     eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.LATENT))
     with torch.no_grad():
         z, log_proposal = _proposed(q_z, eps.to(x.device).transpose(0, 1).double())
         rows = torch.arange(len(x), device=x.device)
-        log_p = torch.cat([log_joint(rows, part) for part in _parts(z)])
+        log_p = torch.cat([log_prob(rows, part) for part in _parts(vae, z)])
         log_w = log_p - log_proposal  # (K, N)
     total = torch.logsumexp(log_w, dim=0)
     return Latents(z, log_w - total, total - math.log(n_draws), q_z)
@@ -129,11 +125,11 @@ def impute(
         given: What `latents` found for the same x and mask.
         seed: Of the choice among the latents, and of the data noise.
     """
-    known = _known(vae, x, observed)
+    known = known_values(vae, x, observed)
     first = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
     second, within = torch.zeros_like(first), torch.zeros_like(first)
     weights = given.log_weights.exp()[..., None]  # (K, N, 1)
-    for z, w in zip(_parts(given.z), _parts(weights), strict=True):
+    for z, w in zip(_parts(vae, given.z), _parts(vae, weights), strict=True):
         p_x = vae.decode(z.to(x.dtype))
         mean = p_x.mean.double()
         first += (w * mean).sum(dim=0)
@@ -172,52 +168,14 @@ def log_prob_missing(
         ValueError: A value is outside the support of the likelihood.
     """
     missing = ~observed
-    known = _known(vae, truth, missing)
+    known = known_values(vae, truth, missing)
     log_p = torch.cat(
         [
             masked_log_prob(vae.decode(z.to(truth.dtype)), known, missing)
-            for z in _parts(given.z)
+            for z in _parts(vae, given.z)
         ]
     )
     return torch.logsumexp(given.log_weights + log_p, dim=0)
-
-
-def observed_log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
-    """Return log p(x_o|z) + log p(z) as a function of rows and their z, (K, R, J)."""
-
-    def log_joint(rows: Tensor, z: Tensor) -> Tensor:
-        p_x = vae.decode(z.to(known.dtype))
-        log_prior = standard_normal_log_prob(z)
-        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior
-
-    return log_joint
-
-
-def masked_log_prob(p_x: Likelihood, x: Tensor, mask: Tensor) -> Tensor:
-    """Return log p(x_d|z) summed over where the mask is True, in float64, (...)."""
-    per_dim = p_x.log_prob_per_dim(x)
-    return torch.where(mask, per_dim, 0.0).sum(dim=-1, dtype=torch.float64)
-
-
-@torch.no_grad()
-def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGaussian:
-    """Return the prior or the encoder's q, by row: whichever has the better ELBO."""
-    log_joint = observed_log_joint(vae, known, observed)
-    zeros = torch.zeros(
-        len(known), vae.config.latent_dim, dtype=torch.float64, device=known.device
-    )
-    prior = DiagonalGaussian(zeros, zeros)
-    filling = vae.decode(zeros.to(known.dtype)).mean
-    encoded = vae.encode(torch.where(observed, known, filling))
-    q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
-    # The entropies of both, less the constant they share.
-    rows = torch.arange(len(known), device=known.device)
-    of_prior = log_joint(rows, prior.reparameterize(eps)).mean(dim=0)
-    of_q = log_joint(rows, q_z.reparameterize(eps)).mean(dim=0)
-    better = (of_q + 0.5 * q_z.log_var.sum(dim=-1) > of_prior)[:, None]
-    return DiagonalGaussian(
-        torch.where(better, q_z.mu, zeros), torch.where(better, q_z.log_var, zeros)
-    )
 
 
 def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -249,24 +207,6 @@ def _resampled(given: Latents, n_samples: int, *, seed: int) -> Tensor:
     return given.z.gather(0, index.expand(-1, -1, given.z.shape[2]))
 
 
-def _parts(draws: Tensor) -> tuple[Tensor, ...]:
+def _parts(vae: VAE, draws: Tensor) -> tuple[Tensor, ...]:
     """Split draws, (K, N, ...), so that each part fits into memory once decoded."""
-    return torch.split(draws, max(1, _PAIRS_PER_CHUNK // max(1, draws.shape[1])))
-
-
-def _known(vae: VAE, x: Tensor, observed: Tensor) -> Tensor:
-    """Return x with 0, which is in every support, for what was not observed."""
-    if observed.dtype != torch.bool or observed.shape != x.shape:
-        raise ValueError(
-            f"expected a mask of booleans {list(x.shape)}, "
-            f"got {observed.dtype} {list(observed.shape)}"
-        )
-    known = torch.where(observed, x, 0.0)
-    inside = vae.likelihood.in_support(known)
-    if not inside.all():
-        n, d = (~inside).nonzero()[0].tolist()
-        raise ValueError(
-            f"x[{n}, {d}] is {known[n, d].item():g}; "
-            f"expected a value in {vae.likelihood.support}"
-        )
-    return known
+    return torch.split(draws, max(1, pairs_at_once(vae) // max(1, draws.shape[1])))

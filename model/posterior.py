@@ -31,7 +31,7 @@ class Posterior(NamedTuple):
     Attributes:
         axes: Values of each z_j, J of (G,).
         log_density: log p(z|x) in nats, (G,) or (G, G).
-        log_p_x: Evidence, in nats.
+        log_p_x: Evidence, in nats; not finite where no grid resolves p(z|x).
         error: How much log p(x) changed when the steps were last halved, in nats. The
             trapezoidal rule converges geometrically here, so it is mostly less wrong.
         converged: Whether `error` is within the tolerance.
@@ -194,7 +194,9 @@ def _integrated(
     for _ in range(_MAX_ROUNDS):
         axes = box.axes(n)
         log_joint = _on_grid(vae, x, axes)
-        log_step = sum(math.log(float(axis[1] - axis[0])) for axis in axes)
+        # Minus infinity where z is so large that float64 has no smaller steps.
+        steps = torch.stack([axis[1] - axis[0] for axis in axes])
+        log_step = float(steps.log().sum())
         log_p_x = float(torch.logsumexp(log_joint.flatten(), dim=0)) + log_step
         coarse = log_joint[(slice(None, None, 2),) * len(axes)]
         error = abs(

@@ -91,6 +91,7 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     configs = {
         "bernoulli": tiny_config("bernoulli", data_shape=(4, 4)),
         "gaussian": tiny_config("gaussian", data_shape=(5,)),
+        "plane": tiny_config("bernoulli", data_shape=(4, 4), latent_dim=2),
         "conv": tiny_config("continuous_bernoulli", data_shape=(8, 8, 2), network=CONV),
         "linear": tiny_config("gaussian", data_shape=(2,), network=LINEAR),
     }

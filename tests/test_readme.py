@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from app.card import PHI, THETA
 from app.settings import documented
@@ -18,9 +19,12 @@ from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-CURLS = re.findall(r"```sh\n(curl .*?)```\n\n```json\n(.*?)```", README, re.DOTALL)
+BLOCK = r"```sh\n(curl (?:(?!```).)*)```\n\n```{kind}\n(.*?)```"
+CURLS = re.findall(BLOCK.format(kind="json"), README, re.DOTALL)
+PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SECONDS = 60
+COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +32,29 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model with the shapes of the one that `make serve` trains."""
     vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=20))
     path = save_tiny(tmp_path_factory.mktemp("readme") / "digits", vae)
+    with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
+        yield address
+
+
+def run(
+    command: str, address: str, directory: Path
+) -> subprocess.CompletedProcess[bytes]:
+    """Run the commands of a block in a directory, with the service of these tests."""
+    command = command.replace("curl ", "curl --silent --fail-with-body ")
+    return subprocess.run(
+        ["bash", "-ec", command.replace("http://127.0.0.1:8000", address)],
+        capture_output=True,
+        cwd=directory,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a model of the same data with two latent dimensions."""
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=2))
+    path = save_tiny(tmp_path_factory.mktemp("readme") / "plane", vae)
     with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
         yield address
 
@@ -40,28 +67,51 @@ def flat(text: str) -> str:
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
 @pytest.mark.parametrize(("command", "shown"), CURLS)
 def test_each_curl_gets_the_answer_that_is_shown(
-    address: str, command: str, shown: str
+    address: str, plane: str, command: str, shown: str, tmp_path: Path
 ) -> None:
     """Every curl of the README runs, and answers with the members it shows."""
-    command = command.replace("curl ", "curl --silent --fail-with-body ", 1)
-
-    ended = subprocess.run(
-        ["bash", "-c", command.replace("http://127.0.0.1:8000", address)],
-        capture_output=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    ended = run(command, plane if "/posterior" in command else address, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
     members = list(json.loads(ended.stdout))
     assert members == re.findall(r'^[{ ]"(\w+)":', shown, re.MULTILINE)
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+@pytest.mark.parametrize(("command", "shown"), PICTURES)
+def test_each_picture_is_the_file_that_is_shown(
+    address: str, command: str, shown: str, tmp_path: Path
+) -> None:
+    """Every curl that writes a picture writes the one that `file` describes."""
+    ended = run(command, address, tmp_path)
+
+    assert ended.returncode == 0, ended.stdout
+    (path,) = tmp_path.iterdir()
+    with Image.open(path) as image:
+        image.load()
+        described = (
+            f"{path.name}: {image.format} image data, {image.width} x {image.height}, "
+            f"{COLOURS[image.mode]}, non-interlaced"
+        )
+        assert not image.info.get("interlace")
+    assert shown.strip() == described
+
+
+def test_a_picture_is_shown() -> None:
+    """The README has what the test above runs."""
+    assert PICTURES
+
+
 def test_each_operation_has_a_curl() -> None:
-    """The four calls are all shown."""
+    """The calls are all shown."""
     paths = {re.search(r":8000/(\w+)", command)[1] for command, _ in CURLS}  # type: ignore[index]  # a None fails the test as it should
 
-    assert paths == {"encode", "decode", "sample", "elbo"}
+    assert paths == {"encode", "decode", "sample", "elbo"} | {
+        "loglik",
+        "gap",
+        "refine",
+        "posterior",
+    }
 
 
 @pytest.mark.parametrize("program", PYTHON)

@@ -19,10 +19,17 @@ _LARGEST_SQUARE = _LARGEST**2
 
 @final
 class Rows(NamedTuple):
-    """Rows of a request, (N, D); `shaped` says whether they came as [N, *shape]."""
+    """
+    Rows of a request, (N, D).
+
+    Attributes:
+        shaped: Whether they came as [N, *shape].
+        pointers: JSON pointers to rows that did not come as numbers.
+    """
 
     values: Array
     shaped: bool
+    pointers: tuple[str, ...] = ()
 
 
 @final

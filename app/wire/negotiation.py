@@ -31,8 +31,10 @@ Formats = tuple[Format, ...]
 JSON = Format("application/json")
 SAFETENSORS = Format("application/vnd.safetensors")
 NPY = Format("application/x-npy")
+PNG = Format("image/png")
+JPEG = Format("image/jpeg")
 
-_FORMATS = {format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY)}
+_FORMATS = {format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY, PNG, JPEG)}
 _CACHE = 256
 
 
@@ -42,10 +44,16 @@ def names(formats: Formats) -> str:
 
 
 def request_format(
-    content_type: bytes | None, content_encoding: bytes | None, readable: Formats
+    content_type: bytes | None,
+    content_encoding: bytes | None,
+    readable: Formats,
+    note: str = "",
 ) -> Format:
     """
     Return the format of a body.
+
+    Args:
+        note: What else a client should know whose format is not readable.
 
     Raises:
         UnsupportedMediaTypeError: It is none of `readable`, or is encoded.
@@ -59,16 +67,22 @@ def request_format(
     if found not in readable:
         raise UnsupportedMediaTypeError(
             f"expected a Content-Type of {names(readable)}, "
-            f"got {'none' if content_type is None else 'another'}",
+            f"got {'none' if content_type is None else 'another'}" + _also(note),
             headers=((b"accept", names(readable).encode()),),
         )
     return found
 
 
 @lru_cache(_CACHE)
-def response_format(accept: bytes | None, writable: Formats) -> Format:
+def response_format(accept: bytes | None, writable: Formats, note: str = "") -> Format:
     """
     Return the format the client likes best; of those it likes equally, the first.
+
+    A client that names nothing but images and `*/*`, as some browsers do for `<img>`,
+    likes an image best of what it likes equally.
+
+    Args:
+        note: What else a client should know that accepts nothing writable.
 
     Raises:
         NotAcceptableError: It accepts none of `writable`.
@@ -79,8 +93,14 @@ def response_format(accept: bytes | None, writable: Formats) -> Format:
     qualities = [_quality(format_.name, ranges) for format_ in writable]
     best = max(qualities)
     if best <= 0:
-        raise NotAcceptableError(f"expected to be asked for {names(writable)}")
-    return writable[qualities.index(best)]
+        raise NotAcceptableError(
+            f"expected to be asked for {names(writable)}" + _also(note)
+        )
+    liked = [f for f, q in zip(writable, qualities, strict=True) if q == best]
+    named = {range_.split("/")[0] for range_, quality in ranges if quality > 0} - {"*"}
+    if named == {"image"}:
+        return next((f for f in liked if f.name.startswith("image/")), liked[0])
+    return liked[0]
 
 
 @lru_cache(_CACHE)
@@ -93,6 +113,10 @@ def _content_type(content_type: bytes | None) -> Format | None:
         if key == "charset" and value.strip('"') not in ("utf-8", "utf8"):
             return None
     return _FORMATS.get(name.strip())
+
+
+def _also(note: str) -> str:
+    return f"; {note}" if note else ""
 
 
 def _range(part: str) -> tuple[str, float]:

@@ -23,6 +23,7 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
     "F16": np.dtype("<f2"),
 }
+_NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
 
 
 def read(body: Body, layout: Layout) -> Rows:
@@ -60,7 +61,8 @@ def write(reply: Reply) -> list[Chunk]:
     for name, values in reply.tensors.items():
         end = offset + values.nbytes
         offsets = [offset, end]
-        header[name] = {"dtype": "F32", "shape": values.shape, "data_offsets": offsets}
+        dtype = _NAMES[values.dtype.str]
+        header[name] = {"dtype": dtype, "shape": values.shape, "data_offsets": offsets}
         offset = end
     text = orjson.dumps(header)
     text += b" " * (-len(text) % 8)

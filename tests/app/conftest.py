@@ -16,6 +16,13 @@ def bernoulli(checkpoints: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="session")
+def plane(checkpoints: Path) -> Iterator[Served]:
+    """Serve a Bernoulli MLP like it, but of two latent dimensions."""
+    with Served(checkpoints / "plane") as served:
+        yield served
+
+
+@pytest.fixture(scope="session")
 def gaussian(checkpoints: Path) -> Iterator[Served]:
     """Serve a Gaussian MLP with standardised data of shape (5,)."""
     with Served(checkpoints / "gaussian") as served:

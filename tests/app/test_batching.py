@@ -9,11 +9,12 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.batching import Batch, Batcher
+from app.batching import Batch, Batcher, Capacity
 from app.engine import TILE, Array
 
 _T = TypeVar("_T")
 _WAIT_SECONDS = 30
+AMPLE = Capacity(rows=1 << 20, bytes=1 << 30)
 
 
 def run(awaitable: Awaitable[_T]) -> _T:
@@ -42,7 +43,7 @@ def test_requests_of_one_turn_share_a_batch() -> None:
     batches: list[Batch] = []
 
     async def ask() -> list[Sequence[Array]]:
-        with closing(Batcher(batches.append)) as batcher:
+        with closing(Batcher(batches.append, AMPLE)) as batcher:
             queue = batcher.queue("double", "double", doubled)
             return await asyncio.gather(
                 *(batcher.rows(queue, rows(i, i)) for i in range(10))
@@ -71,7 +72,7 @@ def test_a_batch_gathers_while_turns_bring_rows(
         return [x]
 
     async def ask() -> None:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("note", "note", noting)
             for i in range(n_requests):
                 asked.append(asyncio.ensure_future(batcher.rows(queue, rows(i))))
@@ -87,7 +88,7 @@ def test_a_failure_is_the_answer_to_its_request_alone() -> None:
     """Of a batch that fails, only the request at fault gets the error."""
 
     async def ask() -> list[Sequence[Array] | BaseException]:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("double", "double", doubled)
             asked = (batcher.rows(queue, rows(i)) for i in range(10, 20))
             return await asyncio.gather(*asked, return_exceptions=True)
@@ -99,12 +100,39 @@ def test_a_failure_is_the_answer_to_its_request_alone() -> None:
     assert [a[0].item() for a in good] == [20, 22, 24, *range(28, 40, 2)]
 
 
+def test_a_short_request_waits_for_one_batch_however_many_are_long() -> None:
+    """Long requests take turns and leave half of each batch to short ones."""
+    batches: list[list[float]] = []
+
+    def noting(x: Array) -> Sequence[Array]:
+        batches.append(x[:, 0].tolist())
+        return [x]
+
+    async def ask() -> None:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
+            queue = batcher.queue("note", "note", noting)
+            long = [
+                asyncio.ensure_future(batcher.rows(queue, rows(*[i] * 10 * TILE)))
+                for i in range(8)
+            ]
+            await asyncio.sleep(0.001)
+            n_before = len(batches)
+            await batcher.rows(queue, rows(99))
+
+            assert any(99 in batch for batch in batches[n_before : n_before + 2])
+            await asyncio.gather(*long)
+            # And the long ones went on meanwhile, each in its turn.
+            assert {batch[-1] for batch in batches[:9]} == set(range(8))
+
+    run(ask())
+
+
 def test_short_requests_pass_a_long_one() -> None:
     """A request longer than a batch goes to the end of the queue after each piece."""
     finished: list[str] = []
 
     async def ask() -> None:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("double", "double", doubled)
 
             async def one(name: str, n: int) -> None:
@@ -124,7 +152,7 @@ def test_operations_take_turns() -> None:
     batches: list[Batch] = []
 
     async def ask() -> None:
-        with closing(Batcher(batches.append)) as batcher:
+        with closing(Batcher(batches.append, AMPLE)) as batcher:
             first = batcher.queue("a", "a", doubled)
             second = batcher.queue("b", "b", doubled)
             long = rows(*range(14, 14 + 10 * TILE))
@@ -146,7 +174,7 @@ def test_departed_requests_are_not_computed() -> None:
         return [x]
 
     async def ask() -> None:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("note", "note", noting)
             gone = asyncio.ensure_future(batcher.rows(queue, rows(1)))
             stays = asyncio.ensure_future(batcher.rows(queue, rows(2)))
@@ -171,7 +199,7 @@ def test_the_loop_runs_on_while_a_long_batch_is_computed() -> None:
         return [x]
 
     async def ask() -> None:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("wait", "wait", waiting)
             asked = asyncio.ensure_future(batcher.rows(queue, rows(*[0] * 10)))
             await asyncio.to_thread(started.wait, _WAIT_SECONDS)
@@ -189,7 +217,7 @@ def test_rows_come_back_whole_and_in_order(n: int) -> None:
     """A request of any length gets each of its rows, in order."""
 
     async def ask() -> Sequence[Array]:
-        with closing(Batcher(lambda _: None)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("pair", "pair", lambda x, y: [x + y, x - y])
             x = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
             return await batcher.rows(queue, x, 10 * x)

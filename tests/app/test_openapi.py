@@ -7,8 +7,20 @@ import pytest
 from tests.app.served import Served
 
 AT_THE_SOCKET = {"400", "408", "414", "431"}
-ERRORS = AT_THE_SOCKET | {"404", "405", "406", "413", "415", "422", "500", "503"}
-SERVED = ["bernoulli", "gaussian", "conv"]
+ERRORS = AT_THE_SOCKET | {
+    "404",
+    "405",
+    "406",
+    "413",
+    "415",
+    "422",
+    "429",
+    "500",
+    "503",
+    "504",
+}
+SERVED = ["bernoulli", "gaussian", "conv", "plane"]
+ANALYSES = {"loglik", "gap", "refine", "posterior"}
 
 
 @pytest.fixture(params=SERVED)
@@ -32,7 +44,7 @@ def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
     """A generated client has methods of these names."""
     calls = {"encode", "decode", "sample", "sampleByQuery", "elbo"}
 
-    assert operations(bernoulli).keys() == calls | {
+    assert operations(bernoulli).keys() == calls | ANALYSES | {
         "model",
         "examples",
         "livez",
@@ -63,13 +75,17 @@ def test_every_example_runs(served: Served) -> None:
 
             assert response.status_code == 200, response.text
 
-    assert n_examples == 5
+    # /posterior has an example where the model has a posterior to integrate.
+    n_analyses = 3 + (served.checkpoint.config.latent_dim <= 2)
+    # Where data are images, each call that takes x has an image for an example too.
+    n_images = 2 if "columns" in served.get("/openapi.json").text else 0
+    assert n_examples == 5 + n_analyses + n_images
 
 
-def test_every_operation_names_its_errors_and_types(bernoulli: Served) -> None:
+def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
     """Each call has its media types both ways, and every error as a problem."""
-    for name, (method, path, entry) in operations(bernoulli).items():
-        if "operations" not in entry["tags"]:
+    for name, (method, path, entry) in operations(plane).items():
+        if entry["tags"] == ["service"]:
             continue
         errors = {
             status: answer
@@ -81,7 +97,7 @@ def test_every_operation_names_its_errors_and_types(bernoulli: Served) -> None:
         for answer in errors.values():
             assert answer["content"].keys() == {"application/problem+json"}
         for kind in entry["responses"]["200"]["content"]:
-            accepted = served_as(bernoulli, method, path, name, kind)
+            accepted = served_as(plane, method, path, name, kind)
             assert accepted == kind
 
 
@@ -89,13 +105,33 @@ def served_as(served: Served, method: str, path: str, name: str, kind: str) -> s
     """Return the type that an operation answers in when asked for one."""
     bodies: dict[str, dict[str, Any] | None] = {
         "encode": {"x": [[0] * 16]},
-        "decode": {"z": [[0] * 3]},
+        "decode": {"z": [[0] * 2]},
         "sample": {},
         "sampleByQuery": None,
         "elbo": {"x": [[0] * 16]},
+        **{key: {"x": [[0] * 16]} for key in ANALYSES},
     }
     response = served.request(method, path, json=bodies[name], headers={"accept": kind})
     return str(response.headers["content-type"])
+
+
+def test_every_analysis_says_what_it_is_for(bernoulli: Served) -> None:
+    """A paragraph each, without the indentation that Markdown takes for code."""
+    for name, (_, _, entry) in operations(bernoulli).items():
+        if name in ANALYSES:
+            assert len(entry["description"].split()) > 60
+            assert "\n    " not in entry["description"]
+
+
+def test_every_member_of_an_analysis_is_documented(plane: Served) -> None:
+    """What is answered is exactly what the schema says, in name and in kind."""
+    document = plane.get("/openapi.json").json()
+    for name in ANALYSES:
+        schema = document["components"]["schemas"][f"{name.capitalize()}Response"]
+        body = {"x": [[0] * 16], **({"upper": True} if name == "loglik" else {})}
+        answer = plane.post(f"/{name}", body).json()
+
+        assert answer.keys() == schema["properties"].keys()
 
 
 def test_references_in_the_document_lead_somewhere(served: Served) -> None:
@@ -115,6 +151,8 @@ def test_schemas_hold_the_sizes_of_the_model(conv: Served) -> None:
     """A client sees how long a row is, flat and shaped."""
     schemas = conv.get("/openapi.json").json()["components"]["schemas"]
 
+    analysed = schemas["GapRequest"]["properties"]["x"]["oneOf"][0]
+    assert analysed["maxItems"] == conv.settings.max_analysis_rows
     flat, shaped = schemas["EncodeRequest"]["properties"]["x"]["oneOf"]
     latent = schemas["DecodeRequest"]["properties"]["z"]["items"]
     assert flat["items"]["maxItems"] == 128

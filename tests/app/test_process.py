@@ -27,7 +27,8 @@ UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environm
 def environment(settings: Mapping[str, str]) -> dict[str, str]:
     """Return this environment with these settings and no others."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("VAE_")}
-    return {**others, "VAE_PORT": "0", "VAE_THREADS": "1", **settings}
+    ours = {"VAE_PORT": "0", "VAE_THREADS": "1", "VAE_DRAIN_DELAY": "0"}
+    return {**others, **ours, **settings}
 
 
 @contextmanager

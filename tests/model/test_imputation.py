@@ -323,12 +323,12 @@ def test_a_row_does_not_depend_on_its_batch(build: Build) -> None:
 
 
 def test_chunks_change_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draws decoded one at a time, or all at once."""
+    """Rows fitted and draws decoded one at a time, two, or all at once."""
     vae = build().requires_grad_(False)
     x, observed = (random(3, 6) > 0).double(), random(3, 6, seed=2) > 0
     answers = []
-    for pairs in (1, 7, 10**6):
-        monkeypatch.setattr("model.imputation._PAIRS_PER_CHUNK", pairs)
+    for values in (1, 6 * 140, 10**6):  # 140 pairs: two rows of a fit, of 64 draws
+        monkeypatch.setattr("model.proposals.MAX_VALUES", values)
         found = latents(vae, x, observed, n_draws=20, seed=1)
         made = impute(vae, x, observed, found, n_samples=2, seed=1)
         log_p = log_prob_missing(vae, x, observed, found)

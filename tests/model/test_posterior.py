@@ -177,3 +177,13 @@ def test_three_dimensions_are_refused(build: Build) -> None:
     """A grid of three is too many points; the error says what came."""
     with pytest.raises(ValueError, match="at most 2 latent dimensions, got 3"):
         posterior(build(), binary(1))
+
+
+def test_what_no_grid_resolves_has_not_converged(build: Build) -> None:
+    """Where float64 has no steps small enough, log p(x) is not finite, and told so."""
+    model = ppca(build, 1)
+
+    (result,) = posterior(model.vae.float(), torch.full((1, 5), 1e16))
+
+    assert not math.isfinite(result.log_p_x)
+    assert not result.converged

@@ -1,5 +1,10 @@
-"""Evaluate a VAE on a data set, with noise that any other caller can repeat."""
+"""
+Evaluate a VAE on a data set, with noise that any other caller can repeat.
 
+`python -m model.evaluate` does so for a checkpoint, as the rest of this package says.
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -15,6 +20,8 @@ from model.vae import VAE
 ACTIVE_VARIANCE = 0.01
 
 _PAIRS_PER_CHUNK = 2000
+
+OnRows = Callable[[int], object]
 
 
 class Evaluation(NamedTuple):
@@ -48,12 +55,22 @@ def active_units(mu: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 @torch.inference_mode()
-def evaluate(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> Evaluation:
+def evaluate(
+    vae: VAE,
+    x: Tensor,
+    *,
+    n_samples: int,
+    seed: int,
+    on_rows: OnRows = lambda n: None,
+) -> Evaluation:
     """
     Estimate the ELBO of every row of x, (N, D), on the device of x.
 
     The noise is that of `/elbo` asked about the same rows in one request: eps is drawn
     in row order, (N, K, J).
+
+    Args:
+        on_rows: Told how many rows each step has done.
     """
     draw = generator(seed, Stream.LATENT)
     parts: list[list[NDArray[np.float64]]] = []
@@ -63,4 +80,5 @@ def evaluate(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> Evaluation:
         bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
         tensors = (bound.log_likelihood, bound.kl_per_dim, vae.encode(rows).mu)
         parts.append([tensor.double().cpu().numpy() for tensor in tensors])
+        on_rows(len(rows))
     return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -1,20 +1,22 @@
 """
-Clients that go away while they wait: their requests are cancelled and cost no compute.
+The requests in flight: one whose client leaves, or whose time is up, is cancelled.
 
-Nearly every request is answered before its client could leave, so a request is watched
-only once it has waited from one sweep to the next.
+What is cancelled is computed no further. Nearly every request is answered before its
+client could leave, so all are looked at in sweeps, and a request is watched for its
+client only once it has waited from one sweep to the next.
 """
 
 import asyncio
+from time import perf_counter
 from typing import final
 
-from app.exchange import Request
+from app.exchange import Fate, Request
 
 SWEEP_SECONDS = 0.05
 
 
 @final
-class Departures:
+class Attendance:
     """The requests in flight, and the tasks that answer them."""
 
     def __init__(self) -> None:
@@ -39,8 +41,11 @@ class Departures:
                 watcher.cancel()
 
     def _sweep(self) -> None:
-        for request in self._old & self._tasks.keys() - self._watchers.keys():
-            if request.is_read:
+        now = perf_counter()
+        for request in self._old & self._tasks.keys():
+            if request.deadline < now:
+                self._cancel(request, "late")
+            elif request.is_read and request not in self._watchers:
                 self._watchers[request] = asyncio.ensure_future(self._watch(request))
         self._old = set(self._tasks)
         self._timer = None
@@ -49,9 +54,12 @@ class Departures:
             self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def _watch(self, request: Request) -> None:
-        """Cancel the task that answers a request when its client goes away."""
         await request.departure()
+        self._cancel(request, "departed")
+
+    def _cancel(self, request: Request, why: Fate) -> None:
+        """Cancel the task that answers a request, once."""
         task = self._tasks.get(request)
-        if task is not None:
-            request.has_departed = True
+        if task is not None and request.fate is None:
+            request.fate = why
             task.cancel()

@@ -1,0 +1,64 @@
+"""What an operation found, written as the answer to a request."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import Fault, Headers, UnprocessableError
+from app.exchange import Answer
+from app.images import Picture
+from app.wire import json_reply, npy, safetensors
+from app.wire.layout import all_finite
+from app.wire.negotiation import JSON, SAFETENSORS, Format
+from app.wire.reply import Chunk, Reply
+
+
+async def answer(
+    reply: Reply,
+    format_: Format,
+    *,
+    source: str,
+    picture: Picture | None = None,
+    headers: Headers = (),
+) -> Answer:
+    """
+    Return a reply as an answer.
+
+    Args:
+        source: What a value that is not finite comes from.
+        picture: How to show the main array, for PNG.
+
+    Raises:
+        UnprocessableError: A value is not finite.
+    """
+    for name, values in reply.tensors.items():
+        if name not in reply.nullable and not all_finite(values):
+            raise _not_finite(name, values, source)
+    seed = reply.scalars.get("seed")
+    if seed is not None:
+        headers = (*headers, (b"vae-seed", str(seed).encode()))
+    return Answer(
+        format_.media_type,
+        await _chunks(reply, format_, picture),
+        headers=headers,
+        n_rows=len(reply.main),
+    )
+
+
+def _not_finite(name: str, values: NDArray[Any], source: str) -> UnprocessableError:
+    row = int(np.argwhere(~np.isfinite(values))[0][0])
+    pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
+    what = f"the model's {name} of row {row} is not finite; too large?"
+    return UnprocessableError(Fault(pointer, what))
+
+
+async def _chunks(
+    reply: Reply, format_: Format, picture: Picture | None
+) -> list[Chunk]:
+    if format_ is JSON:
+        return await json_reply.write(reply)
+    if picture is not None:
+        return await picture.write(reply.main)
+    write = safetensors.write if format_ is SAFETENSORS else npy.write
+    return write(reply)

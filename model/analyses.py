@@ -1,0 +1,210 @@
+"""
+Analyses of the rows of x, (N, D): results as columns, one array per quantity.
+
+The service and `python -m model.evaluate` share it, so that both give the same figures.
+Rows are computed in slices whose size depends on the model and on what is asked alone;
+a row's noise depends on its position alone, never on the slice.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model import bounds, gap, posterior, refinement
+from model.bounds import N_BLOCKS, ImportanceWeighted
+from model.bracket import upper_bound
+from model.columns import Bracketed, Column, Evidence, Gaps, Posteriors, Refined
+from model.config import Config
+from model.cubature import default_points
+from model.distributions import DiagonalGaussian
+from model.posterior import Posterior
+from model.proposals import encoded
+from model.vae import VAE
+
+FIRST_SAMPLES = 8
+MIN_BUDGET = FIRST_SAMPLES * N_BLOCKS
+MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
+# Points per axis of the grid that is returned, for J = 1 and 2; the grid that is
+# integrated on has a multiple of these steps.
+N_GRID = {1: 513, 2: 129}
+
+_MAX_STEPS = 200
+_N_CHAINS, _N_DRAWS, _N_WARMUP, _N_LEAPFROGS = 16, 200, 100, 3
+_MAX_QUADRATURE = {1: 65_537, 2: 1025**2}
+
+_MAX_SLICE_ROWS = 16
+_SLICE_VALUES = 1 << 26
+
+
+class Effort(NamedTuple):
+    """
+    How many draws of z an estimate of log p(x) may take, per example.
+
+    Attributes:
+        n_samples: K to begin with.
+        target: Standard error at which an example is done, in nats.
+        budget: The most draws, K times the number of blocks.
+    """
+
+    n_samples: int
+    target: float
+    budget: int
+
+    @classmethod
+    def fixed(cls, n_samples: int) -> Self:
+        """Take K draws for each of the blocks, and no more."""
+        return cls(n_samples, 0.0, n_samples * N_BLOCKS)
+
+    @classmethod
+    def adaptive(cls, *, target: float, budget: int) -> Self:
+        """Double K until the standard error is at most the target."""
+        return cls(FIRST_SAMPLES, target, budget)
+
+
+def evidence(
+    vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
+) -> Evidence:
+    """Bound log p(x) from below with the encoder's q(z|x); see `log_evidence`."""
+    lower = bounds.log_evidence(vae, x, **effort._asdict(), seed=seed, first=first)
+    return Evidence(*_lower(lower))
+
+
+def bracketed(
+    vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
+) -> Bracketed:
+    """Bound log p(x) from below and above with a refined q(z|x); see `bracket`."""
+    q_z = refinement.refine(vae, x, seed=seed, first=first).q_z
+    lower = bounds.log_evidence(
+        vae, x, **effort._asdict(), seed=seed, proposal=q_z, first=first
+    )
+    upper = upper_bound(
+        vae,
+        x,
+        q_z=q_z,
+        seed=seed,
+        n_chains=_N_CHAINS,
+        n_samples=_N_DRAWS,
+        n_warmup=_N_WARMUP,
+        first=first,
+    )
+    above = (upper.bound.value, upper.bound.standard_error)
+    return Bracketed(*_lower(lower), *_columns(*above, upper.r_hat, upper.acceptance))
+
+
+def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
+    """Optimise mu and log sigma^2 of q(z|x) for each example; see `refine`."""
+    found = refinement.refine(vae, x, seed=seed, max_steps=_MAX_STEPS, first=first)
+    return Refined(
+        *_columns(
+            found.q_z.mu,
+            found.q_z.log_var,
+            *found.before[:2],
+            *found.after[:2],
+            *found.improvement[:2],
+            found.n_steps,
+            found.converged,
+        )
+    )
+
+
+def gaps(
+    vae: VAE, x: Tensor, *, target: float, budget: int, seed: int, first: int = 0
+) -> Gaps:
+    """Split log p(x) - ELBO into the approximation and the amortisation gap."""
+    found = gap.gap(vae, x, target=target, budget=budget, seed=seed, first=first)
+    return Gaps(
+        *_columns(
+            *found.log_p_x.bound[:2],
+            *found.refinement.before[:2],
+            *found.refinement.after[:2],
+            *found.approximation[:2],
+            *found.amortization[:2],
+            *found.total[:2],
+            found.log_p_x.n_samples,
+            found.log_p_x.pareto_k,
+            found.log_p_x.is_reliable,
+            found.refinement.converged,
+        )
+    )
+
+
+@torch.no_grad()
+def posteriors(vae: VAE, x: Tensor) -> Posteriors:
+    """
+    Integrate p(x, z) over z for each example; see `posterior` and `kl_to_posterior`.
+
+    Raises:
+        ValueError: The model has more than two latent dimensions.
+    """
+    q_z = encoded(vae, x)
+    exact = posterior.posterior(vae, x, start=q_z)
+    divergence = posterior.kl_to_posterior(vae, x, q_z, exact)
+    grids = zip(
+        *(_gridded(found, q_z, i) for i, found in enumerate(exact)), strict=True
+    )
+    mean, covariance, axes, log_posterior, log_q = _columns(*map(torch.stack, grids))
+    kl, kl_error = _columns(*divergence)
+    return Posteriors(
+        log_p_x=np.array([found.log_p_x for found in exact]),
+        log_p_x_error=np.array([found.error for found in exact]),
+        kl=kl,
+        kl_error=kl_error,
+        converged=np.array([found.converged for found in exact]),
+        mean=mean,
+        covariance=covariance,
+        axes=axes,
+        log_posterior=log_posterior,
+        log_q=log_q,
+    )
+
+
+def draws_refining(config: Config) -> int:
+    """Return about how many draws of z refining one example decodes at most."""
+    measured = 2 * refinement.N_FRAMES * (2 * config.latent_dim + 1)
+    return default_points(config.latent_dim) * _MAX_STEPS + measured
+
+
+def draws_above(config: Config) -> int:
+    """Return about how many draws bounding one example from above decodes."""
+    chains = _N_CHAINS * (_N_DRAWS + _N_WARMUP) * _N_LEAPFROGS
+    return draws_refining(config) + chains
+
+
+def draws_integrating(config: Config) -> int:
+    """Return about how many z quadrature decodes at most for one example."""
+    return 2 * _MAX_QUADRATURE[config.latent_dim]
+
+
+def values_decoded(config: Config, draws: int) -> int:
+    """Return how many values so many draws of one example are."""
+    return draws * max(config.data_dim, config.latent_dim)
+
+
+def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
+    """Cut rows into slices that are computed whole, each of bounded work."""
+    size = min(_MAX_SLICE_ROWS, max(1, _SLICE_VALUES // values_per_row))
+    return (slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size))
+
+
+def _lower(found: ImportanceWeighted) -> list[Column]:
+    return _columns(*found.bound[:2], *found[1:])
+
+
+def _columns(*tensors: Tensor) -> list[Column]:
+    return [np.ascontiguousarray(tensor.cpu().numpy()) for tensor in tensors]
+
+
+def _gridded(
+    found: Posterior, q_z: DiagonalGaussian, i: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return mean, covariance, axes and both log densities of example i."""
+    n_axes = len(found.axes)
+    thinned = slice(None, None, (len(found.axes[0]) - 1) // (N_GRID[n_axes] - 1))
+    axes = torch.stack([axis[thinned] for axis in found.axes])  # (J, G)
+    z = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)  # (G, J) or (G, G, J)
+    log_q = q_z.rows(torch.tensor([i], device=z.device)).log_prob(z)
+    log_posterior = found.log_density[(thinned,) * n_axes]
+    return found.mean, found.covariance, axes, log_posterior, log_q

@@ -1,0 +1,114 @@
+"""
+The results of analyses as columns: one array per quantity, one row per example.
+
+Names are those of the contract: `/loglik` and the others answer these very columns.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+Column = NDArray[Any]
+
+
+class Evidence(NamedTuple):
+    """log p(x) from below, with what `ImportanceWeighted` says of it, each (N,)."""
+
+    log_p_x: Column
+    log_p_x_standard_error: Column
+    log_p_x_pooled: Column
+    n_samples: Column
+    effective_sample_size: Column
+    pareto_k: Column
+    is_reliable: Column
+
+
+class Bracketed(NamedTuple):
+    """log p(x) from below, as in `Evidence`, and from above, as in `Upper`; (N,)."""
+
+    log_p_x: Column
+    log_p_x_standard_error: Column
+    log_p_x_pooled: Column
+    n_samples: Column
+    effective_sample_size: Column
+    pareto_k: Column
+    is_reliable: Column
+    upper: Column
+    upper_standard_error: Column
+    r_hat: Column
+    acceptance: Column
+
+
+class Refined(NamedTuple):
+    """The refined q(z|x), (N, J), and what that gained, (N,)."""
+
+    mu: Column
+    log_var: Column
+    elbo_before: Column
+    elbo_before_standard_error: Column
+    elbo_after: Column
+    elbo_after_standard_error: Column
+    improvement: Column
+    improvement_standard_error: Column
+    n_steps: Column
+    converged: Column
+
+
+class Gaps(NamedTuple):
+    """What separates the encoder's ELBO from log p(x), each (N,)."""
+
+    log_p_x: Column
+    log_p_x_standard_error: Column
+    elbo_before: Column
+    elbo_before_standard_error: Column
+    elbo_after: Column
+    elbo_after_standard_error: Column
+    approximation_gap: Column
+    approximation_gap_standard_error: Column
+    amortization_gap: Column
+    amortization_gap_standard_error: Column
+    total_gap: Column
+    total_gap_standard_error: Column
+    n_samples: Column
+    pareto_k: Column
+    is_reliable: Column
+    converged: Column
+
+
+class Posteriors(NamedTuple):
+    """
+    p(z|x) by quadrature on a grid of G points per axis, G of `N_GRID`.
+
+    Attributes:
+        log_p_x: (N,), with `log_p_x_error`, that of quadrature.
+        kl: KL(q(z|x) || p(z|x)), (N,), with `kl_error`.
+        converged: Whether log p(x) stayed within the tolerance, (N,).
+        mean: E[z|x], (N, J).
+        covariance: Cov[z|x], (N, J, J).
+        axes: Values of each z_j, (N, J, G).
+        log_posterior: log p(z|x) on the grid, (N, G) or (N, G, G), z_1 first.
+        log_q: log q(z|x) on the grid, of the same shape; q may reach beyond it.
+    """
+
+    log_p_x: Column
+    log_p_x_error: Column
+    kl: Column
+    kl_error: Column
+    converged: Column
+    mean: Column
+    covariance: Column
+    axes: Column
+    log_posterior: Column
+    log_q: Column
+
+
+Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors
+Columns = TypeVar("Columns", bound=Analysis)
+
+
+def joined(parts: Sequence[Columns]) -> Columns:
+    """Put the results of consecutive slices together."""
+    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return type(parts[0])(*columns)

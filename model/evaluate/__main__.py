@@ -1,0 +1,93 @@
+"""The command `python -m model.evaluate`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from model import checkpoint
+from model.checkpoint import Checkpoint
+from model.evaluate import report, rows
+from model.evaluate.measures import Measured, measure
+from model.evaluate.options import Options
+from model.evaluate.rows import Rows
+from model.train import files
+from model.train.assembly import choose_device
+
+_BAD_INPUT, _INTERRUPTED = 2, 130
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Read the command line, measure, and return the exit status."""
+    try:
+        run(tyro.cli(Options, prog="python -m model.evaluate", args=arguments))
+    except OSError as error:
+        known = error.filename and error.strerror
+        return _fail(f"{error.filename}: {error.strerror}" if known else str(error))
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        return _fail(f"not enough memory: {error}")
+    except ValueError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return _fail("interrupted; nothing was written", _INTERRUPTED)
+    return 0
+
+
+def run(options: Options) -> None:
+    """
+    Measure as told, print the table and write the JSON file.
+
+    Raises:
+        ValueError: Options, checkpoint or data are at fault.
+    """
+    options.check()
+    _check_writable(options.file)
+    torch.set_num_threads(options.threads or torch.get_num_threads())
+    device = choose_device(options.device)
+    loaded = checkpoint.load(options.checkpoint)
+    measured_on = rows.read(options, loaded.config)
+    vae = loaded.vae.to(device)
+    x = torch.from_numpy(measured_on.x).to(device)
+    found: dict[str, Measured] = {}
+    for what in dict.fromkeys(options.measure):
+        # No bar where standard error is no terminal.
+        with tqdm(total=len(x), desc=what, unit="row", disable=None) as bar:
+            found[what] = measure(what, vae, x, options, on_rows=bar.update)
+    content = report.document(_head(options, loaded, measured_on), found)
+    files.replace(options.file, content.encode())
+    sys.stdout.write(report.table(found))
+    sys.stderr.write(f"{options.file}\n")
+
+
+def _head(options: Options, loaded: Checkpoint, measured_on: Rows) -> dict[str, object]:
+    """Return what the figures were measured of, and on."""
+    return {
+        "checkpoint": options.checkpoint.resolve().name,
+        "sha256": loaded.sha256,
+        "dataset": measured_on.dataset.name,
+        "dataset_sha256": measured_on.dataset.sha256,
+        "split": options.split,
+        "n_examples": len(measured_on.x),
+        "binarize": measured_on.binarize,
+        "seed": options.seed,
+    }
+
+
+def _check_writable(file: Path) -> None:
+    """Refuse a place for the figures that is none, before any work."""
+    if not file.parent.is_dir():
+        raise ValueError(f"--out {file}: there is no directory {file.parent}")
+    if file.is_dir():
+        raise ValueError(f"--out {file}: expected a file, this is a directory")
+
+
+def _fail(why: str, status: int = _BAD_INPUT) -> int:
+    sys.stderr.write(f"error: {why}\n")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,88 @@
+"""What an evaluation can be told."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, final
+
+from model.analyses import MIN_BUDGET
+from model.noise import MAX_SEED
+
+Measure = Literal["elbo", "loglik", "gap"]
+
+
+@final
+@dataclass(frozen=True)
+class Options:
+    """
+    Measure a checkpoint on data, print a table and write every row's figures as JSON.
+
+    Attributes:
+        checkpoint: Directory of the checkpoint.
+        data: digits, mnist, fashion-mnist, or a path: .npy, .npz, .csv or a folder of
+            images; split as training splits it.
+        data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
+            are downloaded once.
+        split: Which rows of the data.
+        n: How many of them, from the first on; all if not given.
+        measure: elbo: the ELBO and its terms, as /elbo. loglik: log p(x) by importance
+            weighting, as /loglik. gap: log p(x) - ELBO in its two parts, as /gap.
+        n_samples: K. Of elbo, 16 if not given; of loglik, doubled as far as --target
+            and --budget tell if not given.
+        target: Standard error of a row's log p(x), in nats, at which it is done.
+        budget: The most draws of z for the log p(x) of a row.
+        seed: Of all noise; the same seed over HTTP gives the same figures.
+        binarize: How grey values become {0, 1}: threshold at 1/2, or sample with the
+            seed. If not given: as in training.
+        data_seed: The --seed of training, which chose the validation rows.
+        validation_fraction: Of a file that brings no validation rows, as in training.
+        test_fraction: Of a file that brings no test rows, as in training.
+        out: The JSON file; CHECKPOINT.evaluation.json if not given.
+        device: auto takes a GPU where there is one.
+        threads: CPU threads; all cores if not given.
+    """
+
+    checkpoint: Path
+    data: str
+    data_dir: Path | None = None
+    split: Literal["train", "validation", "test"] = "test"
+    n: int | None = None
+    measure: tuple[Measure, ...] = ("elbo",)
+    n_samples: int | None = None
+    target: float = 0.02
+    budget: int = 8192
+    seed: int = 0
+    binarize: Literal["threshold", "sample"] | None = None
+    data_seed: int = 0
+    validation_fraction: float | None = None
+    test_fraction: float | None = None
+    out: Path | None = None
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int | None = None
+
+    @property
+    def file(self) -> Path:
+        """Where the JSON goes."""
+        checkpoint = self.checkpoint.resolve()
+        return self.out or checkpoint.with_name(f"{checkpoint.name}.evaluation.json")
+
+    def check(self) -> None:
+        """
+        Refuse impossible options before any work.
+
+        Raises:
+            ValueError: It names option and value.
+        """
+        for name, value, least in (
+            ("--n", self.n, 1),
+            ("--n-samples", self.n_samples, 1),
+            ("--threads", self.threads, 1),
+            ("--budget", self.budget, MIN_BUDGET),
+            ("--target", self.target, 0),
+        ):
+            if value is not None and not value >= least:
+                raise ValueError(f"{name} must be at least {least}, got {value}")
+        for name, seed in (("--seed", self.seed), ("--data-seed", self.data_seed)):
+            if not 0 <= seed <= MAX_SEED:
+                raise ValueError(f"{name} must lie between 0 and 2^63 - 1, got {seed}")
+        if not self.measure:
+            raise ValueError("--measure must name at least one of elbo, loglik, gap")

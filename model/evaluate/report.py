@@ -1,0 +1,92 @@
+"""An evaluation summed up: means over the examples, a table, and all of it as JSON."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from model.columns import Column
+from model.evaluate.measures import Measured
+
+_ERROR = "_standard_error"
+# Properties of a row's estimate, no quantities whose mean says anything.
+_PER_ROW_ONLY = ("n_samples", "pareto_k")
+
+
+class Summary(NamedTuple):
+    """
+    A column's mean over the examples.
+
+    Attributes:
+        standard_error: Of the mean, over the choice of examples and of noise alike;
+            None of a single example.
+        monte_carlo_error: The part that noise has in it, where rows have errors.
+    """
+
+    mean: float
+    standard_error: float | None
+    monte_carlo_error: float | None
+
+
+def summaries(measured: Measured) -> dict[str, Summary]:
+    """Sum up every column that is a quantity; of flags, the share that is true."""
+    columns = measured.columns
+    return {
+        name: _summary(values, columns.get(name + _ERROR))
+        for name, values in columns.items()
+        if not name.endswith(_ERROR) and name not in _PER_ROW_ONLY
+    }
+
+
+def table(found: Mapping[str, Measured]) -> str:
+    """Return the means of all measures as a table for people to read."""
+    lines = [f"{'':8}{'':24}{'mean':>12}{'± standard error':>20}{'of it noise':>14}"]
+    for measure, measured in found.items():
+        for name, summary in summaries(measured).items():
+            lines.append(
+                f"{measure:8}{name:24}{summary.mean:12.4f}"
+                f"{_number(summary.standard_error):>20}"
+                f"{_number(summary.monte_carlo_error):>14}"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def document(head: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
+    """Return everything as JSON; NaN and infinity are null."""
+    measures = {
+        measure: {
+            "settings": measured.settings,
+            "figures": {
+                name: summary._asdict() for name, summary in summaries(measured).items()
+            },
+            "rows": {
+                name: [_finite(value) for value in values.tolist()]
+                for name, values in measured.columns.items()
+            },
+        }
+        for measure, measured in found.items()
+    }
+    whole = {**head, "units": "nats", "measures": measures}
+    return json.dumps(whole, indent=1, allow_nan=False) + "\n"
+
+
+def _summary(values: Column, errors: Column | None) -> Summary:
+    n = len(values)
+    x = values.astype(np.float64)
+    return Summary(
+        mean=float(x.mean()),
+        standard_error=float(x.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+        monte_carlo_error=None
+        if errors is None
+        else float(np.sqrt(np.square(errors).sum()) / n),
+    )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

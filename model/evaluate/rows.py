@@ -1,0 +1,88 @@
+"""The rows that a checkpoint is measured on, as its model sees them."""
+
+from dataclasses import dataclass
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model import data
+from model.config import Binarization, Config
+from model.data import Dataset
+from model.distributions import LIKELIHOODS
+from model.evaluate.options import Options
+from model.train.preparation import prepare
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """
+    Data in the support of the likelihood.
+
+    Attributes:
+        x: (N, D).
+        binarize: What `/elbo` would have to be asked for to do the same to the data.
+    """
+
+    x: NDArray[np.float32]
+    dataset: Dataset
+    binarize: str | None
+
+
+def read(options: Options, config: Config) -> Rows:
+    """
+    Load, split and binarise as training does, with the noise of `/elbo`'s `binarize`.
+
+    Raises:
+        ValueError: The data are bad, or not of the kind that the model was trained on.
+    """
+    dataset = data.load(
+        options.data,
+        data_dir=options.data_dir,
+        validation_fraction=options.validation_fraction,
+        test_fraction=options.test_fraction,
+        seed=options.data_seed,
+    )
+    _check(dataset, config)
+    how = _how(options, config)
+    prepared = prepare(
+        dataset,
+        likelihood=LIKELIHOODS[config.likelihood.kind],
+        how=how,
+        standardize=False,
+        seed=options.seed,
+    )
+    splits = {
+        "train": prepared.train,
+        "validation": prepared.validation,
+        "test": prepared.test,
+    }
+    binarize = {"static": "sample", "threshold": "threshold"}.get(how)
+    return Rows(splits[options.split][: options.n], dataset, binarize)
+
+
+def _how(options: Options, config: Config) -> Binarization:
+    """Return how to binarise; what training drew afresh at every use is drawn once."""
+    if options.binarize is not None and config.likelihood.kind != "bernoulli":
+        raise ValueError(
+            f"--binarize {options.binarize} needs a Bernoulli model, "
+            f"this one's likelihood is {config.likelihood.kind}"
+        )
+    if options.binarize is not None:
+        return "threshold" if options.binarize == "threshold" else "static"
+    how = config.data.binarization
+    return "static" if how == "dynamic" else how
+
+
+def _check(dataset: Dataset, config: Config) -> None:
+    if tuple(dataset.data_shape) != tuple(config.data_shape):
+        raise ValueError(
+            f"{dataset.name} has examples of shape {list(dataset.data_shape)}, "
+            f"the model is for {list(config.data_shape)}"
+        )
+    if dataset.divided_by != config.data.divided_by:
+        raise ValueError(
+            f"the values of {dataset.name} were divided by {dataset.divided_by:g}, "
+            f"those the model was trained on by {config.data.divided_by:g}"
+        )

@@ -1,0 +1,34 @@
+"""Probabilistic PCA served: a model whose log p(x), gaps and posterior are known."""
+
+from pathlib import Path
+
+import torch
+
+from model import checkpoint
+from model.config import Data
+from model.vae import VAE
+from tests.conftest import LINEAR, save_tiny, tiny_config, tiny_vae
+from tests.model.ppca import Ppca, ppca
+
+
+def build(*, latent_dim: int, **_: object) -> VAE:
+    """Return a linear model with random weights and biases, in float64."""
+    config = tiny_config(
+        "gaussian", data_shape=(5,), network=LINEAR, latent_dim=latent_dim
+    )
+    own_units = Data(
+        name="tiny", divided_by=1.0, binarization="none", standardized=False
+    )
+    vae = tiny_vae(config.model_copy(update={"data": own_units})).double()
+    noise = torch.Generator().manual_seed(0)
+    for parameter in vae.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape, generator=noise).double())
+    return vae
+
+
+def save(directory: Path, latent_dim: int) -> Ppca:
+    """Write a checkpoint; return the model that it holds, and data, in closed form."""
+    model = ppca(build, latent_dim)
+    save_tiny(directory, model.vae.float())
+    vae = checkpoint.load(directory).vae.double()
+    return Ppca(vae, model.x.float().double())

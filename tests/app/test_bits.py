@@ -1,0 +1,113 @@
+"""The bits of an answer are those of the request, whatever else is asked meanwhile."""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import httpx
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from model.config import Mlp
+from tests.app.test_process import SECONDS, process
+from tests.conftest import save_tiny, tiny_config, tiny_vae
+
+N_REQUESTS = 2000
+N_CONNECTIONS = 64
+DATA_DIM, LATENT_DIM = 784, 20
+BINARY = "application/vnd.safetensors"
+# Mostly single rows, some on both sides of where kernels and tiles change.
+SIZES = (1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 9)
+BINARY_SIZES = (*SIZES, 31, 33, 127, 129, 300)
+
+
+class Asked(NamedTuple):
+    """A request, as httpx takes it."""
+
+    path: str
+    params: dict[str, str]
+    headers: dict[str, str]
+    content: bytes
+
+
+@pytest.fixture(scope="module", params=["onnx", "torch"])
+def address(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """Serve the network of AEVB with weights of no training."""
+    network = Mlp(kind="mlp", hidden=(500,), activation="tanh")
+    config = tiny_config(
+        "bernoulli", data_shape=(28, 28), network=network, latent_dim=LATENT_DIM
+    )
+    path = save_tiny(tmp_path_factory.mktemp("bits") / "aevb", tiny_vae(config))
+    with process({"VAE_CHECKPOINT": str(path), "VAE_BACKEND": request.param}) as (
+        address,
+        _,
+    ):
+        yield address
+
+
+def different_requests(n: int) -> Sequence[Asked]:
+    """Return n requests of all operations, formats and many sizes, no two alike."""
+    draw = np.random.default_rng(5)
+    return [_request(i, draw) for i in range(n)]
+
+
+def _request(i: int, draw: np.random.Generator) -> Asked:
+    operation = ("encode", "decode", "elbo", "sample")[i % 4]
+    accept = {"accept": BINARY if i % 3 == 0 else "application/json"}
+    if operation == "sample":
+        params = {"n": str(draw.choice(SIZES)), "seed": str(i), "draw": "sample"}
+        return Asked("/sample", params, accept, b"")
+    params = {"seed": str(i), "n_samples": "2"} if operation == "elbo" else {}
+    is_binary = bool(draw.integers(2))
+    n = int(draw.choice(BINARY_SIZES if is_binary else SIZES))
+    name, width = ("z", LATENT_DIM) if operation == "decode" else ("x", DATA_DIM)
+    rows = draw.standard_normal((n, width), dtype=np.float32)
+    if operation == "elbo":
+        rows = (rows > 0).astype(np.float32)
+    if is_binary:
+        headers = {"content-type": BINARY, **accept}
+        return Asked(f"/{operation}", params, headers, save({name: rows}))
+    headers = {"content-type": "application/json", **accept}
+    body: dict[str, Any] = {name: rows.tolist()}
+    return Asked(f"/{operation}", params, headers, json.dumps(body).encode())
+
+
+async def digests(
+    address: str, asked: Sequence[Asked], *, n_connections: int
+) -> list[bytes]:
+    """Return the hash of each answer's body, so many requests being under way."""
+    limits = httpx.Limits(max_connections=n_connections)
+    gate = asyncio.Semaphore(n_connections)
+    async with httpx.AsyncClient(
+        base_url=address, limits=limits, timeout=SECONDS
+    ) as client:
+
+        async def one(request: Asked) -> bytes:
+            path, params, headers, content = request
+            async with gate:
+                answer = await client.post(
+                    path, params=params, headers=headers, content=content
+                )
+            assert answer.status_code == 200, answer.text
+            return hashlib.sha256(answer.content).digest()
+
+        return await asyncio.gather(*map(one, asked))
+
+
+def test_answers_have_the_same_bytes_alone_and_under_load(address: str) -> None:
+    """2,000 different requests, one by one and then 64 at a time in another order."""
+    asked = different_requests(N_REQUESTS)
+    order = np.random.default_rng(6).permutation(N_REQUESTS)
+
+    alone = asyncio.run(digests(address, asked, n_connections=1))
+    crowded = asyncio.run(
+        digests(address, [asked[i] for i in order], n_connections=N_CONNECTIONS)
+    )
+
+    assert len(set(alone)) == N_REQUESTS
+    assert crowded == [alone[i] for i in order]

@@ -1,0 +1,119 @@
+"""SIGTERM under load: nothing that was taken is lost, and the process ends well."""
+
+import http.client
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.app.test_process import SECONDS, process
+
+BODY = json.dumps({"x": [[0.5] * 16]})
+HEADERS = {"content-type": "application/json"}
+N_CLIENTS = 16
+DELAY = 1.0
+
+
+class Clients:
+    """Clients on keep-alive connections that ask until they are refused."""
+
+    def __init__(self, address: str) -> None:
+        self._at = address.removeprefix("http://")
+        self.outcomes: Counter[str] = Counter()
+        self.bodies: set[bytes] = set()
+        self.last: list[tuple[str | None, dict[str, object]]] = []
+        self._threads = [threading.Thread(target=self._ask) for _ in range(N_CLIENTS)]
+        for thread in self._threads:
+            thread.start()
+
+    def wait(self) -> None:
+        """Wait until all have been refused."""
+        for thread in self._threads:
+            thread.join(SECONDS)
+            assert not thread.is_alive()
+
+    def _ask(self) -> None:
+        connection = http.client.HTTPConnection(self._at, timeout=SECONDS)
+        status = 200
+        try:
+            while status == 200:
+                # It connects again by itself where an answer closed the connection.
+                connection.request("POST", "/encode", BODY, HEADERS)
+                answer = connection.getresponse()
+                status, body = answer.status, answer.read()
+                self.outcomes[str(status)] += 1
+                if status == 200:
+                    self.bodies.add(body)
+                else:
+                    self.last.append((answer.getheader("connection"), json.loads(body)))
+        except (OSError, http.client.HTTPException) as error:
+            self.outcomes[repr(error)] += 1
+        finally:
+            connection.close()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_request_is_lost(checkpoints: Path, workers: str) -> None:
+    """16 clients that ask without a pause see answers, and then a refusal each."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_DRAIN_DELAY": str(DELAY),
+        "VAE_WORKERS": workers,
+    }
+    with process(settings) as (address, running):
+        clients = Clients(address)
+        time.sleep(1)
+        running.send_signal(signal.SIGTERM)
+        clients.wait()
+        assert running.wait(SECONDS) == 0
+
+    assert clients.outcomes.keys() == {"200", "503"}, clients.outcomes
+    assert clients.outcomes["200"] > 500
+    assert len(clients.bodies) == 1
+    assert len(clients.last) == N_CLIENTS
+    assert {connection for connection, _ in clients.last} == {"close"}
+    assert {problem["title"] for _, problem in clients.last} == {"Service Unavailable"}
+
+
+def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
+    """Until the delay is over requests are answered; `/readyz` warns at once."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_DRAIN_DELAY": str(2 * DELAY),
+    }
+    with process(settings) as (address, running), httpx.Client(base_url=address) as ask:
+        before = ask.get("/readyz")
+        running.send_signal(signal.SIGTERM)
+        started = time.monotonic()
+        while (ready := ask.get("/readyz")).status_code == 200:
+            assert time.monotonic() - started < DELAY
+        answer = ask.post("/encode", content=BODY, headers=HEADERS)
+        alive = ask.get("/livez")
+        assert time.monotonic() - started < 2 * DELAY
+        assert running.wait(SECONDS) == 0
+        seconds = time.monotonic() - started
+
+    assert before.status_code == 200
+    assert (ready.status_code, ready.json()["status"]) == (503, 503)
+    assert "retry-after" in ready.headers
+    assert (answer.status_code, alive.status_code) == (200, 200)
+    assert answer.headers["connection"] == alive.headers["connection"] == "close"
+    assert seconds >= 2 * DELAY
+
+
+def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:
+    """Asked twice to end, it does so at once."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_DRAIN_DELAY": "600",
+    }
+    with process(settings) as (_, running):
+        running.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(SECONDS) == 0

@@ -1,0 +1,272 @@
+"""`python -m model.evaluate`: the figures of the service, from the command line."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from model import binarization
+from model import data as data_sets
+from model.evaluate.__main__ import main
+from tests.app.served import Served
+from tests.model.train.runs import write_images, write_table
+
+SEED = "5"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute on one thread, as the command is told and the service does."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
+
+
+@pytest.fixture(scope="module")
+def bernoulli(checkpoints: Path) -> Iterator[Served]:
+    """Serve the checkpoint that is measured."""
+    with Served(checkpoints / "bernoulli") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a file of 480 grey images, 48 of them to test on."""
+    return write_images(tmp_path_factory.mktemp("data") / "images.npy", n=480)
+
+
+@pytest.fixture(scope="module")
+def found(
+    checkpoints: Path, images: Path, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    """Return what the command writes of all measures."""
+    out = tmp_path_factory.mktemp("out") / "figures.json"
+    status = main(
+        [
+            *("--checkpoint", str(checkpoints / "bernoulli"), "--data", str(images)),
+            *("--measure", "elbo", "loglik", "gap", "--n", "20", "--n-samples", "7"),
+            *("--budget", "1024", "--seed", SEED, "--threads", "1", "--device", "cpu"),
+            *("--out", str(out)),
+        ]
+    )
+    assert status == 0
+    document: dict[str, Any] = json.loads(out.read_text())
+    return document
+
+
+def grey(images: Path) -> list[list[float]]:
+    """Return the first 20 test rows as a client would send them."""
+    rows: list[list[float]] = data_sets.load(str(images)).test.x[:20].tolist()
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("measure", "options"),
+    [
+        ("elbo", {"n_samples": 7}),
+        ("loglik", {"n_samples": 7}),
+        ("gap", {"target": 0.02, "budget": 1024}),
+    ],
+)
+def test_figures_are_those_of_the_service(
+    bernoulli: Served,
+    images: Path,
+    found: dict[str, Any],
+    measure: str,
+    options: dict[str, Any],
+) -> None:
+    """The same rows, seed and options over HTTP give every column of the file."""
+    asked = {"x": grey(images), "seed": int(SEED), "binarize": "sample", **options}
+
+    answer = bernoulli.post(f"/{measure}", asked).json()
+
+    rows = found["measures"][measure]["rows"]
+    assert rows.keys() <= answer.keys()
+    assert len(rows) >= 3
+    # The service answers the ELBO in float32, the analyses in float64.
+    tolerance = 1e-5 if measure == "elbo" else 1e-9
+    for name, values in rows.items():
+        np.testing.assert_allclose(
+            np.float64(values), np.float64(answer[name]), rtol=tolerance, err_msg=name
+        )
+
+
+def test_means_and_their_errors_are_those_of_the_rows(found: dict[str, Any]) -> None:
+    """A mean, its standard error over examples, and the part of it that is noise."""
+    gap = found["measures"]["gap"]
+    total = np.array(gap["rows"]["total_gap"])
+    errors = np.array(gap["rows"]["total_gap_standard_error"])
+
+    figure = gap["figures"]["total_gap"]
+
+    assert figure["mean"] == pytest.approx(total.mean())
+    assert figure["standard_error"] == pytest.approx(total.std(ddof=1) / 20**0.5)
+    assert figure["monte_carlo_error"] == pytest.approx(np.sqrt((errors**2).sum()) / 20)
+    assert "pareto_k" not in gap["figures"]
+    assert 0 <= gap["figures"]["is_reliable"]["mean"] <= 1
+
+
+def test_the_file_says_what_was_measured(
+    bernoulli: Served, found: dict[str, Any]
+) -> None:
+    """Checkpoint, data, split, binarisation and settings are all in it."""
+    assert found["sha256"] == bernoulli.checkpoint.sha256
+    assert found["dataset"] == "images"
+    assert found["split"] == "test"
+    assert found["n_examples"] == 20
+    assert found["binarize"] == "sample"
+    assert found["seed"] == 5
+    assert found["units"] == "nats"
+    assert found["measures"]["loglik"]["settings"] == {"n_samples": 7}
+    assert found["measures"]["gap"]["settings"] == {"target": 0.02, "budget": 1024}
+
+
+def test_the_table_is_for_people(
+    checkpoints: Path, images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line per figure, with its mean; the validation rows by threshold, here."""
+    out = tmp_path / "figures.json"
+    arguments = ["--checkpoint", str(checkpoints / "bernoulli"), "--data", str(images)]
+    arguments += ["--split", "validation", "--binarize", "threshold", "--n", "1"]
+
+    status = main([*arguments, "--device", "cpu", "--threads", "1", "--out", str(out)])
+
+    written = json.loads(out.read_text())
+    shown = {line.split()[1]: line.split()[2] for line in rows(capsys)}
+    elbo = written["measures"]["elbo"]["figures"]["elbo"]
+    assert status == 0
+    assert shown.keys() == {"elbo", "log_likelihood", "kl"}
+    assert float(shown["elbo"]) == pytest.approx(elbo["mean"], abs=1e-4)
+    assert elbo["standard_error"] is None  # of one row
+    assert written["binarize"] == "threshold"
+    assert written["split"] == "validation"
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Return the lines of the table but for its head."""
+    return capsys.readouterr().out.splitlines()[1:]
+
+
+def test_a_tail_beyond_measure_is_null(checkpoints: Path, tmp_path: Path) -> None:
+    """The file is valid JSON whatever a row's k-hat."""
+    out = tmp_path / "figures.json"
+    path = tmp_path / "far.npy"
+    np.save(path, np.full((30, 5), 1e4))
+
+    status = main(
+        [
+            *("--checkpoint", str(checkpoints / "gaussian"), "--data", str(path)),
+            *("--measure", "loglik", "--n-samples", "2", "--device", "cpu"),
+            *("--out", str(out), "--threads", "1"),
+        ]
+    )
+
+    columns = json.loads(out.read_text())["measures"]["loglik"]["rows"]
+    assert status == 0
+    assert columns["pareto_k"] == [None] * 3
+    assert columns["is_reliable"] == [False] * 3
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--n", "0"], "--n must be at least 1, got 0"),
+        (["--n-samples", "0"], "--n-samples must be at least 1, got 0"),
+        (["--budget", "255"], "--budget must be at least 256, got 255"),
+        (["--target", "nan"], "--target must be at least 0, got nan"),
+        (["--seed", "-1"], "--seed must lie between 0 and 2^63 - 1, got -1"),
+        (["--checkpoint", "nowhere"], "no checkpoint at nowhere"),
+        (["--out", "nowhere/x.json"], "there is no directory nowhere"),
+        (["--out", "."], "expected a file, this is a directory"),
+    ],
+)
+def test_bad_options_are_one_line(
+    checkpoints: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    """Status 2 and what was wanted; nothing is written."""
+    first = ["--checkpoint", str(checkpoints / "bernoulli"), "--data", str(images)]
+    first += ["--out", str(tmp_path / "x.json")]
+
+    status = main([*first, *options])
+
+    error = capsys.readouterr().err
+    assert status == 2
+    assert error.startswith("error: ")
+    assert words in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "options", "words"),
+    [
+        ("conv", [], "shape [4, 4], the model is for [8, 8, 2]"),
+        ("gaussian", ["--table"], "shape [4], the model is for [5]"),
+    ],
+)
+def test_data_of_another_shape_are_refused(
+    checkpoints: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    checkpoint: str,
+    options: list[str],
+    words: str,
+) -> None:
+    """The error names the shape of the data and that of the model."""
+    data = write_table(tmp_path / "table.npy", n=30) if options else images
+
+    status = main(["--checkpoint", str(checkpoints / checkpoint), "--data", str(data)])
+
+    assert status == 2
+    assert words in capsys.readouterr().err
+
+
+def test_values_on_another_scale_are_refused(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A model of 8-bit images is not measured on numbers that were never divided."""
+    path = tmp_path / "ones.npy"
+    np.save(path, np.ones((30, 4, 4)))
+
+    status = main(["--checkpoint", str(checkpoints / "bernoulli"), "--data", str(path)])
+
+    assert status == 2
+    error = capsys.readouterr().err
+    assert "divided by 1, those the model was trained on by 255" in error
+
+
+def test_binarising_needs_a_bernoulli_model(
+    checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--binarize with a Gaussian model is an error that names its likelihood."""
+    path = tmp_path / "table.npy"
+    np.save(path, np.random.default_rng(0).random((30, 5)))
+
+    status = main(
+        [
+            *("--checkpoint", str(checkpoints / "gaussian"), "--data", str(path)),
+            *("--binarize", "sample"),
+        ]
+    )
+
+    assert status == 2
+    assert "this one's likelihood is gaussian" in capsys.readouterr().err
+
+
+def test_drawn_rows_are_those_of_the_whole_split(images: Path) -> None:
+    """The first n rows binarised alone are the first n of all of them."""
+    x = data_sets.load(str(images)).test.x
+
+    assert np.array_equal(
+        binarization.drawn(x[:20], seed=5), binarization.drawn(x, seed=5)[:20]
+    )
