@@ -28,9 +28,11 @@ export function tell(element, error) {
 	element.hidden = !error;
 	if (!error) return;
 	const { status = "", title = error.message, detail = "", errors = [], request_id: id } = error;
-	const words = [detail, ...errors.map((fault) => `${fault.pointer}: ${fault.detail}`)].join(" — ");
+	// The detail often is the first fault.
+	const others = errors.filter((fault) => !detail.includes(fault.detail));
+	const words = [detail, ...others.map((fault) => `${fault.pointer}: ${fault.detail}`)].join(" — ");
 	element.replaceChildren(made("b", {}, `${status} ${title}`), ` ${words}`);
-	if (id) element.append(" Request ", made("code", {}, id));
+	if (id) element.append(" – request ", made("code", {}, id));
 }
 
 // Work that is asked for more often than it can be done: the latest wins, and the fetch

@@ -14,6 +14,7 @@ export class Data {
 		this.kind = card.likelihood.kind;
 		this.binary = this.kind === "bernoulli";
 		this.range = card.likelihood.value_range;
+		this.most = card.limits.max_rows;
 	}
 
 	// A range that the model does not state is that of rows we have. Columns in units of

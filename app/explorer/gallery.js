@@ -19,8 +19,8 @@ export function examples(state) {
 	$("examples").append(...buttons);
 	state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
 	$("examples-note").textContent = state.examples.length
-		? `${state.examples.length} held-out examples: the model was not trained on them.`
-		: "Drawn from the model itself: this checkpoint holds no held-out examples.";
+		? `${state.reference.length} held-out examples: the model was not trained on them.`
+		: "Drawn from the model: its checkpoint holds no examples.";
 }
 
 export function film(state) {
@@ -62,7 +62,7 @@ function strip(name) {
 
 export function samples(state) {
 	const { data } = state;
-	const n = clamp(8 * Math.floor(25000 / data.dim), 8, 64);
+	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, 64), data.most);
 	let rows;
 	const asked = () => ({
 		n,

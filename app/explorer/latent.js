@@ -48,7 +48,7 @@ function dial(j, state) {
 export function map(state) {
 	const { data } = state;
 	if (state.busiest.length < 2) return void ($("map").hidden = true);
-	const size = data.isImage ? clamp(Math.floor(Math.sqrt(200000 / data.dim)), 5, 15) : 7;
+	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : 49, data.most)));
 	const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
 	const axes = () => [Number($("across").value), Number($("up").value)];
 	const whole = (v) => clamp(Math.floor(v), 0, size - 1);

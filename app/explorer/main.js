@@ -78,14 +78,14 @@ function introduce(card, data) {
 		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
 	}
 	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
-	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}. All numbers here are answers of the API.`;
+	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}.`;
 }
 
 // Without held-out rows, the model's own: in {0, 1} where the likelihood is.
 async function references(data, rows) {
-	if (rows.length) return rows;
+	if (rows.length) return rows.slice(0, data.most);
 	const draw = data.binary || !data.isImage ? "sample" : "mean";
-	return rowsOf((await call("/sample", { n: 32, seed: 1, draw })).x);
+	return rowsOf((await call("/sample", { n: Math.min(32, data.most), seed: 1, draw })).x);
 }
 
 async function begin() {

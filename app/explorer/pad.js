@@ -126,7 +126,7 @@ export class Table {
 		this.#plot = (row) => sheet(canvas, data, [row]);
 		this.#body = made("tbody");
 		const names = ["d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
-		const head = made("tr", {}, ...names.map((name) => made("th", { scope: "col" }, name)));
+		const head = made("tr", {}, ...names.map((name) => made("th", {}, name)));
 		const table = made("table", {}, made("thead", {}, head), this.#body);
 		place.append(canvas, made("div", { className: "scroll" }, table));
 		this.#body.oninput = ({ target }) => {

@@ -71,7 +71,7 @@ export function attach(panel, asked) {
 		};
 		return made("button", { onclick }, `as ${name}`);
 	});
-	panel.append(made("p", { className: "code-links" }, ...buttons));
+	panel.append(made("p", { className: "links" }, ...buttons));
 }
 
 export function start() {

@@ -32,10 +32,12 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "table": ("gaussian", (5,), 3),
     "planes": ("continuous_bernoulli", (8, 8, 2), 2),
     "narrow": ("gaussian", (2,), 1),
+    "limited": ("bernoulli", (4, 4), 2),
 }
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
 WITH_ROWS = {"pictures", "colours"}
 N_ROWS = 12
+MAX_ROWS = 20  # of "limited": fewer than the page would ask for
 SECONDS = 20
 
 
@@ -49,9 +51,9 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[str]:
+def serving(path: Path, **settings: Any) -> Iterator[str]:
     """Serve a checkpoint on a free port, in a thread."""
-    app = create_app(Settings(checkpoint=path, threads=1))
+    app = create_app(Settings(checkpoint=path, threads=1, **settings))
     config = uvicorn.Config(app, port=0, log_level="error", ws="none")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -111,7 +113,8 @@ def addresses(
 
     def address(name: str) -> str:
         if name not in found:
-            running[name] = serving(save(directory, name))
+            limits = {"max_rows": MAX_ROWS} if name == "limited" else {}
+            running[name] = serving(save(directory, name), **limits)
             found[name] = running[name].__enter__()
         return found[name]
 
