@@ -37,7 +37,7 @@ serve: checkpoint ## Serve over HTTP; trains a model of handwritten digits if th
 	  'Serving $(CHECKPOINT). To try it, in another terminal:' '' \
 	  "  curl '$(URL)/sample?n=1&seed=7'" \
 	  "  curl '$(URL)/model'" '' \
-	  'or in a browser: $(URL)/docs' ''
+	  'or in a browser: $(URL)/' ''
 	@VAE_HOST='$(HOST)' VAE_PORT='$(PORT)' VAE_CHECKPOINT='$(CHECKPOINT)' \
 	  exec $(PY) -m app
 

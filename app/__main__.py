@@ -14,9 +14,10 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
+from app.environment import SettingsError
 from app.protocol import Connection
 from app.serving import Config
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 from app.startup import STARTUP_FAILURE, fail
 
 _START_SECONDS = 300

@@ -20,8 +20,8 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import final
 
+from app.environment import SettingsError
 from app.errors import UnauthorizedError
-from app.settings import SettingsError
 
 logger = logging.getLogger(__name__)
 

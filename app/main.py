@@ -9,6 +9,7 @@ from typing import final
 
 import numpy as np
 from fastapi import FastAPI
+from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
 from app import analysis_routes, openapi, operation_routes, pages, problems, routes
@@ -21,15 +22,18 @@ from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
 from app.envelope import Envelope
+from app.environment import SettingsError
 from app.examples import Examples
+from app.explorer import explorer
+from app.held_out import held_out
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operation_routes import Operation
 from app.operations import Operations
 from app.reading import Reader
-from app.settings import Settings, SettingsError
+from app.settings import Settings
 from app.startup import fail, keep_freed_memory
-from model.checkpoint import CheckpointError
+from model.checkpoint import Checkpoint, CheckpointError
 
 
 @final
@@ -93,6 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
+    app.router.routes.extend(_index(engine.checkpoint, settings))
     app.router.routes.extend(routes.health(compute, lifecycle, metrics).routes)
     app.router.routes.extend(pages.docs(app.title).routes)
     app.enclose(
@@ -110,6 +115,14 @@ def create_app(settings: Settings) -> FastAPI:
     document = openapi.document(app, calls, served, Examples(engine, reader.images))
     app.describe(openapi.guarded(document, settings, public=guard.public))
     return app
+
+
+def _index(checkpoint: Checkpoint, settings: Settings) -> list[BaseRoute]:
+    """Return the routes of `/`: the explorer with its rows, or the documentation."""
+    if not settings.explorer:
+        return routes.documentation().routes
+    rows = routes.examples(held_out(checkpoint))
+    return [*rows.routes, *explorer().routes]
 
 
 def from_environment() -> FastAPI:

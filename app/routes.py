@@ -1,6 +1,7 @@
 """The routes beside the operations: what is served, and how the service is."""
 
 from hashlib import sha256
+from typing import final
 
 from fastapi import APIRouter
 from fastapi.requests import Request
@@ -9,6 +10,8 @@ from fastapi.responses import PlainTextResponse, RedirectResponse, Response
 from app.batching import STALLED_SECONDS
 from app.card import Card
 from app.errors import UnavailableError
+from app.etags import matches
+from app.held_out import HeldOut
 from app.lifecycle import Lifecycle
 from app.metrics import MEDIA_TYPE, Metrics
 from app.operations import Operations
@@ -19,22 +22,39 @@ DEAD_SECONDS = 2 * STALLED_SECONDS
 def about(card: Card) -> APIRouter:
     """Return the routes that say what is served."""
     routes = APIRouter(tags=["service"])
-    document = card.model_dump_json().encode()
-    etag = f'"{sha256(document).hexdigest()}"'
-
-    @routes.get("/", include_in_schema=False)
-    @routes.head("/", include_in_schema=False)
-    async def index(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+    document = _Document(card.model_dump_json().encode())
 
     @routes.get("/model", operation_id="model", response_model=Card)
     @routes.head("/model", include_in_schema=False)
     async def model(request: Request) -> Response:
         """Say what is served: shapes, likelihood, θ and φ, limits, figures."""
-        headers = {"etag": etag, "cache-control": "no-cache"}
-        if _matches(request.headers.get("if-none-match"), etag):
-            return Response(status_code=304, headers=headers)
-        return Response(document, media_type="application/json", headers=headers)
+        return document.answer(request)
+
+    return routes
+
+
+def documentation() -> APIRouter:
+    """Return the route that leads from `/` to the API documentation."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/")
+    @routes.head("/")
+    async def index(request: Request) -> Response:
+        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+
+    return routes
+
+
+def examples(held_out: bytes) -> APIRouter:
+    """Return the route to held-out rows; `held_out` is a `HeldOut` in JSON."""
+    routes = APIRouter(tags=["service"])
+    document = _Document(held_out)
+
+    @routes.get("/examples", operation_id="examples", response_model=HeldOut)
+    @routes.head("/examples", include_in_schema=False)
+    async def rows(request: Request) -> Response:
+        """Return held-out rows of the checkpoint, and how such rows score."""
+        return document.answer(request)
 
     return routes
 
@@ -68,9 +88,17 @@ def health(operations: Operations, lifecycle: Lifecycle, metrics: Metrics) -> AP
     return routes
 
 
-def _matches(if_none_match: str | None, etag: str) -> bool:
-    """Compare weakly (RFC 9110, 13.1.2)."""
-    if if_none_match is None:
-        return False
-    tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return "*" in tags or etag in tags
+@final
+class _Document:
+    """A JSON document that does not change, with its entity tag."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._etag = f'"{sha256(content).hexdigest()}"'
+
+    def answer(self, request: Request) -> Response:
+        """Return it, or say that the client has it already."""
+        headers = {"etag": self._etag, "cache-control": "no-cache"}
+        if matches(request.headers.get("if-none-match"), self._etag):
+            return Response(status_code=304, headers=headers)
+        return Response(self._content, media_type="application/json", headers=headers)

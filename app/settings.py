@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self, final
+from typing import Annotated, Literal, Self, final
 
 from pydantic import (
     AfterValidator,
@@ -12,26 +11,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
 )
 
+from app import environment
+from app.environment import SettingRow
 from app.names import host_name, origin, split
-
-PREFIX = "VAE_"
-
-
-@final
-class SettingsError(ValueError):
-    """A VAE_* variable has an unknown name or a value that cannot be used."""
-
-
-@final
-class SettingRow(NamedTuple):
-    """One setting as documentation shows it."""
-
-    variable: str
-    default: str
-    description: str
 
 
 def available_cores() -> int:
@@ -88,6 +72,14 @@ class Settings(BaseModel):
             },
         ),
     ]
+    explorer: Annotated[
+        bool,
+        Field(
+            description="Whether `/` is a page to explore the model with, and "
+            "`/examples` the checkpoint's held-out rows that it shows.",
+            json_schema_extra={"default_in_words": "true"},
+        ),
+    ] = True
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="Largest request body, in bytes.")
     ] = 64 << 20
@@ -251,46 +243,9 @@ class Settings(BaseModel):
         Raises:
             SettingsError: A name is unknown or a value unusable.
         """
-        values: dict[str, str] = {}
-        for variable, value in environ.items():
-            if variable.startswith(PREFIX):
-                values[_field_of(variable)] = value
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise SettingsError(_sentence(error)) from error
+        return environment.read(cls, environ)
 
 
 def documented() -> tuple[SettingRow, ...]:
     """Return one row per setting, in order, for the README's table."""
-    return tuple(
-        SettingRow(
-            variable=_variable_of(name),
-            default=str((field.json_schema_extra or {}).get("default_in_words"))  # type: ignore[union-attr]  # a dict here, never a function
-            if field.json_schema_extra
-            else str(field.default),
-            description=field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
-    )
-
-
-def _variable_of(field: str) -> str:
-    return PREFIX + field.upper()
-
-
-def _field_of(variable: str) -> str:
-    known = {_variable_of(name): name for name in Settings.model_fields}
-    if variable not in known:
-        nearest = get_close_matches(variable, known, n=1, cutoff=0.0)[0]
-        raise SettingsError(f"{variable} is not a setting; did you mean {nearest}?")
-    return known[variable]
-
-
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    wanted = first["msg"].removeprefix("Input should be ").split(", unable")[0]
-    return (
-        f"{_variable_of(str(first['loc'][0]))}: expected {wanted}, "
-        f"got {str(first['input'])[:80]!r}"
-    )
+    return environment.rows(Settings)

@@ -31,7 +31,7 @@ def test_serve_hands_on_every_setting(project: Path) -> None:
         "VAE_MAX_ROWS=7",
         "VAE_PORT=9000",
     ]
-    assert "/docs" in output
+    assert "in a browser: http" in output
 
 
 @needs_make

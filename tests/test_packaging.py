@@ -12,6 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from app import explorer
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -71,6 +72,16 @@ def declared() -> list[Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"].values()
     return [Requirement(r) for r in sum(extras, project["dependencies"])]
+
+
+def test_the_page_is_packaged_whole() -> None:
+    """An installed service has every file that the page is made of."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    patterns = project["tool"]["setuptools"]["package-data"]["app.explorer"]
+    folder = ROOT / "app" / "explorer"
+    packaged = {path.name for pattern in patterns for path in folder.glob(pattern)}
+
+    assert packaged == explorer.files().keys()
 
 
 @pytest.mark.parametrize("service", ["train", "api", "prometheus", "grafana"])

@@ -91,7 +91,8 @@ class Engine:
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
         """Say for each value whether the likelihood's support holds it, (N, D)."""
-        return self._vae.likelihood.in_support(torch.from_numpy(x)).numpy()
+        values = torch.from_numpy(_padded(x, len(x)))
+        return self._vae.likelihood.in_support(values).numpy()
 
     def _encode(self, x: Array) -> Sequence[Array]:
         return self._coder.encode_rows(x)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from app import keys
+from app.environment import SettingsError
 from app.errors import UnauthorizedError
 from app.keys import MAX_KEYS, Keys
-from app.settings import SettingsError
 
 DIGEST = sha256(b"one").hexdigest()
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.settings import Settings, SettingsError
+from app.environment import SettingsError
+from app.settings import Settings
 
 
 def test_lists_are_comma_separated() -> None:

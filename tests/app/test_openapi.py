@@ -46,6 +46,7 @@ def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
 
     assert operations(bernoulli).keys() == calls | ANALYSES | {
         "model",
+        "examples",
         "livez",
         "readyz",
         "metrics",

@@ -118,11 +118,3 @@ def test_metrics_count_requests_and_rows(checkpoints: Path) -> None:
     assert 'vae_rows_total{route="/sample"} 3.0' in lines
     assert 'vae_request_duration_seconds_count{route="/sample"} 2.0' in lines
     assert not any("nope" in line for line in lines)
-
-
-def test_the_index_leads_to_the_documentation(bernoulli: Served) -> None:
-    """A browser that opens the service finds its API."""
-    index = bernoulli.get("/")
-
-    assert index.status_code == 307
-    assert bernoulli.get(index.headers["location"]).status_code == 200

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, available_cores, documented
+from app.environment import SettingsError
+from app.settings import Settings, available_cores, documented
 
 
 def test_defaults_need_no_environment() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.settings import PREFIX as SERVICE_PREFIX
+from app.environment import PREFIX as SERVICE_PREFIX
 from client.settings import PREFIX, Settings
 
 

@@ -1,0 +1,72 @@
+// Calls of the served API, and what happens when they fail or are overtaken.
+import { made } from "./dom.js";
+
+class Problem extends Error {
+	constructor(document) {
+		super(document.title);
+		Object.assign(this, document);
+	}
+}
+
+// The page may stand behind a prefix, so every path is relative to it.
+export const address = (path) => new URL(path.slice(1), document.baseURI).href;
+
+export async function call(path, body, signal) {
+	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+	try {
+		const answer = await fetch(address(path), { ...(body && post), signal });
+		const document = await answer.json();
+		if (answer.ok) return document;
+		throw new Problem(document);
+	} catch (error) {
+		if (error instanceof Problem || error.name === "AbortError") throw error;
+		throw new Problem({ title: "No answer", detail: "the service cannot be reached" });
+	}
+}
+
+export function tell(element, error) {
+	element.hidden = !error;
+	if (!error) return;
+	const { status = "", title = error.message, detail = "", errors = [], request_id: id } = error;
+	// The detail often is the first fault.
+	const others = errors.filter((fault) => !detail.includes(fault.detail));
+	const words = [detail, ...others.map((fault) => `${fault.pointer}: ${fault.detail}`)].join(" — ");
+	element.replaceChildren(made("b", {}, `${status} ${title}`), ` ${words}`);
+	if (id) element.append(" – request ", made("code", {}, id));
+}
+
+// Work that is asked for more often than it can be done: the latest wins, and the fetch
+// it overtakes is aborted. It waits as long as its last answer took, so that while
+// somebody draws there are answers to see, however slow the way.
+export class Latest {
+	#work; #panel; #timer; #controller; #wait; #least;
+
+	constructor(panel, work, wait = 30) {
+		this.#panel = panel;
+		this.#work = work;
+		this.#wait = this.#least = wait;
+	}
+
+	ask = () => {
+		if (this.#timer) return;
+		this.#busy(1);
+		this.#timer = setTimeout(() => this.#run(), this.#wait);
+	};
+
+	#busy(n) {
+		this.#panel.asked = (this.#panel.asked ?? 0) + n;
+		this.#panel.ariaBusy = this.#panel.asked > 0;
+	}
+
+	async #run() {
+		this.#timer = undefined;
+		this.#controller?.abort();
+		const controller = (this.#controller = new AbortController());
+		const start = performance.now();
+		const failure = await this.#work(controller.signal).catch((error) => error);
+		this.#busy(-1);
+		if (controller !== this.#controller) return;
+		this.#wait = Math.min(500, Math.max(this.#least, 1.2 * (performance.now() - start)));
+		tell(this.#panel.querySelector(".error"), failure);
+	}
+}

@@ -1,0 +1,89 @@
+// Charts in SVG, coloured by the style sheet.
+import { clamp, subscript } from "./dom.js";
+import { fixed } from "./maths.js";
+
+
+export function svg(name, attributes = {}, ...children) {
+	const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+	for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+	element.append(...children);
+	return element;
+}
+
+const text = (x, y, content, anchor = "middle") => svg("text", { x, y, "text-anchor": anchor }, content);
+const line = (css, x1, x2, y1, y2) => svg("line", { class: css, x1, x2, y1, y2 });
+const rect = (css, x, y, width, height, rx = 0) => svg("rect", { class: css, x, y, width, height, rx });
+
+function placed(place, label, width, height, children) {
+	const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
+	picture.append(...children);
+	place.replaceChildren(picture);
+}
+
+// mu and sigma of every dimension above, its KL below. Of very many, the costliest.
+export function latents(place, { mu, sigma, kl }) {
+	const width = place.clientWidth;
+	const order = mu.map((_, j) => j);
+	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
+	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
+	const reach = Math.max(3, ...shown.map((j) => Math.abs(mu[j]) + sigma[j]));
+	const most = Math.max(0.5, ...shown.map((j) => kl[j]));
+	const step = (width - left - 6) / shown.length;
+	const y = (v) => (top + middle) / 2 - (v / reach) * ((middle - top) / 2);
+	const bar = clamp(step * 0.62, 1.5, 22);
+	const children = [rect("prior", left, y(1), width - left, y(-1) - y(1))];
+	for (const v of [-2, 0, 2]) {
+		children.push(line(v ? "grid" : "axis", left, width, y(v), y(v)));
+		children.push(text(left - 6, y(v) + 4, fixed(v, 0), "end"));
+	}
+	children.push(line("axis", left, width, base, base));
+	children.push(text(left - 6, base + 3, "0", "end"), text(left - 6, bottom + 7, fixed(most, 1), "end"));
+	shown.forEach((j, i) => {
+		const x = left + (i + 0.5) * step;
+		const height = ((base - bottom) * Math.max(0, kl[j])) / most;
+		const label = `z${subscript(j)}: μ ${fixed(mu[j])}, σ ${fixed(sigma[j])}, KL ${fixed(kl[j])} nats`;
+		const group = svg("g", {}, svg("title", {}, label), rect("hit", x - step / 2, top, step, base - top));
+		const [up, down] = [y(mu[j] + sigma[j]), y(mu[j] - sigma[j])];
+		group.append(rect("sigma", x - bar / 2, up, bar, down - up, 2), rect("mu", x - bar / 2, y(mu[j]) - 1.25, bar, 2.5));
+		group.append(rect("kl", x - bar / 2, base - height, bar, height, 1));
+		if (step > 15 || i % Math.ceil(18 / step) === 0) group.append(text(x, base + 15, j));
+		children.push(group);
+	});
+	const rest = mu.length - shown.length;
+	children.push(text(left, top - 2, "μ ± σ", "start"));
+	children.push(text(left, bottom - 4, `KL, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
+	placed(place, `Means, standard deviations and KL of ${mu.length} latent dimensions`, width, base + 20, children);
+}
+
+// The terms on one axis: from 0 by the log likelihood, from there by the KL, to the ELBO.
+export function terms(place, { elbo, logLikelihood }, heldOut) {
+	const width = place.clientWidth;
+	const quantiles = heldOut?.quantiles;
+	const ends = [0, elbo, logLikelihood, quantiles?.[1] ?? 0, quantiles?.[99] ?? 0];
+	const [low, high] = [Math.min(...ends), Math.max(...ends)];
+	const room = 0.03 * (high - low || 1);
+	const x = (v) => 8 + ((v - low + room) / (high - low + 2 * room)) * (width - 16);
+	const span = (a, b, css, y, height) => rect(css, Math.min(x(a), x(b)), y, Math.max(1, Math.abs(x(a) - x(b))), height, 2);
+	const children = [span(0, logLikelihood, "likelihood", 20, 16), span(logLikelihood, elbo, "kl", 20, 16)];
+	let base = 46;
+	if (quantiles) {
+		children.push(span(quantiles[5], quantiles[95], "held", 44, 8), span(quantiles[25], quantiles[75], "held more", 44, 8));
+		children.push(line("marker", x(quantiles[50]), x(quantiles[50]), 42, 54));
+		base = 60;
+	}
+	children.push(line("axis", 8, width - 8, base, base));
+	for (const v of ticks(low, high, width)) {
+		children.push(line("axis", x(v), x(v), base, base + 4), text(x(v), base + 17, fixed(v, 0)));
+	}
+	children.push(line("marker", x(elbo), x(elbo), 16, base), text(clamp(x(elbo), 20, width - 20), 12, "this x"));
+	placed(place, `ELBO ${fixed(elbo, 1)} nats`, width, base + 22, children);
+}
+
+function ticks(low, high, width) {
+	const rough = (high - low) / (width / 110) || 1;
+	const power = 10 ** Math.floor(Math.log10(rough));
+	const step = Math.max(1, power * [1, 2, 5, 10].find((m) => m * power >= rough));
+	const values = [];
+	for (let v = Math.ceil(low / step) * step; v <= high; v += step) values.push(v);
+	return values;
+}

@@ -1,0 +1,119 @@
+// What one x is, by the card of the model, and how to show it on a canvas.
+
+import { clamp, made } from "./dom.js";
+
+const drawn = new Map(); // canvas -> how to draw it again in other colours
+
+export class Data {
+	constructor(card) {
+		this.shape = card.data_shape;
+		this.dim = this.shape.reduce((a, b) => a * b, 1);
+		const [height, width, channels = 1] = this.shape;
+		this.isImage = [2, 3].includes(this.shape.length) && [1, 3].includes(channels) && Math.min(height, width) > 1;
+		Object.assign(this, { height, width, channels: this.isImage ? channels : 0 });
+		this.kind = card.likelihood.kind;
+		this.binary = this.kind === "bernoulli";
+		this.range = card.likelihood.value_range;
+		this.most = card.limits.max_rows;
+	}
+
+	// A range that the model does not state is that of rows we have. Columns in units of
+	// their own are shown in standard deviations.
+	learn(rows) {
+		this.place = (v) => v;
+		this.limits = this.range;
+		if (this.range) return;
+		const columns = rows[0].map((_, d) => rows.map((row) => row[d]));
+		const average = (values) => values.reduce((a, b) => a + b) / values.length;
+		const centres = columns.map(average);
+		const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centres[d]) ** 2))) || 1);
+		if (!this.isImage && Math.max(...spreads) > 8 * Math.min(...spreads)) {
+			this.place = (v, d) => (v - centres[d]) / spreads[d];
+		}
+		const values = rows.flatMap((row) => row.map(this.place));
+		this.limits = [Math.min, Math.max].map((end) => values.reduce((a, b) => end(a, b)));
+	}
+
+	get aspect() { return this.isImage ? this.width / this.height : 1.5; }
+
+	// A picture's own pixels times a whole number, or a plot of fixed size.
+	tile(least) {
+		if (!this.isImage) return [240, 160, 1];
+		const times = Math.max(1, Math.ceil(least / this.width));
+		return [this.width * times, this.height * times, times];
+	}
+}
+
+export const rowsOf = (nested) => nested.map((row) => (Array.isArray(row) ? row.flat(Infinity) : [row]));
+
+function colour(name) {
+	return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}
+
+function rgb(name) {
+	const hex = colour(name).slice(1);
+	return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+}
+
+// Binary pictures are ink on paper; others are as bright as their values.
+function pixels(data, values) {
+	const image = new ImageData(data.width, data.height);
+	const [low, high] = data.limits;
+	const [paper, ink] = data.binary ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
+	for (let i = 0; i < data.width * data.height; i++) {
+		for (let c = 0; c < 3; c++) {
+			const v = (values[i * data.channels + (data.channels === 3 ? c : 0)] - low) / (high - low || 1);
+			const t = clamp(v, 0, 1);
+			image.data[4 * i + c] = paper[c] + t * (ink[c] - paper[c]);
+		}
+		image.data[4 * i + 3] = 255;
+	}
+	return image;
+}
+
+function plot(context, data, values, [left, top, width, height], others) {
+	const [low, high] = data.limits;
+	const x = (d) => left + ((d + 0.5) / data.dim) * width;
+	const y = (v, d) => top + 6 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low)) * (height - 12);
+	context.fillStyle = colour("--paper");
+	context.fillRect(left, top, width, height);
+	for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
+		if (!series) continue;
+		context.strokeStyle = context.fillStyle = colour(name);
+		context.lineWidth = 2;
+		context.beginPath();
+		series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
+		context.stroke();
+		if (data.dim > 40) continue;
+		series.forEach((v, d) => {
+			context.beginPath();
+			context.arc(x(d), y(v, d), 3.5, 0, 7);
+			context.fill();
+		});
+	}
+}
+
+// Draw rows as tiles, `columns` of them beside each other.
+export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, behind } = {}) {
+	const draw = () => {
+		const [width, height, times] = data.tile(least);
+		const lines = Math.ceil(rows.length / columns);
+		canvas.width = columns * width + (columns - 1) * gap;
+		canvas.height = lines * height + (lines - 1) * gap;
+		const context = canvas.getContext("2d");
+		context.imageSmoothingEnabled = false;
+		const one = made("canvas", { width: data.width, height: data.height });
+		rows.forEach((row, i) => {
+			const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
+			if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);
+			one.getContext("2d").putImageData(pixels(data, row), 0, 0);
+			context.drawImage(one, left, top, data.width * times, data.height * times);
+		});
+	};
+	drawn.set(canvas, draw);
+	draw();
+}
+
+export function redraw() {
+	for (const [canvas, draw] of drawn) canvas.isConnected ? draw() : drawn.delete(canvas);
+}

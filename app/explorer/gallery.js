@@ -1,0 +1,90 @@
+// Many at once: examples to pick, a walk between two, samples from the prior.
+import { Latest, call } from "./api.js";
+import { rowsOf, sheet } from "./data.js";
+import { $, clamp, made, onChange, picture, renews, seed } from "./dom.js";
+import { fixed, greatCircle, line, norm, rounded } from "./maths.js";
+import { attach } from "./snippet.js";
+
+const FRAMES = 9;
+
+const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i + 1}${state.labels ? `, label ${state.labels[i]}` : ""}`;
+
+export function examples(state) {
+	const buttons = state.reference.map((row, i) => {
+		const canvas = made("canvas");
+		const title = named(state, i);
+		sheet(canvas, state.data, [row]);
+		return made("button", { title, "aria-label": title, onclick: () => state.setX(row, true) }, canvas);
+	});
+	$("examples").append(...buttons);
+	state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
+	$("examples-note").textContent = state.examples.length
+		? `${state.reference.length} held-out examples: the model was not trained on them.`
+		: "Drawn from the model: its checkpoint holds no examples.";
+}
+
+export function film(state) {
+	const { data, reference, labels } = state;
+	const other = reference.findIndex((_, i) => i > 0 && (!labels || labels[i] !== labels[0]));
+	for (const id of ["from", "to"]) {
+		$(id).append(new Option("x, above", "x"), ...reference.map((_, i) => new Option(named(state, i), i)));
+	}
+	[$("from").value, $("to").value] = ["x", Math.max(other, 0)];
+	const ways = [["straight line", line], ["great circle", greatCircle]];
+	const frames = ways.map(([name]) => strip(name));
+	$("frames").append(...frames.map((one) => one.box));
+	const code = (id) => ($(id).value === "x" ? state.q.mu : state.means[Number($(id).value)]);
+	let last;
+	const answer = new Latest($("film"), async (signal) => {
+		const [a, b] = [code("from"), code("to")];
+		const t = Array.from({ length: FRAMES }, (_, i) => i / (FRAMES - 1));
+		last = ways.flatMap(([, way]) => t.map((one) => rounded(way(a, b, one))));
+		const rows = rowsOf((await call("/decode", { z: last }, signal)).mean);
+		frames.forEach(({ cells }, k) => cells.forEach(({ canvas, note }, i) => {
+			sheet(canvas, data, [rows[k * FRAMES + i]]);
+			note.textContent = fixed(norm(last[k * FRAMES + i]), 1);
+		}));
+	}, 60);
+	state.on("q", answer.ask);
+	onChange(["from", "to"], answer.ask);
+	attach($("film"), () => ({ calls: [["/decode", { z: last }]] }));
+}
+
+function strip(name) {
+	const cells = Array.from({ length: FRAMES }, (_, i) => ({
+		canvas: picture(`${name}, ${i + 1} of ${FRAMES}`),
+		note: made("span", { className: "note" }),
+	}));
+	const film = made("div", { className: "film nine" }, ...cells.map(({ canvas, note }) => made("div", {}, canvas, note)));
+	const caption = made("figcaption", {}, made("b", {}, name), ", the distance from 0 below");
+	return { box: made("figure", {}, caption, film), cells };
+}
+
+export function samples(state) {
+	const { data } = state;
+	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, 64), data.most);
+	let rows;
+	const asked = () => ({
+		n,
+		seed: seed("samples-seed"),
+		temperature: $("temperature").valueAsNumber,
+		draw: $("draw").value,
+	});
+	const show = () => {
+		const columns = (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
+		sheet($("dreams"), data, rows, { columns, gap: 8, least: 84 });
+	};
+	const answer = new Latest($("samples"), async (signal) => {
+		rows = rowsOf((await call("/sample", asked(), signal)).x);
+		show();
+	});
+	const again = () => {
+		$("temperature-value").value = $("temperature").valueAsNumber.toFixed(2);
+		answer.ask();
+	};
+	onChange(["samples-seed", "draw", "temperature"], again, "input");
+	renews("samples-new", "samples-seed", again);
+	state.on("resize", () => rows && show());
+	answer.ask();
+	attach($("samples"), () => ({ calls: [["/sample", asked()]], ending: ["print(sample.x.shape)"] }));
+}

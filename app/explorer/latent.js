@@ -1,0 +1,149 @@
+// The latent space: dials for its busiest dimensions, and a map of two of them.
+import { Latest, call } from "./api.js";
+import { svg } from "./chart.js";
+import { rowsOf, sheet } from "./data.js";
+import { $, arrow, clamp, frame, made, onChange, renews, seed, subscript, within } from "./dom.js";
+import { cdf, fixed, quantile, rounded } from "./maths.js";
+import { attach } from "./snippet.js";
+
+const REACH = 3;
+
+export function dials(state) {
+	const { data } = state;
+	const sliders = state.busiest.slice(0, 8).map((j) => dial(j, state));
+	$("sliders").append(...sliders.map((slider) => slider.box));
+	const answer = new Latest($("dials"), async (signal) => {
+		const p = await call("/decode", { z: [state.z] }, signal);
+		sheet($("dialled"), data, rowsOf(p.mean));
+	});
+	for (const { show } of sliders) state.on("z", show);
+	state.on("z", answer.ask);
+	const draw = new Latest($("dials"), async (signal) => {
+		const sample = await call("/sample", { n: 1, seed: seed("dials-seed") }, signal);
+		state.setZ(sample.z[0]);
+	});
+	$("to-mu").onclick = () => state.follow();
+	$("to-zero").onclick = () => state.setZ(state.z.map(() => 0));
+	renews("to-random", "dials-seed", draw.ask);
+	attach($("dials"), () => ({ calls: [["/decode", { z: [state.z] }]] }));
+}
+
+function dial(j, state) {
+	const id = `dial-${j}`;
+	const title = `${fixed(state.meanKl[j], 2)} nats of KL on average`;
+	const range = made("input", { type: "range", min: -REACH, max: REACH, step: 0.01, id });
+	const output = made("output", { htmlFor: id });
+	const box = made("div", { className: "dial", title }, made("label", { htmlFor: id }, `z${subscript(j)}`), range, output);
+	range.oninput = () => state.setZ(state.z.map((v, i) => (i === j ? range.valueAsNumber : v)));
+	const show = () => {
+		const reach = Math.max(REACH, Math.ceil(Math.abs(state.z[j])));
+		range.min = -reach;
+		range.max = reach;
+		if (range.valueAsNumber !== state.z[j]) range.value = state.z[j];
+		output.value = `${fixed(state.z[j])} σ`;
+	};
+	return { box, show };
+}
+
+export function map(state) {
+	const { data } = state;
+	if (state.busiest.length < 2) return void ($("map").hidden = true);
+	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : 49, data.most)));
+	const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
+	const axes = () => [Number($("across").value), Number($("up").value)];
+	const whole = (v) => clamp(Math.floor(v), 0, size - 1);
+	let asked, rows, at; // at: the row and column that is looked at
+	["across", "up"].forEach((id, i) => {
+		$(id).append(...state.busiest.map((j) => new Option(`z${subscript(j)}`, j)));
+		$(id).value = state.busiest[i];
+	});
+	let chosen = axes();
+	$("others-field").hidden = state.busiest.length === 2;
+	$("points-field").hidden = !state.examples.length;
+	$("points").checked = Boolean(state.labels);
+	const put = (z, [row, column]) => {
+		const [a, b] = axes();
+		return rounded(z.map((v, j) => (j === a ? steps[column] : j === b ? steps[size - 1 - row] : v)));
+	};
+	const latentsOf = () => {
+		const z = $("others").value === "dials" ? state.z : state.z.map(() => 0);
+		return Array.from({ length: size * size }, (_, i) => put(z, [Math.floor(i / size), i % size]));
+	};
+	const nearest = () => {
+		const [a, b] = axes().map((j) => cdf(state.z[j]));
+		return [whole((1 - b) * size), whole(a * size)];
+	};
+	const look = (where) => {
+		at = where;
+		if (!rows) return;
+		const [row, column] = at ?? nearest();
+		const [a, b] = axes();
+		sheet($("lens"), data, [rows[row * size + column]]);
+		$("where").textContent = `z${subscript(a)} = ${fixed(steps[column])}, z${subscript(b)} = ${fixed(steps[size - 1 - row])}`;
+		frame($("cell"), [row, column], size, size);
+		$("cell").hidden = !at;
+	};
+	const answer = new Latest($("map"), async (signal) => {
+		const z = latentsOf();
+		if (JSON.stringify(z) !== asked) {
+			rows = rowsOf((await call("/decode", { z }, signal)).mean);
+			asked = JSON.stringify(z);
+			sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
+		}
+		look(at);
+	}, 150);
+	// In a click the dials take the other dimensions from where the map has them.
+	const set = () => state.setZ(put(latentsOf()[0], at ?? nearest()));
+	const plane = $("plane");
+	const under = (event) => within(plane, event, size, size).map(whole);
+	plane.onpointermove = (event) => look(under(event));
+	plane.onpointerleave = () => look(null);
+	plane.onblur = () => look(null);
+	plane.onclick = (event) => (look(under(event)), set());
+	plane.onkeydown = (event) => {
+		const step = arrow(event.key);
+		if (!step && event.key !== "Enter" && event.key !== " ") return;
+		event.preventDefault();
+		if (!step) return set();
+		look((at ?? nearest()).map((v, i) => whole(v + step[i])));
+		state.announce($("where").textContent);
+	};
+	const place = () => dots(state, axes());
+	const again = () => (answer.ask(), place());
+	state.on("z", again);
+	onChange(["across", "up"], () => {
+		const [a, b] = axes();
+		if (a === b) [$("up").value, $("across").value] = chosen;
+		chosen = axes();
+		again();
+	});
+	onChange(["others", "points"], again);
+	attach($("map"), () => ({ calls: [["/decode", { z: latentsOf() }]] }));
+}
+
+// Where the encoder puts the examples, and where the dials are.
+function dots(state, [a, b]) {
+	const { clientWidth, clientHeight } = $("plane");
+	const dot = (z, rx, css) => {
+		const [cx, cy] = [100 * cdf(z[a]), 100 * (1 - cdf(z[b]))];
+		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css });
+	};
+	const kinds = [...new Set(state.labels ?? [0])].sort((p, q) => p - q);
+	const hue = (kind) => {
+		const i = kinds.indexOf(kind);
+		return `oklch(${i % 2 ? 0.6 : 0.75} .13 ${20 + (360 * i) / kinds.length})`;
+	};
+	const marks = state.means.map((mu, i) => {
+		const mark = dot(mu, 1.15, "dot");
+		mark.style.fill = hue(state.labels?.[i] ?? 0);
+		return mark;
+	});
+	const entries = kinds.map((kind) => {
+		const swatch = made("i");
+		swatch.style.background = hue(kind);
+		return made("li", {}, swatch, String(kind));
+	});
+	const shown = $("points").checked;
+	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here"));
+	$("legend").replaceChildren(...(shown && state.labels ? entries : []));
+}

@@ -1,0 +1,122 @@
+// The page: what is served, then every panel of it around one shared state.
+import { call, tell } from "./api.js";
+import { Data, redraw, rowsOf } from "./data.js";
+import { $, count, made } from "./dom.js";
+import { examples, film, samples } from "./gallery.js";
+import { dials, map } from "./latent.js";
+import { fixed, kl, rounded } from "./maths.js";
+import { bound, code, draws } from "./one.js";
+import { start as snippets } from "./snippet.js";
+
+// x, the q(z|x) it has, and the z of the dials. The dials follow mu(x) until a hand
+// moves them.
+class State extends EventTarget {
+	on = this.addEventListener;
+	#following = true;
+	#said;
+
+	constructor(known, { mu, log_var: logVar }) {
+		super();
+		Object.assign(this, known, { means: mu });
+		const costs = mu.map((row, i) => row.map((m, j) => kl(m, logVar[i][j])));
+		this.meanKl = mu[0].map((_, j) => costs.reduce((sum, row) => sum + row[j] / costs.length, 0));
+		this.busiest = this.meanKl.map((_, j) => j).sort((a, b) => this.meanKl[b] - this.meanKl[a]);
+	}
+
+	emit(name, detail) {
+		this.dispatchEvent(new CustomEvent(name, { detail }));
+	}
+
+	setX(x, detail) {
+		this.x = x;
+		this.emit("x", detail);
+	}
+
+	setQ(q) {
+		this.q = q;
+		this.emit("q");
+		if (this.#following) this.#turn(q.mu);
+	}
+
+	setZ(z) {
+		this.#following = false;
+		this.#turn(z);
+	}
+
+	follow() {
+		this.#following = true;
+		this.#turn(this.q.mu);
+	}
+
+	#turn(z) {
+		this.z = rounded(z);
+		this.emit("z");
+	}
+
+	announce(words) {
+		clearTimeout(this.#said);
+		this.#said = setTimeout(() => ($("live").textContent = words), 700);
+	}
+}
+
+function introduce(card, data) {
+	const shape = card.data_shape.join(" × ");
+	document.title = `${card.name} – VAE explorer`;
+	$("name").textContent = card.name;
+	const [what, j] = [data.isImage ? "picture" : "row", card.latent_dim];
+	$("lede").textContent = `A ${what} of ${shape} numbers goes in. The encoder writes it down as a Gaussian over ${j} numbers, and from ${j} numbers the decoder makes a ${what}.`;
+	const bounds = card.figures.filter((f) => f.name === "elbo");
+	const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
+	const facts = [
+		`p(x|z) ${card.likelihood.kind.replaceAll("_", " ")}`,
+		`φ ${count(card.phi.n_parameters)} numbers`,
+		`θ ${count(card.theta.n_parameters)} numbers`,
+		...(figure ? [`${figure.split} ELBO ${fixed(figure.value, 1)} nats`] : []),
+	];
+	$("facts").replaceChildren(...facts.map((fact) => made("li", {}, fact)));
+	for (const name of ["phi", "theta"]) {
+		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
+	}
+	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
+	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}.`;
+}
+
+// Without held-out rows, the model's own: in {0, 1} where the likelihood is.
+async function references(data, rows) {
+	if (rows.length) return rows.slice(0, data.most);
+	const draw = data.binary || !data.isImage ? "sample" : "mean";
+	return rowsOf((await call("/sample", { n: Math.min(32, data.most), seed: 1, draw })).x);
+}
+
+async function begin() {
+	for (const panel of document.querySelectorAll("section")) {
+		panel.setAttribute("aria-label", panel.querySelector("h2").textContent);
+		panel.querySelector(".title")?.after(made("p", { className: "error", hidden: true, role: "alert" }));
+	}
+	$("explain").onclick = () => {
+		$("meaning").hidden = !$("meaning").hidden;
+		$("explain").setAttribute("aria-expanded", !$("meaning").hidden);
+	};
+	snippets();
+	const [card, found] = await Promise.all([call("/model"), call("/examples")]);
+	const data = new Data(card);
+	introduce(card, data);
+	const rows = rowsOf(found.x);
+	const reference = await references(data, rows);
+	data.learn(reference);
+	const root = document.documentElement;
+	root.style.setProperty("--aspect", data.aspect);
+	if (!data.isImage) root.className = "rows";
+	const codes = await call("/encode", { x: reference });
+	const state = new State({ data, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
+	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
+	state.setX(reference[0], true);
+	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+	let timer;
+	addEventListener("resize", () => {
+		clearTimeout(timer);
+		timer = setTimeout(() => state.emit("resize"), 150);
+	});
+}
+
+begin().catch((error) => tell($("failed"), error));

@@ -1,0 +1,126 @@
+// One x: its code and reconstruction, its bound, and other codes that it could have.
+import { Latest, call } from "./api.js";
+import { latents, terms } from "./chart.js";
+import { rowsOf, sheet } from "./data.js";
+import { $, count, made, onChange, picture, renews, seed, subscript } from "./dom.js";
+import { fixed, kl, rounded } from "./maths.js";
+import { Pad, Table } from "./pad.js";
+import { attach } from "./snippet.js";
+
+export function code(state) {
+	const { data } = state;
+	const input = new (data.isImage ? Pad : Table)($("input"), data, () => state.setX(input.x));
+	const answer = new Latest($("one"), async (signal) => {
+		const x = state.x;
+		const q = await call("/encode", { x: [x] }, signal);
+		const [mu, logVar] = [q.mu[0], q.log_var[0]];
+		const p = await call("/decode", { z: [mu] }, signal);
+		const [mean] = rowsOf(p.mean);
+		sheet($("reconstruction"), data, [mean], { behind: data.isImage ? null : x });
+		input.answer?.(mean, p.log_var && rowsOf(p.log_var)[0]);
+		state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: mu.map((m, j) => kl(m, logVar[j])) });
+	});
+	state.on("x", (event) => {
+		if (event.detail) input.set(state.x);
+		answer.ask();
+	});
+	const show = () => {
+		if (!state.q) return;
+		latents($("latents"), state.q);
+		if ($("numbers").open) numbers(state.q);
+	};
+	state.on("q", show);
+	state.on("resize", show);
+	$("numbers").ontoggle = show;
+	attach($("one"), () => ({
+		calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]],
+		python: [["/encode", { x: [state.x] }]],
+		ending: ["p = vae.decode(q.mu)", "print(q.mu, q.log_var, p.mean)"],
+	}));
+}
+
+function numbers({ mu, sigma, kl }) {
+	const cells = (j) => [`z${subscript(j)}`, ...[mu, sigma, kl].map((values) => fixed(values[j], 3))];
+	const row = (_, j) => made("tr", {}, ...cells(j).map((cell) => made("td", {}, cell)));
+	$("numbers").querySelector("tbody").replaceChildren(...mu.map(row));
+}
+
+export function bound(state) {
+	const { data } = state;
+	$("binarize-field").hidden = !data.binary;
+	let last;
+	const asked = () => ({
+		x: [state.x],
+		n_samples: Number($("n-samples").value),
+		seed: seed("bound-seed"),
+		...(data.binary && $("binarize").value && { binarize: $("binarize").value }),
+	});
+	const show = () => {
+		words(data, last, state.heldOut);
+		terms($("scale"), last, state.heldOut);
+	};
+	const answer = new Latest($("bound"), async (signal) => {
+		const reply = await call("/elbo", asked(), signal);
+		last = { elbo: reply.elbo[0], logLikelihood: reply.log_likelihood[0], kl: reply.kl[0] };
+		show();
+		state.announce(`ELBO ${fixed(last.elbo, 1)} nats, KL ${fixed(last.kl, 1)} nats`);
+	});
+	onChange(["binarize", "n-samples", "bound-seed"], answer.ask);
+	state.on("x", answer.ask);
+	state.on("resize", () => last && show());
+	attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }));
+}
+
+const sign = (content) => made("span", { className: "sign" }, content);
+
+function term(css, name, value, words) {
+	const parts = [["dt", name], ["dd", fixed(value, 1)]].map(([className, content]) => made("span", { className }, content));
+	return made("div", { className: `term ${css}` }, ...parts, made("p", {}, words));
+}
+
+function words(data, { elbo, logLikelihood, kl }, heldOut) {
+	const explained = data.binary
+		? `log of the probability of all ${count(data.dim)} values; 0 would be certainty.`
+		: "log of a density, in the data’s own units, so it may be above 0.";
+	$("terms").replaceChildren(
+		term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
+		sign("="),
+		term("likelihood", "E[log p(x|z)]", logLikelihood, `How well decoded codes explain x: ${explained}`),
+		sign("−"),
+		term("kl", "KL(q(z|x) ‖ p(z))", kl, `What the code says beyond the prior: ${fixed(kl, 1)} nats are ${fixed(kl / Math.LN2, 1)} bits.`),
+	);
+	$("standing").textContent = heldOut ? standing(elbo, heldOut) : "";
+}
+
+// Quantiles at 0, 1, ..., 100 percent.
+function standing(elbo, { quantiles, n, split }) {
+	const percent = quantiles.filter((q) => q <= elbo).length - 1;
+	const verdict = percent < 0 ? "unlike anything held out" : percent < 5 ? "unusual" : "ordinary";
+	const where = percent < 0 ? "Below all" : percent > 99 ? "Above all" : `Above about ${percent} % of`;
+	return `${where} ${count(n)} ${split} rows: ${verdict}. The grey band holds the middle 90 % of them, the darker one the middle half.`;
+}
+
+export function draws(state) {
+	const { data } = state;
+	const n = 8;
+	let noise, last;
+	const film = Array.from({ length: n }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
+	$("draws-film").append(...film);
+	const answer = new Latest($("draws"), async (signal) => {
+		// The noise is z of the prior's samples: the service draws it, by its seed.
+		const chosen = seed("draws-seed");
+		if (noise?.seed !== chosen) noise = await call("/sample", { n, seed: chosen }, signal);
+		const { mu, sigma } = state.q;
+		last = noise.z.map((eps) => rounded(eps.map((e, j) => mu[j] + sigma[j] * e)));
+		const p = await call("/decode", { z: last }, signal);
+		rowsOf(p.mean).forEach((row, i) => sheet(film[i], data, [row]));
+	});
+	state.on("q", answer.ask);
+	onChange(["draws-seed"], answer.ask);
+	renews("draws-new", "draws-seed", answer.ask);
+	attach($("draws"), () => ({
+		calls: [["/decode", { z: last }]],
+		python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed("draws-seed") }]],
+		ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
+	}));
+}

@@ -1,0 +1,159 @@
+// Where x is made: a drawing pad for pictures, a table of numbers for anything else.
+import { sheet } from "./data.js";
+import { arrow, clamp, frame, made, picture, within } from "./dom.js";
+import { fixed } from "./maths.js";
+
+export class Pad {
+	#data; #changed; #canvas; #cursor; #at; #last; #tools;
+
+	constructor(place, data, changed) {
+		this.#data = data;
+		this.#changed = changed;
+		this.#at = [data.height >> 1, data.width >> 1];
+		this.x = new Array(data.dim).fill(data.limits[0]);
+		this.#canvas = made("canvas", { className: "shown" });
+		this.#cursor = made("i", { className: "cursor" });
+		const label = `Drawing pad, ${data.height} by ${data.width}: arrows move, with Shift they paint; Space paints, Delete erases`;
+		const pad = made("div", { className: "pad", tabIndex: 0, role: "application", "aria-label": label }, this.#canvas, this.#cursor);
+		place.append(pad, this.#toolbar());
+		pad.onkeydown = (event) => this.#key(event);
+		this.#pointer(pad);
+		this.#move(0, 0);
+	}
+
+	set(x) {
+		this.x = [...x];
+		this.#show();
+	}
+
+	#toolbar() {
+		const data = this.#data;
+		const width = clamp(Math.round(data.width / 12), 1, 6);
+		this.#tools = {
+			erase: made("input", { type: "checkbox" }),
+			soft: made("input", { type: "checkbox", checked: !data.binary }),
+			size: made("input", { type: "range", min: 1, max: 6, step: 0.5, value: width }),
+			ink: made("input", { type: "color", value: "#e0a030" }),
+		};
+		const label = (name, words) => made("label", {}, this.#tools[name], ` ${words}`);
+		const onclick = () => {
+			this.x.fill(data.limits[0]);
+			this.#drawn();
+		};
+		const clear = made("button", { onclick }, "Clear");
+		const tools = [clear, label("erase", "Erase"), label("soft", "Soft")];
+		if (data.channels === 3) tools.push(label("ink", "Ink"));
+		tools.push(made("label", {}, "Brush ", this.#tools.size));
+		return made("div", { className: "controls tools" }, ...tools);
+	}
+
+	#pointer(pad) {
+		const { height, width } = this.#data;
+		const at = (event) => within(pad, event, height, width);
+		pad.onpointerdown = (event) => {
+			if (event.button > 0) return;
+			pad.setPointerCapture(event.pointerId);
+			this.#last = at(event);
+			this.#stroke(this.#last);
+		};
+		pad.onpointermove = (event) => this.#last && this.#stroke(at(event));
+		pad.onpointerup = pad.onpointercancel = () => (this.#last = null);
+	}
+
+	#key(event) {
+		const step = arrow(event.key);
+		const erases = ["Delete", "Backspace"].includes(event.key);
+		if (!step && !erases && event.key !== " ") return;
+		event.preventDefault();
+		if (step) this.#move(...step);
+		if (step && !event.shiftKey) return;
+		const [row, column] = this.#at;
+		this.#dab(row + 0.5, column + 0.5, 0.6, erases);
+		this.#drawn();
+	}
+
+	#move(down, right) {
+		const { height, width } = this.#data;
+		this.#at = [clamp(this.#at[0] + down, 0, height - 1), clamp(this.#at[1] + right, 0, width - 1)];
+		frame(this.#cursor, this.#at, height, width);
+	}
+
+	#stroke([row, column]) {
+		const [fromRow, fromColumn] = this.#last;
+		const n = Math.max(1, Math.ceil(2 * Math.hypot(row - fromRow, column - fromColumn)));
+		for (let i = 1; i <= n; i++) {
+			const [y, x] = [fromRow + ((row - fromRow) * i) / n, fromColumn + ((column - fromColumn) * i) / n];
+			this.#dab(y, x, this.#tools.size.valueAsNumber / 2 + 0.25, this.#tools.erase.checked);
+		}
+		this.#last = [row, column];
+		this.#drawn();
+	}
+
+	// Values are those of the model's range: ink is its upper end, or the colour chosen.
+	#dab(row, column, radius, erases) {
+		const { height, width, channels, limits: [low, high] } = this.#data;
+		const ink = channels === 3 ? [1, 3, 5].map((i) => parseInt(this.#tools.ink.value.slice(i, i + 2), 16) / 255) : [1];
+		for (let i = Math.max(0, Math.floor(row - radius)); i < Math.min(height, row + radius); i++) {
+			for (let j = Math.max(0, Math.floor(column - radius)); j < Math.min(width, column + radius); j++) {
+				const inside = radius + 0.5 - Math.hypot(i + 0.5 - row, j + 0.5 - column);
+				const cover = this.#tools.soft.checked ? clamp(inside, 0, 1) : Number(inside > 0.5);
+				for (let c = 0; c < channels; c++) {
+					const k = (i * width + j) * channels + c;
+					const target = erases ? low : low + ink[c] * (high - low);
+					const mixed = this.x[k] + cover * (target - this.x[k]);
+					if (mixed !== this.x[k]) this.x[k] = Number(mixed.toFixed(4));
+				}
+			}
+		}
+	}
+
+	#show() {
+		sheet(this.#canvas, this.#data, [this.x]);
+	}
+
+	#drawn() {
+		this.#show();
+		this.#changed();
+	}
+}
+
+export class Table {
+	#body; #plot;
+
+	constructor(place, data, changed) {
+		this.x = new Array(data.dim).fill(0);
+		const canvas = picture("Plot of x");
+		this.#plot = (row) => sheet(canvas, data, [row]);
+		this.#body = made("tbody");
+		const names = ["d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
+		const head = made("tr", {}, ...names.map((name) => made("th", {}, name)));
+		const table = made("table", {}, made("thead", {}, head), this.#body);
+		place.append(canvas, made("div", { className: "scroll" }, table));
+		this.#body.oninput = ({ target }) => {
+			if (!Number.isFinite(target.valueAsNumber)) return;
+			this.x[target.dataset.d] = target.valueAsNumber;
+			this.#plot(this.x);
+			changed();
+		};
+		for (let d = 0; d < Math.min(200, data.dim); d++) {
+			const input = made("input", { type: "number", step: "any", "aria-label": `x ${d}` });
+			const cells = names.slice(1).map(() => made("td"));
+			cells[0].append(input);
+			input.dataset.d = d;
+			this.#body.append(made("tr", {}, made("th", { scope: "row" }, String(d)), ...cells));
+		}
+	}
+
+	set(x) {
+		this.x = [...x];
+		this.#body.querySelectorAll("input").forEach((input, d) => (input.value = x[d]));
+		this.#plot(x);
+	}
+
+	answer(mean, logVar) {
+		this.#body.querySelectorAll("tr").forEach((row, d) => {
+			row.children[2].textContent = fixed(mean[d], 3);
+			if (logVar) row.children[3].textContent = fixed(Math.exp(logVar[d] / 2), 3);
+		});
+	}
+}

@@ -1,0 +1,79 @@
+// "As curl" and "as Python" for what a panel has just asked: shortened to look at, whole
+// to copy.
+import { address } from "./api.js";
+import { $, count, made } from "./dom.js";
+
+const SHOWN = 12;
+
+function written(value, most) {
+	if (!Array.isArray(value)) return JSON.stringify(value);
+	const limit = Array.isArray(value[0]) ? Math.min(most, 2) : most;
+	const items = value.slice(0, most === Infinity ? undefined : limit).map((v) => written(v, most));
+	if (items.length < value.length) items.push("…");
+	return `[${items.join(", ")}]`;
+}
+
+function curl(calls, most) {
+	const one = ([path, body]) => {
+		const members = Object.entries(body).map(([k, v]) => `"${k}": ${written(v, most)}`);
+		const head = `curl ${address(path)} \\\n  -H 'Content-Type: application/json' --data-binary @- <<'END'`;
+		return `${head}\n{${members.join(", ")}}\nEND`;
+	};
+	return calls.map(one).join("\n\n");
+}
+
+function statement([path, body], most) {
+	const { x, z, n, ...options } = body;
+	const array = x ? "x" : z && "z";
+	const given = Object.entries(options).map(([k, v]) => `${k}=${JSON.stringify(v)}`);
+	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path];
+	const arguments_ = [array ?? String(n), ...given].join(", ");
+	const lines = [`${result} = vae.${path.slice(1)}(${arguments_})`];
+	if (array) lines.unshift(`${array} = ${written(body[array], most)}`);
+	return lines;
+}
+
+function python(calls, most, ending) {
+	const lines = calls.flatMap((one) => statement(one, most));
+	const body = [...new Set(lines), ...ending].map((line) => `    ${line}`);
+	const imports = ending.some((line) => line.includes("np.")) ? ["import numpy as np", ""] : [];
+	return [...imports, "from client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
+}
+
+function open(title, write) {
+	$("code-title").textContent = title;
+	const [shown, whole] = [write(SHOWN), write(Infinity)];
+	$("code-text").textContent = shown;
+	$("code-note").textContent = shown === whole ? "" : `Shortened; ${count(whole.length)} characters are copied.`;
+	$("code-copy").onclick = async () => {
+		await copy(whole);
+		$("code-note").textContent = "Copied.";
+	};
+	$("code").showModal();
+}
+
+async function copy(text) {
+	if (navigator.clipboard) return navigator.clipboard.writeText(text);
+	const area = made("textarea", { value: text }); // the clipboard needs https or localhost
+	$("code").append(area);
+	area.select();
+	document.execCommand("copy");
+	area.remove();
+}
+
+// `asked()` gives [[path, body], ...] and, for Python, lines that end the program.
+export function attach(panel, asked) {
+	const title = panel.querySelector("h2").textContent;
+	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
+		const onclick = () => {
+			const { calls, ending = ["print(p.mean)"], python: own = calls } = asked();
+			open(`${title} – ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
+		};
+		return made("button", { onclick }, `as ${name}`);
+	});
+	panel.append(made("p", { className: "links" }, ...buttons));
+}
+
+export function start() {
+	$("code").onclick = ({ target }) => ["code", "code-close"].includes(target.id) && $("code").close();
+}

@@ -1,0 +1,486 @@
+"""The page at `/` in a browser, on models of pictures and of rows."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import uvicorn
+
+from app.card import PHI, THETA
+from app.main import create_app
+from app.settings import Settings
+from model import checkpoint
+from model.config import LikelihoodName
+from model.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.manifest import Metrics, Provenance
+from tests.conftest import FIGURE, tiny_config, tiny_vae
+
+api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is absent")
+
+MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
+    "pictures": ("bernoulli", (8, 8), 10),
+    "colours": ("continuous_bernoulli", (6, 6, 3), 3),
+    "table": ("gaussian", (5,), 3),
+    "planes": ("continuous_bernoulli", (8, 8, 2), 2),
+    "narrow": ("gaussian", (2,), 1),
+    "limited": ("bernoulli", (4, 4), 2),
+}
+PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
+WITH_ROWS = {"pictures", "colours"}
+N_ROWS = 12
+MAX_ROWS = 20  # of "limited": fewer than the page would ask for
+SECONDS = 20
+
+
+class Opened(NamedTuple):
+    """A page that has loaded, and what it did meanwhile."""
+
+    page: Any
+    address: str
+    complaints: list[str]
+    requested: list[str]
+
+
+@contextmanager
+def serving(path: Path, **settings: Any) -> Iterator[str]:
+    """Serve a checkpoint on a free port, in a thread."""
+    app = create_app(Settings(checkpoint=path, threads=1, **settings))
+    config = uvicorn.Config(app, port=0, log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + SECONDS
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)  # it says so by a flag only
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def save(directory: Path, name: str) -> Path:
+    """Write one of MODELS, with held-out rows and scores where it has them."""
+    kind, data_shape, latent_dim = MODELS[name]
+    config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
+    x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)
+    x = x.round() if kind == "bernoulli" else x
+    labels = np.arange(N_ROWS, dtype=np.int64) % 3
+    settings = ScoreSettings(
+        split="validation", binarization="static", n_samples=1, noise_seed=0
+    )
+    scores = Scores(np.linspace(10.0, 90.0, 50), settings)
+    checkpoint.save(
+        directory / name,
+        vae=tiny_vae(config),
+        provenance=Provenance.here_and_now(
+            seed=1,
+            dataset="tiny",
+            dataset_sha256=None,
+            dataset_source="made up",
+            command=("python", "-m", "model.train"),
+        ),
+        metrics=Metrics(figures=(FIGURE,)),
+        card="# tiny\n",
+        attachments={
+            checkpoint.EXAMPLES: Examples(x=x, grey=None, labels=labels).to_bytes(),
+            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
+        }
+        if name in WITH_ROWS
+        else {},
+    )
+    return directory / name
+
+
+@pytest.fixture(scope="module")
+def addresses(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[str], str]]:
+    """Serve each model that is asked for, once."""
+    directory = tmp_path_factory.mktemp("explored")
+    running: dict[str, Any] = {}
+    found: dict[str, str] = {}
+
+    def address(name: str) -> str:
+        if name not in found:
+            limits = {"max_rows": MAX_ROWS} if name == "limited" else {}
+            running[name] = serving(save(directory, name), **limits)
+            found[name] = running[name].__enter__()
+        return found[name]
+
+    yield address
+    for one in running.values():
+        one.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start one browser for all tests."""
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def opened(
+    browser: Any, addresses: Callable[[str], str]
+) -> Iterator[Callable[..., Opened]]:
+    """Return what opens the page of a model and waits until it is drawn."""
+    contexts = []
+
+    def open_(name: str, **options: Any) -> Opened:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(1000 * SECONDS)
+        complaints: list[str] = []
+        requested: list[str] = []
+        page.on("console", lambda m: complaints.append(f"{m.type}: {m.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(addresses(name))
+        page.wait_for_selector("#scale svg")
+        settled(page)
+        return Opened(page, addresses(name), complaints, requested)
+
+    yield open_
+    for context in contexts:
+        context.close()
+
+
+def shown(value: float, digits: int = 1) -> str:
+    """Return a number as the page writes it."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def sigmas(value: float) -> str:
+    """Return the position of a dial as the page writes it."""
+    return f"{shown(value, 2)} \N{GREEK SMALL LETTER SIGMA}"
+
+
+def painted(page: Any, selector: str) -> int:
+    """Return how many colours a canvas shows."""
+    n: int = page.locator(selector).evaluate(
+        """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
+            .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    )
+    return n
+
+
+def settled(page: Any) -> None:
+    """Wait until every panel has its answer."""
+    page.wait_for_selector("[aria-busy=true]", state="detached")
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_page_shows_each_kind_of_model(
+    opened: Callable[..., Opened], name: str
+) -> None:
+    """Nothing is complained of, nothing asked of others, and every panel is filled."""
+    page, address, complaints, requested = opened(name)
+    _, _, latent_dim = MODELS[name]
+    panels = [panel for panel in PANELS if latent_dim > 1 or panel != "map"]
+
+    assert complaints == []
+    assert all(url.startswith(address) for url in requested)
+    assert page.locator(".error:visible").count() == 0
+    assert page.locator("#latents rect.kl").count() == latent_dim
+    assert page.locator("#sliders input").count() == min(8, latent_dim)
+    assert page.locator("section:visible").count() == len(panels)
+    assert page.locator("#terms .dd").count() == 3
+    for selector in ("#reconstruction", "#dialled", "#dreams"):
+        assert painted(page, selector) > 2
+    if latent_dim > 1:
+        assert painted(page, "#grid") > 2
+        assert painted(page, "#lens") > 2
+
+
+def test_the_terms_are_those_of_the_service(opened: Callable[..., Opened]) -> None:
+    """ELBO, log likelihood and KL are what /elbo answers, and the ELBO is ranked."""
+    page, address, _, _ = opened("pictures")
+    x = page.request.get(f"{address}/examples").json()["x"][:1]
+    body = {"x": x, "n_samples": 16, "seed": 1, "binarize": "threshold"}
+    answer = page.request.post(f"{address}/elbo", data=body).json()
+
+    terms = page.locator("#terms .dd").all_text_contents()
+    standing = page.locator("#standing").text_content()
+
+    wanted = [answer[name][0] for name in ("elbo", "log_likelihood", "kl")]
+    assert terms == [shown(value) for value in wanted]
+    percent = int((answer["elbo"][0] + 90) / 0.8)  # scores are even from 10 to 90
+    assert f"Above about {percent} % of 50 validation rows" in standing
+
+
+def test_the_pointer_draws(opened: Callable[..., Opened]) -> None:
+    """A stroke over the cleared pad is asked about: ink along it, paper beside it."""
+    page, _, complaints, _ = opened("pictures")
+    page.get_by_role("button", name="Clear").click()
+    settled(page)
+    box = page.locator(".pad").bounding_box()
+
+    with page.expect_request("**/encode") as request:
+        page.mouse.move(box["x"] + 0.19 * box["width"], box["y"] + 0.56 * box["height"])
+        page.mouse.down()
+        page.mouse.move(box["x"] + 0.81 * box["width"], box["y"] + 0.56 * box["height"])
+        page.mouse.up()
+    x = np.reshape(request.value.post_data_json["x"][0], (8, 8))
+
+    assert x[4, 1:7].tolist() == [1] * 6
+    assert x[[0, 1, 7]].sum() == 0
+    assert set(np.unique(x)) == {0, 1}
+    assert complaints == []
+
+
+def test_the_keyboard_draws(opened: Callable[..., Opened]) -> None:
+    """Arrows move, Space paints, Shift paints on the way, Delete erases."""
+    page, _, _, _ = opened("pictures")
+    page.get_by_role("button", name="Clear").click()
+    page.locator(".pad").focus()
+
+    for key in ("ArrowUp", "Space", "Shift+ArrowRight", "ArrowDown", "Space"):
+        page.keyboard.press(key)
+    with page.expect_request("**/encode") as request:
+        page.keyboard.press("Delete")
+    settled(page)
+    page.get_by_role("button", name="as Python").first.click()
+    x = np.reshape(request.value.post_data_json["x"][0], (8, 8))
+
+    assert page.locator(".cursor").evaluate("(e) => e.style.top") == "50%"
+    assert np.argwhere(x).tolist()[:2] == [[3, 4], [3, 5]]
+    assert "x = [[0, 0, 0" in page.locator("#code-text").text_content()
+
+
+def test_the_latest_wins(opened: Callable[..., Opened]) -> None:
+    """A request that is overtaken is aborted, and its panel shows the later answer."""
+    page, _, _, _ = opened("pictures")
+    held: list[Any] = []
+    failed: list[str] = []
+    page.on("requestfailed", lambda request: failed.append(request.url))
+
+    def hold_the_first(route: Any) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)
+
+    page.route("**/elbo", hold_the_first)
+    page.locator("#n-samples").select_option("1")
+    while not held:
+        page.wait_for_timeout(10)  # until the first one is on its way
+    with page.expect_response("**/elbo") as response:
+        page.locator("#n-samples").select_option("100")
+    settled(page)
+
+    assert [url.rsplit("/", 1)[1] for url in failed] == ["elbo"]
+    assert response.value.json()["n_samples"] == 100
+    wanted = shown(response.value.json()["elbo"][0])
+    assert page.locator("#terms .dd").first.text_content() == wanted
+
+
+def test_errors_are_told_with_their_request(opened: Callable[..., Opened]) -> None:
+    """Grey values under a Bernoulli: the problem's words, its pointer and its id."""
+    page, _, _, _ = opened("pictures")
+    page.locator("#binarize").select_option("")
+    page.get_by_label("Soft").check()
+    box = page.locator(".pad").bounding_box()
+
+    with page.expect_response("**/elbo") as response:
+        page.mouse.click(box["x"] + 30.3, box["y"] + 41.7)
+    error = page.locator("#bound .error")
+    error.wait_for()
+    settled(page)
+    problem = response.value.json()
+    told = error.text_content()
+    page.locator("#binarize").select_option("threshold")
+    error.wait_for(state="hidden")
+
+    assert response.value.status == 422
+    assert problem["errors"][0]["detail"] in told
+    assert problem["errors"][0]["pointer"] in told
+    assert "422 Unprocessable" in told
+    assert problem["request_id"].split("-")[0] in told
+
+
+def test_the_map_is_one_request_and_sets_the_dials(
+    opened: Callable[..., Opened],
+) -> None:
+    """A change of its axes asks once for all cells; a click moves the dials there."""
+    page, _, complaints, _ = opened("pictures")
+
+    with page.expect_request("**/decode") as request:
+        page.locator("#across").select_option(index=3)
+    n_cells = len(request.value.post_data_json["z"])
+    settled(page)
+    page.locator("#plane").scroll_into_view_if_needed()
+    box = page.locator("#plane").bounding_box()
+    page.mouse.click(box["x"] + 0.99 * box["width"], box["y"] + 0.5 * box["height"])
+    settled(page)
+    moved = page.locator("#sliders output").nth(3).text_content()
+    page.locator("#plane").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Enter")
+    settled(page)
+    by_key = page.locator("#sliders output").nth(3).text_content()
+
+    assert n_cells == 15 * 15
+    assert moved == sigmas(1.83)  # the standard normal's quantile at 14.5 / 15
+    assert by_key == sigmas(1.28)  # at 13.5 / 15
+    assert page.locator("#dots .dot").count() == N_ROWS
+    assert page.locator("#legend li").all_text_contents() == ["0", "1", "2"]
+    assert complaints == []
+
+
+def test_dials_reset_follow_and_repeat(opened: Callable[..., Opened]) -> None:
+    """0 is the prior's mean, To mu(x) is the code, a seed gives the same z again."""
+    page, _, _, _ = opened("pictures")
+    outputs = page.locator("#sliders output")
+    at_mu = outputs.all_text_contents()
+
+    page.get_by_role("button", name="Reset").click()
+    at_zero = outputs.all_text_contents()
+    page.get_by_role("button", name="Random").click()
+    settled(page)
+    random = outputs.all_text_contents()
+    page.locator("#dials-seed").fill("1")
+    page.get_by_role("button", name="Random").click()
+    settled(page)
+    again = outputs.all_text_contents()
+    page.get_by_role("button", name="To μ(x)").click()
+
+    assert set(at_zero) == {sigmas(0)}
+    assert random == again != at_zero
+    assert outputs.all_text_contents() == at_mu
+
+
+def test_the_film_is_one_request_of_two_ways(opened: Callable[..., Opened]) -> None:
+    """Both ways share their ends; the great circle's norms go evenly between them."""
+    page, _, _, _ = opened("pictures")
+
+    with page.expect_request("**/decode") as request:
+        page.locator("#to").select_option("4")
+    z = np.array(request.value.post_data_json["z"]).reshape(2, 9, -1)
+    norms = np.linalg.norm(z[1], axis=-1)
+
+    np.testing.assert_array_equal(z[0, [0, -1]], z[1, [0, -1]])
+    np.testing.assert_allclose(z[0], np.linspace(z[0, 0], z[0, -1], 9), atol=2e-6)
+    np.testing.assert_allclose(norms, np.linspace(norms[0], norms[-1], 9), atol=1e-5)
+    assert np.abs(z[0, 4] - z[1, 4]).max() > 1e-3
+
+
+def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
+    """For data that are no pictures: numbers in, E[x|z] and sigma beside them."""
+    page, _, complaints, _ = opened("table")
+    cells = page.locator("#input tbody tr").nth(2).locator("td")
+
+    with page.expect_request("**/encode") as request:
+        page.get_by_label("x 2").fill("-1.25")
+    settled(page)
+    z = page.request.post(
+        f"{page.url}encode", data=request.value.post_data_json
+    ).json()["mu"]
+    p = page.request.post(f"{page.url}decode", data={"z": z}).json()
+
+    assert request.value.post_data_json["x"][0][2] == -1.25
+    mean, log_var = p["mean"][0][2], p["log_var"][0][2]
+    assert cells.nth(1).text_content() == shown(mean, 3)
+    assert cells.nth(2).text_content() == f"{np.exp(log_var / 2):.3f}"
+    assert page.locator(".pad").count() == 0
+    assert complaints == []
+
+
+# Of rows from a safetensors body, which torch reads where they lie and never writes.
+@pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
+@pytest.mark.parametrize("name", ["pictures", "table"])
+def test_what_is_copied_runs(
+    opened: Callable[..., Opened], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every panel's Python and curl, whole, is answered by the service."""
+    page, _, _, _ = opened(
+        name, permissions=["clipboard-read", "clipboard-write"], accept_downloads=False
+    )
+
+    for panel in PANELS:
+        copied = []
+        for language in ("curl", "Python"):
+            page.locator(f"#{panel}").get_by_text(f"as {language}").click()
+            page.locator("#code-copy").click()
+            page.get_by_text("Copied.").wait_for()
+            copied.append(page.evaluate("navigator.clipboard.readText()"))
+            page.locator("#code-close").click()
+        curl, python = copied
+
+        exec(python, {})
+        assert len(capsys.readouterr().out) > 2, panel
+        if shutil.which("curl"):
+            command = curl.replace("curl ", "curl --silent --fail-with-body ")
+            ended = subprocess.run(
+                ["bash", "-e", "-c", command], capture_output=True, check=False
+            )
+            assert ended.returncode == 0, (panel, ended.stdout)
+            assert ended.stdout.startswith(b'{"')
+
+
+def test_the_letters_are_explained_in_the_words_of_the_service(
+    opened: Callable[..., Opened],
+) -> None:
+    """Behind the toggle: what theta and phi are, and how many numbers here."""
+    page, address, _, _ = opened("pictures")
+    card = page.request.get(f"{address}/model").json()
+    hidden = page.locator("#meaning").is_hidden()
+
+    page.get_by_role("button", name="What does this mean?").click()
+    words = page.locator("#meaning").inner_text()
+
+    assert hidden
+    assert PHI in words
+    assert THETA in words
+    assert f"{card['phi']['n_parameters']:,} numbers" in words
+
+
+@pytest.mark.parametrize("name", ["pictures", "table"])
+def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None:
+    """At 360 pixels nothing sticks out sideways, and everything has a name to say."""
+    page, _, _, _ = opened(name, viewport={"width": 360, "height": 740})
+
+    width = page.evaluate("document.documentElement.scrollWidth")
+    unnamed = page.evaluate(
+        """[...document.querySelectorAll("input, select, button, section")]
+            .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim()))
+            .map((e) => e.outerHTML)"""
+    )
+
+    assert width == 360
+    assert unnamed == []
+
+
+def test_colours_follow_the_system(opened: Callable[..., Opened]) -> None:
+    """Ink on paper is drawn again when the system goes dark."""
+    page, _, _, _ = opened("pictures", color_scheme="light")
+    page.get_by_role("button", name="Clear").click()
+    paper = """() => document.querySelector(".pad canvas").getContext("2d")
+        .getImageData(0, 0, 1, 1).data[0]"""
+    light = page.evaluate(paper)
+
+    page.emulate_media(color_scheme="dark")
+    deadline = time.monotonic() + SECONDS
+    while page.evaluate(paper) == light and time.monotonic() < deadline:
+        page.wait_for_timeout(10)  # the page is told of it by an event
+
+    assert light > 200
+    assert page.evaluate(paper) < 50
+    assert page.evaluate("getComputedStyle(document.body).color") == (
+        "rgb(227, 232, 237)"
+    )
