@@ -79,7 +79,6 @@ def _file(path: Path) -> File:
             "etag": f'"{sha256(content).hexdigest()}"',
             "cache-control": "no-cache",
             "content-security-policy": POLICY,
-            "x-content-type-options": "nosniff",
             "referrer-policy": "no-referrer",
         },
     )
