@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from urllib.error import URLError
 from urllib.request import Request as UrlRequest
 from urllib.request import urlopen
@@ -163,10 +164,19 @@ SERVERS: Mapping[str, Server] = {
 
 @contextmanager
 def running(
-    name: str, *, models: Path, folder: Path, core: int, first: Request
+    name: str,
+    *,
+    models: Path,
+    folder: Path,
+    core: int,
+    first: Request,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Running]:
     """
     Start a server, wait for the right answer to a first request, and end it after all.
+
+    Args:
+        environment: Variables beside the server's own.
 
     Raises:
         RuntimeError: It ended, or did not answer in two minutes.
@@ -188,7 +198,7 @@ def running(
     process = Process(
         [str(server.python), *(_filled(word, values) for word in server.command)],
         core=core,
-        environment={"WEIGHTS": str(weights), **given},
+        environment={"WEIGHTS": str(weights), **given, **environment},
         log=folder.with_suffix(".log"),
     )
     try:
