@@ -10,19 +10,31 @@ import numpy as np
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import analysis_routes, openapi, operation_routes, problems, routes
+from app import (
+    analysis_routes,
+    openapi,
+    operation_routes,
+    path_routes,
+    problems,
+    routes,
+)
 from app.analyses import Analyses
 from app.analysis_endpoints import AnalysisEndpoints
+from app.analysis_requests import AnalysisRequests
+from app.anomaly_endpoints import AnomalyEndpoints
 from app.batching import Capacity
 from app.card import MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
+from app.engine.analyses import Analyst
 from app.envelope import Envelope
 from app.examples import Examples
+from app.imputation_endpoints import ImputationEndpoints
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operation_routes import Operation
 from app.operations import Operations
+from app.path_endpoints import PathEndpoints
 from app.reading import Reader
 from app.settings import Settings, SettingsError
 from app.startup import fail, keep_freed_memory
@@ -81,10 +93,17 @@ def create_app(settings: Settings) -> FastAPI:
     runner = Analyses(max_in_hand=settings.max_analyses)
     reader = Reader(engine.checkpoint, settings)
     endpoints = Endpoints(reader, compute, settings, lifecycle)
-    analyses = AnalysisEndpoints(reader, compute, runner, settings, lifecycle)
+    paths = PathEndpoints(reader, compute, settings, lifecycle)
+    analyses = AnalysisRequests(reader, compute, runner, settings, lifecycle)
+    analyst = Analyst(engine)
     calls = (
         *operation_routes.operations(endpoints),
-        *analysis_routes.operations(analyses),
+        *path_routes.operations(paths),
+        *analysis_routes.operations(
+            AnalysisEndpoints(analyses, analyst),
+            AnomalyEndpoints(analyses, analyst),
+            ImputationEndpoints(analyses, analyst),
+        ),
     )
     served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     app = Service(

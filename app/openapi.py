@@ -17,6 +17,7 @@ from pydantic.json_schema import models_json_schema
 from app.card import Card
 from app.errors import MEDIA_TYPE
 from app.examples import Examples
+from app.openapi_sizes import put_sizes
 from app.operation_routes import Operation
 from app.schemas import ImageInput, ImageOutput, Problem
 from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
@@ -47,7 +48,6 @@ _ERRORS = {
     "504": "The answer took longer than the setting or X-Request-Timeout allows",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
-_ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
 _REF = "#/components/schemas/{model}"
 _X_PNG = (
     "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
@@ -174,47 +174,11 @@ def _schemas(operations: Sequence[Operation], card: Card) -> Json:
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
     )
     schemas: Json = definitions["$defs"]
-    _put_sizes(schemas, card)
+    put_sizes(schemas, card)
     for operation in operations:
         if operation.request is not None:
             _put_images(schemas[operation.request.__name__], operation)
     return schemas
-
-
-def _put_sizes(schemas: Json, card: Card) -> None:
-    data, latent = list(card.data_shape), [card.latent_dim]
-    n_rows = card.limits.max_rows
-    flat = [_product(data)]
-    accepted = [flat] if len(data) == 1 else [flat, data]
-    n_analysed = min(n_rows, card.limits.max_analysis_rows)
-    for name, most in (
-        ("EncodeRequest", n_rows),
-        ("ElboRequest", n_rows),
-        *((f"{name}Request", n_analysed) for name in _ANALYSES),
-    ):
-        rows = [_rows(shape, most) for shape in accepted]
-        x = rows[0] if len(rows) == 1 else {"oneOf": rows}
-        schemas[name]["properties"]["x"] = x
-    schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_rows)
-    for name, member, shape in (
-        ("EncodeResponse", "mu", latent),
-        ("EncodeResponse", "log_var", latent),
-        ("DecodeResponse", "mean", data),
-        ("DecodeResponse", "log_var", data),
-        ("SampleResponse", "x", data),
-        ("SampleResponse", "z", latent),
-        ("ElboResponse", "kl_per_dim", latent),
-        ("RefineResponse", "mu", latent),
-        ("RefineResponse", "log_var", latent),
-        ("PosteriorResponse", "mean", latent),
-    ):
-        members = schemas[name]["properties"]
-        members[member] = {**members[member], **_rows(shape, n_rows)}
-    schemas["SampleRequest"]["properties"]["n"]["maximum"] = n_rows
-    k = schemas["ElboRequest"]["properties"]["n_samples"]
-    k["maximum"] = card.limits.max_n_samples
-    if card.likelihood.kind != "gaussian":
-        del schemas["DecodeResponse"]["properties"]["log_var"]
 
 
 def _put_images(schema: Json, operation: Operation) -> None:
@@ -229,20 +193,6 @@ def _put_images(schema: Json, operation: Operation) -> None:
         del schema["required"]
     if PNG in operation.writable:
         members.update(ImageOutput.model_json_schema()["properties"])
-
-
-def _rows(shape: Sequence[int], n_rows: int) -> Json:
-    schema: Json = {"type": "number"}
-    for size in reversed(shape):
-        schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
-    return {"type": "array", "minItems": 1, "maxItems": n_rows, "items": schema}
-
-
-def _product(sizes: Sequence[int]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
 
 
 def _ref(schema: type[BaseModel]) -> Json:
