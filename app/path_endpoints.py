@@ -72,6 +72,8 @@ class PathEndpoints:
         )
         j = self._config.latent_dim
         dims = list(range(j)) if options.dims is None else options.dims
+        if not dims:
+            raise UnprocessableError(Fault("/dims", "expected dimensions, got none"))
         for i, dim in enumerate(dims):
             if dim >= j:
                 what = f"expected 0 to {j - 1}, got {number(dim)}"

@@ -21,7 +21,7 @@ def _split(value: Any) -> Any:
 
 Dims = Annotated[
     list[Annotated[int, Field(ge=0)]],
-    Field(min_length=1, description="Latent dimensions, the first is 0."),
+    Field(json_schema_extra={"minItems": 1}),
 ]
 
 

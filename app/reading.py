@@ -1,6 +1,7 @@
 """What a request brings: an array in any of its formats, and options."""
 
 import asyncio
+import re
 from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
@@ -33,6 +34,8 @@ from model.noise import random_seed
 READABLE: Formats = (JSON, SAFETENSORS, NPY)
 WITHOUT_ARRAY: Formats = (JSON,)
 NAMED: Formats = (JSON, SAFETENSORS)
+
+_X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
 
 # numpy releases the interpreter's lock, so checking long arrays is left to a thread.
 _THREADED_BYTES = 1 << 20
@@ -166,7 +169,7 @@ class Reader:
         format_ = self._format(request, NAMED)
         body = await request.body(limit=self._max_body_bytes)
         head = body if format_ is JSON else safetensors.head(body)
-        is_z, is_x = (name in head for name in (b'"z"', b'"x"'))
+        is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
         if is_x == is_z:
             got = "both" if is_x else "neither"
             what = f"expected exactly one of x and z, got {got}"

@@ -54,15 +54,15 @@ class MaskedRows:
             ContentTooLargeError: It has too many rows.
         """
         cut = self._cut(body)
-        if cut is None:
-            # In words: this accepts what is valid, too, and knows every fault.
+        arrays, scalars = cut or ({}, {})
+        found = [
+            await self._json[name].read(text) for name, text in sorted(arrays.items())
+        ]
+        if cut is None or any(document.scalars for document in found):
+            # This accepts what is valid, too, and has words for every fault.
             x, mask, scalars = await asyncio.to_thread(self._in_words, body)
         else:
-            arrays, scalars = cut
-            x, mask = [
-                (await rows.read(arrays[name])).rows
-                for name, rows in self._json.items()
-            ]
+            mask, x = (document.rows for document in found)
         observed = self._observed(mask, x)
         values = np.where(observed, x.values, np.float32(0))
         return Masked(x._replace(values=values), observed), scalars
@@ -122,9 +122,9 @@ class MaskedRows:
 
     def _observed(self, mask: Rows, x: Rows) -> Mask:
         """Return a mask as booleans, once it is one of these rows."""
-        if len(mask.values) != len(x.values) or mask.shaped != x.shaped:
-            what = f"expected the shape of x, of {len(x.values)} rows, got another"
-            _refuse(self._mask, f"{what}, of {len(mask.values)}")
+        wanted, came = self._shape(x), self._shape(mask)
+        if came != wanted:
+            _refuse(self._mask, f"expected the shape of x, {wanted}, got {came}")
         outside = (mask.values != 0) & (mask.values != 1)
         if outside.any():
             row, d = (int(i) for i in np.argwhere(outside)[0])
@@ -133,6 +133,10 @@ class MaskedRows:
             raise UnprocessableError(Fault(pointer, what))
         observed: Mask = mask.values == 1
         return observed
+
+    def _shape(self, rows: Rows) -> list[int]:
+        shape = self._x.shape if rows.shaped else (self._x.dim,)
+        return [len(rows.values), *shape]
 
 
 def _refuse(layout: Layout, detail: str) -> Never:
