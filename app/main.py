@@ -92,19 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     compute = Operations(engine, metrics.observe_batch, capacity)
     runner = Analyses(max_in_hand=settings.max_analyses)
     reader = Reader(engine.checkpoint, settings)
-    endpoints = Endpoints(reader, compute, settings, lifecycle)
-    paths = PathEndpoints(reader, compute, settings, lifecycle)
-    analyses = AnalysisRequests(reader, compute, runner, settings, lifecycle)
-    analyst = Analyst(engine)
-    calls = (
-        *operation_routes.operations(endpoints),
-        *path_routes.operations(paths),
-        *analysis_routes.operations(
-            AnalysisEndpoints(analyses, analyst),
-            AnomalyEndpoints(analyses, analyst),
-            ImputationEndpoints(analyses, analyst),
-        ),
-    )
+    calls = _calls(reader, compute, runner, settings, lifecycle)
     served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     app = Service(
         title="Variational autoencoder",
@@ -122,6 +110,27 @@ def create_app(settings: Settings) -> FastAPI:
     examples = Examples(engine, reader.images)
     app.describe(openapi.document(app, calls, served, examples))
     return app
+
+
+def _calls(
+    reader: Reader,
+    compute: Operations,
+    runner: Analyses,
+    settings: Settings,
+    lifecycle: Lifecycle,
+) -> tuple[Operation, ...]:
+    """Return every call of the contract but those about the service."""
+    requests = AnalysisRequests(reader, compute, runner, settings, lifecycle)
+    analyst = Analyst(compute.engine)
+    return (
+        *operation_routes.operations(Endpoints(reader, compute, settings, lifecycle)),
+        *path_routes.operations(PathEndpoints(reader, compute, settings, lifecycle)),
+        *analysis_routes.operations(
+            AnalysisEndpoints(requests, analyst),
+            AnomalyEndpoints(requests, analyst),
+            ImputationEndpoints(requests, analyst),
+        ),
+    )
 
 
 def from_environment() -> FastAPI:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load, save
-from scipy.stats import kstest
+from scipy.stats import kstest  # type: ignore[import-untyped]  # it has no stubs
 
 from app.anomaly_endpoints import usable
 from model import checkpoint

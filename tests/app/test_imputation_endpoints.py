@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal  # type: ignore[import-untyped]  # it has no stubs
 
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem

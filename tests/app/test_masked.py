@@ -14,7 +14,8 @@ from app.wire.masked import Masked, MaskedRows
 
 FLAT = Layout("x", (4,), max_rows=5000)
 SHAPED = Layout("x", (2, 2), max_rows=5000)
-X, MASK = [[1.5, 2, 3, 4], [5, 6, 7, 8]], [[1, 0, 1, 1], [0, 0, 0, 1]]
+X = [[1.5, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]]
+MASK = [[1, 0, 1, 1], [0, 0, 0, 1]]
 KNOWN = [[1.5, 0, 3, 4], [0, 0, 0, 8]]
 
 
@@ -43,7 +44,7 @@ def test_members_come_in_any_order(document: dict[str, Any], indent: int) -> Non
 
 def test_rows_may_be_shaped() -> None:
     """Both are, or neither."""
-    x, mask = (np.reshape(a, (2, 2, 2)).tolist() for a in (X, MASK))
+    x, mask = (np.array(a).reshape(2, 2, 2).tolist() for a in (X, MASK))
 
     found, _ = read(json.dumps({"x": x, "mask": mask}).encode(), SHAPED)
     with pytest.raises(

@@ -131,7 +131,7 @@ def test_every_analysis_says_what_it_is_for(bernoulli: Served) -> None:
 def test_every_member_of_an_analysis_is_documented(plane: Served) -> None:
     """What is answered is exactly what the schema says, in name and in kind."""
     document = plane.get("/openapi.json").json()
-    more = {
+    more: dict[str, dict[str, Any]] = {
         "loglik": {"upper": True},
         "impute": {"mask": [[0] * 16]},
         "interpolate": {"x": [[0] * 16] * 2},

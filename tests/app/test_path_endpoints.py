@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from scipy.stats import norm
+from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from tests.app.served import Served, assert_problem
 
