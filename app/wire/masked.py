@@ -7,7 +7,6 @@ elsewhere. In safetensors the mask may be of booleans, and x NaN where it is mis
 
 import asyncio
 import json
-import re
 from typing import NamedTuple, Never, final
 
 import numpy as np
@@ -25,7 +24,6 @@ _DTYPES = {
     "U8": np.dtype("u1"),
     "BOOL": np.dtype("u1"),  # a byte each; of another value than 0 and 1 it is none
 }
-_KEY = re.compile(rb'["}]')
 
 
 @final
@@ -87,14 +85,14 @@ class MaskedRows:
         """
         Return a body for each array, and the other members; None if it needs words.
 
-        An array of numbers ends at the last bracket before the next key or brace.
+        An array of numbers ends at the last bracket before the next key.
         """
         start = body.find(b"[")
-        key = _KEY.search(body, max(start, 0))
-        second = body.find(b"[", key.start()) if key else -1
-        if start < 0 or key is None or second < 0:
+        key = body.find(b'"', max(start, 0))
+        second = body.find(b"[", max(key, 0))
+        if start < 0 or key < 0 or second < 0:
             return None
-        stop, end = body.rfind(b"]", start, key.start()), body.rfind(b"]")
+        stop, end = body.rfind(b"]", start, key), body.rfind(b"]")
         if stop < 0 or start + len(body) - end + second - stop > MAX_SKELETON_BYTES:
             return None
         skeleton = body[: start + 1] + body[stop : second + 1] + body[end:]
@@ -108,9 +106,13 @@ class MaskedRows:
         names = [name for name in members if name in self._json]
         if len(names) != 2 or any(members.pop(name) != [] for name in names):
             return None
-        texts = bytes(body[start : stop + 1]), bytes(body[second : end + 1])
-        arrays = zip(names, texts, strict=True)
-        return {n: b'{"%s":%s}' % (n.encode(), text) for n, text in arrays}, members
+        view = memoryview(body)
+        texts = view[start : stop + 1], view[second : end + 1]
+        arrays = {
+            name: b"".join((b'{"', name.encode(), b'":', text, b"}"))
+            for name, text in zip(names, texts, strict=True)
+        }
+        return arrays, members
 
     def _in_words(self, body: Body) -> tuple[Rows, Rows, Scalars]:
         x, members = json_words.read(body, self._x)
