@@ -1,71 +1,33 @@
-"""The analyses over HTTP: read a request, check its size, compute, write the answer."""
+"""How likely x is, over HTTP: which analysis is asked for, and with how many draws."""
 
-from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar, final
+from typing import final
 
-from app.analyses import Analyses
+from app.analysis_requests import AnalysisRequests
 from app.analysis_schemas import (
     DEFAULT_BUDGET,
     DEFAULT_TARGET,
-    AnalysisOptions,
     GapOptions,
     LoglikOptions,
     PosteriorOptions,
     RefineOptions,
 )
-from app.answers import answer
-from app.endpoints import ALL_ARRAYS
-from app.engine.analyses import Analyst, NotFiniteError
-from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
+from app.engine.analyses import Analyst
+from app.errors import Fault, UnprocessableError, number
 from app.exchange import Answer, Request
-from app.lifecycle import Lifecycle
-from app.operations import Operations, OutsideSupportError
-from app.reading import Reader, seed_of
-from app.settings import Settings
-from app.wire.layout import Array, Rows
-from app.wire.negotiation import Format, response_format
-from app.wire.reply import Reply
 from model import analyses
 from model.analyses import MAX_LATENT_DIM, N_GRID, Effort
 from model.bounds import N_BLOCKS
-from model.columns import Columns
-
-_NULLABLE = frozenset({"pareto_k", "r_hat"})
-
-_Options = TypeVar("_Options", bound=AnalysisOptions)
-
-
-@final
-class _Asked(NamedTuple, Generic[_Options]):
-    """A request as it was read, nothing of it computed yet."""
-
-    x: Rows
-    options: _Options
-    seed: int
-    format: Format
 
 
 @final
 class AnalysisEndpoints:
     """`loglik`, `gap`, `refine`, `posterior`, each an answer to a request."""
 
-    def __init__(
-        self,
-        reader: Reader,
-        operations: Operations,
-        runner: Analyses,
-        settings: Settings,
-        lifecycle: Lifecycle,
-    ) -> None:
-        self._config = operations.engine.checkpoint.config
-        self._reader = reader
-        self._operations = operations
-        self._runner = runner
-        self._settings = settings
-        self._lifecycle = lifecycle
-        self._analyst = Analyst(operations.engine)
-        most = min(settings.max_rows, settings.max_analysis_rows)
-        self._x = reader.data(max_rows=most)
+    def __init__(self, requests: AnalysisRequests, analyst: Analyst) -> None:
+        self._requests = requests
+        self._analyst = analyst
+        self._config = requests.served.config
+        self._settings = requests.settings
 
     async def loglik(self, request: Request) -> Answer:
         """
@@ -81,12 +43,12 @@ class AnalysisEndpoints:
         the other side, a bound where its Markov chains have converged (`r_hat` up to
         1.01), so that log p(x) lies between two numbers.
         """
-        asked = await self._read(request, LoglikOptions)
+        asked = await self._requests.read(request, LoglikOptions)
         effort, options = self._effort(asked.options), asked.options
         config = self._config
         extra = analyses.draws_above(config) if options.upper else 0
         compute = self._analyst.bracketed if options.upper else self._analyst.evidence
-        return await self._answer(
+        return await self._requests.answer(
             asked,
             lambda x, rows: compute(
                 x, rows, effort, seed=asked.seed, first=options.first
@@ -106,10 +68,10 @@ class AnalysisEndpoints:
         another family of q. All are in nats, each with its standard error; they rest
         on log p(x), which can be trusted where `is_reliable` is true.
         """
-        asked = await self._read(request, GapOptions)
+        asked = await self._requests.read(request, GapOptions)
         options = asked.options
         budget = self._budget(options.budget)
-        return await self._answer(
+        return await self._requests.answer(
             asked,
             lambda x, rows: self._analyst.gaps(
                 x,
@@ -134,8 +96,8 @@ class AnalysisEndpoints:
         what was gained, in nats, with standard errors from draws that the search has
         not seen.
         """
-        asked = await self._read(request, RefineOptions)
-        return await self._answer(
+        asked = await self._requests.read(request, RefineOptions)
+        return await self._requests.answer(
             asked,
             lambda x, rows: self._analyst.refined(
                 x, rows, seed=asked.seed, first=asked.options.first
@@ -155,72 +117,17 @@ class AnalysisEndpoints:
         from it, KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the errors are
         those of the grid. Models with more latent dimensions are refused (422).
         """
-        asked = await self._read(request, PosteriorOptions)
+        asked = await self._requests.read(request, PosteriorOptions)
         j = self._config.latent_dim
         if j > MAX_LATENT_DIM:
             what = f"expected a model of 1 or 2 latent dimensions, this one has {j}"
             raise UnprocessableError(Fault("", what))
-        limit = self._settings.max_output_values
-        n_rows, per_row = len(asked.x.values), 2 * N_GRID[j] ** j
-        if n_rows * per_row > limit:
-            raise ContentTooLargeError(
-                f"expected to answer at most {limit} values, "
-                f"got {n_rows} rows with {per_row} on their grids"
-            )
-        return await self._answer(
+        self._requests.check_output(len(asked.x.values), 2 * N_GRID[j] ** j)
+        return await self._requests.answer(
             asked,
             self._analyst.posteriors,
             draws=analyses.draws_integrating(self._config),
         )
-
-    async def _read(self, request: Request, schema: type[_Options]) -> _Asked[_Options]:
-        """Read a request and check what does not depend on the analysis."""
-        self._lifecycle.check_serving()
-        format_ = response_format(request.accept, ALL_ARRAYS)
-        x, options = await self._reader.read(request, self._x, schema)
-        self._reader.check_binarize(options.binarize)
-        if options.binarize == "sample" and getattr(options, "first", 0) > 0:
-            what = "expected 0 where rows are drawn from the seed in order to binarise"
-            raise UnprocessableError(Fault("/first", what))
-        return _Asked(x, options, seed_of(options.seed), format_)
-
-    async def _answer(
-        self,
-        asked: _Asked[Any],
-        compute: Callable[[Array, slice], Columns],
-        *,
-        draws: int,
-    ) -> Answer:
-        """Check that the work is allowed, do it, and answer its columns."""
-        n_rows = len(asked.x.values)
-        per_row = analyses.values_decoded(self._config, draws)
-        if n_rows * per_row > (limit := self._settings.max_analysis_work):
-            raise ContentTooLargeError(
-                f"expected to compute at most {limit} values, got {n_rows} rows of up "
-                f"to {draws} draws, which are {n_rows * per_row}"
-            )
-        try:
-            x = await self._operations.supported(
-                asked.x.values, seed=asked.seed, binarize=asked.options.binarize
-            )
-            columns = await self._runner.run(
-                lambda rows: compute(x, rows),
-                analyses.slices(n_rows, values_per_row=per_row),
-            )
-        except OutsideSupportError as error:
-            raise self._reader.outside(error, asked.x) from error
-        except NotFiniteError as error:
-            what = (
-                f"the model's densities of row {error.row} are not finite; too large?"
-            )
-            raise UnprocessableError(Fault(f"/x/{error.row}", what)) from error
-        scalars = {
-            "seed": asked.seed,
-            "binarize": asked.options.binarize,
-            "units": "nats",
-        }
-        reply = Reply(columns._asdict(), scalars, _NULLABLE)
-        return await answer(reply, asked.format, source="x")
 
     def _effort(self, options: LoglikOptions) -> Effort:
         """Return how many draws are asked for, if they are allowed."""

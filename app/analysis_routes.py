@@ -15,18 +15,28 @@ from app.analysis_schemas import (
     RefineRequest,
     RefineResponse,
 )
+from app.anomaly_endpoints import AnomalyEndpoints
+from app.anomaly_schemas import AnomalyOptions, AnomalyRequest, AnomalyResponse
 from app.endpoints import ALL_ARRAYS
+from app.imputation_endpoints import ImputationEndpoints
+from app.imputation_schemas import ImputeOptions, ImputeRequest, ImputeResponse
 from app.operation_routes import Operation
-from app.reading import READABLE
+from app.reading import NAMED, READABLE
 
 
-def operations(endpoints: AnalysisEndpoints) -> tuple[Operation, ...]:
+def operations(
+    endpoints: AnalysisEndpoints,
+    anomalies: AnomalyEndpoints,
+    imputations: ImputationEndpoints,
+) -> tuple[Operation, ...]:
     """Return every analysis of the contract."""
     return (
         _loglik(endpoints),
         _gap(endpoints),
         _refine(endpoints),
         _posterior(endpoints),
+        _anomaly(anomalies),
+        _impute(imputations),
     )
 
 
@@ -89,6 +99,38 @@ def _posterior(endpoints: AnalysisEndpoints) -> Operation:
         options=PosteriorOptions,
         response=PosteriorResponse,
         readable=READABLE,
+        writable=ALL_ARRAYS,
+        tag="analyses",
+    )
+
+
+def _anomaly(endpoints: AnomalyEndpoints) -> Operation:
+    return Operation(
+        id="anomaly",
+        path="/anomaly",
+        methods=("POST",),
+        summary="Whether x belongs: its score among held-out ones",
+        endpoint=endpoints.anomaly,
+        request=AnomalyRequest,
+        options=AnomalyOptions,
+        response=AnomalyResponse,
+        readable=READABLE,
+        writable=ALL_ARRAYS,
+        tag="analyses",
+    )
+
+
+def _impute(endpoints: ImputationEndpoints) -> Operation:
+    return Operation(
+        id="impute",
+        path="/impute",
+        methods=("POST",),
+        summary="What is missing in x, given what is known of it",
+        endpoint=endpoints.impute,
+        request=ImputeRequest,
+        options=ImputeOptions,
+        response=ImputeResponse,
+        readable=NAMED,
         writable=ALL_ARRAYS,
         tag="analyses",
     )

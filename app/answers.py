@@ -19,6 +19,7 @@ async def answer(
     format_: Format,
     *,
     source: str,
+    by_row: bool = True,
     picture: Picture | None = None,
     headers: Headers = (),
 ) -> Answer:
@@ -27,6 +28,7 @@ async def answer(
 
     Args:
         source: What a value that is not finite comes from.
+        by_row: Whether a row of the answer is of the row of the source in its place.
         picture: How to show the main array, for PNG.
 
     Raises:
@@ -34,7 +36,7 @@ async def answer(
     """
     for name, values in reply.tensors.items():
         if name not in reply.nullable and not all_finite(values):
-            raise _not_finite(name, values, source)
+            raise _not_finite(name, values, source, by_row=by_row)
     seed = reply.scalars.get("seed")
     if seed is not None:
         headers = (*headers, (b"vae-seed", str(seed).encode()))
@@ -46,9 +48,11 @@ async def answer(
     )
 
 
-def _not_finite(name: str, values: NDArray[Any], source: str) -> UnprocessableError:
+def _not_finite(
+    name: str, values: NDArray[Any], source: str, *, by_row: bool
+) -> UnprocessableError:
     row = int(np.argwhere(~np.isfinite(values))[0][0])
-    pointer = f"/{source}" if source == "temperature" else f"/{source}/{row}"
+    pointer = f"/{source}/{row}" if by_row else f"/{source}"
     what = f"the model's {name} of row {row} is not finite; too large?"
     return UnprocessableError(Fault(pointer, what))
 

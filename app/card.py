@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.engine import Engine
 from app.settings import Settings
-from model.manifest import Figure
+from model.manifest import Figure, LatentUse
 
 THETA = (
     "θ (theta) are the weights and biases of the decoder, the parameters of "
@@ -116,6 +116,13 @@ class Card(BaseModel):
     limits: Limits
     media_types: dict[str, MediaTypes]
     figures: tuple[Figure, ...]
+    latent_use: Annotated[
+        LatentUse | None,
+        Field(
+            description="Which latent dimensions carry anything, and whether the "
+            "posterior has collapsed; null where training did not measure it."
+        ),
+    ]
     provenance: Origin
 
 
@@ -151,6 +158,7 @@ def card(
         limits=Limits(**settings.model_dump(include=set(Limits.model_fields))),
         media_types=media_types,
         figures=checkpoint.metrics.figures,
+        latent_use=checkpoint.metrics.latent_use,
         provenance=Origin(
             **checkpoint.manifest.provenance.model_dump(
                 include=set(Origin.model_fields)

@@ -118,7 +118,12 @@ class Endpoints:
         )
         reply = Reply({"x": self._shaped(sample.x), "z": sample.z}, {"seed": seed})
         return await answer(
-            reply, format_, source="temperature", picture=picture, headers=_VARY
+            reply,
+            format_,
+            source="temperature",
+            by_row=False,
+            picture=picture,
+            headers=_VARY,
         )
 
     async def elbo(self, request: Request) -> Answer:

@@ -4,6 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
+from app.anomaly_endpoints import usable
 from app.engine import Engine
 from app.images import Images
 from model.analyses import MAX_LATENT_DIM
@@ -19,6 +20,9 @@ _WITH_X: dict[str, dict[str, Any]] = {
     "gap": {"target": 0.05, "seed": _SEED},
     "refine": {"seed": _SEED},
     "posterior": {},
+    "anomaly": {"seed": _SEED},
+    "impute": {"seed": _SEED},
+    "traverse": {"n": 5},
 }
 
 
@@ -35,6 +39,9 @@ class Examples:
         self._bodies: dict[str, dict[str, dict[str, Any]]] = {
             "decode": {_SUMMARY: {"z": z.tolist()}},
             "sample": {_SUMMARY: {"n": 2, "seed": _SEED}},
+            "interpolate": {
+                _SUMMARY: {"z": [(z[0] - 1).tolist(), (z[0] + 1).tolist()], "n": 3}
+            },
         }
         if config.data_dim <= MAX_EXAMPLE_DIM:
             x = {"x": mean.round(_DIGITS).tolist()}
@@ -42,6 +49,12 @@ class Examples:
                 self._bodies[operation] = {_SUMMARY: {**x, **options}}
             if config.latent_dim > MAX_LATENT_DIM:
                 del self._bodies["posterior"]
+            if usable(engine.checkpoint.calibration) is None:
+                del self._bodies["anomaly"]
+            # The first half is known.
+            mask = (np.arange(config.data_dim) < (config.data_dim + 1) // 2)[None]
+            mask_ = {"mask": mask.astype(np.int64).tolist()}
+            self._bodies["impute"][_SUMMARY].update(mask_)
             if images is not None:
                 x_png = {"x_png": images.data_url(mean)}
                 for operation in ("encode", "elbo"):

@@ -12,24 +12,37 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import Receive, Scope, Send
 
-from app import analysis_routes, openapi, operation_routes, pages, problems, routes
+from app import (
+    analysis_routes,
+    openapi,
+    operation_routes,
+    pages,
+    path_routes,
+    problems,
+    routes,
+)
 from app.access import Guard
 from app.access_log import AccessLog
 from app.analyses import Analyses
 from app.analysis_endpoints import AnalysisEndpoints
+from app.analysis_requests import AnalysisRequests
+from app.anomaly_endpoints import AnomalyEndpoints
 from app.batching import Capacity
 from app.card import Card, MediaTypes, card, service_version
 from app.endpoints import Endpoints
 from app.engine import Engine, EngineError
+from app.engine.analyses import Analyst
 from app.envelope import Envelope
 from app.environment import SettingsError
 from app.examples import Examples
 from app.explorer import explorer
 from app.held_out import held_out
+from app.imputation_endpoints import ImputationEndpoints
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
 from app.operation_routes import Operation
 from app.operations import Operations
+from app.path_endpoints import PathEndpoints
 from app.reading import Reader
 from app.settings import Settings
 from app.startup import fail, keep_freed_memory
@@ -84,12 +97,7 @@ def create_app(settings: Settings) -> FastAPI:
     compute = Operations(engine, metrics.observe_batch, capacity)
     runner = Analyses(max_in_hand=settings.max_analyses)
     reader = Reader(engine.checkpoint, settings)
-    endpoints = Endpoints(reader, compute, settings, lifecycle)
-    analyses = AnalysisEndpoints(reader, compute, runner, settings, lifecycle)
-    calls = (
-        *operation_routes.operations(endpoints),
-        *analysis_routes.operations(analyses),
-    )
+    calls = _calls(reader, compute, runner, settings, lifecycle)
     served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     _state(served, metrics)
     life = partial(_lifespan, compute, runner, lifecycle, settings.drain_delay)
@@ -123,6 +131,27 @@ def _index(checkpoint: Checkpoint, settings: Settings) -> list[BaseRoute]:
         return routes.documentation().routes
     rows = routes.examples(held_out(checkpoint))
     return [*rows.routes, *explorer().routes]
+
+
+def _calls(
+    reader: Reader,
+    compute: Operations,
+    runner: Analyses,
+    settings: Settings,
+    lifecycle: Lifecycle,
+) -> tuple[Operation, ...]:
+    """Return every call of the contract but those about the service."""
+    requests = AnalysisRequests(reader, compute, runner, settings, lifecycle)
+    analyst = Analyst(compute.engine)
+    return (
+        *operation_routes.operations(Endpoints(reader, compute, settings, lifecycle)),
+        *path_routes.operations(PathEndpoints(reader, compute, settings, lifecycle)),
+        *analysis_routes.operations(
+            AnalysisEndpoints(requests, analyst),
+            AnomalyEndpoints(requests, analyst),
+            ImputationEndpoints(requests, analyst),
+        ),
+    )
 
 
 def from_environment() -> FastAPI:

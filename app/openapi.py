@@ -6,10 +6,9 @@ themselves, so their bodies, media types, sizes, errors and examples are written
 from the same `Operation` that answers.
 """
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
@@ -18,11 +17,11 @@ from pydantic.json_schema import models_json_schema
 from app.card import Card
 from app.errors import MEDIA_TYPE
 from app.examples import Examples
+from app.openapi_sizes import put_maxima, put_sizes
 from app.operation_routes import Operation
 from app.schemas import ImageInput, ImageOutput, Problem
 from app.settings import Settings
 from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
-from model.bounds import N_BLOCKS
 
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
@@ -54,10 +53,6 @@ _ERRORS_OF_GUARDS = {
     "421": "For a host that is not served here",
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
-_ANALYSES = ("Loglik", "Gap", "Refine", "Posterior")
-_NUMBER: Json = {"type": "number"}
-_LARGEST = float(np.finfo(np.float32).max)
-_FLOAT32: Json = {**_NUMBER, "minimum": -_LARGEST, "maximum": _LARGEST}
 _REF = "#/components/schemas/{model}"
 _X_PNG = (
     "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
@@ -92,6 +87,7 @@ def document(
     )
     schemas = api["components"]["schemas"]
     schemas.update(_schemas(operations, card))
+    api["components"]["responses"] = _problems(_ERRORS)
     for item in api["paths"].values():
         for entry in item.values():
             _add_errors(entry, _ERRORS_OF_READS)
@@ -106,19 +102,20 @@ def document(
 
 def guarded(document: Json, settings: Settings, *, public: Container[str]) -> Json:
     """Return a document that says what a request must have, besides, to pass."""
-    if settings.api_keys_file is not None:
-        document["components"]["securitySchemes"] = {
-            "key": {"type": "http", "scheme": "bearer"}
-        }
+    has_keys, has_hosts = settings.api_keys_file is not None, settings.allowed_hosts
+    statuses = [*(["401"] if has_keys else []), *(["421"] if has_hosts else [])]
+    components = document["components"]
+    components["responses"].update(
+        _problems({status: _ERRORS_OF_GUARDS[status] for status in statuses})
+    )
+    if has_keys:
+        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"key": []}]
     for path, item in document["paths"].items():
         for entry in item.values():
-            if settings.allowed_hosts:
-                _add_errors(entry, ("421",))
-            if settings.api_keys_file is not None and path in public:
-                entry["security"] = []
-            elif settings.api_keys_file is not None:
-                _add_errors(entry, ("401",))
+            is_open = has_keys and path in public
+            entry.update({"security": []} if is_open else {})
+            _add_errors(entry, [s for s in statuses if not (is_open and s == "401")])
     return document
 
 
@@ -166,7 +163,7 @@ def _contents(
 
 def _parameters(operation: Operation, card: Card, examples: Examples) -> list[Json]:
     properties = operation.options.model_json_schema()["properties"]
-    _put_maxima(properties, operation, card)
+    put_maxima(properties, operation.id, card)
     parameters: list[Json] = []
     for name, schema in properties.items():
         parameter: Json = {
@@ -184,13 +181,18 @@ def _parameters(operation: Operation, card: Card, examples: Examples) -> list[Js
 
 
 def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
-    content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
     for status in statuses:
-        entry["responses"][status] = {
-            "description": (_ERRORS | _ERRORS_OF_GUARDS)[status],
-            "content": content,
-        }
+        entry["responses"][status] = {"$ref": f"#/components/responses/{status}"}
     entry["responses"] = dict(sorted(entry["responses"].items()))
+
+
+def _problems(descriptions: Mapping[str, str]) -> Json:
+    """Return errors, by their status, for operations to refer to."""
+    content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
+    return {
+        status: {"description": description, "content": content}
+        for status, description in descriptions.items()
+    }
 
 
 def _schemas(operations: Sequence[Operation], card: Card) -> Json:
@@ -203,66 +205,13 @@ def _schemas(operations: Sequence[Operation], card: Card) -> Json:
         [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
     )
     schemas: Json = definitions["$defs"]
-    _put_sizes(schemas, card)
+    put_sizes(schemas, card)
     for operation in operations:
         if operation.request is not None:
             body = schemas[operation.request.__name__]
-            _put_maxima(body["properties"], operation, card)
+            put_maxima(body["properties"], operation.id, card)
             _put_images(body, operation)
     return schemas
-
-
-def _put_maxima(properties: Json, operation: Operation, card: Card) -> None:
-    """Add to the numbers of a request what the limits of this service say of them."""
-    limits, id_ = card.limits, operation.id
-    maxima = {
-        "n": min(
-            limits.max_rows, limits.max_output_values // _product(card.data_shape)
-        ),
-        "n_samples": limits.max_n_samples,
-        "budget": limits.max_draws,
-    }
-    if id_ == "loglik":
-        maxima["n_samples"] = limits.max_draws // N_BLOCKS
-    for name in maxima.keys() & properties.keys():
-        schema = properties[name]
-        for one in schema.get("anyOf", [schema]):  # one of them may be null
-            if one.get("type") == "integer":
-                one["maximum"] = maxima[name]
-
-
-def _put_sizes(schemas: Json, card: Card) -> None:
-    data, latent = list(card.data_shape), [card.latent_dim]
-    n_rows = card.limits.max_rows
-    flat = [_product(data)]
-    accepted = [flat] if len(data) == 1 else [flat, data]
-    n_analysed = min(n_rows, card.limits.max_analysis_rows)
-    for name, most in (
-        ("EncodeRequest", n_rows),
-        ("ElboRequest", n_rows),
-        *((f"{name}Request", n_analysed) for name in _ANALYSES),
-    ):
-        rows = [_rows(shape, most, _FLOAT32) for shape in accepted]
-        x = rows[0] if len(rows) == 1 else {"oneOf": rows}
-        schemas[name]["properties"]["x"] = x
-    n_decoded = min(n_rows, card.limits.max_output_values // flat[0])
-    schemas["DecodeRequest"]["properties"]["z"] = _rows(latent, n_decoded, _FLOAT32)
-    for name, member, shape in (
-        ("EncodeResponse", "mu", latent),
-        ("EncodeResponse", "log_var", latent),
-        ("DecodeResponse", "mean", data),
-        ("DecodeResponse", "log_var", data),
-        ("SampleResponse", "x", data),
-        ("SampleResponse", "z", latent),
-        ("ElboResponse", "kl_per_dim", latent),
-        ("RefineResponse", "mu", latent),
-        ("RefineResponse", "log_var", latent),
-        ("PosteriorResponse", "mean", latent),
-    ):
-        members = schemas[name]["properties"]
-        members[member] = {**members[member], **_rows(shape, n_rows)}
-    if card.likelihood.kind != "gaussian":
-        del schemas["DecodeResponse"]["properties"]["log_var"]
 
 
 def _put_images(schema: Json, operation: Operation) -> None:
@@ -277,20 +226,6 @@ def _put_images(schema: Json, operation: Operation) -> None:
         del schema["required"]
     if PNG in operation.writable:
         members.update(ImageOutput.model_json_schema()["properties"])
-
-
-def _rows(shape: Sequence[int], n_rows: int, number: Json = _NUMBER) -> Json:
-    schema = number
-    for size in reversed(shape):
-        schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
-    return {"type": "array", "minItems": 1, "maxItems": n_rows, "items": schema}
-
-
-def _product(sizes: Sequence[int]) -> int:
-    product = 1
-    for size in sizes:
-        product *= size
-    return product
 
 
 def _ref(schema: type[BaseModel]) -> Json:

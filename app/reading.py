@@ -1,6 +1,7 @@
 """What a request brings: an array in any of its formats, and options."""
 
 import asyncio
+import re
 from typing import Any, NamedTuple, TypeVar, final
 
 import numpy as np
@@ -16,12 +17,14 @@ from app.wire import data_urls, json_words, npy, safetensors
 from app.wire.image_layout import image_layout, why_no_images
 from app.wire.json_rows import ImagesInsteadError, JsonRows
 from app.wire.layout import Layout, Rows
+from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
     JPEG,
     JSON,
     NPY,
     PNG,
     SAFETENSORS,
+    Format,
     Formats,
     request_format,
 )
@@ -30,6 +33,9 @@ from model.noise import random_seed
 
 READABLE: Formats = (JSON, SAFETENSORS, NPY)
 WITHOUT_ARRAY: Formats = (JSON,)
+NAMED: Formats = (JSON, SAFETENSORS)
+
+_X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
 
 # numpy releases the interpreter's lock, so checking long arrays is left to a thread.
 _THREADED_BYTES = 1 << 20
@@ -78,11 +84,33 @@ class Reader:
             self.images = Images(layout, x)
             readable += (PNG, JPEG)
         self.x = Input(x, JsonRows(x, may_be_images=True), readable)
+        self._numbers = self.data(max_rows=settings.max_rows)
 
     def data(self, *, max_rows: int) -> Input:
         """Return what reads at most so many rows of data, as numbers only."""
         x = Layout("x", self._shape, max_rows)
         return Input(x, JsonRows(x), READABLE)
+
+    def masked(self, *, max_rows: int) -> MaskedRows:
+        """Return what reads at most so many rows of data, each with its mask."""
+        return MaskedRows(Layout("x", self._shape, max_rows))
+
+    async def read_masked(
+        self, request: Request, wanted: MaskedRows, schema: type[_Options]
+    ) -> tuple[Masked, _Options]:
+        """
+        Return x, where it is known, and the options of a request.
+
+        Raises:
+            ProblemError: Something of it is not what is wanted.
+        """
+        format_ = self._format(request, NAMED)
+        body = await request.body(limit=self._max_body_bytes)
+        if format_ is JSON:
+            masked, scalars = await wanted.read_json(body)
+            return masked, options.read(schema, scalars, request.query_string)
+        asked = options.read(schema, {}, request.query_string)
+        return await asyncio.to_thread(wanted.read_safetensors, body), asked
 
     async def read(
         self,
@@ -101,12 +129,7 @@ class Reader:
             ProblemError: Something of it is not what is wanted.
         """
         image_schema = image_schema or schema
-        format_ = request_format(
-            request.headers.get(b"content-type"),
-            request.headers.get(b"content-encoding"),
-            wanted.readable,
-            self.why_no_images,
-        )
+        format_ = self._format(request, wanted.readable)
         body = await request.body(limit=self._max_body_bytes)
         query = request.query_string
         if format_ is JSON:
@@ -125,6 +148,39 @@ class Reader:
         if len(body) < _THREADED_BYTES:
             return read(body, wanted.layout), asked
         return await asyncio.to_thread(read, body, wanted.layout), asked
+
+    def _format(self, request: Request, readable: Formats) -> Format:
+        return request_format(
+            request.headers.get(b"content-type"),
+            request.headers.get(b"content-encoding"),
+            readable,
+            self.why_no_images,
+        )
+
+    async def read_either(
+        self, request: Request, schema: type[_Options]
+    ) -> tuple[str, Rows, _Options]:
+        """
+        Return x or z, its name, and the options of a request that brings one of them.
+
+        Raises:
+            ProblemError: It brings both or neither, or it is not what is wanted.
+        """
+        format_ = self._format(request, NAMED)
+        body = await request.body(limit=self._max_body_bytes)
+        head = body if format_ is JSON else safetensors.head(body)
+        is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
+        if is_x == is_z:
+            got = "both" if is_x else "neither"
+            what = f"expected exactly one of x and z, got {got}"
+            raise UnprocessableError(Fault("", what))
+        wanted = self.z if is_z else self._numbers
+        name, query = wanted.layout.name, request.query_string
+        if format_ is JSON:
+            rows, scalars = await wanted.json.read(body)
+            return name, rows, options.read(schema, scalars, query)
+        asked = options.read(schema, {}, query)
+        return name, safetensors.read(body, wanted.layout), asked
 
     async def options(self, request: Request, schema: type[_Options]) -> _Options:
         """Return the options of a request that may lack a body, and brings no array."""

@@ -150,7 +150,7 @@ class Settings(BaseModel):
         Field(
             ge=256,
             description="Most draws of z per example for log p(x): 32 x `n_samples`, "
-            "or `budget`.",
+            "or `budget`; in `/impute` `n_draws`, and `n_samples`.",
         ),
     ] = 65_536
     max_analysis_work: Annotated[

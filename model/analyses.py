@@ -13,15 +13,27 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model import bounds, gap, posterior, refinement
+from model import anomaly, bounds, gap, imputation, posterior, refinement
 from model.bounds import N_BLOCKS, ImportanceWeighted
 from model.bracket import upper_bound
-from model.columns import Bracketed, Column, Evidence, Gaps, Posteriors, Refined
+from model.columns import (
+    Anomalies,
+    Bracketed,
+    Column,
+    Evidence,
+    Gaps,
+    Imputed,
+    Posteriors,
+    Refined,
+)
 from model.config import Config
 from model.cubature import default_points
 from model.distributions import DiagonalGaussian
+from model.held_out import Scores
+from model.noise import Stream
 from model.posterior import Posterior
 from model.proposals import encoded
+from model.row_noise import RowNoise
 from model.vae import VAE
 
 FIRST_SAMPLES = 8
@@ -159,6 +171,62 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
         log_posterior=log_posterior,
         log_q=log_q,
     )
+
+
+@torch.no_grad()
+def anomalies(
+    vae: VAE, x: Tensor, calibration: Scores, *, seed: int, first: int = 0
+) -> Anomalies:
+    """
+    Score each example by -ELBO with the calibration's K, and rank it; see `p_values`.
+
+    Raises:
+        ValueError: The calibration scores are of no K draws, so no negative ELBO.
+    """
+    n_samples = calibration.settings.n_samples
+    if n_samples is None:
+        raise ValueError("expected calibration scores of K draws of z, got none")
+    rows = torch.arange(len(x), device=x.device)
+    noise = RowNoise.at(rows + first, seed=seed, stream=Stream.LATENT)
+    eps = noise.normal(n_samples, vae.config.latent_dim).transpose(0, 1)
+    surprise = anomaly.surprise_per_dim(vae, x, eps=eps.to(x.dtype))
+    kl = vae.encode(x).kl_to_standard_normal().sum(dim=1, dtype=torch.float64)
+    score = (surprise.sum(dim=1, dtype=torch.float64) + kl).cpu().numpy()
+    found = anomaly.p_values(score, calibration.values)
+    return Anomalies(score, *found, *_columns(surprise))
+
+
+def imputed(
+    vae: VAE,
+    x: Tensor,
+    observed: Tensor,
+    *,
+    n_draws: int,
+    n_samples: int,
+    seed: int,
+    first: int = 0,
+) -> Imputed:
+    """Fill in what is missing given what was observed; see `impute`."""
+    given = imputation.latents(
+        vae, x, observed, n_draws=n_draws, seed=seed, first=first
+    )
+    found = imputation.impute(
+        vae, x, observed, given, n_samples=n_samples, seed=seed, first=first
+    )
+    return Imputed(
+        *_columns(
+            found.mean,
+            found.variance,
+            found.x.transpose(0, 1),
+            given.effective_sample_size,
+            given.log_p_observed,
+        )
+    )
+
+
+def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:
+    """Return about how many draws imputing one example decodes at most."""
+    return default_points(config.latent_dim) * _MAX_STEPS + 2 * n_draws + n_samples
 
 
 def draws_refining(config: Config) -> int:

@@ -104,7 +104,45 @@ class Posteriors(NamedTuple):
     log_q: Column
 
 
-Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors
+class Anomalies(NamedTuple):
+    """
+    How unusual each row is among held-out rows; scores in nats.
+
+    Attributes:
+        negative_elbo: -ELBO, (N,).
+        p_value_upper: Of a score as high, (N,), as in `PValues`.
+        p_value_lower: Of one as low, (N,).
+        p_value_two_sided: Of either, (N,).
+        surprise_per_dim: E_q[-log p(x_d|z)], (N, D).
+    """
+
+    negative_elbo: Column
+    p_value_upper: Column
+    p_value_lower: Column
+    p_value_two_sided: Column
+    surprise_per_dim: Column
+
+
+class Imputed(NamedTuple):
+    """
+    What is missing given what was observed; observed values are given back.
+
+    Attributes:
+        mean: E[x | x_o], (N, D).
+        variance: Var[x | x_o], 0 where observed, (N, D).
+        samples: Draws of x given x_o, (N, S, D).
+        effective_sample_size: Of the draws of z, (N,).
+        log_p_observed: log p(x_o) in nats, (N,).
+    """
+
+    mean: Column
+    variance: Column
+    samples: Column
+    effective_sample_size: Column
+    log_p_observed: Column
+
+
+Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors | Anomalies | Imputed
 Columns = TypeVar("Columns", bound=Analysis)
 
 

@@ -8,9 +8,12 @@ then by draws from it with importance weights (Mattei & Frellsen 2018, Sec. 3.3)
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian, standard_normal_log_prob
@@ -72,6 +75,7 @@ def latents(
     *,
     n_draws: int,
     seed: int,
+    first: int = 0,
     tolerance: float = _TOLERANCE,
     max_steps: int = _MAX_STEPS,
 ) -> Latents:
@@ -85,6 +89,7 @@ def latents(
         x: Data, (N, D); what is not observed is never read and may be NaN.
         observed: True where x is known, bool, (N, D).
         n_draws: K.
+        first: Position of the first row; a row's noise depends on seed and position.
         tolerance: Nats of the ELBO of x_o below which a row's fit stops.
 
     Raises:
@@ -95,10 +100,13 @@ def latents(
         vae, known, observed, seed=seed, tolerance=tolerance, max_steps=max_steps
     )
     log_prob = log_joint(vae, known, observed)
-    shape = (len(x), n_draws, vae.config.latent_dim)  # drawn row by row
-    eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.LATENT))
+    shape, stream = (n_draws, vae.config.latent_dim), Stream.LATENT
+    eps = _by_row(
+        lambda i: standard_normal(shape, seed=seed, stream=stream, index=(i, 0)),
+        range(first, first + len(x)),
+    )
     with torch.no_grad():
-        z, log_proposal = _proposed(q_z, eps.to(x.device).transpose(0, 1).double())
+        z, log_proposal = _proposed(q_z, eps.to(x.device).double())
         rows = torch.arange(len(x), device=x.device)
         log_p = torch.cat([log_prob(rows, part) for part in _parts(vae, z)])
         log_w = log_p - log_proposal  # (K, N)
@@ -115,6 +123,7 @@ def impute(
     *,
     n_samples: int,
     seed: int,
+    first: int = 0,
 ) -> Imputation:
     """
     Return mean, variance and S = `n_samples` draws of x given what was observed.
@@ -124,26 +133,28 @@ def impute(
     Args:
         given: What `latents` found for the same x and mask.
         seed: Of the choice among the latents, and of the data noise.
+        first: Position of the first row, as for `latents`.
     """
     known = known_values(vae, x, observed)
-    first = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
-    second, within = torch.zeros_like(first), torch.zeros_like(first)
+    total = torch.zeros(x.shape, dtype=torch.float64, device=x.device)
+    squares, within = torch.zeros_like(total), torch.zeros_like(total)
     weights = given.log_weights.exp()[..., None]  # (K, N, 1)
     for z, w in zip(_parts(vae, given.z), _parts(vae, weights), strict=True):
         p_x = vae.decode(z.to(x.dtype))
         mean = p_x.mean.double()
-        first += (w * mean).sum(dim=0)
-        second += (w * mean.square()).sum(dim=0)
+        total += (w * mean).sum(dim=0)
+        squares += (w * mean.square()).sum(dim=0)
         within += (w * p_x.variance.double()).sum(dim=0)
-    between = torch.clamp(second - first.square(), min=0)  # not below by rounding
-    z = _resampled(given, n_samples, seed=seed)
-    shape = (len(x), n_samples, x.shape[1])
-    noise = torch.from_numpy(data_noise(vae.likelihood.noise, shape, seed=seed))
-    drawn = vae.decode(z.to(x.dtype)).sample(
-        noise.to(x.device, x.dtype).transpose(0, 1)
+    between = torch.clamp(squares - total.square(), min=0)  # not below by rounding
+    positions = range(first, first + len(x))
+    z = _resampled(given, n_samples, seed=seed, positions=positions)
+    shape, kind = (n_samples, x.shape[1]), vae.likelihood.noise
+    noise = _by_row(
+        lambda i: data_noise(kind, shape, seed=seed, index=(i, 0)), positions
     )
+    drawn = vae.decode(z.to(x.dtype)).sample(noise.to(x))
     return Imputation(
-        mean=torch.where(observed, known, first.to(x.dtype)),
+        mean=torch.where(observed, known, total.to(x.dtype)),
         variance=torch.where(observed, 0.0, (within + between).to(x.dtype)),
         x=torch.where(observed, known, drawn),
         z=z,
@@ -195,16 +206,25 @@ def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
     return z, torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
 
 
-def _resampled(given: Latents, n_samples: int, *, seed: int) -> Tensor:
+def _resampled(
+    given: Latents, n_samples: int, *, seed: int, positions: range
+) -> Tensor:
     """Choose S of each row's K latents by their weights, (S, N, J)."""
-    n = given.log_weights.shape[1]
-    u = uniform((n, n_samples), seed=seed, stream=Stream.DATA, index=(1, 0))
+    shape = (n_samples,)
+    u = _by_row(
+        lambda i: uniform(shape, seed=seed, stream=Stream.DATA, index=(i, 1)), positions
+    )
     share = given.log_weights.exp().T.cumsum(dim=1).contiguous()  # (N, K)
     # Scaled by the last, which rounding leaves beside 1.
-    aim = torch.from_numpy(u).to(share) * share[:, -1:]
+    aim = u.T.to(share).contiguous() * share[:, -1:]
     index = torch.searchsorted(share, aim, right=True)
     index = index.clamp(max=share.shape[1] - 1).T[..., None]  # (S, N, 1)
     return given.z.gather(0, index.expand(-1, -1, given.z.shape[2]))
+
+
+def _by_row(draw: Callable[[int], NDArray[np.float32]], positions: range) -> Tensor:
+    """Put the noise of the rows at these positions side by side, (..., N, ...)."""
+    return torch.from_numpy(np.stack([draw(i) for i in positions], axis=1))
 
 
 def _parts(vae: VAE, draws: Tensor) -> tuple[Tensor, ...]:

@@ -98,7 +98,40 @@ class Figure(Section):
     standard_error: float | None
 
 
+class LatentUse(Section):
+    """
+    What the latents are used for, with all it takes to measure it again; in nats.
+
+    Attributes:
+        verdict: Whether the posterior has collapsed, in words.
+        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them.
+        active: Which dimensions are active units (Burda et al. 2016), J of them.
+        mutual_information: I_q(x; z), at most log `n_examples`.
+        kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
+            estimates the sum of `kl_per_dim` (Hoffman & Johnson 2016).
+        noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
+    """
+
+    verdict: str
+    kl_per_dim: tuple[float, ...]
+    active: tuple[bool, ...]
+    mutual_information: float
+    mutual_information_standard_error: float | None
+    kl_to_prior: float
+    kl_to_prior_standard_error: float | None
+    split: Split
+    n_examples: int
+    binarization: Binarization
+    noise_seed: int
+
+
 class Metrics(Section):
-    """The figures of the model card."""
+    """
+    The figures of the model card.
+
+    Attributes:
+        latent_use: Null in checkpoints from before it was measured.
+    """
 
     figures: tuple[Figure, ...]
+    latent_use: LatentUse | None = None

@@ -69,11 +69,15 @@ def uniform(
 
 
 def data_noise(
-    kind: Literal["uniform", "normal"], shape: tuple[int, ...], *, seed: int
+    kind: Literal["uniform", "normal"],
+    shape: tuple[int, ...],
+    *,
+    seed: int,
+    index: tuple[int, ...] = (),
 ) -> NDArray[np.float32]:
     """Draw the noise that a likelihood of this kind turns into x, in row order."""
     draw = uniform if kind == "uniform" else standard_normal
-    return draw(shape, seed=seed, stream=Stream.DATA)
+    return draw(shape, seed=seed, stream=Stream.DATA, index=index)
 
 
 def random_seed() -> int:

@@ -1,12 +1,25 @@
 """Tiny real checkpoints, one of each kind of model, written by the model package."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from model import checkpoint
-from model.config import Config, Conv, Data, Likelihood, LikelihoodName, Mlp, Network
+from model.config import (
+    Binarization,
+    Config,
+    Conv,
+    Data,
+    Likelihood,
+    LikelihoodName,
+    Mlp,
+    Network,
+)
+from model.held_out import Calibration, Scores, ScoreSettings
 from model.manifest import Figure, Metrics, Provenance
 from model.networks import Standardization
 from model.vae import VAE, initialized
@@ -65,7 +78,9 @@ def tiny_vae(config: Config, *, seed: int = 1) -> VAE:
     return vae.requires_grad_(False)
 
 
-def save_tiny(directory: Path, vae: VAE) -> Path:
+def save_tiny(
+    directory: Path, vae: VAE, attachments: Mapping[str, bytes] | None = None
+) -> Path:
     """Write a checkpoint as training would."""
     provenance = Provenance.here_and_now(
         seed=1,
@@ -80,8 +95,26 @@ def save_tiny(directory: Path, vae: VAE) -> Path:
         provenance=provenance,
         metrics=Metrics(figures=(FIGURE,)),
         card="# tiny\n",
+        attachments=attachments,
     )
     return directory
+
+
+def calibrated(
+    values: NDArray[np.float64],
+    *,
+    n_samples: int = 4,
+    binarization: Binarization = "static",
+) -> dict[str, bytes]:
+    """Return held-out scores as training attaches them to a checkpoint."""
+    settings = ScoreSettings(
+        split="validation",
+        binarization=binarization,
+        n_samples=n_samples,
+        noise_seed=0,
+    )
+    scores = {"negative_elbo": Scores(values, settings)}
+    return {checkpoint.CALIBRATION: Calibration(scores).to_bytes()}
 
 
 @pytest.fixture(scope="session")
@@ -95,6 +128,8 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "conv": tiny_config("continuous_bernoulli", data_shape=(8, 8, 2), network=CONV),
         "linear": tiny_config("gaussian", data_shape=(2,), network=LINEAR),
     }
+    scores = calibrated(np.linspace(9, 14, 99))
     for name, config in configs.items():
-        save_tiny(root / name, tiny_vae(config))
+        attachments = scores if name == "plane" else None
+        save_tiny(root / name, tiny_vae(config), attachments)
     return root

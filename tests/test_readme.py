@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -16,7 +17,7 @@ from app.settings import documented
 from model.data import NAMES
 from model.distributions import LIKELIHOODS
 from tests.app.test_process import process
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -32,7 +33,8 @@ COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model with the shapes of the one that `make serve` trains."""
     vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=20))
-    path = save_tiny(tmp_path_factory.mktemp("readme") / "digits", vae)
+    scores = calibrated(np.linspace(40, 50, 99))
+    path = save_tiny(tmp_path_factory.mktemp("readme") / "digits", vae, scores)
     with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
         yield address
 
@@ -107,11 +109,14 @@ def test_each_operation_has_a_curl() -> None:
     """The calls are all shown."""
     paths = {re.search(r":8000/(\w+)", command)[1] for command, _ in CURLS}  # type: ignore[index]  # a None fails the test as it should
 
-    assert paths == {"encode", "decode", "sample", "elbo"} | {
+    calls = {"encode", "decode", "sample", "elbo", "interpolate", "traverse"}
+    assert paths == calls | {
         "loglik",
         "gap",
         "refine",
         "posterior",
+        "anomaly",
+        "impute",
     }
 
 

@@ -13,11 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from app.engine.arrays import Array
+from app.engine.arrays import Array, Mask
 from app.engine.engine import Engine
-from model import analyses
+from model import analyses, observed
 from model.analyses import Effort
-from model.columns import Bracketed, Evidence, Gaps, Posteriors, Refined
+from model.columns import (
+    Anomalies,
+    Bracketed,
+    Column,
+    Evidence,
+    Gaps,
+    Imputed,
+    Posteriors,
+    Refined,
+)
+from model.held_out import Scores
 from model.proposals import encoded
 
 
@@ -88,6 +98,51 @@ class Analyst:
         """Integrate over one or two latent dimensions."""
         return analyses.posteriors(self._vae, self._tensor(x, rows))
 
+    def anomalies(
+        self, x: Array, rows: slice, calibration: Scores, *, seed: int, first: int
+    ) -> Anomalies:
+        """Score rows and rank them among held-out ones."""
+        data = self._tensor(x, rows)
+        first += rows.start
+        found = analyses.anomalies(self._vae, data, calibration, seed=seed, first=first)
+        _check_finite(found.negative_elbo, rows)
+        return found
+
+    def imputed(
+        self,
+        x: Array,
+        known: Mask,
+        rows: slice,
+        *,
+        n_draws: int,
+        n_samples: int,
+        seed: int,
+        first: int,
+    ) -> Imputed:
+        """Fill in what is missing; `known` says what is not, (N, D)."""
+        data = torch.from_numpy(np.array(x[rows])).to(self._device)
+        mask = torch.from_numpy(known[rows]).to(self._device)
+        self._check_observed(data, mask, rows)
+        found = analyses.imputed(
+            self._vae,
+            data,
+            mask,
+            n_draws=n_draws,
+            n_samples=n_samples,
+            seed=seed,
+            first=first + rows.start,
+        )
+        _check_finite(found.log_p_observed, rows)
+        return found
+
+    @torch.no_grad()
+    def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
+        """Check that the model can score what is known, at the prior's mean."""
+        index = torch.arange(len(x), device=x.device)
+        z = torch.zeros(1, len(x), self._vae.config.latent_dim, dtype=torch.float64)
+        log_joint = observed.log_joint(self._vae, x, mask)
+        _check_finite(log_joint(index, z.to(x.device))[0].cpu().numpy(), rows)
+
     @torch.no_grad()
     def _tensor(self, x: Array, rows: slice) -> Tensor:
         """Return rows on the device, once their densities are known to be finite."""
@@ -98,3 +153,9 @@ class Analyst:
         if not is_finite.all():
             raise NotFiniteError(rows.start + int(torch.nonzero(~is_finite)[0]))
         return data
+
+
+def _check_finite(values: Column, rows: slice) -> None:
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        raise NotFiniteError(rows.start + int(np.argmin(is_finite)))

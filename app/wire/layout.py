@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 # The largest double that rounds to a finite float32: below the midpoint to the next.
 _LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))

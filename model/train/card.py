@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from string import Template
 
 from model.config import Config, Conv, Mlp
-from model.manifest import Figure, Metrics, Provenance
+from model.manifest import Figure, LatentUse, Metrics, Provenance
 from model.vae import VAE
 
 _TEMPLATE = Template(
@@ -23,7 +23,7 @@ The ELBO is a lower bound on log p(x): higher is better. Every value is a mean o
 examples of the split, in nats per example, without any weight on the KL. Figures of
 different binarisations cannot be compared.
 
-$pictures## Data
+$latent_use$pictures## Data
 
 $source.
 Values were divided by $divided_by; binarisation: $binarization; standardised:
@@ -64,12 +64,13 @@ def card(
         training: One sentence on where the weights come from.
         pictures: Names of attached files.
     """
-    config = vae.config
+    config, use = vae.config, metrics.latent_use
     return _TEMPLATE.substitute(
         name=config.data.name,
         description=_description(vae),
         training=training,
         figures=_table(metrics.figures),
+        latent_use="" if use is None else f"## Latents\n\n{_latents(use)}\n\n",
         pictures="".join(
             f"![{_CAPTIONS[p]}]({p})\n\n{_CAPTIONS[p]}.\n\n" for p in pictures
         ),
@@ -80,6 +81,15 @@ def card(
         command=shlex.join(provenance.command),
         libraries=", ".join(f"{k} {v}" for k, v in provenance.libraries.items()),
         created=provenance.created,
+    )
+
+
+def _latents(use: LatentUse) -> str:
+    order = sorted(range(len(use.kl_per_dim)), key=lambda j: -use.kl_per_dim[j])
+    spectrum = ", ".join(f"{use.kl_per_dim[j]:.2f}" for j in order)
+    return (
+        f"{use.verdict}\n\nKL of each dimension, the most used one first, in nats: "
+        f"{spectrum} ({use.split}, {use.n_examples:,} examples)."
     )
 
 

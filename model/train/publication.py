@@ -19,9 +19,10 @@ from model.held_out import (
     ScoreSettings,
     evenly,
 )
-from model.manifest import Figure, Metrics, Provenance, Split
+from model.manifest import Figure, LatentUse, Metrics, Provenance, Split
 from model.train import pictures
 from model.train.card import card
+from model.train.latent_use import latent_use
 from model.train.options import Options
 from model.train.places import Places
 from model.train.preparation import Array, Prepared
@@ -53,7 +54,7 @@ def publish(
     if complete:
         test = _evaluated(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
-    metrics = Metrics(figures=figures)
+    metrics = Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
     provenance = _provenance(dataset, options, command)
     drawn = _pictures(vae, prepared, options, journal)
     checkpoint.save(
@@ -106,6 +107,16 @@ def _figures(
         split=split,
         binarization=prepared.binarization,
         n_samples=options.test_samples,
+        noise_seed=options.test_seed,
+    )
+
+
+def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:
+    return latent_use(
+        vae,
+        _on_device(vae, prepared.validation),
+        split="validation",
+        binarization=prepared.binarization,
         noise_seed=options.test_seed,
     )
 

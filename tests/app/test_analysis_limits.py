@@ -30,7 +30,7 @@ def small(checkpoints: Path) -> Iterator[Served]:
         yield served
 
 
-@pytest.mark.parametrize("name", ANALYSES)
+@pytest.mark.parametrize("name", [*ANALYSES, "anomaly"])
 def test_rows_over_the_limit_are_refused(small: Served, name: str) -> None:
     """413 states the limit, which other operations do not have."""
     problem = assert_problem(small.post(f"/{name}", {"x": [ROW] * 4}), 413)

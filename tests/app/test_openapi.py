@@ -20,7 +20,8 @@ ERRORS = AT_THE_SOCKET | {
     "504",
 }
 SERVED = ["bernoulli", "gaussian", "conv", "plane"]
-ANALYSES = {"loglik", "gap", "refine", "posterior"}
+ANALYSES = {"loglik", "gap", "refine", "posterior", "anomaly", "impute"}
+PATHS = {"interpolate", "traverse"}
 
 
 @pytest.fixture(params=SERVED)
@@ -42,7 +43,7 @@ def operations(served: Served) -> dict[str, tuple[str, str, dict[str, Any]]]:
 
 def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
     """A generated client has methods of these names."""
-    calls = {"encode", "decode", "sample", "sampleByQuery", "elbo"}
+    calls = {"encode", "decode", "sample", "sampleByQuery", "elbo"} | PATHS
 
     assert operations(bernoulli).keys() == calls | ANALYSES | {
         "model",
@@ -75,15 +76,18 @@ def test_every_example_runs(served: Served) -> None:
 
             assert response.status_code == 200, response.text
 
-    # /posterior has an example where the model has a posterior to integrate.
-    n_analyses = 3 + (served.checkpoint.config.latent_dim <= 2)
+    # /posterior has an example where the model has a posterior to integrate, /anomaly
+    # where it has held-out scores.
+    n_analyses = 4 + (served.checkpoint.config.latent_dim <= 2)
+    n_analyses += served.checkpoint.calibration is not None
     # Where data are images, each call that takes x has an image for an example too.
     n_images = 2 if "columns" in served.get("/openapi.json").text else 0
-    assert n_examples == 5 + n_analyses + n_images
+    assert n_examples == 7 + n_analyses + n_images
 
 
 def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
     """Each call has its media types both ways, and every error as a problem."""
+    told = plane.get("/openapi.json").json()["components"]["responses"]
     for name, (method, path, entry) in operations(plane).items():
         if entry["tags"] == ["service"]:
             continue
@@ -94,8 +98,9 @@ def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
         }
 
         assert errors.keys() == ERRORS, name
-        for answer in errors.values():
-            assert answer["content"].keys() == {"application/problem+json"}
+        for status, answer in errors.items():
+            assert answer == {"$ref": f"#/components/responses/{status}"}
+            assert told[status]["content"].keys() == {"application/problem+json"}
         for kind in entry["responses"]["200"]["content"]:
             accepted = served_as(plane, method, path, name, kind)
             assert accepted == kind
@@ -110,6 +115,9 @@ def served_as(served: Served, method: str, path: str, name: str, kind: str) -> s
         "sampleByQuery": None,
         "elbo": {"x": [[0] * 16]},
         **{key: {"x": [[0] * 16]} for key in ANALYSES},
+        "impute": {"x": [[0] * 16], "mask": [[1] * 16]},
+        "interpolate": {"z": [[0] * 2, [1] * 2]},
+        "traverse": {"x": [[0] * 16]},
     }
     response = served.request(method, path, json=bodies[name], headers={"accept": kind})
     return str(response.headers["content-type"])
@@ -126,20 +134,29 @@ def test_every_analysis_says_what_it_is_for(bernoulli: Served) -> None:
 def test_every_member_of_an_analysis_is_documented(plane: Served) -> None:
     """What is answered is exactly what the schema says, in name and in kind."""
     document = plane.get("/openapi.json").json()
-    for name in ANALYSES:
+    more: dict[str, dict[str, Any]] = {
+        "loglik": {"upper": True},
+        "impute": {"mask": [[0] * 16]},
+        "interpolate": {"x": [[0] * 16] * 2},
+    }
+    for name in ANALYSES | PATHS:
         schema = document["components"]["schemas"][f"{name.capitalize()}Response"]
-        body = {"x": [[0] * 16], **({"upper": True} if name == "loglik" else {})}
+        body = {"x": [[0] * 16], **more.get(name, {})}
         answer = plane.post(f"/{name}", body).json()
 
         assert answer.keys() == schema["properties"].keys()
 
 
 def test_references_in_the_document_lead_somewhere(served: Served) -> None:
-    """Every $ref names a schema that is there, and none is left over."""
+    """Every $ref names a component that is there, and none is left over."""
     response = served.get("/openapi.json")
-    schemas = response.json()["components"]["schemas"]
+    components = response.json()["components"]
 
-    wanted = {f'"#/components/schemas/{name}"' for name in schemas}
+    wanted = {
+        f'"#/components/{kind}/{name}"'
+        for kind, named in components.items()
+        for name in named
+    }
     found = {
         part.split("}")[0].split(",")[0] for part in response.text.split('"$ref":')[1:]
     }

@@ -35,6 +35,7 @@ def test_the_card_says_what_is_served(bernoulli: Served) -> None:
     assert card["limits"]["max_rows"] == bernoulli.settings.max_rows
     assert "application/x-npy" in card["media_types"]["encode"]["request"]
     assert card["figures"][0]["value"] == -12.5
+    assert card["latent_use"] is None
     assert card["provenance"]["dataset"] == "tiny"
 
 

@@ -9,10 +9,15 @@ from torch import Tensor
 
 from model import analyses
 from model.analyses import Effort
+from model.anomaly import p_values, surprise_per_dim
 from model.bounds import N_BLOCKS, importance_weighted
-from model.columns import Analysis, joined
+from model.columns import Analysis, Imputed, joined
 from model.config import Config
+from model.elbo import elbo
 from model.gap import gap
+from model.held_out import Scores, ScoreSettings
+from model.imputation import impute, latents
+from model.noise import Stream, standard_normal
 from model.refinement import refine
 from model.vae import VAE
 from tests.model.ppca import Build, Ppca, ppca, random
@@ -207,3 +212,80 @@ def test_sizes_grow_with_the_model(build: Build) -> None:
     assert analyses.draws_refining(deep) > analyses.draws_refining(narrow)
     assert analyses.draws_above(narrow) > analyses.draws_refining(narrow)
     assert analyses.draws_integrating(narrow) == 2 * 1025**2
+
+
+def test_anomalies_are_ranked_elbos(build: Build) -> None:
+    """Every column is what it is named after, of noise by position."""
+    vae = build().requires_grad_(False)
+    x = (random(5, 6) > 0).double()
+    settings = ScoreSettings(
+        split="validation", binarization="static", n_samples=3, noise_seed=0
+    )
+    held_out = Scores(np.linspace(2, 8, 19), settings)
+
+    found = analyses.anomalies(vae, x, held_out, seed=3, first=2)
+
+    noise = [
+        standard_normal((3, 3), seed=3, stream=Stream.LATENT, index=(2 + i, 0))
+        for i in range(5)
+    ]
+    eps = torch.from_numpy(np.stack(noise, axis=1)).double()
+    score = -elbo(vae, x, eps=eps).bound.numpy()
+    np.testing.assert_allclose(found.negative_elbo, score, rtol=1e-12)
+    wanted = p_values(found.negative_elbo, held_out.values)
+    np.testing.assert_array_equal(found.p_value_upper, wanted.upper)
+    np.testing.assert_array_equal(found.p_value_lower, wanted.lower)
+    np.testing.assert_array_equal(found.p_value_two_sided, wanted.two_sided)
+    surprise = surprise_per_dim(vae, x, eps=eps)
+    np.testing.assert_allclose(found.surprise_per_dim, surprise, rtol=1e-12)
+
+
+def test_scores_without_draws_are_no_elbos(build: Build) -> None:
+    """There is no K to compute them with."""
+    settings = ScoreSettings(
+        split="validation", binarization="none", n_samples=None, noise_seed=None
+    )
+
+    with pytest.raises(ValueError, match="expected calibration scores of K draws"):
+        analyses.anomalies(
+            build(), torch.zeros(1, 6), Scores(np.zeros(3), settings), seed=0
+        )
+
+
+def test_imputed_is_the_imputation(model: Ppca) -> None:
+    """Every column is the field that it is named after, samples by row."""
+    observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
+    found = analyses.imputed(
+        model.vae, model.x, observed, n_draws=50, n_samples=3, seed=3, first=1
+    )
+
+    given = latents(model.vae, model.x, observed, n_draws=50, seed=3, first=1)
+    wanted = impute(model.vae, model.x, observed, given, n_samples=3, seed=3, first=1)
+    np.testing.assert_array_equal(found.mean, wanted.mean)
+    np.testing.assert_array_equal(found.variance, wanted.variance)
+    np.testing.assert_array_equal(found.samples, wanted.x.transpose(0, 1))
+    np.testing.assert_array_equal(found.log_p_observed, given.log_p_observed)
+    ess = given.effective_sample_size
+    np.testing.assert_array_equal(found.effective_sample_size, ess)
+
+
+def test_imputations_of_rows_are_their_own(model: Ppca) -> None:
+    """Rows apart, each at its position, have the columns of the whole."""
+    observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
+
+    def imputed(rows: slice) -> Imputed:
+        return analyses.imputed(
+            model.vae,
+            model.x[rows],
+            observed[rows],
+            n_draws=50,
+            n_samples=3,
+            seed=3,
+            first=rows.start,
+        )
+
+    whole = imputed(slice(0, 4))
+    parts = joined([imputed(slice(0, 1)), imputed(slice(1, 4))])
+
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)

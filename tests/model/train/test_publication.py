@@ -12,6 +12,8 @@ from PIL import Image
 from model import checkpoint, data
 from model.binarization import drawn
 from model.evaluate import evaluate
+from model.health import health, posteriors
+from model.noise import Stream, standard_normal
 from model.train.__main__ import main
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
 
@@ -121,6 +123,36 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
     )
     assert figures["kl"] == pytest.approx(again.kl.mean(), rel=1e-6)
     assert figures["active_units"] == again.n_active
+
+
+@pytest.mark.parametrize("name", ["trained", "table"])
+def test_the_use_of_the_latents_can_be_measured_again(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """From the validation rows, with the noise named; the card has the verdict."""
+    path = request.getfixturevalue(name)
+    loaded = checkpoint.load(path)
+    assert loaded.examples is not None
+    use = loaded.metrics.latent_use
+    assert use is not None
+    x = torch.from_numpy(loaded.examples.x)  # all 6 of them
+    assert (use.split, use.n_examples, use.noise_seed) == ("validation", len(x), 0)
+    assert use.binarization == loaded.config.data.binarization
+
+    q_z = posteriors(loaded.vae, x)
+    shape = (1, len(x), loaded.config.latent_dim)
+    eps = standard_normal(shape, seed=use.noise_seed, stream=Stream.EVALUATION)
+    again = health(q_z, eps=torch.from_numpy(eps))
+
+    np.testing.assert_allclose(use.kl_per_dim, again.kl_per_dim, rtol=1e-9)
+    assert use.active == tuple(again.active)
+    information = again.aggregate.mutual_information
+    assert use.mutual_information == pytest.approx(information.value)
+    error = use.mutual_information_standard_error
+    assert error == pytest.approx(information.standard_error)
+    assert use.kl_to_prior == pytest.approx(again.aggregate.kl_to_prior.value)
+    assert use.verdict == again.verdict
+    assert use.verdict in (path / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["trained", "table"])

@@ -1,0 +1,32 @@
+"""Paths in latent space as numpy arrays; decoding them is left to the batcher."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from app.engine.arrays import Array
+from model import interpolation
+
+_PATHS = {"straight": interpolation.line, "great_circle": interpolation.great_circle}
+
+
+def interpolated(
+    ends: Array, n: int, path: Literal["straight", "great_circle"]
+) -> Array:
+    """Return n points from the first to the second of two latents, (2, J) to (n, J)."""
+    start, end = torch.from_numpy(np.array(ends))
+    t = torch.linspace(0, 1, n, dtype=torch.float64)
+    z: Array = _PATHS[path](start, end, t).numpy()
+    return z
+
+
+def traversed(base: Array, dims: Sequence[int], levels: NDArray[np.float64]) -> Array:
+    """Move a latent, (J,), along each of the dimensions, (len(dims), n, J)."""
+    z = torch.from_numpy(np.array(base))
+    quantiles = interpolation.prior_quantiles(torch.from_numpy(levels), len(z))
+    paths = [interpolation.traverse(z, dim, quantiles) for dim in dims]
+    found: Array = torch.stack(paths).numpy()
+    return found

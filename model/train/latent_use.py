@@ -1,0 +1,52 @@
+"""What a trained model uses its latents for, measured for its metrics."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from model.config import Binarization
+from model.health import Estimate, health, posteriors
+from model.held_out import evenly
+from model.manifest import LatentUse, Split
+from model.noise import Stream, standard_normal
+from model.vae import VAE
+
+# Every example is weighed against every other one.
+MAX_EXAMPLES = 4096
+
+
+def latent_use(
+    vae: VAE, x: Tensor, *, split: Split, binarization: Binarization, noise_seed: int
+) -> LatentUse:
+    """
+    Measure it on the rows of a split, (N, D), of at most `MAX_EXAMPLES` of them.
+
+    Args:
+        x: Data in the likelihood's support, on the model's device.
+    """
+    rows = x[torch.from_numpy(evenly(len(x), MAX_EXAMPLES)).to(x.device)]
+    shape = (1, len(rows), vae.config.latent_dim)
+    eps = standard_normal(shape, seed=noise_seed, stream=Stream.EVALUATION)
+    found = health(posteriors(vae, rows), eps=torch.from_numpy(eps))
+    information = found.aggregate.mutual_information
+    to_prior = found.aggregate.kl_to_prior
+    return LatentUse(
+        verdict=found.verdict,
+        kl_per_dim=tuple(found.kl_per_dim.tolist()),
+        active=tuple(found.active.tolist()),
+        mutual_information=information.value,
+        mutual_information_standard_error=_error(information),
+        kl_to_prior=to_prior.value,
+        kl_to_prior_standard_error=_error(to_prior),
+        split=split,
+        n_examples=len(rows),
+        binarization=binarization,
+        noise_seed=noise_seed,
+    )
+
+
+def _error(estimate: Estimate) -> float | None:
+    """Return the standard error; a single example has none."""
+    error = estimate.standard_error
+    return error if math.isfinite(error) else None
