@@ -1,4 +1,4 @@
-"""The README keeps its promises: its commands run, its tables are those of the code."""
+"""README and docs keep their promises: commands run, tables are those of the code."""
 
 import json
 import re
@@ -20,7 +20,8 @@ from tests.app.test_process import process
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BLOCK = r"```sh\n(curl (?:(?!```).)*)```\n\n```{kind}\n(.*?)```"
 CURLS = re.findall(BLOCK.format(kind="json"), README, re.DOTALL)
 PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
@@ -170,6 +171,7 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every file that the README links to is there."""
-    for link in re.findall(r"\]\(([^)#:]+)\)", README):
-        assert (ROOT / link).exists(), link
+    """Every file that a page links to is there."""
+    for page in PAGES:
+        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / link).exists(), link
