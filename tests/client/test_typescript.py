@@ -1,4 +1,4 @@
-"""The TypeScript types are those of the service, and the example that uses them runs."""
+"""The TypeScript types are those of the service; the example that uses them runs."""
 
 import json
 import shutil
