@@ -17,7 +17,7 @@ from pydantic.json_schema import models_json_schema
 from app.card import Card
 from app.errors import MEDIA_TYPE
 from app.examples import Examples
-from app.openapi_sizes import put_maxima, put_sizes
+from app.openapi_sizes import put_examples, put_maxima, put_sizes
 from app.operation_routes import Operation
 from app.schemas import ImageInput, ImageOutput, Problem
 from app.settings import Settings
@@ -87,6 +87,7 @@ def document(
     )
     schemas = api["components"]["schemas"]
     schemas.update(_schemas(operations, card))
+    put_examples(schemas, card)
     api["components"]["responses"] = _problems(_ERRORS)
     for item in api["paths"].values():
         for entry in item.values():

@@ -4,16 +4,14 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-import numpy as np
-
 from app.card import Card
+from app.wire.layout import LARGEST
 from model.bounds import N_BLOCKS
 
 Json = dict[str, Any]
 
 _NUMBER: Json = {"type": "number"}
-_LARGEST = float(np.finfo(np.float32).max)
-_FLOAT32: Json = {**_NUMBER, "minimum": -_LARGEST, "maximum": _LARGEST}
+_FLOAT32: Json = {**_NUMBER, "minimum": -LARGEST, "maximum": LARGEST}
 _ANALYSES = ("Loglik", "Gap", "Refine", "Posterior", "Anomaly", "Impute")
 
 
@@ -23,6 +21,13 @@ def put_sizes(schemas: Json, card: Card) -> None:
     _put_into_answers(schemas, card)
 
 
+def put_examples(schemas: Json, card: Card) -> None:
+    """Say what shape the held-out rows have, where the service shows any."""
+    if "HeldOut" in schemas:
+        rows = _rows(card.data_shape, card.limits.max_rows)
+        schemas["HeldOut"]["properties"]["x"].update({**rows, "minItems": 0})
+
+
 def put_maxima(members: Json, operation: str, card: Card) -> None:
     """Say of the whole numbers of a request how large they may be."""
     limits = card.limits
@@ -30,9 +35,12 @@ def put_maxima(members: Json, operation: str, card: Card) -> None:
         "n": min(limits.max_rows, limits.max_output_values // prod(card.data_shape)),
         "n_samples": limits.max_n_samples,
         "budget": limits.max_draws,
+        "n_draws": limits.max_draws,
     }
     if operation == "loglik":
         maxima["n_samples"] = limits.max_draws // N_BLOCKS
+    if operation == "impute":
+        maxima["n_samples"] = limits.max_draws
     for name in maxima.keys() & members.keys():
         schema = members[name]
         for one in schema.get("anyOf", [schema]):  # one of them may be null
@@ -87,6 +95,13 @@ def _put_into_answers(schemas: Json, card: Card) -> None:
     ):
         members = schemas[name]["properties"]
         members[member] = {**members[member], **_rows(shape, n_rows)}
+    for name, member, shape in (
+        ("ImputeResponse", "samples", data),
+        ("TraverseResponse", "z", latent),
+        ("TraverseResponse", "mean", data),
+    ):
+        members = schemas[name]["properties"]
+        members[member]["items"] = _rows(shape, n_rows)
     if card.likelihood.kind != "gaussian":
         del schemas["DecodeResponse"]["properties"]["log_var"]
 

@@ -14,8 +14,8 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 # The largest double that rounds to a finite float32: below the midpoint to the next.
-_LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
-_LARGEST_SQUARE = _LARGEST**2
+LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
+_LARGEST_SQUARE = LARGEST**2
 
 
 @final
@@ -101,7 +101,7 @@ class Layout:
         """
         rows = values.reshape(-1, self.dim)
         if not all_finite(rows):
-            outside = ~(np.abs(rows) <= _LARGEST)  # true for NaN
+            outside = ~(np.abs(rows) <= LARGEST)  # true for NaN
             row, d = (int(i) for i in np.argwhere(outside)[0])
             raise UnprocessableError(
                 Fault(
@@ -119,4 +119,4 @@ def all_finite(values: NDArray[np.floating]) -> bool:
     # pass. Many large values may do so too, which the closer look settles.
     if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
         return True
-    return bool((np.abs(values) <= _LARGEST).all())
+    return bool((np.abs(values) <= LARGEST).all())

@@ -541,7 +541,7 @@ export interface components {
              * X
              * @description As the model is given them, [n, *data_shape], n <= 64; empty where the checkpoint holds none.
              */
-            x: number[][];
+            x: number[][][];
             /**
              * Labels
              * @description Their classes, if they have any.
@@ -1163,7 +1163,7 @@ export interface components {
              * Samples
              * @description Draws of x given x_o, [N, S, *data_shape].
              */
-            samples: number[][][];
+            samples: number[][][][];
             /**
              * Effective Sample Size
              * @description Of the K draws of z, how many count; if few, draw more, [N].
@@ -1661,7 +1661,7 @@ export interface components {
              * Mean
              * @description E[x|z] of each, [len(dims), n, *data_shape].
              */
-            mean: number[][][];
+            mean: number[][][][];
             /**
              * Dims
              * @description The dimensions, as asked for.
