@@ -7,7 +7,7 @@ What may pass without a key is listed; all else is refused, whether it exists or
 from typing import final
 
 from app.cors import Cors
-from app.errors import Headers, MisdirectedError, UnauthorizedError
+from app.errors import CLOSE, Headers, MisdirectedError, UnauthorizedError
 from app.exchange import Answer, Request
 from app.keys import Keys
 from app.settings import Settings
@@ -17,7 +17,6 @@ PROBES = frozenset({"/livez", "/readyz"})
 METRICS = frozenset({"/metrics"})
 
 _READS = frozenset({"GET", "HEAD"})
-_CLOSE = (b"connection", b"close")
 
 
 @final
@@ -93,4 +92,4 @@ def _closing(request: Request) -> Headers:
     has_body = b"transfer-encoding" in request.headers or request.headers.get(
         b"content-length", b"0"
     ).strip(b"0")
-    return (_CLOSE,) if has_body else ()
+    return CLOSE if has_body else ()

@@ -1,5 +1,7 @@
 """The analyses as `Operation`s, beside those of `app.operation_routes`."""
 
+from pydantic import BaseModel
+
 from app.analysis_endpoints import AnalysisEndpoints
 from app.analysis_schemas import (
     GapOptions,
@@ -17,11 +19,12 @@ from app.analysis_schemas import (
 )
 from app.anomaly_endpoints import AnomalyEndpoints
 from app.anomaly_schemas import AnomalyOptions, AnomalyRequest, AnomalyResponse
-from app.endpoints import ALL_ARRAYS
+from app.endpoints import ALL_ARRAYS, Endpoint
 from app.imputation_endpoints import ImputationEndpoints
 from app.imputation_schemas import ImputeOptions, ImputeRequest, ImputeResponse
 from app.operation_routes import Operation
 from app.reading import NAMED, READABLE
+from app.wire.negotiation import Formats
 
 
 def operations(
@@ -31,106 +34,83 @@ def operations(
 ) -> tuple[Operation, ...]:
     """Return every analysis of the contract."""
     return (
-        _loglik(endpoints),
-        _gap(endpoints),
-        _refine(endpoints),
-        _posterior(endpoints),
-        _anomaly(anomalies),
-        _impute(imputations),
+        *_measures(endpoints),
+        _analysis(
+            "anomaly",
+            "Whether x belongs: its score among held-out ones",
+            anomalies.anomaly,
+            AnomalyRequest,
+            AnomalyOptions,
+            AnomalyResponse,
+        ),
+        _analysis(
+            "impute",
+            "What is missing in x, given what is known of it",
+            imputations.impute,
+            ImputeRequest,
+            ImputeOptions,
+            ImputeResponse,
+            readable=NAMED,
+        ),
     )
 
 
-def _loglik(endpoints: AnalysisEndpoints) -> Operation:
-    return Operation(
-        id="loglik",
-        path="/loglik",
-        methods=("POST",),
-        summary="How likely x is: log p(x), and how sure that is",
-        endpoint=endpoints.loglik,
-        request=LoglikRequest,
-        options=LoglikOptions,
-        response=LoglikResponse,
-        readable=READABLE,
-        writable=ALL_ARRAYS,
-        tag="analyses",
+def _measures(endpoints: AnalysisEndpoints) -> tuple[Operation, ...]:
+    return (
+        _analysis(
+            "loglik",
+            "How likely x is: log p(x), and how sure that is",
+            endpoints.loglik,
+            LoglikRequest,
+            LoglikOptions,
+            LoglikResponse,
+        ),
+        _analysis(
+            "gap",
+            "What the encoder costs: log p(x) - ELBO in two parts",
+            endpoints.gap,
+            GapRequest,
+            GapOptions,
+            GapResponse,
+        ),
+        _analysis(
+            "refine",
+            "The best q(z|x) for each x alone",
+            endpoints.refine,
+            RefineRequest,
+            RefineOptions,
+            RefineResponse,
+        ),
+        _analysis(
+            "posterior",
+            "The true p(z|x) on a grid, for one or two latent dimensions",
+            endpoints.posterior,
+            PosteriorRequest,
+            PosteriorOptions,
+            PosteriorResponse,
+        ),
     )
 
 
-def _gap(endpoints: AnalysisEndpoints) -> Operation:
+def _analysis(
+    id_: str,
+    summary: str,
+    endpoint: Endpoint,
+    request: type[BaseModel],
+    options: type[BaseModel],
+    response: type[BaseModel],
+    readable: Formats = READABLE,
+) -> Operation:
     return Operation(
-        id="gap",
-        path="/gap",
+        id=id_,
+        path=f"/{id_}",
         methods=("POST",),
-        summary="What the encoder costs: log p(x) - ELBO in two parts",
-        endpoint=endpoints.gap,
-        request=GapRequest,
-        options=GapOptions,
-        response=GapResponse,
-        readable=READABLE,
-        writable=ALL_ARRAYS,
-        tag="analyses",
-    )
-
-
-def _refine(endpoints: AnalysisEndpoints) -> Operation:
-    return Operation(
-        id="refine",
-        path="/refine",
-        methods=("POST",),
-        summary="The best q(z|x) for each x alone",
-        endpoint=endpoints.refine,
-        request=RefineRequest,
-        options=RefineOptions,
-        response=RefineResponse,
-        readable=READABLE,
-        writable=ALL_ARRAYS,
-        tag="analyses",
-    )
-
-
-def _posterior(endpoints: AnalysisEndpoints) -> Operation:
-    return Operation(
-        id="posterior",
-        path="/posterior",
-        methods=("POST",),
-        summary="The true p(z|x) on a grid, for one or two latent dimensions",
-        endpoint=endpoints.posterior,
-        request=PosteriorRequest,
-        options=PosteriorOptions,
-        response=PosteriorResponse,
-        readable=READABLE,
-        writable=ALL_ARRAYS,
-        tag="analyses",
-    )
-
-
-def _anomaly(endpoints: AnomalyEndpoints) -> Operation:
-    return Operation(
-        id="anomaly",
-        path="/anomaly",
-        methods=("POST",),
-        summary="Whether x belongs: its score among held-out ones",
-        endpoint=endpoints.anomaly,
-        request=AnomalyRequest,
-        options=AnomalyOptions,
-        response=AnomalyResponse,
-        readable=READABLE,
-        writable=ALL_ARRAYS,
-        tag="analyses",
-    )
-
-
-def _impute(endpoints: ImputationEndpoints) -> Operation:
-    return Operation(
-        id="impute",
-        path="/impute",
-        methods=("POST",),
-        summary="What is missing in x, given what is known of it",
-        endpoint=endpoints.impute,
-        request=ImputeRequest,
-        options=ImputeOptions,
-        response=ImputeResponse,
-        readable=NAMED,
+        summary=summary,
+        endpoint=endpoint,
+        request=request,
+        options=options,
+        response=response,
+        readable=readable,
         writable=ALL_ARRAYS,
         tag="analyses",
     )

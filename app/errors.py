@@ -40,6 +40,9 @@ _MAX_DETAIL = 180
 _MAX_PATH = 80
 
 Headers = tuple[tuple[bytes, bytes], ...]
+# Of a refusal while a body is on its way, which would be read as the next request; and
+# of every answer of a service that is leaving.
+CLOSE: Headers = ((b"connection", b"close"),)
 
 
 class Fault(NamedTuple):

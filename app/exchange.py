@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, final
 
 from starlette.types import Receive, Scope, Send
 
-from app.errors import ContentTooLargeError, DisconnectedError, Headers
+from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 
 Body = bytes | bytearray
 Fate = Literal["departed", "late"]
@@ -162,6 +162,5 @@ class Answer(NamedTuple):
 def _too_large(size: int, limit: int) -> ContentTooLargeError:
     return ContentTooLargeError(
         f"expected a body of at most {limit} bytes, got {size} or more",
-        # What is still on its way would be read as the next request.
-        headers=((b"connection", b"close"),),
+        headers=CLOSE,
     )

@@ -49,8 +49,7 @@ class Operation:
     Attributes:
         request: Schema of the JSON body; None for a call that takes no body.
         options: Its scalars, which are query parameters too.
-        tag: The part of the API documentation that it stands in. Analyses may be told
-            that too many are in hand, or that their time is up.
+        tag: The part of the API documentation that it stands in.
     """
 
     id: str
