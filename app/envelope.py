@@ -108,7 +108,7 @@ class Envelope:
                 route = found.path if isinstance(found, Route) else OTHER
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
-                await answer.send(send, headers=headers, method=request.method)
+                await answer.send(scope, send, headers=headers)
                 status, n_rows = answer.status, answer.n_rows
         finally:
             self._metrics.leave()

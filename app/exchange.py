@@ -12,12 +12,14 @@ from typing import Literal, NamedTuple, final
 
 from starlette.types import Receive, Scope, Send
 
+from app.cycle import WHOLE, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 
 Body = bytes | bytearray
 Fate = Literal["departed", "late"]
 
 _ONE_MESSAGE_BYTES = 1 << 16
+_MOST_PARTS = 1 << 12
 
 
 @final
@@ -84,14 +86,18 @@ class Request:
                 raise _too_large(len(whole), limit)
             self.is_read = True
             return whole
-        joined = bytearray()  # a list would cost an object for every packet
+        parts: list[Body] = []
+        size = 0
         while message["type"] == "http.request":
-            joined += message.get("body", b"")
-            if len(joined) > limit:
-                raise _too_large(len(joined), limit)
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > limit:
+                raise _too_large(size, limit)
             if not message.get("more_body", False):
                 self.is_read = True
-                return joined
+                return b"".join(parts)
+            if len(parts) == _MOST_PARTS:  # an object for every packet costs more
+                parts = [b"".join(parts)]
             message = await self._receive()
         raise DisconnectedError
 
@@ -115,7 +121,7 @@ class Answer(NamedTuple):
     A response whose length is known before its first byte is sent.
 
     Attributes:
-        chunks: The body in pieces; between two the event loop serves others.
+        chunks: The body in pieces.
         n_rows: How many rows it answers, for the metrics.
     """
 
@@ -130,33 +136,34 @@ class Answer(NamedTuple):
         """How long its body is, in bytes."""
         return sum(map(len, self.chunks))
 
-    async def send(
-        self, send: Send, *, headers: Headers = (), method: str = "POST"
-    ) -> None:
+    async def send(self, scope: Scope, send: Send, *, headers: Headers = ()) -> None:
         """Write it, with these headers besides its own; to HEAD, without its body."""
         length = self.n_bytes
-        start = {
-            "type": "http.response.start",
-            "status": self.status,
-            "headers": [
-                (b"content-type", self.media_type),
-                (b"content-length", b"%d" % length),
-                *self.headers,
-                *headers,
-            ],
-        }
-        await send(start)
-        *rest, last = self._messages(length) if method != "HEAD" else (b"",)
-        for chunk in rest:
+        fields = (
+            (b"content-type", self.media_type),
+            (b"content-length", b"%d" % length),
+            *self.headers,
+            *headers,
+        )
+        rest: Sequence[bytes | memoryview] = ()
+        if scope["method"] == "HEAD":
+            last = b""
+        elif length <= _ONE_MESSAGE_BYTES:
+            last = b"".join(self.chunks)
+        else:  # between two pieces the event loop serves others
+            *rest, end = self.chunks
+            last = bytes(end)
+        whole: Whole | None = scope.get("extensions", {}).get(WHOLE)
+        if whole is not None and not rest and whole(self.status, fields, last):
+            return
+        start = {"status": self.status, "headers": [*fields]}
+        await send({"type": "http.response.start", **start})
+        for piece in rest:
             await send(
-                {"type": "http.response.body", "body": bytes(chunk), "more_body": True}
+                {"type": "http.response.body", "body": bytes(piece), "more_body": True}
             )
             await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": bytes(last)})
-
-    def _messages(self, length: int) -> Sequence[bytes | memoryview]:
-        """Return the body in as many pieces as are worth a turn of the event loop."""
-        return self.chunks if length > _ONE_MESSAGE_BYTES else (b"".join(self.chunks),)
+        await send({"type": "http.response.body", "body": last})
 
 
 def _too_large(size: int, limit: int) -> ContentTooLargeError:

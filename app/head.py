@@ -5,7 +5,9 @@ httptools itself refuses several Content-Length, one beside a Transfer-Encoding,
 CR or LF, folded lines and control characters; here is what it lets through.
 """
 
+import urllib.parse
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import httptools
 
@@ -20,6 +22,15 @@ Fields = Sequence[tuple[bytes, bytes]]
 
 _OF_UPGRADES = frozenset({b"connection", b"http2-settings", b"upgrade"})
 _FIELD_OVERHEAD = len(b": \r\n")
+_TARGETS = 256  # are remembered as parsed: nearly every request is for one of a few
+
+
+@lru_cache(_TARGETS)
+def target(url: bytes) -> tuple[str, bytes, bytes]:
+    """Return the path of a target, as text and as it came, and its query."""
+    parts = httptools.parse_url(url)
+    raw_path, query = parts.path, parts.query or b""
+    return urllib.parse.unquote(raw_path.decode("ascii")), raw_path, query
 
 
 def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -> None:

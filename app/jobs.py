@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from time import perf_counter
 from typing import NamedTuple, final
 
@@ -12,6 +13,8 @@ _BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
 _UNKNOWN_ROW_SECONDS = 0.001
 _MOST_SHORT_ROWS = TILE // 2
 _NEWS = 0.1  # share of the last full batch in the running mean of a row's cost
+
+_NBYTES = attrgetter("nbytes")
 
 RowFunction = Callable[..., Sequence[Array]]
 
@@ -28,7 +31,7 @@ class Job:
         self.arrays = arrays
         self.waiter = waiter
         self.n_rows = len(arrays[0])
-        self.n_bytes = sum(array.nbytes for array in arrays)
+        self.n_bytes = sum(map(_NBYTES, arrays))
         self.n_done = 0
         self.parts: list[Sequence[Array]] = []
         self.since = perf_counter()

@@ -91,7 +91,7 @@ class OperationRoute(APIRoute):
             await super().handle(scope, receive, send)
             return
         answer = await self._endpoint(Request(scope, receive))
-        await answer.send(send, method=scope["method"])
+        await answer.send(scope, send)
 
 
 async def _answered_by_handle() -> None:

@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -26,14 +27,26 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
     Raises:
         UnprocessableError: A name is unknown or given twice, or a value is bad.
     """
+    if not members and not query:
+        return cast("Options", _defaults(schema))
     if query:
         members = _merged(members, _parameters(query))
+    return _checked(schema, members)
+
+
+def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
     try:
         return schema.model_validate(members)
     except ValidationError as error:
         raise UnprocessableError(
             *(_fault(fault, schema) for fault in error.errors()[:MAX_FAULTS])
         ) from None
+
+
+@cache
+def _defaults(schema: type[Options]) -> Options:
+    """Return the options of a request that says nothing; they are frozen."""
+    return _checked(schema, {})
 
 
 def _parameters(query: bytes) -> list[tuple[str, Any]]:

@@ -12,17 +12,14 @@ head and for nothing else: time is looked at by a timer of the connection, a few
 per deadline, and bytes are counted only of what came in several packets.
 """
 
-from typing import Any, Literal, final
+from typing import Any, cast, final
 
 import httptools
-from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
-from uvicorn.protocols.http.httptools_impl import (
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app import head, refusal
+from app import head, phases, refusal
+from app.cycle import Cycle
 from app.errors import (
     BadRequestError,
     ProblemError,
@@ -30,14 +27,12 @@ from app.errors import (
     UnavailableError,
 )
 from app.lifecycle import RETRY_AFTER_SECONDS
+from app.phases import Phase
 from app.serving import Config
 
 MAX_PIPELINED = 32
-_LINGER_SECONDS = 1.0
 _MAX_TICK_SECONDS = 1.0
 _TICKS_PER_DEADLINE = 4
-
-Phase = Literal["head", "body", "answer", "idle", "unread", "refused"]
 
 
 @final
@@ -65,8 +60,8 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits = config.limits
         self.url, self.headers = b"", []
-        self._last: RequestResponseCycle | None = None  # the last with its head read
-        self._running: RequestResponseCycle | None = None  # the last that was started
+        self._last: Cycle | None = None  # the last with its head read
+        self._running: Cycle | None = None  # the last that was started
         self._refusal: ProblemError | None = None
         self._is_told = False  # the refusal is written; what comes is dropped
         self._n_packet = 0  # bytes of the packet that is being parsed
@@ -127,7 +122,8 @@ class Connection(HttpToolsProtocol):
         if self._n_packet > limits.max_header_bytes or not is_in_one_packet:
             head.check_size(self.url, fields, limits.max_header_bytes)
         headers = dict(fields)
-        head.check_fields(headers, fields, self.parser.get_http_version())
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        head.check_fields(headers, fields, version)
         if self.parser.should_upgrade():
             if b"upgrade" not in headers:
                 raise BadRequestError("expected a method other than CONNECT")
@@ -137,21 +133,32 @@ class Connection(HttpToolsProtocol):
                 f"expected at most {MAX_PIPELINED} requests to wait on a connection",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-        super().on_headers_complete()
-        self._last = self.cycle
-        if not self.pipeline:
-            self._running = self.cycle
+        self._begin(method, version)
         self.headers = _TRAILERS
         self._n_body = self._n_unfinished = 0
 
+    def _begin(self, method: bytes, version: str) -> None:
+        """Have the application answer the request, now or after those before it."""
+        path, raw_path, query = head.target(self.url)
+        self.scope["method"] = method.decode()
+        self.scope["http_version"] = version
+        self.scope["path"] = path
+        self.scope["raw_path"] = raw_path
+        self.scope["query_string"] = query
+        keep_alive = version != "1.0" and self.parser.should_keep_alive()
+        before, cycle = self._last, Cycle.of(self, keep_alive=keep_alive)
+        self.cycle = self._last = cycle
+        if before is None or before.response_complete:
+            self._running = cycle
+            self._start_asgi_task(cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((cycle, self.app))
+
     def on_body(self, body: bytes) -> None:
-        cycle = self.cycle
         self._n_body += len(body)
-        if not cycle.response_complete:
-            cycle.body += body
-            if len(cycle.body) > HIGH_WATER_LIMIT:
-                self.flow.pause_reading()
-            cycle.message_event.set()
+        if self._last is not None and not self._last.response_complete:
+            self._last.take(body)
 
     def on_message_complete(self) -> None:
         cycle = self._last
@@ -164,8 +171,9 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if self.pipeline:
-            self._running, app = self.pipeline.pop()
-            self._start_asgi_task(self._running, app)
+            cycle, app = self.pipeline.pop()
+            self._running = cast("Cycle", cycle)
+            self._start_asgi_task(cycle, app)
         elif self._refusal is not None:
             self._tell(self._refusal)
             return
@@ -224,7 +232,7 @@ class Connection(HttpToolsProtocol):
             self._since = now
         elif self.flow.read_paused and phase in {"head", "body"}:
             self._since = now  # the client may be held up by this side
-        elif now - self._since > self._seconds(phase):
+        elif now - self._since > phases.seconds(phase, self._limits, self._n_body):
             self._expire(phase)
         self._timer = self.loop.call_later(self._tick_seconds, self._tick)
 
@@ -240,22 +248,6 @@ class Connection(HttpToolsProtocol):
             return "body"
         return "idle" if cycle.response_complete else "answer"
 
-    def _seconds(self, phase: Phase) -> float:
-        """Return how long a connection may stay in a phase."""
-        match phase:
-            case "head":
-                return self._limits.head_timeout
-            case "body":
-                # A rate, as a total would forbid large bodies on slow lines.
-                at_rate = self._n_body / self._limits.min_body_rate
-                return self._limits.body_timeout + at_rate
-            case "idle" | "unread":
-                return self._limits.idle_timeout
-            case "refused":
-                return _LINGER_SECONDS
-            case "answer":
-                return float("inf")
-
     def _expire(self, phase: Phase) -> None:
         if phase in {"unread", "refused"}:
             self.transport.abort()
@@ -265,7 +257,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(
                 RequestTimeoutError(
                     f"expected the {phase} of the request within "
-                    f"{self._seconds(phase):g} seconds"
+                    f"{phases.seconds(phase, self._limits, self._n_body):g} seconds"
                 )
             )
 

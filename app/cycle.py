@@ -1,0 +1,117 @@
+"""
+One request on a connection and the way its answer takes to the socket.
+
+uvicorn's cycle copies every body twice and writes an answer in two messages, each
+checked header by header. `Cycle` hands bodies on as they are, and offers applications a
+shorter way for an answer that is there as a whole: the ASGI extension `WHOLE`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Literal, final
+
+from uvicorn._types import ASGI3Application
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from app.errors import Headers
+
+# Writes a whole answer: status, headers with Content-Length, and body. It may decline,
+# and returns False then; what it has taken is sent, or dropped if nobody waits for it.
+Whole = Callable[[int, Headers, bytes], bool]
+WHOLE: Literal["vae.http.response.whole"] = "vae.http.response.whole"
+
+
+@final
+class Cycle(RequestResponseCycle):
+    """uvicorn's request and response, with fewer copies and checks."""
+
+    scope: Any  # uvicorn's type for it knows no extensions
+    body: Any  # bytes as long as one packet has brought all of it, then a bytearray
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.body = b""
+
+    @classmethod
+    def of(cls, connection: HttpToolsProtocol, *, keep_alive: bool) -> "Cycle":
+        """Return the cycle of the request whose head a connection has read."""
+        return cls(
+            scope=connection.scope,
+            transport=connection.transport,
+            flow=connection.flow,
+            logger=connection.logger,
+            access_logger=connection.access_logger,
+            access_log=False,
+            default_headers=connection.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=connection.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=connection.on_response_complete,
+        )
+
+    async def run_asgi(self, app: ASGI3Application) -> None:
+        """Have an application answer."""
+        self.scope["extensions"] = {WHOLE: self.whole}
+        try:
+            await super().run_asgi(app)
+        finally:  # else the two would keep each other in memory
+            self.scope["extensions"].clear()
+
+    def take(self, body: bytes) -> None:
+        """Take a part of the body; whoever waits hears of it once it is long."""
+        if not self.body:
+            self.body = body
+        elif isinstance(self.body, bytearray):
+            self.body += body
+        else:
+            self.body = bytearray(self.body) + body
+        if len(self.body) > HIGH_WATER_LIMIT:
+            self.flow.pause_reading()
+            self.message_event.set()
+
+    async def receive(self) -> Any:
+        """Return the next ASGI message: what has come of the body, not copied."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not self.disconnected and not self.response_complete:
+            self.flow.resume_reading()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = self.body, b""
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def whole(self, status: int, headers: Headers, body: bytes) -> bool:
+        """
+        Write an answer at once, if the client keeps up with what it is sent.
+
+        Raises:
+            ValueError: A header would break a line.
+        """
+        if self.flow.write_paused or self.response_started:
+            return False
+        if self.disconnected:
+            return True
+        lines = [b"%b: %b\r\n" % field for field in (*self.default_headers, *headers)]
+        if (b"connection", b"close") in headers:
+            self.keep_alive = False
+        elif not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        head = b"".join(lines)
+        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
+            raise ValueError("expected headers of one line each")
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+        return True
