@@ -54,7 +54,7 @@ def limited(model: Model, **limits: int) -> Model:
 
 def sizes(call: Call[Any]) -> list[int]:
     """Return how many rows each request of a call has."""
-    return [len(request.tensor[1]) for request in call.requests if request.tensor]
+    return [len(rows) for request in call.requests for _, rows in request.tensors]
 
 
 def test_a_gaussian_decoding_has_a_log_variance(gaussian: Served, model: Model) -> None:
@@ -137,10 +137,9 @@ def test_values_are_rounded_and_overflow_is_not_hidden(model: Model) -> None:
     """float64 is rounded to float32; what does not fit arrives as infinite."""
     [request] = calls.encode([[0.1, 1e39, -1e39, 2, 1]], model).requests
 
-    assert request.tensor is not None
-    assert request.tensor[1].dtype == np.float32
+    assert request.tensors[0][1].dtype == np.float32
     wanted = np.array([[0.1, np.inf, -np.inf, 2, 1]], np.float32)
-    assert np.array_equal(request.tensor[1], wanted)
+    assert np.array_equal(request.tensors[0][1], wanted)
 
 
 def safetensors(metadata: dict[str, str], **tensors: NDArray[np.float32]) -> Response:
