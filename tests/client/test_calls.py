@@ -38,7 +38,7 @@ def answered(served: Served, call: Call[T]) -> T:
         came = served.request(
             request.method,
             request.path,
-            params=request.query,
+            params=request.parameters(),
             headers=request.headers(),
             content=request.body(),
         )
