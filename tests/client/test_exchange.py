@@ -219,12 +219,13 @@ def test_ten_thousand_rows_keep_their_order_through_every_fault(
     """Pieces that are cut off, refused, or slower than the others stay in place."""
     asked = whole.post_raw("/encode", save({"x": grey}), BINARY)
     full = answer(429, PROBLEM, content_type=PROBLEM_TYPE, retry_after="1")
-    # Sent away, cut off and held back until ten others have come.
     proxy.actions.extend(
         [late(12), full, cut, answer(503), cut_in_the_middle, cut, answer(504)]
     )
 
-    encoding = ask(proxy.url, "encode", grey, settings={"n_concurrent": 3})
+    # One piece may meet all six.
+    settings = {"n_concurrent": 3, "n_retries": 6}
+    encoding = ask(proxy.url, "encode", grey, settings=settings)
 
     wanted = load(asked.content)
     assert np.array_equal(encoding.mu, wanted["mu"])
