@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from client import LimitError, Model, UnexpectedAnswerError, calls
 from client.calls import Call
-from client.messages import SAFETENSORS, Response, checked
+from client.messages import SAFETENSORS, Request, Response, checked
 from tests.app.served import Served
 
 T = TypeVar("T")
@@ -94,6 +94,33 @@ def test_pieces_keep_to_every_limit_and_are_equal(model: Model) -> None:
     assert sizes(of_z) == [50, 50]
     assert max(len(request.body()) for request in of_x.requests) <= 1024
     assert [request.first_row for request in of_x.requests] == [0, 33, 66]
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 16, 17, 300, 1000])
+@pytest.mark.parametrize(("most", "multiple"), [(16, 16), (37, 16), (256, 16), (7, 1)])
+def test_pieces_are_cut_at_multiples(n_rows: int, most: int, multiple: int) -> None:
+    """All but the last are multiples, none is too long, and all rows are there."""
+    whole = Request(
+        "POST",
+        "/refine",
+        tensors=(("x", np.arange(n_rows)), ("mask", -np.arange(n_rows))),
+        n_rows=n_rows,
+        first_row=32,
+        first=5,
+    )
+
+    pieces = whole.cut(most, multiple=multiple)
+
+    rows = [dict(piece.tensors) for piece in pieces]
+    assert np.concatenate([r["x"] for r in rows]).tolist() == list(range(n_rows))
+    assert all(piece.n_rows <= most for piece in pieces)
+    assert all(piece.n_rows % multiple == 0 for piece in pieces[:-1])
+    assert len(pieces) <= 2 * max(1, n_rows / most)
+    for piece, tensors in zip(pieces, rows, strict=True):
+        assert np.array_equal(tensors["mask"], -tensors["x"])
+        assert piece.n_rows == len(tensors["x"])
+        start = int(tensors["x"][0]) if n_rows else 0
+        assert (piece.first_row, piece.first) == (32 + start, 5 + start)
 
 
 def test_stochastic_calls_keep_to_every_limit(model: Model) -> None:
