@@ -6,12 +6,18 @@ import numpy as np
 
 from app.answers import answer
 from app.endpoints import ALL_ARRAYS
-from app.engine.paths import interpolated, traversed
+from app.engine.paths import (
+    Quantiles,
+    aggregate_quantiles,
+    interpolated,
+    prior_quantiles,
+    traversed,
+)
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
 from app.operations import Operations
-from app.path_schemas import InterpolateOptions, TraverseOptions
+from app.path_schemas import InterpolateOptions, Scale, TraverseOptions
 from app.reading import Reader
 from app.schemas import Body
 from app.settings import Settings
@@ -33,7 +39,9 @@ class PathEndpoints:
         settings: Settings,
         lifecycle: Lifecycle,
     ) -> None:
-        self._config = operations.engine.checkpoint.config
+        checkpoint = operations.engine.checkpoint
+        self._config = checkpoint.config
+        self._calibration = checkpoint.calibration
         self._reader = reader
         self._operations = operations
         self._settings = settings
@@ -64,8 +72,9 @@ class PathEndpoints:
         Answer what each latent dimension does: one is moved, the others are held.
 
         From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
-        n values, quantiles of the prior at equal steps of probability, so that most
-        are where most of its mass is. A dimension that changes nothing carries nothing.
+        n values, quantiles at equal steps of probability, so that most are where most
+        of the mass is: of the prior, or, with `scale: "aggregate"`, of where data are
+        encoded to. A dimension that changes nothing carries nothing.
         """
         format_, base, name, options = await self._read(
             request, TraverseOptions, n_rows=1
@@ -80,11 +89,12 @@ class PathEndpoints:
                 raise UnprocessableError(Fault(f"/dims/{i}", what))
         self._check_points(len(dims) * options.n)
         levels = (np.arange(options.n) + 0.5) / options.n
-        z = traversed(base[0], dims, levels)
+        z = traversed(base[0], dims, self._quantiles(levels, options.scale))
         mean = (await self._operations.decode(z.reshape(-1, j))).mean
         mean = mean.reshape(*z.shape[:2], *self._config.data_shape)
         tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}
-        return await answer(Reply(tensors), format_, source=name, by_row=False)
+        reply = Reply(tensors, {"scale": options.scale})
+        return await answer(reply, format_, source=name, by_row=False)
 
     async def _read(
         self, request: Request, schema: type[_Options], *, n_rows: int
@@ -99,6 +109,23 @@ class PathEndpoints:
         if name == "z":
             return format_, rows.values, name, options
         return format_, (await self._operations.encode(rows.values)).mu, name, options
+
+    def _quantiles(self, levels: Quantiles, scale: Scale) -> Quantiles:
+        """Return the values of every dimension at these levels, (J, n)."""
+        if scale == "prior":
+            return prior_quantiles(levels, self._config.latent_dim)
+        aggregate = None if self._calibration is None else self._calibration.aggregate
+        if aggregate is None:
+            what = (
+                "expected prior: this checkpoint has no quantiles of the aggregate "
+                "posterior; training writes them"
+            )
+            raise UnprocessableError(Fault("/scale", what))
+        try:
+            return aggregate_quantiles(levels, aggregate)
+        except ValueError as error:
+            what = f"expected fewer: {error}, levels that the checkpoint has"
+            raise UnprocessableError(Fault("/n", what)) from error
 
     def _check_points(self, n: int) -> None:
         """Check how many points are to be decoded."""

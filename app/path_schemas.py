@@ -9,6 +9,7 @@ from app.schemas import Body, Numbers
 DEFAULT_POINTS = 11
 
 Path = Literal["straight", "great_circle"]
+Scale = Literal["prior", "aggregate"]
 
 
 def _split(value: Any) -> Any:
@@ -55,9 +56,17 @@ class TraverseOptions(Body):
         int,
         Field(
             ge=1,
-            description="Values per dimension: the prior's quantiles at (i + 1/2) / n.",
+            description="Values per dimension: quantiles at (i + 1/2) / n.",
         ),
     ] = DEFAULT_POINTS
+    scale: Annotated[
+        Scale,
+        Field(
+            description="Of what they are quantiles: of the `prior`, or of the "
+            "`aggregate` posterior, the mean of q(z|x) over rows held out of training, "
+            "where the checkpoint has them."
+        ),
+    ] = "prior"
 
 
 class InterpolateRequest(InterpolateOptions):
@@ -95,3 +104,4 @@ class TraverseResponse(Body):
         list[float],
         Field(description="Probabilities of which the values are quantiles, [n]."),
     ]
+    scale: Scale

@@ -1,9 +1,21 @@
 """
-A client of the service: `encode`, `decode`, `sample`, `elbo`, with numpy in and out.
+A client of the service: its operations, analyses and paths, numpy in and out.
 
 `Client` blocks, `AsyncClient` is for asyncio; they differ in nothing else.
 """
 
+from client.analysis_results import (
+    Anomaly,
+    Examples,
+    Gap,
+    HeldOutElbo,
+    Imputation,
+    Interpolation,
+    Loglik,
+    Posterior,
+    Refinement,
+    Traversal,
+)
 from client.asynchronous import AsyncClient
 from client.blocking import Client
 from client.errors import (
@@ -29,23 +41,33 @@ from client.results import (
 )
 
 __all__ = [
+    "Anomaly",
     "AsyncClient",
     "Client",
     "ConnectionFailedError",
     "Decoding",
     "Elbo",
     "Encoding",
+    "Examples",
     "Fault",
+    "Gap",
+    "HeldOutElbo",
+    "Imputation",
+    "Interpolation",
     "Likelihood",
     "LimitError",
     "Limits",
+    "Loglik",
     "Model",
     "OverloadedError",
+    "Posterior",
     "ProblemError",
+    "Refinement",
     "RequestError",
     "Sample",
     "ServerError",
     "TimedOutError",
+    "Traversal",
     "UnexpectedAnswerError",
     "VaeError",
 ]

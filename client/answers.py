@@ -5,16 +5,24 @@ Each function raises `UnexpectedAnswerError` where something is missing: an answ
 is short of a row is never another result.
 """
 
-from collections.abc import Sequence
-from dataclasses import fields
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields, replace
+from types import MappingProxyType, NoneType, UnionType
+from typing import Any, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
+from client.analysis_results import (
+    Analysis,
+    Examples,
+    HeldOutElbo,
+    Interpolation,
+    Traversal,
+)
 from client.errors import UnexpectedAnswerError
 from client.messages import Answer, Request, Response, read_answer, read_json
 from client.results import (
-    Array,
     Decoding,
     Elbo,
     Encoding,
@@ -24,44 +32,75 @@ from client.results import (
     Sample,
 )
 
-
-def encoding(request: Request, response: Response) -> Encoding:
-    """Read q(z|x)."""
-    return Encoding(*_tensors(read_answer(response), request.n_rows, "mu", "log_var"))
+Result = TypeVar("Result", bound=Encoding | Decoding | Sample | Elbo | Analysis)
 
 
-def decoding(request: Request, response: Response) -> Decoding:
-    """Read the parameters of p(x|z)."""
+def rows(kind: type[Result]) -> Callable[[Request, Response], Result]:
+    """
+    Return what reads a result of arrays with a row per example, and of scalars.
+
+    A member that may be None is that where the answer has none of its name.
+    """
+
+    def read(request: Request, response: Response) -> Result:
+        answer = read_answer(response)
+        members = {f.name: _member(answer, f, request.n_rows) for f in fields(kind)}
+        return kind(**members)
+
+    return read
+
+
+def joined(parts: Sequence[Result]) -> Result:
+    """Put the rows of pieces together, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    arrays: dict[str, Any] = {
+        f.name: np.concatenate([getattr(part, f.name) for part in parts])
+        for f in fields(parts[0])
+        if isinstance(getattr(parts[0], f.name), np.ndarray)
+    }
+    return replace(parts[0], **arrays)
+
+
+def interpolation(request: Request, response: Response) -> Interpolation:
+    """Read a path."""
     answer = read_answer(response)
-    names = ("mean", "log_var") if "log_var" in answer.tensors else ("mean",)
-    mean, *log_var = _tensors(answer, request.n_rows, *names)
-    return Decoding(
-        mean, log_var[0] if log_var else None, _scalar(answer, "likelihood")
-    )
+    z, mean = (_tensor(answer, name, request.n_rows) for name in ("z", "mean"))
+    return Interpolation(z, mean, _scalar(answer, "path"))
 
 
-def sample(request: Request, response: Response) -> Sample:
-    """Read draws from the model."""
-    answer = read_answer(response)
-    x, z = _tensors(answer, request.n_rows, "x", "z")
-    return Sample(x, z, _integer(answer, "seed"))
+def traversal(n: int) -> Callable[[Request, Response], Traversal]:
+    """Return what reads paths of n points, one for each row asked for."""
+
+    def read(request: Request, response: Response) -> Traversal:
+        answer = read_answer(response)
+        z, mean, dims = (
+            _tensor(answer, name, request.n_rows) for name in ("z", "mean", "dims")
+        )
+        levels = _tensor(answer, "levels", n)
+        return Traversal(z, mean, dims, levels, _scalar(answer, "scale"))
+
+    return read
 
 
-def elbo(request: Request, response: Response) -> Elbo:
-    """Read the ELBO and its terms."""
-    answer = read_answer(response)
-    names = ("elbo", "log_likelihood", "kl", "kl_per_dim")
-    bound, log_likelihood, kl, kl_per_dim = _tensors(answer, request.n_rows, *names)
-    return Elbo(
-        elbo=bound,
-        log_likelihood=log_likelihood,
-        kl=kl,
-        kl_per_dim=kl_per_dim,
-        n_samples=_integer(answer, "n_samples"),
-        seed=_integer(answer, "seed"),
-        binarize=answer.scalars.get("binarize"),
-        units=_scalar(answer, "units"),
-    )
+def examples(model: Model) -> Callable[[Request, Response], Examples]:
+    """Return what reads held-out rows of a model."""
+
+    def read(_: Request, response: Response) -> Examples:
+        document = read_json(response)
+        try:
+            x = np.array(document["x"], np.float32).reshape(-1, *model.data_shape)
+            labels, scored = document["labels"], document["elbo"]
+            return Examples(
+                x=x,
+                labels=None if labels is None else np.array(labels, np.int64),
+                elbo=None if scored is None else _held_out_elbo(scored),
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            what = "expected /examples to tell rows and how they score"
+            raise UnexpectedAnswerError(what) from error
+
+    return read
 
 
 def model(_: Request, response: Response) -> Model:
@@ -90,35 +129,32 @@ def model(_: Request, response: Response) -> Model:
         raise UnexpectedAnswerError(what) from error
 
 
-def joined_encodings(parts: Sequence[Encoding]) -> Encoding:
-    """Put the rows of pieces together, in order."""
-    return Encoding(_joined([p.mu for p in parts]), _joined([p.log_var for p in parts]))
+def _held_out_elbo(scored: dict[str, Any]) -> HeldOutElbo:
+    quantiles = np.array(scored["quantiles"], np.float64)
+    told = {f.name: scored[f.name] for f in fields(HeldOutElbo)}
+    return HeldOutElbo(**{**told, "quantiles": quantiles})
 
 
-def joined_decodings(parts: Sequence[Decoding]) -> Decoding:
-    """Put the rows of pieces together, in order."""
-    log_var = [part.log_var for part in parts if part.log_var is not None]
-    return Decoding(
-        _joined([part.mean for part in parts]),
-        _joined(log_var) if log_var else None,
-        parts[0].likelihood,
-    )
+def _member(answer: Answer, field: "Field[Any]", n_rows: int) -> Any:
+    """Return what an answer has for a member of a result, by the member's type."""
+    name = field.name
+    kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
+    if NoneType in kinds and name not in {*answer.tensors, *answer.scalars}:
+        return None
+    if int in kinds:
+        return _integer(answer, name)
+    return _scalar(answer, name) if str in kinds else _tensor(answer, name, n_rows)
 
 
-def _joined(arrays: Sequence[Array]) -> Array:
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _tensors(answer: Answer, n_rows: int, *names: str) -> list[Array]:
-    """Return arrays by name, each with as many rows as were asked for."""
-    for name in names:
-        if name not in answer.tensors:
-            raise UnexpectedAnswerError(f"expected a tensor {name!r} in the answer")
-        shape = answer.tensors[name].shape
-        if shape[:1] != (n_rows,):
-            what = f"expected {name!r} of {n_rows} rows, got {list(shape)}"
-            raise UnexpectedAnswerError(what)
-    return [answer.tensors[name] for name in names]
+def _tensor(answer: Answer, name: str, n_rows: int) -> NDArray[Any]:
+    """Return an array, of as many rows as were asked for."""
+    if name not in answer.tensors:
+        raise UnexpectedAnswerError(f"expected a tensor {name!r} in the answer")
+    values = answer.tensors[name]
+    if values.shape[:1] != (n_rows,):
+        what = f"expected {name!r} of {n_rows} rows, got {list(values.shape)}"
+        raise UnexpectedAnswerError(what)
+    return values
 
 
 def _scalar(answer: Answer, name: str) -> str:

@@ -1,7 +1,7 @@
 """The client for asyncio."""
 
 from asyncio import Semaphore, TaskGroup, sleep
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar, final
 
@@ -9,6 +9,7 @@ import httpx
 from numpy.typing import ArrayLike
 
 from client import calls, exchange, transport
+from client.asynchronous_analyses import AsyncAnalyses
 from client.calls import Call
 from client.exchange import Outcome, Pause, Steps
 from client.messages import Request
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 
 @final
-class AsyncClient:
+class AsyncClient(AsyncAnalyses):
     """
     A service, by its URL; one for all tasks of a loop, as it keeps connections.
 
@@ -149,6 +150,9 @@ class AsyncClient:
         """Return the model as it was first told, with the limits to keep to."""
         return self._model or await self.model()
 
+    async def _asked(self, build: Callable[[Model], Call[T]]) -> T:
+        return await self._result(build(await self._limited()))
+
     async def _result(self, call: Call[T]) -> T:
         """Make a call, several requests at a time if it has several."""
         n_retries = self._settings.n_retries
@@ -156,9 +160,7 @@ class AsyncClient:
 
         async def passed(request: Request) -> T:
             async with gate:
-                return await self._run(
-                    exchange.performed(request, call.read, n_retries)
-                )
+                return await self._run(exchange.performed(request, call, n_retries))
 
         try:
             async with TaskGroup() as group:

@@ -1,6 +1,6 @@
 """The client that blocks."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import sleep
 from types import TracebackType
@@ -10,6 +10,7 @@ import httpx
 from numpy.typing import ArrayLike
 
 from client import calls, exchange, transport
+from client.blocking_analyses import Analyses
 from client.calls import Call
 from client.exchange import Outcome, Pause, Steps
 from client.messages import Request
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 @final
-class Client:
+class Client(Analyses):
     """
     A service, by its URL; one for all threads, as it keeps connections.
 
@@ -146,10 +147,13 @@ class Client:
         """Return the model as it was first told, with the limits to keep to."""
         return self._model or self.model()
 
+    def _asked(self, build: Callable[[Model], Call[T]]) -> T:
+        return self._result(build(self._limited()))
+
     def _result(self, call: Call[T]) -> T:
         """Make a call, several requests at a time if it has several."""
         n_retries = self._settings.n_retries
-        steps = [exchange.performed(r, call.read, n_retries) for r in call.requests]
+        steps = [exchange.performed(r, call, n_retries) for r in call.requests]
         if len(steps) == 1:
             return call.join([self._run(steps[0])])
         with ThreadPoolExecutor(self._settings.n_concurrent) as pool:

@@ -11,7 +11,6 @@ own: a service that is given another model between two of them answers with both
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import prod
 from operator import index
 from secrets import randbits
@@ -54,29 +53,37 @@ class Call(Generic[T]):
     Attributes:
         read: Turns the answer to one of the requests into a result.
         join: Turns the results, in the order of the requests, into one.
+        multiple: Where a request that the service finds too large (413) is halved: at
+            multiples of so many rows; None if that would not be exact.
     """
 
     requests: tuple[Request, ...]
     read: Callable[[Request, Response], T]
     join: Callable[[Sequence[T]], T]
+    multiple: int | None = None
+
+    def halves(self, request: Request) -> tuple[Request, ...]:
+        """Return a request in two, or nothing where it has no exact halves."""
+        if self.multiple is None or request.n_rows <= self.multiple:
+            return ()
+        n_units = -(-request.n_rows // self.multiple)
+        most = -(-n_units // 2) * self.multiple
+        return request.cut(most, multiple=self.multiple)
 
 
 def encode(x: ArrayLike, model: Model) -> Call[Encoding]:
     """Ask for q(z|x), x [N, D] or [N, *data_shape], in as many pieces as it takes."""
-    rows = _array("x", x)
-    pieces = _pieces("/encode", ("x", rows), _most_rows(rows, model.limits))
-    return Call(pieces, answers.encoding, answers.joined_encodings)
+    rows = array("x", x)
+    pieces = _of("/encode", "x", rows).cut(most_rows(rows, model.limits))
+    return Call(pieces, answers.rows(Encoding), answers.joined)
 
 
 def decode(z: ArrayLike, model: Model) -> Call[Decoding]:
     """Ask for p(x|z), z [N, J], in as many pieces as it takes."""
-    rows = _array("z", z)
-    most = min(_most_rows(rows, model.limits), _most_answered(model))
-    return Call(
-        _pieces("/decode", ("z", rows), most),
-        answers.decoding,
-        answers.joined_decodings,
-    )
+    rows = array("z", z)
+    most = min(most_rows(rows, model.limits), _most_answered(model))
+    pieces = _of("/decode", "z", rows).cut(most)
+    return Call(pieces, answers.rows(Decoding), answers.joined)
 
 
 def sample(
@@ -92,11 +99,12 @@ def sample(
     _check_rows(n, min(model.limits.max_rows, _most_answered(model)), "n")
     query = (
         ("n", str(n)),
-        ("seed", _seed(seed)),
+        ("seed", seed_of(seed)),
         ("temperature", repr(float(temperature))),
         ("draw", draw),
     )
-    return Call((Request("POST", "/sample", query, n_rows=n),), answers.sample, _only)
+    request = Request("POST", "/sample", query, n_rows=n)
+    return Call((request,), answers.rows(Sample), only)
 
 
 def elbo(
@@ -113,24 +121,21 @@ def elbo(
     Raises:
         LimitError: x has more rows than one request may bring.
     """
-    rows = _array("x", x)
-    _check_rows(len(rows), _most_rows(rows, model.limits), "rows")
-    query = [("n_samples", str(index(n_samples))), ("seed", _seed(seed))]
+    rows = array("x", x)
+    _check_rows(len(rows), most_rows(rows, model.limits), "rows")
+    query = [("n_samples", str(index(n_samples))), ("seed", seed_of(seed))]
     if binarize is not None:
         query.append(("binarize", binarize))
-    return Call(
-        (Request("POST", "/elbo", tuple(query), ("x", rows), n_rows=len(rows)),),
-        answers.elbo,
-        _only,
-    )
+    request = _of("/elbo", "x", rows)._replace(query=tuple(query))
+    return Call((request,), answers.rows(Elbo), only)
 
 
 def model() -> Call[Model]:
     """Ask what is served."""
-    return Call((Request("GET", "/model", accept=JSON),), answers.model, _only)
+    return Call((Request("GET", "/model", accept=JSON),), answers.model, only)
 
 
-def _array(name: str, values: ArrayLike) -> Array:
+def array(name: str, values: ArrayLike) -> Array:
     """Return numbers in float32, rounded as the service would round them."""
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
@@ -142,11 +147,12 @@ def _array(name: str, values: ArrayLike) -> Array:
         return np.ascontiguousarray(array, dtype=np.float32)
 
 
-def _seed(seed: int | None) -> str:
+def seed_of(seed: int | None) -> str:
+    """Return a seed, or a fresh one, as a scalar of a query."""
     return str(randbits(_SEED_BITS) if seed is None else index(seed))
 
 
-def _most_rows(rows: Array, limits: Limits) -> int:
+def most_rows(rows: Array, limits: Limits) -> int:
     """Return how many rows of this width one request may bring."""
     row_bytes = _VALUE_BYTES * max(1, prod(rows.shape[1:]))
     fit = (limits.max_body_bytes - _HEADER_BYTES) // row_bytes
@@ -167,23 +173,12 @@ def _check_rows(n: int, most: int, what: str) -> None:
         )
 
 
-def _pieces(path: str, tensor: tuple[str, Array], most: int) -> tuple[Request, ...]:
-    """Return requests of at most so many rows, as equal as can be, in order."""
-    name, rows = tensor
-    n = max(1, -(-len(rows) // most))
-    bounds = [len(rows) * i // n for i in range(n + 1)]
-    return tuple(
-        Request(
-            "POST",
-            path,
-            tensor=(name, rows[start:stop]),
-            n_rows=stop - start,
-            first_row=start,
-        )
-        for start, stop in pairwise(bounds)
-    )
+def _of(path: str, name: str, rows: Array) -> Request:
+    """Return the request about all rows."""
+    return Request("POST", path, tensors=((name, rows),), n_rows=len(rows))
 
 
-def _only(results: Sequence[T]) -> T:
+def only(results: Sequence[T]) -> T:
+    """Return the result of a call of one request."""
     [result] = results
     return result

@@ -7,12 +7,12 @@ decision and differ in how they send and how they wait. A call asked again is th
 request with the same seed, hence the same answer.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from secrets import SystemRandom
 from time import monotonic
 from typing import NamedTuple, TypeVar, final
 
-from client.calls import READY
+from client.calls import READY, Call
 from client.errors import (
     ConnectionFailedError,
     ProblemError,
@@ -27,6 +27,7 @@ RETRIED = frozenset({429, 502, 503, 504})
 FIRST_WAIT_SECONDS = 0.2
 MAX_RETRY_AFTER_SECONDS = 30.0
 POLL_SECONDS = 0.1
+_TOO_LARGE = 413
 
 T = TypeVar("T")
 _uniform = SystemRandom().random
@@ -43,20 +44,34 @@ Outcome = Response | VaeError
 Steps = Generator[Request | Pause, Outcome, T]
 
 
-def performed(
-    request: Request, read: Callable[[Request, Response], T], n_retries: int
-) -> Steps[T]:
+def performed(request: Request, call: Call[T], n_retries: int) -> Steps[T]:
     """
-    Ask, again if it may help, and read the answer.
+    Ask, again if it may help, in halves if it must be, and read the answer.
+
+    Args:
+        request: One of the call's.
 
     Raises:
         VaeError: The last try failed, or failed in a way that is not tried again.
     """
+    try:
+        return (yield from _whole(request, call, n_retries))
+    except RequestError as refused:
+        halves = call.halves(request) if refused.status == _TOO_LARGE else ()
+        if not halves:
+            raise
+    parts = []
+    for half in halves:
+        parts.append((yield from performed(half, call, n_retries)))
+    return call.join(parts)
+
+
+def _whole(request: Request, call: Call[T], n_retries: int) -> Steps[T]:
     n_failed = 0
     while True:
         outcome = yield request
         try:
-            return read(request, checked(request, outcome))
+            return call.read(request, checked(request, outcome))
         except VaeError as failure:
             wait = wait_before_retry(failure, n_failed, u=_uniform())
             if wait is None or n_failed == n_retries:

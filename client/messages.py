@@ -6,52 +6,79 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Any, NamedTuple, final
+from itertools import pairwise
+from typing import Any, NamedTuple, Self, final
 
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from client.errors import Fault, Problem, UnexpectedAnswerError, VaeError, of
-from client.results import Array
 
 SAFETENSORS = "application/vnd.safetensors"
 JSON = "application/json"
 _PROBLEM = "application/problem+json"
 # A pointer to a row, alone or in front of a detail.
-_ROW = re.compile(r"^(/[xz]/)(\d+)(?=[/:]|$)")
+_ROW = re.compile(r"^(/(?:x|z|mask)/)(\d+)(?=[/:]|$)")
 
 
 @final
 class Request(NamedTuple):
     """
-    What is sent, the array not yet copied into a body.
+    What is sent, the arrays not yet copied into a body.
 
     Attributes:
         query: Scalars, by name.
-        tensor: The array of the request under its name.
+        tensors: The arrays of the request by name, of as many rows each.
         accept: The media type wanted.
         n_rows: How many rows the answer is to have.
         first_row: The number of its first row in what the caller gave.
+        first: The position that the service is told that row has, if it is told any.
         timeout: Seconds to wait, if not as long as usual.
     """
 
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    tensor: tuple[str, Array] | None = None
+    tensors: tuple[tuple[str, NDArray[Any]], ...] = ()
     accept: str = SAFETENSORS
     n_rows: int = 0
     first_row: int = 0
+    first: int | None = None
     timeout: float | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the headers that this request has and others have not."""
         named = {"accept": self.accept}
-        return named if self.tensor is None else {**named, "content-type": SAFETENSORS}
+        return {**named, "content-type": SAFETENSORS} if self.tensors else named
+
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """Return the scalars, the position of the first row among them."""
+        return (*self.query, ("first", str(self.first))) if self.first else self.query
 
     def body(self) -> bytes:
-        """Return the array in safetensors; nothing if there is none."""
-        return b"" if self.tensor is None else save(dict([self.tensor]))
+        """Return the arrays in safetensors; nothing if there are none."""
+        return save(dict(self.tensors)) if self.tensors else b""
+
+    def cut(self, most: int, *, multiple: int = 1) -> tuple[Self, ...]:
+        """
+        Return requests of at most so many rows, as equal as can be, in order.
+
+        Args:
+            multiple: What each but the last has a multiple of; at most `most`.
+        """
+        n_units = -(-self.n_rows // multiple)
+        n = max(1, -(-n_units // (most // multiple)))
+        bounds = [min(n_units * i // n * multiple, self.n_rows) for i in range(n + 1)]
+        return tuple(self._rows(*ends) for ends in pairwise(bounds))
+
+    def _rows(self, start: int, stop: int) -> Self:
+        return self._replace(
+            tensors=tuple((name, rows[start:stop]) for name, rows in self.tensors),
+            n_rows=stop - start,
+            first_row=self.first_row + start,
+            first=None if self.first is None else self.first + start,
+        )
 
 
 @final
@@ -72,7 +99,7 @@ class Response(NamedTuple):
 class Answer(NamedTuple):
     """A body in safetensors: arrays, and scalars as texts."""
 
-    tensors: Mapping[str, Array]
+    tensors: Mapping[str, NDArray[Any]]
     scalars: Mapping[str, str]
 
 

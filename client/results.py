@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
+Path = Literal["straight", "great_circle"]
+Scale = Literal["prior", "aggregate"]
 
 
 @final
@@ -88,6 +90,9 @@ class Limits:
     max_n_samples: int
     max_output_values: int
     max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
 
 
 @final

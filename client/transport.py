@@ -39,7 +39,7 @@ def arguments(request: Request) -> dict[str, Any]:
     given: dict[str, Any] = {
         "method": request.method,
         "url": request.path,
-        "params": request.query,
+        "params": request.parameters(),
         "headers": request.headers(),
         "content": request.body(),
     }

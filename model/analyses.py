@@ -25,6 +25,7 @@ from model.columns import (
     Imputed,
     Posteriors,
     Refined,
+    joined,
 )
 from model.config import Config
 from model.cubature import default_points
@@ -143,14 +144,21 @@ def gaps(
     )
 
 
-@torch.no_grad()
 def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     """
     Integrate p(x, z) over z for each example; see `posterior` and `kl_to_posterior`.
 
+    Each is computed alone, so that its bits depend on no other.
+
     Raises:
         ValueError: The model has more than two latent dimensions.
     """
+    return joined([_posterior_of_one(vae, example) for example in torch.split(x, 1)])
+
+
+@torch.no_grad()
+def _posterior_of_one(vae: VAE, x: Tensor) -> Posteriors:
+    """Integrate over z for one example, (1, D)."""
     q_z = encoded(vae, x)
     exact = posterior.posterior(vae, x, start=q_z)
     divergence = posterior.kl_to_posterior(vae, x, q_z, exact)
@@ -252,8 +260,14 @@ def values_decoded(config: Config, draws: int) -> int:
 
 
 def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
-    """Cut rows into slices that are computed whole, each of bounded work."""
-    size = min(_MAX_SLICE_ROWS, max(1, _SLICE_VALUES // values_per_row))
+    """
+    Cut rows into slices that are computed whole, each of bounded work.
+
+    Their size is a power of two, at most 16: data cut at multiples of 16 rows are
+    computed in the slices of the whole, to the same bits.
+    """
+    most = min(_MAX_SLICE_ROWS, max(1, _SLICE_VALUES // values_per_row))
+    size = 1 << (most.bit_length() - 1)
     return (slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size))
 
 

@@ -56,7 +56,7 @@ class Checkpoint:
     Attributes:
         vae: Weights on the CPU, in evaluation mode, not requiring gradients.
         sha256: Hash of the manifest, which names the hash of every file.
-        calibration: Scores of held-out rows; null where none were written.
+        calibration: Of held-out rows; null where none was written.
         examples: Held-out rows; null where none were written.
     """
 
@@ -135,8 +135,14 @@ def load(directory: Path) -> Checkpoint:
         manifest=manifest,
         metrics=metrics,
         sha256=hashlib.sha256(raw_manifest).hexdigest(),
-        calibration=_optional(directory, CALIBRATION, manifest, Calibration.from_bytes),
-        examples=_examples(directory, manifest, config),
+        calibration=_optional(
+            *(directory, CALIBRATION, manifest),
+            lambda content: Calibration.from_bytes(content).checked(config),
+        ),
+        examples=_optional(
+            *(directory, EXAMPLES, manifest),
+            lambda content: Examples.from_bytes(content).checked(config),
+        ),
     )
 
 
@@ -237,16 +243,6 @@ def _optional(
         raise
     except ValueError as error:
         raise CheckpointError(f"{directory / name}: {error}") from error
-
-
-def _examples(directory: Path, manifest: Manifest, config: Config) -> Examples | None:
-    examples = _optional(directory, EXAMPLES, manifest, Examples.from_bytes)
-    if examples is not None and examples.x.shape[1] != config.data_dim:
-        raise CheckpointError(
-            f"{directory / EXAMPLES}: x: expected [n, {config.data_dim}], "
-            f"got {list(examples.x.shape)}"
-        )
-    return examples
 
 
 def _parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:

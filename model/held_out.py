@@ -1,5 +1,5 @@
 """
-What a checkpoint may hold of held-out data: scores to calibrate by, rows to show.
+What a checkpoint may hold of held-out data: scores and quantiles, and rows to show.
 
 Both are optional files of a checkpoint in the format of safetensors, listed with their
 hashes in its manifest. Here they become bytes and values again; `checkpoint` reads and
@@ -9,7 +9,7 @@ verifies the bytes.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self, final
+from typing import Any, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,18 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import Binarization, Section
+from model.config import Binarization, Config, Section
 from model.manifest import Split
 
 MAX_SCORES = 10_000
+MAX_LEVELS, MAX_DIMS = 4096, 1 << 20
 MAX_EXAMPLES = 64
 MAX_EXAMPLE_BYTES = 16 << 20
 
 _X, _GREY, _LABELS = "x", "grey", "labels"
+_AGGREGATE, _LEVELS = "aggregate", "aggregate_levels"
+
+_Settings = TypeVar("_Settings", bound=Section)
 
 
 class ScoreSettings(Section):
@@ -58,24 +62,96 @@ class Scores:
     settings: ScoreSettings
 
 
+class AggregateSettings(Section):
+    """What rows an aggregate posterior is of; the first attributes as of scores."""
+
+    split: Split
+    binarization: Binarization
+    n_examples: int = Field(ge=1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AggregateQuantiles:
+    """
+    Quantiles of the aggregate posterior, q(z_j) = mean_n q(z_j|x_n), of held-out rows.
+
+    Attributes:
+        levels: Probabilities in (0, 1), ascending, (Q,), 2 <= Q <= 4096.
+        values: Of each dimension at these levels, never descending, (J, Q).
+    """
+
+    levels: NDArray[np.float64]
+    values: NDArray[np.float64]
+    settings: AggregateSettings
+
+    @classmethod
+    def taken(
+        cls, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]
+    ) -> Self | None:
+        """
+        Take the quantiles out of what a file holds, if it holds any.
+
+        Raises:
+            ValueError: It says which array has what fault.
+        """
+        if not {_AGGREGATE, _LEVELS} & tensors.keys():
+            return None
+        values, levels = tensors.pop(_AGGREGATE, None), tensors.pop(_LEVELS, None)
+        settings = metadata.pop(_AGGREGATE, None)
+        if values is None or levels is None or settings is None:
+            raise ValueError(f"expected {_AGGREGATE} with {_LEVELS} and settings")
+        _check(_LEVELS, levels, np.float64, n_axes=1, most=MAX_LEVELS)
+        _check(_AGGREGATE, values, np.float64, n_axes=2, most=MAX_DIMS)
+        _check_shape(_AGGREGATE, values, (len(values), len(levels)))
+        inside = len(levels) >= 2 and levels[0] > 0 and levels[-1] < 1
+        if not inside or not (np.diff(levels) > 0).all():
+            raise ValueError(f"{_LEVELS}: expected 2 or more, ascending in (0, 1)")
+        if not (np.diff(values) >= 0).all():
+            raise ValueError(f"{_AGGREGATE}: expected quantiles that never descend")
+        return cls(levels, values, _settings(AggregateSettings, _AGGREGATE, settings))
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """
-    The scores of `calibration.safetensors` by name.
+    What `calibration.safetensors` holds.
 
     Attributes:
-        scores: `negative_elbo` where training wrote it.
+        scores: By name, `negative_elbo` where training wrote it.
+        aggregate: Null in checkpoints from before it was estimated.
     """
 
     scores: Mapping[str, Scores]
+    aggregate: AggregateQuantiles | None = None
 
     def to_bytes(self) -> bytes:
         """Write values as tensors and settings as metadata."""
+        tensors = {name: scores.values for name, scores in self.scores.items()}
+        settings: dict[str, Section] = {
+            name: scores.settings for name, scores in self.scores.items()
+        }
+        if self.aggregate is not None:
+            tensors[_AGGREGATE] = self.aggregate.values
+            tensors[_LEVELS] = self.aggregate.levels
+            settings[_AGGREGATE] = self.aggregate.settings
         return save(
-            {name: scores.values for name, scores in self.scores.items()},
-            {name: s.settings.model_dump_json() for name, s in self.scores.items()},
+            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
+            {name: told.model_dump_json() for name, told in settings.items()},
         )
+
+    def checked(self, config: Config) -> Self:
+        """
+        Return it, once it is of such a model.
+
+        Raises:
+            ValueError: It is of another number of latent dimensions.
+        """
+        if self.aggregate is not None:
+            values = self.aggregate.values
+            _check_shape(_AGGREGATE, values, (config.latent_dim, values.shape[1]))
+        return self
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
@@ -86,6 +162,7 @@ class Calibration:
             ValueError: It says which score has what fault.
         """
         tensors, metadata = _read(content)
+        aggregate = AggregateQuantiles.taken(tensors, metadata)
         if not tensors or tensors.keys() != metadata.keys():
             raise ValueError(
                 "expected scores, each with its settings, got the scores "
@@ -94,16 +171,9 @@ class Calibration:
         scores = {}
         for name, values in tensors.items():
             _check(name, values, np.float64, n_axes=1, most=MAX_SCORES)
-            try:
-                settings = ScoreSettings.model_validate_json(metadata[name])
-            except ValidationError as error:
-                first = error.errors(include_url=False, include_input=False)[0]
-                where = ".".join(str(part) for part in first["loc"])
-                raise ValueError(
-                    f"settings of {name}: {where}: {first['msg']}"
-                ) from error
+            settings = _settings(ScoreSettings, name, metadata[name])
             scores[name] = Scores(values, settings)
-        return cls(scores)
+        return cls(scores, aggregate)
 
 
 @final
@@ -152,6 +222,19 @@ class Examples:
             _check_shape(_LABELS, labels, x.shape[:1])
         return cls(x, grey, labels)
 
+    def checked(self, config: Config) -> Self:
+        """
+        Return them, once they are data of such a model.
+
+        Raises:
+            ValueError: The rows are of another length.
+        """
+        if self.x.shape[1] != config.data_dim:
+            raise ValueError(
+                f"x: expected [n, {config.data_dim}], got {list(self.x.shape)}"
+            )
+        return self
+
 
 def evenly(n: int, n_wanted: int) -> NDArray[np.int64]:
     """Choose at most `n_wanted` of n rows at even distances, in order, (m,)."""
@@ -169,6 +252,15 @@ def _read(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     # `load` keeps the metadata to itself: a JSON header follows its length in 8 bytes.
     length = int.from_bytes(content[:8], "little")
     return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
+def _settings(schema: type[_Settings], name: str, content: str) -> _Settings:
+    try:
+        return schema.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"settings of {name}: {where}: {first['msg']}") from error
 
 
 def _check(

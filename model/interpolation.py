@@ -110,6 +110,38 @@ def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
     return torch.stack(found)
 
 
+def between_quantiles(known: Tensor, known_levels: Tensor, levels: Tensor) -> Tensor:
+    """
+    Return quantiles of each dimension at other levels than those known, (J, Q).
+
+    Linear in the normal score Phi^-1(level) between the two levels next to each, so
+    exact where q(z_j) is a Gaussian, and else between their quantiles.
+
+    Args:
+        known: Quantiles, (J, P), P >= 2.
+        known_levels: Their probabilities in (0, 1), ascending, (P,).
+        levels: Probabilities, (Q,).
+
+    Raises:
+        ValueError: A level is not between the first and the last that is known.
+    """
+    outside = ~((levels >= known_levels[0]) & (levels <= known_levels[-1]))
+    if outside.any():
+        raise ValueError(
+            f"expected levels in [{known_levels[0].item():.3g}, "
+            f"{known_levels[-1].item():.9g}], got {levels[outside][0].item():.9g}"
+        )
+    scores, known_scores = (
+        torch.special.ndtri(levels),
+        torch.special.ndtri(known_levels),
+    )
+    right = torch.searchsorted(known_levels, levels).clamp(1, len(known_levels) - 1)
+    left = right - 1
+    t = (scores - known_scores[left]) / (known_scores[right] - known_scores[left])
+    quantiles: Tensor = torch.lerp(known[:, left], known[:, right], t)
+    return quantiles
+
+
 def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
     """
     Move z along one dimension through its quantiles, the others held; (Q, ..., J).

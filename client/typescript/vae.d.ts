@@ -128,8 +128,9 @@ export interface paths {
          * @description Answer what each latent dimension does: one is moved, the others are held.
          *
          *     From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
-         *     n values, quantiles of the prior at equal steps of probability, so that most
-         *     are where most of its mass is. A dimension that changes nothing carries nothing.
+         *     n values, quantiles at equal steps of probability, so that most are where most
+         *     of the mass is: of the prior, or, with `scale: "aggregate"`, of where data are
+         *     encoded to. A dimension that changes nothing carries nothing.
          */
         post: operations["traverse"];
         delete?: never;
@@ -1640,10 +1641,17 @@ export interface components {
             dims?: number[] | null;
             /**
              * N
-             * @description Values per dimension: the prior's quantiles at (i + 1/2) / n.
+             * @description Values per dimension: quantiles at (i + 1/2) / n.
              * @default 11
              */
             n?: number;
+            /**
+             * Scale
+             * @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them.
+             * @default prior
+             * @enum {string}
+             */
+            scale?: "prior" | "aggregate";
             x?: number[][] | number[][][];
             z?: number[][];
         } & (unknown | unknown);
@@ -1672,6 +1680,11 @@ export interface components {
              * @description Probabilities of which the values are quantiles, [n].
              */
             levels: number[];
+            /**
+             * Scale
+             * @enum {string}
+             */
+            scale: "prior" | "aggregate";
         };
     };
     responses: {
@@ -2115,8 +2128,10 @@ export interface operations {
             query?: {
                 /** @description Latent dimensions to move along, the first is 0; all if left out. In the query `dims=0,3`. */
                 dims?: number[] | null;
-                /** @description Values per dimension: the prior's quantiles at (i + 1/2) / n. */
+                /** @description Values per dimension: quantiles at (i + 1/2) / n. */
                 n?: number;
+                /** @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them. */
+                scale?: "prior" | "aggregate";
             };
             header?: never;
             path?: never;

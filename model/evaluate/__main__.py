@@ -11,7 +11,7 @@ from tqdm import tqdm
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.evaluate import report, rows
-from model.evaluate.measures import Measured, measure
+from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import Options
 from model.evaluate.rows import Rows
 from model.train import files
@@ -49,13 +49,13 @@ def run(options: Options) -> None:
     device = choose_device(options.device)
     loaded = checkpoint.load(options.checkpoint)
     measured_on = rows.read(options, loaded.config)
-    vae = loaded.vae.to(device)
     x = torch.from_numpy(measured_on.x).to(device)
+    subject = Subject(loaded.vae.to(device), x, loaded.calibration)
     found: dict[str, Measured] = {}
     for what in dict.fromkeys(options.measure):
         # No bar where standard error is no terminal.
         with tqdm(total=len(x), desc=what, unit="row", disable=None) as bar:
-            found[what] = measure(what, vae, x, options, on_rows=bar.update)
+            found[what] = measure(what, subject, options, on_rows=bar.update)
     content = report.document(_head(options, loaded, measured_on), found)
     files.replace(options.file, content.encode())
     sys.stdout.write(report.table(found))

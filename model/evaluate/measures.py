@@ -10,6 +10,7 @@ from model.analyses import Effort
 from model.columns import Column, Columns, joined
 from model.evaluate import OnRows, evaluate
 from model.evaluate.options import Measure, Options
+from model.held_out import Calibration
 from model.vae import VAE
 
 _ELBO_SAMPLES = 16
@@ -22,18 +23,39 @@ class Measured(NamedTuple):
     settings: dict[str, float | int | None]
 
 
+class Subject(NamedTuple):
+    """What is measured: a model, data on its device, (N, D), and held-out scores."""
+
+    vae: VAE
+    x: Tensor
+    calibration: Calibration | None
+
+
 def measure(
-    what: Measure, vae: VAE, x: Tensor, options: Options, *, on_rows: OnRows
+    what: Measure, subject: Subject, options: Options, *, on_rows: OnRows
 ) -> Measured:
-    """Measure the rows of x, (N, D), on the device of x."""
-    return {"elbo": _elbo, "loglik": _loglik, "gap": _gap}[what](
-        vae, x, options, on_rows
-    )
+    """
+    Measure every row.
+
+    Raises:
+        ValueError: The checkpoint has not what the measure needs.
+    """
+    measures = {
+        "elbo": _elbo,
+        "loglik": _loglik,
+        "gap": _gap,
+        "refine": _refine,
+        "posterior": _posterior,
+        "anomaly": _anomaly,
+    }
+    return measures[what](subject, options, on_rows)
 
 
-def _elbo(vae: VAE, x: Tensor, options: Options, on_rows: OnRows) -> Measured:
+def _elbo(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     k = options.n_samples or _ELBO_SAMPLES
-    found = evaluate(vae, x, n_samples=k, seed=options.seed, on_rows=on_rows)
+    found = evaluate(
+        subject.vae, subject.x, n_samples=k, seed=options.seed, on_rows=on_rows
+    )
     columns = {
         "elbo": found.bound,
         "log_likelihood": found.log_likelihood,
@@ -42,52 +64,113 @@ def _elbo(vae: VAE, x: Tensor, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {"n_samples": k})
 
 
-def _loglik(vae: VAE, x: Tensor, options: Options, on_rows: OnRows) -> Measured:
+def _loglik(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     if options.n_samples is None:
         effort = Effort.adaptive(target=options.target, budget=options.budget)
         settings = {"target": options.target, "budget": options.budget}
     else:
         effort = Effort.fixed(options.n_samples)
         settings = {"n_samples": options.n_samples}
-    found = _in_slices(
-        lambda rows: analyses.evidence(
-            vae, x[rows], effort, seed=options.seed, first=rows.start
+    columns = _in_slices(
+        lambda x, first: analyses.evidence(
+            subject.vae, x, effort, seed=options.seed, first=first
         ),
-        len(x),
-        analyses.values_decoded(vae.config, effort.budget),
+        subject,
+        effort.budget,
         on_rows,
     )
-    return Measured(found._asdict(), {**settings})
+    return Measured(columns, {**settings})
 
 
-def _gap(vae: VAE, x: Tensor, options: Options, on_rows: OnRows) -> Measured:
-    draws = options.budget + analyses.draws_refining(vae.config)
-    found = _in_slices(
-        lambda rows: analyses.gaps(
-            vae,
-            x[rows],
+def _gap(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+    settings = {"target": options.target, "budget": options.budget}
+    columns = _in_slices(
+        lambda x, first: analyses.gaps(
+            subject.vae,
+            x,
             target=options.target,
             budget=options.budget,
             seed=options.seed,
-            first=rows.start,
+            first=first,
         ),
-        len(x),
-        analyses.values_decoded(vae.config, draws),
+        subject,
+        options.budget + analyses.draws_refining(subject.vae.config),
         on_rows,
     )
-    settings = {"target": options.target, "budget": options.budget}
-    return Measured(found._asdict(), {**settings})
+    return Measured(columns, {**settings})
+
+
+def _refine(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+    columns = _in_slices(
+        lambda x, first: analyses.refined(
+            subject.vae, x, seed=options.seed, first=first
+        ),
+        subject,
+        analyses.draws_refining(subject.vae.config),
+        on_rows,
+    )
+    return Measured(columns, {})
+
+
+def _posterior(subject: Subject, _: Options, on_rows: OnRows) -> Measured:
+    if (j := subject.vae.config.latent_dim) > analyses.MAX_LATENT_DIM:
+        raise ValueError(f"--measure posterior needs 1 or 2 latent dimensions, got {j}")
+    columns = _in_slices(
+        lambda x, first: analyses.posteriors(subject.vae, x),
+        subject,
+        analyses.draws_integrating(subject.vae.config),
+        on_rows,
+    )
+    return Measured(columns, {})
+
+
+def _anomaly(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+    calibration = subject.calibration
+    scores = None if calibration is None else calibration.scores.get("negative_elbo")
+    if scores is None or scores.settings.n_samples is None:
+        raise ValueError("--measure anomaly needs a checkpoint with held-out scores")
+    how = scores.settings.binarization
+    same = "threshold" if how == "threshold" else "sample"
+    if options.binarize not in (None, same):
+        raise ValueError(
+            f"--measure anomaly needs rows binarised as the held-out ones ({how}), "
+            f"got --binarize {options.binarize}"
+        )
+    columns = _in_slices(
+        lambda x, first: analyses.anomalies(
+            subject.vae, x, scores, seed=options.seed, first=first
+        ),
+        subject,
+        scores.settings.n_samples,
+        on_rows,
+    )
+    settings = {
+        "n_samples": scores.settings.n_samples,
+        "n_calibration": len(scores.values),
+    }
+    return Measured(columns, {**settings})
 
 
 def _in_slices(
-    compute: Callable[[slice], Columns],
-    n_rows: int,
-    values_per_row: int,
+    compute: Callable[[Tensor, int], Columns],
+    subject: Subject,
+    draws: int,
     on_rows: OnRows,
-) -> Columns:
-    """Compute the slices that the service would, so that the bits are the same."""
+) -> dict[str, Column]:
+    """
+    Compute the slices that the service would, so that the bits are the same.
+
+    Args:
+        compute: Takes rows and the position of the first.
+        draws: The most draws of z that a row takes.
+
+    Returns:
+        The columns of one value per row.
+    """
     parts = []
-    for rows in analyses.slices(n_rows, values_per_row=values_per_row):
-        parts.append(compute(rows))
+    per_row = analyses.values_decoded(subject.vae.config, draws)
+    for rows in analyses.slices(len(subject.x), values_per_row=per_row):
+        parts.append(compute(subject.x[rows], rows.start))
         on_rows(rows.stop - rows.start)
-    return joined(parts)
+    columns: dict[str, Column] = joined(parts)._asdict()
+    return {name: values for name, values in columns.items() if values.ndim == 1}

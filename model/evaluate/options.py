@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, final
+from typing import Literal, final, get_args
 
 from model.analyses import MIN_BUDGET
 from model.noise import MAX_SEED
 
-Measure = Literal["elbo", "loglik", "gap"]
+Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly"]
 
 
 @final
@@ -26,6 +26,9 @@ class Options:
         n: How many of them, from the first on; all if not given.
         measure: elbo: the ELBO and its terms, as /elbo. loglik: log p(x) by importance
             weighting, as /loglik. gap: log p(x) - ELBO in its two parts, as /gap.
+            refine: the ELBO of the best q(z|x) for each row, as /refine. posterior:
+            log p(x) and KL(q(z|x) || p(z|x)) by quadrature, as /posterior. anomaly:
+            the rank among held-out rows, as /anomaly.
         n_samples: K. Of elbo, 16 if not given; of loglik, doubled as far as --target
             and --budget tell if not given.
         target: Standard error of a row's log p(x), in nats, at which it is done.
@@ -85,4 +88,5 @@ class Options:
             if not 0 <= seed <= MAX_SEED:
                 raise ValueError(f"{name} must lie between 0 and 2^63 - 1, got {seed}")
         if not self.measure:
-            raise ValueError("--measure must name at least one of elbo, loglik, gap")
+            names = ", ".join(get_args(Measure))
+            raise ValueError(f"--measure must name at least one of {names}")

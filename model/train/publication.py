@@ -22,6 +22,7 @@ from model.held_out import (
 from model.manifest import Figure, LatentUse, Metrics, Provenance, Split
 from model.train import pictures
 from model.train.card import card
+from model.train.latent_quantiles import latent_quantiles
 from model.train.latent_use import latent_use
 from model.train.options import Options
 from model.train.places import Places
@@ -71,7 +72,7 @@ def publish(
         ),
         attachments={
             "metrics.jsonl": _lines(journal),
-            **_held_out(held_out, dataset, prepared, options),
+            **_held_out(vae, held_out, dataset, prepared, options),
             **drawn,
         },
     )
@@ -122,17 +123,23 @@ def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:
 
 
 def _held_out(
-    evaluation: Evaluation, dataset: Dataset, prepared: Prepared, options: Options
+    vae: VAE,
+    evaluation: Evaluation,
+    dataset: Dataset,
+    prepared: Prepared,
+    options: Options,
 ) -> dict[str, bytes]:
     """Write what of the validation split goes with the model."""
     return {
-        checkpoint.CALIBRATION: _calibration(evaluation, prepared, options),
+        checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options),
         **_examples(dataset, prepared, options),
     }
 
 
-def _calibration(evaluation: Evaluation, prepared: Prepared, options: Options) -> bytes:
-    """Write the negative ELBO of the validation rows, of at most 10,000 of them."""
+def _calibration(
+    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Options
+) -> bytes:
+    """Write how the validation rows score, of at most 10,000, and where their z lie."""
     settings = ScoreSettings(
         split="validation",
         binarization=prepared.binarization,
@@ -141,7 +148,14 @@ def _calibration(evaluation: Evaluation, prepared: Prepared, options: Options) -
     )
     bound = evaluation.bound
     values = -bound[evenly(len(bound), MAX_SCORES)]
-    return Calibration({"negative_elbo": Scores(values, settings)}).to_bytes()
+    aggregate = latent_quantiles(
+        vae,
+        _on_device(vae, prepared.validation),
+        split="validation",
+        binarization=prepared.binarization,
+    )
+    scores = {"negative_elbo": Scores(values, settings)}
+    return Calibration(scores, aggregate).to_bytes()
 
 
 def _examples(

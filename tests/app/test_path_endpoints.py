@@ -8,8 +8,21 @@ import pytest
 from safetensors.numpy import load, save
 from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
+from model import checkpoint
+from model.held_out import (
+    AggregateQuantiles,
+    AggregateSettings,
+    Calibration,
+    Scores,
+    ScoreSettings,
+)
 from tests.app.served import Served, assert_problem
+from tests.conftest import save_tiny, tiny_config, tiny_vae
 
+SCORES = Scores(
+    np.zeros(3),
+    ScoreSettings(split="validation", binarization="static", n_samples=4, noise_seed=0),
+)
 ENDS = [[0.5, -1.25, 2.0], [-1.0, 0.3, 0.7]]
 X = [[0, 1] * 8, [1, 1] * 8]
 SAFETENSORS = "application/vnd.safetensors"
@@ -94,6 +107,52 @@ def test_a_dimension_takes_the_quantiles_of_the_prior(bernoulli: Served) -> None
     np.testing.assert_array_equal(flat, decoded["mean"])
 
 
+def test_a_dimension_takes_the_quantiles_of_the_aggregate(tmp_path: Path) -> None:
+    """Those that the checkpoint holds, and of a Gaussian aggregate all between."""
+    levels, mu, sigma = np.array([0.05, 0.4, 0.95]), np.arange(3.0), np.array([2, 1, 3])
+    aggregate = AggregateQuantiles(
+        levels=levels,
+        values=mu[:, None] + sigma[:, None] * norm.ppf(levels),
+        settings=AggregateSettings(
+            split="validation", binarization="static", n_examples=9
+        ),
+    )
+    content = Calibration({"negative_elbo": SCORES}, aggregate).to_bytes()
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(4, 4)))
+    path = save_tiny(tmp_path / "full", vae, {checkpoint.CALIBRATION: content})
+
+    with Served(path) as served:
+        found = ask(served, "/traverse", z=ENDS[:1], n=10, scale="aggregate")
+        of_prior = ask(served, "/traverse", z=ENDS[:1], n=10)
+        far = served.post("/traverse", {"z": ENDS[:1], "n": 11, "scale": "aggregate"})
+
+    assert found["scale"] == "aggregate"
+    assert of_prior["scale"] == "prior"
+    wanted = mu[:, None] + sigma[:, None] * norm.ppf(found["levels"])
+    moved = found["z"][np.arange(3), :, np.arange(3)]
+    np.testing.assert_allclose(moved, wanted, rtol=1e-6, atol=1e-6)
+    held = found["z"][0][:, 1:]
+    assert (held == np.array(ENDS[0])[1:]).all()
+    fault = assert_problem(far, 422)["errors"][0]
+    assert fault["pointer"] == "/n"
+    assert "expected levels in [0.05, 0.95], got 0.045" in fault["detail"]
+
+
+@pytest.mark.parametrize("name", ["bernoulli", "plane"])
+def test_a_checkpoint_without_quantiles_says_so(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """One from before they were written, with held-out scores or without."""
+    served = request.getfixturevalue(name)
+    z = [[0.0] * served.checkpoint.config.latent_dim]
+
+    answer = served.post("/traverse", {"z": z, "scale": "aggregate"})
+
+    fault = assert_problem(answer, 422)["errors"][0]
+    assert fault["pointer"] == "/scale"
+    assert fault["detail"].startswith("expected prior: this checkpoint has no")
+
+
 def test_a_row_is_traversed_from_its_mean(bernoulli: Served) -> None:
     """All dimensions if none is named."""
     found = ask(bernoulli, "/traverse", x=X[:1], n=1)
@@ -117,7 +176,7 @@ def test_formats_say_the_same(bernoulli: Served) -> None:
         answer = bernoulli.post_raw(url, save({"z": body}), both)
         wanted = ask(bernoulli, url.split("?")[0], z=body.tolist(), **options)
         tensors = load(answer.content)
-        assert tensors.keys() == wanted.keys() - {"path"}
+        assert tensors.keys() == wanted.keys() - {"path", "scale"}
         for name, values in tensors.items():
             np.testing.assert_array_equal(values, wanted[name].astype(values.dtype))
 
@@ -139,6 +198,7 @@ def test_formats_say_the_same(bernoulli: Served) -> None:
         ("/traverse", {"z": ENDS[:1], "dims": [-1]}, "/dims", "greater than or equal"),
         ("/traverse", {"z": ENDS[:1], "dims": []}, "/dims", "got none"),
         ("/traverse", {"z": ENDS[:1], "dims": "a"}, "/dims", "got a string"),
+        ("/traverse", {"z": ENDS[:1], "scale": "x"}, "/scale", "'aggregate'"),
         ("/traverse", {"z": ENDS[:1], "n": 0}, "/n", "greater than or equal to 1"),
     ],
 )

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Barrier, Event, Lock, Thread
+from threading import Barrier, Condition, Event, Thread
 from time import monotonic
 from typing import Any, NamedTuple, Self, final
 from urllib.parse import urlsplit
@@ -93,6 +93,16 @@ def cut_in_the_middle(exchange: Exchange) -> None:
     exchange.cut()
 
 
+def late(n: int) -> Action:
+    """Have the service answer, but not before n requests have come in all."""
+
+    def wait(exchange: Exchange) -> None:
+        exchange.server.faulty.wait_for(n)
+        forward(exchange)
+
+    return wait
+
+
 def slow(exchange: Exchange) -> None:
     """Say nothing until the proxy ends."""
     exchange.server.faulty.ended.wait(SECONDS)
@@ -111,7 +121,7 @@ class FaultyProxy:
 
     def __init__(self, address: str) -> None:
         self._upstream = urlsplit(address)
-        self._lock = Lock()
+        self._lock = Condition()
         self._n_together = 0
         self._server = _Server(self)
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
@@ -141,6 +151,7 @@ class FaultyProxy:
             self.arrivals.append(
                 Arrival(exchange.path, dict(exchange.headers), monotonic())
             )
+            self._lock.notify_all()
             is_model = exchange.path == "/model"
             act = self.actions.popleft() if self.actions and not is_model else forward
             self._n_together += 1
@@ -150,6 +161,11 @@ class FaultyProxy:
         finally:
             with self._lock:
                 self._n_together -= 1
+
+    def wait_for(self, n: int) -> None:
+        """Wait until so many requests have come in all."""
+        with self._lock:
+            assert self._lock.wait_for(lambda: len(self.arrivals) >= n, SECONDS)
 
     def upstream(self, exchange: Exchange) -> tuple[int, dict[str, str], bytes]:
         """Ask the service."""

@@ -12,7 +12,7 @@ from safetensors.numpy import save
 
 from client import LimitError, Model, UnexpectedAnswerError, calls
 from client.calls import Call
-from client.messages import SAFETENSORS, Response, checked
+from client.messages import SAFETENSORS, Request, Response, checked
 from tests.app.served import Served
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ def answered(served: Served, call: Call[T]) -> T:
         came = served.request(
             request.method,
             request.path,
-            params=request.query,
+            params=request.parameters(),
             headers=request.headers(),
             content=request.body(),
         )
@@ -54,7 +54,7 @@ def limited(model: Model, **limits: int) -> Model:
 
 def sizes(call: Call[Any]) -> list[int]:
     """Return how many rows each request of a call has."""
-    return [len(request.tensor[1]) for request in call.requests if request.tensor]
+    return [len(rows) for request in call.requests for _, rows in request.tensors]
 
 
 def test_a_gaussian_decoding_has_a_log_variance(gaussian: Served, model: Model) -> None:
@@ -94,6 +94,33 @@ def test_pieces_keep_to_every_limit_and_are_equal(model: Model) -> None:
     assert sizes(of_z) == [50, 50]
     assert max(len(request.body()) for request in of_x.requests) <= 1024
     assert [request.first_row for request in of_x.requests] == [0, 33, 66]
+
+
+@pytest.mark.parametrize("n_rows", [0, 1, 16, 17, 300, 1000])
+@pytest.mark.parametrize(("most", "multiple"), [(16, 16), (37, 16), (256, 16), (7, 1)])
+def test_pieces_are_cut_at_multiples(n_rows: int, most: int, multiple: int) -> None:
+    """All but the last are multiples, none is too long, and all rows are there."""
+    whole = Request(
+        "POST",
+        "/refine",
+        tensors=(("x", np.arange(n_rows)), ("mask", -np.arange(n_rows))),
+        n_rows=n_rows,
+        first_row=32,
+        first=5,
+    )
+
+    pieces = whole.cut(most, multiple=multiple)
+
+    rows = [dict(piece.tensors) for piece in pieces]
+    assert np.concatenate([r["x"] for r in rows]).tolist() == list(range(n_rows))
+    assert all(piece.n_rows <= most for piece in pieces)
+    assert all(piece.n_rows % multiple == 0 for piece in pieces[:-1])
+    assert len(pieces) <= 2 * max(1, n_rows / most)
+    for piece, tensors in zip(pieces, rows, strict=True):
+        assert np.array_equal(tensors["mask"], -tensors["x"])
+        assert piece.n_rows == len(tensors["x"])
+        start = int(tensors["x"][0]) if n_rows else 0
+        assert (piece.first_row, piece.first) == (32 + start, 5 + start)
 
 
 def test_stochastic_calls_keep_to_every_limit(model: Model) -> None:
@@ -137,10 +164,9 @@ def test_values_are_rounded_and_overflow_is_not_hidden(model: Model) -> None:
     """float64 is rounded to float32; what does not fit arrives as infinite."""
     [request] = calls.encode([[0.1, 1e39, -1e39, 2, 1]], model).requests
 
-    assert request.tensor is not None
-    assert request.tensor[1].dtype == np.float32
+    assert request.tensors[0][1].dtype == np.float32
     wanted = np.array([[0.1, np.inf, -np.inf, 2, 1]], np.float32)
-    assert np.array_equal(request.tensor[1], wanted)
+    assert np.array_equal(request.tensors[0][1], wanted)
 
 
 def safetensors(metadata: dict[str, str], **tensors: NDArray[np.float32]) -> Response:

@@ -7,6 +7,7 @@ from time import monotonic
 
 import numpy as np
 import pytest
+from safetensors.numpy import load, save
 
 from client import (
     ConnectionFailedError,
@@ -18,6 +19,7 @@ from client import (
 )
 from client.errors import Problem, of
 from client.exchange import wait_before_retry
+from tests.app.served import Served
 from tests.client.conftest import Ask
 from tests.client.faulty import (
     Action,
@@ -25,14 +27,17 @@ from tests.client.faulty import (
     answer,
     cut,
     cut_in_the_middle,
+    late,
     slow,
 )
+from tests.client.test_client import BINARY, Rows
 
 PROBLEM = (
     b'{"type":"about:blank","title":"Too Many Requests","status":429,'
     b'"detail":"the queue is full","instance":"/sample","request_id":"r-1"}'
 )
-FULL = answer(429, PROBLEM, content_type="application/problem+json", retry_after="0")
+PROBLEM_TYPE = "application/problem+json"
+FULL = answer(429, PROBLEM, content_type=PROBLEM_TYPE, retry_after="0")
 HTML = answer(502, b"<h1>Bad Gateway</h1>", content_type="text/html")
 
 
@@ -205,6 +210,27 @@ def test_pieces_are_retried_each_for_itself(proxy: FaultyProxy, ask: Ask) -> Non
 
     assert np.array_equal(got.mu, wanted.mu)
     assert len(proxy.targets("/encode")) == 2 * n_whole + 2
+
+
+@pytest.mark.usefixtures("hurried")
+def test_ten_thousand_rows_keep_their_order_through_every_fault(
+    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows
+) -> None:
+    """Pieces that are cut off, refused, or slower than the others stay in place."""
+    asked = whole.post_raw("/encode", save({"x": grey}), BINARY)
+    full = answer(429, PROBLEM, content_type=PROBLEM_TYPE, retry_after="1")
+    proxy.actions.extend(
+        [late(12), full, cut, answer(503), cut_in_the_middle, cut, answer(504)]
+    )
+
+    # One piece may meet all six.
+    settings = {"n_concurrent": 3, "n_retries": 6}
+    encoding = ask(proxy.url, "encode", grey, settings=settings)
+
+    wanted = load(asked.content)
+    assert np.array_equal(encoding.mu, wanted["mu"])
+    assert np.array_equal(encoding.log_var, wanted["log_var"])
+    assert len(proxy.targets("/encode")) == 15 + 6
 
 
 def test_a_failing_piece_fails_the_call(proxy: FaultyProxy, ask: Ask) -> None:

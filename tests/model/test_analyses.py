@@ -183,7 +183,8 @@ def test_everything_lies_where_x_does(
 
 @pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
 @pytest.mark.parametrize(
-    ("values_per_row", "size"), [(1, 16), (1 << 23, 8), (1 << 26, 1), (1 << 40, 1)]
+    ("values_per_row", "size"),
+    [(1, 16), (1 << 23, 8), (12_000_000, 4), (1 << 26, 1), (1 << 40, 1)],
 )
 def test_slices_cover_the_rows(n_rows: int, values_per_row: int, size: int) -> None:
     """Every row is in one slice, in order, and none is longer than its work allows."""

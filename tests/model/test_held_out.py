@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from model import checkpoint
 from model.checkpoint import CALIBRATION, EXAMPLES, CheckpointError
 from model.held_out import (
     MAX_SCORES,
+    AggregateQuantiles,
+    AggregateSettings,
     Calibration,
     Examples,
     Scores,
@@ -31,6 +34,11 @@ SETTINGS = ScoreSettings(
 )
 SCORES = Scores(np.array([3.5, -1.0, 1 / 3]), SETTINGS)
 X = np.eye(6, dtype=np.float32)[:4]
+AGGREGATE = AggregateQuantiles(
+    levels=np.array([0.1, 0.5, 0.75]),
+    values=np.array([[-1.0, 0, 1 / 3], [0, 0, 0], [-3, 2, 7]]),
+    settings=AggregateSettings(split="validation", binarization="none", n_examples=12),
+)
 METADATA = {"negative_elbo": SETTINGS.model_dump_json()}
 
 
@@ -71,6 +79,83 @@ def test_scores_are_read_back_to_the_bit(save: Save) -> None:
     for name, scores in written.scores.items():
         assert read.scores[name].values.tobytes() == scores.values.tobytes()
         assert read.scores[name].settings == scores.settings
+
+
+def test_quantiles_are_read_back_to_the_bit(save: Save) -> None:
+    """With their levels and settings, beside the scores."""
+    written = Calibration({"negative_elbo": SCORES}, AGGREGATE)
+
+    read = checkpoint.load(save(calibration=written.to_bytes())).calibration
+
+    assert read is not None
+    assert read.aggregate is not None
+    assert read.scores.keys() == {"negative_elbo"}
+    assert read.aggregate.levels.tobytes() == AGGREGATE.levels.tobytes()
+    assert read.aggregate.values.tobytes() == AGGREGATE.values.tobytes()
+    assert read.aggregate.settings == AGGREGATE.settings
+
+
+def test_a_calibration_from_before_has_no_quantiles(save: Save) -> None:
+    """A file of scores alone loads as it did."""
+    content = save_tensors({"negative_elbo": SCORES.values}, METADATA)
+
+    read = checkpoint.load(save(calibration=content)).calibration
+
+    assert read is not None
+    assert read.aggregate is None
+    assert read.scores["negative_elbo"].settings == SETTINGS
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"aggregate": None}, "expected aggregate with aggregate_levels and settings"),
+        ({"aggregate_levels": None}, "with aggregate_levels and settings"),
+        (
+            {"aggregate": np.zeros((2, 3))},
+            r"aggregate: expected \[3, 3\], got \[2, 3\]",
+        ),
+        (
+            {"aggregate": np.zeros((3, 4))},
+            r"aggregate: expected \[3, 3\], got \[3, 4\]",
+        ),
+        ({"aggregate": np.zeros(3)}, r"aggregate: expected float64, 2 axes"),
+        ({"aggregate": np.array(1.0)}, r"aggregate: expected float64, 2 axes"),
+        ({"aggregate": np.full((3, 3), np.inf)}, "aggregate: expected finite values"),
+        ({"aggregate": -AGGREGATE.values}, "aggregate: expected quantiles that never"),
+        ({"aggregate_levels": np.array([0.1, 0.1, 0.2])}, "ascending in"),
+        ({"aggregate_levels": np.array([0.0, 0.1, 0.2])}, "ascending in"),
+        ({"aggregate_levels": np.array([0.1, 0.2, 1.0])}, "ascending in"),
+    ],
+)
+def test_quantiles_with_a_fault_are_refused(
+    save: Save, changes: dict[str, Any], message: str
+) -> None:
+    """The message names file, array, what was wanted and what came."""
+    tensors = {
+        "negative_elbo": SCORES.values,
+        "aggregate": AGGREGATE.values,
+        "aggregate_levels": AGGREGATE.levels,
+        **changes,
+    }
+    metadata = {**METADATA, "aggregate": AGGREGATE.settings.model_dump_json()}
+    kept = {name: values for name, values in tensors.items() if values is not None}
+
+    with pytest.raises(CheckpointError, match=rf"{CALIBRATION}: .*{message}"):
+        checkpoint.load(save(calibration=save_tensors(kept, metadata)))
+
+
+def test_quantiles_need_their_settings(save: Save) -> None:
+    """Of which rows they are is part of them."""
+    content = Calibration({"negative_elbo": SCORES}, AGGREGATE)
+    tensors = load_tensors(content.to_bytes())
+
+    for metadata, message in (
+        (METADATA, "and settings"),
+        ({**METADATA, "aggregate": "{}"}, "settings of aggregate: split: Field req"),
+    ):
+        with pytest.raises(CheckpointError, match=message):
+            checkpoint.load(save(calibration=save_tensors(tensors, metadata)))
 
 
 @pytest.mark.parametrize("grey", [None, 0.5 * X])

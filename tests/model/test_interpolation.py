@@ -11,6 +11,7 @@ from torch import Tensor
 from model.distributions import DiagonalGaussian
 from model.interpolation import (
     aggregate_quantiles,
+    between_quantiles,
     great_circle,
     line,
     prior_quantiles,
@@ -207,6 +208,46 @@ def test_the_aggregate_has_its_share_below_each_quantile() -> None:
         for value, level in zip(quantiles[j].tolist(), levels.tolist(), strict=True):
             share = sum(part.cdf(value) for part in parts) / 20
             assert share == pytest.approx(level, abs=1e-12)
+
+
+def test_between_quantiles_of_a_gaussian_are_its_own() -> None:
+    """Linear in the normal score, to rounding, whatever the levels that are known."""
+    q_z = DiagonalGaussian(3 * random(1, 4), random(1, 4, seed=1))
+    known_levels = torch.tensor([0.001, 0.3, 0.31, 0.999]).double()
+    levels = torch.tensor([0.001, 0.02, 0.305, 0.31, 0.9, 0.999]).double()
+
+    found = between_quantiles(
+        aggregate_quantiles(q_z, known_levels), known_levels, levels
+    )
+
+    torch.testing.assert_close(found, aggregate_quantiles(q_z, levels))
+
+
+def test_between_quantiles_lie_between_those_known() -> None:
+    """Of two far modes too, where they jump; at the known levels they are exact."""
+    mu = torch.tensor([-5.0, 5.0])[:, None].double()
+    q_z = DiagonalGaussian(mu, torch.full_like(mu, -4.0))
+    known_levels = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    known = aggregate_quantiles(q_z, known_levels)
+
+    found = between_quantiles(known, known_levels, known_levels)
+    middle = between_quantiles(known, known_levels, known_levels[:-1] + 0.05)
+
+    torch.testing.assert_close(found, known)
+    assert (middle > known[:, :-1]).all()
+    assert (middle < known[:, 1:]).all()
+
+
+@pytest.mark.parametrize("level", [0.09, 0.91, math.nan])
+def test_a_level_beyond_those_known_is_refused(level: float) -> None:
+    """No quantile is made up."""
+    known_levels, levels = (
+        torch.tensor(values, dtype=torch.float64)
+        for values in ([0.1, 0.5, 0.9], [0.5, level])
+    )
+
+    with pytest.raises(ValueError, match=r"levels in \[0\.1, 0\.9\], got"):
+        between_quantiles(torch.zeros(2, 3).double(), known_levels, levels)
 
 
 def test_a_traversal_moves_one_dimension_only() -> None:

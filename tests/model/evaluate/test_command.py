@@ -1,9 +1,9 @@
 """`python -m model.evaluate`: the figures of the service, from the command line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,10 +12,17 @@ import torch
 from model import binarization
 from model import data as data_sets
 from model.evaluate.__main__ import main
+from model.evaluate.options import Measure
 from tests.app.served import Served
 from tests.model.train.runs import write_images, write_table
 
 SEED = "5"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "elbo": {"n_samples": 7},
+    "loglik": {"n_samples": 7},
+    "gap": {"target": 0.02, "budget": 1024},
+}
+Run = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,9 +35,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def bernoulli(checkpoints: Path) -> Iterator[Served]:
-    """Serve the checkpoint that is measured."""
-    with Served(checkpoints / "bernoulli") as served:
+def plane(checkpoints: Path) -> Iterator[Served]:
+    """Serve what is measured, of two dimensions and with held-out scores."""
+    with Served(checkpoints / "plane") as served:
         yield served
 
 
@@ -41,52 +48,71 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(
+def measured(
     checkpoints: Path, images: Path, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
-    """Return what the command writes of all measures."""
-    out = tmp_path_factory.mktemp("out") / "figures.json"
-    status = main(
-        [
-            *("--checkpoint", str(checkpoints / "bernoulli"), "--data", str(images)),
-            *("--measure", "elbo", "loglik", "gap", "--n", "20", "--n-samples", "7"),
-            *("--budget", "1024", "--seed", SEED, "--threads", "1", "--device", "cpu"),
-            *("--out", str(out)),
-        ]
-    )
-    assert status == 0
-    document: dict[str, Any] = json.loads(out.read_text())
-    return document
+) -> Run:
+    """Return what runs the command on n rows and reads what it writes."""
+
+    def run(n: int, *measures: str) -> dict[str, Any]:
+        out = tmp_path_factory.mktemp("out") / "figures.json"
+        status = main(
+            [
+                *("--checkpoint", str(checkpoints / "plane"), "--data", str(images)),
+                *("--measure", *measures, "--n", str(n), "--n-samples", "7"),
+                *("--budget", "1024", "--seed", SEED, "--threads", "1"),
+                *("--device", "cpu", "--out", str(out)),
+            ]
+        )
+        assert status == 0
+        document: dict[str, Any] = json.loads(out.read_text())
+        return document
+
+    return run
 
 
-def grey(images: Path) -> list[list[float]]:
-    """Return the first 20 test rows as a client would send them."""
-    rows: list[list[float]] = data_sets.load(str(images)).test.x[:20].tolist()
+@pytest.fixture(scope="module")
+def found(measured: Run) -> dict[str, Any]:
+    """Return what the command writes of all measures but the slow one."""
+    return measured(20, *(name for name in get_args(Measure) if name != "posterior"))
+
+
+@pytest.fixture(scope="module")
+def integrated(measured: Run) -> dict[str, Any]:
+    """Return what it writes of the posterior of two rows."""
+    return measured(2, "posterior")
+
+
+def grey(images: Path, n: int) -> list[list[float]]:
+    """Return the first n test rows as a client would send them."""
+    rows: list[list[float]] = data_sets.load(str(images)).test.x[:n].tolist()
     return rows
 
 
-@pytest.mark.parametrize(
-    ("measure", "options"),
-    [
-        ("elbo", {"n_samples": 7}),
-        ("loglik", {"n_samples": 7}),
-        ("gap", {"target": 0.02, "budget": 1024}),
-    ],
-)
+@pytest.mark.parametrize("measure", get_args(Measure))
 def test_figures_are_those_of_the_service(
-    bernoulli: Served,
+    plane: Served,
     images: Path,
     found: dict[str, Any],
+    integrated: dict[str, Any],
     measure: str,
-    options: dict[str, Any],
 ) -> None:
-    """The same rows, seed and options over HTTP give every column of the file."""
-    asked = {"x": grey(images), "seed": int(SEED), "binarize": "sample", **options}
+    """Of every measure: the same rows, seed and options over HTTP give every column."""
+    document = integrated if measure == "posterior" else found
+    asked = {
+        "x": grey(images, document["n_examples"]),
+        "seed": int(SEED),
+        "binarize": "sample",
+        **OPTIONS.get(measure, {}),
+    }
 
-    answer = bernoulli.post(f"/{measure}", asked).json()
+    answer = plane.post(f"/{measure}", asked).json()
 
-    rows = found["measures"][measure]["rows"]
-    assert rows.keys() <= answer.keys()
+    rows = document["measures"][measure]["rows"]
+    assert rows.keys() == {
+        name
+        for name, values in answer.items()
+        if isinstance(values, list) and np.ndim(values) == 1 and values != []
+    }
     assert len(rows) >= 3
     # The service answers the ELBO in float32, the analyses in float64.
     tolerance = 1e-5 if measure == "elbo" else 1e-9
@@ -111,11 +137,9 @@ def test_means_and_their_errors_are_those_of_the_rows(found: dict[str, Any]) -> 
     assert 0 <= gap["figures"]["is_reliable"]["mean"] <= 1
 
 
-def test_the_file_says_what_was_measured(
-    bernoulli: Served, found: dict[str, Any]
-) -> None:
+def test_the_file_says_what_was_measured(plane: Served, found: dict[str, Any]) -> None:
     """Checkpoint, data, split, binarisation and settings are all in it."""
-    assert found["sha256"] == bernoulli.checkpoint.sha256
+    assert found["sha256"] == plane.checkpoint.sha256
     assert found["dataset"] == "images"
     assert found["split"] == "test"
     assert found["n_examples"] == 20
@@ -124,6 +148,8 @@ def test_the_file_says_what_was_measured(
     assert found["units"] == "nats"
     assert found["measures"]["loglik"]["settings"] == {"n_samples": 7}
     assert found["measures"]["gap"]["settings"] == {"target": 0.02, "budget": 1024}
+    ranked = {"n_samples": 4, "n_calibration": 99}
+    assert found["measures"]["anomaly"]["settings"] == ranked
 
 
 def test_the_table_is_for_people(
@@ -243,6 +269,35 @@ def test_values_on_another_scale_are_refused(
     assert status == 2
     error = capsys.readouterr().err
     assert "divided by 1, those the model was trained on by 255" in error
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "options", "words"),
+    [
+        ("bernoulli", ["posterior"], "needs 1 or 2 latent dimensions, got 3"),
+        ("bernoulli", ["anomaly"], "needs a checkpoint with held-out scores"),
+        (
+            "plane",
+            ["anomaly", "--binarize", "threshold"],
+            "needs rows binarised as the held-out ones (static), got --binarize thresh",
+        ),
+    ],
+)
+def test_a_measure_that_the_checkpoint_cannot_have_is_refused(
+    checkpoints: Path,
+    images: Path,
+    capsys: pytest.CaptureFixture[str],
+    checkpoint: str,
+    options: list[str],
+    words: str,
+) -> None:
+    """As the service refuses it: dimensions, and what rows are ranked among."""
+    arguments = ["--checkpoint", str(checkpoints / checkpoint), "--data", str(images)]
+
+    status = main([*arguments, "--measure", *options])
+
+    assert status == 2
+    assert words in capsys.readouterr().err
 
 
 def test_binarising_needs_a_bernoulli_model(

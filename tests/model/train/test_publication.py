@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint, data
 from model.binarization import drawn
@@ -183,6 +184,34 @@ def test_the_calibration_scores_are_those_of_the_held_out_rows(
     assert (settings.binarization, settings.n_samples, settings.noise_seed) == (
         *(elbo.binarization, elbo.n_samples, elbo.noise_seed),
     )
+
+
+@pytest.mark.parametrize("name", ["trained", "table"])
+def test_the_latent_quantiles_are_those_of_the_held_out_rows(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Of the mixture of their q(z|x), with what rows they are; levels reach far out."""
+    loaded = checkpoint.load(request.getfixturevalue(name))
+    assert loaded.calibration is not None
+    assert loaded.examples is not None
+    aggregate = loaded.calibration.aggregate
+    assert aggregate is not None
+
+    q_z = posteriors(loaded.vae, torch.from_numpy(loaded.examples.x))  # all 6 of them
+    units = (aggregate.values[:, :, None] - q_z.mu.T.numpy()[:, None]) / (
+        q_z.sigma.T.numpy()[:, None]
+    )
+    share = norm.cdf(units).mean(axis=2)
+
+    np.testing.assert_allclose(
+        share, np.broadcast_to(aggregate.levels, share.shape), atol=1e-12
+    )
+    assert aggregate.values.shape == (loaded.config.latent_dim, 129)
+    assert aggregate.levels[0] < 1e-5
+    assert aggregate.levels[-1] > 1 - 1e-5
+    assert aggregate.settings.split == "validation"
+    assert aggregate.settings.n_examples == 6
+    assert aggregate.settings.binarization == loaded.config.data.binarization
 
 
 def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:

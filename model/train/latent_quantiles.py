@@ -1,0 +1,39 @@
+"""Where held-out rows lie along each latent dimension, for a checkpoint to carry."""
+
+import torch
+from torch import Tensor
+
+from model.config import Binarization
+from model.health import posteriors
+from model.held_out import AggregateQuantiles, AggregateSettings, evenly
+from model.interpolation import aggregate_quantiles
+from model.manifest import Split
+from model.vae import VAE
+
+# Each of them is weighed at each level many times over.
+MAX_EXAMPLES = 512
+# Levels at equal steps of their normal score, from 3.4e-6 to 1 - 3.4e-6.
+N_LEVELS, MAX_SCORE = 129, 4.5
+
+
+def latent_quantiles(
+    vae: VAE, x: Tensor, *, split: Split, binarization: Binarization
+) -> AggregateQuantiles:
+    """
+    Estimate the quantiles of q(z_j) on the rows of a split, at most 512 of them.
+
+    Args:
+        x: Data, (N, D), on the model's device.
+    """
+    rows = x[torch.from_numpy(evenly(len(x), MAX_EXAMPLES)).to(x.device)]
+    scores = torch.linspace(-MAX_SCORE, MAX_SCORE, N_LEVELS, dtype=torch.float64)
+    levels = torch.special.ndtr(scores)
+    values = aggregate_quantiles(posteriors(vae, rows), levels)
+    return AggregateQuantiles(
+        levels=levels.numpy(),
+        # Bisections of one value may end a rounding apart.
+        values=values.cummax(dim=1).values.numpy(),
+        settings=AggregateSettings(
+            split=split, binarization=binarization, n_examples=len(rows)
+        ),
+    )
