@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
+from app.tracing import Tracer
 from model import checkpoint
 from model.checkpoint import Checkpoint
 
@@ -22,10 +23,12 @@ JSON = {"content-type": "application/json"}
 class Served:
     """A running service and a client for it; its calls block."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
+    def __init__(
+        self, path: Path, *, tracer: Tracer | None = None, **settings: Any
+    ) -> None:
         self.checkpoint: Checkpoint = checkpoint.load(path)
         self.settings = Settings(checkpoint=path, threads=1, **settings)
-        self.app: FastAPI = create_app(self.settings)
+        self.app: FastAPI = create_app(self.settings, tracer)
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
