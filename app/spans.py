@@ -50,6 +50,11 @@ class Spans:
         # Warnings about headers that repeat what came: anybody could fill the log.
         logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
+    @property
+    def service_name(self) -> str:
+        """What the service is called in its traces."""
+        return str(self._provider.resource.attributes[SERVICE_NAME])
+
     def tell(self, request: Request, timing: Timing, line: Line) -> str:
         """Tell a request that has just been answered; return the id of its trace."""
         # The clocks are compared anew for each: the one of the day may be set.

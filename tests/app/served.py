@@ -12,7 +12,6 @@ from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
-from app.tracing import Tracer
 from model import checkpoint
 from model.checkpoint import Checkpoint
 
@@ -23,9 +22,7 @@ JSON = {"content-type": "application/json"}
 class Served:
     """A running service and a client for it; its calls block."""
 
-    def __init__(
-        self, path: Path, *, tracer: Tracer | None = None, **settings: Any
-    ) -> None:
+    def __init__(self, path: Path, *, tracer: Any = None, **settings: Any) -> None:
         self.checkpoint: Checkpoint = checkpoint.load(path)
         self.settings = Settings(checkpoint=path, threads=1, **settings)
         self.app: FastAPI = create_app(self.settings, tracer)

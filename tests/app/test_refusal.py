@@ -27,12 +27,14 @@ CONNECTIONS = 5
 DEADLINE = 0.3
 
 
-class Served(Target):
-    """A service in a process of its own, and the lines of its access log."""
+class Logged:
+    """A running service, sockets to it, and the lines of its access log."""
 
     def __init__(self, address: str, running: subprocess.Popen[str]) -> None:
-        super().__init__(address, running.pid)
         self._running = running
+        self._target = Target(address, running.pid)
+        self.answers = self._target.answers
+        self.connection = self._target.connection
 
     def lines(self, n: int) -> list[dict[str, Any]]:
         """Return the next n lines of the log."""
@@ -56,7 +58,7 @@ class Served(Target):
 
 
 @pytest.fixture(scope="module")
-def served(checkpoints: Path) -> Iterator[Served]:
+def served(checkpoints: Path) -> Iterator[Logged]:
     """Serve with small limits and an access log."""
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
@@ -67,7 +69,7 @@ def served(checkpoints: Path) -> Iterator[Served]:
         "VAE_BODY_TIMEOUT": str(DEADLINE),
     }
     with process(settings) as (at, running):
-        yield Served(at, running)
+        yield Logged(at, running)
 
 
 REFUSED = {  # what is sent, the status, its reason; method and route in the log
@@ -94,7 +96,7 @@ REFUSED = {  # what is sent, the status, its reason; method and route in the log
 
 @pytest.mark.parametrize(("sent", "told", "logged"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_counted_and_logged_once(
-    served: Served, sent: bytes, told: tuple[int, str], logged: tuple[str, str]
+    served: Logged, sent: bytes, told: tuple[int, str], logged: tuple[str, str]
 ) -> None:
     """With the id that the client was told; nothing of what came is in the line."""
     status, reason = told
@@ -126,7 +128,7 @@ def test_a_refusal_is_counted_and_logged_once(
     ],
     ids=["head", "body"],
 )
-def test_a_refusal_carries_the_id_of_the_client(served: Served, sent: bytes) -> None:
+def test_a_refusal_carries_the_id_of_the_client(served: Logged, sent: bytes) -> None:
     """If its head came so far and the id is a plain one."""
     (answer,) = served.answers(sent)
     (line,) = served.lines(1)
@@ -135,7 +137,7 @@ def test_a_refusal_carries_the_id_of_the_client(served: Served, sent: bytes) -> 
     assert answer.headers["x-request-id"] == line["request_id"] == "mine-7"
 
 
-def test_an_id_of_another_request_is_not_taken(served: Served) -> None:
+def test_an_id_of_another_request_is_not_taken(served: Logged) -> None:
     """What is no request after one that was has an id of its own."""
     first = GET[:-2] + b"X-Request-ID: mine-7\r\n\r\n"
 
@@ -149,7 +151,7 @@ def test_an_id_of_another_request_is_not_taken(served: Served) -> None:
     assert [line["route"] for line in lines] == ["/livez", "other"]
 
 
-def test_connections_over_the_limit_are_counted(served: Served) -> None:
+def test_connections_over_the_limit_are_counted(served: Logged) -> None:
     """Each that is turned away is a line, though it never said a word."""
     before = served.counted("vae_rejected_total")
 
@@ -168,7 +170,7 @@ def test_connections_over_the_limit_are_counted(served: Served) -> None:
     assert counted[("unavailable",)] >= len(answers)
 
 
-def until_closed(served: Served) -> None:
+def until_closed(served: Logged) -> None:
     """Wait until connections are taken again; read the lines that this makes."""
     while True:
         (answer,) = served.answers(GET[:-2] + LAST + b"\r\n")
