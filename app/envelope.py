@@ -110,11 +110,9 @@ class Envelope:
                 )
             elif answer is None:
                 scope["request_id"] = request_id
-                status, n_bytes = await self._framework(
+                route, status, n_bytes = await self._framework(
                     scope, receive, send, headers, timing
                 )
-                found = scope.get("route")
-                route = found.path if isinstance(found, Route) else OTHER
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
@@ -123,12 +121,13 @@ class Envelope:
         finally:
             self._metrics.leave()
         seconds = perf_counter() - timing.start
-        if REFUSAL in scope:
+        if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
             request_id, status, n_bytes = scope[REFUSAL]
-        elif answer is not None and request.method != "HEAD":
-            n_bytes = answer.n_bytes
+            answer, n_rows = None, 0
         self._metrics.observe(route, status, seconds, n_rows=n_rows)
         if self._log is not None or self._tracer is not None:
+            if answer is not None and request.method != "HEAD":
+                n_bytes = answer.n_bytes
             who = (time(), request_id, request.method, route)
             spent = (seconds, *timing.computing())
             self._tell(request, timing, Line(*who, status, *spent, n_rows, n_bytes))
@@ -190,8 +189,8 @@ class Envelope:
         send: Send,
         headers: Headers,
         timing: Timing,
-    ) -> tuple[int, int]:
-        """Let the framework answer; return status and length of what it sent."""
+    ) -> tuple[str, int, int]:
+        """Let the framework answer; return route, status and length of what it sent."""
         status, n_bytes = CLIENT_CLOSED_REQUEST, 0
 
         async def enveloped(message: Message) -> None:
@@ -213,7 +212,8 @@ class Envelope:
             pass
         except Exception:  # the framework re-raises what it answered
             logger.exception("request %s failed", scope["request_id"])
-        return status, n_bytes
+        found = scope.get("route")
+        return found.path if isinstance(found, Route) else OTHER, status, n_bytes
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's request id if it is a plain one, else a fresh one."""
