@@ -13,11 +13,12 @@ ARGS =
 
 PY = $(VENV)/bin/python
 INSTALLED = $(VENV)/.installed
+AUDITORS = $(VENV)-audit/.installed
 URL = http://$(HOST:0.0.0.0=127.0.0.1):$(PORT)
 TORCH_CPU = https://download.pytorch.org/whl/cpu
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train checkpoint test check fuzz fix install docker clean
+.PHONY: help serve train checkpoint test check audit sbom fuzz fix install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -53,10 +54,31 @@ checkpoint: $(INSTALLED)
 test: $(INSTALLED) ## Run the tests, e.g. make test ARGS='-k elbo'
 	$(PY) -m pytest $(ARGS)
 
-check: $(INSTALLED) ## Lint, formatting, types
+check: $(INSTALLED) ## Lint, formatting, types, known vulnerabilities
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict app client model tests
+	@$(MAKE) --no-print-directory audit
+
+# Asked of OSV, which takes names and versions, so that nothing is installed to be looked
+# at. Where there is no way to it, as on many build machines, that is said, and no error.
+audit: $(INSTALLED) ## Look for known vulnerabilities of the pinned versions, if osv.dev is reached
+	@if $(PY) -c "from urllib.request import urlopen; urlopen('https://api.osv.dev/v1/query', \
+	  b'{\"package\": {\"name\": \"pip\", \"ecosystem\": \"PyPI\"}, \"version\": \"26\"}', 5)" \
+	  2>/dev/null; then $(MAKE) --no-print-directory $(AUDITORS) && \
+	  $(VENV)-audit/bin/pip-audit --vulnerability-service osv --progress-spinner off \
+	  --requirement constraints.txt --no-deps --disable-pip; \
+	else echo 'api.osv.dev is not reached: the pinned versions are not audited.'; fi
+
+sbom: $(INSTALLED) $(AUDITORS) ## Write sbom.json: all that is installed in .venv (CycloneDX)
+	@$(VENV)-audit/bin/cyclonedx-py environment --pyproject pyproject.toml \
+	  --output-reproducible --output-format JSON --output-file sbom.json $(PY)
+	@echo 'Written: sbom.json'
+
+$(AUDITORS):
+	@'$(PYTHON)' -m venv $(VENV)-audit
+	@$(VENV)-audit/bin/pip install --quiet 'cyclonedx-bom==7.5.0' 'pip-audit==2.10.1'
+	@touch $@
 
 # In an environment of its own: it brings fifty packages that nothing else here needs.
 fuzz: checkpoint ## Throw thousands of requests at the served model's own description
@@ -96,5 +118,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-fuzz .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,6 +18,7 @@ import orjson
 
 logger = logging.getLogger(__name__)
 
+OTHER = "other"  # the route of what is for none of the service's own
 STANDARD_OUTPUT = 1
 MAX_LINES = 64
 MAX_SECONDS = 0.1
@@ -34,9 +35,14 @@ class Line(NamedTuple):
 
     Attributes:
         time: When its answer had been sent, in seconds since 1970.
-        route: One of the service's own, or `other`; never what came.
-        seconds: From the head of the request to the end of its answer.
+        method: `-` of what was refused before it was a request.
+        route: One of the service's own, or `OTHER`; never what came.
+        seconds: From the head of the request to the end of its answer; None of what
+            was refused before it was a request.
+        queue_seconds: How long its rows waited; None if nothing was computed.
+        compute_seconds: How long the batches took that held rows of it.
         n_bytes: Bytes of the answer's body.
+        trace_id: Of the trace that it is a span of, if there is one.
     """
 
     time: float
@@ -44,9 +50,12 @@ class Line(NamedTuple):
     method: str
     route: str
     status: int
-    seconds: float
+    seconds: float | None
+    queue_seconds: float | None
+    compute_seconds: float | None
     n_rows: int
     n_bytes: int
+    trace_id: str | None = None
 
     def json(self) -> bytes:
         """Return it as JSON with a newline."""
@@ -56,10 +65,14 @@ class Line(NamedTuple):
             "method": self.method,
             "route": self.route,
             "status": self.status,
-            "duration_ms": round(self.seconds * _MS, _MICROSECONDS),
+            "duration_ms": _milliseconds(self.seconds),
+            "queue_ms": _milliseconds(self.queue_seconds),
+            "compute_ms": _milliseconds(self.compute_seconds),
             "rows": self.n_rows,
             "bytes": self.n_bytes,
         }
+        if self.trace_id is not None:
+            line["trace_id"] = self.trace_id
         return orjson.dumps(line, option=_OPTIONS)
 
 
@@ -98,6 +111,10 @@ class AccessLog:
         """Write what is noted, and from now on every line at once."""
         self._most_lines = 1
         self.flush()
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * _MS, _MICROSECONDS)
 
 
 def _pieces(lines: list[Line]) -> Iterator[bytes]:

@@ -11,8 +11,10 @@ How many are in hand is bounded. Nothing here knows what an analysis is.
 import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import final
+from time import perf_counter
+from typing import Generic, final
 
+from app import timing
 from app.errors import OverloadedError
 from model.columns import Columns, joined
 
@@ -57,8 +59,39 @@ class Analyses:
         self, compute: Callable[[slice], Columns], slices: Iterable[slice]
     ) -> Columns:
         loop = asyncio.get_running_loop()
-        parts = [
-            await loop.run_in_executor(self._thread, compute, rows) for rows in slices
-        ]
+        stopwatch = _Stopwatch(compute)
+        try:
+            parts = [
+                await loop.run_in_executor(self._thread, stopwatch, rows)
+                for rows in slices
+            ]
+        finally:
+            stopwatch.note()
         # Of long columns a copy would hold up the event loop.
         return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)
+
+
+@final
+class _Stopwatch(Generic[Columns]):
+    """A function of slices that notes when it is called and for how long."""
+
+    def __init__(self, compute: Callable[[slice], Columns]) -> None:
+        self._compute = compute
+        self._queued = perf_counter()
+        self._begun: list[float] = []
+        self._ended: list[float] = []
+
+    def __call__(self, rows: slice) -> Columns:
+        self._begun.append(perf_counter())
+        try:
+            return self._compute(rows)
+        finally:
+            self._ended.append(perf_counter())
+
+    def note(self) -> None:
+        """Note the time until now for the request that the current task answers."""
+        begun, now = self._begun[:], perf_counter()
+        ended = [*self._ended, now][: len(begun)]  # one may be under way, for nobody
+        started = begun[0] if begun else now
+        seconds = sum(ended) - sum(begun)
+        timing.note(self._queued, started, ended[-1] if ended else now, seconds)

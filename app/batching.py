@@ -24,7 +24,7 @@ import numpy as np
 
 from app.engine import TILE, Array
 from app.errors import OverloadedError, UnavailableError
-from app.jobs import Job, Piece, Queue, RowFunction
+from app.jobs import Job, Outcome, Piece, Queue, RowFunction
 from app.lifecycle import RETRY_AFTER_SECONDS
 
 logger = logging.getLogger(__name__)
@@ -41,9 +41,6 @@ class Batch(NamedTuple):
     n_rows: int
     queue_seconds: float
     compute_seconds: float
-
-
-Outcome = Sequence[Array] | Exception
 
 
 class Capacity(NamedTuple):
@@ -111,6 +108,7 @@ class Batcher:
         finally:
             self._n_rows -= job.n_rows
             self._n_bytes -= job.n_bytes
+            job.note_timing()
 
     @property
     def stalled_seconds(self) -> float:
@@ -171,7 +169,10 @@ class Batcher:
         self, loop: asyncio.AbstractEventLoop, queue: Queue, pieces: list[Piece]
     ) -> None:
         started = perf_counter()
-        n_rows = sum(piece.stop - piece.start for piece in pieces)
+        n_rows = 0
+        for job, start, stop in pieces:
+            n_rows += stop - start
+            job.started = job.started or started
         if n_rows * queue.row_seconds <= INLINE_SECONDS:
             outcomes = computed(queue.compute, pieces)
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
@@ -192,7 +193,7 @@ class Batcher:
         logger.error("a batch has been computed for %g s", self._stalled_seconds)
         waiting = [job for queue in self._queues.values() for job in queue.drop()]
         for job in (*(piece.job for piece in self._in_thread), *waiting):
-            _deliver(job, _stalled())
+            job.deliver(_stalled())
 
     def _finish(
         self,
@@ -204,10 +205,13 @@ class Batcher:
         outcomes: list[Outcome],
     ) -> None:
         """Hand out what a batch came to and go on to the next."""
-        seconds = perf_counter() - started
+        ended = perf_counter()
+        seconds = ended - started
         queue.learn(n_rows, seconds)
-        for piece, outcome in zip(pieces, outcomes, strict=True):
-            _deliver(piece.job, outcome)
+        for (job, _, _), outcome in zip(pieces, outcomes, strict=True):
+            job.ended = ended
+            job.compute_seconds += seconds
+            job.deliver(outcome)
         self._on_batch(
             Batch(
                 queue.operation,
@@ -256,19 +260,3 @@ def _split(results: Sequence[Array], pieces: Sequence[Piece]) -> list[Outcome]:
         outcomes.append([result[start:stop] for result in results])
         start = stop
     return outcomes
-
-
-def _deliver(job: Job, outcome: Outcome) -> None:
-    if job.waiter.done():
-        return
-    if isinstance(outcome, Exception):
-        job.waiter.set_exception(outcome)
-        return
-    job.parts.append(outcome)
-    if job.n_done < job.n_rows:
-        return
-    if len(job.parts) == 1:
-        job.waiter.set_result(outcome)
-    else:
-        columns = zip(*job.parts, strict=True)
-        job.waiter.set_result([np.concatenate(column) for column in columns])

@@ -1,5 +1,5 @@
 """
-What every request has around it: a guard, an id, problems, metrics, an access log.
+What every request has around it: a guard, an id, problems, and who is told of it.
 
 Two kinds of request pass through. A *hot* one is for an operation: `hot` maps its
 method and path to an endpoint, which is called at once. Any other goes to `cold`, the
@@ -20,7 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Guard
-from app.access_log import AccessLog, Line
+from app.access_log import OTHER, AccessLog, Line
 from app.attendance import Attendance
 from app.endpoints import Endpoint
 from app.errors import (
@@ -36,10 +36,12 @@ from app.errors import (
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
 from app.metrics import Metrics
+from app.refusal import REFUSAL, Refusal
+from app.timing import Timing, begin
+from app.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 
-OTHER = "other"
 CLIENT_CLOSED_REQUEST = 499
 # Not on hot answers, which browsers do not run: a header costs half a microsecond.
 _OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
@@ -59,6 +61,7 @@ class Envelope:
         headers: What every answer carries.
         guard: What stops requests; None if nothing does.
         log: Where requests are told; None if nowhere.
+        tracer: What tells them as spans; None if nothing does.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class Envelope:
         headers: Headers,
         guard: Guard | None,
         log: AccessLog | None,
+        tracer: Tracer | None,
     ) -> None:
         self._hot = hot
         self._cold = cold
@@ -79,6 +83,7 @@ class Envelope:
         self._headers = headers
         self._guard = guard
         self._log = log
+        self._tracer = tracer
         self._lifecycle = lifecycle
         self._timeout = timeout  # seconds that an answer may take
         self._prefix = secrets.token_hex(6)
@@ -87,9 +92,9 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
-        start = perf_counter()
+        timing = begin()
         request = Request(scope, receive)
-        request_id = self._request_id(request)
+        request_id = self.request_id(request.headers)
         headers: Headers = ((b"x-request-id", request_id.encode()), *self._headers)
         endpoint = self._hot.get((request.method, request.path))
         route = request.path if endpoint is not None else OTHER
@@ -100,25 +105,47 @@ class Envelope:
                 headers += self._guard.headers(request)
                 answer = _stopped(self._guard, request, request_id)
             if answer is None and endpoint is not None:
-                answer = await self._attended(endpoint, request, request_id, start)
+                answer = await self._attended(
+                    endpoint, request, request_id, timing.start
+                )
             elif answer is None:
                 scope["request_id"] = request_id
-                status, n_bytes = await self._framework(scope, receive, send, headers)
-                found = scope.get("route")
-                route = found.path if isinstance(found, Route) else OTHER
+                route, status, n_bytes = await self._framework(
+                    scope, receive, send, headers, timing
+                )
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
+                headers += timing.header()
                 await answer.send(scope, send, headers=headers)
                 status, n_rows = answer.status, answer.n_rows
         finally:
             self._metrics.leave()
-        seconds = perf_counter() - start
+        seconds = perf_counter() - timing.start
+        if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
+            request_id, status, n_bytes = scope[REFUSAL]
+            answer, n_rows = None, 0
         self._metrics.observe(route, status, seconds, n_rows=n_rows)
-        if self._log is not None:
+        if self._log is not None or self._tracer is not None:
             if answer is not None and request.method != "HEAD":
                 n_bytes = answer.n_bytes
             who = (time(), request_id, request.method, route)
-            self._log.note(Line(*who, status, seconds, n_rows, n_bytes))
+            spent = (seconds, *timing.computing())
+            self._tell(request, timing, Line(*who, status, *spent, n_rows, n_bytes))
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Note what was refused at the socket and never became a request."""
+        request_id, status, n_bytes = refusal
+        self._metrics.observe(OTHER, status, None, n_rows=0)
+        if self._log is not None:
+            who = (time(), request_id, "-", OTHER)
+            self._log.note(Line(*who, status, None, None, None, 0, n_bytes))
+
+    def _tell(self, request: Request, timing: Timing, line: Line) -> None:
+        """Tell a request, when it has been answered, to those who want to know."""
+        if self._tracer is not None:
+            line = line._replace(trace_id=self._tracer.tell(request, timing, line))
+        if self._log is not None:
+            self._log.note(line)
 
     async def _attended(
         self, endpoint: Endpoint, request: Request, request_id: str, start: float
@@ -156,16 +183,21 @@ class Envelope:
         return min(float(asked), self._timeout)
 
     async def _framework(
-        self, scope: Scope, receive: Receive, send: Send, headers: Headers
-    ) -> tuple[int, int]:
-        """Let the framework answer; return status and length of what it sent."""
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Headers,
+        timing: Timing,
+    ) -> tuple[str, int, int]:
+        """Let the framework answer; return route, status and length of what it sent."""
         status, n_bytes = CLIENT_CLOSED_REQUEST, 0
 
         async def enveloped(message: Message) -> None:
             nonlocal status, n_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].extend((*headers, *_OF_PAGES))
+                message["headers"].extend((*headers, *timing.header(), *_OF_PAGES))
                 if self._lifecycle.is_leaving:
                     message["headers"].extend(CLOSE)
             elif scope["method"] == "HEAD":
@@ -180,11 +212,12 @@ class Envelope:
             pass
         except Exception:  # the framework re-raises what it answered
             logger.exception("request %s failed", scope["request_id"])
-        return status, n_bytes
+        found = scope.get("route")
+        return found.path if isinstance(found, Route) else OTHER, status, n_bytes
 
-    def _request_id(self, request: Request) -> str:
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's request id if it is a plain one, else a fresh one."""
-        given = request.headers.get(b"x-request-id")
+        given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return str(given, "ascii")
         return f"{self._prefix}-{next(self._count):x}"

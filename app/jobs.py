@@ -7,6 +7,9 @@ from operator import attrgetter
 from time import perf_counter
 from typing import NamedTuple, final
 
+import numpy as np
+
+from app import timing
 from app.engine import TILE, Array
 
 _BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
@@ -17,13 +20,33 @@ _NEWS = 0.1  # share of the last full batch in the running mean of a row's cost
 _NBYTES = attrgetter("nbytes")
 
 RowFunction = Callable[..., Sequence[Array]]
+Outcome = Sequence[Array] | Exception
 
 
 @final
 class Job:
-    """The rows of one request, and how many of them are computed."""
+    """
+    The rows of one request, and how many of them are computed.
 
-    __slots__ = ("arrays", "n_bytes", "n_done", "n_rows", "parts", "since", "waiter")
+    Attributes:
+        since: When it came; all times are by `time.perf_counter`.
+        started: When the first batch that holds rows of it began; 0 until then.
+        ended: When the last one ended, so far; 0 until then.
+        compute_seconds: What these batches took.
+    """
+
+    __slots__ = (
+        "arrays",
+        "compute_seconds",
+        "ended",
+        "n_bytes",
+        "n_done",
+        "n_rows",
+        "parts",
+        "since",
+        "started",
+        "waiter",
+    )
 
     def __init__(
         self, arrays: Sequence[Array], waiter: asyncio.Future[Sequence[Array]]
@@ -35,6 +58,31 @@ class Job:
         self.n_done = 0
         self.parts: list[Sequence[Array]] = []
         self.since = perf_counter()
+        self.started = self.ended = self.compute_seconds = 0.0
+
+    def deliver(self, outcome: Outcome) -> None:
+        """Take rows of the result, or a failure, and tell once nothing is missing."""
+        if self.waiter.done():
+            return
+        if isinstance(outcome, Exception):
+            self.waiter.set_exception(outcome)
+            return
+        self.parts.append(outcome)
+        if self.n_done < self.n_rows:
+            return
+        if len(self.parts) == 1:
+            self.waiter.set_result(outcome)
+        else:
+            columns = zip(*self.parts, strict=True)
+            self.waiter.set_result([np.concatenate(column) for column in columns])
+
+    def note_timing(self) -> None:
+        """Note how long it waited and was computed, for the request that it is of."""
+        if not self.ended:  # its client has gone, or its time is up
+            self.ended = perf_counter()
+            self.started = self.started or self.ended
+            self.compute_seconds = self.ended - self.started
+        timing.note(self.since, self.started, self.ended, self.compute_seconds)
 
 
 class Piece(NamedTuple):

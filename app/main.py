@@ -1,5 +1,6 @@
 """The composition root: settings in, the whole service out. Nothing imports it."""
 
+import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Callable
@@ -20,6 +21,7 @@ from app import (
     path_routes,
     problems,
     routes,
+    tracing,
 )
 from app.access import Guard
 from app.access_log import AccessLog
@@ -46,6 +48,7 @@ from app.path_endpoints import PathEndpoints
 from app.reading import Reader
 from app.settings import Settings
 from app.startup import fail, keep_freed_memory
+from app.tracing import Tracer
 from model.checkpoint import Checkpoint, CheckpointError
 
 
@@ -60,7 +63,7 @@ class Service(FastAPI):
 
     def enclose(self, envelope: Envelope) -> None:
         """Have every HTTP request pass through an envelope."""
-        self._envelope = envelope
+        self._envelope = self.recorder = envelope
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as FastAPI does, without the envelope."""
@@ -81,7 +84,7 @@ class Service(FastAPI):
             await self.framework(scope, receive, send)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
     """
     Load the checkpoint and build the service around it.
 
@@ -101,7 +104,7 @@ def create_app(settings: Settings) -> FastAPI:
     served = card(engine, settings, {call.id: _media_types(call) for call in calls})
     _state(served, metrics)
     life = partial(_lifespan, compute, runner, lifecycle, settings.drain_delay)
-    app = _service(lambda: _operated(life(), guard, log))
+    app = _service(lambda: _operated(life(), guard, log, tracer))
     problems.install(app)
     app.router.routes.extend(operation_routes.routes(calls))
     app.router.routes.extend(routes.about(served).routes)
@@ -118,6 +121,7 @@ def create_app(settings: Settings) -> FastAPI:
             headers=((b"x-model-version", served.version.encode()),),
             guard=guard if guard.is_needed else None,
             log=log,
+            tracer=tracer,
         )
     )
     document = openapi.document(app, calls, served, Examples(engine, reader.images))
@@ -158,7 +162,8 @@ def from_environment() -> FastAPI:
     """Build the service from VAE_* variables, or end with one line and status 3."""
     keep_freed_memory()
     try:
-        return create_app(Settings.from_environment(os.environ))
+        settings = Settings.from_environment(os.environ)
+        return create_app(settings, tracing.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
         fail(error)
 
@@ -218,9 +223,12 @@ async def _lifespan(
 
 @asynccontextmanager
 async def _operated(
-    life: AbstractAsyncContextManager[None], guard: Guard, log: AccessLog | None
+    life: AbstractAsyncContextManager[None],
+    guard: Guard,
+    log: AccessLog | None,
+    tracer: Tracer | None,
 ) -> AsyncIterator[None]:
-    """Live, with keys that may change and a log that is whole in the end."""
+    """Live, with keys that may change, and log and traces that are whole in the end."""
     keys = guard.keys
     try:
         async with life:
@@ -229,6 +237,8 @@ async def _operated(
     finally:
         if log is not None:
             log.close()
+        if tracer is not None:
+            await asyncio.to_thread(tracer.close)
 
 
 async def _warm(compute: Operations) -> None:

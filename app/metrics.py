@@ -41,7 +41,7 @@ _Children = Callable[..., _Metric]
 class _Request(NamedTuple):
     route: str
     status: int
-    seconds: float
+    seconds: float | None
     n_rows: int
 
 
@@ -110,8 +110,16 @@ class Metrics:
         if self._is_shared:
             self._in_flight.set(self._n_in_flight)
 
-    def observe(self, route: str, status: int, seconds: float, *, n_rows: int) -> None:
-        """Note one request; `route` is one of the app's own, never what came."""
+    def observe(
+        self, route: str, status: int, seconds: float | None, *, n_rows: int
+    ) -> None:
+        """
+        Note one request.
+
+        Args:
+            route: One of the app's own, never what came.
+            seconds: What it took; None of what was refused before it was a request.
+        """
         self._note(_Request(route, status, seconds, n_rows))
 
     def observe_batch(self, batch: Batch) -> None:
@@ -143,7 +151,8 @@ class Metrics:
 
     def _count_request(self, request: _Request) -> None:
         self._requests(request.route, request.status).inc()
-        self._seconds(request.route).observe(request.seconds)
+        if request.seconds is not None:
+            self._seconds(request.route).observe(request.seconds)
         reason = self._reasons.get(request.status)
         if reason is not None:
             self._rejected(reason).inc()

@@ -81,9 +81,8 @@ class Connection(HttpToolsProtocol):
                 f"expected at most {limit} connections",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
-            headers = self.server_state.default_headers
             self.transport = transport
-            transport.write(refusal.response(problem, headers))
+            refusal.write(problem, self)
             transport.close()
             return
         super().connection_made(transport)
@@ -279,14 +278,12 @@ class Connection(HttpToolsProtocol):
         elif cycle.response_started:
             self.transport.close()
         else:
-            self._tell(problem)
+            self._tell(problem, cycle.scope)
 
-    def _tell(self, problem: ProblemError) -> None:
+    def _tell(self, problem: ProblemError, running: Any = None) -> None:
         """Write a problem, and read on for a while so that it is not lost to a RST."""
         if not self.transport.is_closing():
             self._is_told = True
             self.flow.resume_reading()
-            self.transport.write(
-                refusal.response(problem, self.server_state.default_headers)
-            )
+            refusal.write(problem, self, running)
             self.transport.write_eof()

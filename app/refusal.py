@@ -1,21 +1,62 @@
-"""A problem as the bytes of a whole response, for what never becomes a request."""
+"""A problem as a whole response, for what the application does not answer itself."""
 
-import secrets
-from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol, cast, final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from starlette.types import Scope
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from app.errors import MEDIA_TYPE, ProblemError
 
+REFUSAL = "vae.refusal"  # where the scope of a request that is refused has a `Refusal`
 
-def response(problem: ProblemError, headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Return a response that tells a problem and closes; `headers` come first."""
-    request_id = secrets.token_hex(8)
+
+@final
+class Refusal(NamedTuple):
+    """What metrics and log learn of a refusal; `n_bytes` are those of its body."""
+
+    request_id: str
+    status: int
+    n_bytes: int
+
+
+class Recorder(Protocol):
+    """Who names requests, and is told of those that were refused."""
+
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return the client's request id if it is a plain one, else a fresh one."""
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Note what was refused and never became a request."""
+
+
+class _Application(Protocol):
+    recorder: Recorder
+
+
+def write(
+    problem: ProblemError, connection: HttpToolsProtocol, running: Scope | None = None
+) -> None:
+    """
+    Write a response that tells a problem and closes, and note it.
+
+    Args:
+        running: The request that is refused if it is the application's already, which
+            then notes what became of it.
+    """
+    recorder = cast("_Application", connection.app).recorder
+    fields = connection.headers if running is None else running["headers"]
+    request_id = recorder.request_id(dict(fields))
     document = problem.document(instance="", request_id=request_id)
+    refusal = Refusal(request_id, problem.status.value, len(document))
+    if running is None:
+        recorder.note_refusal(refusal)
+    else:
+        running[REFUSAL] = refusal
     lines = b"".join(
         b"%b: %b\r\n" % field
         for field in (
-            *headers,
+            *connection.server_state.default_headers,
             (b"content-type", MEDIA_TYPE),
             (b"content-length", b"%d" % len(document)),
             (b"connection", b"close"),
@@ -23,4 +64,6 @@ def response(problem: ProblemError, headers: Iterable[tuple[bytes, bytes]]) -> b
             *problem.headers,
         )
     )
-    return b"%b%b\r\n%b" % (STATUS_LINE[problem.status], lines, document)
+    connection.transport.write(
+        b"%b%b\r\n%b" % (STATUS_LINE[problem.status], lines, document)
+    )

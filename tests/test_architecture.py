@@ -103,6 +103,16 @@ def test_only_the_engine_imports_torch(path: Path) -> None:
         assert [name for name in imported(path) if is_in(name, "torch")] == []
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_only_spans_are_of_opentelemetry(path: Path) -> None:
+    """It is an extra: one module needs it, and one, when it is asked for, that one."""
+    of_spans = [name for name in imported(path) if is_in(name, "app.spans")]
+
+    if name_of(path) != "app/spans.py":
+        assert [n for n in imported(path) if is_in(n, "opentelemetry")] == []
+    assert not of_spans or name_of(path) == "app/tracing.py"
+
+
 @pytest.mark.parametrize("name", ROUTES)
 def test_routes_do_not_compute(name: str) -> None:
     """Routes import neither torch nor numpy."""

@@ -101,6 +101,41 @@ def test_make_refuses_an_old_python_in_a_sentence(project: Path) -> None:
     assert not read_calls(project / "python.calls")
 
 
+@needs_make
+def test_the_bill_of_materials_is_of_what_is_installed(project: Path) -> None:
+    """CycloneDX is told of the service's environment and of this project."""
+    make(project, "sbom")
+
+    [call] = read_calls(project / "cyclonedx-py.calls")
+    assert call.startswith("environment --pyproject pyproject.toml")
+    assert call.endswith("--output-file sbom.json .venv/bin/python")
+
+
+@needs_make
+def test_the_pins_are_audited_and_a_finding_fails_the_check(project: Path) -> None:
+    """Without installing them; the last thing that `make check` does."""
+    make(project, "check")
+
+    [call] = read_calls(project / "pip-audit.calls")
+    assert "--requirement constraints.txt --no-deps --disable-pip" in call
+    program = project / ".venv-audit" / "bin" / "pip-audit"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        make(project, "check")
+
+
+@needs_make
+def test_no_way_to_the_vulnerabilities_is_said_and_no_failure(project: Path) -> None:
+    """A machine without a network checks all else."""
+    program = project / ".venv" / "bin" / "python"
+    program.write_text('#!/bin/sh\ntest "$1" != -c\n')
+
+    output = make(project, "check")
+
+    assert "not audited" in output
+    assert not read_calls(project / "pip-audit.calls")
+
+
 def test_ci_runs_what_the_readme_says(tmp_path: Path) -> None:
     """.ci/run is `make check` and `make test` in an environment of its own."""
     calls = fake_program(tmp_path / "bin" / "make")
@@ -167,6 +202,9 @@ def project(tmp_path: Path) -> Path:
     fake_program(tmp_path / ".venv" / "bin" / "python", calls=tmp_path)
     fake_program(tmp_path / ".venv" / "bin" / "pip", calls=tmp_path)
     (tmp_path / ".venv" / ".installed").touch()
+    for name in ("cyclonedx-py", "pip-audit"):
+        fake_program(tmp_path / ".venv-audit" / "bin" / name, calls=tmp_path)
+    (tmp_path / ".venv-audit" / ".installed").touch()
     return tmp_path
 
 

@@ -82,6 +82,23 @@ def test_every_metric_of_the_service_is_on_the_dashboard(
     assert {family(name) for name in shown} == {family(name) for name in labels}
 
 
+def test_every_metric_of_the_service_is_documented(
+    labels: dict[str, set[str]],
+) -> None:
+    """The table of docs/operating.md has each metric with its labels, and no other."""
+    page = (ROOT / "docs/operating.md").read_text(encoding="utf-8")
+    found = re.findall(r"^\| `(vae_\w+)` \| ([\w, ]*?) ?\|", page, re.MULTILINE)
+    documented = {name: set(filter(None, of.split(", "))) for name, of in found}
+
+    counted = {
+        re.sub(r"_(bucket|sum|count)$", "", name): of - {"le"}
+        for name, of in labels.items()
+        if not name.endswith("_created")
+    }
+
+    assert documented == counted
+
+
 def test_panels_stand_beside_each_other() -> None:
     """Ids are unique, none overlaps another, and none leaves the 24 columns."""
     panels = DASHBOARD["panels"]

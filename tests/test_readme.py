@@ -157,7 +157,7 @@ def test_the_line_of_the_access_log_is_as_it_is_written() -> None:
     """The README's line has the members of a real one, in their order."""
     [shown] = re.findall(r'^{"time":.*}$', README, re.MULTILINE)
 
-    line = Line(0.0, "id", "GET", "/model", 200, 0.001, 0, 1).json()
+    line = Line(0.0, "id", "GET", "/model", 200, 0.001, None, None, 0, 1).json()
 
     assert list(json.loads(shown)) == list(json.loads(line))
 

@@ -22,10 +22,10 @@ JSON = {"content-type": "application/json"}
 class Served:
     """A running service and a client for it; its calls block."""
 
-    def __init__(self, path: Path, **settings: Any) -> None:
+    def __init__(self, path: Path, *, tracer: Any = None, **settings: Any) -> None:
         self.checkpoint: Checkpoint = checkpoint.load(path)
         self.settings = Settings(checkpoint=path, threads=1, **settings)
-        self.app: FastAPI = create_app(self.settings)
+        self.app: FastAPI = create_app(self.settings, tracer)
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()

@@ -16,7 +16,7 @@ import pytest
 from app.access_log import MAX_LINES, MAX_SECONDS, AccessLog, Line
 from tests.app.served import Served
 
-LINE = Line(0.5, "id-1", "POST", "/encode", 200, 0.0123456, 3, 456)
+LINE = Line(0.5, "id-1", "POST", "/encode", 200, 0.0123456, 0.00412345, 0.002, 3, 456)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def come(reading: int) -> list[dict[str, Any]]:
 
 
 def test_a_line_tells_a_request() -> None:
-    """Time, id, method, route, status, milliseconds, rows and bytes."""
+    """Time, id, method, route, status, milliseconds of three kinds, rows and bytes."""
     assert json.loads(LINE.json()) == {
         "time": "1970-01-01T00:00:00.500000Z",
         "request_id": "id-1",
@@ -48,9 +48,23 @@ def test_a_line_tells_a_request() -> None:
         "route": "/encode",
         "status": 200,
         "duration_ms": 12.346,
+        "queue_ms": 4.123,
+        "compute_ms": 2.0,
         "rows": 3,
         "bytes": 456,
     }
+
+
+def test_what_was_not_computed_has_no_time_of_it() -> None:
+    """Times that there are not are null; a trace is named only where there is one."""
+    line = LINE._replace(seconds=None, queue_seconds=None, compute_seconds=None)
+
+    told = json.loads(line.json())
+    traced = json.loads(line._replace(trace_id="ab" * 16).json())
+
+    assert told["duration_ms"] is told["queue_ms"] is told["compute_ms"] is None
+    assert "trace_id" not in told
+    assert traced == {**told, "trace_id": "ab" * 16}
 
 
 def test_lines_are_gathered(pipe: tuple[int, int]) -> None:
@@ -166,6 +180,11 @@ def test_every_request_is_told_and_nothing_it_said(
         assert line["bytes"] == len(answer.content)
         assert line["request_id"] == answer.headers["x-request-id"]
         assert line["duration_ms"] > 0
+        assert (line["queue_ms"] is not None) == (line["rows"] > 0)
+        assert (line["compute_ms"] is not None) == (line["rows"] > 0)
+        if line["rows"]:
+            assert line["queue_ms"] >= 0
+            assert 0 < line["compute_ms"] < line["duration_ms"]
         age = datetime.now(UTC) - datetime.fromisoformat(line["time"])
         assert timedelta() <= age < timedelta(minutes=1)
     assert "hush" not in text

@@ -10,7 +10,7 @@ from app.keys import line_of
 from tests.app.served import Served, assert_problem
 
 PAGE, OTHER = "https://page.example", "https://other.example"
-EXPOSED = "X-Request-ID, VAE-Seed, Retry-After, X-Model-Version"
+EXPOSED = "X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing"
 ASKING = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization,content-type",
@@ -42,6 +42,7 @@ def test_nothing_is_said_unless_origins_are_named(bernoulli: Served) -> None:
         answer = bernoulli.request(method, path, headers={"origin": PAGE, **ASKING})
 
         assert not any(name.startswith("access-control") for name in answer.headers)
+        assert "timing-allow-origin" not in answer.headers
         assert not varies(answer)
 
 
@@ -73,6 +74,8 @@ def test_a_page_sees_the_answers_and_the_errors(
     assert (answer.status_code == 401) == (key != KEY)
     assert answer.headers["access-control-allow-origin"] == PAGE
     assert answer.headers["access-control-expose-headers"] == EXPOSED
+    assert answer.headers["timing-allow-origin"] == PAGE
+    assert "total;dur=" in answer.headers["server-timing"]
     assert "access-control-allow-credentials" not in answer.headers
     assert varies(answer)
 
@@ -93,6 +96,7 @@ def test_other_origins_are_told_nothing(shared: Served, origin: str) -> None:
     assert answer.status_code == 200
     for one in (preflight, without_key, answer):
         assert not any(name.startswith("access-control") for name in one.headers)
+        assert "timing-allow-origin" not in one.headers
         assert varies(one)
 
 
