@@ -145,6 +145,7 @@ class Envelope:
             return _told(InternalError(), request, request_id)
         finally:
             self._attendance.leave(request)
+            request.release()
 
     def _allowed_seconds(self, request: Request) -> float:
         """Return how long an answer may take: the setting, or less if so asked."""

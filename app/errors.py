@@ -182,8 +182,11 @@ class OverloadedError(ProblemError):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
-    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        super().__init__(detail, headers=(_retry_after(retry_after_seconds),))
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int, headers: Headers = ()
+    ) -> None:
+        after = _retry_after(retry_after_seconds)
+        super().__init__(detail, headers=(after, *headers))
 
 
 @final
