@@ -17,8 +17,6 @@ from app import environment
 from app.environment import SettingRow
 from app.names import host_name, origin, split
 
-_BODIES = 8  # of the longest kind, in hand at a time
-
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
@@ -88,12 +86,10 @@ class Settings(BaseModel):
     max_bodies_bytes: Annotated[
         int,
         Field(
-            default_factory=lambda values: _BODIES * values.get("max_body_bytes", 0),
             ge=1024,
             description="Most bytes of long bodies in hand, of a worker; past it, 429.",
-            json_schema_extra={"default_in_words": "8 x `VAE_MAX_BODY_BYTES`"},
         ),
-    ]
+    ] = 512 << 20
     max_rows: Annotated[
         int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
     ] = 16_384
