@@ -23,6 +23,7 @@ from app.access import Guard
 from app.access_log import AccessLog, Line
 from app.attendance import Attendance
 from app.endpoints import Endpoint
+from app.engine import is_out_of_memory
 from app.errors import (
     CLOSE,
     MEDIA_TYPE,
@@ -32,6 +33,7 @@ from app.errors import (
     Headers,
     InternalError,
     ProblemError,
+    out_of_memory,
 )
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
@@ -140,7 +142,10 @@ class Envelope:
             seconds = request.deadline - start
             late = DeadlineError(f"expected to answer within {seconds:g} seconds")
             return _told(late, request, request_id)
-        except Exception:  # a defect: logged in full, told as a 500
+        except Exception as error:  # a defect: logged in full, told as a 500
+            if is_out_of_memory(error):
+                logger.warning("request %s: out of memory: %s", request_id, error)
+                return _told(out_of_memory(), request, request_id)
             logger.exception("request %s failed", request_id)
             return _told(InternalError(), request, request_id)
         finally:

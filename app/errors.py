@@ -228,6 +228,14 @@ class DisconnectedError(Exception):
     """The client closed the connection before its request was complete."""
 
 
+def out_of_memory() -> UnavailableError:
+    """Return what to say to a request for which there is not enough memory."""
+    return UnavailableError(
+        "expected to need less memory than there is; ask for less, or again",
+        retry_after_seconds=1,
+    )
+
+
 def reasons() -> dict[int, str]:
     """Return a short name for each status that a problem has, for the metrics."""
     return {
