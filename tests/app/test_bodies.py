@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,16 @@ import pytest
 
 from app.operations import Operations
 from tests.app.served import Served
+from tests.app.test_process import process
+from tests.app.test_protocol import (
+    MAX_GROWTH_BYTES,
+    Answered,
+    Target,
+    assert_refused,
+    parse,
+    send,
+    until,
+)
 
 ROOM = 2048
 ROW = json.dumps({"x": [[0.5] * 16]}).encode()
@@ -41,9 +53,12 @@ async def cut(body: bytes, n_pieces: int = 4) -> AsyncIterator[dict[str, Any]]:
 
 
 async def ask(
-    served: Served, messages: AsyncIterator[dict[str, Any]], *headers: tuple[str, str]
+    served: Served,
+    messages: AsyncIterator[dict[str, Any]],
+    *headers: tuple[str, str],
+    path: str = "/encode",
 ) -> Sent:
-    """Ask `/encode` by bare ASGI; return what is sent."""
+    """Ask by bare ASGI; return what is sent."""
     sent: Sent = []
 
     async def receive() -> dict[str, Any]:
@@ -58,7 +73,7 @@ async def ask(
     scope = {
         "type": "http",
         "method": "POST",
-        "path": "/encode",
+        "path": path,
         "query_string": b"",
         "headers": [(b"content-type", b"application/json"), *given],
     }
@@ -216,3 +231,71 @@ def test_a_full_queue_is_told_before_the_body_is_read(checkpoints: Path) -> None
 
     with Served(checkpoints / "bernoulli", max_queue_rows=40) as served:
         served.run(both(served))
+
+
+def test_an_analysis_too_many_is_told_before_the_body_is_read(
+    checkpoints: Path,
+) -> None:
+    """With as many analyses in hand as may be, the next is refused unread."""
+
+    async def both(served: Served) -> None:
+        asked = json.dumps({"x": [[0] * 16], "n_samples": 1}).encode()
+        taken, refused = await asyncio.gather(
+            ask(served, cut(asked, n_pieces=1), path="/loglik"),
+            ask(served, unread(), path="/loglik"),
+        )
+
+        assert taken[0]["status"] == 200
+        assert "at most 1 analyses" in assert_overloaded(refused)["detail"]
+
+    with Served(checkpoints / "bernoulli", max_analyses=1) as served:
+        served.run(both(served))
+
+
+def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
+    """Of 24 clients that hold back the end of 8 MiB, two fit; short ones are served."""
+    size, n_clients = 8 << 20, 24
+    environment = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_MAX_BODY_BYTES": str(size),
+        "VAE_MAX_BODIES_BYTES": str(2 * size),
+    }
+    head = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    # Of no announced length, so that only what has come can be counted.
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
+    chunk = b"%x\r\n%b\r\n" % (size - 1024, padded(size - 1024))
+    last = b"Connection: close\r\nContent-Length: %d\r\n\r\n"
+
+    with process(environment) as (address, running), ExitStack() as clients:
+        target = Target(address, running.pid)
+        assert target.is_well()
+        target.forget_peak()
+        before = target.resident_bytes()
+        held = [clients.enter_context(target.connection()) for _ in range(n_clients)]
+        for connection in held:
+            send(connection, chunked + chunk)
+        short_is_answered = target.is_well()
+        refused = [answer for c in held for answer in arrived(c)]
+        growth = target.peak_bytes() - before
+        clients.close()
+        whole = head + last % size, padded(size)
+        # Once all have gone, all of it is read; so much space is then refused as such.
+        until(lambda: target.answers(*whole)[0].status == 422)
+
+    assert short_is_answered
+    assert len(refused) >= n_clients - 3
+    for answer in refused:
+        assert_refused([answer], 429)
+    assert growth < 2 * size + MAX_GROWTH_BYTES
+
+
+def arrived(connection: socket.socket) -> list[Answered]:
+    """Return the answers that have come over a connection, if any."""
+    connection.settimeout(0.2)
+    came = b""
+    try:
+        while piece := connection.recv(1 << 16):
+            came += piece
+    except (TimeoutError, ConnectionError):
+        pass
+    return parse(came)
