@@ -202,7 +202,9 @@ class Batcher:
         def finish(done: asyncio.Future[list[Outcome]]) -> None:
             watchdog.cancel()
             self._in_thread = []
-            self._finish(loop, queue, pieces, n_rows, started, done.result())
+            end = done.exception()  # of the thread: what `computed` does not catch
+            outcomes = done.result() if end is None else [_ended(end)] * len(pieces)
+            self._finish(loop, queue, pieces, n_rows, started, outcomes)
 
         future.add_done_callback(finish)
 
@@ -244,6 +246,10 @@ def _stalled() -> UnavailableError:
     return UnavailableError(
         "compute has stalled; ask again", retry_after_seconds=RETRY_AFTER_SECONDS
     )
+
+
+def _ended(error: BaseException) -> Outcome:
+    return RuntimeError(f"compute was ended by {error!r}")
 
 
 def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
