@@ -207,6 +207,19 @@ def test_the_room_is_given_back_however_a_request_ends(
     served.run(ask_both())
 
 
+def test_the_room_is_given_back_behind_a_prefix(served: Served) -> None:
+    """Where the router has to find an operation, its body is counted no longer."""
+    served.app.root_path = "/prefix"
+
+    async def twice() -> None:
+        for _ in range(2):
+            answer = await ask(served, cut(padded(ROOM)), path="/prefix/encode")
+
+            assert answer[0]["status"] == 200
+
+    served.run(twice())
+
+
 async def unread() -> AsyncIterator[dict[str, Any]]:
     """Stand for a body that must not be asked for."""
     yield pytest.fail("the body was read")

@@ -118,7 +118,7 @@ def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
     answers: list[httpx.Response] = []
 
     def ask(address: str) -> None:
-        headers = {"x-request-timeout": "8"}
+        headers = {"x-request-timeout": "5"}
         answers.append(
             httpx.post(f"{address}/elbo", json=long, headers=headers, timeout=SECONDS)
         )
