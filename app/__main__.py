@@ -71,6 +71,13 @@ class Supervisor(Multiprocess):
         for pid in before - {process.pid for process in self.processes}:
             mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped
 
+    def terminate_all(self) -> None:
+        super().terminate_all()
+        # Else what still connects would wait here, where nobody accepts, for workers
+        # that finish what they have taken.
+        for listening in self.sockets:
+            listening.close()
+
     def init_processes(self) -> None:
         super().init_processes()
         seconds = self.config.timeout_worker_healthcheck + _START_SECONDS

@@ -30,6 +30,19 @@ class Analyses:
         self._n_in_hand = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="analysis")
 
+    def check_room(self) -> None:
+        """
+        Check that there is room for one more.
+
+        Raises:
+            OverloadedError: As many requests are in hand as may be.
+        """
+        if self._n_in_hand >= self._max_in_hand:
+            raise OverloadedError(
+                f"expected at most {self._max_in_hand} analyses at a time; ask again",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+
     async def run(
         self, compute: Callable[[slice], Columns], slices: Iterable[slice]
     ) -> Columns:
@@ -40,11 +53,7 @@ class Analyses:
             OverloadedError: As many requests are in hand as may be.
             Exception: What the function raised.
         """
-        if self._n_in_hand >= self._max_in_hand:
-            raise OverloadedError(
-                f"expected at most {self._max_in_hand} analyses at a time; ask again",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+        self.check_room()
         self._n_in_hand += 1
         try:
             return await self._in_turns(compute, slices)

@@ -60,6 +60,7 @@ class AnalysisRequests:
     async def read(self, request: Request, schema: type[Options]) -> Asked[Options]:
         """Read a request and check what does not depend on the analysis."""
         self._lifecycle.check_serving()
+        self._runner.check_room()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, options = await self._reader.read(request, self._x, schema)
         self._check(options)
@@ -70,6 +71,7 @@ class AnalysisRequests:
     ) -> tuple[Asked[Options], Mask]:
         """Read a request that says of each value of x whether it is known."""
         self._lifecycle.check_serving()
+        self._runner.check_room()
         format_ = response_format(request.accept, ALL_ARRAYS)
         (x, observed), options = await self._reader.read_masked(
             request, self._masked, schema

@@ -81,6 +81,21 @@ class Batcher:
             found = self._queues[key] = Queue(operation, compute)
         return found
 
+    def check_room(self) -> None:
+        """
+        Check that a row may be taken, as what has no room need not be read.
+
+        Raises:
+            OverloadedError: All that may be in hand is.
+            UnavailableError: The compute thread does not come back.
+        """
+        n_rows, n_bytes = self._n_rows, self._n_bytes
+        if n_rows >= self._capacity.rows or n_bytes >= self._capacity.bytes:
+            seconds = max(queue.row_seconds for queue in self._queues.values())
+            raise self._overloaded(n_rows, n_bytes, seconds)
+        if self._in_thread and not self.alive:
+            raise _stalled()
+
     async def rows(self, queue: Queue, *arrays: Array) -> Sequence[Array]:
         """
         Return what the queue's function makes of these rows.
@@ -130,14 +145,18 @@ class Batcher:
         # One request alone is bounded elsewhere, and is always taken.
         over = n_rows > self._capacity.rows or n_bytes > self._capacity.bytes
         if over and self._n_rows:
-            raise OverloadedError(
-                f"expected at most {self._capacity.rows} rows and "
-                f"{self._capacity.bytes} bytes of them in hand, got {n_rows} rows "
-                f"and {n_bytes} bytes; ask again",
-                retry_after_seconds=ceil(self._n_rows * queue.row_seconds),
-            )
+            raise self._overloaded(n_rows, n_bytes, queue.row_seconds)
         if self._in_thread and not self.alive:
             raise _stalled()
+
+    def _overloaded(
+        self, n_rows: int, n_bytes: int, row_seconds: float
+    ) -> OverloadedError:
+        return OverloadedError(
+            f"expected at most {self._capacity.rows} rows and {self._capacity.bytes} "
+            f"bytes of them in hand, got {n_rows} rows and {n_bytes} bytes; ask again",
+            retry_after_seconds=ceil(self._n_rows * row_seconds),
+        )
 
     def _gather(self, loop: asyncio.AbstractEventLoop, n_seen: int) -> None:
         """
@@ -184,7 +203,9 @@ class Batcher:
         def finish(done: asyncio.Future[list[Outcome]]) -> None:
             watchdog.cancel()
             self._in_thread = []
-            self._finish(loop, queue, pieces, n_rows, started, done.result())
+            end = done.exception()  # of the thread: what `computed` does not catch
+            outcomes = done.result() if end is None else [_ended(end)] * len(pieces)
+            self._finish(loop, queue, pieces, n_rows, started, outcomes)
 
         future.add_done_callback(finish)
 
@@ -229,6 +250,10 @@ def _stalled() -> UnavailableError:
     return UnavailableError(
         "compute has stalled; ask again", retry_after_seconds=RETRY_AFTER_SECONDS
     )
+
+
+def _ended(error: BaseException) -> Outcome:
+    return RuntimeError(f"compute was ended by {error!r}")
 
 
 def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:

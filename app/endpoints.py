@@ -69,6 +69,7 @@ class Endpoints:
     async def encode(self, request: Request) -> Answer:
         """Answer q(z|x) for x."""
         self._lifecycle.check_serving()
+        self._operations.check_room()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, _ = await self._reader.read(
             request, self._reader.x, EncodeOptions, EncodeImageOptions
@@ -80,6 +81,7 @@ class Endpoints:
     async def decode(self, request: Request) -> Answer:
         """Answer the parameters of p(x|z) for z."""
         self._lifecycle.check_serving()
+        self._operations.check_room()
         format_ = response_format(
             request.accept, self.decode_formats, self._reader.why_no_images
         )
@@ -99,6 +101,7 @@ class Endpoints:
     async def sample(self, request: Request) -> Answer:
         """Answer draws from the model."""
         self._lifecycle.check_serving()
+        self._operations.check_room()
         format_ = response_format(
             request.accept, self.sample_formats, self._reader.why_no_images
         )
@@ -129,6 +132,7 @@ class Endpoints:
     async def elbo(self, request: Request) -> Answer:
         """Answer the ELBO of x and its terms."""
         self._lifecycle.check_serving()
+        self._operations.check_room()
         format_ = response_format(request.accept, ALL_ARRAYS)
         x, asked = await self._reader.read(
             request, self._reader.x, ElboOptions, ElboImageOptions

@@ -23,6 +23,7 @@ from app.access import Guard
 from app.access_log import OTHER, AccessLog, Line
 from app.attendance import Attendance
 from app.endpoints import Endpoint
+from app.engine import is_out_of_memory
 from app.errors import (
     CLOSE,
     MEDIA_TYPE,
@@ -32,6 +33,7 @@ from app.errors import (
     Headers,
     InternalError,
     ProblemError,
+    out_of_memory,
 )
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
@@ -167,11 +169,15 @@ class Envelope:
             seconds = request.deadline - start
             late = DeadlineError(f"expected to answer within {seconds:g} seconds")
             return _told(late, request, request_id)
-        except Exception:  # a defect: logged in full, told as a 500
+        except Exception as error:  # a defect: logged in full, told as a 500
+            if is_out_of_memory(error):
+                logger.warning("request %s: out of memory: %s", request_id, error)
+                return _told(out_of_memory(), request, request_id)
             logger.exception("request %s failed", request_id)
             return _told(InternalError(), request, request_id)
         finally:
             self._attendance.leave(request)
+            request.release()
 
     def _allowed_seconds(self, request: Request) -> float:
         """Return how long an answer may take: the setting, or less if so asked."""

@@ -182,8 +182,11 @@ class OverloadedError(ProblemError):
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
-    def __init__(self, detail: str, *, retry_after_seconds: int) -> None:
-        super().__init__(detail, headers=(_retry_after(retry_after_seconds),))
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int, headers: Headers = ()
+    ) -> None:
+        after = _retry_after(retry_after_seconds)
+        super().__init__(detail, headers=(after, *headers))
 
 
 @final
@@ -223,6 +226,14 @@ class DeadlineError(ProblemError):
 @final
 class DisconnectedError(Exception):
     """The client closed the connection before its request was complete."""
+
+
+def out_of_memory() -> UnavailableError:
+    """Return what to say to a request for which there is not enough memory."""
+    return UnavailableError(
+        "expected to need less memory than there is; ask for less, or again",
+        retry_after_seconds=1,
+    )
 
 
 def reasons() -> dict[int, str]:

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, final
 
 from starlette.types import Receive, Scope, Send
 
+from app.bodies import Bodies
 from app.cycle import WHOLE, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 
@@ -34,7 +35,9 @@ class Request:
     """
 
     __slots__ = (
+        "_bodies",
         "_head",
+        "_n_held",
         "_receive",
         "deadline",
         "fate",
@@ -48,6 +51,8 @@ class Request:
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self._head: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
+        self._bodies: Bodies | None = None  # where its body is counted
+        self._n_held = 0  # bytes that are counted there
         self.headers = dict(self._head)
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -70,15 +75,17 @@ class Request:
             return values[0] if len(values) == 1 else None
         return self.headers.get(name)
 
-    async def body(self, *, limit: int) -> Body:
+    async def body(self, bodies: Bodies) -> Body:
         """
-        Read the body, counting bytes as they come.
+        Read the body, counting bytes as they come, until `release`.
 
         Raises:
-            ContentTooLargeError: It is, or says it is, longer than `limit`.
+            ContentTooLargeError: It is, or says it is, longer than it may be.
+            OverloadedError: There is no room for it beside the others.
             DisconnectedError: The client went away before its end.
         """
-        self._check_announced(limit)
+        limit = bodies.max_bytes
+        announced = self._announced(limit)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
             whole: bytes = message.get("body", b"")
@@ -86,13 +93,17 @@ class Request:
                 raise _too_large(len(whole), limit)
             self.is_read = True
             return whole
+        bodies.check_room(announced)
+        self._bodies = bodies
         parts: list[Body] = []
-        size = 0
         while message["type"] == "http.request":
-            parts.append(message.get("body", b""))
-            size += len(parts[-1])
+            piece = message.get("body", b"")
+            size = self._n_held + len(piece)
             if size > limit:
                 raise _too_large(size, limit)
+            bodies.take(len(piece), held=self._n_held)
+            self._n_held = size
+            parts.append(piece)
             if not message.get("more_body", False):
                 self.is_read = True
                 return b"".join(parts)
@@ -101,18 +112,27 @@ class Request:
             message = await self._receive()
         raise DisconnectedError
 
+    def release(self) -> None:
+        """Have its body counted no longer: it is answered, or never will be."""
+        if self._bodies is not None:
+            self._bodies.release(self._n_held)
+            self._bodies = None
+
     async def departure(self) -> None:
         """Wait until the client goes away; for requests that are read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    def _check_announced(self, limit: int) -> None:
+    def _announced(self, limit: int) -> int:
+        """Return how many bytes the body says it has, 0 if it does not."""
         announced = self.headers.get(b"content-length")
         # The server has parsed it; a value that is no number never comes this far.
         if announced is None or not announced.isdigit():
-            return
-        if int(announced[:20]) > limit:
-            raise _too_large(int(announced[:20]), limit)
+            return 0
+        n_bytes = int(announced[:20])
+        if n_bytes > limit:
+            raise _too_large(n_bytes, limit)
+        return n_bytes
 
 
 @final

@@ -90,7 +90,11 @@ class OperationRoute(APIRoute):
         if scope["method"] != self._method:
             await super().handle(scope, receive, send)
             return
-        answer = await self._endpoint(Request(scope, receive))
+        request = Request(scope, receive)
+        try:
+            answer = await self._endpoint(request)
+        finally:
+            request.release()
         await answer.send(scope, send)
 
 

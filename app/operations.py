@@ -126,6 +126,16 @@ class Operations:
         """
         return await _made(x.size, self._supported, x, seed, binarize)
 
+    def check_room(self) -> None:
+        """
+        Check that there is room for a request, before it is read.
+
+        Raises:
+            OverloadedError: There is none.
+            UnavailableError: Compute has stalled.
+        """
+        self._batcher.check_room()
+
     @property
     def alive(self) -> bool:
         """Whether compute is still possible."""

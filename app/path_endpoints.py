@@ -101,6 +101,7 @@ class PathEndpoints:
     ) -> tuple[Format, Array, str, _Options]:
         """Read a request; return latents, and the name of what they came as."""
         self._lifecycle.check_serving()
+        self._operations.check_room()
         format_ = response_format(request.accept, ALL_ARRAYS)
         name, rows, options = await self._reader.read_either(request, schema)
         if len(rows.values) != n_rows:

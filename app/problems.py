@@ -6,12 +6,14 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
 
+from app.engine import is_out_of_memory
 from app.errors import (
     MEDIA_TYPE,
     InternalError,
     MethodNotAllowedError,
     NotFoundError,
     ProblemError,
+    out_of_memory,
 )
 
 
@@ -38,8 +40,9 @@ async def _from_endpoint(request: Request, error: Exception) -> Response:
     return _response(request, problem)
 
 
-async def _from_defect(request: Request, _: Exception) -> Response:
-    return _response(request, InternalError())
+async def _from_defect(request: Request, error: Exception) -> Response:
+    lacking = is_out_of_memory(error)
+    return _response(request, out_of_memory() if lacking else InternalError())
 
 
 def _methods(request: Request) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar, final
 import numpy as np
 
 from app import options
+from app.bodies import Bodies
 from app.errors import Fault, UnprocessableError, number
 from app.exchange import Request
 from app.images import Images
@@ -66,7 +67,10 @@ class Reader:
 
     def __init__(self, served: Checkpoint, settings: Settings) -> None:
         config = served.config
-        self._max_body_bytes = settings.max_body_bytes
+        self._bodies = Bodies(
+            max_bytes=settings.max_body_bytes,
+            max_bytes_together=settings.max_bodies_bytes,
+        )
         self._likelihood = config.likelihood.kind
         self._shape = config.data_shape
         self.why_no_images = why_no_images(
@@ -105,7 +109,7 @@ class Reader:
             ProblemError: Something of it is not what is wanted.
         """
         format_ = self._format(request, NAMED)
-        body = await request.body(limit=self._max_body_bytes)
+        body = await request.body(self._bodies)
         if format_ is JSON:
             masked, scalars = await wanted.read_json(body)
             return masked, options.read(schema, scalars, request.query_string)
@@ -130,7 +134,7 @@ class Reader:
         """
         image_schema = image_schema or schema
         format_ = self._format(request, wanted.readable)
-        body = await request.body(limit=self._max_body_bytes)
+        body = await request.body(self._bodies)
         query = request.query_string
         if format_ is JSON:
             try:
@@ -167,7 +171,7 @@ class Reader:
             ProblemError: It brings both or neither, or it is not what is wanted.
         """
         format_ = self._format(request, NAMED)
-        body = await request.body(limit=self._max_body_bytes)
+        body = await request.body(self._bodies)
         head = body if format_ is JSON else safetensors.head(body)
         is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
         if is_x == is_z:
@@ -186,7 +190,7 @@ class Reader:
         """Return the options of a request that may lack a body, and brings no array."""
         members: dict[str, Any] = {}
         if request.method == "POST":
-            body = await request.body(limit=self._max_body_bytes)
+            body = await request.body(self._bodies)
             if body or b"content-type" in request.headers:
                 request_format(
                     request.headers.get(b"content-type"),

@@ -83,6 +83,13 @@ class Settings(BaseModel):
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="Largest request body, in bytes.")
     ] = 64 << 20
+    max_bodies_bytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            description="Most bytes of long bodies in hand, of a worker; past it, 429.",
+        ),
+    ] = 512 << 20
     max_rows: Annotated[
         int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
     ] = 16_384

@@ -93,7 +93,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it and its descendants have had."""
-        return sum(map(_cpu_seconds, self._family()))
+        return sum(map(cpu_seconds, self._family()))
 
     def freeze(self) -> None:
         """Stop it and its descendants where they are."""
@@ -145,7 +145,8 @@ def _children(pid: int) -> list[int]:
     return children
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:  # ended meanwhile

@@ -118,11 +118,18 @@ V2 = Dialect("/v2/models/vae/infer", JSON, _v2, _read_v2)
 
 
 @torch.inference_mode()
-def encodings(vae: VAE, dialect: Dialect, n_rows: int) -> tuple[Request, ...]:
-    """Return requests to encode rows of full-precision floats in [0, 1]."""
+def encodings(
+    vae: VAE, dialect: Dialect, n_rows: int, *, n_requests: int | None = None
+) -> tuple[Request, ...]:
+    """
+    Return requests to encode rows of full-precision floats in [0, 1].
+
+    Args:
+        n_requests: How many; without it, as many as a load needs.
+    """
     requests: list[Request] = []
     rng = np.random.default_rng(0)
-    while not _enough(requests):
+    while not _enough(requests) if n_requests is None else len(requests) < n_requests:
         x = rng.random((n_rows, vae.config.data_dim))
         q_z = vae.encode(torch.from_numpy(x.astype(np.float32)))
         want = Encoding(q_z.mu.numpy(), q_z.log_var.numpy())

@@ -3,6 +3,7 @@
 from app.engine.arrays import Array, Decoding, Encoding, Scores
 from app.engine.backends import Backend, EngineError
 from app.engine.engine import TILE, Engine
+from app.engine.memory import is_out_of_memory
 
 __all__ = [
     "TILE",
@@ -13,4 +14,5 @@ __all__ = [
     "Engine",
     "EngineError",
     "Scores",
+    "is_out_of_memory",
 ]

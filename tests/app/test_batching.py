@@ -38,6 +38,27 @@ def rows(*values: float) -> Array:
     return np.array(values, np.float32)[:, None]
 
 
+def test_what_ends_the_compute_thread_ends_its_batch_alone() -> None:
+    """Of an exception that is no Exception requests are told; the next are computed."""
+
+    def exiting(x: Array) -> Sequence[Array]:
+        if (x == 13).any():
+            raise SystemExit(1)
+        return [2 * x]
+
+    async def ask() -> None:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
+            queue = batcher.queue("exit", "exit", exiting)
+            # Of unknown cost, three rows are not computed in the loop.
+            with pytest.raises(RuntimeError, match="SystemExit"):
+                await batcher.rows(queue, rows(13, 13, 13))
+            (answer,) = await batcher.rows(queue, rows(1, 2, 3))
+
+            assert answer[:, 0].tolist() == [2, 4, 6]
+
+    run(ask())
+
+
 def test_requests_of_one_turn_share_a_batch() -> None:
     """Requests that arrive in one turn of the loop are computed together."""
     batches: list[Batch] = []

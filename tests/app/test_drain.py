@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -104,6 +105,46 @@ def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
     assert (answer.status_code, alive.status_code) == (200, 200)
     assert answer.headers["connection"] == alive.headers["connection"] == "close"
     assert seconds >= 2 * DELAY
+
+
+def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
+    """While workers end what they have taken, who connects is refused, not kept."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_WORKERS": "2",
+        "VAE_MAX_WORK": str(1 << 40),
+    }
+    long = {"x": [[0] * 16] * 2000, "n_samples": 10_000}
+    answers: list[httpx.Response] = []
+
+    def ask(address: str) -> None:
+        headers = {"x-request-timeout": "5"}
+        answers.append(
+            httpx.post(f"{address}/elbo", json=long, headers=headers, timeout=SECONDS)
+        )
+
+    with process(settings) as (address, running):
+        host, port = address.removeprefix("http://").split(":")
+        asking = threading.Thread(target=ask, args=(address,))
+        asking.start()
+        # Both workers together: the long request, and the one that asks for this.
+        while "vae_requests_in_flight 2.0" not in httpx.get(f"{address}/metrics").text:
+            assert asking.is_alive()
+        running.send_signal(signal.SIGTERM)
+        refused = False
+        while not refused and not answers:
+            try:
+                socket.create_connection((host, int(port)), timeout=1).close()
+                time.sleep(0.05)
+            except ConnectionError:
+                refused = True
+        was_under_way = not answers
+        asking.join(SECONDS)
+        assert running.wait(SECONDS) == 0
+
+    assert refused
+    assert was_under_way
+    assert answers[0].status_code == 504
 
 
 def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:

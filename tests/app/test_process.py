@@ -33,11 +33,14 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 
 @contextmanager
 def process(
-    settings: Mapping[str, str], *, stderr: IO[str] | None = None
+    settings: Mapping[str, str],
+    *,
+    stderr: IO[str] | None = None,
+    command: tuple[str, ...] = PYTHON_APP,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the service; yield its address and the process, which is ended after."""
     with subprocess.Popen(
-        PYTHON_APP,
+        command,
         cwd=ROOT,
         env=environment(settings),
         stdout=subprocess.PIPE,

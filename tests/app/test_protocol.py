@@ -1,20 +1,26 @@
 """Hostile clients of a real process: each is refused or cut, and costs little."""
 
+import gzip
+import io
 import json
 import pickle
 import re
 import socket
 import time
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from app.protocol import MAX_PIPELINED, Connection
 from app.serving import Config
 from app.settings import Settings
+from tests.app.pictures import by_hand, chunk, header
 from tests.app.test_process import process
 
 SECONDS = 20
@@ -71,6 +77,15 @@ class Target:
         """Return the memory that the server has in use."""
         status = (self._proc / "status").read_text()
         return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) << 10
+
+    def forget_peak(self) -> None:
+        """Have the most memory that the server ever used be what it uses now."""
+        (self._proc / "clear_refs").write_text("5")
+
+    def peak_bytes(self) -> int:
+        """Return the most memory that the server has had in use since."""
+        status = (self._proc / "status").read_text()
+        return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) << 10
 
     def is_well(self) -> bool:
         """Say whether an honest request is answered."""
@@ -137,6 +152,7 @@ def target(
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_MAX_HEADER_BYTES": str(HEAD_BYTES),
         "VAE_MAX_CONNECTIONS": str(CONNECTIONS),
+        "VAE_ALLOWED_HOSTS": "a",
         "VAE_HEAD_TIMEOUT": str(DEADLINE),
         "VAE_BODY_TIMEOUT": str(DEADLINE),
         "VAE_IDLE_TIMEOUT": str(2 * DEADLINE),
@@ -231,6 +247,143 @@ def test_what_is_too_large_or_ambiguous_is_refused(
 
     assert len(answers) == 1
     assert_refused(answers, status)
+
+
+@final
+class Attack(NamedTuple):
+    """A body that is meant to cost more than it weighs, and what it may be told."""
+
+    path: str
+    media_type: str
+    body: Callable[[], bytes]
+    statuses: tuple[int, ...] = (422,)
+    header: str = ""
+
+
+def npy(array: NDArray[Any], **changes: str) -> bytes:
+    """Return an array as .npy, with other words in its header, of the same length."""
+    file = io.BytesIO()
+    np.save(file, array, allow_pickle=True)
+    content = file.getvalue()
+    for old, new in changes.items():
+        was = old.encode().ljust(len(new))
+        assert was in content
+        content = content.replace(was, new.encode())
+    return content
+
+
+def safetensors(header: bytes, n_bytes: int | None = None) -> bytes:
+    """Return a header in the format, which may say that it is longer than it is."""
+    size = len(header) if n_bytes is None else n_bytes
+    return size.to_bytes(8, "little") + header + bytes(64)
+
+
+JSON, PNG, NPY = "application/json", "image/png", "application/x-npy"
+SAFETENSORS = "application/vnd.safetensors"
+HUGE = 64 << 20  # bytes that compress to a thousandth
+ROWS = b'{"x":{"dtype":"F32","shape":[%d,16],"data_offsets":[0,%d]}}'
+ATTACKS = {
+    "n of 10^9": Attack("/sample", JSON, lambda: b'{"n": 1000000000}', (413,)),
+    "n of 10^9 in the query": Attack("/sample?n=1000000000", JSON, bytes, (413,)),
+    "n of 10^400": Attack("/sample", JSON, lambda: b'{"n": 1%s}' % (b"0" * 400)),
+    "n_samples of 10^9": Attack(
+        "/elbo", JSON, lambda: X[:-1] + b', "n_samples": 1000000000}', (413, 422)
+    ),
+    "open arrays": Attack("/encode", JSON, lambda: b"[" * (1 << 20)),
+    "nested arrays": Attack(
+        "/encode", JSON, lambda: b'{"x":' + b"[" * 500_000 + b"]" * 500_000 + b"}"
+    ),
+    "nested objects": Attack("/encode", JSON, lambda: b'{"x":' * 200_000),
+    "nested options": Attack(
+        "/sample", JSON, lambda: b'{"n":' + b"[" * 500_000 + b"]" * 500_000 + b"}"
+    ),
+    "many names": Attack(
+        "/sample",
+        JSON,
+        lambda: json.dumps({f"k{i}": i for i in range(50_000)}).encode(),
+    ),
+    "gzip": Attack(
+        "/encode",
+        JSON,
+        lambda: gzip.compress(bytes(HUGE), 1),
+        (415,),
+        "Content-Encoding: gzip\r\n",
+    ),
+    "PNG of 30,000 x 30,000": Attack(
+        "/encode?resize=true",
+        PNG,
+        lambda: by_hand(
+            header(30_000, 30_000), chunk(b"IDAT", zlib.compress(bytes(HUGE)))
+        ),
+        (413,),
+    ),
+    "small PNG with too many pixels": Attack(
+        "/encode",
+        PNG,
+        lambda: by_hand(header(4, 4), chunk(b"IDAT", zlib.compress(bytes(HUGE)))),
+        (200, 422),
+    ),
+    "PNG with compressed text": Attack(
+        "/encode",
+        PNG,
+        lambda: by_hand(
+            header(4, 4),
+            chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(HUGE))),
+            chunk(b"IDAT", zlib.compress(bytes(4 * 5))),
+        ),
+        (200,),
+    ),
+    "PNG in JSON": Attack(
+        "/encode",
+        JSON,
+        lambda: json.dumps({"x_png": ["data:image/png;base64,"] * 40_000}).encode(),
+        (413, 422),
+    ),
+    "npy of objects": Attack(
+        "/encode", NPY, lambda: npy(np.array([[{"a": 1}] * 16], dtype=object))
+    ),
+    "npy of 10^9 rows": Attack(
+        "/encode",
+        NPY,
+        lambda: npy(np.zeros((1, 16), "<f4"), **{"(1, 16), }": "(1000000000, 16), }"}),
+    ),
+    "npy with a long header": Attack(
+        "/encode",
+        NPY,
+        lambda: b"\x93NUMPY\x02\0" + (1 << 31).to_bytes(4, "little") + b"(" * 9999,
+    ),
+    "safetensors of 2^31 rows": Attack(
+        "/encode", SAFETENSORS, lambda: safetensors(ROWS % (1 << 31, 1 << 37))
+    ),
+    "safetensors with an endless header": Attack(
+        "/encode", SAFETENSORS, lambda: safetensors(ROWS % (1, 64), 1 << 63)
+    ),
+    "safetensors with a nested header": Attack(
+        "/encode", SAFETENSORS, lambda: safetensors(b"[" * 16_000)
+    ),
+    "wrong Host": Attack("/encode", JSON, lambda: X, (421,)),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS)
+def test_what_costs_more_than_it_weighs_is_refused(
+    target: Target, attack: Attack
+) -> None:
+    """A small body cannot have much memory used, not even for a moment."""
+    host = "evil" if attack.statuses == (421,) else "a"
+    body = attack.body()
+    request = f"POST {attack.path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+    request += f"Content-Length: {len(body)}\r\n{attack.header}"
+    if body:
+        request += f"Content-Type: {attack.media_type}\r\n"
+    target.forget_peak()
+    before = target.resident_bytes()
+
+    (answer,) = target.answers(request.encode() + b"\r\n", body)
+
+    assert target.peak_bytes() - before < MAX_GROWTH_BYTES
+    if answer.status != 200 or 200 not in attack.statuses:
+        assert_refused([answer], *attack.statuses)
 
 
 def test_a_head_within_the_limits_is_read_however_it_is_cut(target: Target) -> None:

@@ -1,0 +1,270 @@
+"""
+Break the service under load, in every way that is known, and count what becomes of it.
+
+    python -m benchmarks.faults [--seconds 8] [--faults poison "cut answers"] [--write]
+
+32 keep-alive connections ask for 512 different rows to be encoded, whose right answers
+are computed beforehand, while the fault strikes. Each request that was written to its
+connection ends in exactly one of these:
+
+right    status 200, and the values of this request's own answer, to 1e-4.
+told     another status. A poisoned row is to be told 500, and nobody else is.
+cut      its connection was closed or reset before its answer was whole. The client
+         knows, and may ask again: encoding changes nothing. What a process killed with
+         SIGKILL had in hand ends so, for the kernel resets its connections; no server
+         can do better for those without a second copy of each request elsewhere.
+lost     neither an answer nor the end of the connection within 20 seconds: the client
+         waits for what never comes. The bar is 0, SIGKILL included.
+wrong    status 200 with anything else, or status 500 to a row that is not poisoned.
+         The bar is 0.
+
+A connection that is refused while no process listens is no request; it is tried again.
+The server has one core, the load another.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+from typing import NamedTuple
+
+import uvloop
+
+from benchmarks import checkpoints, faulty
+from benchmarks.clients import Client, Tally
+from benchmarks.processes import cores
+from benchmarks.results import circumstances, table, write_section
+from benchmarks.servers import ask
+from benchmarks.service import Service
+from benchmarks.workload import NATIVE, Request, encodings, unseen
+
+_CONNECTIONS = 32
+_N_REQUESTS = 512
+_MARKED_EVERY = 61
+_STALL_SECONDS, _WATCHDOG_SECONDS = 3.0, 1.0
+_ENVIRONMENT = {
+    "VAE_DRAIN_DELAY": "1",
+    "STALL_SECONDS": str(_STALL_SECONDS),
+    "WATCHDOG_SECONDS": str(_WATCHDOG_SECONDS),
+}
+_CUTTERS = 8
+_HEAD = (
+    *("fault", "sent", "right", "told, by status", "cut", "lost", "wrong"),
+    *("right after it", "longest gap, s"),
+)
+
+
+Strike = Callable[[Service, Request], Awaitable[None]]
+
+
+class Fault(NamedTuple):
+    """
+    One way to break the service.
+
+    Attributes:
+        strike: Does it, given a right request, and returns once it is done.
+        poisoned: Whether some of the requests are.
+        ends: Whether the service is meant to end.
+    """
+
+    name: str
+    strike: Strike
+    module: str = "app"
+    environment: Mapping[str, str] = MappingProxyType({})
+    poisoned: bool = False
+    ends: bool = False
+
+
+async def _nothing(_service: Service, _request: Request) -> None:
+    """Let poisoned rows be the fault."""
+
+
+async def _stall(service: Service, request: Request) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(marked(request, faulty.STALL).wire())
+    status = (await reader.readuntil(b"\r\n\r\n"))[9:12]
+    assert status == b"503", f"the request that stalls was told {status.decode()}"
+    writer.close()
+    await asyncio.sleep(_STALL_SECONDS - _WATCHDOG_SECONDS)
+
+
+async def _kill_worker(service: Service, _request: Request) -> None:
+    os.kill(service.busiest_worker(), signal.SIGKILL)
+
+
+async def _kill_and_restart(service: Service, _request: Request) -> None:
+    os.kill(service.process.pid, signal.SIGKILL)
+    await asyncio.to_thread(service.process.end)
+    await asyncio.to_thread(service.start)
+
+
+async def _terminate(service: Service, _request: Request) -> None:
+    os.kill(service.process.pid, signal.SIGTERM)
+
+
+async def _cut_requests(service: Service, request: Request) -> None:
+    """Send a part of a request, of any length, and be gone."""
+    wire = request.wire()
+    await _cut(service, [wire[:n] for n in range(1, len(wire), 97)], n_bytes=0)
+
+
+async def _cut_answers(service: Service, _request: Request) -> None:
+    """Ask for a megabyte, read some of it, and be gone."""
+    asked = b"GET /sample?n=64&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    await _cut(service, [asked % seed for seed in range(60)], n_bytes=1)
+
+
+async def _cut(service: Service, texts: Sequence[bytes], *, n_bytes: int) -> None:
+    """Send each text; once so many bytes have come, reset the connection."""
+    free = asyncio.Semaphore(_CUTTERS)
+
+    async def one(text: bytes) -> None:
+        async with free:
+            reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+            writer.write(text)
+            await writer.drain()
+            await reader.readexactly(n_bytes)
+            await asyncio.sleep(0.02)
+            writer.transport.abort()
+
+    await asyncio.gather(*map(one, texts))
+
+
+_TWO = {"VAE_WORKERS": "2"}
+FAULTS = (
+    Fault("poison", _nothing, "benchmarks.faulty", poisoned=True),
+    Fault("stall", _stall, "benchmarks.faulty"),
+    Fault("kill a worker", _kill_worker, environment=_TWO),
+    Fault("kill and restart", _kill_and_restart),
+    Fault("SIGTERM", _terminate, ends=True),
+    Fault("SIGTERM, 2 workers", _terminate, environment=_TWO, ends=True),
+    Fault("cut requests", _cut_requests),
+    Fault("cut answers", _cut_answers),
+)
+
+
+def marked(request: Request, value: float) -> Request:
+    """Return a request whose row begins with a value; nothing is its right answer."""
+    start, stop = request.body.find(b"[[") + 2, request.body.find(b",")
+    body = request.body[:start] + str(value).encode() + request.body[stop:]
+    return replace(request, body=body, check=unseen)
+
+
+def _mixed(requests: Sequence[Request]) -> list[Request]:
+    """Return the requests, some of them poisoned."""
+    return [
+        marked(request, faulty.POISON) if number % _MARKED_EVERY == 0 else request
+        for number, request in enumerate(requests)
+    ]
+
+
+async def _struck(
+    service: Service, fault: Fault, requests: Sequence[Request], seconds: float
+) -> Tally:
+    """Strike after a quarter of the time; return what became of the requests."""
+    tally, stop = Tally(), asyncio.Event()
+    asked = _mixed(requests) if fault.poisoned else requests
+    clients = [
+        asyncio.ensure_future(Client(service.port, asked, tally).ask(stop, first))
+        for first in range(0, len(asked), len(asked) // _CONNECTIONS)
+    ]
+    await asyncio.sleep(seconds / 4)
+    await fault.strike(service, requests[0])
+    tally.struck = time.monotonic()
+    await asyncio.sleep(3 * seconds / 4)
+    stop.set()
+    await asyncio.gather(*clients)
+    return tally
+
+
+def _row(fault: Fault, tally: Tally) -> list[str]:
+    told = ", ".join(f"{status}: {n:,}" for status, n in sorted(tally.told.items()))
+    after = sum(at > tally.struck for at in tally.right_at)
+    return [
+        fault.name,
+        f"{tally.sent:,}",
+        f"{tally.right:,}",
+        told or "0",
+        f"{tally.cut:,}",
+        f"{tally.lost:,}",
+        f"{tally.wrong:,}",
+        "ends" if fault.ends else f"{after:,}",
+        f"{tally.gap:.2f}",
+    ]
+
+
+def _check_different(requests: Sequence[Request], port: int) -> None:
+    """Check that no answer would pass for that to another request."""
+    for one, other in pairwise(requests):
+        try:
+            one.check(ask(port, other))
+        except AssertionError:
+            continue
+        raise RuntimeError("two requests have the same answer")
+
+
+def _measured(faults: Sequence[Fault], seconds: float) -> tuple[list[list[str]], bool]:
+    server_core, load_core = cores()
+    os.sched_setaffinity(0, {load_core})
+    vae = checkpoints.digits()
+    requests = encodings(vae, NATIVE, 1, n_requests=_N_REQUESTS)
+    rows, is_good = [], True
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        model = checkpoints.save(vae, folder / "digits")
+        for number, fault in enumerate(faults, 1):
+            _say(f"[{number}/{len(faults)}] {fault.name} ...")
+            service = Service(
+                model,
+                folder,
+                core=server_core,
+                first=requests[0],
+                module=fault.module,
+                environment={**_ENVIRONMENT, **fault.environment},
+            )
+            try:
+                service.start()
+                if number == 1:
+                    _check_different(requests[:9], service.port)
+                tally = uvloop.run(_struck(service, fault, requests, seconds))
+            finally:
+                service.process.end()
+            rows.append(_row(fault, tally))
+            is_good &= tally.is_good
+            _say("    " + ", ".join(map(" ".join, zip(rows[-1], _HEAD, strict=True))))
+    return rows, is_good
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """Measure, print, and write if asked to; return 1 if anything was lost or wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each fault")
+    names = [fault.name for fault in FAULTS]
+    parser.add_argument("--faults", nargs="+", choices=names, help="only these")
+    parser.add_argument("--write", action="store_true", help="into RESULTS.md")
+    asked = parser.parse_args()
+    chosen = [f for f in FAULTS if asked.faults is None or f.name in asked.faults]
+    rows, is_good = _measured(chosen, asked.seconds)
+    verdict = "Nothing was lost or wrong." if is_good else "MISSED: lost or wrong."
+    text = f"{circumstances(['torch', 'onnxruntime', 'uvicorn'])} {verdict}"
+    text = f"{text}\n\n{table(_HEAD, rows)}"
+    print(text)
+    if asked.write:
+        write_section("Faults", text)
+    return 0 if is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

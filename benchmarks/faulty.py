@@ -1,0 +1,43 @@
+"""
+Our service with an engine that fails: at rows that are marked, as the environment says.
+
+A row whose first value is `POISON` raises; one whose first value is `STALL` holds up
+the compute thread for STALL_SECONDS. All batches are computed in that thread, and the
+watchdog is patient for WATCHDOG_SECONDS, `/livez` for twice as long. One process only:
+workers are spawned, and would import the engine anew.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Callable
+
+from app import batching, routes
+from app.__main__ import main
+from app.engine import Array, Encoding, Engine
+
+POISON, STALL = 777.0, 888.0
+
+
+def _failing(
+    encode: Callable[[Engine, Array], Encoding], stall_seconds: float
+) -> Callable[[Engine, Array], Encoding]:
+    def failing(engine: Engine, x: Array) -> Encoding:
+        if (x[:, 0] == STALL).any():
+            time.sleep(stall_seconds)
+        if (x[:, 0] == POISON).any():
+            raise ArithmeticError("a row is poisoned")
+        return encode(engine, x)
+
+    return failing
+
+
+if __name__ == "__main__":
+    seconds = float(os.environ["STALL_SECONDS"])
+    Engine.encode = _failing(Engine.encode, seconds)  # type: ignore[method-assign, assignment]  # this is what is tried
+    batching.INLINE_SECONDS = 0.0
+    defaults = batching.Batcher.__init__.__kwdefaults__
+    assert defaults is not None
+    patience = float(os.environ["WATCHDOG_SECONDS"])
+    defaults["stalled_seconds"], routes.DEAD_SECONDS = patience, 2 * patience
+    sys.exit(main())

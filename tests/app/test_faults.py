@@ -1,0 +1,185 @@
+"""Faults of compute in a real process: each is told, and hurts nobody else."""
+
+import http.client
+import json
+import re
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+
+from model import checkpoint
+from tests.app.test_process import SECONDS, process
+
+FAULTY = (sys.executable, "-m", "benchmarks.faulty")
+POISON, STALL = 777.0, 888.0
+STALL_SECONDS, WATCHDOG_SECONDS = 4.0, 0.5
+N_CLIENTS = 16
+
+
+def settings(checkpoints: Path, **others: str) -> dict[str, str]:
+    """Return the environment of a service that fails at marked rows."""
+    return {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "STALL_SECONDS": str(STALL_SECONDS),
+        "WATCHDOG_SECONDS": str(WATCHDOG_SECONDS),
+        **others,
+    }
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for something that must come."""
+    end = time.monotonic() + SECONDS
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def row(first: float, number: int) -> list[float]:
+    """Return a row that begins with a value."""
+    return [first, *np.random.default_rng(number).random(15).round(3).tolist()]
+
+
+def test_a_poisoned_row_fails_the_request_that_brought_it_alone(
+    checkpoints: Path,
+) -> None:
+    """Of 16 clients that ask at once, again and again, one is told 500, no other."""
+    vae = checkpoint.load(checkpoints / "bernoulli").vae
+    rows = [row(POISON if i == 5 else 0.5, i) for i in range(N_CLIENTS)]
+    together = threading.Barrier(N_CLIENTS)
+
+    def ask(address: str, x: list[float]) -> list[httpx.Response]:
+        with httpx.Client(base_url=address, timeout=SECONDS) as client:
+            answers = []
+            for _ in range(10):
+                together.wait(SECONDS)
+                answers.append(client.post("/encode", json={"x": [x]}))
+            return answers
+
+    with (
+        process(settings(checkpoints), command=FAULTY) as (address, _),
+        ThreadPoolExecutor(N_CLIENTS) as pool,
+    ):
+        answers = list(pool.map(lambda x: ask(address, x), rows))
+
+    for x, got in zip(rows, answers, strict=True):
+        if x[0] == POISON:
+            assert {answer.status_code for answer in got} == {500}
+            continue
+        mu = vae.encode(torch_row(x)).mu.numpy()
+        for answer in got:
+            np.testing.assert_allclose(answer.json()["mu"], mu, rtol=1e-4, atol=1e-6)
+
+
+def torch_row(x: list[float]) -> torch.Tensor:
+    """Return a row as the model takes it, (1, D)."""
+    return torch.tensor([x], dtype=torch.float32)
+
+
+def test_stalled_compute_is_told_and_recovers(checkpoints: Path) -> None:
+    """What waits gets 503, `/readyz` fails, then `/livez`; when it is over, neither."""
+    with (
+        process(settings(checkpoints), command=FAULTY) as (address, _),
+        httpx.Client(base_url=address, timeout=SECONDS) as client,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        stuck = pool.submit(
+            httpx.post,
+            f"{address}/encode",
+            json={"x": [row(STALL, 0)]},
+            timeout=SECONDS,
+        )
+        until(lambda: client.get("/readyz").status_code == 503)
+        alive = client.get("/livez").status_code
+        refused = client.post("/encode", json={"x": [row(0.5, 1)]})
+        until(lambda: client.get("/livez").status_code == 503)
+        until(lambda: client.get("/livez").status_code == 200)
+        until(lambda: client.get("/readyz").status_code == 200)
+        after = client.post("/encode", json={"x": [row(0.5, 1)]})
+        told = stuck.result(SECONDS)
+
+    assert alive == 200
+    assert (told.status_code, refused.status_code) == (503, 503)
+    assert int(refused.headers["retry-after"]) >= 1
+    assert "stalled" in told.json()["detail"]
+    assert after.status_code == 200
+
+
+def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
+    """Minutes of compute end within a second or two of their client's departure."""
+    long = json.dumps({"x": [[0] * 16] * 2000, "n_samples": 10_000})
+    environment = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_MAX_WORK": str(1 << 40),
+    }
+
+    with process(environment) as (address, running):
+        at = address.removeprefix("http://")
+        leaving = http.client.HTTPConnection(at, timeout=SECONDS)
+        leaving.request("POST", "/elbo", long, {"content-type": "application/json"})
+        until(lambda: counted(address, 'vae_batch_rows_count{operation="elbo"}') > 2)
+        leaving.close()
+        until(lambda: counted(address, "vae_requests_in_flight") == 1)
+        told = counted(address, 'vae_requests_total{route="/elbo",status="499"}')
+        time.sleep(0.5)  # for the piece that was being computed
+        before = cpu_seconds(running.pid)
+        time.sleep(1)
+        spent = cpu_seconds(running.pid) - before
+
+    assert told == 1
+    assert spent < 0.2
+
+
+def counted(address: str, name: str) -> float:
+    """Return one of the service's metrics, 0 if it is not there."""
+    text = httpx.get(f"{address}/metrics").text
+    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
+    return float(found[1]) if found else 0
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / 100
+
+
+@pytest.mark.parametrize("path", ["/elbo", "/sample"])
+def test_a_request_that_needs_more_memory_than_there_is_is_told_so(
+    checkpoints: Path, path: str
+) -> None:
+    """It gets 503, nothing internal; the next request is answered as before."""
+    greedy = {
+        "/elbo": {"x": [[0] * 16] * 3000, "n_samples": 10_000},
+        "/sample": {"n": 100_000_000},
+    }
+    honest = {"x": [[0.5] * 16]}
+    environment = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_MAX_ROWS": str(1 << 30),
+        "VAE_MAX_OUTPUT_VALUES": str(1 << 40),
+        "VAE_MAX_WORK": str(1 << 40),
+    }
+
+    with (
+        process(environment) as (address, running),
+        httpx.Client(base_url=address, timeout=SECONDS) as client,
+    ):
+        wanted = client.post("/encode", json=honest)
+        status = Path(f"/proc/{running.pid}/status").read_text()
+        used = int(re.findall(r"VmSize:\s+(\d+) kB", status)[0]) << 10
+        limit = used + (200 << 20)
+        resource.prlimit(running.pid, resource.RLIMIT_AS, (limit, limit))
+        told = client.post(path, json=greedy[path])
+        after = client.post("/encode", json=honest)
+
+    assert told.status_code == 503
+    assert "memory" in told.json()["detail"]
+    assert after.content == wanted.content
