@@ -1,7 +1,7 @@
 """
 What every request has around it: a guard, an id, problems, metrics, an access log.
 
-Two kinds of request pass through. A *hot* one is for an operation: `hot` maps its
+Two kinds of request pass through. A *hot* one is for an operation: its edition maps its
 method and path to an endpoint, which is called at once. Any other goes to `cold`, the
 framework's own stack of middleware, routing and responses. What concerns both kinds
 belongs here, not in a middleware, which hot requests never meet.
@@ -11,7 +11,6 @@ import asyncio
 import logging
 import re
 import secrets
-from collections.abc import Mapping
 from itertools import count
 from time import perf_counter, time
 from typing import final
@@ -22,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access import Guard
 from app.access_log import AccessLog, Line
 from app.attendance import Attendance
+from app.edition import Edition, put_edition
 from app.endpoints import Endpoint
 from app.errors import (
     CLOSE,
@@ -46,37 +46,35 @@ _OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
-Hot = Mapping[tuple[str, str], Endpoint]
-
 
 @final
 class Envelope:
     """
-    Answers HTTP requests through `hot` or `cold`.
+    Answers HTTP requests with an edition, or through `cold`.
 
     Args:
         timeout: Seconds that an answer may take.
-        headers: What every answer carries.
         guard: What stops requests; None if nothing does.
         log: Where requests are told; None if nowhere.
+
+    Attributes:
+        edition: What requests that begin now are answered with, each to its end.
     """
 
     def __init__(
         self,
-        hot: Hot,
+        edition: Edition,
         cold: ASGIApp,
         metrics: Metrics,
         lifecycle: Lifecycle,
         *,
         timeout: float,
-        headers: Headers,
         guard: Guard | None,
         log: AccessLog | None,
     ) -> None:
-        self._hot = hot
+        self.edition = edition
         self._cold = cold
         self._metrics = metrics
-        self._headers = headers
         self._guard = guard
         self._log = log
         self._lifecycle = lifecycle
@@ -90,10 +88,12 @@ class Envelope:
         start = perf_counter()
         request = Request(scope, receive)
         request_id = self._request_id(request)
-        headers: Headers = ((b"x-request-id", request_id.encode()), *self._headers)
-        endpoint = self._hot.get((request.method, request.path))
+        edition = self.edition
+        headers: Headers = ((b"x-request-id", request_id.encode()), *edition.headers)
+        endpoint = edition.hot.get((request.method, request.path))
         route = request.path if endpoint is not None else OTHER
         status, n_rows, n_bytes, answer = CLIENT_CLOSED_REQUEST, 0, 0, None
+        edition.use.enter()
         self._metrics.enter()
         try:
             if self._guard is not None:
@@ -103,6 +103,7 @@ class Envelope:
                 answer = await self._attended(endpoint, request, request_id, start)
             elif answer is None:
                 scope["request_id"] = request_id
+                put_edition(scope, edition)
                 status, n_bytes = await self._framework(scope, receive, send, headers)
                 found = scope.get("route")
                 route = found.path if isinstance(found, Route) else OTHER
@@ -112,6 +113,7 @@ class Envelope:
                 status, n_rows = answer.status, answer.n_rows
         finally:
             self._metrics.leave()
+            edition.use.leave()
         seconds = perf_counter() - start
         self._metrics.observe(route, status, seconds, n_rows=n_rows)
         if self._log is not None:
