@@ -7,7 +7,8 @@ of use is closed once the last request that it answers has ended.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -99,9 +100,14 @@ class Edition:
         self.compute.close()
 
 
-def put_edition(scope: Scope, edition: Edition) -> None:
+@contextmanager
+def in_scope(scope: Scope, edition: Edition) -> Iterator[None]:
     """Have the framework's routes find the edition that a request is answered with."""
     scope[_IN_SCOPE] = edition
+    try:
+        yield
+    finally:
+        del scope[_IN_SCOPE]  # the server keeps a scope as long as its connection rests
 
 
 def edition_of(scope: Scope) -> Edition:

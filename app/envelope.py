@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access import Guard
 from app.access_log import AccessLog, Line
 from app.attendance import Attendance
-from app.edition import Edition, put_edition
+from app.edition import Edition, in_scope
 from app.endpoints import Endpoint
 from app.errors import (
     CLOSE,
@@ -103,8 +103,9 @@ class Envelope:
                 answer = await self._attended(endpoint, request, request_id, start)
             elif answer is None:
                 scope["request_id"] = request_id
-                put_edition(scope, edition)
-                status, n_bytes = await self._framework(scope, receive, send, headers)
+                with in_scope(scope, edition):
+                    sent = await self._framework(scope, receive, send, headers)
+                status, n_bytes = sent
                 found = scope.get("route")
                 route = found.path if isinstance(found, Route) else OTHER
             if answer is not None:

@@ -105,11 +105,11 @@ class Swapper:
                 return False
             await new.warm()
         except (CheckpointError, EngineError) as error:
-            self._refuse(error)
+            await self._refuse(error)
             return True
         except Exception as error:  # a defect; what is served is none the worse for it
             logger.exception("a checkpoint could not be loaded")
-            self._refuse(error)
+            await self._refuse(error)
             return True
         old, self._envelope.edition = self._envelope.edition, new
         self._metrics.describe(**new.labels)
@@ -143,9 +143,9 @@ class Swapper:
         except CheckpointError:
             return None
 
-    def _refuse(self, error: Exception) -> None:
+    async def _refuse(self, error: Exception) -> None:
         """Tell that what lies there is not served, once of each that a watch finds."""
-        found = self._found() or str(error)
+        found = await self._in_thread(self._found) or str(error)
         if found == self._refused:
             return
         self._refused = found

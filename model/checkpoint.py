@@ -208,6 +208,13 @@ def _examples(directory: Path, manifest: Manifest, config: Config) -> Examples |
             f"{directory / EXAMPLES}: x: expected [n, {config.data_dim}], "
             f"got {list(examples.x.shape)}"
         )
+    n_rows = len(examples.x) if examples is not None else 0
+    n_scored = len(manifest.golden.elbo) if manifest.golden is not None else 0
+    if n_scored > n_rows:
+        raise CheckpointError(
+            f"{directory / MANIFEST}: golden: expected the ELBO of at most {n_rows} "
+            f"examples, got {n_scored}"
+        )
     return examples
 
 
