@@ -8,12 +8,12 @@ import socket
 import sys
 import tempfile
 from contextlib import suppress
-from typing import cast
 
 import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
+from app import hangup
 from app.environment import SettingsError
 from app.protocol import Connection
 from app.serving import Config
@@ -57,17 +57,15 @@ class Supervisor(Multiprocess):
     """Starts workers, and says where they listen once all of them do."""
 
     def handle_hup(self) -> None:
-        """Have workers reread their keys; without keys, replace the workers."""
-        if cast(Config, self.config).limits.api_keys_file is None:
-            super().handle_hup()
-            return
+        """Have every worker look at its files again; none is replaced."""
         for process in self.processes:
             if process.pid is not None:
                 os.kill(process.pid, signal.SIGHUP)
 
     def keep_subprocess_alive(self) -> None:
         before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
+        with hangup.held():
+            super().keep_subprocess_alive()
         for pid in before - {process.pid for process in self.processes}:
             mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped
 
@@ -79,7 +77,8 @@ class Supervisor(Multiprocess):
             listening.close()
 
     def init_processes(self) -> None:
-        super().init_processes()
+        with hangup.held():
+            super().init_processes()
         seconds = self.config.timeout_worker_healthcheck + _START_SECONDS
         if all(p.wait_until_ready(seconds, self.should_exit) for p in self.processes):
             _announce(self.sockets[0].getsockname())
@@ -95,6 +94,7 @@ def _allow_open_files(n_files: int) -> None:
 
 def _serve(config: uvicorn.Config) -> int:
     """Serve in this process."""
+    hangup.hold()
     server = Server(config)
     server.run()
     return 0 if server.started else STARTUP_FAILURE

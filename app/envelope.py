@@ -1,7 +1,7 @@
 """
 What every request has around it: a guard, an id, problems, and who is told of it.
 
-Two kinds of request pass through. A *hot* one is for an operation: `hot` maps its
+Two kinds of request pass through. A *hot* one is for an operation: its edition maps its
 method and path to an endpoint, which is called at once. Any other goes to `cold`, the
 framework's own stack of middleware, routing and responses. What concerns both kinds
 belongs here, not in a middleware, which hot requests never meet.
@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Mapping
 from itertools import count
 from time import perf_counter, time
-from typing import final
+from typing import NamedTuple, final
 
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.access import Guard
 from app.access_log import OTHER, AccessLog, Line
 from app.attendance import Attendance
+from app.edition import Edition, in_scope
 from app.endpoints import Endpoint
 from app.engine import is_out_of_memory
 from app.errors import (
@@ -50,39 +51,47 @@ _OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
-Hot = Mapping[tuple[str, str], Endpoint]
+
+@final
+class _Sent(NamedTuple):
+    """What became of a request; `n_bytes` are those of the answer's body."""
+
+    route: str
+    status: int = CLIENT_CLOSED_REQUEST
+    n_rows: int = 0
+    n_bytes: int = 0
 
 
 @final
 class Envelope:
     """
-    Answers HTTP requests through `hot` or `cold`.
+    Answers HTTP requests with an edition, or through `cold`.
 
     Args:
         timeout: Seconds that an answer may take.
-        headers: What every answer carries.
         guard: What stops requests; None if nothing does.
         log: Where requests are told; None if nowhere.
         tracer: What tells them as spans; None if nothing does.
+
+    Attributes:
+        edition: What requests that begin now are answered with, each to its end.
     """
 
     def __init__(
         self,
-        hot: Hot,
+        edition: Edition,
         cold: ASGIApp,
         metrics: Metrics,
         lifecycle: Lifecycle,
         *,
         timeout: float,
-        headers: Headers,
         guard: Guard | None,
         log: AccessLog | None,
         tracer: Tracer | None,
     ) -> None:
-        self._hot = hot
+        self.edition = edition
         self._cold = cold
         self._metrics = metrics
-        self._headers = headers
         self._guard = guard
         self._log = log
         self._tracer = tracer
@@ -97,12 +106,14 @@ class Envelope:
         timing = begin()
         request = Request(scope, receive)
         request_id = self.request_id(request.headers)
-        headers: Headers = ((b"x-request-id", request_id.encode()), *self._headers)
-        endpoint = self._hot.get((request.method, request.path))
-        route = request.path if endpoint is not None else OTHER
-        status, n_rows, n_bytes, answer = CLIENT_CLOSED_REQUEST, 0, 0, None
+        edition = self.edition
+        headers: Headers = ((b"x-request-id", request_id.encode()), *edition.headers)
+        endpoint = edition.hot.get((request.method, request.path))
+        sent = _Sent(request.path if endpoint is not None else OTHER)
+        edition.use.enter()
         self._metrics.enter()
         try:
+            answer = None
             if self._guard is not None:
                 headers += self._guard.headers(request)
                 answer = _stopped(self._guard, request, request_id)
@@ -112,27 +123,21 @@ class Envelope:
                 )
             elif answer is None:
                 scope["request_id"] = request_id
-                route, status, n_bytes = await self._framework(
-                    scope, receive, send, headers, timing
-                )
+                with in_scope(scope, edition):
+                    sent = await self._framework(scope, receive, send, headers, timing)
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
                 await answer.send(scope, send, headers=headers)
-                status, n_rows = answer.status, answer.n_rows
+                n_bytes = 0 if request.method == "HEAD" else answer.n_bytes
+                sent = _Sent(sent.route, answer.status, answer.n_rows, n_bytes)
         finally:
             self._metrics.leave()
-        seconds = perf_counter() - timing.start
+            edition.use.leave()
         if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
             request_id, status, n_bytes = scope[REFUSAL]
-            answer, n_rows = None, 0
-        self._metrics.observe(route, status, seconds, n_rows=n_rows)
-        if self._log is not None or self._tracer is not None:
-            if answer is not None and request.method != "HEAD":
-                n_bytes = answer.n_bytes
-            who = (time(), request_id, request.method, route)
-            spent = (seconds, *timing.computing())
-            self._tell(request, timing, Line(*who, status, *spent, n_rows, n_bytes))
+            sent = _Sent(sent.route, status, 0, n_bytes)
+        self._note(request, request_id, timing, sent)
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Note what was refused at the socket and never became a request."""
@@ -142,8 +147,18 @@ class Envelope:
             who = (time(), request_id, "-", OTHER)
             self._log.note(Line(*who, status, None, None, None, 0, n_bytes))
 
-    def _tell(self, request: Request, timing: Timing, line: Line) -> None:
-        """Tell a request, when it has been answered, to those who want to know."""
+    def _note(
+        self, request: Request, request_id: str, timing: Timing, sent: _Sent
+    ) -> None:
+        """Note a request that is answered, or is not to be answered any more."""
+        route, status, n_rows, n_bytes = sent
+        seconds = perf_counter() - timing.start
+        self._metrics.observe(route, status, seconds, n_rows=n_rows)
+        if self._log is None and self._tracer is None:
+            return
+        who = (time(), request_id, request.method, route)
+        spent = (seconds, *timing.computing())
+        line = Line(*who, status, *spent, n_rows, n_bytes)
         if self._tracer is not None:
             line = line._replace(trace_id=self._tracer.tell(request, timing, line))
         if self._log is not None:
@@ -195,8 +210,8 @@ class Envelope:
         send: Send,
         headers: Headers,
         timing: Timing,
-    ) -> tuple[str, int, int]:
-        """Let the framework answer; return route, status and length of what it sent."""
+    ) -> _Sent:
+        """Let the framework answer."""
         status, n_bytes = CLIENT_CLOSED_REQUEST, 0
 
         async def enveloped(message: Message) -> None:
@@ -219,7 +234,8 @@ class Envelope:
         except Exception:  # the framework re-raises what it answered
             logger.exception("request %s failed", scope["request_id"])
         found = scope.get("route")
-        return found.path if isinstance(found, Route) else OTHER, status, n_bytes
+        route = found.path if isinstance(found, Route) else OTHER
+        return _Sent(route, status, 0, n_bytes)
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's request id if it is a plain one, else a fresh one."""

@@ -7,14 +7,9 @@ nothing. One round of SHA-256 without salt is enough for keys that cannot be gue
 as those of `python -m app.keys [NAME]`, which prints a fresh one with its line.
 """
 
-import asyncio
 import logging
 import secrets
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
@@ -75,19 +70,6 @@ class Keys:
             logger.error("the access keys stay as they were: %s", error)
         else:
             logger.info("%d access keys are read", len(self._digests))
-
-    @contextmanager
-    def reread_at_hangup(self) -> Iterator[None]:
-        """Have the running loop read the file again at every SIGHUP."""
-        if threading.current_thread() is not threading.main_thread():
-            yield  # signals are the main thread's
-            return
-        loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGHUP, self.reread)
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGHUP)
 
 
 def read(path: Path) -> tuple[bytes, ...]:

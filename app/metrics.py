@@ -7,19 +7,21 @@ several workers each counts at once, for prometheus_client keeps their numbers i
 of the directory that PROMETHEUS_MULTIPROC_DIR names, and any of them may add them up.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, final
+from typing import Literal, NamedTuple, TypeVar, final, get_args
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
     Histogram,
+    Metric,
     generate_latest,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 from app.batching import Batch
 from app.errors import reasons
@@ -36,6 +38,51 @@ _NOTED = 64
 
 _Metric = TypeVar("_Metric", Counter, Histogram)
 _Children = Callable[..., _Metric]
+
+
+Outcome = Literal["swapped", "refused"]
+
+_MODEL = "vae_model_info"
+
+
+@final
+class _Model:
+    """The gauge of what is served."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._gauge = Gauge(
+            _MODEL,
+            "What is served.",
+            ("version", "backend", "device", "likelihood"),
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
+        self._stated: dict[str, str] | None = None
+
+    def state(self, model: dict[str, str]) -> None:
+        """Have it be 1 with these labels."""
+        self._gauge.labels(**model).set(1)
+        self._stated = model
+
+    def forget(self) -> None:
+        """Have it say nothing."""
+        self._gauge.clear()
+
+    def withdraw(self) -> None:
+        """Have it be 0, where it is in files, which forget nothing."""
+        if self._stated is not None:
+            self._gauge.labels(**self._stated).set(0)
+
+
+@final
+class _Everyone(Collector):
+    """What all workers count, without models that none of them serves any more."""
+
+    def collect(self) -> Iterator[Metric]:
+        for metric in MultiProcessCollector(None).collect():  # type: ignore[no-untyped-call]  # untyped
+            if metric.name == _MODEL:
+                metric.samples = [s for s in metric.samples if s.value]
+            yield metric
 
 
 class _Request(NamedTuple):
@@ -87,16 +134,26 @@ class Metrics:
         self._compute_seconds = self._histogram(
             "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
         )
+        self._model = _Model(self.registry)
+        self._swaps = self._counter(
+            "vae_checkpoint_swaps",
+            "New checkpoints, by whether they were swapped in or refused.",
+            "outcome",
+        )
+        for outcome in get_args(Outcome):
+            self._swaps(outcome)  # an alert needs the 0 before the first
 
     def describe(self, **model: str) -> None:
-        """State what is served: a gauge that is 1, with these labels."""
-        Gauge(
-            "vae_model_info",
-            "What is served.",
-            list(model),
-            registry=self.registry,
-            multiprocess_mode="max",
-        ).labels(**model).set(1)
+        """State what is served now: a gauge that is 1, with these labels."""
+        if self._is_shared:
+            self._model.withdraw()
+        else:
+            self._model.forget()
+        self._model.state(model)
+
+    def observe_swap(self, outcome: Outcome) -> None:
+        """Count a new checkpoint."""
+        self._swaps(outcome).inc()
 
     def enter(self) -> None:
         """Note that the answer to a request begins."""
@@ -133,7 +190,7 @@ class Metrics:
         if not self._is_shared:
             return generate_latest(self.registry)
         everyone = CollectorRegistry()
-        MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]  # untyped
+        everyone.register(_Everyone())
         return generate_latest(everyone)
 
     def _note(self, noted: _Request | Batch) -> None:

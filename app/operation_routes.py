@@ -4,7 +4,7 @@ The operations as routes: what the API documentation, the router and the envelop
 An `Operation` is written down once. From it come the entry of the table by which the
 envelope answers at once (`hot`), and an `OperationRoute`, which gives the router what
 it needs for 404, 405 and the API documentation. Where the envelope does not recognise a
-path, behind a prefix for instance, the route answers with the same endpoint.
+path, behind a prefix for instance, the route answers with the endpoint of that table.
 """
 
 from dataclasses import dataclass, replace
@@ -15,8 +15,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
+from app.edition import Hot, edition_of
 from app.endpoints import ALL_ARRAYS, Endpoint, Endpoints
-from app.envelope import Hot
 from app.exchange import Request
 from app.reading import READABLE, WITHOUT_ARRAY
 from app.schemas import (
@@ -83,16 +83,16 @@ class OperationRoute(APIRoute):
             include_in_schema=method != "HEAD",
         )
         self._method = method
-        self._endpoint = operation.endpoint
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer with the operation's endpoint; a wrong method is the framework's."""
         if scope["method"] != self._method:
             await super().handle(scope, receive, send)
             return
+        endpoint = edition_of(scope).hot[self._method, self.path]
         request = Request(scope, receive)
         try:
-            answer = await self._endpoint(request)
+            answer = await endpoint(request)
         finally:
             request.release()
         await answer.send(scope, send)

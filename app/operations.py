@@ -6,6 +6,7 @@ Nothing here knows HTTP.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from math import prod
 from typing import Literal, NamedTuple, TypeVar, final
 
@@ -62,8 +63,10 @@ class Operations:
         self.engine = engine
         self._batcher = Batcher(on_batch, capacity)
         self._encode = self._batcher.queue("encode", "encode", engine.encode)
-        self._decode = self._batcher.queue("decode", "decode", self._decoded)
-        self._draw = self._batcher.queue("sample", "sample", self._drawn)
+        # Functions of the engine, not of this: without cycles it is freed at once.
+        decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
+        self._decode = self._batcher.queue("decode", "decode", decoded)
+        self._draw = self._batcher.queue("sample", "sample", drawn)
 
     async def encode(self, x: Array) -> Encoding:
         """Return q(z|x) for x, (N, D)."""
@@ -104,16 +107,7 @@ class Operations:
         x = await self.supported(x, seed=seed, binarize=binarize)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
         eps = await _made(prod(shape), _latent_noise, shape, seed)
-        scores = await self._scores(x, eps)
-        with np.errstate(over="ignore", invalid="ignore"):  # the caller looks
-            log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
-            kl = scores.kl_per_dim.sum(axis=1, dtype=np.float64)
-            return Elbo(
-                elbo=(log_likelihood - kl).astype(np.float32),
-                log_likelihood=log_likelihood.astype(np.float32),
-                kl=kl.astype(np.float32),
-                kl_per_dim=scores.kl_per_dim,
-            )
+        return elbo_of(await self._scores(x, eps))
 
     async def supported(
         self, x: Array, *, seed: int, binarize: Binarize | None
@@ -166,12 +160,6 @@ class Operations:
         log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
         return Scores(log_likelihood, pieces[0].kl_per_dim)
 
-    def _decoded(self, z: Array) -> Sequence[Array]:
-        return [array for array in self.engine.decode(z) if array is not None]
-
-    def _drawn(self, z: Array, noise: Array) -> Sequence[Array]:
-        return [self.engine.draw(z, noise)]
-
     def _noise(self, n: int, seed: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise
         return data_noise(kind, (n, self.engine.checkpoint.config.data_dim), seed=seed)
@@ -187,6 +175,27 @@ class Operations:
         family = self.engine.checkpoint.vae.likelihood
         _refuse(~self.engine.in_support(x), x, family.support)
         return x
+
+
+def elbo_of(scores: Scores) -> Elbo:
+    """Return the ELBO of scored rows; the caller looks whether it is finite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
+        kl = scores.kl_per_dim.sum(axis=1, dtype=np.float64)
+        return Elbo(
+            elbo=(log_likelihood - kl).astype(np.float32),
+            log_likelihood=log_likelihood.astype(np.float32),
+            kl=kl.astype(np.float32),
+            kl_per_dim=scores.kl_per_dim,
+        )
+
+
+def _decoded(engine: Engine, z: Array) -> Sequence[Array]:
+    return [array for array in engine.decode(z) if array is not None]
+
+
+def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[Array]:
+    return [engine.draw(z, noise)]
 
 
 def _latent_noise(shape: tuple[int, ...], seed: int) -> Array:

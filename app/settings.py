@@ -38,6 +38,16 @@ class Settings(BaseModel):
     checkpoint: Annotated[
         Path, Field(description="Directory of the checkpoint to serve.")
     ] = Path("checkpoints/digits")
+    watch_seconds: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=86_400,
+            allow_inf_nan=False,
+            description="Seconds between two looks for a new checkpoint in its place; "
+            "0 looks at SIGHUP only.",
+        ),
+    ] = 0.0
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = (
         "127.0.0.1"
     )

@@ -8,9 +8,6 @@ and every byte that is used is verified before it is used. Nothing here can unpi
 """
 
 import hashlib
-import os
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +21,9 @@ from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
 from model.config import Config
+from model.directories import write_directory
 from model.held_out import Calibration, Examples
-from model.manifest import FileEntry, Manifest, Metrics, Provenance
+from model.manifest import FileEntry, Golden, Manifest, Metrics, Provenance
 from model.vae import VAE, empty
 
 CONFIG = "config.json"
@@ -81,6 +79,7 @@ def save(
     metrics: Metrics,
     card: str,
     attachments: Mapping[str, bytes] | None = None,
+    golden: Golden | None = None,
 ) -> None:
     """
     Write a checkpoint atomically: temporary directory, fsync, rename.
@@ -92,6 +91,7 @@ def save(
         card: The model card, Markdown.
         attachments: Further files by name: the card's pictures, `CALIBRATION`,
             `EXAMPLES`.
+        golden: What the first of the examples score; null if there are none.
     """
     files = {
         CONFIG: vae.config.model_dump_json(indent=2).encode(),
@@ -104,7 +104,9 @@ def save(
         name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         for name, content in files.items()
     }
-    manifest = Manifest(format_version=1, files=entries, provenance=provenance)
+    manifest = Manifest(
+        format_version=1, files=entries, provenance=provenance, golden=golden
+    )
     files[MANIFEST] = manifest.model_dump_json(indent=2).encode()
     write_directory(directory, files)
 
@@ -130,6 +132,11 @@ def load(directory: Path) -> Checkpoint:
     weights = _weights(_verified(directory, WEIGHTS, manifest), directory / WEIGHTS)
     _check_weights(weights, wanted=vae.state_dict(), path=directory / WEIGHTS)
     vae.load_state_dict(weights, assign=True)
+    examples = _optional(
+        *(directory, EXAMPLES, manifest),
+        lambda content: Examples.from_bytes(content).checked(config),
+    )
+    _check_golden(manifest.golden, examples, directory / MANIFEST)
     return Checkpoint(
         vae=vae.requires_grad_(False).eval(),
         manifest=manifest,
@@ -139,61 +146,18 @@ def load(directory: Path) -> Checkpoint:
             *(directory, CALIBRATION, manifest),
             lambda content: Calibration.from_bytes(content).checked(config),
         ),
-        examples=_optional(
-            *(directory, EXAMPLES, manifest),
-            lambda content: Examples.from_bytes(content).checked(config),
-        ),
+        examples=examples,
     )
 
 
-def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+def identity(directory: Path) -> str:
     """
-    Write files into a new directory and move it to its name in one step.
+    Return what `load` would give as the sha256 of the checkpoint.
 
     Raises:
-        OSError: The disk refused; what stood under the name before still stands.
+        CheckpointError: Its manifest cannot be read.
     """
-    directory = directory.resolve()  # what a link points to is replaced, not the link
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"{directory}: expected a directory or nothing there")
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
-        for name, content in files.items():
-            with (staged / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        staged.chmod(0o755)  # mkdtemp's 0700 would hide it from a server's own user
-        _fsync_directory(staged)
-        _replace(staged, directory)
-        _fsync_directory(directory.parent)
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
-
-
-def _replace(staged: Path, directory: Path) -> None:
-    """Rename over an existing directory, which POSIX allows only for empty ones."""
-    if not directory.exists():
-        staged.rename(directory)
-        return
-    previous = directory.with_name(f".{directory.name}.previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    directory.rename(previous)
-    try:
-        staged.rename(directory)
-    except OSError:
-        previous.rename(directory)
-        raise
-    shutil.rmtree(previous)
-
-
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    return hashlib.sha256(_read(directory / MANIFEST)).hexdigest()
 
 
 def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -243,6 +207,16 @@ def _optional(
         raise
     except ValueError as error:
         raise CheckpointError(f"{directory / name}: {error}") from error
+
+
+def _check_golden(golden: Golden | None, examples: Examples | None, path: Path) -> None:
+    n_rows = len(examples.x) if examples is not None else 0
+    n_scored = len(golden.elbo) if golden is not None else 0
+    if n_scored > n_rows:
+        raise CheckpointError(
+            f"{path}: golden: expected the ELBO of at most {n_rows} examples, "
+            f"got {n_scored}"
+        )
 
 
 def _parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:

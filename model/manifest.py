@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field
 
 from model.config import Binarization, Section
+from model.noise import MAX_SEED
 
 Split = Literal["train", "validation", "test"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -64,12 +65,33 @@ class Provenance(Section):
         )
 
 
+class Golden(Section):
+    """
+    What stored examples score, for whoever serves the checkpoint to find again.
+
+    Attributes:
+        seed: Of the latent noise, drawn in row order as `/elbo` draws it.
+        n_samples: K, the draws of z per example.
+        elbo: Of the first rows of `examples.safetensors`, in nats.
+    """
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    n_samples: Annotated[int, Field(ge=1, le=128)]
+    elbo: Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
+
+
 class Manifest(Section):
-    """The list of files with their hashes, and where they come from."""
+    """
+    The list of files with their hashes, and where they come from.
+
+    Attributes:
+        golden: Null in checkpoints without examples, or from before it was stored.
+    """
 
     format_version: Literal[1]
     files: dict[str, FileEntry]
     provenance: Provenance
+    golden: Golden | None = None
 
 
 class Figure(Section):

@@ -19,8 +19,9 @@ from model.config import (
     Mlp,
     Network,
 )
-from model.held_out import Calibration, Scores, ScoreSettings
-from model.manifest import Figure, Metrics, Provenance
+from model.golden import golden
+from model.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.manifest import Figure, Golden, Metrics, Provenance
 from model.networks import Standardization
 from model.vae import VAE, initialized
 
@@ -79,7 +80,10 @@ def tiny_vae(config: Config, *, seed: int = 1) -> VAE:
 
 
 def save_tiny(
-    directory: Path, vae: VAE, attachments: Mapping[str, bytes] | None = None
+    directory: Path,
+    vae: VAE,
+    attachments: Mapping[str, bytes] | None = None,
+    golden: Golden | None = None,
 ) -> Path:
     """Write a checkpoint as training would."""
     provenance = Provenance.here_and_now(
@@ -96,8 +100,16 @@ def save_tiny(
         metrics=Metrics(figures=(FIGURE,)),
         card="# tiny\n",
         attachments=attachments,
+        golden=golden,
     )
     return directory
+
+
+def save_golden(directory: Path, vae: VAE, x: NDArray[np.float32]) -> Path:
+    """Write a checkpoint with examples and what they score, as training would."""
+    examples = Examples(x=x, grey=None, labels=None).to_bytes()
+    record = golden(vae, x, seed=0)
+    return save_tiny(directory, vae, {checkpoint.EXAMPLES: examples}, record)
 
 
 def calibrated(

@@ -70,6 +70,8 @@ def choose_device(name: str) -> torch.device:
         raise EngineError("device cuda was asked for, but torch finds no CUDA device")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    # Ten bits of mantissa in convolutions would not do for densities in float32.
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device(name)
 
 
@@ -81,9 +83,9 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
         EngineError: ONNX Runtime was asked for and cannot be had.
     """
     device = next(vae.parameters()).device
-    torch.set_num_threads(n_threads)
     reference = TorchVAE(vae)
     if wanted == "torch" or (wanted == "auto" and device.type != "cpu"):
+        torch.set_num_threads(n_threads)
         return Choice("torch", reference)
     if device.type != "cpu":
         raise EngineError(f"backend onnx computes on the cpu, got device {device}")
@@ -99,6 +101,7 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
     if wanted == "onnx":
         raise EngineError(words)
     logger.warning("%s; torch computes", words)
+    torch.set_num_threads(n_threads)
     return Choice("torch", reference)
 
 

@@ -10,6 +10,7 @@ from model import checkpoint
 from model.data import Dataset
 from model.evaluate import Evaluation, evaluate
 from model.figures import figures as summarized
+from model.golden import golden
 from model.held_out import (
     MAX_EXAMPLE_BYTES,
     MAX_SCORES,
@@ -58,6 +59,7 @@ def publish(
     metrics = Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
     provenance = _provenance(dataset, options, command)
     drawn = _pictures(vae, prepared, options, journal)
+    examples = _examples(dataset, prepared, options)
     checkpoint.save(
         places.checkpoint,
         vae=vae,
@@ -72,9 +74,11 @@ def publish(
         ),
         attachments={
             "metrics.jsonl": _lines(journal),
-            **_held_out(vae, held_out, dataset, prepared, options),
+            checkpoint.CALIBRATION: _calibration(vae, held_out, prepared, options),
+            **({checkpoint.EXAMPLES: examples.to_bytes()} if examples else {}),
             **drawn,
         },
+        golden=golden(vae, examples.x, seed=options.test_seed) if examples else None,
     )
     return metrics
 
@@ -122,20 +126,6 @@ def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:
     )
 
 
-def _held_out(
-    vae: VAE,
-    evaluation: Evaluation,
-    dataset: Dataset,
-    prepared: Prepared,
-    options: Options,
-) -> dict[str, bytes]:
-    """Write what of the validation split goes with the model."""
-    return {
-        checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options),
-        **_examples(dataset, prepared, options),
-    }
-
-
 def _calibration(
     vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Options
 ) -> bytes:
@@ -160,19 +150,18 @@ def _calibration(
 
 def _examples(
     dataset: Dataset, prepared: Prepared, options: Options
-) -> dict[str, bytes]:
-    """Write validation rows, with their labels, as many as were asked for and fit."""
+) -> Examples | None:
+    """Return validation rows, with their labels, as many as were asked for and fit."""
     split = dataset.validation
     n_bytes = split.x[0].nbytes
     rows = evenly(len(split.x), min(options.examples, MAX_EXAMPLE_BYTES // n_bytes))
     if len(rows) == 0:
-        return {}
-    examples = Examples(
+        return None
+    return Examples(
         x=prepared.validation[rows],
         grey=None if prepared.binarization == "none" else split.x[rows],
         labels=None if split.labels is None else split.labels[rows],
     )
-    return {checkpoint.EXAMPLES: examples.to_bytes()}
 
 
 def _pictures(

@@ -124,6 +124,17 @@ def test_refusals_have_reasons(checkpoints: Path) -> None:
     }
 
 
+def test_swaps_and_refusals_are_counted_from_nought() -> None:
+    """Both counters are there before there is anything to count."""
+    metrics = Metrics(n_workers=1)
+    metrics.observe_swap("refused")
+
+    text = metrics.exposition().decode()
+
+    pattern = r'vae_checkpoint_swaps_total{outcome="(\w+)"} (\S+)'
+    assert dict(re.findall(pattern, text)) == {"swapped": "0.0", "refused": "1.0"}
+
+
 def test_each_status_of_a_problem_has_one_reason() -> None:
     """No two problems share a status, and names read as words."""
     found = reasons()

@@ -62,6 +62,32 @@ def test_the_checkpoint_is_whole(trained: Path) -> None:
     assert loaded.config.data.divided_by == 255
 
 
+def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
+    """The golden record is the ELBO of the first 16 of them, by `model.evaluate`."""
+    loaded = checkpoint.load(trained)
+
+    record = loaded.manifest.golden
+
+    assert loaded.examples is not None
+    assert record is not None
+    assert len(record.elbo) == min(16, len(loaded.examples.x))
+    x = torch.from_numpy(loaded.examples.x[:16])
+    scored = evaluate(loaded.vae, x, n_samples=record.n_samples, seed=record.seed)
+    np.testing.assert_allclose(record.elbo, scored.bound, rtol=0, atol=1e-5)
+
+
+def test_without_examples_there_is_nothing_to_score(tmp_path: Path) -> None:
+    """With `--examples 0` the checkpoint has neither."""
+    path = write_images(tmp_path / "images.npy", n=60)
+    arguments = ["--data", str(path), "--out", str(tmp_path / "bars"), "--epochs", "1"]
+
+    assert main([*arguments, "--examples", "0", *SMALL]) == 0
+
+    loaded = checkpoint.load(tmp_path / "bars")
+    assert loaded.examples is None
+    assert loaded.manifest.golden is None
+
+
 def test_the_card_has_every_figure_with_all_that_makes_it_comparable(
     trained: Path,
 ) -> None:
