@@ -37,7 +37,7 @@ class Settings(BaseModel):
 
     checkpoint: Annotated[
         Path, Field(description="Directory of the checkpoint to serve.")
-    ] = Path("checkpoints/digits")
+    ] = Path("released/mnist")
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = (
         "127.0.0.1"
     )
