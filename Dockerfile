@@ -47,6 +47,7 @@ COPY --from=builder /opt/venv /opt/venv
 WORKDIR /opt/vae
 COPY model/ model/
 COPY app/ app/
+COPY released/ released/
 # The root file system is read-only later, so bytecode is written now, and only of modules
 # that the service imports: 20 MB instead of 150, and it starts in half the time.
 RUN chmod -R a+rX . && PYTHONDONTWRITEBYTECODE='' python -c 'import app.main'
@@ -66,7 +67,6 @@ CMD ["python", "-m", "model.train", "--data", "digits", "--out", "/checkpoints/d
 
 
 FROM runtime AS service
-COPY released/ released/
 ENV VAE_CHECKPOINT=/opt/vae/released/mnist \
     VAE_HOST=0.0.0.0 \
     VAE_PORT=8000

@@ -27,7 +27,7 @@ help: ## Show this list
 	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
 	  '  CHECKPOINT       the directory to serve [$(CHECKPOINT)]' \
 	  '  VAE_*            any setting of the service, see README.md' \
-	  '  ARGS             further arguments of train and test' \
+	  '  ARGS             further arguments of train, released and test' \
 	  '  PYTHON           the interpreter the environment is made with [$(PYTHON)]' \
 	  '  TORCH_INDEX_URL  where pip also looks for torch: $(TORCH_CPU)' \
 	  '                   for the small build without CUDA'

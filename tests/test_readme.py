@@ -36,7 +36,7 @@ SECONDS = 60
 # What serves the commands of a page, where it is not the released model.
 OTHER_MODELS = {"analyses.md": "digits"}
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?=[,\]\s}]|$)")
-LAST_DIGITS = 1e-3
+LAST_DIGITS = 1e-4
 COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 
 

@@ -49,6 +49,7 @@ def main() -> None:
         fashion_dir=arguments.fashion_dir,
         seeds=tuple(arguments.seeds),
         models=tuple(arguments.models),
+        trains=not arguments.trained,
         n=arguments.n,
     )
     for name in arguments.parts:
@@ -85,7 +86,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--models", nargs="+", choices=RECIPES, default=[*RECIPES])
     parser.add_argument("--n", type=int, help="rows of each part, if not its own")
-    parser.add_argument("--runs", type=Path, default=_RUNS, help="trained models")
+    parser.add_argument("--runs", type=Path, default=_RUNS, help="folder of runs")
+    parser.add_argument(
+        "--trained", action="store_true", help="leave out runs that are not there"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder with MNIST's IDX files")
     parser.add_argument("--fashion-dir", type=Path, help="the same of Fashion-MNIST")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

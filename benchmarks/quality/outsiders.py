@@ -154,7 +154,7 @@ def _absent(study: Study) -> str:
 def _photographs(n: int) -> Grey:
     """Cut n pieces at random places from the grey photographs of scikit-learn."""
     images = [
-        np.asarray(Image.fromarray(image).convert("L"), np.float32) / 255
+        _unit(np.asarray(Image.fromarray(image).convert("L")))
         for image in load_sample_images().images
     ]
     draw = generator(_SEED, Stream.DATA)
@@ -174,5 +174,11 @@ def _digits() -> Grey:
         np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BICUBIC))
         for image in small
     ]
-    grey = np.stack(large).reshape(len(small), -1)
-    return np.divide(grey, 255, dtype=np.float32)
+    return _unit(np.stack(large).reshape(len(small), -1))
+
+
+def _unit(pixels: NDArray[np.uint8]) -> Grey:
+    """Return 8-bit pixels as values in [0, 1]."""
+    grey: Grey = pixels.astype(np.float32)
+    grey /= 255
+    return grey

@@ -72,6 +72,7 @@ class Study:
         fashion_dir: The same for Fashion-MNIST.
         seeds: Of the training runs.
         models: Recipes that are measured, of those that a part is about.
+        trains: Whether missing runs are trained; else they are left out.
         n: Rows of each part, if not as many as the part would take.
     """
 
@@ -80,6 +81,7 @@ class Study:
     fashion_dir: Path | None
     seeds: tuple[int, ...]
     models: tuple[str, ...]
+    trains: bool
     n: int | None
 
     @cached_property
@@ -94,7 +96,15 @@ class Study:
 
     def asked(self, bars: Mapping[str, Bar]) -> Iterator[tuple[str, Bar]]:
         """Yield the recipes that are to be measured, each with its bar."""
-        return ((name, bar) for name, bar in bars.items() if name in self.models)
+        return (
+            (name, bar)
+            for name, bar in bars.items()
+            if name in self.models and self.of(name)
+        )
+
+    def of(self, name: str) -> tuple[int, ...]:
+        """Return the seeds whose runs of a recipe are to be measured."""
+        return tuple(s for s in self.seeds if self.trains or self._is_trained(name, s))
 
     def rows(self, default: int) -> tuple[Tensor, NDArray[np.int64]]:
         """Return test rows at even distances, and which they are."""
@@ -109,8 +119,10 @@ class Study:
 
     def trained(self, name: str, seed: int) -> Path:
         """Return the run of a recipe and a seed; train it if it is not there."""
-        run = self.directory / f"{name}_{seed}"
-        if not (run / checkpoint.MANIFEST).is_file():
+        run = self._run(name, seed)
+        if not self._is_trained(name, seed):
+            if not self.trains:
+                raise SystemExit(f"there is no run {run}")
             recipe = RECIPES[name]
             words = [*recipe.options, "--seed", str(seed), "--out", str(run)]
             if recipe.begins_with is not None:
@@ -122,6 +134,12 @@ class Study:
             sys.stderr.write(f"python {shlex.join(command)}\n")
             subprocess.run([sys.executable, *command], check=True)
         return run
+
+    def _run(self, name: str, seed: int) -> Path:
+        return self.directory / f"{name}_{seed}"
+
+    def _is_trained(self, name: str, seed: int) -> bool:
+        return (self._run(name, seed) / checkpoint.MANIFEST).is_file()
 
 
 def binarized(grey: NDArray[np.float32]) -> Tensor:
