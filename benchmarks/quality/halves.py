@@ -80,7 +80,7 @@ def _measured(
     ).log_p_x
     missing = ~observed
     return {
-        "imputation, mean of p(x_m | z) over draws of z given x_o": (
+        "imputation, mean of p(x_m; z) over draws of z given x_o": (
             -imputation.log_prob_missing(vae, x, observed, given).numpy()
         ),
         "the same as log p(x_o) - log p(x), both importance-weighted": (
@@ -89,10 +89,10 @@ def _measured(
         "imputation, its mean image, pixels independent": _cross_entropy(
             imputed.mean, x, missing
         ),
-        "mean-fill, encode, mean of p(x_m | z) over draws of q": -(
+        "mean-fill, encode, mean of p(x_m; z) over draws of q": -(
             torch.logsumexp(log_p, dim=0) - np.log(_N_RECONSTRUCTIONS)
         ).numpy(),
-        "mean-fill and reconstruct: E[x | z = mu], pixels independent": _cross_entropy(
+        "mean-fill and reconstruct: mean image at z = mu, pixels independent": _cross_entropy(
             vae.decode(q_z.mu).mean, x, missing
         ),
         "mean of each pixel over training data": _cross_entropy(
