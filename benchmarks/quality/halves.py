@@ -92,7 +92,7 @@ def _measured(
         "mean-fill, encode, mean of p(x_m; z) over draws of q": -(
             torch.logsumexp(log_p, dim=0) - np.log(_N_RECONSTRUCTIONS)
         ).numpy(),
-        "mean-fill and reconstruct: mean image at z = mu, pixels independent": _cross_entropy(
+        "mean-fill, reconstruct: mean image at z = mu, as above": _cross_entropy(
             vae.decode(q_z.mu).mean, x, missing
         ),
         "mean of each pixel over training data": _cross_entropy(
