@@ -37,7 +37,7 @@ class Settings(BaseModel):
 
     checkpoint: Annotated[
         Path, Field(description="Directory of the checkpoint to serve.")
-    ] = Path("checkpoints/digits")
+    ] = Path("released/mnist")
     watch_seconds: Annotated[
         float,
         Field(

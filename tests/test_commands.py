@@ -26,7 +26,7 @@ def test_serve_hands_on_every_setting(project: Path) -> None:
 
     assert read_calls(project / "python.calls")[-1] == "-m app"
     assert read_calls(project / "python.environment") == [
-        "VAE_CHECKPOINT=checkpoints/digits",
+        "VAE_CHECKPOINT=released/mnist",
         "VAE_HOST=::1",
         "VAE_MAX_ROWS=7",
         "VAE_PORT=9000",
@@ -37,9 +37,6 @@ def test_serve_hands_on_every_setting(project: Path) -> None:
 @needs_make
 def test_serve_listens_to_vae_names_too(project: Path) -> None:
     """VAE_HOST, VAE_PORT and VAE_CHECKPOINT count where the short names are not set."""
-    (project / "mine").mkdir()
-    (project / "mine" / "manifest.json").touch()
-
     make(project, "serve", "VAE_PORT=9001", "VAE_CHECKPOINT=mine", HOST="elsewhere")
 
     assert read_calls(project / "python.environment") == [
@@ -51,7 +48,7 @@ def test_serve_listens_to_vae_names_too(project: Path) -> None:
 
 
 @needs_make
-def test_make_installs_once_then_trains_then_serves(project: Path) -> None:
+def test_make_installs_once_then_does_what_was_asked(project: Path) -> None:
     """Even in parallel: one installation from the pins, then what needs it."""
     (project / ".venv" / ".installed").unlink()
 
@@ -60,9 +57,7 @@ def test_make_installs_once_then_trains_then_serves(project: Path) -> None:
     install, *rest = read_calls(project / "python.calls")
     assert install.startswith("-m pip install")
     assert "--constraint constraints.txt" in install
-    train = "-m model.train --data digits --out checkpoints/digits"
-    assert sorted(rest) == ["-m app", train, "-m pytest"]
-    assert rest.index(train) < rest.index("-m app")
+    assert sorted(rest) == ["-m app", "-m pytest"]
 
 
 @needs_make
@@ -148,26 +143,6 @@ def test_ci_runs_what_the_readme_says(tmp_path: Path) -> None:
 
     targets = [call.split()[0] for call in read_calls(calls)]
     assert targets == ["install", "check", "test"]
-
-
-@pytest.mark.parametrize("trained", [False, True])
-def test_training_is_skipped_where_a_checkpoint_is(
-    tmp_path: Path, trained: bool
-) -> None:
-    """The train step calls the trainer exactly when the volume has no checkpoint."""
-    calls = fake_program(tmp_path / "bin" / "python")
-    (tmp_path / "digits").mkdir()
-    if trained:
-        (tmp_path / "digits" / "manifest.json").touch()
-    command = [
-        word.replace("/checkpoints", str(tmp_path))
-        for word in compose()["train"]["command"]
-    ]
-
-    run(command, PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-
-    wanted = f"-m model.train --data digits --out {tmp_path}/digits --overwrite"
-    assert read_calls(calls) == ([] if trained else [wanted])
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])

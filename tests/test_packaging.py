@@ -106,13 +106,12 @@ def test_only_this_machine_reaches_the_port() -> None:
     assert all(s.get("network_mode") != "host" for s in compose().values())
 
 
-def test_the_api_starts_after_training_and_cannot_write_checkpoints() -> None:
-    """Training completes first, writes the volume, and the api only reads it."""
+def test_training_is_asked_for_and_the_api_cannot_write_checkpoints() -> None:
+    """The api starts alone; training writes the volume, and the api only reads it."""
     train, api = compose()["train"], compose()["api"]
 
-    assert api["depends_on"] == {
-        "train": {"condition": "service_completed_successfully"}
-    }
+    assert train["profiles"] == ["train"]
+    assert "depends_on" not in api
     assert train["volumes"] == ["checkpoints:/checkpoints"]
     assert api["volumes"] == ["checkpoints:/checkpoints:ro"]
     assert train["restart"] == "no"
@@ -128,15 +127,32 @@ def test_compose_builds_stages_that_exist() -> None:
     assert dockerfile()[-1].stage == "service"
 
 
-def test_the_image_serves_what_training_writes_to_the_outside() -> None:
-    """The image's VAE_* variables are settings: all addresses, the trained path."""
+def test_the_image_serves_the_released_checkpoint_to_the_outside() -> None:
+    """The image's VAE_* variables are settings: all addresses, what it was given."""
     words = " ".join(stage("runtime", "ENV") + stage("service", "ENV")).split()
     settings = Settings.from_environment(dict(word.split("=", 1) for word in words))
-    [command] = stage("train", "CMD")
+    [directory] = stage("runtime", "WORKDIR")
 
     assert settings.host == "0.0.0.0"
     assert stage("service", "EXPOSE") == [str(settings.port)]
-    assert json.loads(command)[-2:] == ["--out", str(settings.checkpoint)]
+    assert "released/ released/" in stage("runtime", "COPY")
+    inside = settings.checkpoint.relative_to(directory)
+    assert inside == Settings.from_environment({}).checkpoint
+    assert (ROOT / inside / "manifest.json").is_file()
+
+
+def test_compose_serves_the_released_checkpoint_unless_told() -> None:
+    """VAE_CHECKPOINT names another; without it compose serves what the image does."""
+    [told] = [
+        word
+        for word in " ".join(stage("service", "ENV")).split()
+        if "CHECKPOINT" in word
+    ]
+    name, released = told.split("=")
+
+    said = compose()["api"]["environment"][name]
+
+    assert said == f"${{{name}:-{released}}}"
 
 
 @pytest.mark.parametrize("name", ["service", "train"])

@@ -23,16 +23,33 @@ ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
 README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BLOCK = r"```sh\n(curl (?:(?!```).)*)```\n\n```{kind}\n(.*?)```"
-CURLS = re.findall(BLOCK.format(kind="json"), README, re.DOTALL)
+CURLS = [
+    (page.name, *block)
+    for page in PAGES
+    for block in re.findall(
+        BLOCK.format(kind="json"), page.read_text(encoding="utf-8"), re.DOTALL
+    )
+]
 PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SECONDS = 60
+# What serves the commands of a page, where it is not the released model.
+OTHER_MODELS = {"analyses.md": "digits"}
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?=[,\]\s}]|$)")
+LAST_DIGITS = 1e-4
 COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve a model with the shapes of the one that `make serve` trains."""
+def address() -> Iterator[str]:
+    """Serve the released model, as `make serve` does."""
+    with process({"VAE_CHECKPOINT": str(ROOT / "released" / "mnist")}) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a model with the shapes of the one that `make train` trains."""
     vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=20))
     scores = calibrated(np.linspace(40, 50, 99))
     path = save_tiny(tmp_path_factory.mktemp("readme") / "digits", vae, scores)
@@ -56,7 +73,7 @@ def run(
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve a model of the same data with two latent dimensions."""
+    """Serve a model of those digits with two latent dimensions."""
     vae = tiny_vae(tiny_config("bernoulli", data_shape=(8, 8), latent_dim=2))
     path = save_tiny(tmp_path_factory.mktemp("readme") / "plane", vae)
     with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
@@ -69,16 +86,27 @@ def flat(text: str) -> str:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
-@pytest.mark.parametrize(("command", "shown"), CURLS)
+@pytest.mark.parametrize(("page", "command", "shown"), CURLS)
 def test_each_curl_gets_the_answer_that_is_shown(
-    address: str, plane: str, command: str, shown: str, tmp_path: Path
+    request: pytest.FixtureRequest, page: str, command: str, shown: str, tmp_path: Path
 ) -> None:
-    """Every curl of the README runs, and answers with the members it shows."""
-    ended = run(command, plane if "/posterior" in command else address, tmp_path)
+    """Every curl runs, and answers with the members, and where released the numbers."""
+    served = "plane" if "/posterior" in command else OTHER_MODELS.get(page, "address")
+
+    ended = run(command, request.getfixturevalue(served), tmp_path)
 
     assert ended.returncode == 0, ended.stdout
-    members = list(json.loads(ended.stdout))
-    assert members == re.findall(r'^[{ ]"(\w+)":', shown, re.MULTILINE)
+    answer = json.loads(ended.stdout)
+    lines = re.findall(r'^[{ ]"(\w+)":(.*)$', shown, re.MULTILINE)
+    assert list(answer) == [member for member, _ in lines]
+    if served == "address":
+        for member, text in lines:
+            numbers = [float(number) for number in NUMBER.findall(text)]
+            got = np.ravel(answer[member])[: len(numbers)]
+            if numbers:
+                assert got.astype(float) == pytest.approx(
+                    numbers, rel=LAST_DIGITS, abs=LAST_DIGITS
+                )
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
@@ -108,7 +136,7 @@ def test_a_picture_is_shown() -> None:
 
 def test_each_operation_has_a_curl() -> None:
     """The calls are all shown."""
-    paths = {re.search(r":8000/(\w+)", command)[1] for command, _ in CURLS}  # type: ignore[index]  # a None fails the test as it should
+    paths = {re.findall(r":8000/(\w+)", command)[-1] for _, command, _ in CURLS}
 
     calls = {"encode", "decode", "sample", "elbo", "interpolate", "traverse"}
     assert paths == calls | {

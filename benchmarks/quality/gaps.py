@@ -1,0 +1,148 @@
+"""Parts `gap` and `quadrature`: what q costs, and the bounds beside the truth."""
+
+import numpy as np
+
+from benchmarks.quality.statistics import mean
+from benchmarks.quality.study import RECIPES, Study, chunks
+from benchmarks.results import table
+from model import analyses
+from model.analyses import Effort
+from model.bounds import N_BLOCKS
+from model.columns import Bracketed, Evidence, Gaps, joined
+from model.estimate import student_t_975
+from model.posterior import Posterior, posterior
+
+_GAP_MODELS = ("aevb20", "deep_elbo")
+_N_GAPS, _N_POSTERIORS = 500, 200
+_ROWS = 16  # at once
+_SEED = 0  # of all noise
+_N_CHAINS = 16  # of the upper bound
+_TARGET, _BUDGET = 0.02, 8192  # those of `/loglik` unless told otherwise
+_GAP_TARGET, _GAP_BUDGET = 0.05, 4096
+
+
+def gap(study: Study) -> str:
+    """Report what refinement gains and the gaps, on the test rows of two networks."""
+    x, index = study.rows(_N_GAPS)
+    rows = []
+    for name, _ in study.asked(dict.fromkeys(_GAP_MODELS)):
+        vae = study.model(name).vae
+        found: Gaps = joined(
+            [
+                analyses.gaps(
+                    vae,
+                    x[r],
+                    target=_GAP_TARGET,
+                    budget=_GAP_BUDGET,
+                    seed=_SEED,
+                    first=r.start,
+                )
+                for r in chunks(len(x), _ROWS, f"{name} gaps")
+            ]
+        )
+        columns = (
+            *(found.elbo_before, found.amortization_gap, found.elbo_after),
+            *(found.approximation_gap, found.log_p_x, found.total_gap),
+        )
+        rows.append(
+            [
+                RECIPES[name].title,
+                *(mean(values).shown() for values in columns),
+                f"{found.is_reliable.mean():.1%}",
+                f"{found.converged.mean():.1%}",
+            ]
+        )
+    return (
+        f"{len(index):,} test rows at even distances, in nats, mean ± standard error "
+        "over rows; log p(x) by importance weighting from the refined q, at most "
+        f"{_GAP_BUDGET:,} draws a row; training and noise seed {study.seeds[0]} and "
+        f"{_SEED}. The amortisation gap is what refinement gains.\n\n"
+        + table(
+            [
+                *("network", "ELBO", "amortisation gap", "refined ELBO"),
+                *("approximation gap", "log p(x)", "log p(x) - ELBO"),
+                *("reliable", "converged"),
+            ],
+            rows,
+        )
+    )
+
+
+def quadrature(study: Study) -> str:
+    """Report how often bounds and their errors hold, where the truth is known."""
+    x, index = study.rows(_N_POSTERIORS)
+    vae = study.model("aevb2").vae
+    effort = Effort.adaptive(target=_TARGET, budget=_BUDGET)
+    below: list[Evidence] = []
+    both: list[Bracketed] = []
+    truth: list[Posterior] = []
+    for r in chunks(len(x), _ROWS, "quadrature"):
+        truth += posterior(vae, x[r])
+        below.append(analyses.evidence(vae, x[r], effort, seed=_SEED, first=r.start))
+        both.append(analyses.bracketed(vae, x[r], effort, seed=_SEED, first=r.start))
+    log_p_x = np.array([exact.log_p_x for exact in truth])
+    worst = max(exact.error for exact in truth)
+    rows = [
+        *_agreement("`/loglik`", joined(below), log_p_x),
+        *_agreement("`/loglik` with an upper bound", joined(both), log_p_x),
+        *_bracket(joined(both), log_p_x),
+    ]
+    return (
+        f"{len(index)} test rows at even distances, J = 2, training seed "
+        f"{study.seeds[0]}, noise seed {_SEED}, the service's own target ({_TARGET:g} "
+        f"nats) and budget ({_BUDGET:,} draws). Quadrature has converged on "
+        f"{sum(exact.converged for exact in truth)} of them, to {worst:.0e} nats.\n\n"
+        + table(["what", "of the rows", ""], rows)
+    )
+
+
+def _agreement(
+    what: str, found: Evidence | Bracketed, truth: np.ndarray
+) -> list[list[str]]:
+    """Count how many rows lie within 2 and 3 of their own standard errors."""
+    error = found.log_p_x - truth
+    of_itself = np.abs(error) / found.log_p_x_standard_error
+    reliable = found.is_reliable
+    return [
+        [
+            f"{what}: within {n} standard errors of quadrature",
+            _share(of_itself <= n),
+            f"of those told reliable {_share((of_itself <= n)[reliable])}",
+        ]
+        for n in (2, 3)
+    ] + [
+        [
+            f"{what}: error, mean and largest, nats",
+            "",
+            f"{_error(error)}; of those told reliable {_error(error[reliable])}",
+        ]
+    ]
+
+
+def _bracket(found: Bracketed, truth: np.ndarray) -> list[list[str]]:
+    """Count how many truths lie between the bounds, less and plus their errors."""
+    low = student_t_975(N_BLOCKS - 1) * found.log_p_x_standard_error
+    high = student_t_975(_N_CHAINS - 1) * found.upper_standard_error
+    inside = (found.log_p_x - low <= truth) & (truth <= found.upper + high)
+    width = found.upper + high - found.log_p_x + low
+    between = (found.log_p_x <= truth) & (truth <= found.upper)
+    return [
+        [
+            "bracket, each bound with its 95 % interval: contains quadrature",
+            _share(inside),
+            f"width: median {np.median(width):.4f}, largest {width.max():.3f} nats",
+        ],
+        [
+            "the two bounds alone: contain quadrature",
+            _share(between),
+            f"upper less lower: mean {mean(found.upper - found.log_p_x).shown(4)} nats",
+        ],
+    ]
+
+
+def _error(error: np.ndarray) -> str:
+    return f"{mean(error).shown(4)}, {np.abs(error).max():.3f}"
+
+
+def _share(held: np.ndarray) -> str:
+    return f"{held.sum()} of {len(held)} ({held.mean():.1%})"
