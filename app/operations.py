@@ -33,12 +33,17 @@ class Sample(NamedTuple):
 
 
 class Elbo(NamedTuple):
-    """The ELBO of each example and its terms, in nats: (N,) and (N, J)."""
+    """
+    The ELBO of each example and its terms, in nats: (N,) and (N, J).
+
+    Attributes:
+        kl_per_dim: None under a learned prior, in which the KL is no such sum.
+    """
 
     elbo: Array
     log_likelihood: Array
     kl: Array
-    kl_per_dim: Array
+    kl_per_dim: Array | None
 
 
 @final
@@ -77,14 +82,13 @@ class Operations:
         self, n: int, *, seed: int, temperature: float, draw: Draw
     ) -> Sample:
         """
-        Draw z ~ N(0, temperature^2 I) and return it with E[x|z] or x ~ p(x|z).
+        Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
-        Row i depends on the seed and i alone.
+        The temperature is a factor of the prior's standard deviation, of a mixture's
+        those of its components. Row i depends on the seed and i alone.
         """
         config = self.engine.checkpoint.config
-        shape = (n, config.latent_dim)
-        z = await _made(prod(shape), _latent_noise, shape, seed)
-        z *= np.float32(temperature)
+        z = await _made(n * config.latent_dim, self._latents, n, seed, temperature)
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
         noise = await _made(n * config.data_dim, self._noise, n, seed)
@@ -107,12 +111,14 @@ class Operations:
         scores = await self._scores(x, eps)
         with np.errstate(over="ignore", invalid="ignore"):  # the caller looks
             log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
-            kl = scores.kl_per_dim.sum(axis=1, dtype=np.float64)
+            adds_up = self.engine.kl_adds_up
+            kl = scores.kl.sum(axis=1, dtype=np.float64)
+            kl = kl if adds_up else kl / n_samples
             return Elbo(
                 elbo=(log_likelihood - kl).astype(np.float32),
                 log_likelihood=log_likelihood.astype(np.float32),
                 kl=kl.astype(np.float32),
-                kl_per_dim=scores.kl_per_dim,
+                kl_per_dim=scores.kl if adds_up else None,
             )
 
     async def supported(
@@ -154,13 +160,18 @@ class Operations:
         if len(pieces) == 1:
             return pieces[0]
         log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
-        return Scores(log_likelihood, pieces[0].kl_per_dim)
+        if self.engine.kl_adds_up:
+            return Scores(log_likelihood, pieces[0].kl)
+        return Scores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
 
     def _decoded(self, z: Array) -> Sequence[Array]:
         return [array for array in self.engine.decode(z) if array is not None]
 
     def _drawn(self, z: Array, noise: Array) -> Sequence[Array]:
         return [self.engine.draw(z, noise)]
+
+    def _latents(self, n: int, seed: int, temperature: float) -> Array:
+        return self.engine.latents(n, seed=seed, temperature=temperature)
 
     def _noise(self, n: int, seed: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise

@@ -45,9 +45,9 @@ class PathEndpoints:
 
         Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
         are given. The first and the last point are exactly these. Between them a
-        straight line passes nearer to the origin than draws of the prior lie, in many
-        dimensions far nearer, where the model has learnt little; a great circle stays
-        out there (White 2016).
+        straight line passes nearer to the origin than draws of a standard normal prior
+        lie, in many dimensions far nearer, where the model has learnt little; a great
+        circle stays out there (White 2016). Of a learned prior neither is true.
         """
         format_, ends, name, options = await self._read(
             request, InterpolateOptions, n_rows=2
@@ -64,8 +64,9 @@ class PathEndpoints:
         Answer what each latent dimension does: one is moved, the others are held.
 
         From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
-        n values, quantiles of the prior at equal steps of probability, so that most
-        are where most of its mass is. A dimension that changes nothing carries nothing.
+        n values, quantiles of the prior p(z_j) at equal steps of probability, so that
+        most are where most of its mass is. A dimension that changes nothing carries
+        nothing.
         """
         format_, base, name, options = await self._read(
             request, TraverseOptions, n_rows=1
@@ -80,7 +81,8 @@ class PathEndpoints:
                 raise UnprocessableError(Fault(f"/dims/{i}", what))
         self._check_points(len(dims) * options.n)
         levels = (np.arange(options.n) + 0.5) / options.n
-        z = traversed(base[0], dims, levels)
+        quantiles = self._operations.engine.prior_quantiles(levels)
+        z = traversed(base[0], dims, quantiles)
         mean = (await self._operations.decode(z.reshape(-1, j))).mean
         mean = mean.reshape(*z.shape[:2], *self._config.data_shape)
         tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}

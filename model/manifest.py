@@ -104,16 +104,17 @@ class LatentUse(Section):
 
     Attributes:
         verdict: Whether the posterior has collapsed, in words.
-        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them.
+        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
+            where p(z) is a mixture, in which the KL is no sum over dimensions.
         active: Which dimensions are active units (Burda et al. 2016), J of them.
         mutual_information: I_q(x; z), at most log `n_examples`.
         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
-            estimates the sum of `kl_per_dim` (Hoffman & Johnson 2016).
+            estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
     """
 
     verdict: str
-    kl_per_dim: tuple[float, ...]
+    kl_per_dim: tuple[float, ...] | None
     active: tuple[bool, ...]
     mutual_information: float
     mutual_information_standard_error: float | None

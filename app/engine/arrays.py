@@ -24,7 +24,14 @@ class Decoding(NamedTuple):
 
 
 class Scores(NamedTuple):
-    """log p(x|z) of each draw, (N, K), and KL per dimension, (N, J), in nats."""
+    """
+    The terms of the ELBO in nats.
+
+    Attributes:
+        log_likelihood: log p(x|z) of each draw, (N, K).
+        kl: KL(q(z_j|x) || p(z_j)) of each dimension, (N, J), where `kl_adds_up`; else
+            an unbiased estimate of KL(q(z|x) || p(z)) from each draw, (N, K).
+    """
 
     log_likelihood: Array
-    kl_per_dim: Array
+    kl: Array

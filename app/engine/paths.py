@@ -23,10 +23,12 @@ def interpolated(
     return z
 
 
-def traversed(base: Array, dims: Sequence[int], levels: NDArray[np.float64]) -> Array:
-    """Move a latent, (J,), along each of the dimensions, (len(dims), n, J)."""
+def traversed(
+    base: Array, dims: Sequence[int], quantiles: NDArray[np.float64]
+) -> Array:
+    """Move a latent, (J,), along dimensions by (J, n) values, (len(dims), n, J)."""
     z = torch.from_numpy(np.array(base))
-    quantiles = interpolation.prior_quantiles(torch.from_numpy(levels), len(z))
-    paths = [interpolation.traverse(z, dim, quantiles) for dim in dims]
+    values = torch.from_numpy(np.array(quantiles))
+    paths = [interpolation.traverse(z, dim, values) for dim in dims]
     found: Array = torch.stack(paths).numpy()
     return found

@@ -85,8 +85,9 @@ def card(
 
 
 def _latents(use: LatentUse) -> str:
-    order = sorted(range(len(use.kl_per_dim)), key=lambda j: -use.kl_per_dim[j])
-    spectrum = ", ".join(f"{use.kl_per_dim[j]:.2f}" for j in order)
+    if use.kl_per_dim is None:
+        return f"{use.verdict}\n\n({use.split}, {use.n_examples:,} examples.)"
+    spectrum = ", ".join(f"{kl:.2f}" for kl in sorted(use.kl_per_dim, reverse=True))
     return (
         f"{use.verdict}\n\nKL of each dimension, the most used one first, in nats: "
         f"{spectrum} ({use.split}, {use.n_examples:,} examples)."
