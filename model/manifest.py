@@ -29,6 +29,8 @@ class Provenance(Section):
         libraries: Versions of what computed the weights.
         dataset_sha256: Hash of the arrays of all splits.
         command: The words of the command that made it.
+        parent_sha256: Of the checkpoint whose weights training started from; null where
+            it started afresh, and in older checkpoints.
     """
 
     created: str
@@ -38,6 +40,7 @@ class Provenance(Section):
     dataset_sha256: Sha256 | None
     dataset_source: str
     command: tuple[str, ...]
+    parent_sha256: Sha256 | None = None
 
     @classmethod
     def here_and_now(
@@ -48,6 +51,7 @@ class Provenance(Section):
         dataset_sha256: str | None,
         dataset_source: str,
         command: tuple[str, ...],
+        parent_sha256: str | None = None,
     ) -> Self:
         """Fill in time and versions."""
         return cls(
@@ -61,6 +65,7 @@ class Provenance(Section):
             dataset_sha256=dataset_sha256,
             dataset_source=dataset_source,
             command=command,
+            parent_sha256=parent_sha256,
         )
 
 

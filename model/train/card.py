@@ -102,8 +102,18 @@ def _description(vae: VAE) -> str:
         f"x has shape {list(config.data_shape)}, z has {config.latent_dim} dimensions. "
         f"Encoder: {_network(config, config.encoder)}, {n_phi:,} parameters (phi). "
         f"Decoder: {_network(config, config.decoder)}, {n_theta:,} parameters (theta), "
-        f"{config.likelihood.kind} likelihood."
+        f"{config.likelihood.kind} likelihood. {_prior(config)}"
     )
+
+
+def _prior(config: Config) -> str:
+    n = config.n_components
+    return {
+        "standard_normal": "Prior: standard normal.",
+        "gaussian_mixture": f"Prior: a mixture of {n} Gaussians, learned.",
+        "vamp": f"Prior: the mean of q(z|u) over {n} pseudo-inputs u, learned "
+        "(VampPrior, Tomczak & Welling 2018).",
+    }[config.prior.kind]
 
 
 def _network(config: Config, network: Mlp | Conv) -> str:

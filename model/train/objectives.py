@@ -4,13 +4,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
 from model.elbo import elbo
+from model.noise import Stream, generator
 from model.train.options import ObjectiveName
 from model.vae import VAE
+
+_PAIRS_PER_CHUNK = 2000
 
 
 class Terms(NamedTuple):
@@ -67,6 +71,24 @@ def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
         z.register_hook(share[..., None].mul)  # type: ignore[no-untyped-call]
     surrogate = (share * log_w).sum(dim=0)
     return -surrogate.mean(), _terms(vae, log_likelihood, q_z, z)
+
+
+@torch.inference_mode()
+def mean_bound(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> float:
+    """
+    Return the mean over the rows of x, (N, D), of L_K with K = `n_samples`, in nats.
+
+    L_1 is the ELBO. The noise is that of `evaluate`, in row order.
+    """
+    draw = generator(seed, Stream.LATENT)
+    total = 0.0
+    for rows in torch.split(x, max(1, _PAIRS_PER_CHUNK // n_samples)):
+        shape = (len(rows), n_samples, vae.config.latent_dim)
+        eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
+        eps = eps.to(x.device).transpose(0, 1)
+        loss, _ = iwae(vae, rows, eps, x.new_tensor(1.0))
+        total -= float(loss) * len(rows)
+    return total / len(x)
 
 
 OBJECTIVES: Mapping[ObjectiveName, Objective] = {

@@ -50,8 +50,13 @@ def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
 
 
 def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
-    """Return the epoch with the best validation ELBO, whose weights were kept."""
-    best: int = max(journal, key=lambda line: line["validation"]["elbo"])["epoch"]
+    """Return the epoch with the best bound on validation, whose weights were kept."""
+
+    def bound(line: dict[str, Any]) -> float:
+        found: float = line["validation"].get("bound", line["validation"]["elbo"])
+        return found  # older journals have the ELBO alone, by which they chose
+
+    best: int = max(journal, key=bound)["epoch"]
     return best
 
 

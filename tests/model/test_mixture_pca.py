@@ -229,6 +229,7 @@ def test_the_laplace_approximation_of_one_component_is_exact(build: Build) -> No
 def test_what_is_missing_is_imputed(build: Build) -> None:
     """Mean, variance and density given three of five values; nothing known at all."""
     model = mixture_pca(build, 2)
+    model = model._replace(x=simulate(model.vae, model.x, 4, seed=1).x)
     known, unknown = range(3), [3, 4]
     observed = torch.zeros_like(model.x, dtype=torch.bool)
     observed[:, :3] = True
