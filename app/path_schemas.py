@@ -55,7 +55,7 @@ class TraverseOptions(Body):
         int,
         Field(
             ge=1,
-            description="Values per dimension: the prior's quantiles at (i + 1/2) / n.",
+            description="Values per dimension: quantiles of p(z_j) at (i + 1/2) / n.",
         ),
     ] = DEFAULT_POINTS
 

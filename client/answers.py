@@ -50,13 +50,16 @@ def sample(request: Request, response: Response) -> Sample:
 def elbo(request: Request, response: Response) -> Elbo:
     """Read the ELBO and its terms."""
     answer = read_answer(response)
-    names = ("elbo", "log_likelihood", "kl", "kl_per_dim")
-    bound, log_likelihood, kl, kl_per_dim = _tensors(answer, request.n_rows, *names)
+    # A learned prior has no terms of the KL.
+    terms = ("kl_per_dim",) if "kl_per_dim" in answer.tensors else ()
+    bound, log_likelihood, kl, *per_dim = _tensors(
+        answer, request.n_rows, "elbo", "log_likelihood", "kl", *terms
+    )
     return Elbo(
         elbo=bound,
         log_likelihood=log_likelihood,
         kl=kl,
-        kl_per_dim=kl_per_dim,
+        kl_per_dim=per_dim[0] if per_dim else None,
         n_samples=_integer(answer, "n_samples"),
         seed=_integer(answer, "seed"),
         binarize=answer.scalars.get("binarize"),

@@ -23,6 +23,13 @@ class Decoding(NamedTuple):
     log_var: Array | None = None
 
 
+class Moments(NamedTuple):
+    """Mean and standard deviation of each p(z_j), (J,), float64."""
+
+    mean: NDArray[np.float64]
+    standard_deviation: NDArray[np.float64]
+
+
 class Scores(NamedTuple):
     """
     The terms of the ELBO in nats.

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.engine.arrays import Array, Decoding, Encoding, Scores
+from app.engine.arrays import Array, Decoding, Encoding, Moments, Scores
 from app.engine.backends import Backend, choose, choose_device
 from app.engine.invariance import Tiling, independent_tiling, whole_vectors
 from app.engine.probe import Probe, probe
@@ -79,6 +79,12 @@ class Engine:
     def kl_adds_up(self) -> bool:
         """Whether the KL is a sum over latent dimensions, as under N(0, I)."""
         return self.checkpoint.config.prior.kind == "standard_normal"
+
+    @property
+    def prior_moments(self) -> Moments:
+        """Mean and standard deviation of the marginals of p(z)."""
+        moments = self._p_z.moments(torch.device("cpu"))
+        return Moments(moments.mu.numpy(), moments.sigma.numpy())
 
     def latents(self, n: int, *, seed: int, temperature: float) -> Array:
         """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
