@@ -33,16 +33,17 @@ class Likelihood(BaseModel):
     value_range: tuple[float, float] | None
 
 
+_LEARNED = "The prior is learned: what it is made of belongs to θ as well."
 _PRIORS = {
     "standard_normal": "p(z) = N(z; 0, I), a standard normal.",
     "gaussian_mixture": (
         "p(z) is a mixture of Gaussians of diagonal covariance. Its weights, means and "
-        "variances are learned, and belong to θ."
+        "variances are learned."
     ),
     "vamp": (
         "A VampPrior (Tomczak & Welling 2018): p(z) is the mean of q_φ(z|u) over "
-        "pseudo-inputs u, which are learned and belong to θ. So p(z), and with it the "
-        "true posterior, carries φ as well."
+        "pseudo-inputs u, which are learned. So p(z), and with it the true posterior, "
+        "carries φ as well."
     ),
 }
 
@@ -180,7 +181,10 @@ def card(
         prior=_prior(engine),
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
-        theta=Parameters(n_parameters=sum(p.numel() for p in vae.theta), what=THETA),
+        theta=Parameters(
+            n_parameters=sum(p.numel() for p in vae.theta),
+            what=THETA if engine.kl_adds_up else f"{THETA} {_LEARNED}",
+        ),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",
         compute=Compute(
