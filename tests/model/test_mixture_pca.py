@@ -330,6 +330,39 @@ def test_one_standard_component_answers_as_the_standard_normal_does(
         torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["gaussian_mixture", "vamp"])
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        lambda vae, x: analyses.evidence(vae, x, Effort.fixed(4), seed=1),
+        lambda vae, x: analyses.refined(vae, x, seed=1),
+        analyses.posteriors,
+        lambda vae, x: analyses.imputed(vae, x, x < 1, n_draws=20, n_samples=2, seed=1),
+        lambda vae, x: [evaluate(vae, x, n_samples=2, seed=1).bound],
+        lambda vae, x: [part.numpy() for part in simulate(vae, x, 5, seed=1)],
+        lambda vae, x: [vae.p_z.quantiles(x[0].sigmoid()).numpy()],
+    ],
+)
+def test_everything_lies_where_x_does(
+    build: Build, kind: str, analysis: Callable[[VAE, Tensor], Any]
+) -> None:
+    """With another device as default each runs, and gives the same."""
+    vae = build(
+        likelihood="gaussian",
+        latent_dim=2,
+        prior={"kind": kind, "n_components": 3},
+    )
+    vae.requires_grad_(False).eval()
+    x = random(2, 6)
+    expected = analysis(vae, x)
+
+    with torch.device("meta"):
+        found = analysis(vae, x)
+
+    for column, reference in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(column, reference)
+
+
 def test_a_vamp_prior_is_used_by_every_bound(build: Build) -> None:
     """A Bernoulli MLP: the bounds agree with quadrature, in evaluation mode."""
     vae = build(latent_dim=2, prior={"kind": "vamp", "n_components": 5})
