@@ -10,6 +10,7 @@ from math import prod
 from typing import Literal, NamedTuple, TypeVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.batching import Batch, Batcher, Capacity
 from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
@@ -18,6 +19,8 @@ from model.noise import Stream, data_noise, standard_normal
 
 Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
+
+Levels = NDArray[np.float64]
 
 _T = TypeVar("_T")
 
@@ -88,7 +91,8 @@ class Operations:
         those of its components. Row i depends on the seed and i alone.
         """
         config = self.engine.checkpoint.config
-        z = await _made(n * config.latent_dim, self._latents, n, seed, temperature)
+        n_values = n * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
+        z = await _made(n_values, self._latents, n, seed, temperature)
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
         noise = await _made(n * config.data_dim, self._noise, n, seed)
@@ -120,6 +124,14 @@ class Operations:
                 kl=kl.astype(np.float32),
                 kl_per_dim=scores.kl if adds_up else None,
             )
+
+    async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
+        """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
+        config = self.engine.checkpoint.config
+        # A mixture's are found by bisection.
+        cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
+        n_values = len(dims) * len(levels) * cost
+        return await _made(n_values, self.engine.prior_quantiles, dims, levels)
 
     async def supported(
         self, x: Array, *, seed: int, binarize: Binarize | None

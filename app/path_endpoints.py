@@ -81,7 +81,7 @@ class PathEndpoints:
                 raise UnprocessableError(Fault(f"/dims/{i}", what))
         self._check_points(len(dims) * options.n)
         levels = (np.arange(options.n) + 0.5) / options.n
-        quantiles = self._operations.engine.prior_quantiles(levels)
+        quantiles = await self._operations.prior_quantiles(dims, levels)
         z = traversed(base[0], dims, quantiles)
         mean = (await self._operations.decode(z.reshape(-1, j))).mean
         mean = mean.reshape(*z.shape[:2], *self._config.data_shape)

@@ -7,6 +7,7 @@ encoder makes of pseudo-inputs. Where they come from is in `prior_weights`.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, final
 
@@ -39,6 +40,10 @@ class Prior(ABC):
     @abstractmethod
     def moments(self, device: torch.device) -> DiagonalGaussian:
         """Return means and log variances of the marginals p(z_j), (J,), float64."""
+
+    @abstractmethod
+    def marginal(self, dims: Sequence[int]) -> "Prior":
+        """Return the p of some of the dimensions."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -111,6 +116,9 @@ class StandardNormal(Prior):
         zeros = torch.zeros(self.latent_dim, dtype=torch.float64, device=device)
         return DiagonalGaussian(zeros, zeros)
 
+    def marginal(self, dims: Sequence[int]) -> "StandardNormal":
+        return StandardNormal(len(dims))
+
     def log_prob(self, z: Tensor) -> Tensor:
         return standard_normal_log_prob(z)
 
@@ -162,6 +170,12 @@ class GaussianMixture(Prior):
         mean = weights @ mu
         variance = weights @ (log_var.exp() + (mu - mean).square())
         return DiagonalGaussian(mean, variance.log())
+
+    def marginal(self, dims: Sequence[int]) -> "GaussianMixture":
+        index = list(dims)
+        return GaussianMixture(
+            self.log_weights, self.mu[:, index], self.log_var[:, index]
+        )
 
     def log_prob(self, z: Tensor) -> Tensor:
         z = z.double()

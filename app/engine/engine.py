@@ -90,9 +90,11 @@ class Engine:
         """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
         return drawn(self._p_z, n, seed=seed, temperature=temperature)
 
-    def prior_quantiles(self, levels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return quantiles of the marginals of p(z), (J, Q)."""
-        found = self._p_z.quantiles(torch.from_numpy(levels))
+    def prior_quantiles(
+        self, dims: Sequence[int], levels: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return quantiles of the marginals p(z_j) of some dimensions, (J', Q)."""
+        found = self._p_z.marginal(dims).quantiles(torch.from_numpy(levels))
         quantiles: NDArray[np.float64] = found.numpy()
         return quantiles
 

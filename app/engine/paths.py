@@ -26,9 +26,16 @@ def interpolated(
 def traversed(
     base: Array, dims: Sequence[int], quantiles: NDArray[np.float64]
 ) -> Array:
-    """Move a latent, (J,), along dimensions by (J, n) values, (len(dims), n, J)."""
+    """
+    Move a latent, (J,), along each of the dimensions, (len(dims), n, J).
+
+    Args:
+        quantiles: The values of these dimensions, (len(dims), n).
+    """
     z = torch.from_numpy(np.array(base))
-    values = torch.from_numpy(np.array(quantiles))
-    paths = [interpolation.traverse(z, dim, values) for dim in dims]
+    paths = [
+        interpolation.traverse(z, dim, torch.from_numpy(values).expand(len(z), -1))
+        for dim, values in zip(dims, np.array(quantiles), strict=True)
+    ]
     found: Array = torch.stack(paths).numpy()
     return found

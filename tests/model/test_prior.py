@@ -255,6 +255,16 @@ def test_a_mixture_has_its_share_below_each_quantile() -> None:
             assert share == pytest.approx(level, abs=1e-12)
 
 
+@pytest.mark.parametrize("p_z", [StandardNormal(3), mixture()])
+def test_a_marginal_has_the_quantiles_and_moments_of_its_dimensions(p_z: Prior) -> None:
+    """In the order asked for."""
+    part = p_z.marginal([2, 0])
+
+    assert part.latent_dim == 2
+    torch.testing.assert_close(part.quantiles(LEVELS), p_z.quantiles(LEVELS)[[2, 0]])
+    torch.testing.assert_close(part.moments(CPU).mu, p_z.moments(CPU).mu[[2, 0]])
+
+
 @pytest.mark.parametrize("p_z", [StandardNormal(2), mixture(latent_dim=2)])
 @pytest.mark.parametrize("level", [0.0, 1.0, math.nan])
 def test_a_level_outside_is_refused(p_z: Prior, level: float) -> None:
