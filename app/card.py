@@ -181,10 +181,7 @@ def card(
         prior=_prior(engine),
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
-        theta=Parameters(
-            n_parameters=sum(p.numel() for p in vae.theta),
-            what=THETA if engine.kl_adds_up else f"{THETA} {_LEARNED}",
-        ),
+        theta=_theta(engine),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",
         compute=Compute(
@@ -202,6 +199,12 @@ def card(
             )
         ),
     )
+
+
+def _theta(engine: Engine) -> Parameters:
+    n_parameters = sum(p.numel() for p in engine.checkpoint.vae.theta)
+    what = THETA if engine.kl_adds_up else f"{THETA} {_LEARNED}"
+    return Parameters(n_parameters=n_parameters, what=what)
 
 
 def _prior(engine: Engine) -> Prior:

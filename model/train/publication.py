@@ -59,14 +59,7 @@ def publish(
         test = _evaluated(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
     metrics = Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
-    provenance = Provenance.here_and_now(
-        seed=options.seed,
-        dataset=dataset.name,
-        dataset_sha256=dataset.sha256,
-        dataset_source=dataset.source,
-        command=tuple(command),
-        parent_sha256=parent_sha256,
-    )
+    provenance = _provenance(dataset, options, command, parent_sha256)
     drawn = _pictures(vae, prepared, options, journal)
     checkpoint.save(
         places.checkpoint,
@@ -87,6 +80,19 @@ def publish(
         },
     )
     return metrics
+
+
+def _provenance(
+    dataset: Dataset, options: Options, command: Sequence[str], parent: str | None
+) -> Provenance:
+    return Provenance.here_and_now(
+        seed=options.seed,
+        dataset=dataset.name,
+        dataset_sha256=dataset.sha256,
+        dataset_source=dataset.source,
+        command=tuple(command),
+        parent_sha256=parent,
+    )
 
 
 def _evaluated(vae: VAE, x: Array, options: Options) -> Evaluation:
