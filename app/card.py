@@ -33,6 +33,38 @@ class Likelihood(BaseModel):
     value_range: tuple[float, float] | None
 
 
+_LEARNED = "The prior is learned: what it is made of belongs to θ as well."
+_PRIORS = {
+    "standard_normal": "p(z) = N(z; 0, I), a standard normal.",
+    "gaussian_mixture": (
+        "p(z) is a mixture of Gaussians of diagonal covariance. Its weights, means and "
+        "variances are learned."
+    ),
+    "vamp": (
+        "A VampPrior (Tomczak & Welling 2018): p(z) is the mean of q_φ(z|u) over "
+        "pseudo-inputs u, which are learned. So p(z), and with it the true posterior, "
+        "carries φ as well."
+    ),
+}
+
+
+@final
+class Prior(BaseModel):
+    """The prior p(z)."""
+
+    kind: Annotated[
+        str, Field(description="standard_normal, gaussian_mixture or vamp.")
+    ]
+    n_components: Annotated[
+        int, Field(description="C, the Gaussians that it is made of.")
+    ]
+    mean: Annotated[list[float], Field(description="E[z_j], [J].")]
+    standard_deviation: Annotated[
+        list[float], Field(description="Of the marginals p(z_j), [J].")
+    ]
+    what: str
+
+
 @final
 class Parameters(BaseModel):
     """θ or φ: how many numbers, and what they are."""
@@ -103,6 +135,7 @@ class Card(BaseModel):
     data_shape: tuple[int, ...]
     latent_dim: int
     likelihood: Likelihood
+    prior: Prior
     binarization: Annotated[
         str, Field(description="How training made grey values binary.")
     ]
@@ -145,9 +178,10 @@ def card(
             support=vae.likelihood.support,
             value_range=vae.likelihood.value_range,
         ),
+        prior=_prior(engine),
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
-        theta=Parameters(n_parameters=sum(p.numel() for p in vae.theta), what=THETA),
+        theta=_theta(engine),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",
         compute=Compute(
@@ -164,6 +198,23 @@ def card(
                 include=set(Origin.model_fields)
             )
         ),
+    )
+
+
+def _theta(engine: Engine) -> Parameters:
+    n_parameters = sum(p.numel() for p in engine.checkpoint.vae.theta)
+    what = THETA if engine.kl_adds_up else f"{THETA} {_LEARNED}"
+    return Parameters(n_parameters=n_parameters, what=what)
+
+
+def _prior(engine: Engine) -> Prior:
+    config, moments = engine.checkpoint.config, engine.prior_moments
+    return Prior(
+        kind=config.prior.kind,
+        n_components=config.n_components,
+        mean=moments.mean.tolist(),
+        standard_deviation=moments.standard_deviation.tolist(),
+        what=_PRIORS[config.prior.kind],
     )
 
 

@@ -58,7 +58,7 @@ class Endpoints:
         self._lifecycle = lifecycle
         self._likelihood = config.likelihood.kind
         self._shape = config.data_shape
-        self._dim, self._latent_dim = config.data_dim, config.latent_dim
+        self._dim, self._values_per_draw = config.data_dim, config.values_per_draw
         self.has_images = reader.images is not None
         pictures = (PNG,) if self.has_images else ()
         one_main = self._likelihood != "gaussian"
@@ -154,7 +154,8 @@ class Endpoints:
             "binarize": asked.binarize,
             "units": "nats",
         }
-        return await answer(Reply(elbo._asdict(), scalars), format_, source="x")
+        tensors = {k: v for k, v in elbo._asdict().items() if v is not None}
+        return await answer(Reply(tensors, scalars), format_, source="x")
 
     def _shaped(self, values: Array) -> Array:
         return values.reshape(-1, *self._shape)
@@ -173,7 +174,7 @@ class Endpoints:
             what = f"expected 1 to {limits.max_n_samples}, got {number(k)}"
             raise UnprocessableError(Fault("/n_samples", what))
         self._reader.check_binarize(asked.binarize)
-        values = k * n_rows * max(self._dim, self._latent_dim)
+        values = k * n_rows * self._values_per_draw
         if values > limits.max_work:
             raise ContentTooLargeError(
                 f"expected to compute at most {limits.max_work} values, got {n_rows} "

@@ -32,7 +32,9 @@ class Examples:
 
     def __init__(self, engine: Engine, images: Images | None) -> None:
         config = engine.checkpoint.config
-        z = np.zeros((1, config.latent_dim), np.float32)
+        moments = engine.prior_moments
+        z = moments.mean.astype(np.float32)[None]
+        sigma = moments.standard_deviation.astype(np.float32)
         mean = engine.decode(z).mean.astype(np.float64)
         if config.likelihood.kind == "bernoulli":
             mean = (mean >= 0.5).astype(np.int64)
@@ -40,7 +42,10 @@ class Examples:
             "decode": {_SUMMARY: {"z": z.tolist()}},
             "sample": {_SUMMARY: {"n": 2, "seed": _SEED}},
             "interpolate": {
-                _SUMMARY: {"z": [(z[0] - 1).tolist(), (z[0] + 1).tolist()], "n": 3}
+                _SUMMARY: {
+                    "z": [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()],
+                    "n": 3,
+                }
             },
         }
         if config.data_dim <= MAX_EXAMPLE_DIM:

@@ -104,6 +104,8 @@ def _put_into_answers(schemas: Json, card: Card) -> None:
         members[member]["items"] = _rows(shape, n_rows)
     if card.likelihood.kind != "gaussian":
         del schemas["DecodeResponse"]["properties"]["log_var"]
+    if card.prior.kind != "standard_normal":
+        del schemas["ElboResponse"]["properties"]["kl_per_dim"]
 
 
 def _either(shapes: Sequence[Sequence[int]], n_rows: int, at_least: int = 1) -> Json:

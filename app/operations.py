@@ -11,6 +11,7 @@ from math import prod
 from typing import Literal, NamedTuple, TypeVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.batching import Batch, Batcher, Capacity
 from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
@@ -19,6 +20,8 @@ from model.noise import Stream, data_noise, standard_normal
 
 Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
+
+Levels = NDArray[np.float64]
 
 _T = TypeVar("_T")
 
@@ -34,12 +37,17 @@ class Sample(NamedTuple):
 
 
 class Elbo(NamedTuple):
-    """The ELBO of each example and its terms, in nats: (N,) and (N, J)."""
+    """
+    The ELBO of each example and its terms, in nats: (N,) and (N, J).
+
+    Attributes:
+        kl_per_dim: None under a learned prior, in which the KL is no such sum.
+    """
 
     elbo: Array
     log_likelihood: Array
     kl: Array
-    kl_per_dim: Array
+    kl_per_dim: Array | None
 
 
 @final
@@ -80,14 +88,14 @@ class Operations:
         self, n: int, *, seed: int, temperature: float, draw: Draw
     ) -> Sample:
         """
-        Draw z ~ N(0, temperature^2 I) and return it with E[x|z] or x ~ p(x|z).
+        Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
-        Row i depends on the seed and i alone.
+        The temperature is a factor of the prior's standard deviation, of a mixture's
+        those of its components. Row i depends on the seed and i alone.
         """
         config = self.engine.checkpoint.config
-        shape = (n, config.latent_dim)
-        z = await _made(prod(shape), _latent_noise, shape, seed)
-        z *= np.float32(temperature)
+        n_values = n * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
+        z = await _made(n_values, self._latents, n, seed, temperature)
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
         noise = await _made(n * config.data_dim, self._noise, n, seed)
@@ -107,7 +115,16 @@ class Operations:
         x = await self.supported(x, seed=seed, binarize=binarize)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
         eps = await _made(prod(shape), _latent_noise, shape, seed)
-        return elbo_of(await self._scores(x, eps))
+        scores = await self._scores(x, eps)
+        return elbo_of(scores, adds_up=self.engine.kl_adds_up)
+
+    async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
+        """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
+        config = self.engine.checkpoint.config
+        # A mixture's are found by bisection.
+        cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
+        n_values = len(dims) * len(levels) * cost
+        return await _made(n_values, self.engine.prior_quantiles, dims, levels)
 
     async def supported(
         self, x: Array, *, seed: int, binarize: Binarize | None
@@ -158,7 +175,12 @@ class Operations:
         if len(pieces) == 1:
             return pieces[0]
         log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
-        return Scores(log_likelihood, pieces[0].kl_per_dim)
+        if self.engine.kl_adds_up:
+            return Scores(log_likelihood, pieces[0].kl)
+        return Scores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
+
+    def _latents(self, n: int, seed: int, temperature: float) -> Array:
+        return self.engine.latents(n, seed=seed, temperature=temperature)
 
     def _noise(self, n: int, seed: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise
@@ -177,16 +199,22 @@ class Operations:
         return x
 
 
-def elbo_of(scores: Scores) -> Elbo:
-    """Return the ELBO of scored rows; the caller looks whether it is finite."""
+def elbo_of(scores: Scores, *, adds_up: bool) -> Elbo:
+    """
+    Return the ELBO of scored rows; the caller looks whether it is finite.
+
+    Args:
+        adds_up: Whether the KL is a sum over dimensions, not a mean over draws.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
-        kl = scores.kl_per_dim.sum(axis=1, dtype=np.float64)
+        kl = scores.kl.sum(axis=1, dtype=np.float64)
+        kl = kl if adds_up else kl / scores.kl.shape[1]
         return Elbo(
             elbo=(log_likelihood - kl).astype(np.float32),
             log_likelihood=log_likelihood.astype(np.float32),
             kl=kl.astype(np.float32),
-            kl_per_dim=scores.kl_per_dim,
+            kl_per_dim=scores.kl if adds_up else None,
         )
 
 

@@ -10,7 +10,6 @@ from app.engine.paths import (
     Quantiles,
     aggregate_quantiles,
     interpolated,
-    prior_quantiles,
     traversed,
 )
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
@@ -53,9 +52,9 @@ class PathEndpoints:
 
         Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
         are given. The first and the last point are exactly these. Between them a
-        straight line passes nearer to the origin than draws of the prior lie, in many
-        dimensions far nearer, where the model has learnt little; a great circle stays
-        out there (White 2016).
+        straight line passes nearer to the origin than draws of a standard normal prior
+        lie, in many dimensions far nearer, where the model has learnt little; a great
+        circle stays out there (White 2016). Of a learned prior neither is true.
         """
         format_, ends, name, options = await self._read(
             request, InterpolateOptions, n_rows=2
@@ -73,8 +72,8 @@ class PathEndpoints:
 
         From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
         n values, quantiles at equal steps of probability, so that most are where most
-        of the mass is: of the prior, or, with `scale: "aggregate"`, of where data are
-        encoded to. A dimension that changes nothing carries nothing.
+        of the mass is: of the prior p(z_j), or, with `scale: "aggregate"`, of where
+        data are encoded to. A dimension that changes nothing carries nothing.
         """
         format_, base, name, options = await self._read(
             request, TraverseOptions, n_rows=1
@@ -89,7 +88,8 @@ class PathEndpoints:
                 raise UnprocessableError(Fault(f"/dims/{i}", what))
         self._check_points(len(dims) * options.n)
         levels = (np.arange(options.n) + 0.5) / options.n
-        z = traversed(base[0], dims, self._quantiles(levels, options.scale))
+        quantiles = await self._quantiles(dims, levels, options.scale)
+        z = traversed(base[0], dims, quantiles)
         mean = (await self._operations.decode(z.reshape(-1, j))).mean
         mean = mean.reshape(*z.shape[:2], *self._config.data_shape)
         tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}
@@ -111,10 +111,12 @@ class PathEndpoints:
             return format_, rows.values, name, options
         return format_, (await self._operations.encode(rows.values)).mu, name, options
 
-    def _quantiles(self, levels: Quantiles, scale: Scale) -> Quantiles:
-        """Return the values of every dimension at these levels, (J, n)."""
+    async def _quantiles(
+        self, dims: list[int], levels: Quantiles, scale: Scale
+    ) -> Quantiles:
+        """Return the values of these dimensions at these levels, (len(dims), n)."""
         if scale == "prior":
-            return prior_quantiles(levels, self._config.latent_dim)
+            return await self._operations.prior_quantiles(dims, levels)
         aggregate = None if self._calibration is None else self._calibration.aggregate
         if aggregate is None:
             what = (
@@ -123,7 +125,7 @@ class PathEndpoints:
             )
             raise UnprocessableError(Fault("/scale", what))
         try:
-            return aggregate_quantiles(levels, aggregate)
+            return aggregate_quantiles(levels, aggregate)[dims]
         except ValueError as error:
             what = f"expected fewer: {error}, levels that the checkpoint has"
             raise UnprocessableError(Fault("/n", what)) from error

@@ -102,7 +102,7 @@ class Press:
         x = served.examples.x[: len(record.elbo)]
         scores = engine.score(x, golden.noise(record, served.config.latent_dim))
         try:
-            golden.check(record, elbo_of(scores).elbo)
+            golden.check(record, elbo_of(scores, adds_up=engine.kl_adds_up).elbo)
         except ValueError as error:
             path = self._settings.checkpoint / MANIFEST
             raise CheckpointError(

@@ -113,7 +113,8 @@ class SampleOptions(Body):
             ge=0,
             le=MAX_TEMPERATURE,
             allow_inf_nan=False,
-            description="Scales z ~ N(0, I); 0 gives the prior's mean.",
+            description="A factor of the prior's standard deviation, of a mixture "
+            "those of its components; at 0 only means are left.",
         ),
     ] = 1.0
     draw: Annotated[
@@ -203,8 +204,20 @@ class ElboResponse(Body):
     log_likelihood: Annotated[
         list[float], Field(description="Mean of log p(x|z) over K draws, [N].")
     ]
-    kl: Annotated[list[float], Field(description="KL(q(z|x) || p(z)), [N].")]
-    kl_per_dim: Annotated[Numbers, Field(description="Its terms, [N, J].")]
+    kl: Annotated[
+        list[float],
+        Field(
+            description="KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else "
+            "estimated with the same draws, so that it may be below 0."
+        ),
+    ]
+    kl_per_dim: Annotated[
+        Numbers,
+        Field(
+            description="Its terms, [N, J], where p(z) = N(0, I); a learned prior has "
+            "none."
+        ),
+    ] = []
     n_samples: Annotated[int, Field(description="K.")]
     seed: Annotated[Seed, Field(description="The seed used.")]
     binarize: Annotated[Binarize | None, Field(description="How x was binarised.")]

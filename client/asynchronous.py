@@ -79,7 +79,7 @@ class AsyncClient(AsyncAnalyses):
         draw: Draw = "mean",
     ) -> Sample:
         """
-        Return n draws: z ~ N(0, temperature^2 I), with E[x|z] or, to `sample`, x.
+        Return n draws: z ~ p(z) at a temperature, with E[x|z] or, to `sample`, x.
 
         Raises:
             LimitError: n is above the service's limit; see `client.calls`.

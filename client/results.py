@@ -63,8 +63,10 @@ class Elbo:
     Attributes:
         elbo: `log_likelihood` - `kl`.
         log_likelihood: The mean of log p(x|z) over K draws of z.
-        kl: KL(q(z|x) || p(z)), in closed form.
-        kl_per_dim: Its terms, (N, J).
+        kl: KL(q(z|x) || p(z)), in closed form under a standard normal prior; under a
+            learned one estimated with the same draws, and so perhaps below 0.
+        kl_per_dim: Its terms, (N, J), which only a standard normal prior has, else
+            None.
         n_samples: K.
         binarize: How x was made binary, if it was.
         units: Of all of them: nats.
@@ -73,7 +75,7 @@ class Elbo:
     elbo: Array
     log_likelihood: Array
     kl: Array
-    kl_per_dim: Array
+    kl_per_dim: Array | None
     n_samples: int
     seed: int
     binarize: str | None

@@ -198,7 +198,8 @@ def anomalies(
     noise = RowNoise.at(rows + first, seed=seed, stream=Stream.LATENT)
     eps = noise.normal(n_samples, vae.config.latent_dim).transpose(0, 1)
     surprise = anomaly.surprise_per_dim(vae, x, eps=eps.to(x.dtype))
-    kl = vae.encode(x).kl_to_standard_normal().sum(dim=1, dtype=torch.float64)
+    q_z = encoded(vae, x)
+    kl = vae.p_z.kl(q_z, q_z.reparameterize(eps))
     score = (surprise.sum(dim=1, dtype=torch.float64) + kl).cpu().numpy()
     found = anomaly.p_values(score, calibration.values)
     return Anomalies(score, *found, *_columns(surprise))
@@ -255,8 +256,8 @@ def draws_integrating(config: Config) -> int:
 
 
 def values_decoded(config: Config, draws: int) -> int:
-    """Return how many values so many draws of one example are."""
-    return draws * max(config.data_dim, config.latent_dim)
+    """Return how many values so many draws of one example take."""
+    return draws * config.values_per_draw
 
 
 def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:

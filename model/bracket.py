@@ -18,7 +18,8 @@ from model.bounds import ImportanceWeighted, log_evidence
 from model.distributions import DiagonalGaussian
 from model.estimate import Estimate
 from model.hmc import sample_posterior
-from model.noise import Stream, data_noise, standard_normal
+from model.noise import data_noise
+from model.prior import drawn
 from model.refinement import refine
 from model.vae import VAE
 
@@ -67,9 +68,8 @@ def simulate(vae: VAE, x_like: Tensor, n: int, *, seed: int) -> Simulated:
         x_like: A tensor of the dtype and device that x shall have.
     """
     config = vae.config
-    eps = standard_normal((n, config.latent_dim), seed=seed, stream=Stream.LATENT)
+    z = torch.from_numpy(drawn(vae.p_z, n, seed=seed)).to(x_like)
     u = data_noise(vae.likelihood.noise, (n, config.data_dim), seed=seed)
-    z = torch.from_numpy(eps).to(x_like)
     return Simulated(vae.decode(z).sample(torch.from_numpy(u).to(x_like)), z)
 
 

@@ -1,4 +1,8 @@
-"""What a checkpoint's `config.json` may say: the model, complete, nothing defaulted."""
+"""
+What a checkpoint's `config.json` may say: the model, complete.
+
+Nothing is defaulted but what older files do not know: their prior is a standard normal.
+"""
 
 from itertools import pairwise
 from math import prod
@@ -10,6 +14,7 @@ FORMAT_VERSION = 1
 
 MAX_DATA_DIM = 1 << 22
 MAX_PARAMETERS = 1 << 30
+MAX_COMPONENTS = 4096
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Activation = Literal["tanh", "relu", "silu"]
@@ -43,6 +48,32 @@ class Conv(Section):
 
 
 Network = Annotated[Mlp | Conv, Field(discriminator="kind")]
+
+
+class StandardNormal(Section):
+    """p(z) = N(0, I), as in AEVB."""
+
+    kind: Literal["standard_normal"]
+
+
+NComponents = Annotated[int, Field(ge=1, le=MAX_COMPONENTS)]
+
+
+class GaussianMixture(Section):
+    """p(z), a mixture of C diagonal Gaussians whose parameters are learned."""
+
+    kind: Literal["gaussian_mixture"]
+    n_components: NComponents
+
+
+class Vamp(Section):
+    """p(z) = 1/C sum_c q(z|u_c), u_c learned (Tomczak & Welling 2018)."""
+
+    kind: Literal["vamp"]
+    n_components: NComponents
+
+
+Prior = Annotated[StandardNormal | GaussianMixture | Vamp, Field(discriminator="kind")]
 
 
 class Likelihood(Section):
@@ -101,11 +132,23 @@ class Config(Section):
     encoder: Network
     decoder: Network
     data: Data
+    prior: Prior = StandardNormal(kind="standard_normal")
 
     @property
     def data_dim(self) -> int:
         """D, the number of values of one example."""
         return prod(self.data_shape)
+
+    @property
+    def n_components(self) -> int:
+        """C, the number of Gaussians that p(z) is made of."""
+        prior = self.prior
+        return 1 if isinstance(prior, StandardNormal) else prior.n_components
+
+    @property
+    def values_per_draw(self) -> int:
+        """How many values one z takes at its widest: of x, of z, or one a component."""
+        return max(self.data_dim, self.latent_dim, self.n_components)
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
@@ -124,6 +167,12 @@ class Config(Section):
                     f"the {network.kind} {name} could have {n_weights} weights, "
                     f"more than {MAX_PARAMETERS}"
                 )
+        n_values = self.n_components * max(self.data_dim, 2 * self.latent_dim)
+        if n_values > MAX_PARAMETERS:
+            raise ValueError(
+                f"a prior of {self.n_components} components could have {n_values} "
+                f"parameters, more than {MAX_PARAMETERS}"
+            )
         return self
 
     def _max_weights(self, network: Mlp | Conv, n_in: int, n_out: int) -> int:

@@ -13,16 +13,15 @@ class Elbo(NamedTuple):
 
     Attributes:
         log_likelihood: Monte Carlo mean of log p(x|z) over K draws of z, (N,).
-        kl_per_dim: KL(q(z_j|x) || p(z_j)), closed form, (N, J).
+        kl: KL(q(z|x) || p(z)), (N,): closed form under a standard normal prior; under a
+            mixture its mean over the same draws, which may be negative.
+        kl_per_dim: KL(q(z_j|x) || p(z_j)), whose sum it is, (N, J); None under a
+            mixture, where no terms of dimensions add up to it.
     """
 
     log_likelihood: Tensor
-    kl_per_dim: Tensor
-
-    @property
-    def kl(self) -> Tensor:
-        """KL(q(z|x) || p(z)), (N,)."""
-        return self.kl_per_dim.sum(dim=-1)
+    kl: Tensor
+    kl_per_dim: Tensor | None
 
     @property
     def bound(self) -> Tensor:
@@ -35,16 +34,20 @@ def elbo(vae: VAE, x: Tensor, *, eps: Tensor) -> Elbo:
     Estimate E_q[log p(x|z)] - KL(q(z|x) || p(z)), a lower bound on log p(x), in nats.
 
     Estimator (B) of Kingma & Welling (2014): Monte Carlo for the expectation, closed
-    form for the KL divergence.
+    form for the KL divergence, where there is one (`Prior.kl`).
 
     Args:
         x: Data in the likelihood's support, (N, D).
         eps: Standard normal noise, (K, N, J).
     """
     q_z = vae.encode(x)  # q(z|x)
-    p_x = vae.decode(q_z.reparameterize(eps))  # p(x|z), (K, N, D)
+    z = q_z.reparameterize(eps)
+    p_x = vae.decode(z)  # p(x|z), (K, N, D)
+    p_z = vae.p_z
+    kl_per_dim = p_z.kl_per_dim(q_z)
 
     return Elbo(
         log_likelihood=p_x.log_prob(x).mean(dim=0),
-        kl_per_dim=q_z.kl_to_standard_normal(),
+        kl=p_z.kl(q_z, z) if kl_per_dim is None else kl_per_dim.sum(dim=-1),
+        kl_per_dim=kl_per_dim,
     )

@@ -8,12 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.distributions import (
-    DiagonalGaussian,
-    normal_log_prob,
-    standard_normal_log_prob,
-)
+from model.distributions import DiagonalGaussian, normal_log_prob
 from model.evaluate import active_units
+from model.prior import Prior
 from model.vae import VAE
 
 _ROWS_PER_CHUNK = 4096
@@ -37,7 +34,8 @@ class Aggregate(NamedTuple):
             estimate for the whole population it is biased low, and never above log N.
         kl_to_prior: KL(q(z) || p(z)) of the mixture q(z) = mean_n q(z|x_n). For the
             population it is biased high, by as much.
-        expected_kl: The closed form of their sum, free of both biases.
+        expected_kl: Their sum by `Prior.kl`, free of both biases, and of noise where
+            that has a closed form.
         n_examples: N, for the ceiling log N of the mutual information.
     """
 
@@ -57,19 +55,14 @@ class Health(NamedTuple):
     What the latents of a model are used for, measured on N examples.
 
     Attributes:
-        kl_per_dim: E_x[KL(q(z_j|x) || p(z_j))] in nats, (J,).
+        kl_per_dim: E_x[KL(q(z_j|x) || p(z_j))] in nats, (J,); null where p(z) is a
+            mixture, in which the KL is no sum over dimensions.
         active: Which dimensions are active units (Burda et al. 2016), (J,).
     """
 
-    kl_per_dim: NDArray[np.float64]
+    kl_per_dim: NDArray[np.float64] | None
     active: NDArray[np.bool_]
     aggregate: Aggregate
-
-    @property
-    def spectrum(self) -> NDArray[np.int64]:
-        """The dimensions in order of their KL, the most used one first, (J,)."""
-        order: NDArray[np.int64] = np.argsort(-self.kl_per_dim, kind="stable")
-        return order
 
     @property
     def verdict(self) -> str:
@@ -87,16 +80,20 @@ class Health(NamedTuple):
                 "No posterior collapse: every latent dimension is active "
                 f"({n_dims}); {told}."
             )
-        rest = float(self.kl_per_dim[~self.active].max())
-        carried = (
-            "follow the prior"
-            if rest <= _LITTLE
-            else f"differ from the prior, by up to {rest:.2f} nats, but hardly with x"
-        )
         return (
             f"Partial collapse: {n_active} of {n_dims} latent dimensions are active, "
-            f"the others {carried}; {told}."
+            f"the others {self._carried}; {told}."
         )
+
+    @property
+    def _carried(self) -> str:
+        """What the dimensions do that are not active."""
+        if self.kl_per_dim is None:
+            return "hardly move with x"
+        rest = float(self.kl_per_dim[~self.active].max())
+        if rest <= _LITTLE:
+            return "follow the prior"
+        return f"differ from the prior, by up to {rest:.2f} nats, but hardly with x"
 
 
 @torch.inference_mode()
@@ -109,22 +106,23 @@ def posteriors(vae: VAE, x: Tensor) -> DiagonalGaussian:
     )
 
 
-def health(q_z: DiagonalGaussian, *, eps: Tensor) -> Health:
+def health(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Health:
     """
-    Measure how the latents are used, from q(z|x) of N examples alone.
+    Measure how the latents are used, from q(z|x) of N examples and the prior.
 
     Args:
         q_z: float64, (N, J).
         eps: Standard normal noise, (K, N, J).
     """
+    per_dim = p_z.kl_per_dim(q_z)
     return Health(
-        kl_per_dim=q_z.kl_to_standard_normal().double().mean(dim=0).numpy(),
+        kl_per_dim=None if per_dim is None else per_dim.double().mean(dim=0).numpy(),
         active=active_units(q_z.mu.double().numpy()),
-        aggregate=aggregate(q_z, eps=eps),
+        aggregate=aggregate(q_z, p_z, eps=eps),
     )
 
 
-def aggregate(q_z: DiagonalGaussian, *, eps: Tensor) -> Aggregate:
+def aggregate(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Aggregate:
     """
     Split the mean KL into I_q(x; z) and KL(q(z) || p(z)) (Hoffman & Johnson 2016).
 
@@ -138,14 +136,14 @@ def aggregate(q_z: DiagonalGaussian, *, eps: Tensor) -> Aggregate:
     """
     z = q_z.reparameterize(eps.to(q_z.mu))
     log_q = q_z.log_prob(z)  # log q(z|x), (K, N)
-    log_p = standard_normal_log_prob(z)
+    log_p = p_z.log_prob(z)
     n = len(q_z.mu)
     rows = torch.split(z.reshape(-1, z.shape[-1]), max(1, _DENSITIES_PER_CHUNK // n))
     log_mean = torch.cat([_log_mixture(q_z, part) for part in rows]).reshape_as(log_q)
     return Aggregate(
         mutual_information=_estimate(log_q - log_mean),
         kl_to_prior=_estimate(log_mean - log_p),
-        expected_kl=float(q_z.kl_to_standard_normal().sum(dim=-1).mean()),
+        expected_kl=float(p_z.kl(q_z, z).mean()),
         n_examples=n,
     )
 

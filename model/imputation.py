@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian, standard_normal_log_prob
+from model.distributions import DiagonalGaussian
 from model.noise import Stream, data_noise, standard_normal, uniform
 from model.observed import fitted, known_values, log_joint, masked_log_prob
+from model.prior import Prior
 from model.proposals import pairs_at_once
 from model.vae import VAE
 
@@ -82,8 +83,9 @@ def latents(
     """
     Draw from p(z|x_o) by self-normalised importance sampling.
 
-    q starts at the better of the prior and the encoder's answer to x with E[x|z=0] in
-    the gaps, and is then fitted to each row's own observed values.
+    q starts at the better of the prior's moments and the encoder's answer to x with
+    E[x|z] at the prior's mean in the gaps, and is then fitted to each row's own
+    observed values.
 
     Args:
         x: Data, (N, D); what is not observed is never read and may be NaN.
@@ -100,13 +102,18 @@ def latents(
         vae, known, observed, seed=seed, tolerance=tolerance, max_steps=max_steps
     )
     log_prob = log_joint(vae, known, observed)
-    shape, stream = (n_draws, vae.config.latent_dim), Stream.LATENT
+    shape, positions = (n_draws, vae.config.latent_dim), range(first, first + len(x))
     eps = _by_row(
-        lambda i: standard_normal(shape, seed=seed, stream=stream, index=(i, 0)),
-        range(first, first + len(x)),
+        lambda i: standard_normal(shape, seed=seed, stream=Stream.LATENT, index=(i, 0)),
+        positions,
+    )
+    u = _by_row(
+        lambda i: uniform(shape[:1], seed=seed, stream=Stream.COMPONENT, index=(i, 0)),
+        positions,
     )
     with torch.no_grad():
-        z, log_proposal = _proposed(q_z, eps.to(x.device).double())
+        noise = (eps.to(x.device).double(), u.to(x.device))
+        z, log_proposal = _proposed(vae.p_z, q_z, *noise)
         rows = torch.arange(len(x), device=x.device)
         log_p = torch.cat([log_prob(rows, part) for part in _parts(vae, z)])
         log_w = log_p - log_proposal  # (K, N)
@@ -189,7 +196,9 @@ def log_prob_missing(
     return torch.logsumexp(given.log_weights + log_p, dim=0)
 
 
-def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
+def _proposed(
+    p_z: Prior, q_z: DiagonalGaussian, eps: Tensor, u: Tensor
+) -> tuple[Tensor, Tensor]:
     """
     Draw from the prior a tenth of K times, else from q; return log proposal, (K, N).
 
@@ -197,12 +206,13 @@ def _proposed(q_z: DiagonalGaussian, eps: Tensor) -> tuple[Tensor, Tensor]:
     above p(x_o|z) / a, however much of the posterior q leaves out.
     """
     n_prior = len(eps) // _PRIOR_EVERY
-    z = torch.cat([eps[:n_prior], q_z.reparameterize(eps[n_prior:])])
+    of_prior = p_z.sample(eps[:n_prior], u[:n_prior])
+    z = torch.cat([of_prior, q_z.reparameterize(eps[n_prior:])])
     log_q = q_z.log_prob(z)
     if n_prior == 0:
         return z, log_q
     share = n_prior / len(eps)
-    log_p = standard_normal_log_prob(z)
+    log_p = p_z.log_prob(z)
     return z, torch.logaddexp(log_p + math.log(share), log_q + math.log1p(-share))
 
 

@@ -1,17 +1,20 @@
 """Paths in latent space: between two latents, and along one dimension. No decoding."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
+from model.prior import GaussianMixture
 
 
 def line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     """
     Return (1 - t) start + t end, the end points to the bit; (T, ..., J).
 
-    Halfway between two independent draws of the prior the squared norm is half of
-    theirs: in many dimensions the path leaves the shell where the prior's mass is.
+    Halfway between two independent draws of N(0, I) the squared norm is half of
+    theirs: in many dimensions the path leaves the shell where its mass is.
 
     Args:
         start: Latents, (..., J).
@@ -63,23 +66,6 @@ def great_circle(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     return torch.where(straight, line(start, end, t), _ended(path, start, end, t_))
 
 
-def prior_quantiles(levels: Tensor, latent_dim: int) -> Tensor:
-    """
-    Return the standard normal's quantiles of each dimension, (J, Q).
-
-    Args:
-        levels: Probabilities in (0, 1), (Q,).
-
-    Raises:
-        ValueError: A level is not inside (0, 1).
-    """
-    outside = ~((levels > 0) & (levels < 1))
-    if outside.any():
-        raise ValueError(f"expected levels in (0, 1), got {levels[outside][0].item()}")
-    quantiles: Tensor = torch.special.ndtri(levels)
-    return quantiles.expand(latent_dim, -1)
-
-
 def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
     """
     Return the quantiles of the aggregate posterior of each dimension, (J, Q).
@@ -93,21 +79,8 @@ def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
     Raises:
         ValueError: A level is not inside (0, 1).
     """
-    own = prior_quantiles(levels.double(), 1)[0]  # checks the levels
-    mu, sigma = q_z.mu.double(), q_z.sigma.double()
-    found = []
-    for m, s in zip(mu.T[:, None], sigma.T[:, None], strict=True):  # (1, N) each
-        ends = (
-            m + s * own[:, None]
-        )  # (Q, N): a mixture's quantile lies among its parts'
-        low, high = ends.amin(dim=1), ends.amax(dim=1)
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            share = torch.special.ndtr((middle[:, None] - m) / s).mean(dim=1)
-            low = torch.where(share < levels, middle, low)
-            high = torch.where(share < levels, high, middle)
-        found.append(0.5 * (low + high))
-    return torch.stack(found)
+    equal = torch.zeros_like(q_z.mu[:, 0]).double() - math.log(len(q_z.mu))
+    return GaussianMixture(equal, q_z.mu, q_z.log_var).quantiles(levels)
 
 
 def between_quantiles(known: Tensor, known_levels: Tensor, levels: Tensor) -> Tensor:
@@ -149,8 +122,8 @@ def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
     Args:
         z: Latents, (..., J).
         dim: Which dimension, 0 to J - 1.
-        quantiles: Values of every dimension, (J, Q): `prior_quantiles` or
-            `aggregate_quantiles`, or any others.
+        quantiles: Values of every dimension, (J, Q): those of the prior,
+            `Prior.quantiles`, or `aggregate_quantiles`, or any others.
 
     Raises:
         ValueError: No such dimension, or quantiles for another number of them.

@@ -11,7 +11,7 @@ from model.lbfgs import Optimum, maximize
 from model.proposals import FullGaussian, encoded, rows_at_once
 from model.vae import VAE
 
-# The prior's standard deviation is 1; no direction is given more than 10 of it.
+# No direction is given more than 10 of the prior's standard deviation at its widest.
 _MIN_PRECISION = 0.01
 _ARRIVED = 1e-4
 
@@ -26,7 +26,7 @@ class Laplace(NamedTuple):
         log_p_x: Laplace's approximation of log p(x), neither a bound nor an estimate:
             log_joint + J/2 log 2 pi - 1/2 log det H (MacKay 2003, Ch. 27), (N,).
         is_mode: Whether the climb arrived and H is positive definite there; where not,
-            a precision below 0.01 is replaced by 0.01, (N,).
+            a precision below 0.01 of the prior's is replaced by that, (N,).
     """
 
     q_z: FullGaussian
@@ -59,7 +59,8 @@ def laplace(
     best = _modes(vae, x, q_z, max_steps=max_steps, tolerance=tolerance)
     mode = q_z.reparameterize(best.point)
     values, vectors = torch.linalg.eigh(_precision(vae, x, mode))
-    safe = values.clamp(min=_MIN_PRECISION)  # (N, J)
+    least = _MIN_PRECISION * torch.exp(-vae.p_z.moments(x.device).log_var.max())
+    safe = torch.maximum(values, least)  # (N, J)
     # V diag(1 / sqrt(safe)) is a root of the covariance; its QR, a triangular one.
     root = vectors / safe.sqrt()[:, None, :]
     r = torch.linalg.qr(root.transpose(1, 2)).R
@@ -70,7 +71,7 @@ def laplace(
         q_z=q_laplace,
         log_joint=best.value,
         log_p_x=best.value - q_laplace.log_prob(mode),
-        is_mode=(best.gain < _ARRIVED) & (values[:, 0] > _MIN_PRECISION),
+        is_mode=(best.gain < _ARRIVED) & (values[:, 0] > least),
     )
 
 

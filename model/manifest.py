@@ -30,6 +30,8 @@ class Provenance(Section):
         libraries: Versions of what computed the weights.
         dataset_sha256: Hash of the arrays of all splits.
         command: The words of the command that made it.
+        parent_sha256: Of the checkpoint whose weights training started from; null where
+            it started afresh, and in older checkpoints.
     """
 
     created: str
@@ -39,6 +41,7 @@ class Provenance(Section):
     dataset_sha256: Sha256 | None
     dataset_source: str
     command: tuple[str, ...]
+    parent_sha256: Sha256 | None = None
 
     @classmethod
     def here_and_now(
@@ -49,6 +52,7 @@ class Provenance(Section):
         dataset_sha256: str | None,
         dataset_source: str,
         command: tuple[str, ...],
+        parent_sha256: str | None = None,
     ) -> Self:
         """Fill in time and versions."""
         return cls(
@@ -62,6 +66,7 @@ class Provenance(Section):
             dataset_sha256=dataset_sha256,
             dataset_source=dataset_source,
             command=command,
+            parent_sha256=parent_sha256,
         )
 
 
@@ -126,16 +131,17 @@ class LatentUse(Section):
 
     Attributes:
         verdict: Whether the posterior has collapsed, in words.
-        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them.
+        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
+            where p(z) is a mixture, in which the KL is no sum over dimensions.
         active: Which dimensions are active units (Burda et al. 2016), J of them.
         mutual_information: I_q(x; z), at most log `n_examples`.
         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
-            estimates the sum of `kl_per_dim` (Hoffman & Johnson 2016).
+            estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
     """
 
     verdict: str
-    kl_per_dim: tuple[float, ...]
+    kl_per_dim: tuple[float, ...] | None
     active: tuple[bool, ...]
     mutual_information: float
     mutual_information_standard_error: float | None

@@ -28,6 +28,7 @@ class Stream(IntEnum):
     REFINEMENT = 7
     EVALUATION = 8
     MARKOV_CHAIN = 9
+    COMPONENT = 10
 
 
 def generator(

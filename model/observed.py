@@ -7,11 +7,7 @@ A likelihood factorises over dimensions given z, so that of a part is a sum over
 import torch
 from torch import Tensor
 
-from model.distributions import (
-    DiagonalGaussian,
-    Likelihood,
-    standard_normal_log_prob,
-)
+from model.distributions import DiagonalGaussian, Likelihood
 from model.proposals import rows_at_once
 from model.vae import VAE
 from model.variational import LogJoint, balanced_noise, fit
@@ -55,8 +51,8 @@ def log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
 
     def log_prob(rows: Tensor, z: Tensor) -> Tensor:
         p_x = vae.decode(z.to(known.dtype))
-        log_prior = standard_normal_log_prob(z)
-        return masked_log_prob(p_x, known[rows], observed[rows]) + log_prior
+        log_likelihood = masked_log_prob(p_x, known[rows], observed[rows])
+        return log_likelihood + vae.p_z.log_prob(z)
 
     return log_prob
 
@@ -92,20 +88,26 @@ def fitted(
 
 @torch.no_grad()
 def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGaussian:
-    """Return the prior or the encoder's q, by row: whichever has the better ELBO."""
+    """
+    Return the prior's moments or the encoder's q, by row: what has the better ELBO.
+
+    The encoder sees E[x|z] at the prior's mean in the gaps.
+    """
     log_prob = log_joint(vae, known, observed)
-    zeros = torch.zeros(
-        len(known), vae.config.latent_dim, dtype=torch.float64, device=known.device
+    moments = vae.p_z.moments(known.device)
+    prior = DiagonalGaussian(
+        moments.mu.expand(len(known), -1), moments.log_var.expand(len(known), -1)
     )
-    prior = DiagonalGaussian(zeros, zeros)
-    filling = vae.decode(zeros.to(known.dtype)).mean
+    filling = vae.decode(prior.mu.to(known.dtype)).mean
     encoded = vae.encode(torch.where(observed, known, filling))
     q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
     # The entropies of both, less the constant they share.
     rows = torch.arange(len(known), device=known.device)
     of_prior = log_prob(rows, prior.reparameterize(eps)).mean(dim=0)
     of_q = log_prob(rows, q_z.reparameterize(eps)).mean(dim=0)
+    of_prior = of_prior + 0.5 * prior.log_var.sum(dim=-1)
     better = (of_q + 0.5 * q_z.log_var.sum(dim=-1) > of_prior)[:, None]
     return DiagonalGaussian(
-        torch.where(better, q_z.mu, zeros), torch.where(better, q_z.log_var, zeros)
+        torch.where(better, q_z.mu, prior.mu),
+        torch.where(better, q_z.log_var, prior.log_var),
     )

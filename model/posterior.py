@@ -97,9 +97,9 @@ def posterior(
     q_z = encoded(vae, x) if start is None else start
     mode = laplace(vae, x, start=q_z).q_z.mu
     reach = _HALF_WIDTH * q_z.sigma
-    edge = torch.full_like(mode, _HALF_WIDTH)
-    low = torch.stack([-edge, q_z.mu - reach, mode - reach]).amin(dim=0)
-    high = torch.stack([edge, q_z.mu + reach, mode + reach]).amax(dim=0)
+    prior = vae.p_z.box(_HALF_WIDTH, mode.device)
+    low = torch.minimum(torch.minimum(q_z.mu, mode) - reach, prior.low)
+    high = torch.maximum(torch.maximum(q_z.mu, mode) + reach, prior.high)
     return tuple(
         _integrated(vae, x[i], mode[i], _Box(low[i], high[i]), tolerance)
         for i in range(len(x))

@@ -85,4 +85,4 @@ def rows_at_once(vae: VAE, draws_per_row: int) -> int:
 
 def pairs_at_once(vae: VAE) -> int:
     """Return how many (row, draw) pairs may be decoded together, 16 MB of float32."""
-    return max(1, MAX_VALUES // max(vae.config.data_dim, vae.config.latent_dim))
+    return max(1, MAX_VALUES // vae.config.values_per_draw)

@@ -1,29 +1,27 @@
 """The variational autoencoder: encode x to q(z|x), decode z to p(x|z)."""
 
-from typing import final
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
 
 from model.config import Config
-from model.distributions import (
-    LIKELIHOODS,
-    DiagonalGaussian,
-    Likelihood,
-    standard_normal_log_prob,
-)
+from model.distributions import LIKELIHOODS, DiagonalGaussian, Likelihood
 from model.networks import Decoder, Encoder, initialize
 from model.noise import Stream, generator
+from model.prior import Prior
+from model.prior_weights import prior_weights
 
 
 @final
 class VAE(nn.Module):
     """
-    p_theta(x|z) N(z; 0, I) with the amortised posterior q_phi(z|x) (AEVB Sec. 3).
+    p_theta(x|z) p(z) with the amortised posterior q_phi(z|x) (AEVB Sec. 3).
 
     Attributes:
         encoder: Its parameters are phi; they alone optimise q.
-        decoder: Its parameters are theta; they alone define p(x).
+        decoder: Its parameters are theta; they and p(z) define p(x).
+        prior: What is learned of p(z), nothing where it is N(0, I); part of theta.
     """
 
     def __init__(self, config: Config) -> None:
@@ -31,6 +29,7 @@ class VAE(nn.Module):
         self.config = config
         self.encoder = Encoder(config)
         self.decoder = Decoder(config)
+        self.prior = prior_weights(config)
 
     @property
     def likelihood(self) -> type[Likelihood]:
@@ -39,13 +38,32 @@ class VAE(nn.Module):
 
     @property
     def theta(self) -> list[nn.Parameter]:
-        """The decoder's weights and biases, the parameters of p_theta(x|z) p(z)."""
-        return list(self.decoder.parameters())
+        """The parameters of p_theta(x|z) p(z): those of the decoder and the prior."""
+        return [*self.decoder.parameters(), *self.prior.parameters()]
 
     @property
     def phi(self) -> list[nn.Parameter]:
         """The encoder's weights and biases, the variational parameters."""
         return list(self.encoder.parameters())
+
+    @property
+    def p_z(self) -> Prior:
+        """The prior p(z)."""
+        p_z: Prior = self.prior(self.encoder)
+        return p_z
+
+    def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  as in torch
+        """
+        Set the mode, as modules do; in evaluation mode p(z) is computed once.
+
+        Weights must not be changed in evaluation mode: a VampPrior would not follow.
+        """
+        super().train(mode)
+        if mode:
+            self.prior.unsettle()
+        else:
+            self.prior.settle(self.encoder)
+        return self
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
@@ -66,14 +84,17 @@ class VAE(nn.Module):
             z: Latents of any dtype, (..., J); the decoder sees them in that of x.
         """
         log_p_x = self.decode(z.to(x.dtype)).log_prob_per_dim(x)
-        return log_p_x.sum(dim=-1, dtype=torch.float64) + standard_normal_log_prob(z)
+        return log_p_x.sum(dim=-1, dtype=torch.float64) + self.p_z.log_prob(z)
 
 
 def initialized(config: Config, *, seed: int) -> VAE:
     """Return a VAE with fresh weights that depend on the seed alone."""
     vae = empty(config).to_empty(device="cpu")
     draw = generator(seed, Stream.INITIALIZATION)
-    initialize(vae, generator=torch.Generator().manual_seed(int(draw.integers(2**63))))
+    noise = torch.Generator().manual_seed(int(draw.integers(2**63)))
+    initialize(vae.encoder, generator=noise)
+    initialize(vae.decoder, generator=noise)
+    vae.prior.reset(noise)
     return vae
 
 

@@ -139,9 +139,9 @@ class Analyst:
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
         """Check that the model can score what is known, at the prior's mean."""
         index = torch.arange(len(x), device=x.device)
-        z = torch.zeros(1, len(x), self._vae.config.latent_dim, dtype=torch.float64)
+        z = self._vae.p_z.moments(x.device).mu.expand(1, len(x), -1)
         log_joint = observed.log_joint(self._vae, x, mask)
-        _check_finite(log_joint(index, z.to(x.device))[0].cpu().numpy(), rows)
+        _check_finite(log_joint(index, z)[0].cpu().numpy(), rows)
 
     @torch.no_grad()
     def _tensor(self, x: Array, rows: slice) -> Tensor:

@@ -23,8 +23,22 @@ class Decoding(NamedTuple):
     log_var: Array | None = None
 
 
+class Moments(NamedTuple):
+    """Mean and standard deviation of each p(z_j), (J,), float64."""
+
+    mean: NDArray[np.float64]
+    standard_deviation: NDArray[np.float64]
+
+
 class Scores(NamedTuple):
-    """log p(x|z) of each draw, (N, K), and KL per dimension, (N, J), in nats."""
+    """
+    The terms of the ELBO in nats.
+
+    Attributes:
+        log_likelihood: log p(x|z) of each draw, (N, K).
+        kl: KL(q(z_j|x) || p(z_j)) of each dimension, (N, J), where `kl_adds_up`; else
+            an unbiased estimate of KL(q(z|x) || p(z)) from each draw, (N, K).
+    """
 
     log_likelihood: Array
-    kl_per_dim: Array
+    kl: Array

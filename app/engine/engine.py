@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from app.engine.arrays import Array, Decoding, Encoding, Scores
+from app.engine.arrays import Array, Decoding, Encoding, Moments, Scores
 from app.engine.backends import Backend, choose, choose_device
 from app.engine.invariance import Tiling, independent_tiling, whole_vectors
 from app.engine.probe import Probe, probe
 from model import checkpoint
 from model.checkpoint import Checkpoint
-from model.distributions import Gaussian
+from model.distributions import DiagonalGaussian, Gaussian
+from model.prior import drawn
 
 TILE = 128
 
@@ -46,6 +47,7 @@ class Engine:
         self.checkpoint = loaded
         self._device = choose_device(device)
         self._vae = loaded.vae.to(self._device)
+        self._p_z = self._vae.p_z
         rows = probe(self._vae, TILE)
         self.backend, self._coder = choose(
             self._vae, backend, rows, n_threads=n_threads
@@ -72,6 +74,29 @@ class Engine:
     def device(self) -> str:
         """Where it computes: cpu or cuda."""
         return self._device.type
+
+    @property
+    def kl_adds_up(self) -> bool:
+        """Whether the KL is a sum over latent dimensions, as under N(0, I)."""
+        return self.checkpoint.config.prior.kind == "standard_normal"
+
+    @property
+    def prior_moments(self) -> Moments:
+        """Mean and standard deviation of the marginals of p(z)."""
+        moments = self._p_z.moments(torch.device("cpu"))
+        return Moments(moments.mu.numpy(), moments.sigma.numpy())
+
+    def latents(self, n: int, *, seed: int, temperature: float) -> Array:
+        """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
+        return drawn(self._p_z, n, seed=seed, temperature=temperature)
+
+    def prior_quantiles(
+        self, dims: Sequence[int], levels: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return quantiles of the marginals p(z_j) of some dimensions, (J', Q)."""
+        found = self._p_z.marginal(dims).quantiles(torch.from_numpy(levels))
+        quantiles: NDArray[np.float64] = found.numpy()
+        return quantiles
 
     def encode(self, x: Array) -> Encoding:
         """Return mu and log sigma^2 of q(z|x) for x, (N, D)."""
@@ -112,11 +137,18 @@ class Engine:
         q_z = self._coder.encode(data)
         mu, sigma = q_z.mu[:, None], q_z.sigma[:, None]
         # A piece of K at a time: (N, K, D) values would not fit for a large K.
-        log_likelihood = [
-            self._coder.decode(mu + sigma * piece).log_prob(data[:, None])
+        latents = [
+            mu + sigma * piece
             for piece in torch.split(self._tensor(eps), max(1, TILE // len(x)), dim=1)
         ]
-        return _arrays(torch.cat(log_likelihood, dim=1), q_z.kl_to_standard_normal())
+        log_likelihood = [
+            self._coder.decode(z).log_prob(data[:, None]) for z in latents
+        ]
+        kl = self._p_z.kl_per_dim(q_z)
+        if kl is None:
+            one = DiagonalGaussian(mu, q_z.log_var[:, None])  # (N, 1, J)
+            kl = torch.cat([self._p_z.kl_per_draw(one, z) for z in latents], dim=1)
+        return _arrays(torch.cat(log_likelihood, dim=1), kl)
 
     def _tensor(self, values: Array) -> Tensor:
         """

@@ -26,19 +26,20 @@ def interpolated(
     return z
 
 
-def traversed(base: Array, dims: Sequence[int], values: Quantiles) -> Array:
-    """Move a latent, (J,), along dims through values, (J, n); (len(dims), n, J)."""
-    z, quantiles = torch.from_numpy(np.array(base)), torch.from_numpy(values)
-    paths = [interpolation.traverse(z, dim, quantiles) for dim in dims]
+def traversed(base: Array, dims: Sequence[int], quantiles: Quantiles) -> Array:
+    """
+    Move a latent, (J,), along each of the dimensions, (len(dims), n, J).
+
+    Args:
+        quantiles: The values of these dimensions, (len(dims), n).
+    """
+    z = torch.from_numpy(np.array(base))
+    paths = [
+        interpolation.traverse(z, dim, torch.from_numpy(values).expand(len(z), -1))
+        for dim, values in zip(dims, np.array(quantiles), strict=True)
+    ]
     found: Array = torch.stack(paths).numpy()
     return found
-
-
-def prior_quantiles(levels: Quantiles, latent_dim: int) -> Quantiles:
-    """Return those of the prior, (J, n), at levels in (0, 1), (n,)."""
-    found = interpolation.prior_quantiles(torch.from_numpy(levels), latent_dim)
-    values: Quantiles = found.contiguous().numpy()
-    return values
 
 
 def aggregate_quantiles(levels: Quantiles, aggregate: AggregateQuantiles) -> Quantiles:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import torch
 
 from app.engine.arrays import Array
-from model.noise import Stream, data_noise, standard_normal
+from model.noise import data_noise
+from model.prior import drawn
 from model.vae import VAE
 
 
@@ -21,7 +22,7 @@ class Probe(NamedTuple):
 def probe(vae: VAE, n: int) -> Probe:
     """Return n rows as clients will send them: x ~ p(x|z) for z from the prior."""
     config, family = vae.config, vae.likelihood
-    z = standard_normal((n, config.latent_dim), seed=0, stream=Stream.LATENT)
+    z = drawn(vae.p_z, n, seed=0)
     noise = data_noise(family.noise, (n, config.data_dim), seed=0)
     device = next(vae.parameters()).device
     p_x = vae.decode(torch.from_numpy(z).to(device))

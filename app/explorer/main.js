@@ -1,5 +1,5 @@
 // The page: what is served, then every panel of it around one shared state.
-import { call, tell } from "./api.js";
+import { call, learn, tell } from "./api.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
 import { examples, film, samples } from "./gallery.js";
@@ -78,6 +78,10 @@ function introduce(card, data) {
 		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
 	}
 	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
+	$("prior").textContent = card.prior.what;
+	if (card.prior.kind !== "standard_normal") {
+		$("prior").textContent += " The page shows latents in standard deviations σ of this prior from its mean, and a dimension’s KL to the normal of that mean and σ.";
+	}
 	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}.`;
 }
 
@@ -100,6 +104,7 @@ async function begin() {
 	snippets();
 	const [card, found] = await Promise.all([call("/model"), call("/examples")]);
 	const data = new Data(card);
+	learn(card.prior);
 	introduce(card, data);
 	const rows = rowsOf(found.x);
 	const reference = await references(data, rows);
@@ -108,7 +113,7 @@ async function begin() {
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
 	const codes = await call("/encode", { x: reference });
-	const state = new State({ data, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
+	const state = new State({ data, learned: card.prior.kind !== "standard_normal", reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
 	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
 	state.setX(reference[0], true);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

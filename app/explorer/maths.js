@@ -24,6 +24,19 @@ export function quantile(p) {
 // KL(N(mu, sigma^2) || N(0, 1)) in nats (AEVB, Appendix B).
 export const kl = (mu, logVar) => 0.5 * (mu * mu + Math.exp(logVar) - 1 - logVar);
 
+// n draws of N(0, I) from a seed (mulberry32; Box & Muller).
+export function normals(seed, n, dims) {
+	let state = seed;
+	const uniform = () => {
+		state = (state + 0x6d2b79f5) | 0;
+		let t = Math.imul(state ^ (state >>> 15), 1 | state);
+		t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+		return (((t ^ (t >>> 14)) >>> 0) + 0.5) / 2 ** 32;
+	};
+	const normal = () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform());
+	return Array.from({ length: n }, () => Array.from({ length: dims }, normal));
+}
+
 export const line = (a, b, t) => a.map((v, j) => (1 - t) * v + t * b[j]);
 const dot = (a, b) => a.reduce((sum, v, j) => sum + v * b[j], 0);
 export const norm = (a) => Math.sqrt(dot(a, a));

@@ -3,7 +3,7 @@ import { Latest, call } from "./api.js";
 import { latents, terms } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
 import { $, count, made, onChange, picture, renews, seed, subscript } from "./dom.js";
-import { fixed, kl, rounded } from "./maths.js";
+import { fixed, kl, normals, rounded } from "./maths.js";
 import { Pad, Table } from "./pad.js";
 import { attach } from "./snippet.js";
 
@@ -107,10 +107,11 @@ export function draws(state) {
 	const film = Array.from({ length: n }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
 	$("draws-film").append(...film);
 	const answer = new Latest($("draws"), async (signal) => {
-		// The noise is z of the prior's samples: the service draws it, by its seed.
+		// The noise is z of a standard normal prior's samples: the service draws it.
 		const chosen = seed("draws-seed");
-		if (noise?.seed !== chosen) noise = await call("/sample", { n, seed: chosen }, signal);
 		const { mu, sigma } = state.q;
+		if (state.learned) noise = { z: normals(chosen, n, mu.length) };
+		else if (noise?.seed !== chosen) noise = await call("/sample", { n, seed: chosen }, signal);
 		last = noise.z.map((eps) => rounded(eps.map((e, j) => mu[j] + sigma[j] * e)));
 		const p = await call("/decode", { z: last }, signal);
 		rowsOf(p.mean).forEach((row, i) => sheet(film[i], data, [row]));
@@ -120,7 +121,9 @@ export function draws(state) {
 	renews("draws-new", "draws-seed", answer.ask);
 	attach($("draws"), () => ({
 		calls: [["/decode", { z: last }]],
-		python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed("draws-seed") }]],
-		ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
+		...(!state.learned && {
+			python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed("draws-seed") }]],
+			ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
+		}),
 	}));
 }

@@ -1,6 +1,6 @@
 // "As curl" and "as Python" for what a panel has just asked: shortened to look at, whole
 // to copy.
-import { address } from "./api.js";
+import { address, sent } from "./api.js";
 import { $, count, made } from "./dom.js";
 
 const SHOWN = 12;
@@ -15,7 +15,7 @@ function written(value, most) {
 
 function curl(calls, most) {
 	const one = ([path, body]) => {
-		const members = Object.entries(body).map(([k, v]) => `"${k}": ${written(v, most)}`);
+		const members = Object.entries(sent(body)).map(([k, v]) => `"${k}": ${written(v, most)}`);
 		const head = `curl ${address(path)} \\\n  -H 'Content-Type: application/json' --data-binary @- <<'END'`;
 		return `${head}\n{${members.join(", ")}}\nEND`;
 	};
@@ -23,13 +23,13 @@ function curl(calls, most) {
 }
 
 function statement([path, body], most) {
-	const { x, z, n, ...options } = body;
+	const { x, z, n, ...options } = sent(body);
 	const array = x ? "x" : z && "z";
 	const given = Object.entries(options).map(([k, v]) => `${k}=${JSON.stringify(v)}`);
 	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path];
 	const arguments_ = [array ?? String(n), ...given].join(", ");
 	const lines = [`${result} = vae.${path.slice(1)}(${arguments_})`];
-	if (array) lines.unshift(`${array} = ${written(body[array], most)}`);
+	if (array) lines.unshift(`${array} = ${written(x ?? z, most)}`);
 	return lines;
 }
 

@@ -103,9 +103,9 @@ export interface paths {
          *
          *     Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
          *     are given. The first and the last point are exactly these. Between them a
-         *     straight line passes nearer to the origin than draws of the prior lie, in many
-         *     dimensions far nearer, where the model has learnt little; a great circle stays
-         *     out there (White 2016).
+         *     straight line passes nearer to the origin than draws of a standard normal prior
+         *     lie, in many dimensions far nearer, where the model has learnt little; a great
+         *     circle stays out there (White 2016). Of a learned prior neither is true.
          */
         post: operations["interpolate"];
         delete?: never;
@@ -129,8 +129,8 @@ export interface paths {
          *
          *     From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
          *     n values, quantiles at equal steps of probability, so that most are where most
-         *     of the mass is: of the prior, or, with `scale: "aggregate"`, of where data are
-         *     encoded to. A dimension that changes nothing carries nothing.
+         *     of the mass is: of the prior p(z_j), or, with `scale: "aggregate"`, of where
+         *     data are encoded to. A dimension that changes nothing carries nothing.
          */
         post: operations["traverse"];
         delete?: never;
@@ -447,6 +447,7 @@ export interface components {
             /** Latent Dim */
             latent_dim: number;
             likelihood: components["schemas"]["Likelihood"];
+            prior: components["schemas"]["Prior"];
             /**
              * Binarization
              * @description How training made grey values binary.
@@ -585,18 +586,19 @@ export interface components {
          *
          *     Attributes:
          *         verdict: Whether the posterior has collapsed, in words.
-         *         kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them.
+         *         kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
+         *             where p(z) is a mixture, in which the KL is no sum over dimensions.
          *         active: Which dimensions are active units (Burda et al. 2016), J of them.
          *         mutual_information: I_q(x; z), at most log `n_examples`.
          *         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
-         *             estimates the sum of `kl_per_dim` (Hoffman & Johnson 2016).
+         *             estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
          *         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
          */
         LatentUse: {
             /** Verdict */
             verdict: string;
             /** Kl Per Dim */
-            kl_per_dim: number[];
+            kl_per_dim: number[] | null;
             /** Active */
             active: boolean[];
             /** Mutual Information */
@@ -698,6 +700,34 @@ export interface components {
         Parameters: {
             /** N Parameters */
             n_parameters: number;
+            /** What */
+            what: string;
+        };
+        /**
+         * Prior
+         * @description The prior p(z).
+         */
+        Prior: {
+            /**
+             * Kind
+             * @description standard_normal, gaussian_mixture or vamp.
+             */
+            kind: string;
+            /**
+             * N Components
+             * @description C, the Gaussians that it is made of.
+             */
+            n_components: number;
+            /**
+             * Mean
+             * @description E[z_j], [J].
+             */
+            mean: number[];
+            /**
+             * Standard Deviation
+             * @description Of the marginals p(z_j), [J].
+             */
+            standard_deviation: number[];
             /** What */
             what: string;
         };
@@ -877,14 +907,15 @@ export interface components {
             log_likelihood: number[];
             /**
              * Kl
-             * @description KL(q(z|x) || p(z)), [N].
+             * @description KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else estimated with the same draws, so that it may be below 0.
              */
             kl: number[];
             /**
              * Kl Per Dim
-             * @description Its terms, [N, J].
+             * @description Its terms, [N, J], where p(z) = N(0, I); a learned prior has none.
+             * @default []
              */
-            kl_per_dim: number[][];
+            kl_per_dim?: number[][];
             /**
              * N Samples
              * @description K.
@@ -1583,7 +1614,7 @@ export interface components {
             seed?: number | null;
             /**
              * Temperature
-             * @description Scales z ~ N(0, I); 0 gives the prior's mean.
+             * @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left.
              * @default 1
              */
             temperature?: number;
@@ -1933,7 +1964,7 @@ export interface operations {
                  * @example 42
                  */
                 seed?: number | null;
-                /** @description Scales z ~ N(0, I); 0 gives the prior's mean. */
+                /** @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left. */
                 temperature?: number;
                 /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
@@ -1983,7 +2014,7 @@ export interface operations {
                 n?: number;
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description Scales z ~ N(0, I); 0 gives the prior's mean. */
+                /** @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left. */
                 temperature?: number;
                 /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";

@@ -25,17 +25,11 @@ OnRows = Callable[[int], object]
 
 
 class Evaluation(NamedTuple):
-    """The ELBO's terms in nats, (N,) and (N, J), and mu of q(z|x), (N, J); float64."""
+    """The ELBO's terms in nats, (N,) each, and mu of q(z|x), (N, J); float64."""
 
     log_likelihood: NDArray[np.float64]
-    kl_per_dim: NDArray[np.float64]
+    kl: NDArray[np.float64]
     mu: NDArray[np.float64]
-
-    @property
-    def kl(self) -> NDArray[np.float64]:
-        """KL(q(z|x) || p(z)), (N,)."""
-        kl: NDArray[np.float64] = self.kl_per_dim.sum(axis=1)
-        return kl
 
     @property
     def bound(self) -> NDArray[np.float64]:
@@ -78,7 +72,7 @@ def evaluate(
         shape = (len(rows), n_samples, vae.config.latent_dim)
         eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
         bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
-        tensors = (bound.log_likelihood, bound.kl_per_dim, vae.encode(rows).mu)
+        tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
         parts.append([tensor.double().cpu().numpy() for tensor in tensors])
         on_rows(len(rows))
     return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -84,6 +84,7 @@ def train(options: Options, *, command: Sequence[str]) -> int:
             options=options,
             complete=complete,
             command=command,
+            parent_sha256=identity["parent_sha256"],
         )
         _report(places, metrics)
     if diverged is not None:

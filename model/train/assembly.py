@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 
@@ -9,10 +10,14 @@ from model import checkpoint
 from model.config import FORMAT_VERSION, Config
 from model.data import Dataset
 from model.networks import Standardization
+from model.noise import Stream, generator
+from model.prior_weights import VampWeights
 from model.train.options import Options
-from model.train.preparation import Affine, Prepared
+from model.train.preparation import Affine, Array, Prepared
 from model.train.state import State
-from model.vae import VAE, empty, initialized
+from model.vae import VAE, initialized
+
+_PSEUDO_INPUT_NOISE = 0.01
 
 
 def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
@@ -39,6 +44,7 @@ def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
             "binarization": prepared.binarization,
             "standardized": prepared.standardization is not None,
         },
+        "prior": _prior(options),
     }
     try:
         return Config.model_validate(document)
@@ -67,14 +73,15 @@ def start(
 def _first_model(config: Config, options: Options, prepared: Prepared) -> VAE:
     # A run that goes on has weights of its own.
     if options.init_from is not None and options.resume is None:
-        return _trained_before(config, options.init_from)
+        return _trained_before(options.init_from, config, options.seed, prepared)
     vae = initialized(config, seed=options.seed)
     if prepared.standardization is not None:
         _set_standardization(vae, prepared.standardization)
+    _set_pseudo_inputs(vae, prepared.train, options.seed)
     return vae
 
 
-def _trained_before(config: Config, path: Path) -> VAE:
+def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -> VAE:
     """Return a model with the weights, and the shift and scale, of a checkpoint."""
     loaded = checkpoint.load(path)
     for name in ("data_shape", "latent_dim", "likelihood", "encoder", "decoder"):
@@ -85,8 +92,15 @@ def _trained_before(config: Config, path: Path) -> VAE:
         before, now = getattr(loaded.config.data, name), getattr(config.data, name)
         if before != now:
             raise ValueError(f"--init-from {path}: data.{name} is {before}, not {now}")
-    vae = empty(config)
-    vae.load_state_dict(loaded.vae.state_dict(), assign=True)
+    vae = initialized(config, seed=seed)
+    known = loaded.config.prior == config.prior
+    # Without the prior if it is another one; the rest has the names and shapes above.
+    parts = ("encoder.", "decoder.", "prior.") if known else ("encoder.", "decoder.")
+    before = loaded.vae.state_dict()
+    taken = {name: w for name, w in before.items() if name.startswith(parts)}
+    vae.load_state_dict({**vae.state_dict(), **taken})
+    if not known:
+        _set_pseudo_inputs(vae, prepared.train, seed)
     return vae
 
 
@@ -110,6 +124,13 @@ def _network(options: Options, hidden: tuple[int, ...]) -> dict[str, object]:
     }
 
 
+def _prior(options: Options) -> dict[str, object]:
+    if options.prior == "standard":
+        return {"kind": "standard_normal"}
+    kind = {"mixture": "gaussian_mixture", "vamp": "vamp"}[options.prior]
+    return {"kind": kind, "n_components": options.components}
+
+
 def _sentence(error: ValidationError) -> str:
     """Say in one sentence what pydantic says in a paragraph."""
     first = error.errors(include_url=False)[0]
@@ -124,6 +145,24 @@ def _set_standardization(vae: VAE, affine: Affine) -> None:
         if isinstance(module, Standardization):
             module.shift.copy_(torch.from_numpy(affine.shift))
             module.scale.copy_(torch.from_numpy(affine.scale))
+
+
+@torch.no_grad()
+def _set_pseudo_inputs(vae: VAE, train: Array, seed: int) -> None:
+    """
+    Make the pseudo-inputs of a VampPrior rows of the training data, with some noise.
+
+    As in Tomczak & Welling (2018): other rows as far as there are enough, the noise of
+    standard deviation 0.01, here in the units of the encoder's layers.
+    """
+    if not isinstance(vae.prior, VampWeights):
+        return
+    n_components = len(vae.prior.pseudo_inputs)
+    draw = generator(seed, Stream.INITIALIZATION, 1)
+    rows = draw.choice(len(train), n_components, replace=n_components > len(train))
+    x = vae.encoder.standardized(torch.from_numpy(train[rows]))
+    noise = torch.from_numpy(draw.standard_normal(x.shape, dtype=np.float32))
+    vae.prior.pseudo_inputs.copy_(x + _PSEUDO_INPUT_NOISE * noise)
 
 
 def _optimizer(vae: VAE, options: Options) -> torch.optim.Optimizer:

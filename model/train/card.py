@@ -85,8 +85,9 @@ def card(
 
 
 def _latents(use: LatentUse) -> str:
-    order = sorted(range(len(use.kl_per_dim)), key=lambda j: -use.kl_per_dim[j])
-    spectrum = ", ".join(f"{use.kl_per_dim[j]:.2f}" for j in order)
+    if use.kl_per_dim is None:
+        return f"{use.verdict}\n\n({use.split}, {use.n_examples:,} examples.)"
+    spectrum = ", ".join(f"{kl:.2f}" for kl in sorted(use.kl_per_dim, reverse=True))
     return (
         f"{use.verdict}\n\nKL of each dimension, the most used one first, in nats: "
         f"{spectrum} ({use.split}, {use.n_examples:,} examples)."
@@ -101,8 +102,18 @@ def _description(vae: VAE) -> str:
         f"x has shape {list(config.data_shape)}, z has {config.latent_dim} dimensions. "
         f"Encoder: {_network(config, config.encoder)}, {n_phi:,} parameters (phi). "
         f"Decoder: {_network(config, config.decoder)}, {n_theta:,} parameters (theta), "
-        f"{config.likelihood.kind} likelihood."
+        f"{config.likelihood.kind} likelihood. {_prior(config)}"
     )
+
+
+def _prior(config: Config) -> str:
+    n = config.n_components
+    return {
+        "standard_normal": "Prior: standard normal.",
+        "gaussian_mixture": f"Prior: a mixture of {n} Gaussians, learned.",
+        "vamp": f"Prior: the mean of q(z|u) over {n} pseudo-inputs u, learned "
+        "(VampPrior, Tomczak & Welling 2018).",
+    }[config.prior.kind]
 
 
 def _network(config: Config, network: Mlp | Conv) -> str:

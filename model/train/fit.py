@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from model.evaluate import Evaluation, evaluate
 from model.train import schedules
 from model.train.batches import Batches
-from model.train.objectives import OBJECTIVES, Objective
+from model.train.objectives import OBJECTIVES, Objective, mean_bound
 from model.train.options import Options
 from model.train.places import Places
 from model.train.preparation import Prepared
@@ -69,8 +69,8 @@ def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
     """
     Train until the epochs are done, patience runs out or someone stops the run.
 
-    The best weights on validation are left in `state.best`; the state on disk allows
-    going on from any step, bit for bit.
+    The best weights on validation, by the bound that is trained on, are left in
+    `state.best`; the state on disk allows going on from any step, bit for bit.
 
     Raises:
         DivergedError: The loss is not finite; it names epoch and step.
@@ -95,14 +95,9 @@ def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
             break
         n_seen = len(batches.x) - first_step * batches.size
         speed = n_seen / (time.perf_counter() - started)
-        evaluation = evaluate(
-            _averaged(state),
-            validation,
-            n_samples=1,  # the mean over all rows is sharp enough to compare epochs
-            seed=options.test_seed,
-        )
-        line = _line(state, batches, evaluation, options, speed)
-        _end_epoch(state, evaluation)
+        found = _validated(_averaged(state), validation, options)
+        line = _line(state, batches, found, options, speed)
+        _end_epoch(state, found.bound)
         run.on_epoch(line)
         run.save_if_due(state)
     run.save(state)
@@ -202,10 +197,26 @@ def _averaged(state: State) -> VAE:
     return state.model(state.average) if state.average else state.vae
 
 
+class _Validation(NamedTuple):
+    """The ELBO's terms on validation, and the mean of the bound that is trained on."""
+
+    evaluation: Evaluation
+    bound: float
+
+
+def _validated(vae: VAE, x: Tensor, options: Options) -> _Validation:
+    # One draw: the mean over all rows is sharp enough to compare epochs.
+    evaluation = evaluate(vae, x, n_samples=1, seed=options.test_seed)
+    if options.objective == "elbo":
+        return _Validation(evaluation, float(evaluation.bound.mean()))
+    bound = mean_bound(vae, x, n_samples=options.n_samples, seed=options.test_seed)
+    return _Validation(evaluation, bound)
+
+
 def _line(
     state: State,
     batches: Batches,
-    evaluation: Evaluation,
+    validation: _Validation,
     options: Options,
     speed: float,
 ) -> dict[str, Any]:
@@ -213,6 +224,7 @@ def _line(
     weighted = state.terms.double().cpu() * batches.sizes[:, None]
     means = weighted.sum(dim=0) / len(batches.x)
     log_likelihood, kl = means.tolist()
+    evaluation = validation.evaluation
     return {
         "epoch": state.progress.epoch + 1,
         "train": {
@@ -221,6 +233,7 @@ def _line(
             "kl": kl,
         },
         "validation": {
+            "bound": validation.bound,
             "elbo": float(evaluation.bound.mean()),
             "log_likelihood": float(evaluation.log_likelihood.mean()),
             "kl": float(evaluation.kl.mean()),
@@ -232,13 +245,12 @@ def _line(
     }
 
 
-def _end_epoch(state: State, evaluation: Evaluation) -> None:
+def _end_epoch(state: State, bound: float) -> None:
     """Count the epoch, and keep the weights if they are the best on validation."""
     progress = state.progress
-    bound = float(evaluation.bound.mean())
     if not math.isfinite(bound):
         raise DivergedError(
-            f"the validation ELBO became {bound} in epoch {progress.epoch + 1}; "
+            f"the validation bound became {bound} in epoch {progress.epoch + 1}; "
             "try a lower --learning-rate"
         )
     progress.epoch, progress.step = progress.epoch + 1, 0

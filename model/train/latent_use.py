@@ -28,12 +28,13 @@ def latent_use(
     rows = x[torch.from_numpy(evenly(len(x), MAX_EXAMPLES)).to(x.device)]
     shape = (1, len(rows), vae.config.latent_dim)
     eps = standard_normal(shape, seed=noise_seed, stream=Stream.EVALUATION)
-    found = health(posteriors(vae, rows), eps=torch.from_numpy(eps))
+    found = health(posteriors(vae, rows), vae.p_z, eps=torch.from_numpy(eps))
+    per_dim = found.kl_per_dim
     information = found.aggregate.mutual_information
     to_prior = found.aggregate.kl_to_prior
     return LatentUse(
         verdict=found.verdict,
-        kl_per_dim=tuple(found.kl_per_dim.tolist()),
+        kl_per_dim=None if per_dim is None else tuple(per_dim.tolist()),
         active=tuple(found.active.tolist()),
         mutual_information=information.value,
         mutual_information_standard_error=_error(information),

@@ -4,13 +4,17 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian, normal_log_prob
+from model.distributions import DiagonalGaussian
 from model.elbo import elbo
+from model.noise import Stream, generator
 from model.train.options import ObjectiveName
 from model.vae import VAE
+
+_PAIRS_PER_CHUNK = 2000
 
 
 class Terms(NamedTuple):
@@ -43,7 +47,7 @@ def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
     z = q_z.reparameterize(eps)
     log_likelihood, log_w = _log_weights(vae, x, z, q_z)
     bound = torch.logsumexp(log_w, dim=0) - math.log(len(eps))
-    return -bound.mean(), _terms(log_likelihood, q_z)
+    return -bound.mean(), _terms(vae, log_likelihood, q_z, z)
 
 
 def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, Terms]:
@@ -66,7 +70,25 @@ def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
         # What flows back into z holds v_k once already; theta is not downstream of it.
         z.register_hook(share[..., None].mul)  # type: ignore[no-untyped-call]
     surrogate = (share * log_w).sum(dim=0)
-    return -surrogate.mean(), _terms(log_likelihood, q_z)
+    return -surrogate.mean(), _terms(vae, log_likelihood, q_z, z)
+
+
+@torch.inference_mode()
+def mean_bound(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> float:
+    """
+    Return the mean over the rows of x, (N, D), of L_K with K = `n_samples`, in nats.
+
+    L_1 is the ELBO. The noise is that of `evaluate`, in row order.
+    """
+    draw = generator(seed, Stream.LATENT)
+    total = 0.0
+    for rows in torch.split(x, max(1, _PAIRS_PER_CHUNK // n_samples)):
+        shape = (len(rows), n_samples, vae.config.latent_dim)
+        eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
+        eps = eps.to(x.device).transpose(0, 1)
+        loss, _ = iwae(vae, rows, eps, x.new_tensor(1.0))
+        total -= float(loss) * len(rows)
+    return total / len(x)
 
 
 OBJECTIVES: Mapping[ObjectiveName, Objective] = {
@@ -81,11 +103,10 @@ def _log_weights(
 ) -> tuple[Tensor, Tensor]:
     """Return log p(x|z) and log w = log p(x, z) - log q(z|x), (K, N) each."""
     log_likelihood = vae.decode(z).log_prob(x)
-    zeros = torch.zeros_like(z)
-    log_prior = normal_log_prob(z, zeros, zeros).sum(dim=-1)
+    log_prior = vae.p_z.log_prob(z).to(z.dtype)
     return log_likelihood, log_likelihood + log_prior - q_z.log_prob(z)
 
 
-def _terms(log_likelihood: Tensor, q_z: DiagonalGaussian) -> Terms:
-    kl = q_z.kl_to_standard_normal().sum(dim=-1)
+def _terms(vae: VAE, log_likelihood: Tensor, q_z: DiagonalGaussian, z: Tensor) -> Terms:
+    kl = vae.p_z.kl(q_z, z)
     return Terms(log_likelihood.mean(), kl.mean())

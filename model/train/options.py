@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
-from model.config import Activation, Binarization, LikelihoodName
+from model.config import MAX_COMPONENTS, Activation, Binarization, LikelihoodName
 from model.held_out import MAX_EXAMPLES
 from model.noise import MAX_SEED
 
 ObjectiveName = Literal["elbo", "iwae", "dreg"]
+PriorName = Literal["standard", "mixture", "vamp"]
 
 _LARGEST = 2**31 - 1
 _POSITIVE = (
@@ -16,6 +17,7 @@ _POSITIVE = (
     "channels",
     "sigma_floor",
     "latent_dim",
+    "components",
     "n_samples",
     "learning_rate",
     "batch_size",
@@ -41,7 +43,8 @@ class Options:
         overwrite: Replace what stands at --out.
         resume: Go on with the run whose --out this was; its options are taken over.
         init_from: Checkpoint whose weights, with their shift and scale of the data,
-            the run starts from; its architecture must be the one asked for.
+            the run starts from; its architecture must be the one asked for. The prior
+            is taken over if it is the one asked for, else it begins afresh.
         network: mlp is that of the paper; conv needs images.
         hidden: Widths of the hidden layers of encoder and, reversed, decoder; conv
             takes one.
@@ -52,10 +55,15 @@ class Options:
         sigma_floor: Least standard deviation of a Gaussian decoder, in units of
             standardised data.
         latent_dim: J, the dimensions of z.
+        prior: p(z): standard is N(0, I) as in the paper; mixture a Gaussian mixture
+            that is learned; vamp the mean of q(z|u) over pseudo-inputs u that are
+            learned (Tomczak & Welling 2018).
+        components: C of mixture and vamp; a step of vamp encodes C rows more.
         objective: elbo as in the paper; iwae is the bound of K importance-weighted
             draws (Burda et al. 2016), dreg the same bound with a gradient of less
-            variance where q is close to the posterior (Tucker et al. 2019). Figures
-            and the choice of the best epoch are by the ELBO.
+            variance where q is close to the posterior (Tucker et al. 2019). The best
+            epoch is chosen by the bound that is trained on, with as many draws;
+            figures are by the ELBO.
         n_samples: K, draws of z per example and step; iwae and dreg need two or more.
         optimizer: adam, or adagrad as in the paper.
         learning_rate: At its highest.
@@ -67,7 +75,7 @@ class Options:
         weight_decay: Decoupled for adam (AdamW), an L2 penalty for adagrad.
         ema: Decay of an exponential moving average of the weights, None for none; the
             average is what is evaluated and saved.
-        patience: Stop after this many epochs without a better validation ELBO.
+        patience: Stop after this many epochs without a better validation bound.
         binarization: How grey values become {0, 1}: static draws once, dynamic afresh
             at every use, threshold cuts at 1/2. If not given: dynamic for bernoulli on
             grey data, else none.
@@ -99,6 +107,8 @@ class Options:
     likelihood: LikelihoodName = "bernoulli"
     sigma_floor: float = 0.01
     latent_dim: int = 20
+    prior: PriorName = "standard"
+    components: int = 500
     objective: ObjectiveName = "elbo"
     n_samples: int = 1
     optimizer: Literal["adam", "adagrad"] = "adam"
@@ -163,6 +173,12 @@ class Options:
             )
         if self.network != "conv" and self.channels != Options.channels:
             raise ValueError("--channels needs --network conv")
+        if self.components > MAX_COMPONENTS:
+            raise ValueError(
+                f"--components must be at most {MAX_COMPONENTS}, got {self.components}"
+            )
+        if self.prior == "standard" and self.components != Options.components:
+            raise ValueError("--components needs --prior mixture or vamp")
         if self.objective != "elbo" and self.n_samples < 2:
             raise ValueError(
                 f"--objective {self.objective} needs --n-samples of 2 or more, "

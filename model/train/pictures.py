@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.noise import Stream, standard_normal
+from model.prior import drawn
 from model.vae import VAE
 
 _MANIFOLD_SIDE = 20
@@ -50,8 +50,13 @@ def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
 
 
 def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
-    """Return the epoch with the best validation ELBO, whose weights were kept."""
-    best: int = max(journal, key=lambda line: line["validation"]["elbo"])["epoch"]
+    """Return the epoch with the best bound on validation, whose weights were kept."""
+
+    def bound(line: dict[str, Any]) -> float:
+        found: float = line["validation"].get("bound", line["validation"]["elbo"])
+        return found  # older journals have the ELBO alone, by which they chose
+
+    best: int = max(journal, key=bound)["epoch"]
     return best
 
 
@@ -70,8 +75,7 @@ def reconstructions(vae: VAE, x: Tensor) -> bytes:
 @torch.inference_mode()
 def samples(vae: VAE, n: int, *, seed: int) -> bytes:
     """Show E[x|z] for n draws of z from the prior, the pictures of `/sample`."""
-    z = standard_normal((n, vae.config.latent_dim), seed=seed, stream=Stream.LATENT)
-    mean = vae.decode(_like(vae, z)).mean
+    mean = vae.decode(_like(vae, drawn(vae.p_z, n, seed=seed))).mean
     return _grid(vae, mean, n_columns=round(n**0.5))
 
 
@@ -80,12 +84,12 @@ def manifold(vae: VAE) -> bytes:
     """
     Show E[x|z] over the plane of a two-dimensional latent (AEVB Fig. 4).
 
-    z runs through the inverse normal distribution function of an even grid, so that
-    every picture stands for the same share of the prior.
+    z runs through the prior's quantiles of an even grid, so that every row and every
+    column stands for the same share of the prior.
     """
     even = (torch.arange(_MANIFOLD_SIDE) + 0.5) / _MANIFOLD_SIDE
-    quantiles = torch.special.ndtri(even)
-    z = torch.cartesian_prod(quantiles.flip(0), quantiles).flip(-1)
+    across, up = vae.p_z.quantiles(even)
+    z = torch.cartesian_prod(up.flip(0), across).flip(-1)
     return _grid(vae, vae.decode(_like(vae, z)).mean, n_columns=_MANIFOLD_SIDE)
 
 

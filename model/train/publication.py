@@ -43,12 +43,16 @@ def publish(
     options: Options,
     complete: bool,
     command: Sequence[str],
+    parent_sha256: str | None,
 ) -> Metrics:
     """
     Write the checkpoint of a run's best weights, and return its figures.
 
     The test rows are looked at only when the run is complete, so that no decision can
     rest on them.
+
+    Args:
+        parent_sha256: Of the checkpoint that the weights started from, if any.
     """
     journal = places.recorded()
     held_out = _evaluated(vae, prepared.validation, options)
@@ -57,7 +61,7 @@ def publish(
         test = _evaluated(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
     metrics = Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
-    provenance = _provenance(dataset, options, command)
+    provenance = _provenance(dataset, options, command, parent_sha256)
     drawn = _pictures(vae, prepared, options, journal)
     examples = _examples(dataset, prepared, options)
     checkpoint.save(
@@ -84,7 +88,7 @@ def publish(
 
 
 def _provenance(
-    dataset: Dataset, options: Options, command: Sequence[str]
+    dataset: Dataset, options: Options, command: Sequence[str], parent: str | None
 ) -> Provenance:
     return Provenance.here_and_now(
         seed=options.seed,
@@ -92,6 +96,7 @@ def _provenance(
         dataset_sha256=dataset.sha256,
         dataset_source=dataset.source,
         command=tuple(command),
+        parent_sha256=parent,
     )
 
 

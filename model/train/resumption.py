@@ -1,10 +1,12 @@
 """Go on with an interrupted run: whose it was, and from where."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from model.checkpoint import MANIFEST
 from model.data import Dataset
 from model.train.options import Options
 from model.train.places import Places
@@ -26,7 +28,18 @@ def identity(
         "options": chosen,
         "dataset_sha256": dataset.sha256,
         "command": list(command),
+        "parent_sha256": _parent_sha256(options),
     }
+
+
+def _parent_sha256(options: Options) -> str | None:
+    """Return the hash of the checkpoint that the run started from, when it did."""
+    if options.resume is not None:
+        before = saved_run(Places.of(options).state).get("parent_sha256")
+        return None if before is None else str(before)
+    if options.init_from is None:
+        return None
+    return hashlib.sha256((options.init_from / MANIFEST).read_bytes()).hexdigest()
 
 
 def begun(checkpoint: Path) -> tuple[Options, Sequence[str]]:

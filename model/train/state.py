@@ -51,7 +51,7 @@ class State:
         weights: Views of the model's weights and buffers.
         terms: Mean log-likelihood and KL of each step of the current epoch, (steps, 2).
         average: The moving average of the weights, empty without one.
-        best: The weights with the best validation ELBO, empty before the first epoch.
+        best: The weights with the best validation bound, empty before the first epoch.
         saved_at: When it was last saved, on the monotonic clock.
     """
 
@@ -74,10 +74,10 @@ class State:
         self.saved_at = -math.inf
 
     def model(self, weights: Mapping[str, Tensor]) -> VAE:
-        """Return a model with other weights than those in training."""
+        """Return a model to be judged, with other weights than those in training."""
         vae = empty(self.vae.config)
         vae.load_state_dict(weights, assign=True)
-        return vae
+        return vae.requires_grad_(False).eval()
 
     def save(self, path: Path, *, run: dict[str, Any]) -> None:
         """Write all of it in one step; `run` says which run it is."""

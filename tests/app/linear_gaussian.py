@@ -1,17 +1,18 @@
 """Probabilistic PCA served: a model whose log p(x), gaps and posterior are known."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from model import checkpoint
-from model.config import Data
+from model.config import Config, Data
 from model.vae import VAE
 from tests.conftest import LINEAR, save_tiny, tiny_config, tiny_vae
 from tests.model.ppca import Ppca, ppca
 
 
-def build(*, latent_dim: int, **_: object) -> VAE:
+def build(*, latent_dim: int, prior: dict[str, Any] | None = None, **_: object) -> VAE:
     """Return a linear model with random weights and biases, in float64."""
     config = tiny_config(
         "gaussian", data_shape=(5,), network=LINEAR, latent_dim=latent_dim
@@ -19,7 +20,9 @@ def build(*, latent_dim: int, **_: object) -> VAE:
     own_units = Data(
         name="tiny", divided_by=1.0, binarization="none", standardized=False
     )
-    vae = tiny_vae(config.model_copy(update={"data": own_units})).double()
+    document = {**config.model_dump(), "data": own_units.model_dump()}
+    document["prior"] = prior or document["prior"]
+    vae = tiny_vae(Config.model_validate(document)).double()
     noise = torch.Generator().manual_seed(0)
     for parameter in vae.parameters():
         parameter.add_(0.3 * torch.randn(parameter.shape, generator=noise).double())

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import httpx
 import numpy as np
 import pytest
 import uvicorn
@@ -17,7 +18,7 @@ from app.card import PHI, THETA
 from app.main import create_app
 from app.settings import Settings
 from model import checkpoint
-from model.config import LikelihoodName
+from model.config import Config, LikelihoodName
 from model.held_out import Calibration, Examples, Scores, ScoreSettings
 from model.manifest import Metrics, Provenance
 from tests.conftest import FIGURE, tiny_config, tiny_vae
@@ -33,7 +34,9 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "planes": ("continuous_bernoulli", (8, 8, 2), 2),
     "narrow": ("gaussian", (2,), 1),
     "limited": ("bernoulli", (4, 4), 2),
+    "learned": ("bernoulli", (4, 4), 2),
 }
+MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
 WITH_ROWS = {"pictures", "colours"}
 N_ROWS = 12
@@ -73,6 +76,9 @@ def save(directory: Path, name: str) -> Path:
     """Write one of MODELS, with held-out rows and scores where it has them."""
     kind, data_shape, latent_dim = MODELS[name]
     config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
+    if name == "learned":
+        document = {**config.model_dump(), "prior": MIXTURE}
+        config = Config.model_validate(document)
     x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)
     x = x.round() if kind == "bernoulli" else x
     labels = np.arange(N_ROWS, dtype=np.int64) % 3
@@ -340,6 +346,35 @@ def test_the_map_is_one_request_and_sets_the_dials(
     assert by_key == sigmas(1.28)  # at 13.5 / 15
     assert page.locator("#dots .dot").count() == N_ROWS
     assert page.locator("#legend li").all_text_contents() == ["0", "1", "2"]
+    assert complaints == []
+
+
+def test_latents_under_a_learned_prior_are_in_its_own_units(
+    opened: Callable[..., Opened],
+) -> None:
+    """Shown from its mean in its sigma, sent and written as the model has them."""
+    page, address, complaints, _ = opened("learned")
+    prior = httpx.get(f"{address}/model").json()["prior"]
+    mean, sigma = (np.array(prior[k]) for k in ("mean", "standard_deviation"))
+
+    with page.expect_request("**/decode") as asked:
+        page.locator("#to-zero").click()
+    settled(page)
+    with page.expect_request("**/encode") as encoded:
+        page.locator("#numbers summary").click()
+        page.locator("#examples button").nth(1).click()
+    settled(page)
+
+    np.testing.assert_allclose(asked.value.post_data_json["z"][0], mean, atol=1e-6)
+    told = httpx.post(f"{address}/encode", json=encoded.value.post_data_json).json()
+    mu, log_var = (np.array(told[k][0]) for k in ("mu", "log_var"))
+    at, var = (mu - mean) / sigma, np.exp(log_var) / sigma**2
+    kl = 0.5 * (at**2 + var - 1 - np.log(var))
+    cells = page.locator("#numbers tbody td").all_inner_texts()
+    wanted = np.stack([at, np.sqrt(var), kl], axis=1)
+    for j, row in enumerate(wanted):
+        assert cells[4 * j + 1 : 4 * j + 4] == [shown(v, 3) for v in row]
+    assert "to the normal of that mean" in page.locator("#prior").inner_text()
     assert complaints == []
 
 

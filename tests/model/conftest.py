@@ -34,6 +34,7 @@ def _document(
     channels: tuple[int, ...] = (),
     activation: str = "tanh",
     standardized: bool = False,
+    prior: Document | None = None,
 ) -> Document:
     network: Document = {"kind": "mlp", "hidden": hidden, "activation": activation}
     if channels:
@@ -59,6 +60,7 @@ def _document(
             "binarization": "none",
             "standardized": standardized,
         },
+        "prior": prior or {"kind": "standard_normal"},
     }
 
 

@@ -36,6 +36,9 @@ PATHS: list[Path] = [
     ("data", "divided_by"),
     ("data", "binarization"),
     ("data", "standardized"),
+    ("prior",),
+    ("prior", "kind"),
+    ("prior", "n_components"),
 ]
 
 
@@ -55,6 +58,7 @@ def document() -> Document:
             "binarization": "none",
             "standardized": True,
         },
+        "prior": {"kind": "vamp", "n_components": 7},
     }
 
 
@@ -108,8 +112,8 @@ def test_a_configuration_cannot_be_changed(document: Document) -> None:
             setattr(part, key, getattr(part, key))
 
 
-@pytest.mark.parametrize("path", PATHS, ids=".".join)
-def test_nothing_has_a_default(document: Document, path: Path) -> None:
+@pytest.mark.parametrize("path", [p for p in PATHS if p != ("prior",)], ids=".".join)
+def test_nothing_has_a_default_but_the_prior(document: Document, path: Path) -> None:
     """Without any one of its keys a configuration is refused."""
     del section(document, path)[path[-1]]
 
@@ -120,7 +124,29 @@ def test_nothing_has_a_default(document: Document, path: Path) -> None:
     assert "Field required" in reason or "Unable to extract tag" in reason
 
 
-@pytest.mark.parametrize("name", ["", "likelihood", "encoder", "decoder", "data"])
+def test_older_configurations_have_a_standard_normal_prior(document: Document) -> None:
+    """They do not name one."""
+    del document["prior"]
+
+    assert read(document).prior.kind == "standard_normal"
+    assert read(document).n_components == 1
+
+
+def test_a_prior_of_too_many_parameters_is_refused(document: Document) -> None:
+    """4,096 pseudo-inputs of 2^19 values each are 2^31."""
+    document["data_shape"] = [512, 1024]
+    document["encoder"] = document["decoder"] = MLP | {"hidden": []}
+    document["latent_dim"] = 1
+    document["prior"] = {"kind": "vamp", "n_components": 4096}
+
+    reason = refusal(document)
+
+    assert "4096 components could have 2147483648 parameters" in reason
+
+
+@pytest.mark.parametrize(
+    "name", ["", "likelihood", "encoder", "decoder", "data", "prior"]
+)
 def test_an_unknown_key_is_refused(document: Document, name: str) -> None:
     """An extra key anywhere is an error that names it."""
     (document[name] if name else document)["beta"] = 1
@@ -175,6 +201,10 @@ def test_an_unknown_key_is_refused(document: Document, name: str) -> None:
         (("data", "binarization"), "sometimes"),
         (("data", "standardized"), 1),
         (("data", "standardized"), "true"),
+        (("prior", "kind"), "flow"),
+        (("prior", "n_components"), 0),
+        (("prior", "n_components"), 4097),
+        (("prior", "n_components"), 2.0),
     ],
     ids=str,
 )

@@ -22,7 +22,7 @@ def evaluation() -> Evaluation:
     """Return the terms of three examples; the second latent dimension is asleep."""
     return Evaluation(
         log_likelihood=np.array([-90.0, -100.0, -110.0]),
-        kl_per_dim=np.array([[20.0, 1.0], [25.0, 2.0], [30.0, 6.0]]),
+        kl=np.array([21.0, 27.0, 36.0]),
         mu=np.array([[-1.0, 0.01], [0.0, 0.0], [1.0, -0.01]]),
     )
 

@@ -14,9 +14,9 @@ from model.interpolation import (
     between_quantiles,
     great_circle,
     line,
-    prior_quantiles,
     traverse,
 )
+from model.prior import StandardNormal
 
 Path = Callable[[Tensor, Tensor, Tensor], Tensor]
 
@@ -159,22 +159,9 @@ def test_what_is_no_path_is_refused(path: Path, t: float) -> None:
         path(torch.zeros(2), torch.ones(3), T)
 
 
-def test_the_priors_quantiles_are_those_of_the_standard_library() -> None:
-    """Against NormalDist of Python, the same for every dimension."""
-    levels = [0.001, 0.3, 0.5, 0.9]
-
-    quantiles = prior_quantiles(torch.tensor(levels, dtype=torch.float64), 3)
-
-    own = [NormalDist().inv_cdf(p) for p in levels]
-    wanted = torch.tensor(own, dtype=torch.float64)
-    torch.testing.assert_close(quantiles, wanted.expand(3, 4), rtol=1e-9, atol=1e-9)
-
-
 @pytest.mark.parametrize("level", [0.0, 1.0, -1.0, math.nan])
 def test_a_level_outside_is_refused(level: float) -> None:
     """The quantile of 0 and of 1 is infinite."""
-    with pytest.raises(ValueError, match=r"levels in \(0, 1\), got"):
-        prior_quantiles(torch.tensor([0.5, level]), 2)
     with pytest.raises(ValueError, match=r"levels in \(0, 1\), got"):
         aggregate_quantiles(
             DiagonalGaussian(torch.zeros(1, 2), torch.zeros(1, 2)),
@@ -189,7 +176,7 @@ def test_the_aggregate_of_one_example_has_its_own_quantiles() -> None:
 
     quantiles = aggregate_quantiles(q_z, levels)
 
-    wanted = q_z.mu.T + q_z.sigma.T * prior_quantiles(levels, 4)
+    wanted = q_z.mu.T + q_z.sigma.T * StandardNormal(4).quantiles(levels)
     torch.testing.assert_close(quantiles, wanted)
 
 

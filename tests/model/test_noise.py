@@ -89,6 +89,7 @@ def test_stream_numbers_are_never_renumbered() -> None:
         "REFINEMENT": 7,
         "EVALUATION": 8,
         "MARKOV_CHAIN": 9,
+        "COMPONENT": 10,
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.config import Conv, Mlp
+from model.config import Conv, GaussianMixture, Mlp, StandardNormal, Vamp
 from model.train.__main__ import main
 from model.train.assembly import choose_device, configure, start
 from model.train.options import Options
@@ -65,6 +65,61 @@ def test_first_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     assert not torch.equal(few.weights[name], other.weights[name])
 
 
+@pytest.mark.parametrize(
+    ("prior", "wanted"),
+    [
+        ("standard", StandardNormal(kind="standard_normal")),
+        ("mixture", GaussianMixture(kind="gaussian_mixture", n_components=3)),
+        ("vamp", Vamp(kind="vamp", n_components=3)),
+    ],
+)
+def test_the_prior_is_the_one_asked_for(
+    tmp_path: Path, prior: Any, wanted: object
+) -> None:
+    """With as many components, and weights in the run's state and average."""
+    options = Options(
+        data=str(write_images(tmp_path / "images.npy")),
+        out=tmp_path / "run",
+        prior=prior,
+        components=500 if prior == "standard" else 3,
+    )
+
+    run = Trainer(options)
+    state = run.begin()
+
+    assert run.config.prior == wanted
+    learned = {name for name in state.weights if name.startswith("prior.")}
+    assert bool(learned) == (prior != "standard")
+    assert learned <= state.average.keys()
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_pseudo_inputs_begin_near_rows_of_the_training_data(
+    tmp_path: Path, likelihood: Any
+) -> None:
+    """Other rows each, in the encoder's units, 0.01 of noise beside them."""
+    gaussian = likelihood == "gaussian"
+    write = write_table if gaussian else write_images
+    options = Options(
+        data=str(write(tmp_path / "data.npy", n=48)),
+        out=tmp_path / "run",
+        likelihood=likelihood,
+        prior="vamp",
+        components=20,
+    )
+    run = Trainer(options)
+
+    state = run.begin()
+
+    train = torch.from_numpy(run.prepared.train)
+    rows = state.vae.encoder.standardized(train)
+    pseudo_inputs = state.weights["prior.pseudo_inputs"]
+    distance, nearest = torch.cdist(pseudo_inputs, rows).min(dim=1)
+    d = rows.shape[1]
+    assert len(set(nearest.tolist())) == 20
+    assert ((distance / d**0.5 > 0.001) & (distance / d**0.5 < 0.03)).all()
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused() -> None:
     """And auto does without."""
@@ -117,6 +172,63 @@ def test_a_run_starts_from_the_weights_of_a_checkpoint(
     run.fit(state)
     name = "encoder.mu.weight"
     assert not torch.equal(state.weights[name], wanted[name])
+
+
+def test_a_learned_prior_begins_afresh_beside_the_weights_of_a_checkpoint(
+    tmp_path: Path, before: Path
+) -> None:
+    """A standard normal one before, a VampPrior now: the rest is taken over."""
+    run = later(tmp_path, before, prior="vamp", components=5)
+
+    state = run.begin()
+
+    wanted = checkpoint.load(before).vae
+    names = wanted.state_dict().keys()
+    for name in names:
+        assert torch.equal(state.weights[name], wanted.state_dict()[name])
+    assert state.weights.keys() - names == {"prior.pseudo_inputs"}
+    # In the units of the checkpoint's own shift and scale.
+    rows = wanted.encoder.standardized(torch.from_numpy(run.prepared.train))
+    nearest = torch.cdist(state.weights["prior.pseudo_inputs"], rows).amin(dim=1)
+    assert (nearest < 0.1).all()
+
+
+def test_a_prior_of_the_same_kind_and_size_is_taken_over(tmp_path: Path) -> None:
+    """And one of another size is not."""
+    path = write_table(tmp_path / "data.npy", n=60)
+    first = tmp_path / "first"
+    arguments = ["--data", str(path), "--likelihood", "gaussian", *SMALL]
+    arguments += ["--epochs", "1", "--prior", "mixture"]
+    assert main([*arguments, "--components", "3", "--out", str(first)]) == 0
+
+    same, other = (
+        later(tmp_path, first, prior="mixture", components=n, out=tmp_path / str(n))
+        for n in (3, 4)
+    )
+
+    wanted = checkpoint.load(first).vae.state_dict()["prior.mean"]
+    assert torch.equal(same.begin().weights["prior.mean"], wanted)
+    assert other.begin().weights["prior.mean"].shape == (4, 2)
+
+
+def test_a_checkpoint_names_the_one_it_started_from(
+    tmp_path: Path, before: Path
+) -> None:
+    """By its sha256, also after a resumption; a fresh one names none."""
+    path = write_table(tmp_path / "later.npy", n=60, seed=1)
+    out = tmp_path / "later"
+    arguments = ["--data", str(path), "--out", str(out), *SMALL]
+    arguments += ["--likelihood", "gaussian", "--init-from", str(before)]
+    parent = checkpoint.load(before)
+    assert main([*arguments, "--epochs", "1"]) == 0
+    shutil.rmtree(before)
+
+    found = [checkpoint.load(out).manifest.provenance.parent_sha256]
+    assert main(["--resume", str(out)]) == 0
+
+    found.append(checkpoint.load(out).manifest.provenance.parent_sha256)
+    assert found == [parent.sha256, parent.sha256]
+    assert parent.manifest.provenance.parent_sha256 is None
 
 
 def test_a_resumed_run_does_not_need_where_it_started_from(

@@ -140,6 +140,7 @@ def test_a_journal_line_is_what_happened_in_the_epoch(tmp_path: Path) -> None:
         )
         assert line["validation"] == pytest.approx(
             {
+                "bound": held_out.bound.mean(),
                 "elbo": held_out.bound.mean(),
                 "log_likelihood": held_out.log_likelihood.mean(),
                 "kl": held_out.kl.mean(),

@@ -37,5 +37,6 @@ def test_no_more_examples_than_can_be_weighed_are_taken(
     assert use.kl_to_prior_standard_error is not None
     total = use.mutual_information + use.kl_to_prior
     error = use.mutual_information_standard_error + use.kl_to_prior_standard_error
+    assert use.kl_per_dim is not None
     assert abs(total - sum(use.kl_per_dim)) < 5 * error
     assert len(use.active) == 3

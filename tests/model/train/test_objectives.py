@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,8 +13,10 @@ from torch.distributions import Distribution, MultivariateNormal, Normal
 from model.config import Config
 from model.elbo import elbo
 from model.evaluate import evaluate
-from model.train.objectives import OBJECTIVES, Objective, dreg, iwae
+from model.noise import Stream, standard_normal
+from model.train.objectives import OBJECTIVES, Objective, dreg, iwae, mean_bound
 from model.train.options import ObjectiveName, Options
+from model.train.pictures import best_epoch
 from model.vae import VAE, initialized
 from tests.model.train.runs import Trainer, write_table
 
@@ -28,7 +31,12 @@ def random(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def model(*, hidden: tuple[int, ...] = (3,), likelihood: str = "bernoulli") -> VAE:
+def model(
+    *,
+    hidden: tuple[int, ...] = (3,),
+    likelihood: str = "bernoulli",
+    prior: dict[str, object] | None = None,
+) -> VAE:
     """Return a tiny VAE in float64 whose every weight and bias is random."""
     network = {"kind": "mlp", "hidden": hidden, "activation": "tanh"}
     gaussian = likelihood == "gaussian"
@@ -45,6 +53,7 @@ def model(*, hidden: tuple[int, ...] = (3,), likelihood: str = "bernoulli") -> V
             "binarization": "none",
             "standardized": False,
         },
+        "prior": prior or {"kind": "standard_normal"},
     }
     vae = initialized(Config.model_validate(document), seed=0).double()
     with torch.no_grad():
@@ -148,10 +157,10 @@ class Estimators(NamedTuple):
     iwae: Tensor
 
 
-def estimators(vae: VAE, x: Tensor) -> Estimators:
+def estimators(vae: VAE, x: Tensor, n: int = 400) -> Estimators:
     """Estimate the gradient at one example over and over."""
     rows = x.expand(32, -1)
-    draws = [random(K, 32, J, seed=seed) for seed in range(400)]
+    draws = [random(K, 32, J, seed=seed) for seed in range(n)]
     return Estimators(
         *(
             torch.stack([gradients(vae, objective, rows, eps)[1] for eps in draws])
@@ -221,6 +230,92 @@ def test_at_the_exact_posterior_dreg_does_not_move_phi() -> None:
     covariance = w @ w.T + VARIANCE * torch.eye(D).double()
     p_x: Distribution = MultivariateNormal(torch.zeros(D).double(), covariance)
     torch.testing.assert_close(loss, -p_x.log_prob(x).mean(), rtol=0, atol=1e-7)
+
+
+def test_dreg_has_the_expected_gradient_of_iwae_where_the_prior_holds_phi() -> None:
+    """Under a VampPrior, whose components follow the encoder, within 4 errors."""
+    vae = model(prior={"kind": "vamp", "n_components": 3})
+
+    found = estimators(vae, (random(1, D) > 0).double(), n=150)
+
+    difference = found.dreg - found.iwae
+    error = difference.std(dim=0) / math.sqrt(len(difference))
+    assert (difference.mean(dim=0).abs() <= 4 * error + 1e-15).all()
+    assert error.norm() < 0.2 * found.dreg.mean(dim=0).norm()
+
+
+@pytest.mark.parametrize("kind", ["gaussian_mixture", "vamp"])
+def test_the_bounds_hold_the_learned_prior(kind: str) -> None:
+    """The loss of iwae is -log 1/K sum p(x, z) / q(z|x) with log_joint's p(z)."""
+    vae = model(prior={"kind": kind, "n_components": 3})
+    x, eps = (random(5, D) > 0).double(), random(K, 5, J, seed=1)
+
+    loss, terms = iwae(vae, x, eps, torch.tensor(1.0))
+
+    q_z = vae.encode(x)
+    z = q_z.reparameterize(eps)
+    log_w = vae.log_joint(x, z) - q_z.log_prob(z)
+    bound = log_w.logsumexp(dim=0) - math.log(K)
+    torch.testing.assert_close(loss, -bound.mean())
+    torch.testing.assert_close(terms.kl, vae.p_z.kl(q_z, z).mean())
+
+
+def test_the_bound_of_a_split_is_a_mean_over_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In any chunks, with the noise of `evaluate`; for K = 1 it is the ELBO."""
+    vae = model().float().requires_grad_(False)
+    x = (random(11, D) > 0).float()
+    wanted = mean_bound(vae, x, n_samples=4, seed=3)
+
+    monkeypatch.setattr("model.train.objectives._PAIRS_PER_CHUNK", 13)
+
+    assert mean_bound(vae, x, n_samples=4, seed=3) == pytest.approx(wanted, rel=1e-5)
+    eps = standard_normal((11, 4, J), seed=3, stream=Stream.LATENT)
+    whole = torch.from_numpy(eps).transpose(0, 1)
+    loss, _ = iwae(vae, x, whole, torch.tensor(1.0))
+    assert wanted == pytest.approx(-float(loss), rel=1e-5)
+    # Of one draw, log w is the ELBO with log q(z) in place of its mean.
+    q_z = vae.encode(x)
+    one = torch.from_numpy(standard_normal((11, J), seed=3, stream=Stream.LATENT))
+    z = q_z.reparameterize(one)
+    log_w = vae.log_joint(x, z) - q_z.log_prob(z)
+    single = mean_bound(vae, x, n_samples=1, seed=3)
+    assert single == pytest.approx(float(log_w.mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["iwae", "dreg"])
+def test_the_best_epoch_is_that_of_the_bound_trained_on(
+    tmp_path: Path, name: Any
+) -> None:
+    """By L_K of the journal, which is another number than the ELBO beside it."""
+    options = Options(
+        data=str(write_table(tmp_path / "table.npy", n=100)),
+        out=tmp_path / "run",
+        likelihood="gaussian",
+        hidden=(4,),
+        latent_dim=2,
+        objective=name,
+        n_samples=5,
+        batch_size=50,
+        epochs=8,
+        learning_rate=0.3,
+        schedule="constant",
+        ema=None,
+    )
+    run = Trainer(options)
+
+    state = run.fit(run.begin())
+
+    bounds = [line["validation"]["bound"] for line in run.lines]
+    elbos = [line["validation"]["elbo"] for line in run.lines]
+    assert state.progress.best_bound == max(bounds)
+    assert state.progress.best_epoch == int(np.argmax(bounds)) + 1
+    assert state.progress.best_epoch == best_epoch(run.lines)
+    assert np.mean(bounds) > np.mean(elbos)
+    kept = state.model(state.best)
+    rows = torch.from_numpy(run.prepared.validation)
+    assert mean_bound(kept, rows, n_samples=5, seed=0) == max(bounds)
 
 
 @MANY

@@ -77,6 +77,12 @@ def test_the_defaults_are_possible() -> None:
             {"objective": "iwae", "n_samples": 2, "kl_warmup_epochs": 1},
             "--kl-warmup-epochs needs --objective elbo: iwae has no KL",
         ),
+        ({"components": 0, "prior": "vamp"}, f"--components {POSITIVE} 0"),
+        (
+            {"components": 4097, "prior": "vamp"},
+            "--components must be at most 4096, got 4097",
+        ),
+        ({"components": 5}, "--components needs --prior mixture or vamp"),
         ({"examples": 65}, "--examples must lie between 0 and 64, got 65"),
         ({"examples": -1}, "--examples must lie between 0 and 64, got -1"),
         ({"kl_warmup_epochs": -1}, "--kl-warmup-epochs must not be negative, got -1"),
@@ -116,6 +122,7 @@ def test_an_impossible_option_is_named_with_its_value(
     "options",
     [
         {"hidden": ()},
+        {"prior": "vamp", "components": 4096},
         {"seed": 2**63 - 1, "test_seed": 2**63 - 1},
         {"likelihood": "gaussian", "sigma_floor": 0.5, "binarization": "none"},
         {"likelihood": "continuous_bernoulli", "standardize": True},

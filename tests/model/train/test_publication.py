@@ -169,8 +169,10 @@ def test_the_use_of_the_latents_can_be_measured_again(
     q_z = posteriors(loaded.vae, x)
     shape = (1, len(x), loaded.config.latent_dim)
     eps = standard_normal(shape, seed=use.noise_seed, stream=Stream.EVALUATION)
-    again = health(q_z, eps=torch.from_numpy(eps))
+    again = health(q_z, loaded.vae.p_z, eps=torch.from_numpy(eps))
 
+    assert use.kl_per_dim is not None
+    assert again.kl_per_dim is not None
     np.testing.assert_allclose(use.kl_per_dim, again.kl_per_dim, rtol=1e-9)
     assert use.active == tuple(again.active)
     information = again.aggregate.mutual_information

@@ -62,6 +62,11 @@ def table(where: Path) -> Trainer:
     return Trainer(options)
 
 
+def vamp(where: Path) -> Trainer:
+    """Return a run whose prior has parameters, and follows the encoder."""
+    return images(where, prior="vamp", components=4)
+
+
 def apart(where: Path, name: str) -> Path:
     """Return a new directory."""
     (where / name).mkdir()
@@ -93,7 +98,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert without_speed(parts.places.recorded()) == without_speed(whole.lines)
 
 
-@pytest.mark.parametrize("make", [images, table])
+@pytest.mark.parametrize("make", [images, table, vamp])
 def test_a_run_stopped_after_every_step_is_the_same_run(
     tmp_path: Path, make: Any
 ) -> None:

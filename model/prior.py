@@ -1,0 +1,278 @@
+"""
+The priors p(z): the standard normal, and mixtures of diagonal Gaussians.
+
+A VampPrior (Tomczak & Welling 2018) is such a mixture: its components are what the
+encoder makes of pseudo-inputs. Where they come from is in `prior_weights`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
+from model.noise import Stream, standard_normal, uniform
+
+_BISECTIONS = 60
+
+
+class Box(NamedTuple):
+    """A rectangle of the latent space: its lower and upper ends, (J,) each."""
+
+    low: Tensor
+    high: Tensor
+
+
+class Prior(ABC):
+    """p(z). Log densities and divergences are in nats."""
+
+    @property
+    @abstractmethod
+    def latent_dim(self) -> int:
+        """J."""
+
+    @abstractmethod
+    def moments(self, device: torch.device) -> DiagonalGaussian:
+        """Return means and log variances of the marginals p(z_j), (J,), float64."""
+
+    @abstractmethod
+    def marginal(self, dims: Sequence[int]) -> "Prior":
+        """Return the p of some of the dimensions."""
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return log p(z) of z, (..., J), in float64, (...)."""
+
+    @abstractmethod
+    def kl_per_dim(self, q_z: DiagonalGaussian) -> Tensor | None:
+        """Return KL(q(z_j|x) || p(z_j)), (..., J); None if they do not add up."""
+
+    @abstractmethod
+    def kl_per_draw(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+        """Return for each z ~ q(z|x), (..., J), an unbiased KL(q(z|x) || p(z))."""
+
+    def kl(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+        """
+        Return KL(q(z|x) || p(z)), (N,), in closed form or else from draws.
+
+        Args:
+            q_z: (N, J).
+            z: Draws of it, (K, N, J).
+        """
+        return self.kl_per_draw(q_z, z).mean(dim=0)
+
+    @abstractmethod
+    def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
+        """
+        Turn noise into z ~ p(z), (..., J), in the dtype of eps.
+
+        Args:
+            eps: Standard normal, (..., J).
+            u: Uniform on [0, 1), (...); chooses the component of a mixture.
+            temperature: Factor of the standard deviation, in a mixture of those of the
+                components; the means stay, and so do the weights.
+        """
+
+    @abstractmethod
+    def quantiles(self, levels: Tensor) -> Tensor:
+        """
+        Return quantiles of the marginals p(z_j), (J, Q).
+
+        Args:
+            levels: Probabilities in (0, 1), (Q,).
+
+        Raises:
+            ValueError: A level is not inside (0, 1).
+        """
+
+    @abstractmethod
+    def box(self, half_width: float, device: torch.device) -> Box:
+        """Return what holds every component to so many standard deviations."""
+
+
+@final
+@dataclass(frozen=True)
+class StandardNormal(Prior):
+    """
+    p(z) = N(z; 0, I), the prior of AEVB.
+
+    Attributes:
+        n_dims: J.
+    """
+
+    n_dims: int
+
+    @property
+    def latent_dim(self) -> int:
+        return self.n_dims
+
+    def moments(self, device: torch.device) -> DiagonalGaussian:
+        zeros = torch.zeros(self.latent_dim, dtype=torch.float64, device=device)
+        return DiagonalGaussian(zeros, zeros)
+
+    def marginal(self, dims: Sequence[int]) -> "StandardNormal":
+        return StandardNormal(len(dims))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        return standard_normal_log_prob(z)
+
+    def kl_per_dim(self, q_z: DiagonalGaussian) -> Tensor:
+        return q_z.kl_to_standard_normal()
+
+    def kl_per_draw(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+        return q_z.kl_to_standard_normal().sum(dim=-1).expand(z.shape[:-1])
+
+    def kl(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+        """Return the closed form, (N,); z is of no matter."""
+        return q_z.kl_to_standard_normal().sum(dim=-1)
+
+    def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
+        return eps * temperature
+
+    def quantiles(self, levels: Tensor) -> Tensor:
+        _check(levels)
+        quantiles: Tensor = torch.special.ndtri(levels)
+        return quantiles.expand(self.latent_dim, -1)
+
+    def box(self, half_width: float, device: torch.device) -> Box:
+        edge = half_width + self.moments(device).mu
+        return Box(-edge, edge)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class GaussianMixture(Prior):
+    """
+    p(z) = sum_c pi_c N(z; mu_c, diag(sigma_c^2)); computed in float64.
+
+    Attributes:
+        log_weights: log pi, normalised, (C,).
+        mu: (C, J).
+        log_var: log sigma^2, (C, J).
+    """
+
+    log_weights: Tensor
+    mu: Tensor
+    log_var: Tensor
+
+    @property
+    def latent_dim(self) -> int:
+        return self.mu.shape[1]
+
+    def moments(self, device: torch.device) -> DiagonalGaussian:
+        weights, mu, log_var = self._in_float64(device)
+        mean = weights @ mu
+        variance = weights @ (log_var.exp() + (mu - mean).square())
+        return DiagonalGaussian(mean, variance.log())
+
+    def marginal(self, dims: Sequence[int]) -> "GaussianMixture":
+        index = list(dims)
+        return GaussianMixture(
+            self.log_weights, self.mu[:, index], self.log_var[:, index]
+        )
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        z = z.double()
+        log_weights = self.log_weights.to(z)
+        return torch.logsumexp(log_weights + self._log_normals(z, z.square()), dim=-1)
+
+    def kl_per_dim(self, q_z: DiagonalGaussian) -> Tensor | None:
+        return None
+
+    def kl_per_draw(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+        """
+        Return E_q[log q - h] + h(z) - log p(z), unbiased for every h, (...).
+
+        h(z) = sum_c w_c log N(z; mu_c, sigma_c^2) with w_c in proportion to
+        pi_c exp E_q[log N_c], as in the variational bound of Hershey & Olsen (2007),
+        has its expectation in closed form and goes with log p(z), so that the variance
+        is small, and 0 where one component has all the weight.
+        """
+        z, mu, log_var = z.double(), q_z.mu.double(), q_z.log_var.double()
+        log_weights = self.log_weights.to(z)
+        log_normals = self._log_normals(z, z.square())  # (..., C)
+        expected = self._log_normals(mu, mu.square() + log_var.exp())
+        share = torch.softmax(log_weights + expected, dim=-1).detach()  # w
+        log_p = torch.logsumexp(log_weights + log_normals, dim=-1)
+        entropy = 0.5 * (1 + math.log(2 * math.pi) + log_var).sum(dim=-1)
+        excess = (share * (log_normals - expected)).sum(dim=-1)  # h - E_q[h]
+        return (excess - log_p - entropy).to(q_z.mu.dtype)
+
+    def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
+        weights, mu, log_var = self._in_float64(eps.device)
+        share = weights.cumsum(dim=0)
+        # Scaled by the last, which rounding leaves beside 1.
+        aim = u.double().contiguous() * share[-1]
+        component = torch.searchsorted(share, aim, right=True)
+        component = component.clamp(max=len(share) - 1)
+        scatter = torch.exp(0.5 * log_var)[component] * eps.double()
+        return (mu[component] + temperature * scatter).to(eps.dtype)
+
+    def quantiles(self, levels: Tensor) -> Tensor:
+        _check(levels)
+        weights, mu, log_var = self._in_float64(levels.device)
+        levels = levels.double()
+        own = torch.special.ndtri(levels)[:, None]  # (Q, 1)
+        found = []
+        for m, s in zip(mu.T, torch.exp(0.5 * log_var).T, strict=True):  # (C,) each
+            ends = m + s * own  # (Q, C): a mixture's quantile lies among its parts'
+            low, high = ends.amin(dim=1), ends.amax(dim=1)
+            for _ in range(_BISECTIONS):
+                middle = 0.5 * (low + high)
+                share = torch.special.ndtr((middle[:, None] - m) / s) @ weights
+                low = torch.where(share < levels, middle, low)
+                high = torch.where(share < levels, high, middle)
+            found.append(0.5 * (low + high))
+        return torch.stack(found)
+
+    def box(self, half_width: float, device: torch.device) -> Box:
+        _, mu, log_var = self._in_float64(device)
+        reach = half_width * torch.exp(0.5 * log_var)
+        return Box((mu - reach).amin(dim=0), (mu + reach).amax(dim=0))
+
+    def _in_float64(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+        """Return weights, means and log variances on a device."""
+        parts = (self.log_weights, self.mu, self.log_var)
+        log_weights, mu, log_var = (part.to(device).double() for part in parts)
+        return log_weights.exp(), mu, log_var
+
+    def _log_normals(self, z: Tensor, square: Tensor) -> Tensor:
+        """
+        Return log N(z; mu_c, sigma_c^2), (..., C), linear in z and its square.
+
+        From E_q[z] and E_q[z^2] it is therefore E_q[log N(z; mu_c, sigma_c^2)]. Two
+        products of matrices take C J operations a row and nothing of size (..., C, J).
+        """
+        mu, log_var = self.mu.to(z), self.log_var.to(z)
+        precision = torch.exp(-log_var)  # (C, J)
+        constant = math.log(2 * math.pi) + log_var + precision * mu.square()
+        linear = z @ (precision * mu).T
+        return linear - 0.5 * (square @ precision.T + constant.sum(dim=1))
+
+
+def drawn(
+    p_z: Prior, n: int, *, seed: int, temperature: float = 1.0
+) -> NDArray[np.float32]:
+    """
+    Draw z ~ p(z), (n, J), as `/sample` does: row i depends on the seed and i alone.
+
+    Args:
+        temperature: As in `Prior.sample`.
+    """
+    eps = standard_normal((n, p_z.latent_dim), seed=seed, stream=Stream.LATENT)
+    u = uniform((n,), seed=seed, stream=Stream.COMPONENT)
+    z = p_z.sample(torch.from_numpy(eps), torch.from_numpy(u), temperature=temperature)
+    found: NDArray[np.float32] = z.detach().cpu().numpy()
+    return found
+
+
+def _check(levels: Tensor) -> None:
+    outside = ~((levels > 0) & (levels < 1))
+    if outside.any():
+        raise ValueError(f"expected levels in (0, 1), got {levels[outside][0].item()}")

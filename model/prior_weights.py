@@ -1,0 +1,122 @@
+"""What a model learns of its prior p(z): the parameters named `prior.`, if any."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from model.config import Config
+from model.config import GaussianMixture as MixtureConfig
+from model.networks import Encoder
+from model.prior import GaussianMixture, Prior, StandardNormal
+
+
+class PriorWeights(nn.Module, ABC):
+    """The parameters of p(z); part of theta."""
+
+    @abstractmethod
+    def forward(self, encoder: Encoder) -> Prior:
+        """Return p(z)."""
+
+    @abstractmethod
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the parameters afresh."""
+
+    def settle(self, encoder: Encoder) -> None:
+        """Keep what p(z) takes of the encoder, whose weights no longer change."""
+
+    def unsettle(self) -> None:
+        """Undo `settle`."""
+
+
+@final
+class NoWeights(PriorWeights):
+    """The standard normal has no parameters."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__()
+        self._p_z = StandardNormal(config.latent_dim)
+
+    def forward(self, encoder: Encoder) -> Prior:
+        return self._p_z
+
+    def reset(self, generator: torch.Generator) -> None:
+        """Do nothing."""
+
+
+@final
+class MixtureWeights(PriorWeights):
+    """A Gaussian mixture with free weights, means and variances."""
+
+    def __init__(self, config: Config, n_components: int) -> None:
+        super().__init__()
+        self.logits = nn.Parameter(torch.empty(n_components))
+        self.mean = nn.Parameter(torch.empty(n_components, config.latent_dim))
+        self.log_var = nn.Parameter(torch.empty(n_components, config.latent_dim))
+
+    def forward(self, encoder: Encoder) -> Prior:
+        log_weights = torch.log_softmax(self.logits, dim=0)
+        return GaussianMixture(log_weights, self.mean, self.log_var)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Make it N(0, I) in expectation: means and components have variance 1/2."""
+        self.logits.zero_()
+        self.mean.normal_(std=math.sqrt(0.5), generator=generator)
+        self.log_var.fill_(math.log(0.5))
+
+
+@final
+class VampWeights(PriorWeights):
+    """
+    p(z) = 1/C sum_c q(z|u_c), the VampPrior of Tomczak & Welling (2018), eq. 9.
+
+    The pseudo-inputs u_c are parameters in the encoder's units, those of standardised
+    data, and may be any real numbers: the encoder is only a function. So p(z) carries
+    phi too. Of a model in evaluation mode the components are computed once.
+    """
+
+    mu: Tensor | None
+    log_var: Tensor | None
+
+    def __init__(self, config: Config, n_components: int) -> None:
+        super().__init__()
+        self.pseudo_inputs = nn.Parameter(torch.empty(n_components, config.data_dim))
+        self.unsettle()
+
+    def forward(self, encoder: Encoder) -> Prior:
+        mu, log_var = self.mu, self.log_var
+        if mu is None or log_var is None:
+            mu, log_var = encoder.layers(self.pseudo_inputs)
+        equal = torch.zeros_like(mu[:, 0]) - math.log(len(mu))
+        return GaussianMixture(equal, mu, log_var)
+
+    @torch.no_grad()
+    def reset(self, generator: torch.Generator) -> None:
+        """Draw the pseudo-inputs from U(0, 1); training takes rows of its data."""
+        self.pseudo_inputs.uniform_(generator=generator)
+
+    @torch.no_grad()
+    def settle(self, encoder: Encoder) -> None:
+        """Encode the pseudo-inputs once."""
+        for name, head in zip(
+            ("mu", "log_var"), encoder.layers(self.pseudo_inputs), strict=True
+        ):
+            self.register_buffer(name, head, persistent=False)
+
+    def unsettle(self) -> None:
+        """Encode the pseudo-inputs afresh at every use."""
+        self.register_buffer("mu", None, persistent=False)
+        self.register_buffer("log_var", None, persistent=False)
+
+
+def prior_weights(config: Config) -> PriorWeights:
+    """Return the parameters that the prior of a configuration has, without values."""
+    prior = config.prior
+    if prior.kind == "standard_normal":
+        return NoWeights(config)
+    if isinstance(prior, MixtureConfig):
+        return MixtureWeights(config, prior.n_components)
+    return VampWeights(config, prior.n_components)
