@@ -2,8 +2,10 @@
 
 import http.client
 import json
+import os
 import re
 import resource
+import signal
 import sys
 import threading
 import time
@@ -136,6 +138,50 @@ def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
 
     assert told == 1
     assert spent < 0.2
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
+    """The other one answers meanwhile; then there are two again, and both answer."""
+    environment = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_WORKERS": "2",
+    }
+    asked = {"x": [[0.5] * 16]}
+
+    def ask(address: str) -> bytes:
+        answer = httpx.post(f"{address}/encode", json=asked, timeout=SECONDS)
+        assert answer.status_code == 200
+        return answer.content
+
+    with process(environment) as (address, running):
+        wanted = ask(address)
+        killed, other = workers(running.pid)
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: killed not in workers(running.pid))
+        until(lambda: len(workers(running.pid)) == 2)
+        meanwhile = {ask(address) for _ in range(20)}
+        (new,) = set(workers(running.pid)) - {other}
+        os.kill(other, signal.SIGKILL)  # now all depends on the new one
+        after = ask(address)
+
+    assert meanwhile == {wanted}
+    assert after == wanted
+    assert new not in {killed, other}
+
+
+def workers(pid: int) -> list[int]:
+    """Return the ids of a supervisor's workers."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in command_line(child)]
+
+
+def command_line(pid: str) -> bytes:
+    """Return how a process was started, nothing if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def counted(address: str, name: str) -> float:
