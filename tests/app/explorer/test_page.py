@@ -1,15 +1,18 @@
 """The page at `/` in a browser, on models of pictures and of rows."""
 
+import json
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from app.card import PHI, THETA
+from app.keys import line_of
 from tests.app.explorer.explored import (
     MODELS,
     N_ROWS,
@@ -17,6 +20,8 @@ from tests.app.explorer.explored import (
     SECONDS,
     Opened,
     painted,
+    save,
+    serving,
     settled,
     shown,
     sigmas,
@@ -68,18 +73,47 @@ def test_the_pointer_draws(opened: Callable[..., Opened]) -> None:
     page.get_by_role("button", name="Clear").click()
     settled(page)
     box = page.locator(".pad").bounding_box()
+    asked: list[tuple[str, str]] = []
+    page.on("request", lambda request: asked.append((request.url, request.post_data)))
 
-    with page.expect_request("**/encode") as request:
-        page.mouse.move(box["x"] + 0.19 * box["width"], box["y"] + 0.56 * box["height"])
-        page.mouse.down()
-        page.mouse.move(box["x"] + 0.81 * box["width"], box["y"] + 0.56 * box["height"])
-        page.mouse.up()
-    x = np.reshape(request.value.post_data_json["x"][0], (8, 8))
+    page.mouse.move(box["x"] + 0.19 * box["width"], box["y"] + 0.56 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.81 * box["width"], box["y"] + 0.56 * box["height"])
+    page.mouse.up()
+    settled(page)
+    encoded = [json.loads(body) for url, body in asked if url.endswith("/encode")]
+    x = np.reshape(encoded[-1]["x"][0], (8, 8))
 
     assert x[4, 1:7].tolist() == [1] * 6
     assert x[[0, 1, 7]].sum() == 0
     assert set(np.unique(x)) == {0, 1}
     assert complaints == []
+
+
+@pytest.mark.parametrize("name", ["pictures", "colours"])
+def test_a_stroke_shows_its_reconstruction(
+    opened: Callable[..., Opened], name: str
+) -> None:
+    """E[x|z] at mu of what is drawn takes the place of the one before."""
+    page, _, _, _ = opened(name)
+    shot = "() => document.getElementById('reconstruction').toDataURL()"
+    before = page.evaluate(shot)
+    box = page.locator(".pad").bounding_box()
+
+    with (
+        page.expect_response("**/encode") as encoded,
+        page.expect_request("**/decode") as decoded,
+    ):
+        page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    mu = encoded.value.json()["mu"]
+    settled(page)
+    after = page.evaluate(shot)
+    page.locator("#examples button").first.click()
+    settled(page)
+
+    assert decoded.value.post_data_json["z"] == mu
+    assert after != before
+    assert page.evaluate(shot) == before
 
 
 def test_the_keyboard_draws(opened: Callable[..., Opened]) -> None:
@@ -271,6 +305,28 @@ def test_what_is_copied_runs(
             assert ended.stdout.startswith(b'{"')
 
 
+def test_with_keys_the_browser_asks_for_one(
+    browser: Any, tmp_path: Path, opened: Callable[..., Opened]
+) -> None:
+    """With the key as the password all of the page works, and /docs; without, none."""
+    keys = tmp_path / "keys"
+    keys.write_text(line_of("the-key"))
+    known = {"username": "anyone", "password": "the-key"}
+    with serving(save(tmp_path, "pictures"), api_keys_file=keys) as address:
+        page, _, complaints, _ = opened(address, http_credentials=known)
+        drawn = [painted(page, one) for one in ("#reconstruction", "#grid", "#dreams")]
+        documented = page.evaluate("fetch('docs').then((answer) => answer.status)")
+        context = browser.new_context()
+        stranger = context.request.get(address, headers={"accept": "text/html"})
+        asked = stranger.status, stranger.headers["www-authenticate"]
+        context.close()
+
+    assert complaints == []
+    assert min(drawn) > 2
+    assert documented == 200
+    assert asked == (401, 'Basic realm="vae", charset="UTF-8"')
+
+
 def test_the_letters_are_explained_in_the_words_of_the_service(
     opened: Callable[..., Opened],
 ) -> None:
@@ -296,7 +352,8 @@ def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None
     width = page.evaluate("document.documentElement.scrollWidth")
     unnamed = page.evaluate(
         """[...document.querySelectorAll("input, select, button, section")]
-            .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim()))
+            .filter((e) => !(e.labels?.length || e.ariaLabel || e.title))
+            .filter((e) => !e.textContent.trim())
             .map((e) => e.outerHTML)"""
     )
 

@@ -31,9 +31,11 @@ def discs(n: int, *, seed: int) -> NDArray[np.uint8]:
     radius = rng.uniform(2, 4, (n, 1, 1))
     distance = np.hypot(y - centre[:, 0], x - centre[:, 1])
     inside = np.clip(radius - distance + 0.5, 0, 1)[..., None]
-    ink, ground = rng.random((2, n, 1, 1, 3)) * [[[[[0.6]]]], [[[[0.4]]]]]
-    colours = inside * (0.4 + ink) + (1 - inside) * ground
-    return np.round(255 * colours).astype(np.uint8)
+    ink, ground = rng.uniform(0.4, 1, (n, 1, 1, 3)), rng.uniform(0, 0.4, (n, 1, 1, 3))
+    images: NDArray[np.uint8] = np.rint(
+        255 * (inside * ink + (1 - inside) * ground)
+    ).astype(np.uint8)
+    return images
 
 
 def train(out: Path, data: str, options: str) -> Path:
@@ -47,7 +49,7 @@ def train(out: Path, data: str, options: str) -> Path:
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model of the digits, as `make serve` does."""
     out = tmp_path_factory.mktemp("digits") / "digits"
-    with serving(train(out, "digits", "--hidden 64 --epochs 8")) as address:
+    with serving(train(out, "digits", "--hidden 64 --epochs 30")) as address:
         yield address
 
 
@@ -67,7 +69,7 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model of colour images."""
     data = tmp_path_factory.mktemp("colours") / "discs.npy"
     np.save(data, discs(600, seed=1))
-    options = "--likelihood continuous_bernoulli --hidden 64 --latent-dim 5 --epochs 20"
+    options = "--likelihood continuous_bernoulli --hidden 64 --latent-dim 5 --epochs 30"
     with serving(train(data.with_suffix(""), str(data), options)) as address:
         yield address
 
