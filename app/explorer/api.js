@@ -33,7 +33,7 @@ export function tell(element, error) {
 	if (id) element.append(" – request ", made("code", {}, id));
 }
 
-const PATIENCE = 500;
+const PATIENCE = 1500;
 
 // Work that is asked for more often than it can be done. One at a time: what is asked
 // meanwhile is done next, as it then stands, after a rest. Slow ones are overtaken.

@@ -21,7 +21,7 @@ function placed(place, label, width, height, children) {
 
 // mu and sigma of every dimension above, its KL below. Of very many, the costliest.
 export function latents(place, { mu, sigma, kl }) {
-	const width = place.clientWidth || 300;
+	const width = Math.max(200, place.clientWidth);
 	const order = mu.map((_, j) => j);
 	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
 	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
@@ -53,7 +53,7 @@ export function latents(place, { mu, sigma, kl }) {
 
 // The terms on one axis: from 0 by the log likelihood, from there by the KL, to the ELBO.
 export function terms(place, { elbo, logLikelihood }, heldOut) {
-	const width = place.clientWidth || 300;
+	const width = Math.max(200, place.clientWidth);
 	const quantiles = heldOut?.quantiles;
 	const ends = [0, elbo, logLikelihood, quantiles?.[1] ?? 0, quantiles?.[99] ?? 0];
 	const [low, high] = [Math.min(...ends), Math.max(...ends)];
