@@ -2,6 +2,8 @@
 Which requests may pass: of a known host, then a preflight, then with a key.
 
 What may pass without a key is listed; all else is refused, whether it exists or not.
+Browsers ask people for a key as the password of Basic, and from then on send it by
+themselves, whichever site makes them ask; so from other sites it does not count.
 """
 
 from typing import final
@@ -9,7 +11,7 @@ from typing import final
 from app.cors import Cors
 from app.errors import CLOSE, Headers, MisdirectedError, UnauthorizedError
 from app.exchange import Answer, Request
-from app.keys import Keys
+from app.keys import Keys, is_basic
 from app.settings import Settings
 
 # Orchestrators ask by address and know no key; the answers say nothing else.
@@ -17,6 +19,7 @@ PROBES = frozenset({"/livez", "/readyz"})
 METRICS = frozenset({"/metrics"})
 
 _READS = frozenset({"GET", "HEAD"})
+_ASK_A_PERSON: Headers = ((b"www-authenticate", b'Basic realm="vae", charset="UTF-8"'),)
 
 
 @final
@@ -57,7 +60,7 @@ class Guard:
 
         Raises:
             MisdirectedError: It is for another host.
-            UnauthorizedError: It needs a key and has none.
+            UnauthorizedError: It needs a key and has none of its own.
         """
         is_read = request.method in _READS
         if self._hosts and not (is_read and request.path in PROBES):
@@ -68,11 +71,19 @@ class Guard:
                 return preflight
         if self.keys is not None and not (is_read and request.path in self.public):
             try:
-                self.keys.check(request.only(b"authorization"))
+                self._check_key(self.keys, request)
             except UnauthorizedError as error:
+                if _opens_a_page(request):
+                    error.headers = _ASK_A_PERSON
                 error.headers += _closing(request)
                 raise
         return None
+
+    def _check_key(self, keys: Keys, request: Request) -> None:
+        authorization = request.only(b"authorization")
+        if is_basic(authorization) and _is_of_another_site(request):
+            raise UnauthorizedError("expected Bearer in a request of another site")
+        keys.check(authorization)
 
     def _check_host(self, request: Request) -> None:
         host = request.only(b"host") or b""
@@ -80,6 +91,19 @@ class Guard:
             raise MisdirectedError(
                 "expected a Host that is served here", headers=_closing(request)
             )
+
+
+def _is_of_another_site(request: Request) -> bool:
+    """Say whether a page of another origin asks (Fetch Metadata), not a link in it."""
+    headers = request.headers
+    if headers.get(b"sec-fetch-site", b"none") in {b"none", b"same-origin"}:
+        return False
+    followed = request.method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
+    return not (followed and headers.get(b"sec-fetch-dest") == b"document")
+
+
+def _opens_a_page(request: Request) -> bool:
+    return request.method == "GET" and b"text/html" in (request.accept or b"")
 
 
 def _without_port(host: bytes) -> bytes:

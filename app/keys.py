@@ -7,6 +7,7 @@ nothing. One round of SHA-256 without salt is enough for keys that cannot be gue
 as those of `python -m app.keys [NAME]`, which prints a fresh one with its line.
 """
 
+import binascii
 import logging
 import secrets
 import sys
@@ -42,7 +43,9 @@ class Keys:
 
     def check(self, authorization: bytes | None) -> None:
         """
-        Check an Authorization header (RFC 6750, 2.1).
+        Check an Authorization header: Bearer (RFC 6750), or Basic (RFC 7617).
+
+        A Basic password is the key, whatever the user: browsers can ask for one.
 
         The time it takes depends on the number of keys and the length of the header,
         on neither a key nor how much of one is right.
@@ -52,10 +55,7 @@ class Keys:
         """
         if authorization is None:
             raise UnauthorizedError("expected one header Authorization: Bearer KEY")
-        scheme, _, key = authorization.partition(b" ")
-        if scheme.lower() != b"bearer":
-            raise UnauthorizedError("expected Bearer as the scheme of Authorization")
-        given = sha256(key.strip(b" ")).digest()
+        given = sha256(_key(authorization)).digest()
         is_known = False
         for digest in self._digests:
             is_known |= compare_digest(digest, given)
@@ -70,6 +70,11 @@ class Keys:
             logger.error("the access keys stay as they were: %s", error)
         else:
             logger.info("%d access keys are read", len(self._digests))
+
+
+def is_basic(authorization: bytes | None) -> bool:
+    """Say whether a header carries what a browser sends by itself, asked or not."""
+    return authorization is not None and _split(authorization)[0] == b"basic"
 
 
 def read(path: Path) -> tuple[bytes, ...]:
@@ -119,6 +124,25 @@ def main() -> int:
     sys.stdout.write(f"key, for the client:          {key}\n")
     sys.stdout.write(f"line, for VAE_API_KEYS_FILE:  {line}\n")
     return 0
+
+
+def _key(authorization: bytes) -> bytes:
+    """Return the key in an Authorization header."""
+    scheme, credentials = _split(authorization)
+    if scheme == b"bearer":
+        return credentials
+    if scheme != b"basic":
+        raise UnauthorizedError("expected Bearer or Basic as the scheme")
+    try:
+        pair = binascii.a2b_base64(credentials, strict_mode=True)
+    except binascii.Error:
+        raise UnauthorizedError("expected base64 after Basic") from None
+    return pair.partition(b":")[2]
+
+
+def _split(authorization: bytes) -> tuple[bytes, bytes]:
+    scheme, _, credentials = authorization.partition(b" ")
+    return scheme.lower(), credentials.strip(b" ")
 
 
 def _content(path: Path) -> bytes:

@@ -52,6 +52,14 @@ _ERRORS_OF_GUARDS = {
     "401": "No key that is known; WWW-Authenticate names the scheme",
     "421": "For a host that is not served here",
 }
+_SCHEMES = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "password": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The key is the password, of any user; not from other sites.",
+    },
+}
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _REF = "#/components/schemas/{model}"
 _X_PNG = (
@@ -110,8 +118,8 @@ def guarded(document: Json, settings: Settings, *, public: Container[str]) -> Js
         _problems({status: _ERRORS_OF_GUARDS[status] for status in statuses})
     )
     if has_keys:
-        components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"key": []}]
+        components["securitySchemes"] = _SCHEMES
+        document["security"] = [{name: []} for name in _SCHEMES]
     for path, item in document["paths"].items():
         for entry in item.values():
             is_open = has_keys and path in public

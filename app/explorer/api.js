@@ -50,30 +50,34 @@ export function tell(element, error) {
 	element.hidden = !error;
 	if (!error) return;
 	const { status = "", title = error.message, detail = "", errors = [], request_id: id } = error;
-	// The detail often is the first fault.
-	const others = errors.filter((fault) => !detail.includes(fault.detail));
-	const words = [detail, ...others.map((fault) => `${fault.pointer}: ${fault.detail}`)].join(" — ");
+	const words = errors.map((fault) => `${fault.pointer}: ${fault.detail}`).join(" — ") || detail;
 	element.replaceChildren(made("b", {}, `${status} ${title}`), ` ${words}`);
 	if (id) element.append(" – request ", made("code", {}, id));
 }
 
-// Work that is asked for more often than it can be done: the latest wins, and the fetch
-// it overtakes is aborted. It waits as long as its last answer took, so that while
-// somebody draws there are answers to see, however slow the way.
-export class Latest {
-	#work; #panel; #timer; #controller; #wait; #least;
+const PATIENCE = 1500;
 
-	constructor(panel, work, wait = 30) {
+// Work that is asked for more often than it can be done. One at a time: what is asked
+// meanwhile is done next, as it then stands, after a rest. Slow ones are overtaken.
+export class Latest {
+	#work; #panel; #rest; #timer; #controller; #free = 0;
+
+	constructor(panel, work, rest = 60) {
 		this.#panel = panel;
 		this.#work = work;
-		this.#wait = this.#least = wait;
+		this.#rest = rest;
 	}
 
 	ask = () => {
 		if (this.#timer) return;
 		this.#busy(1);
-		this.#timer = setTimeout(() => this.#run(), this.#wait);
+		this.#plan();
 	};
+
+	#plan() {
+		clearTimeout(this.#timer);
+		this.#timer = setTimeout(() => this.#run(), this.#free - performance.now());
+	}
 
 	#busy(n) {
 		this.#panel.asked = (this.#panel.asked ?? 0) + n;
@@ -84,11 +88,12 @@ export class Latest {
 		this.#timer = undefined;
 		this.#controller?.abort();
 		const controller = (this.#controller = new AbortController());
-		const start = performance.now();
+		this.#free = performance.now() + PATIENCE;
 		const failure = await this.#work(controller.signal).catch((error) => error);
 		this.#busy(-1);
 		if (controller !== this.#controller) return;
-		this.#wait = Math.min(500, Math.max(this.#least, 1.2 * (performance.now() - start)));
+		this.#free = performance.now() + this.#rest;
+		if (this.#timer) this.#plan();
 		tell(this.#panel.querySelector(".error"), failure);
 	}
 }

@@ -1,7 +1,6 @@
 // Charts in SVG, coloured by the style sheet.
-import { clamp, subscript } from "./dom.js";
+import { clamp } from "./dom.js";
 import { fixed } from "./maths.js";
-
 
 export function svg(name, attributes = {}, ...children) {
 	const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -22,7 +21,7 @@ function placed(place, label, width, height, children) {
 
 // mu and sigma of every dimension above, its KL below. Of very many, the costliest.
 export function latents(place, { mu, sigma, kl }) {
-	const width = place.clientWidth;
+	const width = Math.max(200, place.clientWidth);
 	const order = mu.map((_, j) => j);
 	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
 	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
@@ -41,13 +40,10 @@ export function latents(place, { mu, sigma, kl }) {
 	shown.forEach((j, i) => {
 		const x = left + (i + 0.5) * step;
 		const height = ((base - bottom) * Math.max(0, kl[j])) / most;
-		const label = `z${subscript(j)}: μ ${fixed(mu[j])}, σ ${fixed(sigma[j])}, KL ${fixed(kl[j])} nats`;
-		const group = svg("g", {}, svg("title", {}, label), rect("hit", x - step / 2, top, step, base - top));
-		const [up, down] = [y(mu[j] + sigma[j]), y(mu[j] - sigma[j])];
-		group.append(rect("sigma", x - bar / 2, up, bar, down - up, 2), rect("mu", x - bar / 2, y(mu[j]) - 1.25, bar, 2.5));
-		group.append(rect("kl", x - bar / 2, base - height, bar, height, 1));
-		if (step > 15 || i % Math.ceil(18 / step) === 0) group.append(text(x, base + 15, j));
-		children.push(group);
+		const [edge, up, down] = [x - bar / 2, y(mu[j] + sigma[j]), y(mu[j] - sigma[j])];
+		children.push(rect("sigma", edge, up, bar, down - up, 2), rect("mu", edge, y(mu[j]) - 1.25, bar, 2.5));
+		children.push(rect("kl", edge, base - height, bar, height, 1));
+		if (i % Math.ceil(18 / step) === 0) children.push(text(x, base + 15, j));
 	});
 	const rest = mu.length - shown.length;
 	children.push(text(left, top - 2, "μ ± σ", "start"));
@@ -57,7 +53,7 @@ export function latents(place, { mu, sigma, kl }) {
 
 // The terms on one axis: from 0 by the log likelihood, from there by the KL, to the ELBO.
 export function terms(place, { elbo, logLikelihood }, heldOut) {
-	const width = place.clientWidth;
+	const width = Math.max(200, place.clientWidth);
 	const quantiles = heldOut?.quantiles;
 	const ends = [0, elbo, logLikelihood, quantiles?.[1] ?? 0, quantiles?.[99] ?? 0];
 	const [low, high] = [Math.min(...ends), Math.max(...ends)];

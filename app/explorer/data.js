@@ -18,7 +18,7 @@ export class Data {
 	}
 
 	// A range that the model does not state is that of rows we have. Columns in units of
-	// their own are shown in standard deviations.
+	// their own are shown in standard deviations, without the outermost values.
 	learn(rows) {
 		this.place = (v) => v;
 		this.limits = this.range;
@@ -30,8 +30,9 @@ export class Data {
 		if (!this.isImage && Math.max(...spreads) > 8 * Math.min(...spreads)) {
 			this.place = (v, d) => (v - centres[d]) / spreads[d];
 		}
-		const values = rows.flatMap((row) => row.map(this.place));
-		this.limits = [Math.min, Math.max].map((end) => values.reduce((a, b) => end(a, b)));
+		const values = rows.flatMap((row) => row.map(this.place)).sort((a, b) => a - b);
+		const cut = this.isImage ? 0 : values.length >> 7;
+		this.limits = [values[cut], values.at(-1 - cut)];
 	}
 
 	get aspect() { return this.isImage ? this.width / this.height : 1.5; }
@@ -56,10 +57,9 @@ function rgb(name) {
 }
 
 // Binary pictures are ink on paper; others are as bright as their values.
-function pixels(data, values) {
+function pixels(data, values, [paper, ink]) {
 	const image = new ImageData(data.width, data.height);
 	const [low, high] = data.limits;
-	const [paper, ink] = data.binary ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
 	for (let i = 0; i < data.width * data.height; i++) {
 		for (let c = 0; c < 3; c++) {
 			const v = (values[i * data.channels + (data.channels === 3 ? c : 0)] - low) / (high - low || 1);
@@ -73,21 +73,23 @@ function pixels(data, values) {
 
 function plot(context, data, values, [left, top, width, height], others) {
 	const [low, high] = data.limits;
-	const x = (d) => left + ((d + 0.5) / data.dim) * width;
-	const y = (v, d) => top + 6 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low)) * (height - 12);
+	const { canvas } = context;
+	const weight = clamp((1.5 * canvas.width) / (canvas.clientWidth || 66), 1.5, 6); // on the screen 1.5
+	const x = (d) => left + 8 + ((d + 0.5) / data.dim) * (width - 16);
+	const y = (v, d) => top + 10 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low || 1)) * (height - 20);
 	context.fillStyle = colour("--paper");
 	context.fillRect(left, top, width, height);
 	for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
 		if (!series) continue;
 		context.strokeStyle = context.fillStyle = colour(name);
-		context.lineWidth = 2;
+		context.lineWidth = weight;
 		context.beginPath();
 		series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
 		context.stroke();
-		if (data.dim > 40) continue;
+		if (data.dim * weight > 60) continue;
 		series.forEach((v, d) => {
 			context.beginPath();
-			context.arc(x(d), y(v, d), 3.5, 0, 7);
+			context.arc(x(d), y(v, d), 2 * weight, 0, 7);
 			context.fill();
 		});
 	}
@@ -103,10 +105,11 @@ export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, be
 		const context = canvas.getContext("2d");
 		context.imageSmoothingEnabled = false;
 		const one = made("canvas", { width: data.width, height: data.height });
+		const colours = data.binary ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
 		rows.forEach((row, i) => {
 			const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
 			if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);
-			one.getContext("2d").putImageData(pixels(data, row), 0, 0);
+			one.getContext("2d").putImageData(pixels(data, row, colours), 0, 0);
 			context.drawImage(one, left, top, data.width * times, data.height * times);
 		});
 	};

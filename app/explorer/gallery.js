@@ -1,7 +1,7 @@
 // Many at once: examples to pick, a walk between two, samples from the prior.
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, clamp, made, onChange, picture, renews, seed } from "./dom.js";
+import { $, arrow, clamp, made, onChange, picture, renews, seed } from "./dom.js";
 import { fixed, greatCircle, line, norm, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
 
@@ -12,11 +12,18 @@ const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i
 export function examples(state) {
 	const buttons = state.reference.map((row, i) => {
 		const canvas = made("canvas");
-		const title = named(state, i);
 		sheet(canvas, state.data, [row]);
-		return made("button", { title, "aria-label": title, onclick: () => state.setX(row, true) }, canvas);
+		const title = named(state, i);
+		return made("button", { title, tabIndex: i ? -1 : 0, onclick: () => state.setX(row, true) }, canvas);
 	});
 	$("examples").append(...buttons);
+	// One stop on the way of Tab, however many they are.
+	$("examples").onkeydown = ({ key, target }) => {
+		const next = buttons[buttons.indexOf(target) + (arrow(key)?.[1] ?? 0)];
+		if (!next) return;
+		for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
+		next.focus();
+	};
 	state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
 	$("examples-note").textContent = state.examples.length
 		? `${state.reference.length} held-out examples: the model was not trained on them.`
@@ -44,7 +51,7 @@ export function film(state) {
 			sheet(canvas, data, [rows[k * FRAMES + i]]);
 			note.textContent = fixed(norm(last[k * FRAMES + i]), 1);
 		}));
-	}, 60);
+	}, 120);
 	state.on("q", answer.ask);
 	onChange(["from", "to"], answer.ask);
 	attach($("film"), () => ({ calls: [["/decode", { z: last }]] }));
@@ -62,7 +69,7 @@ function strip(name) {
 
 export function samples(state) {
 	const { data } = state;
-	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, 64), data.most);
+	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, data.isImage ? 64 : 24), data.most);
 	let rows;
 	const asked = () => ({
 		n,

@@ -30,10 +30,9 @@ export function dials(state) {
 
 function dial(j, state) {
 	const id = `dial-${j}`;
-	const title = `${fixed(state.meanKl[j], 2)} nats of KL on average`;
 	const range = made("input", { type: "range", min: -REACH, max: REACH, step: 0.01, id });
-	const output = made("output", { htmlFor: id });
-	const box = made("div", { className: "dial", title }, made("label", { htmlFor: id }, `z${subscript(j)}`), range, output);
+	const output = made("output", { htmlFor: id, "aria-live": "off" });
+	const box = made("div", { className: "dial" }, made("label", { htmlFor: id }, `z${subscript(j)}`), range, output);
 	range.oninput = () => state.setZ(state.z.map((v, i) => (i === j ? range.valueAsNumber : v)));
 	const show = () => {
 		const reach = Math.max(REACH, Math.ceil(Math.abs(state.z[j])));
@@ -79,7 +78,7 @@ export function map(state) {
 		const [row, column] = at ?? nearest();
 		const [a, b] = axes();
 		sheet($("lens"), data, [rows[row * size + column]]);
-		$("where").textContent = `z${subscript(a)} = ${fixed(steps[column])}, z${subscript(b)} = ${fixed(steps[size - 1 - row])}`;
+		$("where").textContent = `z${subscript(a)} = ${fixed(steps[column])}\nz${subscript(b)} = ${fixed(steps[size - 1 - row])}`;
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
@@ -91,13 +90,14 @@ export function map(state) {
 			sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
 		}
 		look(at);
-	}, 150);
+	}, 200);
 	// In a click the dials take the other dimensions from where the map has them.
 	const set = () => state.setZ(put(latentsOf()[0], at ?? nearest()));
 	const plane = $("plane");
 	const under = (event) => within(plane, event, size, size).map(whole);
 	plane.onpointermove = (event) => look(under(event));
 	plane.onpointerleave = () => look(null);
+	plane.onfocus = () => look(at ?? nearest());
 	plane.onblur = () => look(null);
 	plane.onclick = (event) => (look(under(event)), set());
 	plane.onkeydown = (event) => {

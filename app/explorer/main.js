@@ -19,8 +19,8 @@ class State extends EventTarget {
 		super();
 		Object.assign(this, known, { means: mu });
 		const costs = mu.map((row, i) => row.map((m, j) => kl(m, logVar[i][j])));
-		this.meanKl = mu[0].map((_, j) => costs.reduce((sum, row) => sum + row[j] / costs.length, 0));
-		this.busiest = this.meanKl.map((_, j) => j).sort((a, b) => this.meanKl[b] - this.meanKl[a]);
+		const totals = mu[0].map((_, j) => costs.reduce((sum, row) => sum + row[j], 0));
+		this.busiest = totals.map((_, j) => j).sort((a, b) => totals[b] - totals[a]);
 	}
 
 	emit(name, detail) {
@@ -117,11 +117,7 @@ async function begin() {
 	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
 	state.setX(reference[0], true);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-	let timer;
-	addEventListener("resize", () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => state.emit("resize"), 150);
-	});
+	addEventListener("resize", () => state.emit("resize"));
 }
 
 begin().catch((error) => tell($("failed"), error));

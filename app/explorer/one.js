@@ -19,7 +19,7 @@ export function code(state) {
 		sheet($("reconstruction"), data, [mean], { behind: data.isImage ? null : x });
 		input.answer?.(mean, p.log_var && rowsOf(p.log_var)[0]);
 		state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: mu.map((m, j) => kl(m, logVar[j])) });
-	});
+	}, 0);
 	state.on("x", (event) => {
 		if (event.detail) input.set(state.x);
 		answer.ask();

@@ -10,7 +10,6 @@ export class Pad {
 		this.#data = data;
 		this.#changed = changed;
 		this.#at = [data.height >> 1, data.width >> 1];
-		this.x = new Array(data.dim).fill(data.limits[0]);
 		this.#canvas = made("canvas", { className: "shown" });
 		this.#cursor = made("i", { className: "cursor" });
 		const label = `Drawing pad, ${data.height} by ${data.width}: arrows move, with Shift they paint; Space paints, Delete erases`;
@@ -121,7 +120,6 @@ export class Table {
 	#body; #plot;
 
 	constructor(place, data, changed) {
-		this.x = new Array(data.dim).fill(0);
 		const canvas = picture("Plot of x");
 		this.#plot = (row) => sheet(canvas, data, [row]);
 		this.#body = made("tbody");

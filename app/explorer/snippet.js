@@ -7,8 +7,8 @@ const SHOWN = 12;
 
 function written(value, most) {
 	if (!Array.isArray(value)) return JSON.stringify(value);
-	const limit = Array.isArray(value[0]) ? Math.min(most, 2) : most;
-	const items = value.slice(0, most === Infinity ? undefined : limit).map((v) => written(v, most));
+	const limit = most < Infinity && Array.isArray(value[0]) ? 2 : most;
+	const items = value.slice(0, limit).map((v) => written(v, most));
 	if (items.length < value.length) items.push("…");
 	return `[${items.join(", ")}]`;
 }

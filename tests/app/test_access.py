@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,13 @@ def test_each_key_opens_everything(guarded: Served, key: str) -> None:
         b"Bearer THE-KEY",
         b"Bearer the-key another",
         b"Bearer\tthe-key",
-        b"Basic dGhlLWtleTo=",
+        b"Basic dGhlLWtleTo=",  # as the user, with an empty password
+        b"Basic dGhlLWtleQ==",
+        b"Basic OnRoZS1rZXk6",
+        b"Basic the-key",
+        b"Basic OnRoZS1rZXk=!",
+        b"Basic \xff",
+        b"Basic",
         b"the-key",
         b"Bearer \xff\xfe\x80",
         "Bearer schlüssel".encode(),
@@ -115,6 +122,85 @@ def test_a_header_that_carries_no_key_is_refused(guarded: Served, value: bytes) 
 
         assert_problem(refused, 401)
         assert KEY not in refused.text
+
+
+PAGE = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def basic(password: str, user: str = "anyone") -> dict[str, str]:
+    """Return what a browser sends for a user and a password."""
+    pair = b64encode(f"{user}:{password}".encode()).decode()
+    return {"authorization": f"Basic {pair}"}
+
+
+@pytest.mark.parametrize("user", ["", "anyone", "zoë"])
+def test_a_key_opens_as_the_password_of_any_user(guarded: Served, user: str) -> None:
+    """A browser cannot send Bearer for a page; it can ask a person for a password."""
+    paths = ("/", "/explorer/main.js", "/docs", "/openapi.json", "/model", "/sample")
+
+    found = [guarded.get(path, headers=basic(KEY, user)) for path in paths]
+    wrong = guarded.get("/", headers=basic("the-key:more", user))
+
+    assert [response.status_code for response in found] == [200] * len(paths)
+    assert_problem(wrong, 401)
+
+
+@pytest.mark.parametrize(
+    ("method", "headers", "challenge"),
+    [
+        ("GET", PAGE, 'Basic realm="vae", charset="UTF-8"'),
+        ("GET", {**PAGE, **basic("other")}, 'Basic realm="vae", charset="UTF-8"'),
+        ("GET", {"accept": "*/*"}, "Bearer"),
+        ("GET", {"accept": "application/json"}, "Bearer"),
+        ("POST", PAGE, "Bearer"),
+        ("HEAD", PAGE, "Bearer"),
+    ],
+)
+def test_only_who_opens_a_page_is_asked_for_a_password(
+    guarded: Served, method: str, headers: dict[str, str], challenge: str
+) -> None:
+    """Programs and scripts are told Bearer, so no dialogue springs up on a fetch."""
+    for path in ("/", "/sample", "/nope"):
+        refused = guarded.request(method, path, headers=headers)
+
+        assert refused.status_code == 401
+        assert refused.headers.get_list("www-authenticate") == [challenge]
+
+
+def fetched(site: str, mode: str, dest: str) -> dict[str, str]:
+    """Return the Fetch Metadata of a browser's request."""
+    names = ("sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest")
+    return dict(zip(names, (site, mode, dest), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("method", "metadata", "status"),
+    [
+        ("GET", ("none", "navigate", "document"), 200),
+        ("GET", ("same-origin", "cors", "empty"), 200),
+        ("POST", ("same-origin", "cors", "empty"), 200),
+        ("GET", ("cross-site", "navigate", "document"), 200),  # a link was followed
+        ("GET", ("cross-site", "navigate", "iframe"), 401),
+        ("GET", ("cross-site", "no-cors", "image"), 401),
+        ("GET", ("same-site", "no-cors", "image"), 401),
+        ("POST", ("cross-site", "cors", "empty"), 401),
+        ("POST", ("cross-site", "navigate", "document"), 401),  # a form was sent
+    ],
+)
+def test_other_sites_cannot_spend_a_browsers_password(
+    guarded: Served, method: str, metadata: tuple[str, str, str], status: int
+) -> None:
+    """What is sent by itself counts for own pages and links; a Bearer always does."""
+    headers = fetched(*metadata)
+    asked = {"GET": {}, "POST": {"json": {"n": 1}}}[method]
+
+    by_browser = guarded.request(
+        method, "/sample", headers=headers | basic(KEY), **asked
+    )
+    by_script = guarded.request(method, "/sample", headers=headers | BEARER, **asked)
+
+    assert by_browser.status_code == status
+    assert by_script.status_code == 200
 
 
 def test_two_authorizations_are_none(guarded: Served) -> None:
@@ -182,14 +268,14 @@ def test_metrics_are_public_if_asked(checkpoints: Path, tmp_path: Path) -> None:
 
 
 def test_the_document_says_what_needs_a_key(guarded: Served, bernoulli: Served) -> None:
-    """A bearer scheme for all but the probes, and 401 among the errors."""
+    """Bearer or Basic for all but the probes, and 401 among the errors."""
     document = guarded.get("/openapi.json", headers=BEARER).json()
     plain = bernoulli.get("/openapi.json").json()
 
-    assert document["components"]["securitySchemes"] == {
-        "key": {"type": "http", "scheme": "bearer"}
-    }
-    assert document["security"] == [{"key": []}]
+    schemes = document["components"]["securitySchemes"]
+    found = {name: (one["type"], one["scheme"]) for name, one in schemes.items()}
+    assert found == {"key": ("http", "bearer"), "password": ("http", "basic")}
+    assert document["security"] == [{"key": []}, {"password": []}]
     for path, item in document["paths"].items():
         for entry in item.values():
             is_public = path in {"/livez", "/readyz"}

@@ -1,194 +1,32 @@
 """The page at `/` in a browser, on models of pictures and of rows."""
 
+import json
 import shutil
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import numpy as np
 import pytest
-import uvicorn
 
 from app.card import PHI, THETA
-from app.main import create_app
-from app.settings import Settings
-from model import checkpoint
-from model.config import Config, LikelihoodName
-from model.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.manifest import Metrics, Provenance
-from tests.conftest import FIGURE, tiny_config, tiny_vae
-
-api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is absent")
-
-MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
-    "pictures": ("bernoulli", (8, 8), 10),
-    "colours": ("continuous_bernoulli", (6, 6, 3), 3),
-    "table": ("gaussian", (5,), 3),
-    "planes": ("continuous_bernoulli", (8, 8, 2), 2),
-    "narrow": ("gaussian", (2,), 1),
-    "limited": ("bernoulli", (4, 4), 2),
-    "learned": ("bernoulli", (4, 4), 2),
-}
-MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
-PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
-WITH_ROWS = {"pictures", "colours"}
-N_ROWS = 12
-MAX_ROWS = 20  # of "limited": fewer than the page would ask for
-SECONDS = 20
-
-
-class Opened(NamedTuple):
-    """A page that has loaded, and what it did meanwhile."""
-
-    page: Any
-    address: str
-    complaints: list[str]
-    requested: list[str]
-
-
-@contextmanager
-def serving(path: Path, **settings: Any) -> Iterator[str]:
-    """Serve a checkpoint on a free port, in a thread."""
-    app = create_app(Settings(checkpoint=path, threads=1, **settings))
-    config = uvicorn.Config(app, port=0, log_level="error", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + SECONDS
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)  # it says so by a flag only
-    try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def save(directory: Path, name: str) -> Path:
-    """Write one of MODELS, with held-out rows and scores where it has them."""
-    kind, data_shape, latent_dim = MODELS[name]
-    config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
-    if name == "learned":
-        document = {**config.model_dump(), "prior": MIXTURE}
-        config = Config.model_validate(document)
-    x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)
-    x = x.round() if kind == "bernoulli" else x
-    labels = np.arange(N_ROWS, dtype=np.int64) % 3
-    settings = ScoreSettings(
-        split="validation", binarization="static", n_samples=1, noise_seed=0
-    )
-    scores = Scores(np.linspace(10.0, 90.0, 50), settings)
-    checkpoint.save(
-        directory / name,
-        vae=tiny_vae(config),
-        provenance=Provenance.here_and_now(
-            seed=1,
-            dataset="tiny",
-            dataset_sha256=None,
-            dataset_source="made up",
-            command=("python", "-m", "model.train"),
-        ),
-        metrics=Metrics(figures=(FIGURE,)),
-        card="# tiny\n",
-        attachments={
-            checkpoint.EXAMPLES: Examples(x=x, grey=None, labels=labels).to_bytes(),
-            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
-        }
-        if name in WITH_ROWS
-        else {},
-    )
-    return directory / name
-
-
-@pytest.fixture(scope="module")
-def addresses(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Callable[[str], str]]:
-    """Serve each model that is asked for, once."""
-    directory = tmp_path_factory.mktemp("explored")
-    running: dict[str, Any] = {}
-    found: dict[str, str] = {}
-
-    def address(name: str) -> str:
-        if name not in found:
-            limits = {"max_rows": MAX_ROWS} if name == "limited" else {}
-            running[name] = serving(save(directory, name), **limits)
-            found[name] = running[name].__enter__()
-        return found[name]
-
-    yield address
-    for one in running.values():
-        one.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start one browser for all tests."""
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def opened(
-    browser: Any, addresses: Callable[[str], str]
-) -> Iterator[Callable[..., Opened]]:
-    """Return what opens the page of a model and waits until it is drawn."""
-    contexts = []
-
-    def open_(name: str, **options: Any) -> Opened:
-        context = browser.new_context(**options)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(1000 * SECONDS)
-        complaints: list[str] = []
-        requested: list[str] = []
-        page.on("console", lambda m: complaints.append(f"{m.type}: {m.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: requested.append(request.url))
-        page.goto(addresses(name))
-        page.wait_for_selector("#scale svg")
-        settled(page)
-        return Opened(page, addresses(name), complaints, requested)
-
-    yield open_
-    for context in contexts:
-        context.close()
-
-
-def shown(value: float, digits: int = 1) -> str:
-    """Return a number as the page writes it."""
-    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
-
-
-def sigmas(value: float) -> str:
-    """Return the position of a dial as the page writes it."""
-    return f"{shown(value, 2)} \N{GREEK SMALL LETTER SIGMA}"
-
-
-def painted(page: Any, selector: str) -> int:
-    """Return how many colours a canvas shows."""
-    n: int = page.locator(selector).evaluate(
-        """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
-            .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
-    )
-    return n
-
-
-def settled(page: Any) -> None:
-    """Wait until every panel has its answer."""
-    page.wait_for_selector("[aria-busy=true]", state="detached")
+from app.keys import line_of
+from tests.app.explorer.explored import (
+    MODELS,
+    N_ROWS,
+    PANELS,
+    SECONDS,
+    Opened,
+    painted,
+    save,
+    serving,
+    settled,
+    shown,
+    sigmas,
+)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -236,18 +74,47 @@ def test_the_pointer_draws(opened: Callable[..., Opened]) -> None:
     page.get_by_role("button", name="Clear").click()
     settled(page)
     box = page.locator(".pad").bounding_box()
+    asked: list[tuple[str, str]] = []
+    page.on("request", lambda request: asked.append((request.url, request.post_data)))
 
-    with page.expect_request("**/encode") as request:
-        page.mouse.move(box["x"] + 0.19 * box["width"], box["y"] + 0.56 * box["height"])
-        page.mouse.down()
-        page.mouse.move(box["x"] + 0.81 * box["width"], box["y"] + 0.56 * box["height"])
-        page.mouse.up()
-    x = np.reshape(request.value.post_data_json["x"][0], (8, 8))
+    page.mouse.move(box["x"] + 0.19 * box["width"], box["y"] + 0.56 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.81 * box["width"], box["y"] + 0.56 * box["height"])
+    page.mouse.up()
+    settled(page)
+    encoded = [json.loads(body) for url, body in asked if url.endswith("/encode")]
+    x = np.reshape(encoded[-1]["x"][0], (8, 8))
 
     assert x[4, 1:7].tolist() == [1] * 6
     assert x[[0, 1, 7]].sum() == 0
     assert set(np.unique(x)) == {0, 1}
     assert complaints == []
+
+
+@pytest.mark.parametrize("name", ["pictures", "colours"])
+def test_a_stroke_shows_its_reconstruction(
+    opened: Callable[..., Opened], name: str
+) -> None:
+    """E[x|z] at mu of what is drawn takes the place of the one before."""
+    page, _, _, _ = opened(name)
+    shot = "() => document.getElementById('reconstruction').toDataURL()"
+    before = page.evaluate(shot)
+    box = page.locator(".pad").bounding_box()
+
+    with (
+        page.expect_response("**/encode") as encoded,
+        page.expect_request("**/decode") as decoded,
+    ):
+        page.mouse.click(box["x"] + 0.3 * box["width"], box["y"] + 0.4 * box["height"])
+    mu = encoded.value.json()["mu"]
+    settled(page)
+    after = page.evaluate(shot)
+    page.locator("#examples button").first.click()
+    settled(page)
+
+    assert decoded.value.post_data_json["z"] == mu
+    assert after != before
+    assert page.evaluate(shot) == before
 
 
 def test_the_keyboard_draws(opened: Callable[..., Opened]) -> None:
@@ -468,6 +335,28 @@ def test_what_is_copied_runs(
             assert ended.stdout.startswith(b'{"')
 
 
+def test_with_keys_the_browser_asks_for_one(
+    browser: Any, tmp_path: Path, opened: Callable[..., Opened]
+) -> None:
+    """With the key as the password all of the page works, and /docs; without, none."""
+    keys = tmp_path / "keys"
+    keys.write_text(line_of("the-key"))
+    known = {"username": "anyone", "password": "the-key"}
+    with serving(save(tmp_path, "pictures"), api_keys_file=keys) as address:
+        page, _, complaints, _ = opened(address, http_credentials=known)
+        drawn = [painted(page, one) for one in ("#reconstruction", "#grid", "#dreams")]
+        documented = page.evaluate("fetch('docs').then((answer) => answer.status)")
+        context = browser.new_context()
+        stranger = context.request.get(address, headers={"accept": "text/html"})
+        asked = stranger.status, stranger.headers["www-authenticate"]
+        context.close()
+
+    assert complaints == []
+    assert min(drawn) > 2
+    assert documented == 200
+    assert asked == (401, 'Basic realm="vae", charset="UTF-8"')
+
+
 def test_the_letters_are_explained_in_the_words_of_the_service(
     opened: Callable[..., Opened],
 ) -> None:
@@ -493,7 +382,8 @@ def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None
     width = page.evaluate("document.documentElement.scrollWidth")
     unnamed = page.evaluate(
         """[...document.querySelectorAll("input, select, button, section")]
-            .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim()))
+            .filter((e) => !(e.labels?.length || e.ariaLabel || e.title))
+            .filter((e) => !e.textContent.trim())
             .map((e) => e.outerHTML)"""
     )
 

@@ -1,0 +1,126 @@
+"""The page at `/` in a browser: models to show on it, and what a test waits for."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import uvicorn
+
+from app.main import create_app
+from app.settings import Settings
+from model import checkpoint
+from model.config import Config, LikelihoodName
+from model.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.manifest import Metrics, Provenance
+from tests.conftest import FIGURE, tiny_config, tiny_vae
+
+ROOT = Path(__file__).parents[3]
+# Where the pictures go that tests take of the page; git ignores the default.
+ARTIFACTS = Path(os.environ.get("TEST_ARTIFACTS", ROOT / ".artifacts")) / "explorer"
+MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
+    "pictures": ("bernoulli", (8, 8), 10),
+    "colours": ("continuous_bernoulli", (6, 6, 3), 3),
+    "table": ("gaussian", (5,), 3),
+    "planes": ("continuous_bernoulli", (8, 8, 2), 2),
+    "narrow": ("gaussian", (2,), 1),
+    "limited": ("bernoulli", (4, 4), 2),
+    "learned": ("bernoulli", (4, 4), 2),
+}
+MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
+PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
+WITH_ROWS = {"pictures", "colours"}
+N_ROWS = 12
+MAX_ROWS = 20  # of "limited": fewer than the page would ask for
+SECONDS = 20
+
+
+class Opened(NamedTuple):
+    """A page that has loaded, and what it did meanwhile."""
+
+    page: Any
+    address: str
+    complaints: list[str]
+    requested: list[str]
+
+
+@contextmanager
+def serving(path: Path, **settings: Any) -> Iterator[str]:
+    """Serve a checkpoint on a free port, in a thread."""
+    app = create_app(Settings(checkpoint=path, threads=1, **settings))
+    config = uvicorn.Config(app, port=0, log_level="error", ws="none")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    deadline = time.monotonic() + SECONDS
+    while not server.started and time.monotonic() < deadline:
+        time.sleep(0.01)  # it says so by a flag only
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def save(directory: Path, name: str) -> Path:
+    """Write one of MODELS, with held-out rows and scores where it has them."""
+    kind, data_shape, latent_dim = MODELS[name]
+    config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
+    if name == "learned":
+        config = Config.model_validate({**config.model_dump(), "prior": MIXTURE})
+    x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)
+    x = x.round() if kind == "bernoulli" else x
+    labels = np.arange(N_ROWS, dtype=np.int64) % 3
+    settings = ScoreSettings(
+        split="validation", binarization="static", n_samples=1, noise_seed=0
+    )
+    scores = Scores(np.linspace(10.0, 90.0, 50), settings)
+    checkpoint.save(
+        directory / name,
+        vae=tiny_vae(config),
+        provenance=Provenance.here_and_now(
+            seed=1,
+            dataset="tiny",
+            dataset_sha256=None,
+            dataset_source="made up",
+            command=("python", "-m", "model.train"),
+        ),
+        metrics=Metrics(figures=(FIGURE,)),
+        card="# tiny\n",
+        attachments={
+            checkpoint.EXAMPLES: Examples(x=x, grey=None, labels=labels).to_bytes(),
+            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
+        }
+        if name in WITH_ROWS
+        else {},
+    )
+    return directory / name
+
+
+def shown(value: float, digits: int = 1) -> str:
+    """Return a number as the page writes it."""
+    return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def sigmas(value: float) -> str:
+    """Return the position of a dial as the page writes it."""
+    return f"{shown(value, 2)} \N{GREEK SMALL LETTER SIGMA}"
+
+
+def painted(page: Any, selector: str) -> int:
+    """Return how many colours a canvas shows."""
+    n: int = page.locator(selector).evaluate(
+        """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
+            .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
+    )
+    return n
+
+
+def settled(page: Any) -> None:
+    """Wait until every panel has its answer."""
+    page.wait_for_selector("[aria-busy=true]", state="detached")
