@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, final
 
-import numpy as np
 from starlette.types import Scope
 
 from app.analyses import Analyses
@@ -86,13 +85,6 @@ class Edition:
             "device": self.card.compute.device,
             "likelihood": self.card.likelihood.kind,
         }
-
-    async def warm(self) -> None:
-        """Run every operation once; a first run is many times slower than the next."""
-        sample = await self.compute.sample(1, seed=0, temperature=1.0, draw="sample")
-        x = np.ascontiguousarray(sample.x.reshape(1, -1))
-        await self.compute.encode(x)
-        await self.compute.elbo(x, n_samples=1, seed=0, binarize=None)
 
     def close(self) -> None:
         """Finish what is running and stop the threads."""

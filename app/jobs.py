@@ -140,6 +140,13 @@ class Queue:
         self._long.clear()
         return jobs
 
+    def rehearse(self, *arrays: Array) -> None:
+        """Compute rows for nobody, twice, to know what one costs; in any thread."""
+        self.compute(*arrays)  # a first run is many times slower than the next
+        started = perf_counter()
+        self.compute(*arrays)
+        self.row_seconds = (perf_counter() - started) / len(arrays[0])
+
     def learn(self, n_rows: int, seconds: float) -> None:
         """
         Note what a batch cost.

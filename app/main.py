@@ -121,7 +121,6 @@ def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
 async def _lifespan(
     envelope: Envelope, swapper: Swapper, lifecycle: Lifecycle, drain_delay: float
 ) -> AsyncIterator[None]:
-    await envelope.edition.warm()
     # What is loaded stays: no collection need look through it again. The edition, which
     # may go, has no cycles once it is closed.
     gc.freeze()

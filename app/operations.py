@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from app.batching import Batch, Batcher, Capacity
 from app.engine import TILE, Array, Decoding, Encoding, Engine, Scores
+from app.jobs import Queue
 from model import binarization
 from model.noise import Stream, data_noise, standard_normal
 
@@ -147,6 +148,20 @@ class Operations:
         """
         self._batcher.check_room()
 
+    def rehearse(self) -> None:
+        """
+        Compute a tile of each operation before the first request, in any thread.
+
+        Batches of a model whose rows cost nobody knows what would be short ones.
+        """
+        z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0)
+        noise = self._noise(TILE, 0)
+        x = self.engine.draw(z, noise)
+        self._encode.rehearse(x)
+        self._decode.rehearse(z)
+        self._draw.rehearse(z, noise)
+        self._elbo(1).rehearse(x, z[:, None])
+
     @property
     def alive(self) -> bool:
         """Whether compute is still possible."""
@@ -167,10 +182,7 @@ class Operations:
         pieces = []
         for start in range(0, n_samples, TILE):
             piece = eps[:, start : start + TILE]
-            # Rows of one batch have as many draws; so each number has its queue.
-            queue = self._batcher.queue(
-                ("elbo", piece.shape[1]), "elbo", self.engine.score
-            )
+            queue = self._elbo(piece.shape[1])
             pieces.append(Scores(*await self._batcher.rows(queue, x, piece)))
         if len(pieces) == 1:
             return pieces[0]
@@ -181,6 +193,10 @@ class Operations:
 
     def _latents(self, n: int, seed: int, temperature: float) -> Array:
         return self.engine.latents(n, seed=seed, temperature=temperature)
+
+    def _elbo(self, n_samples: int) -> Queue:
+        """Return a queue whose rows have so many draws, as those of a batch must."""
+        return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
 
     def _noise(self, n: int, seed: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise

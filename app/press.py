@@ -114,6 +114,7 @@ class Press:
         settings, served = self._settings, engine.checkpoint
         capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
         compute = Operations(engine, self._metrics.observe_batch, capacity)
+        compute.rehearse()
         runner = Analyses(max_in_hand=settings.max_analyses)
         reader = Reader(served, settings)
         calls = self._calls(reader, compute, runner)

@@ -2,7 +2,7 @@
 Swaps the checkpoint that is served for the one that lies in its place now.
 
 At SIGHUP, or when a watch on the directory sees something new there, the new checkpoint
-is loaded beside the old in a thread, verified and warmed; then the envelope is given
+is loaded beside the old in a thread, verified and rehearsed; then the envelope is given
 its edition. One that is refused is logged, and the old one serves on. A swap ends with
 the last request that the old edition answers, so that never more than two are in
 memory; however often the next is asked for meanwhile, it follows once.
@@ -103,7 +103,6 @@ class Swapper:
             new = await self._in_thread(lambda: self._loaded(served.sha256))
             if new is None:
                 return False
-            await new.warm()
         except (CheckpointError, EngineError) as error:
             await self._refuse(error)
             return True

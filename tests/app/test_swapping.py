@@ -23,6 +23,7 @@ from starlette.types import Message
 from app import main, swapping
 from app.edition import Edition
 from app.envelope import Envelope
+from app.jobs import Queue
 from app.press import Press
 from model import checkpoint
 from model.checkpoint import CheckpointError
@@ -125,7 +126,7 @@ def test_all_that_is_said_is_of_the_new_checkpoint(
 
 
 class Slow:
-    """A request for /encode whose body comes when it is told to."""
+    """A request for /loglik whose body comes when it is told to."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -138,8 +139,8 @@ class Slow:
         scope = {
             "type": "http",
             "method": "POST",
-            "path": "/encode",
-            "query_string": b"",
+            "path": "/loglik",
+            "query_string": b"n_samples=2&seed=1",
             "headers": [(b"content-type", b"application/json")],
         }
         self._task = asyncio.create_task(
@@ -169,15 +170,16 @@ def edition_of(served: Served) -> Edition:
 def test_a_request_in_flight_is_answered_by_the_checkpoint_it_met(
     served: Served, directory: Path
 ) -> None:
-    """Its version and its numbers are the old one's, which is kept as long."""
+    """Its version and its numbers are the old one's, whose threads run as long."""
     slow = Slow(served)
-    wanted = served.post("/encode", BODY)
+    asked = {**BODY, "n_samples": 2, "seed": 1}
+    wanted = served.post("/loglik", asked)
     old = weakref.ref(edition_of(served))
     served.run(slow.begin())
     new = write(directory, seed=2)
 
     hang_up(served, swapped=1, refused=0)
-    meanwhile = served.post("/encode", BODY)
+    meanwhile = served.post("/loglik", asked)
     was_kept = old() is not None
     served.run(slow.end())
 
@@ -218,6 +220,23 @@ def test_an_old_checkpoint_is_freed_at_once(
         gc.enable()
 
     assert [reference() for reference in kept] == [None] * len(kept)
+
+
+def test_what_a_row_costs_is_known_before_the_first_request(
+    served: Served, directory: Path
+) -> None:
+    """Of the first checkpoint and of the next: no request is the first to be run."""
+    write(directory, seed=2)
+    compute = [edition_of(served).compute]
+
+    hang_up(served, swapped=1, refused=0)
+
+    compute.append(edition_of(served).compute)
+    unknown = Queue("none", lambda *arrays: arrays).row_seconds
+    for operations in compute:
+        queues = operations._batcher._queues
+        assert queues.keys() == {"encode", "decode", "sample", ("elbo", 1)}
+        assert all(0 < q.row_seconds != unknown for q in queues.values())
 
 
 def test_a_connection_at_rest_keeps_no_checkpoint(served: Served) -> None:
