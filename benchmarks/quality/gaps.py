@@ -82,25 +82,27 @@ def quadrature(study: Study) -> str:
         both.append(analyses.bracketed(vae, x[r], effort, seed=_SEED, first=r.start))
     log_p_x = np.array([exact.log_p_x for exact in truth])
     worst = max(exact.error for exact in truth)
+    lower, bracketed = joined(below), joined(both)
     rows = [
-        *_agreement("`/loglik`", joined(below), log_p_x),
-        *_agreement("`/loglik` with an upper bound", joined(both), log_p_x),
-        *_bracket(joined(both), log_p_x),
+        *_agreement("`log_p_x`", lower, lower.log_p_x - log_p_x),
+        *_agreement("`log_p_x_pooled`", lower, lower.log_p_x_pooled - log_p_x),
+        *_agreement("`log_p_x` with `upper`", bracketed, bracketed.log_p_x - log_p_x),
+        *_bracket(bracketed, log_p_x),
     ]
     return (
         f"{len(index)} test rows at even distances, J = 2, training seed "
         f"{study.seeds[0]}, noise seed {_SEED}, the service's own target ({_TARGET:g} "
         f"nats) and budget ({_BUDGET:,} draws). Quadrature has converged on "
-        f"{sum(exact.converged for exact in truth)} of them, to {worst:.0e} nats.\n\n"
-        + table(["what", "of the rows", ""], rows)
+        f"{sum(exact.converged for exact in truth)} of them, to {worst:.0e} nats. "
+        "`/loglik` weighs draws of the encoder's q, with `upper` those of a refined "
+        "one.\n\n" + table(["what", "of the rows", ""], rows)
     )
 
 
 def _agreement(
-    what: str, found: Evidence | Bracketed, truth: np.ndarray
+    what: str, found: Evidence | Bracketed, error: np.ndarray
 ) -> list[list[str]]:
-    """Count how many rows lie within 2 and 3 of their own standard errors."""
-    error = found.log_p_x - truth
+    """Count how many errors lie within 2 and 3 of their own standard errors."""
     of_itself = np.abs(error) / found.log_p_x_standard_error
     reliable = found.is_reliable
     return [
