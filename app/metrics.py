@@ -47,7 +47,7 @@ _MODEL = "vae_model_info"
 
 @final
 class _Model:
-    """The gauge of what is served."""
+    """The gauge of what is served, and the counter of what was to be."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._gauge = Gauge(
@@ -58,6 +58,14 @@ class _Model:
             multiprocess_mode="livemax",
         )
         self._stated: dict[str, str] | None = None
+        self.swaps = Counter(
+            "vae_checkpoint_swaps",
+            "New checkpoints, by whether they were swapped in or refused.",
+            ("outcome",),
+            registry=registry,
+        )
+        for outcome in get_args(Outcome):
+            self.swaps.labels(outcome)  # an alert needs the 0 before the first
 
     def state(self, model: dict[str, str]) -> None:
         """Have it be 1 with these labels."""
@@ -135,13 +143,6 @@ class Metrics:
             "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
         )
         self._model = _Model(self.registry)
-        self._swaps = self._counter(
-            "vae_checkpoint_swaps",
-            "New checkpoints, by whether they were swapped in or refused.",
-            "outcome",
-        )
-        for outcome in get_args(Outcome):
-            self._swaps(outcome)  # an alert needs the 0 before the first
 
     def describe(self, **model: str) -> None:
         """State what is served now: a gauge that is 1, with these labels."""
@@ -153,7 +154,7 @@ class Metrics:
 
     def observe_swap(self, outcome: Outcome) -> None:
         """Count a new checkpoint."""
-        self._swaps(outcome).inc()
+        self._model.swaps.labels(outcome).inc()
 
     def enter(self) -> None:
         """Note that the answer to a request begins."""

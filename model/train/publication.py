@@ -78,11 +78,10 @@ def publish(
         ),
         attachments={
             "metrics.jsonl": _lines(journal),
-            checkpoint.CALIBRATION: _calibration(vae, held_out, prepared, options),
-            **({checkpoint.EXAMPLES: examples.to_bytes()} if examples else {}),
+            **_held_out(vae, held_out, examples, prepared, options),
             **drawn,
         },
-        golden=golden(vae, examples.x, seed=options.test_seed) if examples else None,
+        golden=examples and golden(vae, examples.x, seed=options.test_seed),
     )
     return metrics
 
@@ -129,6 +128,20 @@ def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:
         binarization=prepared.binarization,
         noise_seed=options.test_seed,
     )
+
+
+def _held_out(
+    vae: VAE,
+    evaluation: Evaluation,
+    examples: Examples | None,
+    prepared: Prepared,
+    options: Options,
+) -> dict[str, bytes]:
+    """Write what of the validation split goes with the model."""
+    files = {checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options)}
+    if examples is not None:
+        files[checkpoint.EXAMPLES] = examples.to_bytes()
+    return files
 
 
 def _calibration(
