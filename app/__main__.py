@@ -14,8 +14,8 @@ from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from app import hangup
+from app.connection.protocol import Connection
 from app.environment import SettingsError
-from app.protocol import Connection
 from app.serving import Config
 from app.settings import Settings
 from app.startup import STARTUP_FAILURE, fail

@@ -20,9 +20,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.access import Guard
-from app.access_log import OTHER, AccessLog, Line
 from app.attendance import Attendance
-from app.edition import Edition, in_scope
+from app.connection.refusal import REFUSAL, Refusal
+from app.editions.edition import Edition, in_scope
 from app.endpoints import Endpoint
 from app.engine import is_out_of_memory
 from app.errors import (
@@ -38,10 +38,10 @@ from app.errors import (
 )
 from app.exchange import Answer, Request
 from app.lifecycle import Lifecycle
-from app.metrics import Metrics
-from app.refusal import REFUSAL, Refusal
-from app.timing import Timing, begin
-from app.tracing import Tracer
+from app.observation.access_log import OTHER, AccessLog, Line
+from app.observation.metrics import Metrics
+from app.observation.timing import Timing, begin
+from app.observation.tracing import Tracer
 
 logger = logging.getLogger(__name__)
 

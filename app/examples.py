@@ -4,7 +4,7 @@ from typing import Any, final
 
 import numpy as np
 
-from app.anomaly_endpoints import usable
+from app.analysis.anomaly_endpoints import usable
 from app.engine import Engine
 from app.images import Images
 from model.analyses import MAX_LATENT_DIM

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple, final
 from starlette.types import Receive, Scope, Send
 
 from app.bodies import Bodies
-from app.cycle import WHOLE, Whole
+from app.connection.cycle import WHOLE, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 
 Body = bytes | bytearray

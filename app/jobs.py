@@ -9,8 +9,8 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from app import timing
 from app.engine import TILE, Array
+from app.observation import timing
 
 _BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
 _UNKNOWN_ROW_SECONDS = 0.001

@@ -11,20 +11,21 @@ from typing import Any, final
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import hangup, openapi, problems, tracing
+from app import hangup, openapi, problems
 from app.access import Guard
-from app.access_log import AccessLog
 from app.card import service_version
+from app.editions.press import Press
+from app.editions.swapping import Swapper
 from app.engine import EngineError
 from app.envelope import Envelope
 from app.environment import SettingsError
 from app.lifecycle import Lifecycle
-from app.metrics import Metrics
-from app.press import Press
+from app.observation import tracing
+from app.observation.access_log import AccessLog
+from app.observation.metrics import Metrics
+from app.observation.tracing import Tracer
 from app.settings import Settings
 from app.startup import fail, keep_freed_memory
-from app.swapping import Swapper
-from app.tracing import Tracer
 from model.checkpoint import CheckpointError
 
 

@@ -15,7 +15,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app.edition import Hot, edition_of
+from app.editions.edition import Hot, edition_of
 from app.endpoints import ALL_ARRAYS, Endpoint, Endpoints
 from app.exchange import Request
 from app.reading import READABLE, WITHOUT_ARRAY

@@ -11,11 +11,11 @@ from fastapi.responses import (
 
 from app.batching import STALLED_SECONDS
 from app.card import Card
-from app.edition import edition_of
+from app.editions.edition import edition_of
 from app.errors import UnavailableError
 from app.held_out import HeldOut
 from app.lifecycle import Lifecycle
-from app.metrics import MEDIA_TYPE, Metrics
+from app.observation.metrics import MEDIA_TYPE, Metrics
 
 DEAD_SECONDS = 2 * STALLED_SECONDS
 

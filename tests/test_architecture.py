@@ -106,11 +106,11 @@ def test_only_the_engine_imports_torch(path: Path) -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_spans_are_of_opentelemetry(path: Path) -> None:
     """It is an extra: one module needs it, and one, when it is asked for, that one."""
-    of_spans = [name for name in imported(path) if is_in(name, "app.spans")]
+    of_spans = [name for name in imported(path) if is_in(name, "app.observation.spans")]
 
-    if name_of(path) != "app/spans.py":
+    if name_of(path) != "app/observation/spans.py":
         assert [n for n in imported(path) if is_in(n, "opentelemetry")] == []
-    assert not of_spans or name_of(path) == "app/tracing.py"
+    assert not of_spans or name_of(path) == "app/observation/tracing.py"
 
 
 @pytest.mark.parametrize("name", ROUTES)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.access_log import Line
 from app.card import PHI, THETA
+from app.observation.access_log import Line
 from app.settings import documented
 from model.data import NAMES
 from model.distributions import LIKELIHOODS

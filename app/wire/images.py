@@ -38,6 +38,7 @@ _UNREADABLE = (
     EOFError,
     OverflowError,
     RuntimeError,
+    AssertionError,  # of a palette that is not there
     struct.error,
     zlib.error,
 )

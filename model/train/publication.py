@@ -56,11 +56,7 @@ def publish(
     """
     journal = places.recorded()
     held_out = _evaluated(vae, prepared.validation, options)
-    figures = _figures(held_out, "validation", prepared, options)
-    if complete:
-        test = _evaluated(vae, prepared.test, options)
-        figures += _figures(test, "test", prepared, options)
-    metrics = Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
+    metrics = _metrics(vae, held_out, prepared, options, complete=complete)
     provenance = _provenance(dataset, options, command, parent_sha256)
     drawn = _pictures(vae, prepared, options, journal)
     examples = _examples(dataset, prepared, options)
@@ -84,6 +80,21 @@ def publish(
         golden=examples and golden(vae, examples.x, seed=options.test_seed),
     )
     return metrics
+
+
+def _metrics(
+    vae: VAE,
+    held_out: Evaluation,
+    prepared: Prepared,
+    options: Options,
+    *,
+    complete: bool,
+) -> Metrics:
+    figures = _figures(held_out, "validation", prepared, options)
+    if complete:
+        test = _evaluated(vae, prepared.test, options)
+        figures += _figures(test, "test", prepared, options)
+    return Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
 
 
 def _provenance(

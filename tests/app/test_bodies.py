@@ -11,9 +11,7 @@ from typing import Any
 import pytest
 
 from app.operations import Operations
-from tests.app.served import Served
-from tests.app.test_process import process
-from tests.app.test_protocol import (
+from tests.app.connection.test_protocol import (
     MAX_GROWTH_BYTES,
     Answered,
     Target,
@@ -22,6 +20,8 @@ from tests.app.test_protocol import (
     send,
     until,
 )
+from tests.app.served import Served
+from tests.app.test_process import process
 
 ROOM = 2048
 ROW = json.dumps({"x": [[0.5] * 16]}).encode()

@@ -287,6 +287,17 @@ def test_what_is_not_the_model_s_image_is_refused(bernoulli: Served, name: str) 
     assert problem["errors"][0]["pointer"] == ""
 
 
+def test_a_palette_that_comes_too_late_is_refused(colour: Served) -> None:
+    """Pillow asserts that one is there before the pixels."""
+    height, width, _ = colour.checkpoint.config.data_shape
+    rows = chunk(b"IDAT", zlib.compress(bytes(height * (1 + width))))
+
+    file = by_hand(header(width, height, colour=3), rows, chunk(b"PLTE", bytes(6)))
+    problem = assert_problem(post(colour, "/encode", file), 422)
+
+    assert "damaged" in problem["detail"]
+
+
 BAD_JPEG = {
     "PNG": (png(GREY), "JPEG file"),
     "empty": (b"", "JPEG file"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from app.analysis_schemas import LoglikOptions
+from app.analysis.schemas import LoglikOptions
 from app.errors import ProblemError
 from app.exchange import Request
 from app.reading import Reader

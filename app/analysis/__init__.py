@@ -1,0 +1,1 @@
+"""The analyses over HTTP: likelihood, gaps, posteriors, anomalies, imputation."""

@@ -1,0 +1,1 @@
+"""A connection: what comes from the socket, within limits, and what goes back."""

@@ -1,0 +1,1 @@
+"""Paths through latent space over HTTP: interpolation and traversal."""
