@@ -350,7 +350,7 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
 
 # Of rows from a safetensors body, which torch reads where they lie and never writes.
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-@pytest.mark.parametrize("name", ["pictures", "table"])
+@pytest.mark.parametrize("name", ["pictures", "table", "learned"])
 def test_what_is_copied_runs(
     opened: Callable[..., Opened], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
