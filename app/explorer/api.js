@@ -8,37 +8,15 @@ class Problem extends Error {
 	}
 }
 
-// On the page latents are in standard deviations of the prior from its mean. Where that
-// is a standard normal these are z itself.
-const prior = {};
-
-export function learn({ kind, mean, standard_deviation: sigma }) {
-	if (kind !== "standard_normal") Object.assign(prior, { mean, sigma });
-}
-
-const each = (rows, of) => rows.map((row) => row.map((v, j) => of(v, prior.mean[j], prior.sigma[j])));
-
-// A request with the model's own latents, and an answer with the page's.
-export function sent(body) {
-	if (!prior.mean || !body?.z) return body;
-	return { ...body, z: each(body.z, (v, m, s) => Number((m + s * v).toFixed(6))) };
-}
-
-function shown({ mu, log_var: logVar, z, ...rest }) {
-	const scaled = (rows) => each(rows, (v, m, s) => (v - m) / s);
-	if (z) return { ...rest, z: scaled(z) };
-	return { ...rest, mu: scaled(mu), log_var: each(logVar, (v, _, s) => v - 2 * Math.log(s)) };
-}
-
 // The page may stand behind a prefix, so every path is relative to it.
 export const address = (path) => new URL(path.slice(1), document.baseURI).href;
 
 export async function call(path, body, signal) {
-	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(sent(body)) };
+	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 	try {
 		const answer = await fetch(address(path), { ...(body && post), signal });
 		const document = await answer.json();
-		if (answer.ok) return prior.mean && (document.z || document.mu) ? shown(document) : document;
+		if (answer.ok) return document;
 		throw new Problem(document);
 	} catch (error) {
 		if (error instanceof Problem || error.name === "AbortError") throw error;

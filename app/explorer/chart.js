@@ -14,24 +14,24 @@ const line = (css, x1, x2, y1, y2) => svg("line", { class: css, x1, x2, y1, y2 }
 const rect = (css, x, y, width, height, rx = 0) => svg("rect", { class: css, x, y, width, height, rx });
 
 function placed(place, label, width, height, children) {
-	const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label });
-	picture.append(...children);
-	place.replaceChildren(picture);
+	const attributes = { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label };
+	place.replaceChildren(svg("svg", attributes, ...children));
 }
 
-// mu and sigma of every dimension above, its KL below. Of very many, the costliest.
-export function latents(place, { mu, sigma, kl }) {
+// mu and sigma of every dimension above, on those of the prior, its KL below. Of very
+// many, the costliest.
+export function latents(place, { mu, sigma, kl }, prior) {
 	const width = Math.max(200, place.clientWidth);
-	const order = mu.map((_, j) => j);
-	const shown = order.sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
+	const shown = [...mu.keys()].sort((a, b) => kl[b] - kl[a]).slice(0, 64).sort((a, b) => a - b);
 	const [left, top, middle, bottom, base] = [30, 12, 132, 152, 214];
-	const reach = Math.max(3, ...shown.map((j) => Math.abs(mu[j]) + sigma[j]));
+	const reach = Math.max(...shown.flatMap((j) => [Math.abs(mu[j]) + sigma[j], Math.abs(prior.mean[j]) + 3 * prior.sigma[j]]));
 	const most = Math.max(0.5, ...shown.map((j) => kl[j]));
 	const step = (width - left - 6) / shown.length;
 	const y = (v) => (top + middle) / 2 - (v / reach) * ((middle - top) / 2);
 	const bar = clamp(step * 0.62, 1.5, 22);
-	const children = [rect("prior", left, y(1), width - left, y(-1) - y(1))];
-	for (const v of [-2, 0, 2]) {
+	const band = (css, x, breadth, m, s, rx) => rect(css, x, y(m + s), breadth, y(m - s) - y(m + s), rx);
+	const children = shown.map((j, i) => band("prior", left + i * step, step, prior.mean[j], prior.sigma[j]));
+	for (const v of ticks(-reach, reach, 440)) {
 		children.push(line(v ? "grid" : "axis", left, width, y(v), y(v)));
 		children.push(text(left - 6, y(v) + 4, fixed(v, 0), "end"));
 	}
@@ -40,9 +40,8 @@ export function latents(place, { mu, sigma, kl }) {
 	shown.forEach((j, i) => {
 		const x = left + (i + 0.5) * step;
 		const height = ((base - bottom) * Math.max(0, kl[j])) / most;
-		const [edge, up, down] = [x - bar / 2, y(mu[j] + sigma[j]), y(mu[j] - sigma[j])];
-		children.push(rect("sigma", edge, up, bar, down - up, 2), rect("mu", edge, y(mu[j]) - 1.25, bar, 2.5));
-		children.push(rect("kl", edge, base - height, bar, height, 1));
+		const edge = x - bar / 2;
+		children.push(band("sigma", edge, bar, mu[j], sigma[j], 2), rect("mu", edge, y(mu[j]) - 1.25, bar, 2.5), rect("kl", edge, base - height, bar, height, 1));
 		if (i % Math.ceil(18 / step) === 0) children.push(text(x, base + 15, j));
 	});
 	const rest = mu.length - shown.length;

@@ -2,7 +2,7 @@
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
 import { $, arrow, clamp, made, onChange, picture, renews, seed } from "./dom.js";
-import { fixed, greatCircle, line, norm, rounded } from "./maths.js";
+import { fixed } from "./maths.js";
 import { attach } from "./snippet.js";
 
 const FRAMES = 9;
@@ -36,35 +36,30 @@ export function film(state) {
 	for (const id of ["from", "to"]) {
 		$(id).append(new Option("x, above", "x"), ...reference.map((_, i) => new Option(named(state, i), i)));
 	}
-	[$("from").value, $("to").value] = ["x", Math.max(other, 0)];
-	const ways = [["straight line", line], ["great circle", greatCircle]];
-	const frames = ways.map(([name]) => strip(name));
-	$("frames").append(...frames.map((one) => one.box));
-	const code = (id) => ($(id).value === "x" ? state.q.mu : state.means[Number($(id).value)]);
-	let last;
+	$("to").value = Math.max(other, 0);
+	const ways = ["straight", "great_circle"];
+	const frames = ["straight line", "great circle"].map(strip);
+	const code = (id) => ($(id).value === "x" ? state.q.mu : state.means[$(id).value]);
+	const asked = (path) => ({ z: [code("from"), code("to")], n: FRAMES, path });
 	const answer = new Latest($("film"), async (signal) => {
-		const [a, b] = [code("from"), code("to")];
-		const t = Array.from({ length: FRAMES }, (_, i) => i / (FRAMES - 1));
-		last = ways.flatMap(([, way]) => t.map((one) => rounded(way(a, b, one))));
-		const rows = rowsOf((await call("/decode", { z: last }, signal)).mean);
-		frames.forEach(({ cells }, k) => cells.forEach(({ canvas, note }, i) => {
-			sheet(canvas, data, [rows[k * FRAMES + i]]);
-			note.textContent = fixed(norm(last[k * FRAMES + i]), 1);
+		const walks = await Promise.all(ways.map((path) => call("/interpolate", asked(path), signal)));
+		walks.forEach(({ z, mean }, k) => rowsOf(mean).forEach((row, i) => {
+			sheet(frames[k].canvases[i], data, [row]);
+			frames[k].notes[i].textContent = fixed(Math.hypot(...z[i]), 1);
 		}));
 	}, 120);
 	state.on("q", answer.ask);
 	onChange(["from", "to"], answer.ask);
-	attach($("film"), () => ({ calls: [["/decode", { z: last }]] }));
+	attach($("film"), () => ({ calls: ways.map((path) => ["/interpolate", asked(path)]), ending: ["print(straight.mean.shape, great_circle.mean.shape)"] }));
 }
 
 function strip(name) {
-	const cells = Array.from({ length: FRAMES }, (_, i) => ({
-		canvas: picture(`${name}, ${i + 1} of ${FRAMES}`),
-		note: made("span", { className: "note" }),
-	}));
-	const film = made("div", { className: "film nine" }, ...cells.map(({ canvas, note }) => made("div", {}, canvas, note)));
+	const canvases = Array.from({ length: FRAMES }, (_, i) => picture(`${name}, ${i + 1} of ${FRAMES}`));
+	const notes = canvases.map(() => made("span", { className: "note" }));
+	const film = made("div", { className: "film nine" }, ...canvases.map((canvas, i) => made("div", {}, canvas, notes[i])));
 	const caption = made("figcaption", {}, made("b", {}, name), ", the distance from 0 below");
-	return { box: made("figure", {}, caption, film), cells };
+	$("frames").append(made("figure", {}, caption, film));
+	return { canvases, notes };
 }
 
 export function samples(state) {

@@ -3,53 +3,51 @@ import { Latest, call } from "./api.js";
 import { svg } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
 import { $, arrow, clamp, frame, made, onChange, renews, seed, subscript, within } from "./dom.js";
-import { cdf, fixed, quantile, rounded } from "./maths.js";
+import { below, fixed, quantile, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
-
-const REACH = 3;
 
 export function dials(state) {
 	const { data } = state;
-	const sliders = state.busiest.slice(0, 8).map((j) => dial(j, state));
-	$("sliders").append(...sliders.map((slider) => slider.box));
+	$("sliders").append(...state.busiest.slice(0, 8).map((j) => dial(j, state)));
 	const answer = new Latest($("dials"), async (signal) => {
 		const p = await call("/decode", { z: [state.z] }, signal);
 		sheet($("dialled"), data, rowsOf(p.mean));
 	});
-	for (const { show } of sliders) state.on("z", show);
 	state.on("z", answer.ask);
 	const draw = new Latest($("dials"), async (signal) => {
 		const sample = await call("/sample", { n: 1, seed: seed("dials-seed") }, signal);
 		state.setZ(sample.z[0]);
 	});
 	$("to-mu").onclick = () => state.follow();
-	$("to-zero").onclick = () => state.setZ(state.z.map(() => 0));
+	$("to-mean").onclick = () => state.setZ(state.prior.mean);
 	renews("to-random", "dials-seed", draw.ask);
 	attach($("dials"), () => ({ calls: [["/decode", { z: [state.z] }]] }));
 }
 
 function dial(j, state) {
 	const id = `dial-${j}`;
-	const range = made("input", { type: "range", min: -REACH, max: REACH, step: 0.01, id });
+	const [mean, sigma] = [state.prior.mean[j], state.prior.sigma[j]];
+	let reach = 3 * sigma;
+	const range = made("input", { type: "range", step: sigma / 100, id });
 	const output = made("output", { htmlFor: id, "aria-live": "off" });
 	const box = made("div", { className: "dial" }, made("label", { htmlFor: id }, `z${subscript(j)}`), range, output);
 	range.oninput = () => state.setZ(state.z.map((v, i) => (i === j ? range.valueAsNumber : v)));
-	const show = () => {
-		const reach = Math.max(REACH, Math.ceil(Math.abs(state.z[j])));
-		range.min = -reach;
-		range.max = reach;
-		if (range.valueAsNumber !== state.z[j]) range.value = state.z[j];
-		output.value = `${fixed(state.z[j])} σ`;
-	};
-	return { box, show };
+	state.on("z", () => {
+		reach = Math.max(reach, Math.abs(state.z[j] - mean));
+		range.min = mean - reach;
+		range.max = mean + reach;
+		range.value = state.z[j];
+		output.value = fixed(state.z[j]);
+	});
+	return box;
 }
 
 export function map(state) {
-	const { data } = state;
+	const { data, prior } = state;
 	if (state.busiest.length < 2) return void ($("map").hidden = true);
 	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : 49, data.most)));
 	const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
-	const axes = () => [Number($("across").value), Number($("up").value)];
+	const axes = () => ["across", "up"].map((id) => Number($(id).value));
 	const whole = (v) => clamp(Math.floor(v), 0, size - 1);
 	let asked, rows, at; // at: the row and column that is looked at
 	["across", "up"].forEach((id, i) => {
@@ -62,23 +60,24 @@ export function map(state) {
 	$("points").checked = Boolean(state.labels);
 	const put = (z, [row, column]) => {
 		const [a, b] = axes();
-		return rounded(z.map((v, j) => (j === a ? steps[column] : j === b ? steps[size - 1 - row] : v)));
+		const step = { [a]: steps[column], [b]: steps[size - 1 - row] };
+		return rounded(z.map((v, j) => (j in step ? prior.mean[j] + prior.sigma[j] * step[j] : v)));
 	};
 	const latentsOf = () => {
-		const z = $("others").value === "dials" ? state.z : state.z.map(() => 0);
+		const z = $("others").value === "dials" ? state.z : prior.mean;
 		return Array.from({ length: size * size }, (_, i) => put(z, [Math.floor(i / size), i % size]));
 	};
 	const nearest = () => {
-		const [a, b] = axes().map((j) => cdf(state.z[j]));
+		const [a, b] = axes().map((j) => below(state.z, j, prior));
 		return [whole((1 - b) * size), whole(a * size)];
 	};
 	const look = (where) => {
 		at = where;
 		if (!rows) return;
 		const [row, column] = at ?? nearest();
-		const [a, b] = axes();
+		const z = put(state.z, [row, column]);
 		sheet($("lens"), data, [rows[row * size + column]]);
-		$("where").textContent = `z${subscript(a)} = ${fixed(steps[column])}\nz${subscript(b)} = ${fixed(steps[size - 1 - row])}`;
+		$("where").textContent = axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`).join("\n");
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
@@ -124,26 +123,18 @@ export function map(state) {
 // Where the encoder puts the examples, and where the dials are.
 function dots(state, [a, b]) {
 	const { clientWidth, clientHeight } = $("plane");
-	const dot = (z, rx, css) => {
-		const [cx, cy] = [100 * cdf(z[a]), 100 * (1 - cdf(z[b]))];
-		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css });
+	const dot = (z, rx, css, fill) => {
+		const [cx, cy] = [100 * below(z, a, state.prior), 100 - 100 * below(z, b, state.prior)];
+		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css, fill });
 	};
 	const kinds = [...new Set(state.labels ?? [0])].sort((p, q) => p - q);
 	const hue = (kind) => {
 		const i = kinds.indexOf(kind);
 		return `oklch(${i % 2 ? 0.6 : 0.75} .13 ${20 + (360 * i) / kinds.length})`;
 	};
-	const marks = state.means.map((mu, i) => {
-		const mark = dot(mu, 1.15, "dot");
-		mark.style.fill = hue(state.labels?.[i] ?? 0);
-		return mark;
-	});
-	const entries = kinds.map((kind) => {
-		const swatch = made("i");
-		swatch.style.background = hue(kind);
-		return made("li", {}, swatch, String(kind));
-	});
+	const marks = state.means.map((mu, i) => dot(mu, 1.15, "dot", hue(state.labels?.[i] ?? 0)));
+	const entries = kinds.map((kind) => made("li", {}, made("i", { style: `background: ${hue(kind)}` }), String(kind)));
 	const shown = $("points").checked;
-	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here"));
+	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here", "none"));
 	$("legend").replaceChildren(...(shown && state.labels ? entries : []));
 }

@@ -1,12 +1,11 @@
 // The page: what is served, then every panel of it around one shared state.
-import { call, learn, tell } from "./api.js";
+import { call, tell } from "./api.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
 import { examples, film, samples } from "./gallery.js";
 import { dials, map } from "./latent.js";
 import { fixed, kl, rounded } from "./maths.js";
 import { bound, code, draws } from "./one.js";
-import { start as snippets } from "./snippet.js";
 
 // x, the q(z|x) it has, and the z of the dials. The dials follow mu(x) until a hand
 // moves them.
@@ -18,9 +17,9 @@ class State extends EventTarget {
 	constructor(known, { mu, log_var: logVar }) {
 		super();
 		Object.assign(this, known, { means: mu });
-		const costs = mu.map((row, i) => row.map((m, j) => kl(m, logVar[i][j])));
+		const costs = mu.map((row, i) => kl(row, logVar[i], this.prior));
 		const totals = mu[0].map((_, j) => costs.reduce((sum, row) => sum + row[j], 0));
-		this.busiest = totals.map((_, j) => j).sort((a, b) => totals[b] - totals[a]);
+		this.busiest = [...totals.keys()].sort((a, b) => totals[b] - totals[a]);
 	}
 
 	emit(name, detail) {
@@ -78,10 +77,7 @@ function introduce(card, data) {
 		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
 	}
 	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
-	$("prior").textContent = card.prior.what;
-	if (card.prior.kind !== "standard_normal") {
-		$("prior").textContent += " The page shows latents in standard deviations σ of this prior from its mean, and a dimension’s KL to the normal of that mean and σ.";
-	}
+	$("prior").textContent = `${card.prior.what} The dials, the map and the KL of one dimension go by the normal of the prior’s mean and standard deviation σ there.`;
 	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}.`;
 }
 
@@ -101,10 +97,8 @@ async function begin() {
 		$("meaning").hidden = !$("meaning").hidden;
 		$("explain").setAttribute("aria-expanded", !$("meaning").hidden);
 	};
-	snippets();
 	const [card, found] = await Promise.all([call("/model"), call("/examples")]);
 	const data = new Data(card);
-	learn(card.prior);
 	introduce(card, data);
 	const rows = rowsOf(found.x);
 	const reference = await references(data, rows);
@@ -113,7 +107,8 @@ async function begin() {
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
 	const codes = await call("/encode", { x: reference });
-	const state = new State({ data, learned: card.prior.kind !== "standard_normal", reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
+	const { mean, standard_deviation: sigma } = card.prior;
+	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
 	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
 	state.setX(reference[0], true);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

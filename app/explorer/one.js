@@ -18,7 +18,7 @@ export function code(state) {
 		const [mean] = rowsOf(p.mean);
 		sheet($("reconstruction"), data, [mean], { behind: data.isImage ? null : x });
 		input.answer?.(mean, p.log_var && rowsOf(p.log_var)[0]);
-		state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: mu.map((m, j) => kl(m, logVar[j])) });
+		state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: kl(mu, logVar, state.prior) });
 	}, 0);
 	state.on("x", (event) => {
 		if (event.detail) input.set(state.x);
@@ -26,7 +26,7 @@ export function code(state) {
 	});
 	const show = () => {
 		if (!state.q) return;
-		latents($("latents"), state.q);
+		latents($("latents"), state.q, state.prior);
 		if ($("numbers").open) numbers(state.q);
 	};
 	state.on("q", show);
@@ -71,11 +71,10 @@ export function bound(state) {
 	attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }));
 }
 
-const sign = (content) => made("span", { className: "sign" }, content);
+const span = (className, content) => made("span", { className }, content);
 
 function term(css, name, value, words) {
-	const parts = [["dt", name], ["dd", fixed(value, 1)]].map(([className, content]) => made("span", { className }, content));
-	return made("div", { className: `term ${css}` }, ...parts, made("p", {}, words));
+	return made("div", { className: `term ${css}` }, span("dt", name), span("dd", fixed(value, 1)), made("p", {}, words));
 }
 
 function words(data, { elbo, logLikelihood, kl }, heldOut) {
@@ -84,9 +83,9 @@ function words(data, { elbo, logLikelihood, kl }, heldOut) {
 		: "log of a density, in the data’s own units, so it may be above 0.";
 	$("terms").replaceChildren(
 		term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
-		sign("="),
+		span("sign", "="),
 		term("likelihood", "E[log p(x|z)]", logLikelihood, `How well decoded codes explain x: ${explained}`),
-		sign("−"),
+		span("sign", "−"),
 		term("kl", "KL(q(z|x) ‖ p(z))", kl, `What the code says beyond the prior: ${fixed(kl, 1)} nats are ${fixed(kl / Math.LN2, 1)} bits.`),
 	);
 	$("standing").textContent = heldOut ? standing(elbo, heldOut) : "";
@@ -101,29 +100,22 @@ function standing(elbo, { quantiles, n, split }) {
 }
 
 export function draws(state) {
-	const { data } = state;
-	const n = 8;
-	let noise, last;
-	const film = Array.from({ length: n }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
+	let eps, last;
+	const film = Array.from({ length: 8 }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
 	$("draws-film").append(...film);
 	const answer = new Latest($("draws"), async (signal) => {
-		// The noise is z of a standard normal prior's samples: the service draws it.
-		const chosen = seed("draws-seed");
 		const { mu, sigma } = state.q;
-		if (state.learned) noise = { z: normals(chosen, n, mu.length) };
-		else if (noise?.seed !== chosen) noise = await call("/sample", { n, seed: chosen }, signal);
-		last = noise.z.map((eps) => rounded(eps.map((e, j) => mu[j] + sigma[j] * e)));
+		eps = normals(seed("draws-seed"), film.length, mu.length).map(rounded);
+		last = eps.map((row) => rounded(row.map((e, j) => mu[j] + sigma[j] * e)));
 		const p = await call("/decode", { z: last }, signal);
-		rowsOf(p.mean).forEach((row, i) => sheet(film[i], data, [row]));
+		rowsOf(p.mean).forEach((row, i) => sheet(film[i], state.data, [row]));
 	});
 	state.on("q", answer.ask);
 	onChange(["draws-seed"], answer.ask);
 	renews("draws-new", "draws-seed", answer.ask);
 	attach($("draws"), () => ({
 		calls: [["/decode", { z: last }]],
-		...(!state.learned && {
-			python: [["/encode", { x: [state.x] }], ["/sample", { n, seed: seed("draws-seed") }]],
-			ending: ["z = q.mu + np.exp(q.log_var / 2) * sample.z", "print(vae.decode(z).mean)"],
-		}),
+		python: [["/encode", { x: [state.x] }]],
+		ending: [["eps", eps], "z = q.mu + np.exp(q.log_var / 2) * eps", "print(vae.decode(z).mean)"],
 	}));
 }

@@ -1,6 +1,6 @@
 // "As curl" and "as Python" for what a panel has just asked: shortened to look at, whole
 // to copy.
-import { address, sent } from "./api.js";
+import { address } from "./api.js";
 import { $, count, made } from "./dom.js";
 
 const SHOWN = 12;
@@ -15,28 +15,27 @@ function written(value, most) {
 
 function curl(calls, most) {
 	const one = ([path, body]) => {
-		const members = Object.entries(sent(body)).map(([k, v]) => `"${k}": ${written(v, most)}`);
+		const members = Object.entries(body).map(([k, v]) => `"${k}": ${written(v, most)}`);
 		const head = `curl ${address(path)} \\\n  -H 'Content-Type: application/json' --data-binary @- <<'END'`;
 		return `${head}\n{${members.join(", ")}}\nEND`;
 	};
 	return calls.map(one).join("\n\n");
 }
 
+const assigned = ([name, values], most) => `${name} = ${written(values, most)}`;
+
 function statement([path, body], most) {
-	const { x, z, n, ...options } = sent(body);
-	const array = x ? "x" : z && "z";
-	const given = Object.entries(options).map(([k, v]) => `${k}=${JSON.stringify(v)}`);
-	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path];
-	const arguments_ = [array ?? String(n), ...given].join(", ");
-	const lines = [`${result} = vae.${path.slice(1)}(${arguments_})`];
-	if (array) lines.unshift(`${array} = ${written(x ?? z, most)}`);
-	return lines;
+	const arrays = Object.entries(body).filter(([, v]) => Array.isArray(v));
+	const given = Object.entries(body).map(([k, v]) => `${k}=${Array.isArray(v) ? k : JSON.stringify(v)}`);
+	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path] ?? body.path;
+	return [...arrays.map((one) => assigned(one, most)), `${result} = vae.${path.slice(1)}(${given.join(", ")})`];
 }
 
 function python(calls, most, ending) {
 	const lines = calls.flatMap((one) => statement(one, most));
-	const body = [...new Set(lines), ...ending].map((line) => `    ${line}`);
-	const imports = ending.some((line) => line.includes("np.")) ? ["import numpy as np", ""] : [];
+	const last = ending.map((line) => (Array.isArray(line) ? assigned(line, most) : line));
+	const body = [...new Set(lines), ...last].map((line) => `    ${line}`);
+	const imports = last.some((line) => line.includes("np.")) ? ["import numpy as np", ""] : [];
 	return [...imports, "from client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
 }
 
@@ -49,6 +48,7 @@ function open(title, write) {
 		await copy(whole);
 		$("code-note").textContent = "Copied.";
 	};
+	$("code").onclick = ({ target }) => ["code", "code-close"].includes(target.id) && $("code").close();
 	$("code").showModal();
 }
 
@@ -72,8 +72,4 @@ export function attach(panel, asked) {
 		return made("button", { onclick }, `as ${name}`);
 	});
 	panel.append(made("p", { className: "links" }, ...buttons));
-}
-
-export function start() {
-	$("code").onclick = ({ target }) => ["code", "code-close"].includes(target.id) && $("code").close();
 }

@@ -107,11 +107,6 @@ def shown(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
-def sigmas(value: float) -> str:
-    """Return the position of a dial as the page writes it."""
-    return f"{shown(value, 2)} \N{GREEK SMALL LETTER SIGMA}"
-
-
 def painted(page: Any, selector: str) -> int:
     """Return how many colours a canvas shows."""
     n: int = page.locator(selector).evaluate(

@@ -1,11 +1,13 @@
 """The page at `/` in a browser, on models of pictures and of rows."""
 
 import json
+import math
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 import httpx
@@ -25,7 +27,6 @@ from tests.app.explorer.explored import (
     serving,
     settled,
     shown,
-    sigmas,
 )
 
 
@@ -209,40 +210,75 @@ def test_the_map_is_one_request_and_sets_the_dials(
     by_key = page.locator("#sliders output").nth(3).text_content()
 
     assert n_cells == 15 * 15
-    assert moved == sigmas(1.83)  # the standard normal's quantile at 14.5 / 15
-    assert by_key == sigmas(1.28)  # at 13.5 / 15
+    assert moved == shown(1.83, 2)  # the standard normal's quantile at 14.5 / 15
+    assert by_key == shown(1.28, 2)  # at 13.5 / 15
     assert page.locator("#dots .dot").count() == N_ROWS
     assert page.locator("#legend li").all_text_contents() == ["0", "1", "2"]
     assert complaints == []
 
 
-def test_latents_under_a_learned_prior_are_in_its_own_units(
+def test_latents_under_a_learned_prior_are_its_own(
     opened: Callable[..., Opened],
 ) -> None:
-    """Shown from its mean in its sigma, sent and written as the model has them."""
+    """Told as the model has them; dials, map and KL go by the prior's mean, sigma."""
     page, address, complaints, _ = opened("learned")
     prior = httpx.get(f"{address}/model").json()["prior"]
     mean, sigma = (np.array(prior[k]) for k in ("mean", "standard_deviation"))
 
     with page.expect_request("**/decode") as asked:
-        page.locator("#to-zero").click()
+        page.locator("#to-mean").click()
     settled(page)
+    with page.expect_request("**/decode") as mapped:
+        page.locator("#across").select_option(index=1)
     with page.expect_request("**/encode") as encoded:
         page.locator("#numbers summary").click()
         page.locator("#examples button").nth(1).click()
     settled(page)
 
     np.testing.assert_allclose(asked.value.post_data_json["z"][0], mean, atol=1e-6)
+    z = np.array(mapped.value.post_data_json["z"])
+    size = math.isqrt(len(z))
+    reach = NormalDist().inv_cdf(1 - 0.5 / size)
+    np.testing.assert_allclose(z.max(axis=0), mean + reach * sigma, atol=1e-5)
+    np.testing.assert_allclose(z.min(axis=0), mean - reach * sigma, atol=1e-5)
+    for j in range(2):
+        dial = page.locator(f"#dial-{j}")
+        ends = [float(dial.get_attribute(end)) for end in ("min", "max")]
+        assert ends[0] <= mean[j] - 3 * sigma[j] < mean[j] + 3 * sigma[j] <= ends[1]
     told = httpx.post(f"{address}/encode", json=encoded.value.post_data_json).json()
     mu, log_var = (np.array(told[k][0]) for k in ("mu", "log_var"))
-    at, var = (mu - mean) / sigma, np.exp(log_var) / sigma**2
-    kl = 0.5 * (at**2 + var - 1 - np.log(var))
+    ratio = np.exp(log_var) / sigma**2
+    kl = 0.5 * (((mu - mean) / sigma) ** 2 + ratio - 1 - np.log(ratio))
     cells = page.locator("#numbers tbody td").all_inner_texts()
-    wanted = np.stack([at, np.sqrt(var), kl], axis=1)
+    wanted = np.stack([mu, np.exp(log_var / 2), kl], axis=1)
     for j, row in enumerate(wanted):
         assert cells[4 * j + 1 : 4 * j + 4] == [shown(v, 3) for v in row]
-    assert "to the normal of that mean" in page.locator("#prior").inner_text()
+    assert "go by the normal of the prior" in page.locator("#prior").inner_text()
     assert complaints == []
+
+
+def test_draws_are_normal_and_repeat(opened: Callable[..., Opened]) -> None:
+    """At mu + sigma eps: over seeds eps has mean 0, variance 1; seeds give it again."""
+    page, address, _, _ = opened("pictures")
+    x = page.request.get(f"{address}/examples").json()["x"][:1]
+    q = page.request.post(f"{address}/encode", data={"x": x}).json()
+    mu, sigma = np.array(q["mu"][0]), np.exp(np.array(q["log_var"][0]) / 2)
+
+    def draws(seed: int) -> Any:
+        with page.expect_request("**/decode") as request:
+            page.locator("#draws-seed").fill(str(seed))
+            page.locator("#draws-seed").press("Enter")
+        settled(page)
+        return (np.array(request.value.post_data_json["z"]) - mu) / sigma
+
+    eps = np.stack([draws(seed) for seed in range(2, 22)])  # (20, 8, 10)
+
+    np.testing.assert_array_equal(draws(2), eps[0])
+    n = eps.size
+    assert abs(eps.mean()) < 4 / np.sqrt(n)
+    assert abs((eps**2).mean() - 1) < 4 * np.sqrt(2 / n)
+    assert abs((eps[1:] * eps[:-1]).mean()) < 4 / np.sqrt(n)
+    assert np.unique(eps.round(4)).size > 0.95 * n
 
 
 def test_dials_reset_follow_and_repeat(opened: Callable[..., Opened]) -> None:
@@ -262,24 +298,33 @@ def test_dials_reset_follow_and_repeat(opened: Callable[..., Opened]) -> None:
     again = outputs.all_text_contents()
     page.get_by_role("button", name="To μ(x)").click()
 
-    assert set(at_zero) == {sigmas(0)}
+    assert set(at_zero) == {shown(0, 2)}
     assert random == again != at_zero
     assert outputs.all_text_contents() == at_mu
 
 
-def test_the_film_is_one_request_of_two_ways(opened: Callable[..., Opened]) -> None:
-    """Both ways share their ends; the great circle's norms go evenly between them."""
-    page, _, _, _ = opened("pictures")
+def test_the_film_is_the_walks_of_the_service(opened: Callable[..., Opened]) -> None:
+    """From one code to another, both ways; below every frame its distance from 0."""
+    page, address, _, _ = opened("pictures")
+    asked: list[Any] = []
+    page.on(
+        "request",
+        lambda r: asked.append(r.post_data_json) if r.url.endswith("late") else None,
+    )
+    rows = page.request.get(f"{address}/examples").json()["x"]
+    mu = page.request.post(f"{address}/encode", data={"x": rows}).json()["mu"]
 
-    with page.expect_request("**/decode") as request:
-        page.locator("#to").select_option("4")
-    z = np.array(request.value.post_data_json["z"]).reshape(2, 9, -1)
-    norms = np.linalg.norm(z[1], axis=-1)
+    page.locator("#to").select_option("4")
+    settled(page)
+    walks = [page.request.post(f"{address}/interpolate", data=b).json() for b in asked]
+    notes = page.locator("#frames .note").all_text_contents()
 
-    np.testing.assert_array_equal(z[0, [0, -1]], z[1, [0, -1]])
-    np.testing.assert_allclose(z[0], np.linspace(z[0, 0], z[0, -1], 9), atol=2e-6)
-    np.testing.assert_allclose(norms, np.linspace(norms[0], norms[-1], 9), atol=1e-5)
-    assert np.abs(z[0, 4] - z[1, 4]).max() > 1e-3
+    assert [body["path"] for body in asked] == ["straight", "great_circle"]
+    for body in asked:
+        np.testing.assert_allclose(body["z"], [mu[0], mu[4]], atol=1e-6)
+    norms = np.linalg.norm([walk["z"] for walk in walks], axis=-1)
+    assert notes == [shown(norm) for norm in norms.ravel()]
+    assert painted(page, "#frames canvas >> nth=12") > 2
 
 
 def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
@@ -305,7 +350,7 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
 
 # Of rows from a safetensors body, which torch reads where they lie and never writes.
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-@pytest.mark.parametrize("name", ["pictures", "table"])
+@pytest.mark.parametrize("name", ["pictures", "table", "learned"])
 def test_what_is_copied_runs(
     opened: Callable[..., Opened], name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
