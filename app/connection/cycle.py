@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from app.errors import Headers
+from app.errors import CLOSE, Headers
 
 # Writes a whole answer: status, headers with Content-Length, and body. It may decline,
 # and returns False then; what it has taken is sent, or dropped if nobody waits for it.
@@ -99,19 +99,29 @@ class Cycle(RequestResponseCycle):
             return False
         if self.disconnected:
             return True
-        lines = [b"%b: %b\r\n" % field for field in (*self.default_headers, *headers)]
-        if (b"connection", b"close") in headers:
+        if CLOSE[0] in headers:
             self.keep_alive = False
         elif not self.keep_alive:
-            lines.append(b"connection: close\r\n")
-        head = b"".join(lines)
-        if head.count(b"\n") != len(lines) or head.count(b"\r") != len(lines):
-            raise ValueError("expected headers of one line each")
+            headers += CLOSE
+        written = response(status, (*self.default_headers, *headers), body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
-        self.transport.write(b"".join((STATUS_LINE[status], head, b"\r\n", body)))
+        self.transport.write(written)
         self.message_event.set()
         if not self.keep_alive:
             self.transport.close()
         self.on_response()
         return True
+
+
+def response(status: int, headers: Headers, body: bytes) -> bytes:
+    """
+    Return a response as it goes to a socket.
+
+    Raises:
+        ValueError: A header would break a line.
+    """
+    head = b"".join([b"%b: %b\r\n" % field for field in headers])
+    if not head.count(b"\n") == head.count(b"\r") == len(headers):
+        raise ValueError("expected headers of one line each")
+    return b"".join((STATUS_LINE[status], head, b"\r\n", body))

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple, Protocol, cast, final
 
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.errors import MEDIA_TYPE, ProblemError
+from app.connection.cycle import response
+from app.errors import CLOSE, MEDIA_TYPE, ProblemError
 
 REFUSAL = "vae.refusal"  # where the scope of a request that is refused has a `Refusal`
 
@@ -53,17 +54,12 @@ def write(
         recorder.note_refusal(refusal)
     else:
         running[REFUSAL] = refusal
-    lines = b"".join(
-        b"%b: %b\r\n" % field
-        for field in (
-            *connection.server_state.default_headers,
-            (b"content-type", MEDIA_TYPE),
-            (b"content-length", b"%d" % len(document)),
-            (b"connection", b"close"),
-            (b"x-request-id", request_id.encode()),
-            *problem.headers,
-        )
+    headers = (
+        *connection.server_state.default_headers,
+        (b"content-type", MEDIA_TYPE),
+        (b"content-length", b"%d" % len(document)),
+        *CLOSE,
+        (b"x-request-id", request_id.encode()),
+        *problem.headers,
     )
-    connection.transport.write(
-        b"%b%b\r\n%b" % (STATUS_LINE[problem.status], lines, document)
-    )
+    connection.transport.write(response(refusal.status, headers, document))
