@@ -10,14 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
+import pytest
+from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import Message
 
+from app.batching import Batch
 from app.errors import ProblemError, reasons
 from app.observation.metrics import Metrics
 from tests.app.served import Served
 from tests.app.test_process import process
 
 SECONDS = 60
+SECONDS_BOUNDS = (
+    *(0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
 MAX_TRIES = 1000
 
 
@@ -176,3 +184,40 @@ def test_a_worker_that_died_has_nothing_in_flight(checkpoints: Path) -> None:
             found = in_flight(address)
 
     assert found == 1
+
+
+def test_a_file_that_a_worker_has_just_made_holds_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library itself fails on it."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    (tmp_path / "counter_1.db").touch()
+    assert Metrics(n_workers=2).exposition() == b""
+
+
+def test_amounts_noted_together_are_counted_as_one_by_one() -> None:
+    """The library's own `observe` is the reference."""
+    metrics, reference = Metrics(n_workers=1), CollectorRegistry()
+    name, bounds = "vae_compute_seconds", (*SECONDS_BOUNDS, float("inf"))
+    one_by_one = Histogram(
+        name, "", ("operation",), buckets=bounds, registry=reference
+    ).labels("encode")
+    rng = np.random.default_rng(0)
+    # The bounds themselves, what is between them, and beyond the last.
+    for seconds in [0.0, *SECONDS_BOUNDS, 11.0, *rng.exponential(0.1, 150).tolist()]:
+        one_by_one.observe(seconds)
+        metrics.observe_batch(Batch("encode", 1, 1, 0.0, seconds))
+    metrics.exposition()
+    expected, found = values(reference, name), values(metrics.registry, name)
+    assert len(expected) == len(bounds) + 2
+    assert found == pytest.approx(expected)
+
+
+def values(registry: CollectorRegistry, name: str) -> dict[str, float]:
+    """Return the buckets, the count and the sum of a histogram."""
+    return {
+        f"{sample.name} {sample.labels.get('le')}": sample.value
+        for metric in registry.collect()
+        for sample in metric.samples
+        if sample.name.startswith(name) and not sample.name.endswith("_created")
+    }
