@@ -69,6 +69,8 @@ class Batcher:
         self._n_rows = self._n_bytes = 0  # in hand
         self._busy = False
         self._n_new = 0
+        self._n_jobs = 0  # since it was idle
+        self._is_alone = False  # whether that was one, the last time
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._in_thread: list[Piece] = []
@@ -115,9 +117,10 @@ class Batcher:
                 self._turns.append(queue)
             queue.add(job)
             self._n_new += job.n_rows
+            self._n_jobs += 1
             if not self._busy:
                 self._busy = True
-                loop.call_soon(self._gather, loop, 0)
+                self._begin(loop)
             outcome: Sequence[Array] = await job.waiter
             return outcome
         finally:
@@ -158,6 +161,14 @@ class Batcher:
             retry_after_seconds=ceil(self._n_rows * row_seconds),
         )
 
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start a batch, at once if its job is alone, as the one before was."""
+        if self._is_alone:
+            self._n_new = 0
+            self._next(loop)
+        else:
+            loop.call_soon(self._gather, loop, 0)
+
     def _gather(self, loop: asyncio.AbstractEventLoop, n_seen: int) -> None:
         """
         Start a batch once a turn of the loop has brought no rows, or a tile of them.
@@ -182,6 +193,7 @@ class Batcher:
             if pieces:
                 self._start(loop, queue, pieces)
                 return
+        self._is_alone, self._n_jobs = self._n_jobs == 1, 0
         self._busy = False
 
     def _start(

@@ -15,7 +15,8 @@ why.
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import numpy as np
@@ -36,7 +37,9 @@ _BRACKET = np.uint8(ord("["))
 _FAR_APART = 1000  # bytes; then searching for brackets beats comparing every byte
 _SPACE = rb"[ \t\r\n]*+"
 
-Scalars = dict[str, Any]
+_MANY_SKELETONS = 64
+
+Scalars = Mapping[str, Any]
 
 
 @final
@@ -59,7 +62,7 @@ _REFUSALS = (ValueError, TypeError, RuntimeError, KeyError)  # all that simdjson
 class ImagesInsteadError(ValueError):
     """A body has images in place of its array; `members` are all it has."""
 
-    def __init__(self, members: Scalars) -> None:
+    def __init__(self, members: dict[str, Any]) -> None:
         super().__init__("images in place of numbers")
         self.members = members
 
@@ -98,8 +101,7 @@ class JsonRows:
         if stop - start > PIECE_BYTES:
             return Document(await self._read_pieces(body, start, stop), scalars)
         try:
-            text = bytes(memoryview(body)[start : stop + 1])
-            return Document(self._rows(text), scalars)
+            return Document(self._rows(body, start, stop + 1), scalars)
         except _REFUSALS:
             self._parser = simdjson.Parser()
         return await self._read_slowly(body)
@@ -117,15 +119,7 @@ class JsonRows:
             return None
         if start + len(body) - stop > MAX_SKELETON_BYTES:
             return None
-        skeleton = body[: start + 1] + body[stop:]
-        try:
-            members = orjson.loads(skeleton)
-        except orjson.JSONDecodeError:
-            return None
-        # One colon per member: a key given twice would leave more colons than members.
-        if type(members) is not dict or skeleton.count(b":") != len(members):
-            return None
-        return members if members.pop(self._layout.name, None) == [] else None
+        return _members(bytes(body[: start + 1] + body[stop:]), self._layout.name)
 
     async def _read_pieces(self, body: Body, start: int, stop: int) -> Rows:
         parts: list[Rows] = []
@@ -155,47 +149,65 @@ class JsonRows:
 
     async def _part(self, piece: bytes, first_row: int) -> Rows:
         try:
-            return self._rows(piece, first_row=first_row)
+            return self._rows(piece, 0, len(piece), first_row=first_row)
         except _REFUSALS:
             self._parser = simdjson.Parser()
         return await asyncio.to_thread(
             json_words.read_rows, piece, self._layout, first_row=first_row
         )
 
-    def _rows(self, text: bytes, *, first_row: int = 0) -> Rows:
-        """Return the rows of a JSON array, or raise one of `_REFUSALS`."""
-        array = self._parser.parse(text)
+    def _rows(self, body: Body, start: int, stop: int, *, first_row: int = 0) -> Rows:
+        """Return the rows of a JSON array in a body, or raise one of `_REFUSALS`."""
+        array = self._parser.parse(memoryview(body)[start:stop])
         if not isinstance(array, simdjson.Array):
             raise _RaggedError
         # Flattens nested arrays; refuses strings, booleans, null and objects.
         values = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-        shaped = self._check_shape(array, text)
+        shaped = self._check_shape(array, body, start, stop)
         self._layout.check_n_rows(len(array))
         return self._layout.to_rows(values, shaped=shaped, first_row=first_row)
 
-    def _check_shape(self, array: simdjson.Array, text: bytes) -> bool:
+    def _check_shape(
+        self, array: simdjson.Array, body: Body, start: int, stop: int
+    ) -> bool:
         """
         Check that an array of numbers has an accepted shape; say whether it is shaped.
 
-        Each array down to the last dimension must have its length. If the text holds
+        Each array down to the last dimension must have its length. If its text holds
         no more arrays than those, the innermost hold only numbers.
         """
         n, shape = len(array), self._layout.shape
-        if _has_shape(array, (self._layout.dim,)) and _n_brackets(text, 1 + n) == 1 + n:
+        flat, n_arrays = (self._layout.dim,), 1 + n * _n_arrays(shape)
+        if _has_shape(array, flat) and _n_brackets(body, start, stop, 1 + n) == 1 + n:
             return False
-        n_arrays = 1 + n * _n_arrays(shape)
-        if _n_brackets(text, n_arrays) == n_arrays and _has_shape(array, shape):
+        if _n_brackets(body, start, stop, n_arrays) == n_arrays and _has_shape(
+            array, shape
+        ):
             return True
         raise _RaggedError
 
 
-def _n_brackets(text: bytes, most: int) -> int:
+@lru_cache(maxsize=_MANY_SKELETONS)
+def _members(skeleton: bytes, name: str) -> Scalars | None:
+    """Return the members beside the array, or None if the body needs words."""
+    try:
+        members = orjson.loads(skeleton)
+    except orjson.JSONDecodeError:
+        return None
+    # One colon per member: a key given twice would leave more colons than members.
+    if type(members) is not dict or skeleton.count(b":") != len(members):
+        return None
+    return members if members.pop(name, None) == [] else None
+
+
+def _n_brackets(body: Body, start: int, stop: int, most: int) -> int:
     """Return how many arrays a text opens; of more than `most`, that there are more."""
-    if len(text) < most * _FAR_APART:
-        return int(np.count_nonzero(np.frombuffer(text, np.uint8) == _BRACKET))
-    n, position = 0, text.find(b"[")
+    if stop - start < most * _FAR_APART:
+        text = np.frombuffer(body, np.uint8)[start:stop]
+        return int(np.count_nonzero(text == _BRACKET))
+    n, position = 0, body.find(b"[", start, stop)
     while position >= 0 and n <= most:
-        n, position = n + 1, text.find(b"[", position + 1)
+        n, position = n + 1, body.find(b"[", position + 1, stop)
     return n
 
 

@@ -105,6 +105,38 @@ def test_a_batch_gathers_while_turns_bring_rows(
     assert n_gathered <= n_asked_at_start[0] <= n_gathered + 2
 
 
+def test_a_lone_request_does_not_wait_for_company_until_some_comes() -> None:
+    """After one that was alone it starts at once; two that meet share the next."""
+    batches: list[Batch] = []
+
+    async def ask() -> None:
+        with closing(Batcher(batches.append, AMPLE)) as batcher:
+            queue = batcher.queue("double", "double", doubled)
+            queue.rehearse(rows(1))
+
+            async def together(n: int) -> list[int]:
+                batches.clear()
+                await asyncio.gather(*(batcher.rows(queue, rows(i)) for i in range(n)))
+                for _ in range(3):  # until it is idle
+                    await asyncio.sleep(0)
+                return [batch.n_requests for batch in batches]
+
+            assert await together(1) == [1]
+
+            alone = batcher.rows(queue, rows(3))
+            with pytest.raises(StopIteration) as answered:  # at once, and not awaited
+                alone.send(None)
+            assert answered.value.value[0].tolist() == [[6]]
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+            assert await together(2) == [1, 1]
+            assert await together(2) == [2]
+            assert await together(3) == [3]
+
+    run(ask())
+
+
 def test_a_failure_is_the_answer_to_its_request_alone() -> None:
     """Of a batch that fails, only the request at fault gets the error."""
 
