@@ -7,14 +7,13 @@ a row's noise depends on its position alone, never on the slice.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from model import anomaly, bounds, gap, imputation, posterior, refinement
-from model.bounds import N_BLOCKS, ImportanceWeighted
+from model.bounds import ImportanceWeighted
 from model.bracket import upper_bound
 from model.columns import (
     Anomalies,
@@ -30,6 +29,7 @@ from model.columns import (
 from model.config import Config
 from model.cubature import default_points
 from model.distributions import DiagonalGaussian
+from model.effort import Effort
 from model.held_out import Scores
 from model.noise import Stream
 from model.posterior import Posterior
@@ -37,8 +37,6 @@ from model.proposals import encoded
 from model.row_noise import RowNoise
 from model.vae import VAE
 
-FIRST_SAMPLES = 8
-MIN_BUDGET = FIRST_SAMPLES * N_BLOCKS
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 # Points per axis of the grid that is returned, for J = 1 and 2; the grid that is
 # integrated on has a multiple of these steps.
@@ -52,36 +50,23 @@ _MAX_SLICE_ROWS = 16
 _SLICE_VALUES = 1 << 26
 
 
-class Effort(NamedTuple):
-    """
-    How many draws of z an estimate of log p(x) may take, per example.
-
-    Attributes:
-        n_samples: K to begin with.
-        target: Standard error at which an example is done, in nats.
-        budget: The most draws, K times the number of blocks.
-    """
-
-    n_samples: int
-    target: float
-    budget: int
-
-    @classmethod
-    def fixed(cls, n_samples: int) -> Self:
-        """Take K draws for each of the blocks, and no more."""
-        return cls(n_samples, 0.0, n_samples * N_BLOCKS)
-
-    @classmethod
-    def adaptive(cls, *, target: float, budget: int) -> Self:
-        """Double K until the standard error is at most the target."""
-        return cls(FIRST_SAMPLES, target, budget)
-
-
 def evidence(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Evidence:
-    """Bound log p(x) from below with the encoder's q(z|x); see `log_evidence`."""
-    lower = bounds.log_evidence(vae, x, **effort._asdict(), seed=seed, first=first)
+    """
+    Bound log p(x) from below; see `log_evidence`.
+
+    With K given the draws are of the encoder's q(z|x), as those of Burda et al. (2016);
+    with a target, of the defensive mixture around it.
+    """
+    lower = bounds.log_evidence(
+        vae,
+        x,
+        **effort._asdict(),
+        seed=seed,
+        proposal=effort.proposal(vae, encoded(vae, x)),
+        first=first,
+    )
     return Evidence(*_lower(lower))
 
 
@@ -91,7 +76,12 @@ def bracketed(
     """Bound log p(x) from below and above with a refined q(z|x); see `bracket`."""
     q_z = refinement.refine(vae, x, seed=seed, first=first).q_z
     lower = bounds.log_evidence(
-        vae, x, **effort._asdict(), seed=seed, proposal=q_z, first=first
+        vae,
+        x,
+        **effort._asdict(),
+        seed=seed,
+        proposal=effort.proposal(vae, q_z),
+        first=first,
     )
     upper = upper_bound(
         vae,

@@ -162,11 +162,10 @@ class _Rows(NamedTuple):
         )
 
     def _in_portions(self, n_draws: int, portion: int) -> Tensor:
-        latent_dim = self.vae.config.latent_dim
         log_weights = []
         for start in range(0, n_draws, portion):
             n = min(portion, n_draws - start)
-            eps = self.noise.normal(n, latent_dim).transpose(0, 1)  # (n, R, J)
+            eps = self.noise.normal(n, self.q_z.noise_dim).transpose(0, 1)
             log_weights.append(log_weight(self.vae, self.x, self.q_z, eps).T)
         return torch.cat(log_weights, dim=1)
 

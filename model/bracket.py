@@ -20,6 +20,7 @@ from model.estimate import Estimate
 from model.hmc import sample_posterior
 from model.noise import data_noise
 from model.prior import drawn
+from model.proposals import Defensive
 from model.refinement import refine
 from model.vae import VAE
 
@@ -147,7 +148,13 @@ def bracket(
     """
     q_z = refine(vae, x, seed=seed, first=first).q_z
     lower = log_evidence(
-        vae, x, target=target, budget=budget, seed=seed, proposal=q_z, first=first
+        vae,
+        x,
+        target=target,
+        budget=budget,
+        seed=seed,
+        proposal=Defensive.around(q_z, vae),
+        first=first,
     )
     upper = upper_bound(vae, x, q_z=q_z, seed=seed, start=start, first=first)
     return Bracket(lower, upper)

@@ -45,6 +45,11 @@ class DiagonalGaussian:
         """Standard deviations, (..., J)."""
         return torch.exp(0.5 * self.log_var)
 
+    @property
+    def noise_dim(self) -> int:
+        """J: a draw takes as many normals as it has dimensions."""
+        return self.mu.shape[-1]
+
     def reparameterize(self, eps: Tensor) -> Tensor:
         """Return z = mu + sigma * eps (AEVB Sec. 2.4); eps is (..., J)."""
         return self.mu + self.sigma * eps

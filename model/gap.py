@@ -12,6 +12,7 @@ from torch import Tensor
 
 from model.bounds import ImportanceWeighted, log_evidence
 from model.estimate import Estimate
+from model.proposals import Defensive
 from model.refinement import Refinement, refine
 from model.vae import VAE
 
@@ -57,7 +58,7 @@ def gap(
         target=target,
         budget=budget,
         seed=seed,
-        proposal=refinement.q_z,
+        proposal=Defensive.around(refinement.q_z, vae),
         first=first,
     )
     return Gap(

@@ -15,8 +15,9 @@ from app.engine.analyses import Analyst
 from app.errors import Fault, UnprocessableError, number
 from app.exchange import Answer, Request
 from model import analyses
-from model.analyses import MAX_LATENT_DIM, N_GRID, Effort
+from model.analyses import MAX_LATENT_DIM, N_GRID
 from model.bounds import N_BLOCKS
+from model.effort import MIN_BUDGET, Effort
 
 
 @final
@@ -39,7 +40,9 @@ class AnalysisEndpoints:
         says how sure it is: a standard error, and `is_reliable`, which is false where
         a few draws carry all the weight, so that more are needed or the number cannot
         be trusted. Use it to compare models, or to find unusual data: rows with a low
-        log p(x) are the ones the model did not expect. `upper` adds an estimate from
+        log p(x) are the ones the model did not expect. With `n_samples` the draws come
+        from the encoder's q(z|x), as in the literature; else from a mixture of it with
+        wider copies and the prior, which finds what q overlooks. `upper` adds an estimate from
         the other side, a bound where its Markov chains have converged (`r_hat` up to
         1.01), so that log p(x) lies between two numbers.
         """
@@ -147,6 +150,6 @@ class AnalysisEndpoints:
         """Return the most draws per row, if they are allowed."""
         most = self._settings.max_draws
         if asked is not None and asked > most:
-            what = f"expected {analyses.MIN_BUDGET} to {most}, got {number(asked)}"
+            what = f"expected {MIN_BUDGET} to {most}, got {number(asked)}"
             raise UnprocessableError(Fault("/budget", what))
         return min(DEFAULT_BUDGET, most) if asked is None else asked

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.operations import Binarize
 from app.schemas import Body, Numbers, Seed
-from model.analyses import MIN_BUDGET
+from model.effort import MIN_BUDGET
 
 DEFAULT_TARGET = 0.02
 DEFAULT_BUDGET = 8192

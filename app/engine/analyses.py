@@ -16,7 +16,6 @@ from torch import Tensor
 from app.engine.arrays import Array, Mask
 from app.engine.engine import Engine
 from model import analyses, observed
-from model.analyses import Effort
 from model.columns import (
     Anomalies,
     Bracketed,
@@ -27,6 +26,7 @@ from model.columns import (
     Posteriors,
     Refined,
 )
+from model.effort import Effort
 from model.held_out import Scores
 from model.proposals import encoded
 

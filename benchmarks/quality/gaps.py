@@ -6,9 +6,9 @@ from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import RECIPES, Study, chunks
 from benchmarks.results import table
 from model import analyses
-from model.analyses import Effort
 from model.bounds import N_BLOCKS
 from model.columns import Bracketed, Evidence, Gaps, joined
+from model.effort import Effort
 from model.estimate import student_t_975
 from model.posterior import Posterior, posterior
 

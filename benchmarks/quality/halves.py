@@ -10,7 +10,7 @@ from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import Study, chunks
 from benchmarks.results import table
 from model import analyses, imputation
-from model.analyses import Effort
+from model.effort import Effort
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 

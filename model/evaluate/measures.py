@@ -6,8 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from model import analyses
-from model.analyses import Effort
 from model.columns import Column, Columns, joined
+from model.effort import Effort
 from model.evaluate import OnRows, evaluate
 from model.evaluate.options import Measure, Options
 from model.held_out import Calibration

@@ -15,7 +15,7 @@ from client.answers import rows
 from client.messages import Request, Response
 from client.results import Elbo
 from model import analyses
-from model.analyses import Effort
+from model.effort import Effort
 from model.elbo import elbo
 from model.noise import Stream, standard_normal
 from model.prior import GaussianMixture, drawn

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ MASK = [[1, 0, 1, 1], [0, 0, 0, 1]]
 KNOWN = [[1.5, 0, 3, 4], [0, 0, 0, 8]]
 
 
-def read(body: bytes, layout: Layout = FLAT) -> tuple[Masked, dict[str, Any]]:
+def read(body: bytes, layout: Layout = FLAT) -> tuple[Masked, Mapping[str, Any]]:
     """Read a body with a fresh reader."""
     return asyncio.run(MaskedRows(layout).read_json(body))
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from model import analyses
-from model.analyses import Effort
 from model.anomaly import p_values, surprise_per_dim
 from model.bounds import N_BLOCKS, importance_weighted
 from model.columns import Analysis, Imputed, joined
 from model.config import Config
+from model.effort import Effort
 from model.elbo import elbo
 from model.gap import gap
 from model.held_out import Scores, ScoreSettings

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from model import analyses
-from model.analyses import Effort
 from model.bounds import importance_weighted, log_evidence
 from model.bracket import bracket, simulate
+from model.effort import Effort
 from model.elbo import elbo
 from model.evaluate import evaluate
 from model.gap import gap

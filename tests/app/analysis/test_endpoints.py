@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load, save
 
 from model import analyses
+from model.effort import Effort
 from model.noise import Stream, uniform
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem
@@ -73,7 +74,7 @@ def test_loglik_of_k_draws_is_that_bound(known: Known) -> None:
     """With `n_samples` it is the model's bound of as many draws and the same seed."""
     found = known.ask("/loglik", n_samples=64)
 
-    effort = analyses.Effort.fixed(64)
+    effort = Effort.fixed(64)
     x = known.model.x.float()
     wanted = analyses.evidence(known.served.checkpoint.vae, x, effort, seed=1)
     assert (found["n_samples"] == 64).all()
