@@ -158,7 +158,9 @@ export interface paths {
          *     says how sure it is: a standard error, and `is_reliable`, which is false where
          *     a few draws carry all the weight, so that more are needed or the number cannot
          *     be trusted. Use it to compare models, or to find unusual data: rows with a low
-         *     log p(x) are the ones the model did not expect. `upper` adds an estimate from
+         *     log p(x) are the ones the model did not expect. With `n_samples` the draws come
+         *     from the encoder's q(z|x), as in the literature; else from a mixture of it with
+         *     wider copies and the prior, which finds what q overlooks. `upper` adds an estimate from
          *     the other side, a bound where its Markov chains have converged (`r_hat` up to
          *     1.01), so that log p(x) lies between two numbers.
          */
