@@ -56,12 +56,18 @@ RECIPES: Mapping[str, Recipe] = {
         "784-500, J = 20, VampPrior of 100",
         (*_STATIC, "--prior", "vamp", "--components", "100"),
     ),
-    "deep_elbo": Recipe(
-        "784-200-200, J = 50",
+    # Two falls of the learning rate; the second gains 0.7 nats.
+    "deep_first": Recipe(
+        "784-200-200, J = 50, half way",
         (
             *(*_DEEP, "--learning-rate", "4e-3"),
             *("--kl-warmup-epochs", "40", "--epochs", "400"),
         ),
+    ),
+    "deep_elbo": Recipe(
+        "784-200-200, J = 50",
+        (*_DEEP, "--learning-rate", "3e-3", "--epochs", "400"),
+        begins_with="deep_first",
     ),
     "deep_dreg": Recipe(
         "the same, then DReG with K = 8",

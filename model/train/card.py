@@ -21,7 +21,8 @@ $figures
 
 The ELBO is a lower bound on log p(x): higher is better. Every value is a mean over the
 examples of the split, in nats per example, without any weight on the KL. Figures of
-different binarisations cannot be compared.
+different binarisations cannot be compared. The amortisation gap is what q optimised for
+each example alone would add to its ELBO.
 
 $latent_use$pictures## Data
 

@@ -23,6 +23,7 @@ from model.held_out import (
 from model.manifest import Figure, LatentUse, Metrics, Provenance, Split
 from model.train import pictures
 from model.train.card import card
+from model.train.gain import amortization_gap
 from model.train.latent_quantiles import latent_quantiles
 from model.train.latent_use import latent_use
 from model.train.options import Options
@@ -94,6 +95,7 @@ def _metrics(
     if complete:
         test = _evaluated(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
+        figures += _gain(vae, prepared, options)
     return Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
 
 
@@ -129,6 +131,17 @@ def _figures(
         n_samples=options.test_samples,
         noise_seed=options.test_seed,
     )
+
+
+def _gain(vae: VAE, prepared: Prepared, options: Options) -> tuple[Figure, ...]:
+    found = amortization_gap(
+        vae,
+        _on_device(vae, prepared.test),
+        split="test",
+        binarization=prepared.binarization,
+        noise_seed=options.test_seed,
+    )
+    return () if found is None else (found,)
 
 
 def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:

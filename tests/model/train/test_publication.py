@@ -15,6 +15,7 @@ from model.binarization import drawn
 from model.evaluate import evaluate
 from model.health import health, posteriors
 from model.noise import Stream, standard_normal
+from model.refinement import refine
 from model.train.__main__ import main
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
 
@@ -100,7 +101,8 @@ def test_the_card_has_every_figure_with_all_that_makes_it_comparable(
         *("K", "noise seed", "training runs", "spread"),
     ]
     assert [(row[3], row[0]) for row in rows] == [
-        (split, name) for split in ("validation", "test") for name in FIGURES
+        *((split, name) for split in ("validation", "test") for name in FIGURES),
+        ("test", "amortization_gap"),
     ]
     for row, figure in zip(rows, metrics.figures, strict=True):
         counts = figure.name == "active_units"
@@ -111,7 +113,7 @@ def test_the_card_has_every_figure_with_all_that_makes_it_comparable(
             figure.split,
             "6",
             "dynamic",
-            "-" if counts else "16",
+            "16" if figure.name in {"elbo", "log_likelihood", "kl"} else "-",
             "-" if figure.noise_seed is None else "0",
             "1",
             "-",
@@ -150,6 +152,21 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
     )
     assert figures["kl"] == pytest.approx(again.kl.mean(), rel=1e-6)
     assert figures["active_units"] == again.n_active
+
+
+def test_the_amortization_gap_can_be_measured_again(table: Path) -> None:
+    """It is what refinement gains on the test rows, all of which were used."""
+    loaded = checkpoint.load(table)
+    x = torch.from_numpy(data.load(str(table.parent / "rows.npy")).test.x)
+
+    gain = refine(loaded.vae, x, seed=0).improvement.value
+
+    (figure,) = (f for f in loaded.metrics.figures if f.name == "amortization_gap")
+    assert (figure.split, figure.n_examples) == ("test", len(x))
+    assert figure.value == pytest.approx(float(gain.mean()), rel=1e-6)
+    assert figure.standard_error == pytest.approx(
+        float(gain.std()) / len(x) ** 0.5, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["trained", "table"])

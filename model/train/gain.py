@@ -1,0 +1,48 @@
+"""What the encoder costs: the gain of a q that is each held-out row's own."""
+
+import math
+
+import torch
+
+from model.config import Binarization
+from model.held_out import evenly
+from model.manifest import Figure, Split
+from model.refinement import refine
+from model.vae import VAE
+
+_MOST_ROWS = 100
+_MOST_VALUES = 1 << 16  # decoded with one draw of each row
+
+
+def amortization_gap(
+    vae: VAE,
+    x: torch.Tensor,
+    *,
+    split: Split,
+    binarization: Binarization,
+    noise_seed: int,
+) -> Figure | None:
+    """
+    Return the amortisation gap (Cremer et al. 2018), or None where there is one row.
+
+    The mean over rows of x, (N, D), at even distances, 100 or as many as are quickly
+    done, of ELBO(q*) - ELBO(q) in nats, q* being `refine`'s of the defaults.
+    """
+    n = min(_MOST_ROWS, max(2, _MOST_VALUES // vae.config.values_per_draw))
+    rows = x[torch.from_numpy(evenly(len(x), n)).to(x.device)]
+    if len(rows) < 2:
+        return None
+    gain = refine(vae, rows, seed=noise_seed).improvement.value
+    return Figure(
+        name="amortization_gap",
+        value=float(gain.mean()),
+        units="nats",
+        split=split,
+        n_examples=len(rows),
+        binarization=binarization,
+        n_samples=None,
+        noise_seed=noise_seed,
+        n_seeds=1,
+        spread=None,
+        standard_error=float(gain.std()) / math.sqrt(len(rows)),
+    )
