@@ -168,7 +168,7 @@ def test_the_event_loop_is_served_between_pieces() -> None:
         other = asyncio.create_task(count())
         layout = Layout("x", (784,), max_rows=1000)
         row = "[" + ",".join(["0.12345678901234567"] * 784) + "]"
-        await JsonRows(layout).read(body_of([row] * 200))
+        await JsonRows(layout).read(body_of([row] * 500))
         other.cancel()
 
     asyncio.run(both())
