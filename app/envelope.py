@@ -109,7 +109,8 @@ class Envelope:
         edition = self.edition
         headers: Headers = ((b"x-request-id", request_id.encode()), *edition.headers)
         endpoint = edition.hot.get((request.method, request.path))
-        sent = _Sent(request.path if endpoint is not None else OTHER)
+        route = request.path if endpoint is not None else OTHER
+        sent: _Sent | None = None
         edition.use.enter()
         self._metrics.enter()
         try:
@@ -128,16 +129,15 @@ class Envelope:
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
-                await answer.send(scope, send, headers=headers)
-                n_bytes = 0 if request.method == "HEAD" else answer.n_bytes
-                sent = _Sent(sent.route, answer.status, answer.n_rows, n_bytes)
+                n_bytes = await answer.send(scope, send, headers=headers)
+                sent = _Sent(route, answer.status, answer.n_rows, n_bytes)
         finally:
             self._metrics.leave()
             edition.use.leave()
         if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
             request_id, status, n_bytes = scope[REFUSAL]
-            sent = _Sent(sent.route, status, 0, n_bytes)
-        self._note(request, request_id, timing, sent)
+            sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
+        self._note(request, request_id, timing, sent or _Sent(route))
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Note what was refused at the socket and never became a request."""

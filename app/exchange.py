@@ -151,14 +151,14 @@ class Answer(NamedTuple):
     headers: Headers = ()
     n_rows: int = 0
 
-    @property
-    def n_bytes(self) -> int:
-        """How long its body is, in bytes."""
-        return sum(map(len, self.chunks))
+    async def send(self, scope: Scope, send: Send, *, headers: Headers = ()) -> int:
+        """
+        Write it, with these headers besides its own; to HEAD, without its body.
 
-    async def send(self, scope: Scope, send: Send, *, headers: Headers = ()) -> None:
-        """Write it, with these headers besides its own; to HEAD, without its body."""
-        length = self.n_bytes
+        Returns:
+            How many bytes of a body there were to write.
+        """
+        length = sum(map(len, self.chunks))
         fields = (
             (b"content-type", self.media_type),
             (b"content-length", b"%d" % length),
@@ -167,7 +167,7 @@ class Answer(NamedTuple):
         )
         rest: Sequence[bytes | memoryview] = ()
         if scope["method"] == "HEAD":
-            last = b""
+            length, last = 0, b""
         elif length <= _ONE_MESSAGE_BYTES:
             last = b"".join(self.chunks)
         else:  # between two pieces the event loop serves others
@@ -175,7 +175,7 @@ class Answer(NamedTuple):
             last = bytes(end)
         whole: Whole | None = scope.get("extensions", {}).get(WHOLE)
         if whole is not None and not rest and whole(self.status, fields, last):
-            return
+            return length
         start = {"status": self.status, "headers": [*fields]}
         await send({"type": "http.response.start", **start})
         for piece in rest:
@@ -184,6 +184,7 @@ class Answer(NamedTuple):
             )
             await asyncio.sleep(0)
         await send({"type": "http.response.body", "body": last})
+        return length
 
 
 def _too_large(size: int, limit: int) -> ContentTooLargeError:

@@ -121,7 +121,8 @@ def response(status: int, headers: Headers, body: bytes) -> bytes:
     Raises:
         ValueError: A header would break a line.
     """
-    head = b"".join([b"%b: %b\r\n" % field for field in headers])
-    if not head.count(b"\n") == head.count(b"\r") == len(headers):
+    # Concatenation is several times faster than %.
+    head = b"\r\n".join([name + b": " + value for name, value in headers])
+    if not head.count(b"\n") == head.count(b"\r") == len(headers) - 1:
         raise ValueError("expected headers of one line each")
-    return b"".join((STATUS_LINE[status], head, b"\r\n", body))
+    return b"".join((STATUS_LINE[status], head, b"\r\n\r\n", body))

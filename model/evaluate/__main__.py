@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from model import checkpoint
 from model.checkpoint import Checkpoint
-from model.evaluate import report, rows
+from model.evaluate import mask, report, rows
 from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import Options
 from model.evaluate.rows import Rows
@@ -50,7 +50,12 @@ def run(options: Options) -> None:
     loaded = checkpoint.load(options.checkpoint)
     measured_on = rows.read(options, loaded.config)
     x = torch.from_numpy(measured_on.x).to(device)
-    subject = Subject(loaded.vae.to(device), x, loaded.calibration)
+    observed = None
+    if options.mask is not None:
+        shape = tuple(loaded.config.data_shape)
+        known = mask.read(options.mask, data_shape=shape, n_rows=len(x))
+        observed = torch.from_numpy(known.copy()).to(device)
+    subject = Subject(loaded.vae.to(device), x, loaded.calibration, observed)
     found: dict[str, Measured] = {}
     for what in dict.fromkeys(options.measure):
         # No bar where standard error is no terminal.

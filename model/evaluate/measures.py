@@ -24,11 +24,17 @@ class Measured(NamedTuple):
 
 
 class Subject(NamedTuple):
-    """What is measured: a model, data on its device, (N, D), and held-out scores."""
+    """
+    What is measured: a model, data on its device, (N, D), and held-out scores.
+
+    Attributes:
+        observed: Where x is known, (N, D), for `impute`.
+    """
 
     vae: VAE
     x: Tensor
     calibration: Calibration | None
+    observed: Tensor | None = None
 
 
 def measure(
@@ -47,6 +53,7 @@ def measure(
         "refine": _refine,
         "posterior": _posterior,
         "anomaly": _anomaly,
+        "impute": _impute,
     }
     return measures[what](subject, options, on_rows)
 
@@ -149,6 +156,27 @@ def _anomaly(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
         "n_calibration": len(scores.values),
     }
     return Measured(columns, {**settings})
+
+
+def _impute(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+    if (observed := subject.observed) is None:
+        raise ValueError("--measure impute needs a --mask")
+    n_draws = options.n_draws
+    columns = _in_slices(
+        lambda x, first: analyses.imputed(
+            subject.vae,
+            x,
+            observed[first : first + len(x)],
+            n_draws=n_draws,
+            n_samples=1,
+            seed=options.seed,
+            first=first,
+        ),
+        subject,
+        analyses.draws_imputing(subject.vae.config, n_draws=n_draws, n_samples=1),
+        on_rows,
+    )
+    return Measured(columns, {"n_draws": n_draws})
 
 
 def _in_slices(

@@ -7,7 +7,7 @@ from typing import Literal, final, get_args
 from model.effort import MIN_BUDGET
 from model.noise import MAX_SEED
 
-Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly"]
+Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly", "impute"]
 
 
 @final
@@ -28,17 +28,21 @@ class Options:
             weighting, as /loglik. gap: log p(x) - ELBO in its two parts, as /gap.
             refine: the ELBO of the best q(z|x) for each row, as /refine. posterior:
             log p(x) and KL(q(z|x) || p(z|x)) by quadrature, as /posterior. anomaly:
-            the rank among held-out rows, as /anomaly.
+            the rank among held-out rows, as /anomaly. impute: log p of what --mask
+            says is known, as /impute.
         n_samples: K. Of elbo, 16 if not given; of loglik, doubled as far as --target
             and --budget tell if not given.
         target: Standard error of a row's log p(x), in nats, at which it is done.
         budget: The most draws of z for the log p(x) of a row.
+        mask: For impute, a .npy file with 1 where x is known and 0 where it is missing;
+            of the shape of an example, for all rows, or with a mask for each row.
+        n_draws: Draws of z for each row that impute rests on.
         seed: Of all noise; the same seed over HTTP gives the same figures.
         binarize: How grey values become {0, 1}: threshold at 1/2, or sample with the
             seed. If not given: as in training.
         data_seed: The --seed of training, which chose the validation rows.
-        validation_fraction: Of a file that brings no validation rows, as in training.
-        test_fraction: Of a file that brings no test rows, as in training.
+        validation_fraction: As in training.
+        test_fraction: As in training.
         out: The JSON file; CHECKPOINT.evaluation.json if not given.
         device: auto takes a GPU where there is one.
         threads: CPU threads; all cores if not given.
@@ -53,6 +57,8 @@ class Options:
     n_samples: int | None = None
     target: float = 0.02
     budget: int = 8192
+    mask: Path | None = None
+    n_draws: int = 1000
     seed: int = 0
     binarize: Literal["threshold", "sample"] | None = None
     data_seed: int = 0
@@ -79,6 +85,7 @@ class Options:
             ("--n", self.n, 1),
             ("--n-samples", self.n_samples, 1),
             ("--threads", self.threads, 1),
+            ("--n-draws", self.n_draws, 1),
             ("--budget", self.budget, MIN_BUDGET),
             ("--target", self.target, 0),
         ):
@@ -87,6 +94,8 @@ class Options:
         for name, seed in (("--seed", self.seed), ("--data-seed", self.data_seed)):
             if not 0 <= seed <= MAX_SEED:
                 raise ValueError(f"{name} must lie between 0 and 2^63 - 1, got {seed}")
+        if ("impute" in self.measure) != (self.mask is not None):
+            raise ValueError("--measure impute and --mask need each other")
         if not self.measure:
             names = ", ".join(get_args(Measure))
             raise ValueError(f"--measure must name at least one of {names}")

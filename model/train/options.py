@@ -81,7 +81,8 @@ class Options:
             grey data, else none.
         standardize: Shift and scale the data for the networks; densities stay in the
             data's own units. If not given: only for gaussian.
-        validation_fraction: Of a file that brings no validation rows; 0.1 if not given.
+        validation_fraction: Of the rows to train on that become validation rows; if not
+            given, 0.1 of a file that brings none, and the usual ones of a named set.
         test_fraction: Of a file that brings no test rows; 0.1 if not given.
         test_samples: K of the figures in the model card.
         test_seed: Seed of the noise of those figures, and of what is binarised once.

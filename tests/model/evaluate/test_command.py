@@ -11,6 +11,7 @@ import torch
 
 from model import binarization
 from model import data as data_sets
+from model.evaluate import mask
 from model.evaluate.__main__ import main
 from model.evaluate.options import Measure
 from tests.app.served import Served
@@ -21,7 +22,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "elbo": {"n_samples": 7},
     "loglik": {"n_samples": 7},
     "gap": {"target": 0.02, "budget": 1024},
+    "impute": {"n_draws": 50},
 }
+MASK = np.tri(4, dtype=int)  # of an image of 4 x 4
 Run = Callable[..., dict[str, Any]]
 
 
@@ -54,9 +57,13 @@ def measured(
     """Return what runs the command on n rows and reads what it writes."""
 
     def run(n: int, *measures: str) -> dict[str, Any]:
-        out = tmp_path_factory.mktemp("out") / "figures.json"
+        folder = tmp_path_factory.mktemp("out")
+        out, mask = folder / "figures.json", folder / "mask.npy"
+        np.save(mask, MASK)
+        masked = ["--mask", str(mask), "--n-draws", "50"]
         status = main(
             [
+                *(masked if "impute" in measures else []),
                 *("--checkpoint", str(checkpoints / "plane"), "--data", str(images)),
                 *("--measure", *measures, "--n", str(n), "--n-samples", "7"),
                 *("--budget", "1024", "--seed", SEED, "--threads", "1"),
@@ -104,6 +111,8 @@ def test_figures_are_those_of_the_service(
         "binarize": "sample",
         **OPTIONS.get(measure, {}),
     }
+    if measure == "impute":
+        asked["mask"] = [MASK.tolist()] * document["n_examples"]
 
     answer = plane.post(f"/{measure}", asked).json()
 
@@ -113,7 +122,7 @@ def test_figures_are_those_of_the_service(
         for name, values in answer.items()
         if isinstance(values, list) and np.ndim(values) == 1 and values != []
     }
-    assert len(rows) >= 3
+    assert len(rows) >= (2 if measure == "impute" else 3)
     # The service answers the ELBO in float32, the analyses in float64.
     tolerance = 1e-5 if measure == "elbo" else 1e-9
     for name, values in rows.items():
@@ -209,6 +218,9 @@ def test_a_tail_beyond_measure_is_null(checkpoints: Path, tmp_path: Path) -> Non
         (["--checkpoint", "nowhere"], "no checkpoint at nowhere"),
         (["--out", "nowhere/x.json"], "there is no directory nowhere"),
         (["--out", "."], "expected a file, this is a directory"),
+        (["--measure", "impute"], "--measure impute and --mask need each other"),
+        (["--mask", "mask.npy"], "--measure impute and --mask need each other"),
+        (["--n-draws", "0"], "--n-draws must be at least 1, got 0"),
     ],
 )
 def test_bad_options_are_one_line(
@@ -298,6 +310,46 @@ def test_a_measure_that_the_checkpoint_cannot_have_is_refused(
 
     assert status == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.full((4, 4), 2), "expected 1 where x is known, 0 where not"),
+        (np.ones((3, 4)), "expected the shape [4, 4], or one mask for each of 48 rows"),
+        (np.ones((47, 16)), "of 48 rows, got [47, 16]"),
+        (np.array([None]), "expected a .npy file"),
+    ],
+)
+def test_a_mask_that_is_none_is_refused(
+    checkpoints: Path,
+    images: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    values: np.ndarray,
+    words: str,
+) -> None:
+    """The error says what was wanted and what came."""
+    path = tmp_path / "mask.npy"
+    np.save(path, values)
+    arguments = ["--checkpoint", str(checkpoints / "bernoulli"), "--data", str(images)]
+
+    status = main([*arguments, "--measure", "impute", "--mask", str(path)])
+
+    assert status == 2
+    assert words in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (16,), (48, 4, 4), (48, 16)])
+def test_a_mask_is_of_an_example_or_of_each(tmp_path: Path, shape: Any) -> None:
+    """Flat or shaped; what is of one example is of all."""
+    known = np.random.default_rng(0).integers(0, 2, shape)
+    np.save(tmp_path / "mask.npy", known)
+
+    found = mask.read(tmp_path / "mask.npy", data_shape=(4, 4), n_rows=48)
+
+    assert found.shape == (48, 16)
+    assert np.array_equal(found, np.broadcast_to(known.reshape(-1, 16), (48, 16)) == 1)
 
 
 def test_binarising_needs_a_bernoulli_model(
