@@ -42,9 +42,9 @@ class AnalysisEndpoints:
         be trusted. Use it to compare models, or to find unusual data: rows with a low
         log p(x) are the ones the model did not expect. With `n_samples` the draws come
         from the encoder's q(z|x), as in the literature; else from a mixture of it with
-        wider copies and the prior, which finds what q overlooks. `upper` adds an estimate from
-        the other side, a bound where its Markov chains have converged (`r_hat` up to
-        1.01), so that log p(x) lies between two numbers.
+        wider copies and the prior, which finds what q overlooks. `upper` adds an
+        estimate from the other side, a bound where its Markov chains have converged
+        (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
         """
         asked = await self._requests.read(request, LoglikOptions)
         effort, options = self._effort(asked.options), asked.options

@@ -160,9 +160,9 @@ export interface paths {
          *     be trusted. Use it to compare models, or to find unusual data: rows with a low
          *     log p(x) are the ones the model did not expect. With `n_samples` the draws come
          *     from the encoder's q(z|x), as in the literature; else from a mixture of it with
-         *     wider copies and the prior, which finds what q overlooks. `upper` adds an estimate from
-         *     the other side, a bound where its Markov chains have converged (`r_hat` up to
-         *     1.01), so that log p(x) lies between two numbers.
+         *     wider copies and the prior, which finds what q overlooks. `upper` adds an
+         *     estimate from the other side, a bound where its Markov chains have converged
+         *     (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
          */
         post: operations["loglik"];
         delete?: never;
@@ -496,7 +496,8 @@ export interface components {
          * @description One measured number, with all it takes to measure it again.
          *
          *     Attributes:
-         *         name: `elbo`, `log_likelihood`, `kl` (nats per example) or `active_units`.
+         *         name: `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or
+         *             `amortization_gap`, what `model.refinement.refine` gains (nats per example).
          *         n_samples: K, the draws of z per example; null where there is no draw.
          *         noise_seed: Seed of the evaluation's noise; null where there is none.
          *         n_seeds: How many training runs the value is a mean of.

@@ -112,7 +112,7 @@ def test_figures_are_those_of_the_service(
         **OPTIONS.get(measure, {}),
     }
     if measure == "impute":
-        asked["mask"] = [MASK.tolist()] * document["n_examples"]
+        asked["mask"] = [MASK.ravel().tolist()] * document["n_examples"]
 
     answer = plane.post(f"/{measure}", asked).json()
 
