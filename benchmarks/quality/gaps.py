@@ -94,8 +94,8 @@ def quadrature(study: Study) -> str:
         f"{study.seeds[0]}, noise seed {_SEED}, the service's own target ({_TARGET:g} "
         f"nats) and budget ({_BUDGET:,} draws). Quadrature has converged on "
         f"{sum(exact.converged for exact in truth)} of them, to {worst:.0e} nats. "
-        "`/loglik` weighs draws of the encoder's q, with `upper` those of a refined "
-        "one.\n\n" + table(["what", "of the rows", ""], rows)
+        "`/loglik` weighs draws of a mixture around the encoder's q, with `upper` "
+        "around a refined one.\n\n" + table(["what", "of the rows", ""], rows)
     )
 
 
