@@ -17,6 +17,7 @@ from model.vae import VAE
 
 _ELBO_BARS = {"aevb20": 98.3, "aevb200": 98.6, "vamp20": None}
 _NLL_BARS = {"aevb20": None, "deep_elbo": 86.35, "deep_dreg": 84.78}
+_COST = "minutes of training a run"
 _ROWS = 100  # at once
 _N_FINE = 1000
 _FEW, _MANY = (25, 2), (625, 8)  # draws in a block, blocks: K = 50 and K = 5000
@@ -35,6 +36,7 @@ def elbo(study: Study) -> str:
                 ", ".join(f"{value:.3f}" for value in values),
                 spread(values),
                 f"{error:.2f}",
+                _cost(study, name),
                 _verdict(float(np.mean(values)), bar),
             ]
         )
@@ -43,11 +45,12 @@ def elbo(study: Study) -> str:
     k, n = found[-1].n_samples, found[-1].n_examples
     return (
         f"Test -ELBO in nats, lower is better: {n:,} rows, statically binarised with "
-        f"seed {DATA_SEED}, K = {k}; training seeds from {study.seeds[0]} on.\n\n"
+        f"seed {DATA_SEED}, K = {k}; training seeds from {study.seeds[0]} on. A run "
+        "had one core, at times beside other work.\n\n"
         + table(
             [
                 *("network", "each run", "mean ± deviation of runs"),
-                *("standard error over rows", "bar"),
+                *("standard error over rows", _COST, "bar"),
             ],
             rows,
         )
@@ -70,6 +73,7 @@ def nll(study: Study) -> str:
                 spread(values),
                 f"{max(value.standard_error for value, _ in found):.3f}",
                 f"{max(error for _, error in found):.2f}",
+                _cost(study, name),
                 _verdict(float(np.mean(values)), bar),
             ]
         )
@@ -84,7 +88,7 @@ def nll(study: Study) -> str:
         + table(
             [
                 *("network", "each run", "mean ± deviation of runs"),
-                *("of choosing rows", "standard error over rows", "bar"),
+                *("of choosing rows", "standard error over rows", _COST, "bar"),
             ],
             rows,
         )
@@ -141,6 +145,11 @@ def _bound(
         for rows in chunks(len(index), _ROWS, title)
     ]
     return np.concatenate(parts)
+
+
+def _cost(study: Study, name: str) -> str:
+    """Return how long runs were trained, on the mean."""
+    return f"{np.mean([study.minutes(name, seed) for seed in study.of(name)]):.0f}"
 
 
 def _verdict(value: float, bar: float | None) -> str:

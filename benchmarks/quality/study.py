@@ -1,5 +1,6 @@
 """The models that are measured, how they are trained, and the rows they see."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -136,6 +137,17 @@ class Study:
         return checkpoint.load(
             self.trained(name, self.seeds[0] if seed is None else seed)
         )
+
+    def minutes(self, name: str, seed: int) -> float:
+        """Return how long a run has been trained, what it begins with included."""
+        figures = self.model(name, seed).metrics.figures
+        n_held_out = next(f.n_examples for f in figures if f.split == "validation")
+        n = len(self.mnist.train.x) + len(self.mnist.validation.x) - n_held_out
+        lines = (self._run(name, seed) / "metrics.jsonl").read_text().splitlines()
+        seconds = sum(n / json.loads(line)["examples_per_second"] for line in lines)
+        before = RECIPES[name].begins_with
+        earlier = 0.0 if before is None else self.minutes(before, seed)
+        return seconds / 60 + earlier
 
     def trained(self, name: str, seed: int) -> Path:
         """Return the run of a recipe and a seed; train it if it is not there."""
