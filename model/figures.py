@@ -2,6 +2,9 @@
 
 import math
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.config import Binarization
 from model.evaluate import Evaluation
 from model.manifest import Figure, Split
@@ -16,20 +19,14 @@ def figures(
     noise_seed: int,
 ) -> tuple[Figure, ...]:
     """Summarise an evaluation of one trained model: means over the examples."""
-    n = len(evaluation.bound)
     means = tuple(
-        Figure(
-            name=name,
-            value=float(values.mean()),
-            units="nats",
+        mean_figure(
+            name,
+            values,
             split=split,
-            n_examples=n,
             binarization=binarization,
             n_samples=n_samples,
             noise_seed=noise_seed,
-            n_seeds=1,
-            spread=None,
-            standard_error=float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
         )
         for name, values in (
             ("elbo", evaluation.bound),
@@ -48,3 +45,29 @@ def figures(
         }
     )
     return (*means, active)
+
+
+def mean_figure(
+    name: str,
+    values: NDArray[np.float64],
+    *,
+    split: Split,
+    binarization: Binarization,
+    n_samples: int | None,
+    noise_seed: int,
+) -> Figure:
+    """Return the mean over examples, (N,), in nats; one has no standard error."""
+    n = len(values)
+    return Figure(
+        name=name,
+        value=float(values.mean()),
+        units="nats",
+        split=split,
+        n_examples=n,
+        binarization=binarization,
+        n_samples=n_samples,
+        noise_seed=noise_seed,
+        n_seeds=1,
+        spread=None,
+        standard_error=float(values.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
+    )

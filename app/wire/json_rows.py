@@ -190,14 +190,22 @@ class JsonRows:
 @lru_cache(maxsize=_MANY_SKELETONS)
 def _members(skeleton: bytes, name: str) -> Scalars | None:
     """Return the members beside the array, or None if the body needs words."""
+    members = distinct_members(skeleton)
+    if members is None or members.pop(name, None) != []:
+        return None
+    return members
+
+
+def distinct_members(document: bytes | bytearray) -> dict[str, Any] | None:
+    """Return the members of a JSON object; None if it is none, or has a key twice."""
     try:
-        members = orjson.loads(skeleton)
+        members = orjson.loads(document)
     except orjson.JSONDecodeError:
         return None
     # One colon per member: a key given twice would leave more colons than members.
-    if type(members) is not dict or skeleton.count(b":") != len(members):
+    if type(members) is not dict or document.count(b":") != len(members):
         return None
-    return members if members.pop(name, None) == [] else None
+    return members
 
 
 def _n_brackets(body: Body, start: int, stop: int, most: int) -> int:

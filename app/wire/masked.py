@@ -10,12 +10,16 @@ import json
 from typing import NamedTuple, Never, final
 
 import numpy as np
-import orjson
 
 from app.errors import Fault, UnprocessableError, number
 from app.exchange import Body
 from app.wire import json_words, safetensors
-from app.wire.json_rows import MAX_SKELETON_BYTES, JsonRows, Scalars
+from app.wire.json_rows import (
+    MAX_SKELETON_BYTES,
+    JsonRows,
+    Scalars,
+    distinct_members,
+)
 from app.wire.layout import Layout, Mask, Rows
 
 NAME = "mask"
@@ -96,12 +100,8 @@ class MaskedRows:
         if stop < 0 or start + len(body) - end + second - stop > MAX_SKELETON_BYTES:
             return None
         skeleton = body[: start + 1] + body[stop : second + 1] + body[end:]
-        try:
-            members = orjson.loads(skeleton)
-        except orjson.JSONDecodeError:
-            return None
-        # One colon per member: see `app.wire.json_rows`.
-        if type(members) is not dict or skeleton.count(b":") != len(members):
+        members = distinct_members(skeleton)
+        if members is None:
             return None
         names = [name for name in members if name in self._json]
         if len(names) != 2 or any(members.pop(name) != [] for name in names):

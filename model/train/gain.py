@@ -1,10 +1,9 @@
 """What the encoder costs: the gain of a q that is each held-out row's own."""
 
-import math
-
 import torch
 
 from model.config import Binarization
+from model.figures import mean_figure
 from model.held_out import evenly
 from model.manifest import Figure, Split
 from model.refinement import refine
@@ -33,16 +32,11 @@ def amortization_gap(
     if len(rows) < 2:
         return None
     gain = refine(vae, rows, seed=noise_seed).improvement.value
-    return Figure(
-        name="amortization_gap",
-        value=float(gain.mean()),
-        units="nats",
+    return mean_figure(
+        "amortization_gap",
+        gain.cpu().numpy(),
         split=split,
-        n_examples=len(rows),
         binarization=binarization,
         n_samples=None,
         noise_seed=noise_seed,
-        n_seeds=1,
-        spread=None,
-        standard_error=float(gain.std()) / math.sqrt(len(rows)),
     )
