@@ -25,7 +25,7 @@ def read_npy(path: Path) -> Parts:
     Raises:
         DataError: Not an array of finite numbers with at least one row and column.
     """
-    x = _load(path)
+    x = load_arrays(path)
     if not isinstance(x, np.ndarray):
         raise DataError(f"{path} is an .npz archive under another name")
     divided_by = _divisor(x)
@@ -43,7 +43,7 @@ def read_npz(path: Path) -> Parts:
     Raises:
         DataError: No such array, different shapes, or as for `read_npy`.
     """
-    archive = _load(path)
+    archive = load_arrays(path)
     if not isinstance(archive, NpzFile):
         raise DataError(f"{path} is not an .npz archive but a single array: try .npy")
     with archive:
@@ -91,7 +91,13 @@ def read_csv(path: Path) -> Parts:
     return Parts(path.stem, rows, x.shape[1:], 1.0, f"the table {path.name}")
 
 
-def _load(path: Path) -> Any:
+def load_arrays(path: Path) -> Any:
+    """
+    Return the array of a .npy file, or the archive of a .npz file; nothing pickled.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     try:
         return np.load(path, allow_pickle=False)
     except _UNREADABLE as error:

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from model.data import DataError
+from model.data.tables import load_arrays
+
 
 def read(path: Path, *, data_shape: tuple[int, ...], n_rows: int) -> NDArray[np.bool_]:
     """
@@ -17,8 +20,8 @@ def read(path: Path, *, data_shape: tuple[int, ...], n_rows: int) -> NDArray[np.
         ValueError: It is no mask, or has another shape.
     """
     try:
-        values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+        values = load_arrays(path)
+    except DataError as error:
         raise ValueError(f"--mask {path}: expected a .npy file: {error}") from None
     if not isinstance(values, np.ndarray):
         raise ValueError(f"--mask {path}: expected a .npy file of one array")
