@@ -59,14 +59,7 @@ def evidence(
     With K given the draws are of the encoder's q(z|x), as those of Burda et al. (2016);
     with a target, of the defensive mixture around it.
     """
-    lower = bounds.log_evidence(
-        vae,
-        x,
-        **effort._asdict(),
-        seed=seed,
-        proposal=effort.proposal(vae, encoded(vae, x)),
-        first=first,
-    )
+    lower = _log_evidence(vae, x, encoded(vae, x), effort, seed=seed, first=first)
     return Evidence(*_lower(lower))
 
 
@@ -75,14 +68,7 @@ def bracketed(
 ) -> Bracketed:
     """Bound log p(x) from below and above with a refined q(z|x); see `bracket`."""
     q_z = refinement.refine(vae, x, seed=seed, first=first).q_z
-    lower = bounds.log_evidence(
-        vae,
-        x,
-        **effort._asdict(),
-        seed=seed,
-        proposal=effort.proposal(vae, q_z),
-        first=first,
-    )
+    lower = _log_evidence(vae, x, q_z, effort, seed=seed, first=first)
     upper = upper_bound(
         vae,
         x,
@@ -260,6 +246,27 @@ def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
     most = min(_MAX_SLICE_ROWS, max(1, _SLICE_VALUES // values_per_row))
     size = 1 << (most.bit_length() - 1)
     return (slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size))
+
+
+def _log_evidence(
+    vae: VAE,
+    x: Tensor,
+    q_z: DiagonalGaussian,
+    effort: Effort,
+    *,
+    seed: int,
+    first: int,
+) -> ImportanceWeighted:
+    return bounds.log_evidence(
+        vae,
+        x,
+        target=effort.target,
+        budget=effort.budget,
+        seed=seed,
+        n_samples=effort.n_samples,
+        proposal=effort.proposal(vae, q_z),
+        first=first,
+    )
 
 
 def _lower(found: ImportanceWeighted) -> list[Column]:

@@ -18,6 +18,7 @@ from model.gap import gap
 from model.held_out import Scores, ScoreSettings
 from model.imputation import impute, latents
 from model.noise import Stream, standard_normal
+from model.proposals import Defensive, encoded
 from model.refinement import refine
 from model.vae import VAE
 from tests.model.ppca import Build, Ppca, ppca, random
@@ -200,7 +201,18 @@ def test_a_fixed_effort_takes_its_draws_and_no_more() -> None:
     """K draws for each block are the whole budget."""
     effort = Effort.fixed(5)
 
-    assert effort == (5, 0.0, 5 * N_BLOCKS)
+    assert effort == (5, 0.0, 5 * N_BLOCKS, False)
+
+
+def test_a_target_of_nought_is_still_one(build: Build) -> None:
+    """It draws from the mixture until the budget is spent; K alone draws from q."""
+    vae = build()
+    q_z = encoded(vae, torch.zeros(2, vae.config.data_dim).double())
+
+    adaptive = Effort.adaptive(target=0.0, budget=1024)
+
+    assert isinstance(adaptive.proposal(vae, q_z), Defensive)
+    assert Effort.fixed(5).proposal(vae, q_z) is q_z
 
 
 def test_sizes_grow_with_the_model(build: Build) -> None:
