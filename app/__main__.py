@@ -13,12 +13,12 @@ import uvicorn
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
-from app import hangup
 from app.connection.protocol import Connection
 from app.environment import SettingsError
-from app.serving import Config
+from app.server.config import Config
+from app.server.startup import STARTUP_FAILURE, fail
+from app.serving import sighup
 from app.settings import Settings
-from app.startup import STARTUP_FAILURE, fail
 
 _START_SECONDS = 300
 _OTHER_OPEN_FILES = 256
@@ -64,7 +64,7 @@ class Supervisor(Multiprocess):
 
     def keep_subprocess_alive(self) -> None:
         before = {process.pid for process in self.processes}
-        with hangup.held():
+        with sighup.held():
             super().keep_subprocess_alive()
         for pid in before - {process.pid for process in self.processes}:
             mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped
@@ -77,7 +77,7 @@ class Supervisor(Multiprocess):
             listening.close()
 
     def init_processes(self) -> None:
-        with hangup.held():
+        with sighup.held():
             super().init_processes()
         seconds = self.config.timeout_worker_healthcheck + _START_SECONDS
         if all(p.wait_until_ready(seconds, self.should_exit) for p in self.processes):
@@ -94,7 +94,7 @@ def _allow_open_files(n_files: int) -> None:
 
 def _serve(config: uvicorn.Config) -> int:
     """Serve in this process."""
-    hangup.hold()
+    sighup.hold()
     server = Server(config)
     server.run()
     return 0 if server.started else STARTUP_FAILURE

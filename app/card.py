@@ -5,9 +5,9 @@ from typing import Annotated, final
 
 from pydantic import BaseModel, Field
 
-from app.engine import Engine
 from app.settings import Settings
-from model.manifest import Figure, LatentUse
+from model.checkpoint.manifest import Figure, LatentUse
+from model.engine import Engine
 
 THETA = (
     "θ (theta) are the weights and biases of the decoder, the parameters of "

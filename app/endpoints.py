@@ -3,12 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import final
 
-from app.answers import answer
+from app.compute.operations import Operations, OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
-from app.exchange import Answer, Request
-from app.lifecycle import Lifecycle
-from app.operations import Operations, OutsideSupportError
-from app.reading import Reader, seed_of
+from app.http.exchange import Request, Response
+from app.http.reader import Reader, seed_of
+from app.http.writer import answer
 from app.schemas import (
     DecodeOptions,
     DecodePictureOptions,
@@ -19,16 +18,10 @@ from app.schemas import (
     SampleOptions,
     SamplePictureOptions,
 )
+from app.serving.lifecycle import Lifecycle
 from app.settings import Settings
 from app.wire.layout import Array
-from app.wire.negotiation import (
-    JSON,
-    NPY,
-    PNG,
-    SAFETENSORS,
-    Formats,
-    response_format,
-)
+from app.wire.negotiation import JSON, NPY, PNG, SAFETENSORS, Formats, response_format
 from app.wire.reply import Reply
 
 ALL_ARRAYS: Formats = (JSON, SAFETENSORS)
@@ -37,7 +30,7 @@ MAIN_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
 # An answer to GET may be cached; one URL has several forms.
 _VARY = ((b"vary", b"accept"),)
 
-Endpoint = Callable[[Request], Awaitable[Answer]]
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @final
@@ -66,7 +59,7 @@ class Endpoints:
         self.decode_formats = (*(MAIN_ARRAY if one_main else ALL_ARRAYS), *pictures)
         self.sample_formats = (*MAIN_ARRAY, *pictures)
 
-    async def encode(self, request: Request) -> Answer:
+    async def encode(self, request: Request) -> Response:
         """Answer q(z|x) for x."""
         self._lifecycle.check_serving()
         self._operations.check_room()
@@ -78,7 +71,7 @@ class Endpoints:
         reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
         return await answer(reply, format_, source="x")
 
-    async def decode(self, request: Request) -> Answer:
+    async def decode(self, request: Request) -> Response:
         """Answer the parameters of p(x|z) for z."""
         self._lifecycle.check_serving()
         self._operations.check_room()
@@ -98,7 +91,7 @@ class Endpoints:
         reply = Reply(tensors, {"likelihood": self._likelihood})
         return await answer(reply, format_, source="z", picture=picture)
 
-    async def sample(self, request: Request) -> Answer:
+    async def sample(self, request: Request) -> Response:
         """Answer draws from the model."""
         self._lifecycle.check_serving()
         self._operations.check_room()
@@ -129,7 +122,7 @@ class Endpoints:
             headers=_VARY,
         )
 
-    async def elbo(self, request: Request) -> Answer:
+    async def elbo(self, request: Request) -> Response:
         """Answer the ELBO of x and its terms."""
         self._lifecycle.check_serving()
         self._operations.check_room()

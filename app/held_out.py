@@ -8,7 +8,7 @@ from pydantic import Field
 
 from app.schemas import Body, Numbers
 from model.checkpoint import Checkpoint
-from model.held_out import evenly
+from model.checkpoint.held_out import evenly
 
 # What is worth sending to look at: 64 colour images of 32 x 32 fit.
 MAX_VALUES = 1 << 18

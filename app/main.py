@@ -11,48 +11,50 @@ from typing import Any, final
 from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
-from app import hangup, openapi, problems
-from app.access import Guard
+from app.api_docs import openapi
 from app.card import service_version
-from app.editions.press import Press
-from app.editions.swapping import Swapper
-from app.engine import EngineError
-from app.envelope import Envelope
 from app.environment import SettingsError
-from app.lifecycle import Lifecycle
-from app.observation import tracing
-from app.observation.access_log import AccessLog
-from app.observation.metrics import Metrics
-from app.observation.tracing import Tracer
+from app.middleware import framework_errors
+from app.middleware.access import Guard
+from app.middleware.pipeline import Pipeline
+from app.observability import tracing
+from app.observability.access_log import AccessLog
+from app.observability.metrics import Metrics
+from app.observability.tracing import Tracer
+from app.server.startup import fail, keep_freed_memory
+from app.serving import sighup
+from app.serving.lifecycle import Lifecycle
+from app.serving.loader import Loader
+from app.serving.reload import Reloader
 from app.settings import Settings
-from app.startup import fail, keep_freed_memory
 from model.checkpoint import CheckpointError
+from model.engine import EngineError
 
 
 @final
 class Service(FastAPI):
     """
-    The FastAPI application, with an envelope around every HTTP request.
+    The FastAPI application, with an pipeline around every HTTP request.
 
     Hot requests are answered before FastAPI's middleware and routing; see
-    `app.envelope` and `app.operation_routes`.
+    `app.middleware.pipeline` and `app.operation_routes`.
     """
 
-    def enclose(self, envelope: Envelope) -> None:
-        """Have every HTTP request pass through an envelope."""
-        self._envelope = self.recorder = envelope
+    def enclose(self, pipeline: Pipeline) -> None:
+        """Have every HTTP request pass through an pipeline."""
+        self._pipeline = self.recorder = pipeline
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer as FastAPI does, without the envelope."""
+        """Answer as FastAPI does, without the pipeline."""
         await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """Return the API's document, of the checkpoint that is served now."""
-        return dict(self._envelope.edition.openapi)
+        return dict(self._pipeline.loaded.openapi)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            await self._envelope(scope, receive, send)
+            await self._pipeline(scope, receive, send)
         else:
             await self.framework(scope, receive, send)
 
@@ -69,13 +71,13 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
     """
     guard, log = Guard(settings), AccessLog() if settings.access_log else None
     lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
-    app = _service(lambda: _operated(live(), swapper, guard, log, tracer))
-    problems.install(app)
-    press = Press(app, settings, lifecycle, metrics, public=guard.public)
-    edition = press.load()
-    metrics.describe(**edition.labels)
-    envelope = Envelope(
-        edition,
+    app = _service(lambda: _operated(live(), reloader, guard, log, tracer))
+    framework_errors.install(app)
+    loader = Loader(app, settings, lifecycle, metrics, public=guard.public)
+    loaded = loader.load()
+    metrics.describe(**loaded.labels)
+    pipeline = Pipeline(
+        loaded,
         app.framework,
         metrics,
         lifecycle,
@@ -84,15 +86,15 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
         log=log,
         tracer=tracer,
     )
-    app.enclose(envelope)
-    swapper = Swapper(
-        press,
-        envelope,
+    app.enclose(pipeline)
+    reloader = Reloader(
+        loader,
+        pipeline,
         metrics,
         settings.checkpoint,
         watch_seconds=settings.watch_seconds,
     )
-    live = partial(_lifespan, envelope, swapper, lifecycle, settings.drain_delay)
+    live = partial(_lifespan, pipeline, reloader, lifecycle, settings.drain_delay)
     return app
 
 
@@ -120,12 +122,12 @@ def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
 
 @asynccontextmanager
 async def _lifespan(
-    envelope: Envelope, swapper: Swapper, lifecycle: Lifecycle, drain_delay: float
+    pipeline: Pipeline, reloader: Reloader, lifecycle: Lifecycle, drain_delay: float
 ) -> AsyncIterator[None]:
-    # What is loaded stays: no collection need look through it again. The edition, which
+    # What is loaded stays: no collection need look through it again. The loaded, which
     # may go, has no cycles once it is closed.
     gc.freeze()
-    async with swapper.swapping():
+    async with reloader.reloading():
         lifecycle.phase = "ready"
         try:
             with lifecycle.leaving_at_sigterm(drain_delay):
@@ -137,7 +139,7 @@ async def _lifespan(
 @asynccontextmanager
 async def _operated(
     life: AbstractAsyncContextManager[None],
-    swapper: Swapper,
+    reloader: Reloader,
     guard: Guard,
     log: AccessLog | None,
     tracer: Tracer | None,
@@ -147,11 +149,11 @@ async def _operated(
     def look_again() -> None:
         if guard.keys is not None:
             guard.keys.reread()
-        swapper.ask()
+        reloader.ask()
 
     try:
         async with life:
-            with hangup.heard(look_again):
+            with sighup.heard(look_again):
                 yield
     finally:
         if log is not None:

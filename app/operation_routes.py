@@ -1,9 +1,9 @@
 """
-The operations as routes: what the API documentation, the router and the envelope share.
+The operations as routes: what the API documentation, the router and the pipeline share.
 
 An `Operation` is written down once. From it come the entry of the table by which the
-envelope answers at once (`hot`), and an `OperationRoute`, which gives the router what
-it needs for 404, 405 and the API documentation. Where the envelope does not recognise a
+pipeline answers at once (`hot`), and an `OperationRoute`, which gives the router what
+it needs for 404, 405 and the API documentation. Where the pipeline does not recognise a
 path, behind a prefix for instance, the route answers with the endpoint of that table.
 """
 
@@ -15,10 +15,9 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from app.editions.edition import Hot, edition_of
 from app.endpoints import ALL_ARRAYS, Endpoint, Endpoints
-from app.exchange import Request
-from app.reading import READABLE, WITHOUT_ARRAY
+from app.http.exchange import Request
+from app.http.reader import READABLE, WITHOUT_ARRAY
 from app.schemas import (
     DecodeOptions,
     DecodePictureOptions,
@@ -37,6 +36,7 @@ from app.schemas import (
     SampleRequest,
     SampleResponse,
 )
+from app.serving.loaded_model import Hot, loaded_model_of
 from app.wire.negotiation import Formats
 
 
@@ -89,7 +89,7 @@ class OperationRoute(APIRoute):
         if scope["method"] != self._method:
             await super().handle(scope, receive, send)
             return
-        endpoint = edition_of(scope).hot[self._method, self.path]
+        endpoint = loaded_model_of(scope).hot[self._method, self.path]
         request = Request(scope, receive)
         try:
             answer = await endpoint(request)

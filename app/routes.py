@@ -9,13 +9,13 @@ from fastapi.responses import (
     Response,
 )
 
-from app.batching import STALLED_SECONDS
 from app.card import Card
-from app.editions.edition import edition_of
+from app.compute.batcher import STALLED_SECONDS
 from app.errors import UnavailableError
 from app.held_out import HeldOut
-from app.lifecycle import Lifecycle
-from app.observation.metrics import MEDIA_TYPE, Metrics
+from app.observability.metrics import MEDIA_TYPE, Metrics
+from app.serving.lifecycle import Lifecycle
+from app.serving.loaded_model import loaded_model_of
 
 DEAD_SECONDS = 2 * STALLED_SECONDS
 
@@ -28,12 +28,12 @@ def about() -> APIRouter:
     @routes.head("/model", include_in_schema=False)
     async def model(request: Request) -> Response:
         """Say what is served: shapes, likelihood, θ and φ, limits, figures."""
-        return edition_of(request.scope).model.answer(request)
+        return loaded_model_of(request.scope).model.answer(request)
 
     @routes.get("/openapi.json", include_in_schema=False)
     @routes.head("/openapi.json", include_in_schema=False)
     async def openapi(request: Request) -> Response:
-        document = edition_of(request.scope).openapi
+        document = loaded_model_of(request.scope).openapi
         prefix = request.scope.get("root_path", "").rstrip("/")
         servers = {"servers": [{"url": prefix}]} if prefix else {}
         return JSONResponse({**document, **servers})
@@ -61,7 +61,7 @@ def examples() -> APIRouter:
     @routes.head("/examples", include_in_schema=False)
     async def rows(request: Request) -> Response:
         """Return held-out rows of the checkpoint, and how such rows score."""
-        return edition_of(request.scope).examples.answer(request)
+        return loaded_model_of(request.scope).examples.answer(request)
 
     return routes
 
@@ -74,7 +74,7 @@ def health(lifecycle: Lifecycle, metrics: Metrics) -> APIRouter:
     @routes.head("/livez", include_in_schema=False)
     async def livez(request: Request) -> Response:
         """Say that the process serves HTTP and computes; if not, it is to be ended."""
-        if edition_of(request.scope).compute.stalled_seconds > DEAD_SECONDS:
+        if loaded_model_of(request.scope).compute.stalled_seconds > DEAD_SECONDS:
             raise UnavailableError("compute is dead", retry_after_seconds=1)
         return PlainTextResponse("ok\n")
 
@@ -83,7 +83,7 @@ def health(lifecycle: Lifecycle, metrics: Metrics) -> APIRouter:
     async def readyz(request: Request) -> Response:
         """Say whether requests are taken: loaded, warmed, computing, not draining."""
         lifecycle.check_ready()
-        if not edition_of(request.scope).compute.alive:
+        if not loaded_model_of(request.scope).compute.alive:
             raise UnavailableError("compute has stopped", retry_after_seconds=1)
         return PlainTextResponse("ready\n")
 

@@ -1,7 +1,8 @@
 """
 The JSON bodies, for the API documentation and for checking everything but arrays.
 
-Bounds are types. The sizes of arrays belong to the served model; `app.openapi` puts
+Bounds are types. The sizes of arrays belong to the served model;
+`app.api_docs.openapi` puts
 them in.
 """
 
@@ -11,7 +12,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.operations import Binarize, Draw
+from app.compute.operations import Binarize, Draw
 from model.noise import MAX_SEED
 
 Numbers = list[list[float]]

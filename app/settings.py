@@ -15,7 +15,7 @@ from pydantic import (
 
 from app import environment
 from app.environment import SettingRow
-from app.names import host_name, origin, split
+from app.host_names import host_name, origin, split
 
 
 def available_cores() -> int:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from model import checkpoint
+from model.checkpoint.manifest import Metrics, Provenance
 from model.config import Config, Conv, Data, Likelihood, Mlp
-from model.manifest import Metrics, Provenance
 from model.vae import VAE, initialized
 
 SEED = 0

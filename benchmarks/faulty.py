@@ -12,9 +12,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from app import batching, routes
+from app import routes
 from app.__main__ import main
-from app.engine import Array, Encoding, Engine
+from app.compute import batcher
+from model.engine import Array, Encoding, Engine
 
 POISON, STALL = 777.0, 888.0
 
@@ -35,8 +36,8 @@ def _failing(
 if __name__ == "__main__":
     seconds = float(os.environ["STALL_SECONDS"])
     Engine.encode = _failing(Engine.encode, seconds)  # type: ignore[method-assign, assignment]  # this is what is tried
-    batching.INLINE_SECONDS = 0.0
-    defaults = batching.Batcher.__init__.__kwdefaults__
+    batcher.INLINE_SECONDS = 0.0
+    defaults = batcher.Batcher.__init__.__kwdefaults__
     assert defaults is not None
     patience = float(os.environ["WATCHDOG_SECONDS"])
     defaults["stalled_seconds"], routes.DEAD_SECONDS = patience, 2 * patience

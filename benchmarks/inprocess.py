@@ -13,8 +13,8 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from app.engine import Engine
 from model import checkpoint
+from model.engine import Engine
 
 
 def torch_eager(path: Path, n_rows: int) -> Callable[[], object]:

@@ -34,13 +34,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.results import circumstances, table, write_section
 from model import data
+from model.data.preparation import Prepared, prepare
 from model.distributions import LIKELIHOODS
-from model.evaluate import evaluate
+from model.evaluation import evaluate
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
 from model.train.options import Options
 from model.train.places import Places
-from model.train.preparation import Prepared, prepare
 from model.train.state import State
 
 _SECTION = "Training"

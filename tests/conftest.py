@@ -9,6 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from model import checkpoint
+from model.checkpoint.golden import golden
+from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.checkpoint.manifest import Figure, Golden, Metrics, Provenance
 from model.config import (
     Binarization,
     Config,
@@ -19,9 +22,6 @@ from model.config import (
     Mlp,
     Network,
 )
-from model.golden import golden
-from model.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.manifest import Figure, Golden, Metrics, Provenance
 from model.networks import Standardization
 from model.vae import VAE, initialized
 

@@ -97,20 +97,21 @@ def test_the_service_knows_nothing_of_training(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", APP, ids=name_of)
-def test_only_the_engine_imports_torch(path: Path) -> None:
-    """The rest of app/ works on numpy arrays."""
-    if not name_of(path).startswith("app/engine"):  # and what it is split into
-        assert [name for name in imported(path) if is_in(name, "torch")] == []
+def test_the_service_does_not_import_torch(path: Path) -> None:
+    """app/ works on numpy arrays; torch stays behind model.engine."""
+    assert [name for name in imported(path) if is_in(name, "torch")] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_spans_are_of_opentelemetry(path: Path) -> None:
     """It is an extra: one module needs it, and one, when it is asked for, that one."""
-    of_spans = [name for name in imported(path) if is_in(name, "app.observation.spans")]
+    of_spans = [
+        name for name in imported(path) if is_in(name, "app.observability.spans")
+    ]
 
-    if name_of(path) != "app/observation/spans.py":
+    if name_of(path) != "app/observability/spans.py":
         assert [n for n in imported(path) if is_in(n, "opentelemetry")] == []
-    assert not of_spans or name_of(path) == "app/observation/tracing.py"
+    assert not of_spans or name_of(path) == "app/observability/tracing.py"
 
 
 @pytest.mark.parametrize("name", ROUTES)

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from app.card import PHI, THETA
-from app.observation.access_log import Line
+from app.observability.access_log import Line
 from app.settings import documented
 from model.data import NAMES
 from model.distributions import LIKELIHOODS

@@ -9,9 +9,9 @@ import torch
 from model import checkpoint
 from model.binarization import drawn
 from model.checkpoint import Checkpoint
+from model.checkpoint.held_out import Scores, evenly
+from model.checkpoint.manifest import Figure
 from model.elbo import elbo
-from model.held_out import Scores, evenly
-from model.manifest import Figure
 from model.noise import Stream, standard_normal
 
 ROOT = Path(__file__).parent.parent

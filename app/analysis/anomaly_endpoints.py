@@ -4,12 +4,12 @@ from typing import final
 
 from app.analysis.anomaly_schemas import AnomalyOptions
 from app.analysis.requests import AnalysisRequests
-from app.engine.analyses import Analyst
+from app.compute.operations import Binarize
 from app.errors import Fault, UnprocessableError
-from app.exchange import Answer, Request
-from app.operations import Binarize
+from app.http.exchange import Request, Response
+from model.checkpoint.held_out import Calibration, Scores
 from model.config import Binarization
-from model.held_out import Calibration, Scores
+from model.engine.analyses import Analyst
 
 SCORE = "negative_elbo"
 # How a request has rows made binary in the way that held-out rows were.
@@ -36,7 +36,7 @@ class AnomalyEndpoints:
         self._analyst = analyst
         self._calibration = usable(requests.served.calibration)
 
-    async def anomaly(self, request: Request) -> Answer:
+    async def anomaly(self, request: Request) -> Response:
         """
         Answer whether each row belongs: how it ranks among rows held out of training.
 

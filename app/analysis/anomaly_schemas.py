@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.analysis.schemas import AnalysisResponse, RefineOptions, Values
-from app.operations import Binarize
+from app.compute.operations import Binarize
 from app.schemas import Numbers
 
 

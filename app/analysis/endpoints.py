@@ -11,13 +11,13 @@ from app.analysis.schemas import (
     PosteriorOptions,
     RefineOptions,
 )
-from app.engine.analyses import Analyst
 from app.errors import Fault, UnprocessableError, number
-from app.exchange import Answer, Request
-from model import analyses
-from model.analyses import MAX_LATENT_DIM, N_GRID
-from model.bounds import N_BLOCKS
-from model.effort import MIN_BUDGET, Effort
+from app.http.exchange import Request, Response
+from model.engine.analyses import Analyst
+from model.inference import analyses
+from model.inference.analyses import MAX_LATENT_DIM, N_GRID
+from model.inference.bounds import N_BLOCKS
+from model.inference.effort import MIN_BUDGET, Effort
 
 
 @final
@@ -30,7 +30,7 @@ class AnalysisEndpoints:
         self._config = requests.served.config
         self._settings = requests.settings
 
-    async def loglik(self, request: Request) -> Answer:
+    async def loglik(self, request: Request) -> Response:
         """
         Answer how likely each row is under the model: log p(x), in nats.
 
@@ -59,7 +59,7 @@ class AnalysisEndpoints:
             draws=effort.budget + extra,
         )
 
-    async def gap(self, request: Request) -> Answer:
+    async def gap(self, request: Request) -> Response:
         """
         Answer what the encoder costs: log p(x) - ELBO of each row, in its two parts.
 
@@ -87,7 +87,7 @@ class AnalysisEndpoints:
             draws=budget + analyses.draws_refining(self._config),
         )
 
-    async def refine(self, request: Request) -> Answer:
+    async def refine(self, request: Request) -> Response:
         """
         Answer the best q(z|x) for each row: mu and log_var, optimised for it alone.
 
@@ -108,7 +108,7 @@ class AnalysisEndpoints:
             draws=analyses.draws_refining(self._config),
         )
 
-    async def posterior(self, request: Request) -> Answer:
+    async def posterior(self, request: Request) -> Response:
         """
         Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
 

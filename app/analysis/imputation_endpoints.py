@@ -4,10 +4,10 @@ from typing import final
 
 from app.analysis.imputation_schemas import DEFAULT_DRAWS, ImputeOptions
 from app.analysis.requests import AnalysisRequests
-from app.engine.analyses import Analyst
 from app.errors import Fault, UnprocessableError, number
-from app.exchange import Answer, Request
-from model import analyses
+from app.http.exchange import Request, Response
+from model.engine.analyses import Analyst
+from model.inference import analyses
 
 
 @final
@@ -18,7 +18,7 @@ class ImputationEndpoints:
         self._requests = requests
         self._analyst = analyst
 
-    async def impute(self, request: Request) -> Answer:
+    async def impute(self, request: Request) -> Response:
         """
         Answer what is missing in each row, given what is known of it.
 

@@ -3,22 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, NamedTuple, TypeVar, final
 
-from app.analysis.analyses import Analyses
 from app.analysis.schemas import AnalysisOptions
-from app.answers import answer
+from app.compute.analysis_thread import Analyses
+from app.compute.operations import Operations, OutsideSupportError
 from app.endpoints import ALL_ARRAYS
-from app.engine.analyses import NotFiniteError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
-from app.exchange import Answer, Request
-from app.lifecycle import Lifecycle
-from app.operations import Operations, OutsideSupportError
-from app.reading import Reader, seed_of
+from app.http.exchange import Request, Response
+from app.http.reader import Reader, seed_of
+from app.http.writer import answer
+from app.serving.lifecycle import Lifecycle
 from app.settings import Settings
 from app.wire.layout import Array, Mask, Rows
 from app.wire.negotiation import Format, response_format
 from app.wire.reply import Reply
-from model import analyses
-from model.columns import Columns
+from model.engine.analyses import NotFiniteError
+from model.inference import analyses
+from model.inference.columns import Columns
 
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
 
@@ -101,7 +101,7 @@ class AnalysisRequests:
         draws: int,
         scalars: Mapping[str, int | str | None] | None = None,
         shaped: tuple[str, ...] = (),
-    ) -> Answer:
+    ) -> Response:
         """
         Check that the work is allowed, do it, and answer its columns.
 

@@ -22,8 +22,8 @@ from app.analysis.schemas import (
     RefineResponse,
 )
 from app.endpoints import ALL_ARRAYS, Endpoint
+from app.http.reader import NAMED, READABLE
 from app.operation_routes import Operation
-from app.reading import NAMED, READABLE
 from app.wire.negotiation import Formats
 
 

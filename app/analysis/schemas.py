@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from app.operations import Binarize
+from app.compute.operations import Binarize
 from app.schemas import Body, Numbers, Seed
-from model.effort import MIN_BUDGET
+from model.inference.effort import MIN_BUDGET
 
 DEFAULT_TARGET = 0.02
 DEFAULT_BUDGET = 8192

@@ -27,8 +27,8 @@ from app.errors import (
     RequestTimeoutError,
     UnavailableError,
 )
-from app.lifecycle import RETRY_AFTER_SECONDS
-from app.serving import Config
+from app.server.config import Config
+from app.serving.lifecycle import RETRY_AFTER_SECONDS
 
 MAX_PIPELINED = 32
 _MAX_TICK_SECONDS = 1.0

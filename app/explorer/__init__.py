@@ -9,7 +9,7 @@ from fastapi.requests import Request
 from fastapi.responses import Response
 
 from app.errors import NotFoundError
-from app.etags import matches
+from app.http.etags import matches
 
 INDEX = "index.html"
 _MEDIA_TYPES = {

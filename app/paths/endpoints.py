@@ -4,25 +4,20 @@ from typing import TypeVar, final
 
 import numpy as np
 
-from app.answers import answer
+from app.compute.operations import Operations
 from app.endpoints import ALL_ARRAYS
-from app.engine.paths import (
-    Quantiles,
-    aggregate_quantiles,
-    interpolated,
-    traversed,
-)
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
-from app.exchange import Answer, Request
-from app.lifecycle import Lifecycle
-from app.operations import Operations
+from app.http.exchange import Request, Response
+from app.http.reader import Reader
+from app.http.writer import answer
 from app.paths.schemas import InterpolateOptions, Scale, TraverseOptions
-from app.reading import Reader
 from app.schemas import Body
+from app.serving.lifecycle import Lifecycle
 from app.settings import Settings
 from app.wire.layout import Array
 from app.wire.negotiation import Format, response_format
 from app.wire.reply import Reply
+from model.engine.paths import Quantiles, aggregate_quantiles, interpolated, traversed
 
 _Options = TypeVar("_Options", bound=Body)
 
@@ -46,7 +41,7 @@ class PathEndpoints:
         self._settings = settings
         self._lifecycle = lifecycle
 
-    async def interpolate(self, request: Request) -> Answer:
+    async def interpolate(self, request: Request) -> Response:
         """
         Answer a path from one row to another through latent space, and its data.
 
@@ -66,7 +61,7 @@ class PathEndpoints:
         reply = Reply({"z": z, "mean": mean}, {"path": options.path})
         return await answer(reply, format_, source=name, by_row=False)
 
-    async def traverse(self, request: Request) -> Answer:
+    async def traverse(self, request: Request) -> Response:
         """
         Answer what each latent dimension does: one is moved, the others are held.
 

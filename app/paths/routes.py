@@ -1,6 +1,7 @@
 """The paths in latent space as `Operation`s, beside those of `app.operation_routes`."""
 
 from app.endpoints import ALL_ARRAYS
+from app.http.reader import NAMED
 from app.operation_routes import Operation
 from app.paths.endpoints import PathEndpoints
 from app.paths.schemas import (
@@ -11,7 +12,6 @@ from app.paths.schemas import (
     TraverseRequest,
     TraverseResponse,
 )
-from app.reading import NAMED
 
 
 def operations(endpoints: PathEndpoints) -> tuple[Operation, ...]:

@@ -12,14 +12,10 @@ from typing import NamedTuple, Never, final
 import numpy as np
 
 from app.errors import Fault, UnprocessableError, number
-from app.exchange import Body
-from app.wire import json_words, safetensors
-from app.wire.json_rows import (
-    MAX_SKELETON_BYTES,
-    JsonRows,
-    Scalars,
-    distinct_members,
-)
+from app.http.exchange import Body
+from app.wire import safetensors
+from app.wire.json import strict
+from app.wire.json.rows import MAX_SKELETON_BYTES, JsonRows, Scalars, distinct_members
 from app.wire.layout import Layout, Mask, Rows
 
 NAME = "mask"
@@ -115,12 +111,12 @@ class MaskedRows:
         return arrays, members
 
     def _in_words(self, body: Body) -> tuple[Rows, Rows, Scalars]:
-        x, members = json_words.read(body, self._x)
+        x, members = strict.read(body, self._x)
         if NAME not in members:
             what = f"expected {self._mask.wanted} of 0 and 1, but it is missing"
             _refuse(self._mask, what)
         text = json.dumps(members.pop(NAME)).encode()
-        return x, json_words.read_rows(text, self._mask, first_row=0), members
+        return x, strict.read_rows(text, self._mask, first_row=0), members
 
     def _observed(self, mask: Rows, x: Rows) -> Mask:
         """Return a mask as booleans, once it is one of these rows."""

@@ -14,7 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.exchange import Body
+from app.http.exchange import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
 

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from benchmarks.quality.statistics import Measured, mean, spread
 from benchmarks.quality.study import DATA_SEED, RECIPES, Study, chunks
 from benchmarks.results import table
-from model.bounds import importance_weighted
 from model.checkpoint import Checkpoint
-from model.held_out import evenly
-from model.manifest import Figure
+from model.checkpoint.held_out import evenly
+from model.checkpoint.manifest import Figure
+from model.inference.bounds import importance_weighted
 from model.vae import VAE
 
 _ELBO_BARS = {"aevb20": 98.3, "aevb200": 98.6, "vamp20": None}

@@ -5,12 +5,12 @@ import numpy as np
 from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import RECIPES, Study, chunks
 from benchmarks.results import table
-from model import analyses
-from model.bounds import N_BLOCKS
-from model.columns import Bracketed, Evidence, Gaps, joined
-from model.effort import Effort
-from model.estimate import student_t_975
-from model.posterior import Posterior, posterior
+from model.inference import analyses
+from model.inference.bounds import N_BLOCKS
+from model.inference.columns import Bracketed, Evidence, Gaps, joined
+from model.inference.effort import Effort
+from model.inference.estimate import student_t_975
+from model.inference.posterior import Posterior, posterior
 
 _GAP_MODELS = ("aevb20", "deep_elbo")
 _N_GAPS, _N_POSTERIORS = 500, 200

@@ -9,8 +9,8 @@ from torch.nn.functional import binary_cross_entropy
 from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import Study, chunks
 from benchmarks.results import table
-from model import analyses, imputation
-from model.effort import Effort
+from model.inference import analyses, imputation
+from model.inference.effort import Effort
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 

@@ -11,10 +11,11 @@ from sklearn.datasets import load_digits, load_sample_images
 from benchmarks.quality.statistics import auroc, mean
 from benchmarks.quality.study import Study, binarized, chunks
 from benchmarks.results import table
-from model import analyses, data
-from model.columns import Gaps, joined
+from model import data
+from model.checkpoint.held_out import evenly
 from model.data import DataError
-from model.held_out import evenly
+from model.inference import analyses
+from model.inference.columns import Gaps, joined
 from model.noise import Stream, generator
 from model.vae import VAE
 

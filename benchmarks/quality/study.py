@@ -18,8 +18,8 @@ from tqdm import tqdm
 
 from model import binarization, checkpoint, data
 from model.checkpoint import Checkpoint
+from model.checkpoint.held_out import evenly
 from model.data import Dataset
-from model.held_out import evenly
 
 DATA_SEED = 0  # of the binarisation of test rows, drawn once, as in the model cards
 

@@ -497,7 +497,7 @@ export interface components {
          *
          *     Attributes:
          *         name: `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or
-         *             `amortization_gap`, what `model.refinement.refine` gains (nats per example).
+         *             `amortization_gap`, the gain of refinement (nats per example).
          *         n_samples: K, the draws of z per example; null where there is no draw.
          *         noise_seed: Seed of the evaluation's noise; null where there is none.
          *         n_seeds: How many training runs the value is a mean of.

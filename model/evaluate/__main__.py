@@ -8,14 +8,13 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from model import checkpoint
+from model import atomic_files, checkpoint
 from model.checkpoint import Checkpoint
+from model.device import choose_device
 from model.evaluate import mask, report, rows
 from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import Options
 from model.evaluate.rows import Rows
-from model.train import files
-from model.train.assembly import choose_device
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 
@@ -62,7 +61,7 @@ def run(options: Options) -> None:
         with tqdm(total=len(x), desc=what, unit="row", disable=None) as bar:
             found[what] = measure(what, subject, options, on_rows=bar.update)
     content = report.document(_head(options, loaded, measured_on), found)
-    files.replace(options.file, content.encode())
+    atomic_files.replace(options.file, content.encode())
     sys.stdout.write(report.table(found))
     sys.stderr.write(f"{options.file}\n")
 

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from model import analyses
-from model.columns import Column, Columns, joined
-from model.effort import Effort
-from model.evaluate import OnRows, evaluate
+from model.checkpoint.held_out import Calibration
 from model.evaluate.options import Measure, Options
-from model.held_out import Calibration
+from model.evaluation import OnRows, evaluate
+from model.inference import analyses
+from model.inference.columns import Column, Columns, joined
+from model.inference.effort import Effort
 from model.vae import VAE
 
 _ELBO_SAMPLES = 16

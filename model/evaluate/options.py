@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final, get_args
 
-from model.effort import MIN_BUDGET
+from model.inference.effort import MIN_BUDGET
 from model.noise import MAX_SEED
 
 Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly", "impute"]

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from model.columns import Column
 from model.evaluate.measures import Measured
+from model.inference.columns import Column
 
 _ERROR = "_standard_error"
 # Properties of a row's estimate, no quantities whose mean says anything.

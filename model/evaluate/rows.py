@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from model import data
 from model.config import Binarization, Config
 from model.data import Dataset
+from model.data.preparation import prepare
 from model.distributions import LIKELIHOODS
 from model.evaluate.options import Options
-from model.train.preparation import prepare
 
 
 @final

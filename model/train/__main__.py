@@ -12,16 +12,17 @@ import tyro
 from tqdm import tqdm
 
 from model import data
+from model.checkpoint.manifest import Metrics
 from model.data import Dataset
+from model.data.preparation import Prepared, prepare
+from model.device import choose_device
 from model.distributions import LIKELIHOODS
-from model.manifest import Metrics
 from model.train import resumption
-from model.train.assembly import choose_device, configure, start
+from model.train.assembly import configure, start
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
 from model.train.options import Options
 from model.train.places import Places
-from model.train.preparation import Prepared, prepare
 from model.train.publication import publish
 from model.train.state import State
 

@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from model import checkpoint
 from model.config import FORMAT_VERSION, Config
 from model.data import Dataset
+from model.data.preparation import Affine, Array, Prepared
 from model.networks import Standardization
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
 from model.train.options import Options
-from model.train.preparation import Affine, Array, Prepared
 from model.train.state import State
 from model.vae import VAE, initialized
 
@@ -102,15 +102,6 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     if not known:
         _set_pseudo_inputs(vae, prepared.train, seed)
     return vae
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device of that name; auto is a GPU where there is one."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: this machine or this build of torch has none")
-    return torch.device(name)
 
 
 def _network(options: Options, hidden: tuple[int, ...]) -> dict[str, object]:

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Iterable
 from string import Template
 
+from model.checkpoint.manifest import Figure, LatentUse, Metrics, Provenance
 from model.config import Config, Conv, Mlp
-from model.manifest import Figure, LatentUse, Metrics, Provenance
 from model.vae import VAE
 
 _TEMPLATE = Template(

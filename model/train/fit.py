@@ -9,13 +9,13 @@ from typing import Any, NamedTuple, final
 import torch
 from torch import Tensor
 
-from model.evaluate import Evaluation, evaluate
+from model.data.preparation import Prepared
+from model.evaluation import Evaluation, evaluate
 from model.train import schedules
 from model.train.batches import Batches
 from model.train.objectives import OBJECTIVES, Objective, mean_bound
 from model.train.options import Options
 from model.train.places import Places
-from model.train.preparation import Prepared
 from model.train.state import State, copied
 from model.vae import VAE
 

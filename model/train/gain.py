@@ -2,11 +2,11 @@
 
 import torch
 
+from model.checkpoint.figures import mean_figure
+from model.checkpoint.held_out import evenly
+from model.checkpoint.manifest import Figure, Split
 from model.config import Binarization
-from model.figures import mean_figure
-from model.held_out import evenly
-from model.manifest import Figure, Split
-from model.refinement import refine
+from model.inference.refinement import refine
 from model.vae import VAE
 
 _MOST_ROWS = 100

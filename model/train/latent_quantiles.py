@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
+from model.checkpoint.held_out import AggregateQuantiles, AggregateSettings, evenly
+from model.checkpoint.manifest import Split
 from model.config import Binarization
-from model.health import posteriors
-from model.held_out import AggregateQuantiles, AggregateSettings, evenly
-from model.interpolation import aggregate_quantiles
-from model.manifest import Split
+from model.inference.health import posteriors
+from model.inference.interpolation import aggregate_quantiles
 from model.vae import VAE
 
 # Each of them is weighed at each level many times over.

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import Tensor
 
+from model.checkpoint.held_out import evenly
+from model.checkpoint.manifest import LatentUse, Split
 from model.config import Binarization
-from model.health import Estimate, health, posteriors
-from model.held_out import evenly
-from model.manifest import LatentUse, Split
+from model.inference.health import Estimate, health, posteriors
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 

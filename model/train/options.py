@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, final
 
+from model.checkpoint.held_out import MAX_EXAMPLES
 from model.config import MAX_COMPONENTS, Activation, Binarization, LikelihoodName
-from model.held_out import MAX_EXAMPLES
 from model.noise import MAX_SEED
 
 ObjectiveName = Literal["elbo", "iwae", "dreg"]

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
+from model import atomic_files
 from model.checkpoint import MANIFEST
-from model.train import files
 from model.train.options import Options
 
 
@@ -118,7 +118,7 @@ class Places:
         """Drop the lines of epochs that will be trained again."""
         kept = [line for line in self.recorded() if line["epoch"] <= epoch]
         content = "".join(json.dumps(line) + "\n" for line in kept)
-        files.replace(self.journal, content.encode())
+        atomic_files.replace(self.journal, content.encode())
 
 
 def _holds_anything(path: Path) -> bool:

@@ -7,11 +7,9 @@ from typing import Any
 import torch
 
 from model import checkpoint
-from model.data import Dataset
-from model.evaluate import Evaluation, evaluate
-from model.figures import figures as summarized
-from model.golden import golden
-from model.held_out import (
+from model.checkpoint.figures import figures as summarized
+from model.checkpoint.golden import golden
+from model.checkpoint.held_out import (
     MAX_EXAMPLE_BYTES,
     MAX_SCORES,
     Calibration,
@@ -20,7 +18,10 @@ from model.held_out import (
     ScoreSettings,
     evenly,
 )
-from model.manifest import Figure, LatentUse, Metrics, Provenance, Split
+from model.checkpoint.manifest import Figure, LatentUse, Metrics, Provenance, Split
+from model.data import Dataset
+from model.data.preparation import Array, Prepared
+from model.evaluation import Evaluation, evaluate
 from model.train import pictures
 from model.train.card import card
 from model.train.gain import amortization_gap
@@ -28,7 +29,6 @@ from model.train.latent_quantiles import latent_quantiles
 from model.train.latent_use import latent_use
 from model.train.options import Options
 from model.train.places import Places
-from model.train.preparation import Array, Prepared
 from model.vae import VAE
 
 _N_RECONSTRUCTIONS = 12

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
-from model.train import files
+from model import atomic_files
 from model.vae import VAE, empty
 
 
@@ -91,7 +91,7 @@ class State:
             {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
             {"run": json.dumps(run), "progress": json.dumps(asdict(self.progress))},
         )
-        files.replace(path, content)
+        atomic_files.replace(path, content)
         self.saved_at = time.monotonic()
 
     def load(self, path: Path) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.compute.operations import Operations
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
-from app.operations import Operations
 from tests.app.served import Served, assert_problem
 
 SECRET = "the weights are in /somewhere"

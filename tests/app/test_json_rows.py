@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from app.errors import ContentTooLargeError, ProblemError, UnprocessableError
-from app.wire import json_rows
-from app.wire.json_rows import JsonRows
-from app.wire.json_words import read as read_slowly
+from app.wire.json import rows as json_rows
+from app.wire.json.rows import JsonRows
+from app.wire.json.strict import read as read_slowly
 from app.wire.layout import Layout
 
 FLAT = Layout("x", (4,), max_rows=1000)

@@ -9,14 +9,14 @@ import pytest
 import torch
 from safetensors.numpy import load
 
-from app.engine import Engine
-from app.engine.backends import Backend
 from client.answers import rows
 from client.messages import Request, Response
 from client.results import Elbo
-from model import analyses
-from model.effort import Effort
 from model.elbo import elbo
+from model.engine import Engine
+from model.engine.backends import Backend
+from model.inference import analyses
+from model.inference.effort import Effort
 from model.noise import Stream, standard_normal
 from model.prior import GaussianMixture, drawn
 from tests.app.linear_gaussian import build

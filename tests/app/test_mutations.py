@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 
 from app.analysis.schemas import LoglikOptions
 from app.errors import ProblemError
-from app.exchange import Request
-from app.reading import Reader
+from app.http.exchange import Request
+from app.http.reader import Reader
 from app.schemas import ElboImageOptions, ElboOptions
 from app.settings import Settings
 from app.wire.layout import Array

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from app.batching import Batcher, Capacity
-from app.engine import Array
+from app.compute.batcher import Batcher, Capacity
 from app.errors import OverloadedError, UnavailableError
+from model.engine import Array
+from tests.app.compute.test_batcher import AMPLE, doubled, rows, run
 from tests.app.served import Served
-from tests.app.test_batching import AMPLE, doubled, rows, run
 
 
 @pytest.mark.parametrize(

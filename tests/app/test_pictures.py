@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from app.errors import NotAcceptableError
-from app.wire import png
-from app.wire.image_layout import Grid, image_layout, why_no_images
+from app.wire.images import png
+from app.wire.images.layout import Grid, image_layout, why_no_images
 from app.wire.negotiation import JSON, NPY, PNG, SAFETENSORS, response_format
 from tests.app.pictures import image_model, pixels_of
 from tests.app.served import Served, assert_problem

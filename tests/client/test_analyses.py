@@ -15,7 +15,7 @@ from client.analyses import ANOMALY, GAP, IMPUTE, LOGLIK, POSTERIOR, REFINE, Ver
 from client.calls import model as model_call
 from client.messages import Response
 from model import checkpoint
-from model.held_out import (
+from model.checkpoint.held_out import (
     AggregateQuantiles,
     AggregateSettings,
     Calibration,

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.bounds import log_evidence
-from model.bracket import simulate, upper_bound
-from model.gap import gap
-from model.laplace import laplace
-from model.posterior import kl_to_posterior, posterior
-from model.proposals import encoded
-from model.refinement import refine
+from model.inference.bounds import log_evidence
+from model.inference.bracket import simulate, upper_bound
+from model.inference.gap import gap
+from model.inference.laplace import laplace
+from model.inference.posterior import kl_to_posterior, posterior
+from model.inference.proposals import encoded
+from model.inference.refinement import refine
 from model.vae import VAE
 from tests.model.ppca import Build, random
 

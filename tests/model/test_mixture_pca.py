@@ -8,21 +8,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from model import analyses
-from model.bounds import importance_weighted, log_evidence
-from model.bracket import bracket, simulate
-from model.effort import Effort
+from model.checkpoint.held_out import Scores, ScoreSettings
 from model.elbo import elbo
-from model.evaluate import evaluate
-from model.gap import gap
-from model.health import health, posteriors
-from model.held_out import Scores, ScoreSettings
-from model.hmc import sample_posterior
-from model.imputation import impute, latents, log_prob_missing
-from model.laplace import laplace
-from model.posterior import kl_to_posterior, posterior
-from model.proposals import FullGaussian, encoded
-from model.refinement import elbo_replicates, refine
+from model.evaluation import evaluate
+from model.inference import analyses
+from model.inference.bounds import importance_weighted, log_evidence
+from model.inference.bracket import bracket, simulate
+from model.inference.effort import Effort
+from model.inference.gap import gap
+from model.inference.health import health, posteriors
+from model.inference.hmc import sample_posterior
+from model.inference.imputation import impute, latents, log_prob_missing
+from model.inference.laplace import laplace
+from model.inference.posterior import kl_to_posterior, posterior
+from model.inference.proposals import FullGaussian, encoded
+from model.inference.refinement import elbo_replicates, refine
 from model.vae import VAE
 from tests.model.mixture_pca import MixturePca, mixture_pca
 from tests.model.ppca import Build, D, bias, ppca, random, weight

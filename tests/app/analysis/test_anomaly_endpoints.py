@@ -11,8 +11,8 @@ from scipy.stats import kstest  # type: ignore[import-untyped]  # it has no stub
 
 from app.analysis.anomaly_endpoints import usable
 from model import checkpoint
-from model.evaluate import evaluate
-from model.held_out import Calibration, Scores, ScoreSettings
+from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
+from model.evaluation import evaluate
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae

@@ -12,8 +12,8 @@ import pytest
 import torch
 from safetensors.numpy import load, save
 
-from model import analyses
-from model.effort import Effort
+from model.inference import analyses
+from model.inference.effort import Effort
 from model.noise import Stream, uniform
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem

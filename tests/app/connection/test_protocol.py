@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from app.connection.protocol import MAX_PIPELINED, Connection
-from app.serving import Config
+from app.server.config import Config
 from app.settings import Settings
 from tests.app.pictures import by_hand, chunk, header
 from tests.app.test_process import process

@@ -14,9 +14,9 @@ import uvicorn
 from app.main import create_app
 from app.settings import Settings
 from model import checkpoint
+from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.checkpoint.manifest import Metrics, Provenance
 from model.config import Config, LikelihoodName
-from model.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.manifest import Metrics, Provenance
 from tests.conftest import FIGURE, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]

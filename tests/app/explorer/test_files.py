@@ -11,8 +11,8 @@ import pytest
 from app import explorer
 from app.held_out import MAX_VALUES, held_out
 from model import checkpoint
-from model.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.manifest import Metrics, Provenance
+from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
+from model.checkpoint.manifest import Metrics, Provenance
 from tests.app.served import Served, assert_problem
 from tests.conftest import FIGURE, tiny_config, tiny_vae
 

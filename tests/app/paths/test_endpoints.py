@@ -9,7 +9,7 @@ from safetensors.numpy import load, save
 from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint
-from model.held_out import (
+from model.checkpoint.held_out import (
     AggregateQuantiles,
     AggregateSettings,
     Calibration,

@@ -14,13 +14,13 @@ from torch import Tensor
 from model import data
 from model.config import Config
 from model.data import Dataset
+from model.data.preparation import Prepared, prepare
 from model.distributions import LIKELIHOODS
 from model.train import resumption
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
 from model.train.options import Options
 from model.train.places import Places
-from model.train.preparation import Prepared, prepare
 from model.train.state import State
 
 Line = dict[str, Any]

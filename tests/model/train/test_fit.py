@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.elbo import elbo
-from model.evaluate import evaluate
+from model.evaluation import evaluate
 from model.train.batches import Batches
 from model.train.fit import DivergedError, is_complete
 from model.train.options import Options

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
-from model.health import posteriors
+from model.inference.health import posteriors
 from model.train.latent_quantiles import MAX_EXAMPLES, latent_quantiles
 from tests.conftest import tiny_config, tiny_vae
 

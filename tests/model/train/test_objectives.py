@@ -12,7 +12,7 @@ from torch.distributions import Distribution, MultivariateNormal, Normal
 
 from model.config import Config
 from model.elbo import elbo
-from model.evaluate import evaluate
+from model.evaluation import evaluate
 from model.noise import Stream, standard_normal
 from model.train.objectives import OBJECTIVES, Objective, dreg, iwae, mean_bound
 from model.train.options import ObjectiveName, Options

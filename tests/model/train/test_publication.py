@@ -12,10 +12,10 @@ from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint, data
 from model.binarization import drawn
-from model.evaluate import evaluate
-from model.health import health, posteriors
+from model.evaluation import evaluate
+from model.inference.health import health, posteriors
+from model.inference.refinement import refine
 from model.noise import Stream, standard_normal
-from model.refinement import refine
 from model.train.__main__ import main
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
 
@@ -64,7 +64,7 @@ def test_the_checkpoint_is_whole(trained: Path) -> None:
 
 
 def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
-    """The golden record is the ELBO of the first 16 of them, by `model.evaluate`."""
+    """The golden record is the ELBO of the first 16 of them, by `model.evaluation`."""
     loaded = checkpoint.load(trained)
 
     record = loaded.manifest.golden

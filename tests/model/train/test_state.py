@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model.train import files
+from model import atomic_files
 from model.train.options import Options
 from model.train.state import State, StateError, saved_run
 from tests.model.train.runs import Trainer, assert_same, write_images
@@ -85,9 +85,9 @@ def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> No
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
     """Whoever has the old one open keeps it whole, and no scraps are left."""
     path = tmp_path / "file"
-    files.replace(path, b"old")
+    atomic_files.replace(path, b"old")
     with path.open("rb") as old:
-        files.replace(path, b"new and longer")
+        atomic_files.replace(path, b"new and longer")
 
         assert old.read() == b"old"
     assert path.read_bytes() == b"new and longer"

@@ -1,0 +1,106 @@
+"""
+Where long analyses run: in one thread of their own, a slice of rows at a time.
+
+The thread is not the micro-batcher's, so that none of its callers waits for an
+analysis. Requests take turns: each hands in its next slice when the last one is done,
+so that short ones pass long ones. A request that is cancelled, because its client has
+gone or its time is up, hands in no more; the slice under way is finished for nobody.
+How many are in hand is bounded. Nothing here knows what an analysis is.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Generic, final
+
+from app.errors import OverloadedError
+from app.observability import timing
+from model.inference.columns import Columns, joined
+
+RETRY_AFTER_SECONDS = 2
+
+
+@final
+class Analyses:
+    """Runs analyses, of several requests in turns."""
+
+    def __init__(self, *, max_in_hand: int) -> None:
+        self._max_in_hand = max_in_hand
+        self._n_in_hand = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="analysis")
+
+    def check_room(self) -> None:
+        """
+        Check that there is room for one more.
+
+        Raises:
+            OverloadedError: As many requests are in hand as may be.
+        """
+        if self._n_in_hand >= self._max_in_hand:
+            raise OverloadedError(
+                f"expected at most {self._max_in_hand} analyses at a time; ask again",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+
+    async def run(
+        self, compute: Callable[[slice], Columns], slices: Iterable[slice]
+    ) -> Columns:
+        """
+        Compute the slices, one after the other, and join them.
+
+        Raises:
+            OverloadedError: As many requests are in hand as may be.
+            Exception: What the function raised.
+        """
+        self.check_room()
+        self._n_in_hand += 1
+        try:
+            return await self._in_turns(compute, slices)
+        finally:
+            self._n_in_hand -= 1
+
+    def close(self) -> None:
+        """Finish the slice that is running and stop the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+
+    async def _in_turns(
+        self, compute: Callable[[slice], Columns], slices: Iterable[slice]
+    ) -> Columns:
+        loop = asyncio.get_running_loop()
+        stopwatch = _Stopwatch(compute)
+        try:
+            parts = [
+                await loop.run_in_executor(self._thread, stopwatch, rows)
+                for rows in slices
+            ]
+        finally:
+            stopwatch.note()
+        # Of long columns a copy would hold up the event loop.
+        return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)
+
+
+@final
+class _Stopwatch(Generic[Columns]):
+    """A function of slices that notes when it is called and for how long."""
+
+    def __init__(self, compute: Callable[[slice], Columns]) -> None:
+        self._compute = compute
+        self._queued = perf_counter()
+        self._begun: list[float] = []
+        self._ended: list[float] = []
+
+    def __call__(self, rows: slice) -> Columns:
+        self._begun.append(perf_counter())
+        try:
+            return self._compute(rows)
+        finally:
+            self._ended.append(perf_counter())
+
+    def note(self) -> None:
+        """Note the time until now for the request that the current task answers."""
+        begun, now = self._begun[:], perf_counter()
+        ended = [*self._ended, now][: len(begun)]  # one may be under way, for nobody
+        started = begun[0] if begun else now
+        seconds = sum(ended) - sum(begun)
+        timing.note(self._queued, started, ended[-1] if ended else now, seconds)

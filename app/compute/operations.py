@@ -1,0 +1,259 @@
+"""
+The four operations of the service: noise from seeds, then rows through the batcher.
+
+Nothing here knows HTTP.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from typing import Literal, NamedTuple, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.compute.batcher import Batch, Batcher, Capacity
+from app.compute.queues import Queue
+from model import binarization
+from model.engine import TILE, Array, Decoding, Encoding, Engine, Scores
+from model.noise import Stream, data_noise, standard_normal
+
+Binarize = Literal["threshold", "sample"]
+Draw = Literal["mean", "sample"]
+
+Levels = NDArray[np.float64]
+
+_T = TypeVar("_T")
+
+# Arrays of more values than this are made or checked in a thread: about a millisecond.
+_THREADED_VALUES = 1 << 17
+
+
+class Sample(NamedTuple):
+    """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
+
+    x: Array
+    z: Array
+
+
+class Elbo(NamedTuple):
+    """
+    The ELBO of each example and its terms, in nats: (N,) and (N, J).
+
+    Attributes:
+        kl_per_dim: None under a learned prior, in which the KL is no such sum.
+    """
+
+    elbo: Array
+    log_likelihood: Array
+    kl: Array
+    kl_per_dim: Array | None
+
+
+@final
+class OutsideSupportError(ValueError):
+    """A value lies outside the likelihood's support; `index` says which, (row, d)."""
+
+    def __init__(self, index: tuple[int, int], value: float, support: str) -> None:
+        super().__init__(f"expected a value in {support}, got {value:g}")
+        self.index = index
+        self.value = value
+        self.support = support
+
+
+@final
+class Operations:
+    """`encode`, `decode`, `sample`, `elbo` on the served model."""
+
+    def __init__(
+        self, engine: Engine, on_batch: Callable[[Batch], object], capacity: Capacity
+    ) -> None:
+        self.engine = engine
+        self._batcher = Batcher(on_batch, capacity)
+        self._encode = self._batcher.queue("encode", "encode", engine.encode)
+        # Functions of the engine, not of this: without cycles it is freed at once.
+        decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
+        self._decode = self._batcher.queue("decode", "decode", decoded)
+        self._draw = self._batcher.queue("sample", "sample", drawn)
+
+    async def encode(self, x: Array) -> Encoding:
+        """Return q(z|x) for x, (N, D)."""
+        return Encoding(*await self._batcher.rows(self._encode, x))
+
+    async def decode(self, z: Array) -> Decoding:
+        """Return p(x|z) for z, (N, J)."""
+        return Decoding(*await self._batcher.rows(self._decode, z))
+
+    async def sample(
+        self, n: int, *, seed: int, temperature: float, draw: Draw
+    ) -> Sample:
+        """
+        Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
+
+        The temperature is a factor of the prior's standard deviation, of a mixture's
+        those of its components. Row i depends on the seed and i alone.
+        """
+        config = self.engine.checkpoint.config
+        n_values = n * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
+        z = await _made(n_values, self._latents, n, seed, temperature)
+        if draw == "mean":
+            return Sample((await self.decode(z)).mean, z)
+        noise = await _made(n * config.data_dim, self._noise, n, seed)
+        (x,) = await self._batcher.rows(self._draw, z, noise)
+        return Sample(x, z)
+
+    async def elbo(
+        self, x: Array, *, n_samples: int, seed: int, binarize: Binarize | None
+    ) -> Elbo:
+        """
+        Estimate the ELBO of x, (N, D), with `n_samples` draws of z per example.
+
+        Raises:
+            OutsideSupportError: A value of x is not in the likelihood's support, or,
+                with `binarize`, not in [0, 1].
+        """
+        x = await self.supported(x, seed=seed, binarize=binarize)
+        shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
+        eps = await _made(prod(shape), _latent_noise, shape, seed)
+        scores = await self._scores(x, eps)
+        return elbo_of(scores, adds_up=self.engine.kl_adds_up)
+
+    async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
+        """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
+        config = self.engine.checkpoint.config
+        # A mixture's are found by bisection.
+        cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
+        n_values = len(dims) * len(levels) * cost
+        return await _made(n_values, self.engine.prior_quantiles, dims, levels)
+
+    async def supported(
+        self, x: Array, *, seed: int, binarize: Binarize | None
+    ) -> Array:
+        """
+        Return x, (N, D), binarised as asked, once all of it lies in the support.
+
+        Raises:
+            OutsideSupportError: As `elbo`.
+        """
+        return await _made(x.size, self._supported, x, seed, binarize)
+
+    def check_room(self) -> None:
+        """
+        Check that there is room for a request, before it is read.
+
+        Raises:
+            OverloadedError: There is none.
+            UnavailableError: Compute has stalled.
+        """
+        self._batcher.check_room()
+
+    def rehearse(self) -> None:
+        """
+        Compute a tile of each operation before the first request, in any thread.
+
+        Batches of a model whose rows cost nobody knows what would be short ones.
+        """
+        z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0)
+        noise = self._noise(TILE, 0)
+        x = self.engine.draw(z, noise)
+        self._encode.rehearse(x)
+        self._decode.rehearse(z)
+        self._draw.rehearse(z, noise)
+        self._elbo(1).rehearse(x, z[:, None])
+
+    @property
+    def alive(self) -> bool:
+        """Whether compute is still possible."""
+        return self._batcher.alive
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long the batch in the compute thread has been running."""
+        return self._batcher.stalled_seconds
+
+    def close(self) -> None:
+        """Finish what is running and stop the compute thread."""
+        self._batcher.close()
+
+    async def _scores(self, x: Array, eps: Array) -> Scores:
+        """Score x with eps, (N, K, J), a tile's worth of K at a time."""
+        n_samples = eps.shape[1]
+        pieces = []
+        for start in range(0, n_samples, TILE):
+            piece = eps[:, start : start + TILE]
+            queue = self._elbo(piece.shape[1])
+            pieces.append(Scores(*await self._batcher.rows(queue, x, piece)))
+        if len(pieces) == 1:
+            return pieces[0]
+        log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
+        if self.engine.kl_adds_up:
+            return Scores(log_likelihood, pieces[0].kl)
+        return Scores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
+
+    def _latents(self, n: int, seed: int, temperature: float) -> Array:
+        return self.engine.latents(n, seed=seed, temperature=temperature)
+
+    def _elbo(self, n_samples: int) -> Queue:
+        """Return a queue whose rows have so many draws, as those of a batch must."""
+        return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
+
+    def _noise(self, n: int, seed: int) -> Array:
+        kind = self.engine.checkpoint.vae.likelihood.noise
+        return data_noise(kind, (n, self.engine.checkpoint.config.data_dim), seed=seed)
+
+    def _supported(self, x: Array, seed: int, how: Binarize | None) -> Array:
+        """Return x, binarised as asked, once all of it lies in the support."""
+        if how is not None:
+            _refuse((x < 0) | (x > 1), x, "[0, 1] before it is binarised")
+        if how == "threshold":
+            x = binarization.threshold(x)
+        elif how == "sample":
+            x = binarization.drawn(x, seed=seed)
+        family = self.engine.checkpoint.vae.likelihood
+        _refuse(~self.engine.in_support(x), x, family.support)
+        return x
+
+
+def elbo_of(scores: Scores, *, adds_up: bool) -> Elbo:
+    """
+    Return the ELBO of scored rows; the caller looks whether it is finite.
+
+    Args:
+        adds_up: Whether the KL is a sum over dimensions, not a mean over draws.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
+        kl = scores.kl.sum(axis=1, dtype=np.float64)
+        kl = kl if adds_up else kl / scores.kl.shape[1]
+        return Elbo(
+            elbo=(log_likelihood - kl).astype(np.float32),
+            log_likelihood=log_likelihood.astype(np.float32),
+            kl=kl.astype(np.float32),
+            kl_per_dim=scores.kl if adds_up else None,
+        )
+
+
+def _decoded(engine: Engine, z: Array) -> Sequence[Array]:
+    return [array for array in engine.decode(z) if array is not None]
+
+
+def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[Array]:
+    return [engine.draw(z, noise)]
+
+
+def _latent_noise(shape: tuple[int, ...], seed: int) -> Array:
+    return standard_normal(shape, seed=seed, stream=Stream.LATENT)
+
+
+async def _made(n_values: int, make: Callable[..., _T], *arguments: object) -> _T:
+    """Make an array of so many values here, or in a thread if it is a long one."""
+    if n_values <= _THREADED_VALUES:
+        return make(*arguments)
+    return await asyncio.to_thread(make, *arguments)
+
+
+def _refuse(outside: np.ndarray, x: Array, support: str) -> None:
+    if outside.any():
+        row, d = np.argwhere(outside)[0].tolist()
+        raise OutsideSupportError((row, d), float(x[row, d]), support)

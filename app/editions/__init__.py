@@ -1,1 +1,0 @@
-"""The checkpoint that is served, with all that answers with it, and its successor."""

@@ -1,0 +1,1 @@
+"""HTTP requests and responses as the calls see them."""

@@ -1,0 +1,231 @@
+"""What a request brings: an array in any of its formats, and options."""
+
+import asyncio
+import re
+from typing import Any, NamedTuple, TypeVar, final
+
+import numpy as np
+
+from app.compute.operations import Binarize, OutsideSupportError
+from app.errors import Fault, UnprocessableError, number
+from app.http import options
+from app.http.body_budget import Bodies
+from app.http.exchange import Request
+from app.schemas import Body
+from app.settings import Settings
+from app.wire import npy, safetensors
+from app.wire.images import data_urls
+from app.wire.images.layout import image_layout, why_no_images
+from app.wire.images.pictures import Images
+from app.wire.json import strict
+from app.wire.json.rows import ImagesInsteadError, JsonRows
+from app.wire.layout import Layout, Rows
+from app.wire.masked import Masked, MaskedRows
+from app.wire.negotiation import (
+    JPEG,
+    JSON,
+    NPY,
+    PNG,
+    SAFETENSORS,
+    Format,
+    Formats,
+    request_format,
+)
+from model.checkpoint import Checkpoint
+from model.noise import random_seed
+
+READABLE: Formats = (JSON, SAFETENSORS, NPY)
+WITHOUT_ARRAY: Formats = (JSON,)
+NAMED: Formats = (JSON, SAFETENSORS)
+
+_X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
+
+# numpy releases the interpreter's lock, so checking long arrays is left to a thread.
+_THREADED_BYTES = 1 << 20
+
+_Options = TypeVar("_Options", bound=Body)
+
+
+@final
+class Input(NamedTuple):
+    """The one array an operation takes, and what reads it."""
+
+    layout: Layout
+    json: JsonRows
+    readable: Formats
+
+
+@final
+class Reader:
+    """
+    Reads requests to one model.
+
+    Attributes:
+        x: What reads data, as images too if they are.
+        z: What reads latents.
+        images: What reads and shows the model's data if they are images.
+        why_no_images: Why not, if they are none.
+    """
+
+    def __init__(self, served: Checkpoint, settings: Settings) -> None:
+        config = served.config
+        self._bodies = Bodies(
+            max_bytes=settings.max_body_bytes,
+            max_bytes_together=settings.max_bodies_bytes,
+        )
+        self._likelihood = config.likelihood.kind
+        self._shape = config.data_shape
+        self.why_no_images = why_no_images(
+            config.data_shape,
+            value_range=served.vae.likelihood.value_range,
+            divided_by=config.data.divided_by,
+        )
+        z = Layout("z", (config.latent_dim,), settings.max_rows)
+        self.z = Input(z, JsonRows(z), READABLE)
+        x = Layout("x", config.data_shape, settings.max_rows)
+        readable = READABLE
+        self.images: Images | None = None
+        if not self.why_no_images:
+            layout = image_layout(x.shape, max_pixels=settings.max_image_pixels)
+            self.images = Images(layout, x)
+            readable += (PNG, JPEG)
+        self.x = Input(x, JsonRows(x, may_be_images=True), readable)
+        self._numbers = self.data(max_rows=settings.max_rows)
+
+    def data(self, *, max_rows: int) -> Input:
+        """Return what reads at most so many rows of data, as numbers only."""
+        x = Layout("x", self._shape, max_rows)
+        return Input(x, JsonRows(x), READABLE)
+
+    def masked(self, *, max_rows: int) -> MaskedRows:
+        """Return what reads at most so many rows of data, each with its mask."""
+        return MaskedRows(Layout("x", self._shape, max_rows))
+
+    async def read_masked(
+        self, request: Request, wanted: MaskedRows, schema: type[_Options]
+    ) -> tuple[Masked, _Options]:
+        """
+        Return x, where it is known, and the options of a request.
+
+        Raises:
+            ProblemError: Something of it is not what is wanted.
+        """
+        format_ = self._format(request, NAMED)
+        body = await request.body(self._bodies)
+        if format_ is JSON:
+            masked, scalars = await wanted.read_json(body)
+            return masked, options.read(schema, scalars, request.query_string)
+        asked = options.read(schema, {}, request.query_string)
+        return await asyncio.to_thread(wanted.read_safetensors, body), asked
+
+    async def read(
+        self,
+        request: Request,
+        wanted: Input,
+        schema: type[_Options],
+        image_schema: type[_Options] | None = None,
+    ) -> tuple[Rows, _Options]:
+        """
+        Return the array and the options of a request.
+
+        Args:
+            image_schema: Of the options where the array comes as images.
+
+        Raises:
+            ProblemError: Something of it is not what is wanted.
+        """
+        image_schema = image_schema or schema
+        format_ = self._format(request, wanted.readable)
+        body = await request.body(self._bodies)
+        query = request.query_string
+        if format_ is JSON:
+            try:
+                rows, scalars = await wanted.json.read(body)
+            except ImagesInsteadError as error:
+                if self.images is None:
+                    fault = Fault(f"/{data_urls.NAME}", self.why_no_images)
+                    raise UnprocessableError(fault) from None
+                return await self.images.read_urls(error.members, image_schema, query)
+            return rows, options.read(schema, scalars, query)
+        if self.images is not None and format_ in (PNG, JPEG):
+            return await self.images.read(body, format_, image_schema, query)
+        asked = options.read(schema, {}, query)
+        read = safetensors.read if format_ is SAFETENSORS else npy.read
+        if len(body) < _THREADED_BYTES:
+            return read(body, wanted.layout), asked
+        return await asyncio.to_thread(read, body, wanted.layout), asked
+
+    def _format(self, request: Request, readable: Formats) -> Format:
+        return request_format(
+            request.headers.get(b"content-type"),
+            request.headers.get(b"content-encoding"),
+            readable,
+            self.why_no_images,
+        )
+
+    async def read_either(
+        self, request: Request, schema: type[_Options]
+    ) -> tuple[str, Rows, _Options]:
+        """
+        Return x or z, its name, and the options of a request that brings one of them.
+
+        Raises:
+            ProblemError: It brings both or neither, or it is not what is wanted.
+        """
+        format_ = self._format(request, NAMED)
+        body = await request.body(self._bodies)
+        head = body if format_ is JSON else safetensors.head(body)
+        is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
+        if is_x == is_z:
+            got = "both" if is_x else "neither"
+            what = f"expected exactly one of x and z, got {got}"
+            raise UnprocessableError(Fault("", what))
+        wanted = self.z if is_z else self._numbers
+        name, query = wanted.layout.name, request.query_string
+        if format_ is JSON:
+            rows, scalars = await wanted.json.read(body)
+            return name, rows, options.read(schema, scalars, query)
+        asked = options.read(schema, {}, query)
+        return name, safetensors.read(body, wanted.layout), asked
+
+    async def options(self, request: Request, schema: type[_Options]) -> _Options:
+        """Return the options of a request that may lack a body, and brings no array."""
+        members: dict[str, Any] = {}
+        if request.method == "POST":
+            body = await request.body(self._bodies)
+            if body or b"content-type" in request.headers:
+                request_format(
+                    request.headers.get(b"content-type"),
+                    request.headers.get(b"content-encoding"),
+                    WITHOUT_ARRAY,
+                )
+            members = strict.read_members(body) if body else {}
+        return options.read(schema, members, request.query_string)
+
+    def check_binarize(self, how: Binarize | None) -> None:
+        """
+        Check that there is something to binarise.
+
+        Raises:
+            UnprocessableError: The model's likelihood is no Bernoulli.
+        """
+        if how is not None and self._likelihood != "bernoulli":
+            what = f"expected none: this model's likelihood is {self._likelihood}"
+            raise UnprocessableError(Fault("/binarize", what))
+
+    def outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
+        """Return what to say of a value outside the likelihood's support."""
+        row, d = error.index
+        pointer = self.x.layout.pointer_to(row, d, shaped=x.shaped)
+        detail = f"expected a value in {error.support}, got {number(error.value)}"
+        if x.pointers:
+            pixel = [int(i) for i in np.unravel_index(d, self._shape)]
+            pointer, detail = x.pointers[row], f"{detail} at {pixel}"
+        if self._likelihood == "bernoulli" and 0 <= error.value <= 1:
+            detail += '; "binarize" ("threshold" or "sample") makes grey values binary'
+        return UnprocessableError(Fault(pointer, detail))
+
+
+def seed_of(asked: int | None) -> int:
+    """Return the seed asked for, or a fresh one that fits JavaScript's integers."""
+    return asked if asked is not None else random_seed() >> 10

@@ -1,0 +1,72 @@
+"""What an operation found, written as the answer to a request."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import Fault, Headers, UnprocessableError
+from app.http.exchange import Response
+from app.wire import npy, safetensors
+from app.wire.images.pictures import Picture
+from app.wire.json import writer
+from app.wire.layout import all_finite
+from app.wire.negotiation import JSON, SAFETENSORS, Format
+from app.wire.reply import Chunk, Reply
+
+
+async def answer(
+    reply: Reply,
+    format_: Format,
+    *,
+    source: str,
+    by_row: bool = True,
+    picture: Picture | None = None,
+    headers: Headers = (),
+) -> Response:
+    """
+    Return a reply as an answer.
+
+    Args:
+        source: What a value that is not finite comes from.
+        by_row: Whether a row of the answer is of the row of the source in its place.
+        picture: How to show the main array, for PNG.
+
+    Raises:
+        UnprocessableError: A value is not finite.
+    """
+    chunks = await _chunks(reply, format_, picture)
+    # JSON has no word for what is not finite but null, which is quickly looked for.
+    if format_ is not JSON or any(b"null" in chunk for chunk in chunks):
+        for name, values in reply.tensors.items():
+            if name not in reply.nullable and not all_finite(values):
+                raise _not_finite(name, values, source, by_row=by_row)
+    seed = reply.scalars.get("seed")
+    if seed is not None:
+        headers = (*headers, (b"vae-seed", str(seed).encode()))
+    return Response(
+        format_.media_type,
+        chunks,
+        headers=headers,
+        n_rows=len(reply.main),
+    )
+
+
+def _not_finite(
+    name: str, values: NDArray[Any], source: str, *, by_row: bool
+) -> UnprocessableError:
+    row = int(np.argwhere(~np.isfinite(values))[0][0])
+    pointer = f"/{source}/{row}" if by_row else f"/{source}"
+    what = f"the model's {name} of row {row} is not finite; too large?"
+    return UnprocessableError(Fault(pointer, what))
+
+
+async def _chunks(
+    reply: Reply, format_: Format, picture: Picture | None
+) -> list[Chunk]:
+    if format_ is JSON:
+        return await writer.write(reply)
+    if picture is not None:
+        return await picture.write(reply.main)
+    write = safetensors.write if format_ is SAFETENSORS else npy.write
+    return write(reply)

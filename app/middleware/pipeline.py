@@ -1,0 +1,260 @@
+"""
+Wraps every HTTP request: access checks, request id, error responses, metrics and logs.
+
+There are two kinds of request. A *hot* request is for an operation: the loaded model
+maps its method and path to an endpoint, which is called at once. Any other goes to
+`cold`, the framework's own stack of middleware, routing and
+responses. What concerns both kinds belongs here, because hot requests never reach the
+framework's middleware.
+"""
+
+import asyncio
+import logging
+import re
+import secrets
+from collections.abc import Mapping
+from itertools import count
+from time import perf_counter, time
+from typing import NamedTuple, final
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.connection.refusal import REFUSAL, Refusal
+from app.endpoints import Endpoint
+from app.errors import (
+    CLOSE,
+    MEDIA_TYPE,
+    BadRequestError,
+    DeadlineError,
+    DisconnectedError,
+    Headers,
+    InternalError,
+    ProblemError,
+    out_of_memory,
+)
+from app.http.exchange import Request, Response
+from app.middleware.access import Guard
+from app.middleware.cancellation import InFlight
+from app.observability.access_log import OTHER, AccessLog, Line
+from app.observability.metrics import Metrics
+from app.observability.timing import Timing, begin
+from app.observability.tracing import Tracer
+from app.serving.lifecycle import Lifecycle
+from app.serving.loaded_model import LoadedModel, in_scope
+from model.engine import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST = 499
+# Not on hot answers, which browsers do not run: a header costs half a microsecond.
+_OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+_SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
+
+
+@final
+class _Sent(NamedTuple):
+    """What became of a request; `n_bytes` are those of the answer's body."""
+
+    route: str
+    status: int = CLIENT_CLOSED_REQUEST
+    n_rows: int = 0
+    n_bytes: int = 0
+
+
+@final
+class Pipeline:
+    """
+    Answers HTTP requests with an loaded, or through `cold`.
+
+    Args:
+        timeout: Seconds that an answer may take.
+        guard: What stops requests; None if nothing does.
+        log: Where requests are told; None if nowhere.
+        tracer: What tells them as spans; None if nothing does.
+
+    Attributes:
+        loaded: What requests that begin now are answered with, each to its end.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        cold: ASGIApp,
+        metrics: Metrics,
+        lifecycle: Lifecycle,
+        *,
+        timeout: float,
+        guard: Guard | None,
+        log: AccessLog | None,
+        tracer: Tracer | None,
+    ) -> None:
+        self.loaded = loaded
+        self._cold = cold
+        self._metrics = metrics
+        self._guard = guard
+        self._log = log
+        self._tracer = tracer
+        self._lifecycle = lifecycle
+        self._timeout = timeout  # seconds that an answer may take
+        self._prefix = secrets.token_hex(6)
+        self._count = count()
+        self._in_flight = InFlight()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        timing = begin()
+        request = Request(scope, receive)
+        request_id = self.request_id(request.headers)
+        loaded = self.loaded
+        headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
+        endpoint = loaded.hot.get((request.method, request.path))
+        route = request.path if endpoint is not None else OTHER
+        sent: _Sent | None = None
+        loaded.use.enter()
+        self._metrics.enter()
+        try:
+            answer = None
+            if self._guard is not None:
+                headers += self._guard.headers(request)
+                answer = _stopped(self._guard, request, request_id)
+            if answer is None and endpoint is not None:
+                answer = await self._answer(endpoint, request, request_id, timing.start)
+            elif answer is None:
+                scope["request_id"] = request_id
+                with in_scope(scope, loaded):
+                    sent = await self._framework(scope, receive, send, headers, timing)
+            if answer is not None:
+                headers += CLOSE if self._lifecycle.is_leaving else ()
+                headers += timing.header()
+                n_bytes = await answer.send(scope, send, headers=headers)
+                sent = _Sent(route, answer.status, answer.n_rows, n_bytes)
+        finally:
+            self._metrics.leave()
+            loaded.use.leave()
+        if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
+            request_id, status, n_bytes = scope[REFUSAL]
+            sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
+        self._note(request, request_id, timing, sent or _Sent(route))
+
+    def note_refusal(self, refusal: Refusal) -> None:
+        """Note what was refused at the socket and never became a request."""
+        request_id, status, n_bytes = refusal
+        self._metrics.observe(OTHER, status, None, n_rows=0)
+        if self._log is not None:
+            who = (time(), request_id, "-", OTHER)
+            self._log.note(Line(*who, status, None, None, None, 0, n_bytes))
+
+    def _note(
+        self, request: Request, request_id: str, timing: Timing, sent: _Sent
+    ) -> None:
+        """Note a request that is answered, or is not to be answered any more."""
+        route, status, n_rows, n_bytes = sent
+        seconds = perf_counter() - timing.start
+        self._metrics.observe(route, status, seconds, n_rows=n_rows)
+        if self._log is None and self._tracer is None:
+            return
+        who = (time(), request_id, request.method, route)
+        spent = (seconds, *timing.computing())
+        line = Line(*who, status, *spent, n_rows, n_bytes)
+        if self._tracer is not None:
+            line = line._replace(trace_id=self._tracer.tell(request, timing, line))
+        if self._log is not None:
+            self._log.note(line)
+
+    async def _answer(
+        self, endpoint: Endpoint, request: Request, request_id: str, start: float
+    ) -> Response | None:
+        """Return an endpoint's answer, a problem if it fails, None to nobody."""
+        self._in_flight.enter(request)
+        try:
+            request.deadline = start + self._allowed_seconds(request)
+            return await endpoint(request)
+        except ProblemError as problem:
+            return _told(problem, request, request_id)
+        except DisconnectedError:
+            return None
+        except asyncio.CancelledError:
+            if request.fate is None:
+                raise
+            if request.fate == "departed":
+                return None
+            seconds = request.deadline - start
+            late = DeadlineError(f"expected to answer within {seconds:g} seconds")
+            return _told(late, request, request_id)
+        except Exception as error:  # a defect: logged in full, told as a 500
+            if is_out_of_memory(error):
+                logger.warning("request %s: out of memory: %s", request_id, error)
+                return _told(out_of_memory(), request, request_id)
+            logger.exception("request %s failed", request_id)
+            return _told(InternalError(), request, request_id)
+        finally:
+            self._in_flight.leave(request)
+            request.release()
+
+    def _allowed_seconds(self, request: Request) -> float:
+        """Return how long an answer may take: the setting, or less if so asked."""
+        asked = request.headers.get(b"x-request-timeout")
+        if asked is None:
+            return self._timeout
+        if not _SECONDS.fullmatch(asked):
+            raise BadRequestError("expected X-Request-Timeout in seconds, such as 2.5")
+        return min(float(asked), self._timeout)
+
+    async def _framework(
+        self,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        headers: Headers,
+        timing: Timing,
+    ) -> _Sent:
+        """Let the framework answer."""
+        status, n_bytes = CLIENT_CLOSED_REQUEST, 0
+
+        async def with_headers(message: Message) -> None:
+            nonlocal status, n_bytes
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"].extend((*headers, *timing.header(), *_OF_PAGES))
+                if self._lifecycle.is_leaving:
+                    message["headers"].extend(CLOSE)
+            elif scope["method"] == "HEAD":
+                message = {**message, "body": b""}
+            else:
+                n_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._cold(scope, receive, with_headers)
+        except DisconnectedError:
+            pass
+        except Exception:  # the framework re-raises what it answered
+            logger.exception("request %s failed", scope["request_id"])
+        found = scope.get("route")
+        route = found.path if isinstance(found, Route) else OTHER
+        return _Sent(route, status, 0, n_bytes)
+
+    def request_id(self, headers: Mapping[bytes, bytes]) -> str:
+        """Return the client's request id if it is a plain one, else a fresh one."""
+        given = headers.get(b"x-request-id")
+        if given is not None and _REQUEST_ID.fullmatch(given):
+            return str(given, "ascii")
+        return f"{self._prefix}-{next(self._count):x}"
+
+
+def _stopped(guard: Guard, request: Request, request_id: str) -> Response | None:
+    """Return the answer to a request that may not pass."""
+    try:
+        return guard.check(request)
+    except ProblemError as problem:
+        return _told(problem, request, request_id)
+
+
+def _told(problem: ProblemError, request: Request, request_id: str) -> Response:
+    """Return a problem as an answer."""
+    document = problem.document(instance=request.path, request_id=request_id)
+    return Response(
+        MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
+    )

@@ -1,0 +1,151 @@
+"""Requests as spans of OpenTelemetry; the only module that imports it."""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from time import perf_counter, time_ns
+from typing import final
+
+from opentelemetry.context import Context
+from opentelemetry.propagators.textmap import Getter
+from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.trace import (
+    SpanKind,
+    StatusCode,
+    format_trace_id,
+    set_span_in_context,
+)
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from app.http.exchange import Request
+from app.observability.access_log import OTHER, Line
+from app.observability.timing import Timing
+
+_EXPORTERS = "opentelemetry_traces_exporter"  # the group of entry points
+_DEFAULT_SERVICE_NAME = "vae-service"
+# Those of the semantic conventions for HTTP; another is told as _OTHER.
+_METHODS = frozenset(
+    ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
+)
+_SERVER_ERROR = 500
+_NS = 1e9
+
+
+@final
+class Spans:
+    """
+    Tells requests as spans: one of kind server, its waits and computes as children.
+
+    A span is made when its request has been answered, with the times that were. It
+    says what the access log says and no more: nothing of the target but the route.
+    """
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self._provider = provider
+        self._tracer = provider.get_tracer("app")
+        self._propagator = TraceContextTextMapPropagator()
+        # Warnings about headers that repeat what came: anybody could fill the log.
+        logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
+
+    @property
+    def service_name(self) -> str:
+        """What the service is called in its traces."""
+        return str(self._provider.resource.attributes[SERVICE_NAME])
+
+    def tell(self, request: Request, timing: Timing, line: Line) -> str:
+        """Tell a request that has just been answered; return the id of its trace."""
+        # The clocks are compared anew for each: the one of the day may be set.
+        now = time_ns()
+        offset = now - int(perf_counter() * _NS)
+        method = request.method if request.method in _METHODS else "_OTHER"
+        name = method if method in _METHODS else "HTTP"
+        span = self._tracer.start_span(
+            name if line.route == OTHER else f"{name} {line.route}",
+            context=self._propagator.extract(request, Context(), _GETTER),
+            kind=SpanKind.SERVER,
+            start_time=offset + int(timing.start * _NS),
+            attributes=_attributes(method, line),
+        )
+        if span.is_recording():
+            if line.status >= _SERVER_ERROR:
+                span.set_status(StatusCode.ERROR)
+            self._tell_trips(timing, set_span_in_context(span, Context()), offset)
+        span.end(now)
+        return format_trace_id(span.get_span_context().trace_id)
+
+    def _tell_trips(self, timing: Timing, within: Context, offset: int) -> None:
+        for queued, started, ended in timing.trips:
+            begin, middle, end = (
+                offset + int(seconds * _NS) for seconds in (queued, started, ended)
+            )
+            self._tracer.start_span("queue", within, start_time=begin).end(middle)
+            self._tracer.start_span("compute", within, start_time=middle).end(end)
+
+    def close(self) -> None:
+        """Send what is not sent yet; this may take seconds."""
+        self._provider.shutdown()
+
+
+def exported(names: Sequence[str]) -> Spans:
+    """
+    Return what sends spans by the exporters of these names, in the background.
+
+    Raises:
+        ValueError: No package that is installed has an exporter of a name.
+    """
+    # The variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come last, to win.
+    resource = Resource.create({SERVICE_NAME: _DEFAULT_SERVICE_NAME})
+    provider = TracerProvider(
+        resource=resource.merge(OTELResourceDetector().detect()),
+        shutdown_on_exit=False,
+    )
+    for exporter in [_exporter(name) for name in names]:
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+    return Spans(provider)
+
+
+def _exporter(name: str) -> SpanExporter:
+    """Return an exporter of a package that is installed, as OTEL_* variables set it."""
+    known = entry_points(group=_EXPORTERS)
+    if name not in known.names:
+        raise ValueError(
+            f"expected exporters among {sorted(known.names)}, got {name[:40]!r}"
+        )
+    exporter: SpanExporter = known[name].load()()
+    return exporter
+
+
+@final
+class _Headers(Getter[Request]):
+    """Reads headers that came once; of several, which one is meant is unknown."""
+
+    def get(self, carrier: Request, key: str) -> list[str] | None:
+        value = carrier.only(key.encode())
+        return None if value is None else [value.decode("latin-1")]
+
+    def keys(self, carrier: Request) -> list[str]:
+        return [name.decode("latin-1") for name in carrier.headers]
+
+
+_GETTER = _Headers()
+
+
+def _attributes(method: str, line: Line) -> dict[str, AttributeValue]:
+    """Return the attributes of a server's span (semantic conventions 1.44, HTTP)."""
+    attributes: dict[str, AttributeValue] = {
+        "http.request.method": method,
+        "http.response.status_code": line.status,
+        "http.response.body.size": line.n_bytes,
+        "url.scheme": "http",
+        "network.protocol.name": "http",
+        "vae.request_id": line.request_id,
+        "vae.rows": line.n_rows,
+    }
+    if line.route != OTHER:
+        attributes["http.route"] = attributes["url.path"] = line.route
+    if line.status >= _SERVER_ERROR:
+        attributes["error.type"] = str(line.status)
+    return attributes

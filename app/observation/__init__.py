@@ -1,1 +1,0 @@
-"""What whoever runs the service sees: metrics, access log, times, traces."""

@@ -1,0 +1,1 @@
+"""The processes that serve: uvicorn, its workers and how they start."""

@@ -1,0 +1,1 @@
+"""PNG and JPEG to arrays, and arrays to PNG."""

@@ -1,0 +1,90 @@
+"""Images in JSON: `x_png` in place of x, a data URL (RFC 2397) or a list of them."""
+
+import binascii
+from typing import Any, Never
+
+import orjson
+
+from app.errors import ContentTooLargeError, Fault, UnprocessableError
+from app.http.exchange import Body
+from app.wire.images.decode import File
+from app.wire.json.strict import kind
+from app.wire.negotiation import JPEG, PNG
+
+NAME = "x_png"
+# Parsing so much holds the event loop for about two milliseconds.
+MAX_DOCUMENT_BYTES = 1 << 20
+_KEY = b'"x_png"'
+_KEY_WITHIN = 4096
+_PREFIXES = (("data:image/png;base64,", PNG), ("data:image/jpeg;base64,", JPEG))
+_WANTED = "a data URL, data:image/png;base64,... or data:image/jpeg;base64,..."
+
+
+def members(body: Body) -> dict[str, Any] | None:
+    """
+    Return the members of a JSON body with `x_png`, None if it has no such member.
+
+    Raises:
+        UnprocessableError: It is no JSON, or has a key twice.
+        ContentTooLargeError: It is too long for images in JSON.
+    """
+    if body.find(_KEY, 0, _KEY_WITHIN) < 0:
+        return None
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise ContentTooLargeError(
+            f"expected at most {MAX_DOCUMENT_BYTES} bytes of JSON with {NAME}; "
+            "an image alone may be longer"
+        )
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        what = f"expected JSON, got a fault at position {error.pos}: {error.msg}"
+        raise UnprocessableError(Fault("", what)) from None
+    if not isinstance(found, dict) or NAME not in found:
+        return None
+    others = (value for name, value in found.items() if name != NAME)
+    n_strings = len(found) + len(_urls(found[NAME]))
+    n_strings += sum(isinstance(value, str) for value in others)
+    # Of keys given twice the parser keeps one; the text has the quotes of both.
+    if body.count(b'"') != 2 * n_strings:
+        _refuse("", "expected every key once and plain strings")
+    return found
+
+
+def files(x_png: object) -> list[File]:
+    """
+    Return the images of the member `x_png`.
+
+    Raises:
+        UnprocessableError: It is neither a data URL nor a list of them.
+    """
+    return [_file(pointer, url) for pointer, url in _urls(x_png)]
+
+
+def _urls(x_png: object) -> list[tuple[str, str]]:
+    """Return each string with its pointer."""
+    if isinstance(x_png, str):
+        return [(f"/{NAME}", x_png)]
+    if not isinstance(x_png, list) or not x_png:
+        came = "none" if x_png == [] else kind(x_png)
+        _refuse(f"/{NAME}", f"expected {_WANTED}, or a list of them, got {came}")
+    for i, url in enumerate(x_png):
+        if not isinstance(url, str):
+            _refuse(f"/{NAME}/{i}", f"expected {_WANTED}, got {kind(url)}")
+    return [(f"/{NAME}/{i}", url) for i, url in enumerate(x_png)]
+
+
+def _file(pointer: str, url: str) -> File:
+    found = [(p, format_) for p, format_ in _PREFIXES if url.startswith(p)]
+    if not found:
+        _refuse(pointer, f"expected {_WANTED}, got another string")
+    ((prefix, format_),) = found
+    try:
+        content = binascii.a2b_base64(url[len(prefix) :], strict_mode=True)
+    except ValueError:  # of which binascii.Error is one
+        _refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
+    return File(pointer, format_, content)
+
+
+def _refuse(pointer: str, detail: str) -> Never:
+    raise UnprocessableError(Fault(pointer, detail))

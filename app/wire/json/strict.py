@@ -1,0 +1,187 @@
+"""
+The slow path of JSON bodies: read what the fast path would not, or say what is wrong.
+
+It accepts the same documents and a few more that are valid (integers of more than 64
+bits), and it words every fault with a JSON pointer. It never looks at more than
+`MAX_EXPLAINED_BYTES`, so that a bad body does not hold the event loop.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any, Never, final
+
+import numpy as np
+
+from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
+from app.http.exchange import Body
+from app.wire.layout import Layout, Rows
+
+MAX_EXPLAINED_BYTES = 1 << 18
+_MAX_MEMBERS_BYTES = 4096
+_MAX_INTEGER_DIGITS = 20
+_KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
+# The least magnitude that rounds to an infinite float32.
+_TOO_LARGE = float(np.finfo(np.float32).max) + 2.0**103
+
+
+@final
+class _DuplicateKeyError(ValueError):
+    """A key is given twice."""
+
+
+def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
+    """
+    Read a body, and return its rows and its other members.
+
+    Raises:
+        UnprocessableError: It is not what the layout wants.
+    """
+    members = _parse(body)
+    if not isinstance(members, dict):
+        _refuse("", f"expected an object with {layout.name}, got {kind(members)}")
+    if layout.name not in members:
+        others = f" beside {', '.join(_plain(members))}" if _plain(members) else ""
+        _refuse(
+            layout.pointer(), f"expected {layout.wanted}, but it is missing{others}"
+        )
+    rows = _to_rows(members.pop(layout.name), layout, first_row=0)
+    return rows, members
+
+
+def read_rows(text: bytes, layout: Layout, *, first_row: int) -> Rows:
+    """
+    Read a JSON array that is a part of a longer one, from row `first_row` on.
+
+    Raises:
+        UnprocessableError: It is not what the layout wants.
+    """
+    return _to_rows(_parse(text), layout, first_row=first_row)
+
+
+def read_members(body: Body) -> dict[str, Any]:
+    """
+    Read a body that has no array.
+
+    Raises:
+        UnprocessableError: It is no JSON object.
+    """
+    if len(body) > _MAX_MEMBERS_BYTES:
+        _refuse("", f"expected JSON of at most {_MAX_MEMBERS_BYTES} bytes")
+    members = _parse(body)
+    if not isinstance(members, dict):
+        _refuse("", f"expected an object, got {kind(members)}")
+    return members
+
+
+def mixed(layout: Layout) -> UnprocessableError:
+    """Return the error of an array with flat and with shaped rows."""
+    return UnprocessableError(
+        Fault(layout.pointer(), f"expected {layout.wanted}, got rows of both shapes")
+    )
+
+
+def kind(value: object) -> str:
+    """Name the JSON type of a value, with its article."""
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return number(value) if abs(value) < 1 << 63 else "a number out of range"
+    return _KINDS.get(type(value), "null")
+
+
+def _parse(body: Body) -> Any:
+    if len(body) > MAX_EXPLAINED_BYTES:
+        _refuse("", "expected JSON with rows of finite numbers, got something else")
+    try:
+        return json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_members,
+            parse_int=_integer,
+        )
+    except UnicodeDecodeError as error:
+        _refuse("", f"expected UTF-8, got an invalid byte at position {error.start}")
+    except _DuplicateKeyError as error:
+        _refuse(_pointer(str(error)), "expected every key once, got one twice")
+    except json.JSONDecodeError as error:
+        _refuse("", f"expected JSON, got a fault at position {error.pos}: {error.msg}")
+    except RecursionError:
+        _refuse("", "expected JSON, got arrays or objects nested too deeply")
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise _DuplicateKeyError(next(key for key in keys if keys.count(key) > 1))
+    return members
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _MAX_INTEGER_DIGITS else float(digits)
+
+
+def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
+    if not isinstance(array, list):
+        _refuse(layout.pointer(), f"expected {layout.wanted}, got {kind(array)}")
+    layout.check_n_rows(len(array))
+    shaped = _looks_shaped(array, layout)
+    dims = layout.shape if shaped else (layout.dim,)
+    faults = chain.from_iterable(
+        _row_faults(row, dims, layout, (i,)) for i, row in enumerate(array, first_row)
+    )
+    if first := tuple(islice(faults, MAX_FAULTS)):
+        raise UnprocessableError(*first)
+    return layout.to_rows(np.array(array, np.float64), shaped=shaped)
+
+
+def _looks_shaped(array: list[Any], layout: Layout) -> bool:
+    first = array[0]
+    return (
+        len(layout.shape) > 1
+        and isinstance(first, list)
+        and any(isinstance(element, list) for element in first[:1])
+    )
+
+
+def _row_faults(
+    value: Any, dims: tuple[int, ...], layout: Layout, index: tuple[int, ...]
+) -> Iterator[Fault]:
+    """Yield what keeps a value from being an array of shape `dims`, or a number."""
+    if not dims:
+        yield from _number_faults(value, layout, index)
+    elif not isinstance(value, list):
+        what = f"expected {layout.wanted}, got {kind(value)} in place of an array"
+        yield Fault(layout.pointer(*index), what)
+    elif len(value) != dims[0]:
+        row = "row" if len(index) == 1 else "part of a row"
+        what = f"expected {layout.wanted}, got a {row} of {len(value)} values"
+        yield Fault(layout.pointer(*index), what)
+    else:
+        for i, element in enumerate(value):
+            yield from _row_faults(element, dims[1:], layout, (*index, i))
+
+
+def _number_faults(
+    value: Any, layout: Layout, index: tuple[int, ...]
+) -> Iterator[Fault]:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        yield Fault(layout.pointer(*index), f"expected a number, got {kind(value)}")
+    elif not math.isfinite(value) or abs(value) >= _TOO_LARGE:
+        came = number(value)
+        what = f"expected a finite number that fits float32, got {came}"
+        yield Fault(layout.pointer(*index), what)
+
+
+def _plain(members: dict[str, Any]) -> list[str]:
+    return [key for key in list(members)[:5] if _pointer(key)]
+
+
+def _pointer(key: str) -> str:
+    """Return the pointer of a key that is short and plain, else the document's."""
+    return f"/{key}" if key.isidentifier() and len(key) <= 40 else ""
+
+
+def _refuse(pointer: str, detail: str) -> Never:
+    raise UnprocessableError(Fault(pointer, detail))

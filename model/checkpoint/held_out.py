@@ -1,0 +1,284 @@
+"""
+What a checkpoint may hold of held-out data: scores and quantiles, and rows to show.
+
+Both are optional files of a checkpoint in the format of safetensors, listed with their
+hashes in its manifest. Here they become bytes and values again; `checkpoint` reads and
+verifies the bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from model.checkpoint.manifest import Split
+from model.config import Binarization, Config, Section
+
+MAX_SCORES = 10_000
+MAX_LEVELS, MAX_DIMS = 4096, 1 << 20
+MAX_EXAMPLES = 64
+MAX_EXAMPLE_BYTES = 16 << 20
+
+_X, _GREY, _LABELS = "x", "grey", "labels"
+_AGGREGATE, _LEVELS = "aggregate", "aggregate_levels"
+
+_Settings = TypeVar("_Settings", bound=Section)
+
+
+class ScoreSettings(Section):
+    """
+    All it takes to compute a score of another row as the held-out ones were.
+
+    Attributes:
+        split: What the rows were held out as.
+        binarization: How the rows became {0, 1}.
+        n_samples: K, the draws of z per example; null where there is no draw.
+        noise_seed: Of the latent noise, drawn in row order; null where there is none.
+    """
+
+    split: Split
+    binarization: Binarization
+    n_samples: int | None = Field(ge=1)
+    noise_seed: int | None = Field(ge=0)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """
+    Scores of held-out rows, the higher the more unusual, in nats.
+
+    Attributes:
+        values: In the order of the rows, (n,), 1 <= n <= 10,000.
+    """
+
+    values: NDArray[np.float64]
+    settings: ScoreSettings
+
+
+class AggregateSettings(Section):
+    """What rows an aggregate posterior is of; the first attributes as of scores."""
+
+    split: Split
+    binarization: Binarization
+    n_examples: int = Field(ge=1)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class AggregateQuantiles:
+    """
+    Quantiles of the aggregate posterior, q(z_j) = mean_n q(z_j|x_n), of held-out rows.
+
+    Attributes:
+        levels: Probabilities in (0, 1), ascending, (Q,), 2 <= Q <= 4096.
+        values: Of each dimension at these levels, never descending, (J, Q).
+    """
+
+    levels: NDArray[np.float64]
+    values: NDArray[np.float64]
+    settings: AggregateSettings
+
+    @classmethod
+    def taken(
+        cls, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]
+    ) -> Self | None:
+        """
+        Take the quantiles out of what a file holds, if it holds any.
+
+        Raises:
+            ValueError: It says which array has what fault.
+        """
+        if not {_AGGREGATE, _LEVELS} & tensors.keys():
+            return None
+        values, levels = tensors.pop(_AGGREGATE, None), tensors.pop(_LEVELS, None)
+        settings = metadata.pop(_AGGREGATE, None)
+        if values is None or levels is None or settings is None:
+            raise ValueError(f"expected {_AGGREGATE} with {_LEVELS} and settings")
+        _check(_LEVELS, levels, np.float64, n_axes=1, most=MAX_LEVELS)
+        _check(_AGGREGATE, values, np.float64, n_axes=2, most=MAX_DIMS)
+        _check_shape(_AGGREGATE, values, (len(values), len(levels)))
+        inside = len(levels) >= 2 and levels[0] > 0 and levels[-1] < 1
+        if not inside or not (np.diff(levels) > 0).all():
+            raise ValueError(f"{_LEVELS}: expected 2 or more, ascending in (0, 1)")
+        if not (np.diff(values) >= 0).all():
+            raise ValueError(f"{_AGGREGATE}: expected quantiles that never descend")
+        return cls(levels, values, _settings(AggregateSettings, _AGGREGATE, settings))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """
+    What `calibration.safetensors` holds.
+
+    Attributes:
+        scores: By name, `negative_elbo` where training wrote it.
+        aggregate: Null in checkpoints from before it was estimated.
+    """
+
+    scores: Mapping[str, Scores]
+    aggregate: AggregateQuantiles | None = None
+
+    def to_bytes(self) -> bytes:
+        """Write values as tensors and settings as metadata."""
+        tensors = {name: scores.values for name, scores in self.scores.items()}
+        settings: dict[str, Section] = {
+            name: scores.settings for name, scores in self.scores.items()
+        }
+        if self.aggregate is not None:
+            tensors[_AGGREGATE] = self.aggregate.values
+            tensors[_LEVELS] = self.aggregate.levels
+            settings[_AGGREGATE] = self.aggregate.settings
+        return save(
+            {name: np.ascontiguousarray(values) for name, values in tensors.items()},
+            {name: told.model_dump_json() for name, told in settings.items()},
+        )
+
+    def checked(self, config: Config) -> Self:
+        """
+        Return it, once it is of such a model.
+
+        Raises:
+            ValueError: It is of another number of latent dimensions.
+        """
+        if self.aggregate is not None:
+            values = self.aggregate.values
+            _check_shape(_AGGREGATE, values, (config.latent_dim, values.shape[1]))
+        return self
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """
+        Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: It says which score has what fault.
+        """
+        tensors, metadata = _read(content)
+        aggregate = AggregateQuantiles.taken(tensors, metadata)
+        if not tensors or tensors.keys() != metadata.keys():
+            raise ValueError(
+                "expected scores, each with its settings, got the scores "
+                f"{sorted(tensors)} and settings of {sorted(metadata)}"
+            )
+        scores = {}
+        for name, values in tensors.items():
+            _check(name, values, np.float64, n_axes=1, most=MAX_SCORES)
+            settings = _settings(ScoreSettings, name, metadata[name])
+            scores[name] = Scores(values, settings)
+        return cls(scores, aggregate)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """
+    Held-out rows, `examples.safetensors`.
+
+    Attributes:
+        x: As the model is given them, (n, D), 1 <= n <= 64.
+        grey: The same rows before they were binarised, (n, D); null where they were
+            not.
+        labels: Their classes, (n,); null where the data have none.
+    """
+
+    x: NDArray[np.float32]
+    grey: NDArray[np.float32] | None
+    labels: NDArray[np.int64] | None
+
+    def to_bytes(self) -> bytes:
+        """Write every array that there is as a tensor."""
+        arrays = {_X: self.x, _GREY: self.grey, _LABELS: self.labels}
+        return save(
+            {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
+        )
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """
+        Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: It says which array has what fault.
+        """
+        tensors, _ = _read(content)
+        unknown = tensors.keys() - {_X, _GREY, _LABELS}
+        if _X not in tensors or unknown:
+            raise ValueError(f"expected x, grey and labels, got {sorted(tensors)}")
+        x, grey, labels = tensors[_X], tensors.get(_GREY), tensors.get(_LABELS)
+        _check(_X, x, np.float32, n_axes=2, most=MAX_EXAMPLES)
+        if grey is not None:
+            _check(_GREY, grey, np.float32, n_axes=2, most=MAX_EXAMPLES)
+            _check_shape(_GREY, grey, x.shape)
+        if labels is not None:
+            _check(_LABELS, labels, np.int64, n_axes=1, most=MAX_EXAMPLES)
+            _check_shape(_LABELS, labels, x.shape[:1])
+        return cls(x, grey, labels)
+
+    def checked(self, config: Config) -> Self:
+        """
+        Return them, once they are data of such a model.
+
+        Raises:
+            ValueError: The rows are of another length.
+        """
+        if self.x.shape[1] != config.data_dim:
+            raise ValueError(
+                f"x: expected [n, {config.data_dim}], got {list(self.x.shape)}"
+            )
+        return self
+
+
+def evenly(n: int, n_wanted: int) -> NDArray[np.int64]:
+    """Choose at most `n_wanted` of n rows at even distances, in order, (m,)."""
+    # A file may be sorted, and its first rows all of one kind.
+    m = min(n, n_wanted)
+    return np.arange(m, dtype=np.int64) * n // max(1, m)
+
+
+def _read(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return the tensors and the metadata of a safetensors file."""
+    try:
+        tensors = load(content)
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype numpy has not
+        raise ValueError(f"not a safetensors file: {error}") from error
+    # `load` keeps the metadata to itself: a JSON header follows its length in 8 bytes.
+    length = int.from_bytes(content[:8], "little")
+    return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
+
+
+def _settings(schema: type[_Settings], name: str, content: str) -> _Settings:
+    try:
+        return schema.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"settings of {name}: {where}: {first['msg']}") from error
+
+
+def _check(
+    name: str, values: NDArray[Any], dtype: type[np.generic], *, n_axes: int, most: int
+) -> None:
+    sound = values.dtype == dtype and values.ndim == n_axes
+    if not sound or not 1 <= len(values) <= most:
+        raise ValueError(
+            f"{name}: expected {np.dtype(dtype)}, {n_axes} axes, 1 to {most} rows, "
+            f"got {values.dtype} {list(values.shape)}"
+        )
+    if not np.isfinite(values).all():
+        index = np.argwhere(~np.isfinite(values))[0].tolist()
+        raise ValueError(
+            f"{name}: expected finite values, got {values[tuple(index)]} at {index}"
+        )
+
+
+def _check_shape(name: str, values: NDArray[Any], wanted: tuple[int, ...]) -> None:
+    if values.shape != wanted:
+        raise ValueError(f"{name}: expected {list(wanted)}, got {list(values.shape)}")

@@ -1,0 +1,166 @@
+"""What a checkpoint's `manifest.json` and `metrics.json` may say."""
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Annotated, Literal, Self
+
+from pydantic import Field
+
+from model.config import Binarization, Section
+from model.noise import MAX_SEED
+
+Split = Literal["train", "validation", "test"]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class FileEntry(Section):
+    """One file of the checkpoint."""
+
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+
+
+class Provenance(Section):
+    """
+    Where a checkpoint comes from.
+
+    Attributes:
+        created: UTC, ISO 8601.
+        libraries: Versions of what computed the weights.
+        dataset_sha256: Hash of the arrays of all splits.
+        command: The words of the command that made it.
+        parent_sha256: Of the checkpoint whose weights training started from; null where
+            it started afresh, and in older checkpoints.
+    """
+
+    created: str
+    libraries: dict[str, str]
+    seed: int
+    dataset: str
+    dataset_sha256: Sha256 | None
+    dataset_source: str
+    command: tuple[str, ...]
+    parent_sha256: Sha256 | None = None
+
+    @classmethod
+    def here_and_now(
+        cls,
+        *,
+        seed: int,
+        dataset: str,
+        dataset_sha256: str | None,
+        dataset_source: str,
+        command: tuple[str, ...],
+        parent_sha256: str | None = None,
+    ) -> Self:
+        """Fill in time and versions."""
+        return cls(
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+            libraries={
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy", "safetensors")},
+            },
+            seed=seed,
+            dataset=dataset,
+            dataset_sha256=dataset_sha256,
+            dataset_source=dataset_source,
+            command=command,
+            parent_sha256=parent_sha256,
+        )
+
+
+class Golden(Section):
+    """
+    What stored examples score, for whoever serves the checkpoint to find again.
+
+    Attributes:
+        seed: Of the latent noise, drawn in row order as `/elbo` draws it.
+        n_samples: K, the draws of z per example.
+        elbo: Of the first rows of `examples.safetensors`, in nats.
+    """
+
+    seed: Annotated[int, Field(ge=0, le=MAX_SEED)]
+    n_samples: Annotated[int, Field(ge=1, le=128)]
+    elbo: Annotated[tuple[float, ...], Field(min_length=1, max_length=64)]
+
+
+class Manifest(Section):
+    """
+    The list of files with their hashes, and where they come from.
+
+    Attributes:
+        golden: Null in checkpoints without examples, or from before it was stored.
+    """
+
+    format_version: Literal[1]
+    files: dict[str, FileEntry]
+    provenance: Provenance
+    golden: Golden | None = None
+
+
+class Figure(Section):
+    """
+    One measured number, with all it takes to measure it again.
+
+    Attributes:
+        name: `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or
+            `amortization_gap`, the gain of refinement (nats per example).
+        n_samples: K, the draws of z per example; null where there is no draw.
+        noise_seed: Seed of the evaluation's noise; null where there is none.
+        n_seeds: How many training runs the value is a mean of.
+        spread: Standard deviation over those runs; null for a single run.
+        standard_error: Of the mean over the split's examples; null for a count.
+    """
+
+    name: str
+    value: float
+    units: Literal["nats", "dimensions"]
+    split: Split
+    n_examples: int
+    binarization: Binarization
+    n_samples: int | None
+    noise_seed: int | None
+    n_seeds: int
+    spread: float | None
+    standard_error: float | None
+
+
+class LatentUse(Section):
+    """
+    What the latents are used for, with all it takes to measure it again; in nats.
+
+    Attributes:
+        verdict: Whether the posterior has collapsed, in words.
+        kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
+            where p(z) is a mixture, in which the KL is no sum over dimensions.
+        active: Which dimensions are active units (Burda et al. 2016), J of them.
+        mutual_information: I_q(x; z), at most log `n_examples`.
+        kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
+            estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
+        noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
+    """
+
+    verdict: str
+    kl_per_dim: tuple[float, ...] | None
+    active: tuple[bool, ...]
+    mutual_information: float
+    mutual_information_standard_error: float | None
+    kl_to_prior: float
+    kl_to_prior_standard_error: float | None
+    split: Split
+    n_examples: int
+    binarization: Binarization
+    noise_seed: int
+
+
+class Metrics(Section):
+    """
+    The figures of the model card.
+
+    Attributes:
+        latent_use: Null in checkpoints from before it was measured.
+    """
+
+    figures: tuple[Figure, ...]
+    latent_use: LatentUse | None = None

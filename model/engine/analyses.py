@@ -1,0 +1,161 @@
+"""
+The analyses of the served model: slices of rows in, columns of numpy arrays out.
+
+Torch computes them, whatever computes the layers for the other operations, since they
+differentiate or need float64. They run in a thread of their own beside the engine's and
+share with it nothing but the weights, which nobody changes. Torch's number of threads
+is one setting for the process, made when the engine chose; here it is left alone.
+"""
+
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from model.checkpoint.held_out import Scores
+from model.engine.arrays import Array, Mask
+from model.engine.engine import Engine
+from model.inference import analyses, observed
+from model.inference.columns import (
+    Anomalies,
+    Bracketed,
+    Column,
+    Evidence,
+    Gaps,
+    Imputed,
+    Posteriors,
+    Refined,
+)
+from model.inference.effort import Effort
+from model.inference.proposals import encoded
+
+
+@final
+class NotFiniteError(ValueError):
+    """The model's densities of a row are not finite; `row` says of which."""
+
+    def __init__(self, row: int) -> None:
+        super().__init__(f"the model's log p(x, z) of row {row} is not finite")
+        self.row = row
+
+
+@final
+class Analyst:
+    """
+    Analyses of rows of x, (N, D); calls may come from any thread, one at a time.
+
+    Every method computes the rows of a slice, and raises `NotFiniteError` if the model
+    cannot score one of them. The noise of row i is that of position `first` + i.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._vae = engine.checkpoint.vae
+        self._device = torch.device(engine.device)
+
+    def evidence(
+        self, x: Array, rows: slice, effort: Effort, *, seed: int, first: int
+    ) -> Evidence:
+        """Bound log p(x) from below."""
+        data = self._tensor(x, rows)
+        first += rows.start
+        return analyses.evidence(self._vae, data, effort, seed=seed, first=first)
+
+    def bracketed(
+        self, x: Array, rows: slice, effort: Effort, *, seed: int, first: int
+    ) -> Bracketed:
+        """Bound log p(x) from below and above."""
+        data = self._tensor(x, rows)
+        first += rows.start
+        return analyses.bracketed(self._vae, data, effort, seed=seed, first=first)
+
+    def refined(self, x: Array, rows: slice, *, seed: int, first: int) -> Refined:
+        """Optimise q(z|x) for each row alone."""
+        data = self._tensor(x, rows)
+        return analyses.refined(self._vae, data, seed=seed, first=first + rows.start)
+
+    def gaps(
+        self,
+        x: Array,
+        rows: slice,
+        *,
+        target: float,
+        budget: int,
+        seed: int,
+        first: int,
+    ) -> Gaps:
+        """Split log p(x) - ELBO into its two gaps."""
+        return analyses.gaps(
+            self._vae,
+            self._tensor(x, rows),
+            target=target,
+            budget=budget,
+            seed=seed,
+            first=first + rows.start,
+        )
+
+    def posteriors(self, x: Array, rows: slice) -> Posteriors:
+        """Integrate over one or two latent dimensions."""
+        return analyses.posteriors(self._vae, self._tensor(x, rows))
+
+    def anomalies(
+        self, x: Array, rows: slice, calibration: Scores, *, seed: int, first: int
+    ) -> Anomalies:
+        """Score rows and rank them among held-out ones."""
+        data = self._tensor(x, rows)
+        first += rows.start
+        found = analyses.anomalies(self._vae, data, calibration, seed=seed, first=first)
+        _check_finite(found.negative_elbo, rows)
+        return found
+
+    def imputed(
+        self,
+        x: Array,
+        known: Mask,
+        rows: slice,
+        *,
+        n_draws: int,
+        n_samples: int,
+        seed: int,
+        first: int,
+    ) -> Imputed:
+        """Fill in what is missing; `known` says what is not, (N, D)."""
+        data = torch.from_numpy(np.array(x[rows])).to(self._device)
+        mask = torch.from_numpy(known[rows]).to(self._device)
+        self._check_observed(data, mask, rows)
+        found = analyses.imputed(
+            self._vae,
+            data,
+            mask,
+            n_draws=n_draws,
+            n_samples=n_samples,
+            seed=seed,
+            first=first + rows.start,
+        )
+        _check_finite(found.log_p_observed, rows)
+        return found
+
+    @torch.no_grad()
+    def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
+        """Check that the model can score what is known, at the prior's mean."""
+        index = torch.arange(len(x), device=x.device)
+        z = self._vae.p_z.moments(x.device).mu.expand(1, len(x), -1)
+        log_joint = observed.log_joint(self._vae, x, mask)
+        _check_finite(log_joint(index, z)[0].cpu().numpy(), rows)
+
+    @torch.no_grad()
+    def _tensor(self, x: Array, rows: slice) -> Tensor:
+        """Return rows on the device, once their densities are known to be finite."""
+        data = torch.from_numpy(np.array(x[rows])).to(self._device)
+        q_z = encoded(self._vae, data)
+        is_finite = self._vae.log_joint(data, q_z.mu).isfinite()
+        is_finite &= q_z.log_var.isfinite().all(dim=1)
+        if not is_finite.all():
+            raise NotFiniteError(rows.start + int(torch.nonzero(~is_finite)[0]))
+        return data
+
+
+def _check_finite(values: Column, rows: slice) -> None:
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        raise NotFiniteError(rows.start + int(np.argmin(is_finite)))

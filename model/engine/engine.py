@@ -1,0 +1,214 @@
+"""
+The checkpoint in memory and the operations on it: rows of arrays in, rows out.
+
+Every operation is a function of each row alone, and so are its bits: rows are computed
+in tiles of at most `TILE`, padded to a height at which the engine has proved to itself,
+at start-up, that neither company nor position changes a bit; one by one if there is no
+such height.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model import checkpoint
+from model.checkpoint import Checkpoint
+from model.distributions import DiagonalGaussian, Gaussian
+from model.engine.arrays import Array, Decoding, Encoding, Moments, Scores
+from model.engine.backends import Backend, choose, choose_device
+from model.engine.invariance import Tiling, independent_tiling, whole_vectors
+from model.engine.probe import Probe, probe
+from model.prior import drawn
+
+TILE = 128
+
+_Rows = Callable[..., Sequence[Array]]
+
+
+@final
+class Engine:
+    """
+    One loaded model. Calls may come from any thread, one at a time.
+
+    Attributes:
+        backend: The library that computes the layers.
+        batch_invariant: Whether the bits of a row were proved to be its own.
+    """
+
+    def __init__(
+        self, loaded: Checkpoint, *, device: str, backend: Backend, n_threads: int
+    ) -> None:
+        self.checkpoint = loaded
+        self._device = choose_device(device)
+        self._vae = loaded.vae.to(self._device)
+        self._p_z = self._vae.p_z
+        rows = probe(self._vae, TILE)
+        self.backend, self._coder = choose(
+            self._vae, backend, rows, n_threads=n_threads
+        )
+        proved = self._prove(rows)
+        self.batch_invariant = None not in proved.values()
+        self._tilings = {k: tiling or Tiling(TILE, 1) for k, tiling in proved.items()}
+
+    @classmethod
+    def load(
+        cls, path: Path, *, device: str, backend: Backend, n_threads: int
+    ) -> "Engine":
+        """
+        Read a checkpoint.
+
+        Raises:
+            CheckpointError: It is missing or damaged.
+            EngineError: The device or the backend is not there.
+        """
+        loaded = checkpoint.load(path)
+        return cls(loaded, device=device, backend=backend, n_threads=n_threads)
+
+    @property
+    def device(self) -> str:
+        """Where it computes: cpu or cuda."""
+        return self._device.type
+
+    @property
+    def kl_adds_up(self) -> bool:
+        """Whether the KL is a sum over latent dimensions, as under N(0, I)."""
+        return self.checkpoint.config.prior.kind == "standard_normal"
+
+    @property
+    def prior_moments(self) -> Moments:
+        """Mean and standard deviation of the marginals of p(z)."""
+        moments = self._p_z.moments(torch.device("cpu"))
+        return Moments(moments.mu.numpy(), moments.sigma.numpy())
+
+    def latents(self, n: int, *, seed: int, temperature: float) -> Array:
+        """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
+        return drawn(self._p_z, n, seed=seed, temperature=temperature)
+
+    def prior_quantiles(
+        self, dims: Sequence[int], levels: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return quantiles of the marginals p(z_j) of some dimensions, (J', Q)."""
+        found = self._p_z.marginal(dims).quantiles(torch.from_numpy(levels))
+        quantiles: NDArray[np.float64] = found.numpy()
+        return quantiles
+
+    def encode(self, x: Array) -> Encoding:
+        """Return mu and log sigma^2 of q(z|x) for x, (N, D)."""
+        return Encoding(*self._rows(self._encode, x))
+
+    def decode(self, z: Array) -> Decoding:
+        """Return the parameters of p(x|z) for z, (N, J)."""
+        return Decoding(*self._rows(self._decode, z))
+
+    def draw(self, z: Array, noise: Array) -> Array:
+        """Return x ~ p(x|z) for z, (N, J), with the likelihood's noise, (N, D)."""
+        return self._rows(self._draw, z, noise)[0]
+
+    def score(self, x: Array, eps: Array) -> Scores:
+        """Return the two terms of the ELBO for x, (N, D), with eps, (N, K, J)."""
+        return Scores(*self._rows(self._score, x, eps))
+
+    def in_support(self, x: Array) -> NDArray[np.bool_]:
+        """Say for each value whether the likelihood's support holds it, (N, D)."""
+        values = torch.from_numpy(_padded(x, len(x)))
+        return self._vae.likelihood.in_support(values).numpy()
+
+    def _encode(self, x: Array) -> Sequence[Array]:
+        return self._coder.encode_rows(x)
+
+    def _decode(self, z: Array) -> Sequence[Array]:
+        p_x = self._coder.decode(self._tensor(z))
+        if isinstance(p_x, Gaussian):
+            return _arrays(p_x.mean, p_x.log_var)
+        return _arrays(p_x.mean)
+
+    def _draw(self, z: Array, noise: Array) -> Sequence[Array]:
+        p_x = self._coder.decode(self._tensor(z))
+        return _arrays(p_x.sample(self._tensor(noise)))
+
+    def _score(self, x: Array, eps: Array) -> Sequence[Array]:
+        data = self._tensor(x)
+        q_z = self._coder.encode(data)
+        mu, sigma = q_z.mu[:, None], q_z.sigma[:, None]
+        # A piece of K at a time: (N, K, D) values would not fit for a large K.
+        latents = [
+            mu + sigma * piece
+            for piece in torch.split(self._tensor(eps), max(1, TILE // len(x)), dim=1)
+        ]
+        log_likelihood = [
+            self._coder.decode(z).log_prob(data[:, None]) for z in latents
+        ]
+        kl = self._p_z.kl_per_dim(q_z)
+        if kl is None:
+            one = DiagonalGaussian(mu, q_z.log_var[:, None])  # (N, 1, J)
+            kl = torch.cat([self._p_z.kl_per_draw(one, z) for z in latents], dim=1)
+        return _arrays(torch.cat(log_likelihood, dim=1), kl)
+
+    def _tensor(self, values: Array) -> Tensor:
+        """
+        Return values on the device.
+
+        No weight of a loaded checkpoint requires a gradient, so torch records nothing.
+        """
+        return torch.from_numpy(values).to(self._device)
+
+    def _rows(self, rows: _Rows, *arrays: Array) -> Sequence[Array]:
+        """Apply a function of rows in the tiling that was proved for it."""
+        return self._tiled(rows, self._tilings[rows.__name__], arrays)
+
+    def _tiled(
+        self, rows: _Rows, tiling: Tiling, arrays: Sequence[Array]
+    ) -> Sequence[Array]:
+        """Apply a function of rows to tiles of them and join what it returns."""
+        n, (height, padding) = len(arrays[0]), tiling
+        if n <= height:
+            return self._tile(rows, padding, arrays)
+        tiles = [
+            self._tile(rows, padding, [a[start : start + height] for a in arrays])
+            for start in range(0, n, height)
+        ]
+        return [np.concatenate(parts) for parts in zip(*tiles, strict=True)]
+
+    def _tile(
+        self, rows: _Rows, padding: int, arrays: Sequence[Array]
+    ) -> Sequence[Array]:
+        """Apply a function of rows to one tile, padded to a multiple of rows."""
+        n = len(arrays[0])
+        height = n + -n % padding
+        results = rows(*(_padded(array, height) for array in arrays))
+        return results if height == n else [result[:n] for result in results]
+
+    def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
+        """Find for each operation a tiling in which rows are independent."""
+        remainder = whole_vectors(rows.x.shape[1])
+        inputs: dict[_Rows, tuple[int, tuple[Array, ...]]] = {
+            self._encode: (1, (rows.x,)),
+            self._decode: (remainder, (rows.z,)),
+            self._draw: (remainder, (rows.z, rows.noise)),
+            self._score: (remainder, (rows.x, rows.z[:, None])),  # eps, (N, 1, J)
+        }
+        return {
+            operation.__name__: independent_tiling(
+                partial(self._tiled, operation), arrays, at_least=at_least
+            )
+            for operation, (at_least, arrays) in inputs.items()
+        }
+
+
+def _arrays(*tensors: Tensor) -> Sequence[Array]:
+    return [tensor.cpu().numpy() for tensor in tensors]
+
+
+def _padded(array: Array, height: int) -> Array:
+    """Return an array of that many rows that a library may take, zeros at the end."""
+    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
+        return array
+    padded = np.zeros((height, *array.shape[1:]), np.float32)
+    padded[: len(array)] = array
+    return padded

@@ -1,0 +1,81 @@
+"""
+Prove on this machine that the bits of a row do not depend on its company.
+
+Matrix products choose other kernels for other heights, and elementwise functions treat
+the last few values of an array with other code. Both are facts of a processor and a
+library, promised by nobody; so the engine tries, and pads until it holds.
+"""
+
+from collections.abc import Callable, Sequence
+from math import gcd
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+
+from model.engine.arrays import Array
+
+
+class Tiling(NamedTuple):
+    """Rows are computed `height` at a time, padded to a multiple of `padding`."""
+
+    height: int
+    padding: int
+
+
+Tiled = Callable[[Tiling, Sequence[Array]], Sequence[Array]]
+
+_PADDINGS = (1, 2, 4, 8, 16, 32)
+_VECTOR = 32  # two registers of 16 float32, the most that is unrolled today
+# Heights on both sides of the powers of two where kernels change.
+_HEIGHTS = (1, 2, 3, 4, 5, 7, 9, 15, 17, 31, 33, 63, 65)
+_SLOW_SECONDS, _SLOW_HEIGHTS = 0.02, (1, 2, 3, 5, 17)
+
+
+def whole_vectors(width: int) -> int:
+    """
+    Return how many rows of that many values fill vector registers to the last.
+
+    Elementwise code rounds a remainder otherwise too rarely to be found by trying.
+    """
+    return _VECTOR // gcd(_VECTOR, width)
+
+
+def independent_tiling(
+    tiled: Tiled, arrays: Sequence[Array], *, at_least: int = 1
+) -> Tiling | None:
+    """
+    Return the cheapest tiling at which no bit of a row was seen to change.
+
+    Args:
+        tiled: Computes rows in a given tiling.
+        arrays: A whole tile of inputs.
+        at_least: The least padding to try.
+
+    Returns:
+        A tiling, rows one by one if nothing else will do; None if not even that does.
+    """
+    height = len(arrays[0])
+    paddings = [padding for padding in (*_PADDINGS, height) if padding >= at_least]
+    for tiling in (*(Tiling(height, padding) for padding in paddings), Tiling(1, 1)):
+        if _holds(tiled, tiling, arrays):
+            return tiling
+    return None
+
+
+def _holds(tiled: Tiled, tiling: Tiling, arrays: Sequence[Array]) -> bool:
+    height = len(arrays[0])
+    started = perf_counter()
+    together = tiled(tiling, arrays)
+    is_slow = perf_counter() - started > _SLOW_SECONDS
+    for n in _SLOW_HEIGHTS if is_slow else _HEIGHTS:
+        # The first rows, the last ones, and some between at an odd place.
+        for start in (0, height - n, (height - n) // 2 | 1):
+            part = slice(start, start + n)
+            alone = tiled(tiling, [array[part] for array in arrays])
+            if not all(
+                np.array_equal(got, want[part])
+                for got, want in zip(alone, together, strict=True)
+            ):
+                return False
+    return True

@@ -1,0 +1,30 @@
+"""Rows for the engine to check itself on: data from the model, latents and noise."""
+
+from typing import NamedTuple
+
+import torch
+
+from model.engine.arrays import Array
+from model.noise import data_noise
+from model.prior import drawn
+from model.vae import VAE
+
+
+class Probe(NamedTuple):
+    """x, (N, D), and the z, (N, J), and noise, (N, D), that it was made of."""
+
+    x: Array
+    z: Array
+    noise: Array
+
+
+@torch.inference_mode()
+def probe(vae: VAE, n: int) -> Probe:
+    """Return n rows as clients will send them: x ~ p(x|z) for z from the prior."""
+    config, family = vae.config, vae.likelihood
+    z = drawn(vae.p_z, n, seed=0)
+    noise = data_noise(family.noise, (n, config.data_dim), seed=0)
+    device = next(vae.parameters()).device
+    p_x = vae.decode(torch.from_numpy(z).to(device))
+    x = p_x.sample(torch.from_numpy(noise).to(device)).cpu().numpy()
+    return Probe(x, z, noise)

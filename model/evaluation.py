@@ -1,0 +1,78 @@
+"""
+Evaluate a VAE on a data set, with noise that any other caller can repeat.
+
+`python -m model.evaluate` does so for a checkpoint.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.elbo import elbo
+from model.noise import Stream, generator
+from model.vae import VAE
+
+# Burda et al. (2016), Sec. 2: a unit is active if Cov_x(E[z_j|x]) exceeds this.
+ACTIVE_VARIANCE = 0.01
+
+_PAIRS_PER_CHUNK = 2000
+
+OnRows = Callable[[int], object]
+
+
+class Evaluation(NamedTuple):
+    """The ELBO's terms in nats, (N,) each, and mu of q(z|x), (N, J); float64."""
+
+    log_likelihood: NDArray[np.float64]
+    kl: NDArray[np.float64]
+    mu: NDArray[np.float64]
+
+    @property
+    def bound(self) -> NDArray[np.float64]:
+        """The ELBO, (N,)."""
+        return self.log_likelihood - self.kl
+
+    @property
+    def n_active(self) -> int:
+        """How many latent dimensions are active units (Burda et al. 2016)."""
+        return int(active_units(self.mu).sum())
+
+
+def active_units(mu: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Say of each latent dimension whether it is active, from mu of q(z|x), (N, J)."""
+    active: NDArray[np.bool_] = mu.var(axis=0) > ACTIVE_VARIANCE
+    return active
+
+
+@torch.inference_mode()
+def evaluate(
+    vae: VAE,
+    x: Tensor,
+    *,
+    n_samples: int,
+    seed: int,
+    on_rows: OnRows = lambda n: None,
+) -> Evaluation:
+    """
+    Estimate the ELBO of every row of x, (N, D), on the device of x.
+
+    The noise is that of `/elbo` asked about the same rows in one request: eps is drawn
+    in row order, (N, K, J).
+
+    Args:
+        on_rows: Told how many rows each step has done.
+    """
+    draw = generator(seed, Stream.LATENT)
+    parts: list[list[NDArray[np.float64]]] = []
+    for rows in torch.split(x, max(1, _PAIRS_PER_CHUNK // n_samples)):
+        shape = (len(rows), n_samples, vae.config.latent_dim)
+        eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
+        bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
+        tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
+        parts.append([tensor.double().cpu().numpy() for tensor in tensors])
+        on_rows(len(rows))
+    return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))

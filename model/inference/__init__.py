@@ -1,0 +1,1 @@
+"""Inference with a trained VAE: log p(x), posteriors, gaps, anomalies, imputation."""

@@ -1,0 +1,164 @@
+"""How well a model uses its latents: KL spectrum, mutual information, collapse."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian, normal_log_prob
+from model.evaluation import active_units
+from model.prior import Prior
+from model.vae import VAE
+
+_ROWS_PER_CHUNK = 4096
+_DENSITIES_PER_CHUNK = 4_000_000
+_LITTLE = 0.01  # nats: what a dimension may carry and still be called empty
+
+
+class Estimate(NamedTuple):
+    """A mean over the examples and its standard error, NaN of a single one; nats."""
+
+    value: float
+    standard_error: float
+
+
+class Aggregate(NamedTuple):
+    """
+    E_x[KL(q(z|x) || p(z))] taken apart (Hoffman & Johnson 2016), in nats.
+
+    Attributes:
+        mutual_information: I_q(x; z) of z with which of the N examples it is of. As an
+            estimate for the whole population it is biased low, and never above log N.
+        kl_to_prior: KL(q(z) || p(z)) of the mixture q(z) = mean_n q(z|x_n). For the
+            population it is biased high, by as much.
+        expected_kl: Their sum by `Prior.kl`, free of both biases, and of noise where
+            that has a closed form.
+        n_examples: N, for the ceiling log N of the mutual information.
+    """
+
+    mutual_information: Estimate
+    kl_to_prior: Estimate
+    expected_kl: float
+    n_examples: int
+
+    @property
+    def ceiling(self) -> float:
+        """The most that N examples can show of the mutual information, log N."""
+        return math.log(self.n_examples)
+
+
+class Health(NamedTuple):
+    """
+    What the latents of a model are used for, measured on N examples.
+
+    Attributes:
+        kl_per_dim: E_x[KL(q(z_j|x) || p(z_j))] in nats, (J,); null where p(z) is a
+            mixture, in which the KL is no sum over dimensions.
+        active: Which dimensions are active units (Burda et al. 2016), (J,).
+    """
+
+    kl_per_dim: NDArray[np.float64] | None
+    active: NDArray[np.bool_]
+    aggregate: Aggregate
+
+    @property
+    def verdict(self) -> str:
+        """Whether the posterior has collapsed, in words."""
+        n_active, n_dims = int(self.active.sum()), len(self.active)
+        information = self.aggregate.mutual_information.value
+        told = f"z tells {information:.1f} nats of which example it is of"
+        if n_active == 0:
+            return (
+                f"Posterior collapse: none of the {n_dims} latent dimensions is "
+                f"active; {told}."
+            )
+        if n_active == n_dims:
+            return (
+                "No posterior collapse: every latent dimension is active "
+                f"({n_dims}); {told}."
+            )
+        return (
+            f"Partial collapse: {n_active} of {n_dims} latent dimensions are active, "
+            f"the others {self._carried}; {told}."
+        )
+
+    @property
+    def _carried(self) -> str:
+        """What the dimensions do that are not active."""
+        if self.kl_per_dim is None:
+            return "hardly move with x"
+        rest = float(self.kl_per_dim[~self.active].max())
+        if rest <= _LITTLE:
+            return "follow the prior"
+        return f"differ from the prior, by up to {rest:.2f} nats, but hardly with x"
+
+
+@torch.inference_mode()
+def posteriors(vae: VAE, x: Tensor) -> DiagonalGaussian:
+    """Return q(z|x) of every row of x, (N, D), in float64 on the CPU, (N, J)."""
+    parts = [vae.encode(rows) for rows in torch.split(x, _ROWS_PER_CHUNK)]
+    return DiagonalGaussian(
+        torch.cat([q_z.mu for q_z in parts]).double().cpu(),
+        torch.cat([q_z.log_var for q_z in parts]).double().cpu(),
+    )
+
+
+def health(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Health:
+    """
+    Measure how the latents are used, from q(z|x) of N examples and the prior.
+
+    Args:
+        q_z: float64, (N, J).
+        eps: Standard normal noise, (K, N, J).
+    """
+    per_dim = p_z.kl_per_dim(q_z)
+    return Health(
+        kl_per_dim=None if per_dim is None else per_dim.double().mean(dim=0).numpy(),
+        active=active_units(q_z.mu.double().numpy()),
+        aggregate=aggregate(q_z, p_z, eps=eps),
+    )
+
+
+def aggregate(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Aggregate:
+    """
+    Split the mean KL into I_q(x; z) and KL(q(z) || p(z)) (Hoffman & Johnson 2016).
+
+    With z ~ q(z|x_n), the first is the mean of log q(z|x_n) - log q(z) and the second
+    that of log q(z) - log p(z), where q(z) is exact for these N examples: every z is
+    weighed against every q(z|x_m), N^2 K densities, in chunks.
+
+    Args:
+        q_z: (N, J).
+        eps: Standard normal noise, (K, N, J).
+    """
+    z = q_z.reparameterize(eps.to(q_z.mu))
+    log_q = q_z.log_prob(z)  # log q(z|x), (K, N)
+    log_p = p_z.log_prob(z)
+    n = len(q_z.mu)
+    rows = torch.split(z.reshape(-1, z.shape[-1]), max(1, _DENSITIES_PER_CHUNK // n))
+    log_mean = torch.cat([_log_mixture(q_z, part) for part in rows]).reshape_as(log_q)
+    return Aggregate(
+        mutual_information=_estimate(log_q - log_mean),
+        kl_to_prior=_estimate(log_mean - log_p),
+        expected_kl=float(p_z.kl(q_z, z).mean()),
+        n_examples=n,
+    )
+
+
+def _log_mixture(q_z: DiagonalGaussian, z: Tensor) -> Tensor:
+    """Return log mean_n q(z|x_n) of each row of z, (M, J) to (M,)."""
+    total = z.new_zeros(len(z), len(q_z.mu))
+    for j in range(z.shape[1]):  # (M, N, J) at once would not fit into memory
+        total += normal_log_prob(z[:, j, None], q_z.mu[:, j], q_z.log_var[:, j])
+    return torch.logsumexp(total, dim=1) - math.log(len(q_z.mu))
+
+
+def _estimate(values: Tensor) -> Estimate:
+    """Average draws, then examples, (K, N)."""
+    by_example = values.mean(dim=0)
+    n = len(by_example)
+    error = float(by_example.std()) / math.sqrt(n) if n > 1 else math.nan
+    return Estimate(float(by_example.mean()), error)

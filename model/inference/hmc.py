@@ -1,0 +1,187 @@
+"""
+Draws from the posterior p(z|x) by Hamiltonian Monte Carlo, many chains at once.
+
+It differentiates, so what calls it must not run under `torch.inference_mode`.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian
+from model.inference.proposals import rows_at_once
+from model.noise import Stream
+from model.row_noise import RowNoise
+from model.vae import VAE
+
+# Above the 0.65 that costs least in high dimensions (Beskos et al. 2013), as in Stan:
+# too small a step costs a little, too large a one can stop a chain.
+_ACCEPTANCE = 0.8
+_N_LEAPFROGS = 3
+_FIRST_STEP = 0.5
+
+_WARMUP, _SAMPLING = 0, 1  # parts of a row's stream
+
+
+class Chains(NamedTuple):
+    """
+    Draws of C chains for each example.
+
+    Attributes:
+        z: Float64, (S, C, N, J).
+        log_joint: Log p(x, z) of each, in nats, (S, C, N).
+        acceptance: Mean probability of acceptance, (N,).
+        r_hat: Split R-hat of log p(x, z) over the chains (Gelman et al. 2013, Sec.
+            11.4): near 1 where they agree; NaN without any movement, (N,).
+    """
+
+    z: Tensor
+    log_joint: Tensor
+    acceptance: Tensor
+    r_hat: Tensor
+
+
+def sample_posterior(
+    vae: VAE,
+    x: Tensor,
+    *,
+    q_z: DiagonalGaussian,
+    n_chains: int,
+    n_samples: int,
+    n_warmup: int,
+    seed: int,
+    start: Tensor | None = None,
+    first: int = 0,
+) -> Chains:
+    """
+    Run chains that leave p(z|x) invariant (Neal 2011), in units of q.
+
+    The step size of each example is tuned on chains from q, then fixed. The chains
+    that count go on from there, which is near p(z|x) only; or begin at `start`.
+
+    Args:
+        x: Data in the likelihood's support, (N, D).
+        q_z: In float64; its sigma is the scale of the momenta's inverse masses.
+        n_samples: S, at least 4.
+        n_warmup: Transitions for tuning.
+        start: One z per example for all its chains, (N, J). If it is an exact draw
+            from p(z|x), so is every draw of every chain; they are not independent.
+        first: Position of the first row in its data; the noise of row i is a function
+            of (seed, first + i) alone.
+    """
+    positions = torch.arange(len(x), device=x.device)
+    parts = []
+    for index in torch.split(positions, rows_at_once(vae, n_chains)):
+        target = _Target(vae, x[index], q_z.rows(index))
+        noises = [
+            RowNoise.at(index + first, seed=seed, stream=Stream.MARKOV_CHAIN, part=part)
+            for part in (_WARMUP, _SAMPLING)
+        ]
+        u, step = _tuned(target, noises[0], n_chains=n_chains, n_warmup=n_warmup)
+        if start is not None:
+            standard = (start[index].double() - target.q_z.mu) / target.q_z.sigma
+            u = standard.expand_as(u)
+        parts.append(_run(target, noises[1], u, step, n_samples=n_samples))
+    return Chains(
+        z=torch.cat([part.z for part in parts], dim=2),
+        log_joint=torch.cat([part.log_joint for part in parts], dim=2),
+        acceptance=torch.cat([part.acceptance for part in parts]),
+        r_hat=torch.cat([part.r_hat for part in parts]),
+    )
+
+
+class _Target(NamedTuple):
+    """log p(x, z) in the coordinates u = (z - mu) / sigma of q."""
+
+    vae: VAE
+    x: Tensor
+    q_z: DiagonalGaussian
+
+    def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the log density, (C, R), and its gradient, (C, R, J)."""
+        with torch.enable_grad():
+            leaf = u.detach().requires_grad_()
+            value = self.vae.log_joint(self.x, self.q_z.reparameterize(leaf))
+            (gradient,) = torch.autograd.grad(value.sum(), leaf)
+        return value.detach(), gradient
+
+
+class _Point(NamedTuple):
+    """Where chains are: u, (C, R, J), log density, (C, R), and its gradient."""
+
+    u: Tensor
+    value: Tensor
+    gradient: Tensor
+
+
+def _transition(
+    target: _Target, at: _Point, step: Tensor, noise: RowNoise
+) -> tuple[_Point, Tensor]:
+    """Make one Hamiltonian transition; return where to, and the acceptance, (C, R)."""
+    n_chains, _, latent_dim = at.u.shape
+    momentum = noise.normal(n_chains, latent_dim).transpose(0, 1)
+    jitter, uniform = noise.uniform(2, n_chains).permute(1, 2, 0)  # each (C, R)
+    # A length that varies does not fall in with the orbits' period (Neal 2011).
+    h = (step * (0.5 + 0.5 * jitter))[..., None]
+    p, new = momentum, at
+    for _ in range(_N_LEAPFROGS):
+        p = p + 0.5 * h * new.gradient
+        u = new.u + h * p
+        new = _Point(u, *target(u))
+        p = p + 0.5 * h * new.gradient
+    energy = (momentum.square() - p.square()).sum(dim=-1) / 2
+    log_ratio = (new.value - at.value + energy).nan_to_num(-math.inf)
+    acceptance = log_ratio.clamp(max=0).exp()
+    accepted = uniform < acceptance
+    moved = _Point(
+        torch.where(accepted[..., None], new.u, at.u),
+        torch.where(accepted, new.value, at.value),
+        torch.where(accepted[..., None], new.gradient, at.gradient),
+    )
+    return moved, acceptance
+
+
+def _tuned(
+    target: _Target, noise: RowNoise, *, n_chains: int, n_warmup: int
+) -> tuple[Tensor, Tensor]:
+    """Start chains from q; return their last u and the step size of each row, (R,)."""
+    u = noise.normal(n_chains, target.vae.config.latent_dim).transpose(0, 1)
+    at = _Point(u, *target(u))
+    log_step = torch.full_like(u[0, :, 0], math.log(_FIRST_STEP))
+    total = torch.zeros_like(log_step)
+    for t in range(1, n_warmup + 1):
+        at, acceptance = _transition(target, at, log_step.exp(), noise)
+        # Robbins & Monro (1951), with the iterates of the second half averaged.
+        log_step = log_step + (acceptance.mean(dim=0) - _ACCEPTANCE) / math.sqrt(t)
+        if 2 * t > n_warmup:
+            total = total + log_step
+    n_averaged = n_warmup - n_warmup // 2
+    return at.u, (total / max(n_averaged, 1) if n_warmup else log_step).exp()
+
+
+def _run(
+    target: _Target, noise: RowNoise, u: Tensor, step: Tensor, *, n_samples: int
+) -> Chains:
+    """Make so many transitions from u, (C, R, J)."""
+    at = _Point(u, *target(u))
+    draws, values, total = [], [], torch.zeros_like(step)
+    for _ in range(n_samples):
+        at, acceptance = _transition(target, at, step, noise)
+        draws.append(target.q_z.reparameterize(at.u))
+        values.append(at.value)
+        total = total + acceptance.mean(dim=0)
+    log_joint = torch.stack(values)
+    return Chains(
+        torch.stack(draws), log_joint, total / n_samples, _split_r_hat(log_joint)
+    )
+
+
+def _split_r_hat(values: Tensor) -> Tensor:
+    """Return R-hat over the halves of chains, (S, C, R)."""
+    half = len(values) // 2
+    halves = torch.cat([values[:half], values[half : 2 * half]], dim=1)  # (S/2, 2C, R)
+    within = halves.var(dim=0).mean(dim=0)
+    between = halves.mean(dim=0).var(dim=0)
+    return ((half - 1) / half + between / within).sqrt()

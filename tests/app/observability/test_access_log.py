@@ -1,0 +1,200 @@
+"""One line of JSON for every request, and nothing in it that is not its own."""
+
+import asyncio
+import json
+import logging
+import os
+import select
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from app.observability.access_log import MAX_LINES, MAX_SECONDS, AccessLog, Line
+from tests.app.served import Served
+
+LINE = Line(0.5, "id-1", "POST", "/encode", 200, 0.0123456, 0.00412345, 0.002, 3, 456)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Have a pipe that can be read without waiting."""
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    yield reading, writing
+    os.close(reading)
+    os.close(writing)
+
+
+def come(reading: int) -> list[dict[str, Any]]:
+    """Return the lines that have come; each is whole."""
+    try:
+        text = os.read(reading, 1 << 20)
+    except BlockingIOError:
+        return []
+    assert text.endswith(b"\n")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_a_line_tells_a_request() -> None:
+    """Time, id, method, route, status, milliseconds of three kinds, rows and bytes."""
+    assert json.loads(LINE.json()) == {
+        "time": "1970-01-01T00:00:00.500000Z",
+        "request_id": "id-1",
+        "method": "POST",
+        "route": "/encode",
+        "status": 200,
+        "duration_ms": 12.346,
+        "queue_ms": 4.123,
+        "compute_ms": 2.0,
+        "rows": 3,
+        "bytes": 456,
+    }
+
+
+def test_what_was_not_computed_has_no_time_of_it() -> None:
+    """Times that there are not are null; a trace is named only where there is one."""
+    line = LINE._replace(seconds=None, queue_seconds=None, compute_seconds=None)
+
+    told = json.loads(line.json())
+    traced = json.loads(line._replace(trace_id="ab" * 16).json())
+
+    assert told["duration_ms"] is told["queue_ms"] is told["compute_ms"] is None
+    assert "trace_id" not in told
+    assert traced == {**told, "trace_id": "ab" * 16}
+
+
+def test_lines_are_gathered(pipe: tuple[int, int]) -> None:
+    """They come together: with the 64th, or by a timer soon after the first."""
+    reading, writing = pipe
+
+    async def note() -> tuple[int, int, int, float]:
+        log = AccessLog(writing)
+        for _ in range(MAX_LINES - 1):
+            log.note(LINE)
+        before = len(come(reading))
+        log.note(LINE)
+        full = len(come(reading))
+        start = perf_counter()
+        log.note(LINE)
+        await asyncio.to_thread(select.select, [reading], [], [], 20)
+        return before, full, len(come(reading)), perf_counter() - start
+
+    before, full, late, seconds = asyncio.run(note())
+
+    assert (before, full, late) == (0, MAX_LINES, 1)
+    assert seconds > MAX_SECONDS / 2
+
+
+def test_nothing_is_lost_at_the_end(pipe: tuple[int, int]) -> None:
+    """What is noted before the end and after it is written."""
+    reading, writing = pipe
+
+    async def note() -> list[int]:
+        log = AccessLog(writing)
+        log.note(LINE)
+        log.close()
+        first = len(come(reading))
+        log.note(LINE)
+        return [first, len(come(reading))]
+
+    assert asyncio.run(note()) == [1, 1]
+
+
+def test_each_write_is_whole_lines_that_a_pipe_keeps_together(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No write is longer than PIPE_BUF; each ends with a line."""
+    _, writing = pipe
+    written: list[bytes] = []
+    monkeypatch.setattr(os, "write", lambda _, text: written.append(text))
+
+    async def note() -> None:
+        log = AccessLog(writing)
+        for _ in range(MAX_LINES):
+            log.note(LINE._replace(request_id="a" * 64))
+
+    asyncio.run(note())
+
+    assert sum(text.count(b"\n") for text in written) == MAX_LINES
+    assert all(text.endswith(b"\n") for text in written)
+    assert 1 < len(written) < MAX_LINES / 4
+    assert max(map(len, written)) <= select.PIPE_BUF
+
+
+def test_an_output_that_is_gone_is_a_warning(
+    pipe: tuple[int, int], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Requests are answered although nobody reads their log."""
+    reading, writing = pipe
+    closed = os.dup(writing)
+    os.close(closed)
+
+    with caplog.at_level(logging.WARNING):
+        AccessLog(closed).close()
+        log = AccessLog(closed)
+        asyncio.run(_noted(log))
+        log.flush()
+
+    [record] = caplog.records
+    assert "up to 1 lines of access log lost" in record.getMessage()
+    assert come(reading) == []
+
+
+async def _noted(log: AccessLog) -> None:
+    log.note(LINE)
+
+
+def test_every_request_is_told_and_nothing_it_said(
+    checkpoints: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Hot and cold, good and bad: the route, never the target, a value or a key."""
+    with Served(checkpoints / "bernoulli", access_log=True) as served:
+        headers = {"authorization": "Bearer hush", "x-request-id": "mine"}
+        answers = [
+            served.post("/encode?binarize=hush", {"x": [[0.5] * 16] * 2}),
+            served.post("/sample?seed=987654321", {"n": 3}, headers=headers),
+            served.request("HEAD", "/sample"),
+            served.get("/model?hush=1"),
+            served.get("/hush"),
+            served.request("OPTIONS", "/hush"),
+        ]
+    text = capfd.readouterr().out
+    lines = [json.loads(line) for line in text.splitlines()]
+
+    assert [(line["method"], line["route"]) for line in lines] == [
+        ("POST", "/encode"),
+        ("POST", "/sample"),
+        ("HEAD", "/sample"),
+        ("GET", "/model"),
+        ("GET", "other"),
+        ("OPTIONS", "other"),
+    ]
+    assert lines[1]["request_id"] == "mine"
+    assert [line["rows"] for line in lines] == [0, 3, 1, 0, 0, 0]
+    for line, answer in zip(lines, answers, strict=True):
+        assert line["status"] == answer.status_code
+        assert line["bytes"] == len(answer.content)
+        assert line["request_id"] == answer.headers["x-request-id"]
+        assert line["duration_ms"] > 0
+        assert (line["queue_ms"] is not None) == (line["rows"] > 0)
+        assert (line["compute_ms"] is not None) == (line["rows"] > 0)
+        if line["rows"]:
+            assert line["queue_ms"] >= 0
+            assert 0 < line["compute_ms"] < line["duration_ms"]
+        age = datetime.now(UTC) - datetime.fromisoformat(line["time"])
+        assert timedelta() <= age < timedelta(minutes=1)
+    assert "hush" not in text
+    assert "987654321" not in text
+
+
+def test_nothing_is_written_unless_asked(
+    bernoulli: Served, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The log is off by default."""
+    bernoulli.get("/sample")
+
+    assert capfd.readouterr().out == ""

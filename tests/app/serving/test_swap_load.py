@@ -1,0 +1,219 @@
+"""A real server under load whose checkpoint is swapped time and again."""
+
+import asyncio
+import json
+import logging
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterable
+from itertools import cycle, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.app.served import Served
+from tests.app.test_process import SECONDS, process
+from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
+
+logger = logging.getLogger(__name__)
+
+N_CLIENTS = 16
+MAX_SECONDS = 20  # of an answer, on a machine with other work
+N_SETTLING = 4
+MAX_GROWTH_MIB = 24
+MAX_THREADS = 40
+ROWS = [[float(i % 3 == j % 2) for i in range(16)] for j in range(8)]
+
+
+class Call(NamedTuple):
+    """A request, with the answer that is right by the version that gives it."""
+
+    request: bytes
+    wanted: dict[str, bytes]
+
+
+class Response(NamedTuple):
+    """What came."""
+
+    status: int
+    version: str
+    body: bytes
+
+
+CALLS = (
+    ("POST", "/encode", {"x": ROWS}),
+    ("POST", "/encode", {"x": ROWS[:1]}),
+    ("POST", "/decode", {"z": [[0.5, -1, 2]] * 200}),
+    ("POST", "/elbo", {"x": ROWS, "n_samples": 20, "seed": 3}),
+    ("POST", "/sample", {"n": 4, "seed": 5}),
+    ("POST", "/loglik", {"x": ROWS[:1], "n_samples": 8, "seed": 3}),
+    ("GET", "/model", None),
+    ("GET", "/examples", None),
+)
+
+
+def raw(method: str, path: str, document: object) -> bytes:
+    """Return a request as it goes over a socket."""
+    body = b"" if document is None else json.dumps(document).encode()
+    head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
+    return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+
+
+def calls(checkpoints: dict[str, Path]) -> list[Call]:
+    """Ask each checkpoint alone, in this process, what its answers are."""
+    asked = [Call(raw(*call), {}) for call in CALLS]
+    for path in checkpoints.values():
+        with Served(path) as served:
+            for call, (method, url, document) in zip(asked, CALLS, strict=True):
+                answer = served.request(method, url, json=document)
+                assert answer.status_code == 200, answer.text
+                version = served.checkpoint.sha256[:12]
+                call.wanted[version] = answer.content
+    assert all(len({*call.wanted.values()}) == len(checkpoints) for call in asked[:-1])
+    return asked
+
+
+async def read(reader: asyncio.StreamReader) -> Response:
+    """Read one answer of a connection that is kept."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    status, *fields = head.splitlines()
+    headers = dict(field.split(": ", 1) for field in fields if field)
+    body = await reader.readexactly(int(headers["content-length"]))
+    return Response(int(status.split()[1]), headers["x-model-version"], body)
+
+
+class Clients:
+    """Connections that ask without a pause, and what they saw."""
+
+    def __init__(self, address: str, asked: list[Call]) -> None:
+        self._host, port = address.removeprefix("http://").split(":")
+        self._port = int(port)
+        self._asked = asked
+        self.versions: Counter[str] = Counter()
+        self.faults: list[str] = []
+        self.slowest = 0.0
+        self.is_over = False
+
+    async def ask(self, first: int) -> None:
+        """Ask on one connection until it is over."""
+        reader, writer = await asyncio.open_connection(self._host, self._port)
+        turns = cycle([*self._asked[first:], *self._asked[:first]])
+        while not self.is_over:
+            call = next(turns)
+            started = time.perf_counter()
+            writer.write(call.request)
+            answer = await read(reader)
+            self.slowest = max(self.slowest, time.perf_counter() - started)
+            self.versions[answer.version] += 1
+            if answer.status != 200 or answer.body != call.wanted[answer.version]:
+                self.faults.append(f"{call.request!r}: {answer}"[:500])
+        writer.close()
+        await writer.wait_closed()
+
+
+async def swapped(address: str, n: int) -> None:
+    """Ask until the server counts so many swaps."""
+    host, port = address.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    wanted = f'vae_checkpoint_swaps_total{{outcome="swapped"}} {n}.0\n'.encode()
+    body = b""
+    while wanted not in body:
+        writer.write(raw("GET", "/metrics", None))
+        body = (await read(reader)).body
+    writer.close()
+    await writer.wait_closed()
+
+
+class Size(NamedTuple):
+    """What a process takes."""
+
+    mib: float
+    n_threads: int
+
+
+def size(pid: int) -> Size:
+    """Return the resident memory and the threads of a process."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return Size(int(fields["VmRSS"].split()[0]) / 1024, int(fields["Threads"]))
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return two checkpoints of other weights by their versions, in order."""
+    root = tmp_path_factory.mktemp("two")
+    config = tiny_config("bernoulli", data_shape=(4, 4), network=MLP)
+    paths = [
+        save_tiny(root / f"{s}" / "tiny", tiny_vae(config, seed=s)) for s in (1, 2)
+    ]
+    versions = [Served(path).checkpoint.sha256[:12] for path in paths]
+    return dict(zip(versions, paths, strict=True))
+
+
+def point(link: Path, target: Path) -> None:
+    """Have a link name another directory, in one step."""
+    link.with_name("next").symlink_to(target)
+    link.with_name("next").rename(link)
+
+
+class Swaps(NamedTuple):
+    """What clients saw while checkpoints were swapped, and sizes after each swap."""
+
+    clients: Clients
+    sizes: list[Size]
+
+
+async def swap_under_load(
+    address: str,
+    running: subprocess.Popen[str],
+    asked: list[Call],
+    paths: Iterable[Path],
+    link: Path,
+) -> Swaps:
+    """Swap from one path to the next while all clients ask."""
+    clients, sizes = Clients(address, asked), []
+    async with asyncio.TaskGroup() as group:
+        for i in range(N_CLIENTS):
+            group.create_task(clients.ask(i % len(CALLS)))
+        for i, path in enumerate(paths):
+            point(link, path)
+            running.send_signal(signal.SIGHUP)
+            async with asyncio.timeout(SECONDS):
+                await swapped(address, i + 1)
+            sizes.append(size(running.pid))
+        clients.is_over = True
+    return Swaps(clients, sizes)
+
+
+@pytest.mark.parametrize(
+    "n_swaps", [10, pytest.param(100, marks=pytest.mark.slow)], ids=str
+)
+def test_no_request_fails_or_meets_two_checkpoints(
+    two: dict[str, Path], n_swaps: int
+) -> None:
+    """Each answer is, to the byte, that of the checkpoint it names; memory is flat."""
+    first, second = two.values()
+    paths = list(islice(cycle((second, first)), n_swaps))
+    link = first.parents[1] / "served" / "tiny"
+    link.parent.mkdir(exist_ok=True)
+    point(link, first)
+    asked = calls(two)
+
+    with process({"VAE_CHECKPOINT": str(link)}) as (address, running):
+        swaps = swap_under_load(address, running, asked, paths, link)
+        clients, sizes = asyncio.run(swaps)
+
+    settled = sizes[N_SETTLING:]
+    n_requests, slowest = sum(clients.versions.values()), clients.slowest
+    words = (n_requests, len(sizes), settled[0], settled[-1], slowest)
+    logger.info("%d requests, %d swaps, %s to %s, slowest %.3f s", *words)
+    assert clients.faults == []
+    assert clients.slowest < MAX_SECONDS
+    assert clients.versions.keys() == two.keys()
+    assert min(clients.versions.values()) > N_CLIENTS * n_swaps
+    assert settled[-1].mib - settled[0].mib < MAX_GROWTH_MIB
+    assert {size.n_threads for size in settled} <= {*range(MAX_THREADS + 1)}
+    assert running.returncode == 0

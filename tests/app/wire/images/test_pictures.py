@@ -1,0 +1,660 @@
+"""Images in: the same numbers as JSON where they are exact, refused where not."""
+
+import base64
+import io
+import struct
+import subprocess
+import sys
+import tracemalloc
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.wire.images.decode import File, read
+from app.wire.images.header import orientation
+from app.wire.images.layout import image_layout
+from app.wire.negotiation import JPEG, PNG
+from model.data import images as folders
+from tests.app.pictures import by_hand, chunk, header, image_model, png, saved
+from tests.app.served import Served, assert_problem
+
+RNG = np.random.default_rng(3)
+GREY = RNG.integers(0, 256, (4, 4), dtype=np.uint8)
+COLOURS = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def colour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a continuous Bernoulli with RGB images of 5 x 4."""
+    directory = tmp_path_factory.mktemp("colour") / "model"
+    with Served(image_model(directory, "continuous_bernoulli", (4, 5, 3))) as served:
+        yield served
+
+
+def values(pixels: NDArray[np.uint8]) -> list[Any]:
+    """Return pixels as numbers, one row."""
+    rounded = (pixels.astype(np.float32) / np.float32(255)).astype(float)
+    row: list[Any] = rounded.tolist()
+    return [row]
+
+
+def post(
+    served: Served, url: str, file: bytes, kind: str = "image/png"
+) -> httpx.Response:
+    """Post an image."""
+    return served.post_raw(url, file, {"content-type": kind})
+
+
+def url_of(file: bytes, kind: str = "png") -> str:
+    """Return a file as a data URL."""
+    return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
+
+
+def test_a_grey_image_is_its_pixels_over_255(bernoulli: Served) -> None:
+    """All 256 shades are what training makes of them; the answer is that of JSON."""
+    wanted = bernoulli.post("/encode", {"x": values(GREY)})
+
+    response = post(bernoulli, "/encode", png(GREY))
+
+    assert wanted.status_code == 200
+    assert response.content == wanted.content
+
+
+def test_a_colour_image_is_its_pixels_over_255(colour: Served) -> None:
+    """Channels are last, in the order red, green, blue."""
+    wanted = colour.post("/encode", {"x": values(COLOURS)})
+
+    response = post(colour, "/encode", png(COLOURS))
+
+    assert wanted.status_code == 200
+    assert response.content == wanted.content
+
+
+def test_images_are_read_as_training_reads_a_folder(tmp_path: Path) -> None:
+    """The rows are bit for bit those of `--data folder/`, cameras' turns undone."""
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo = Image.fromarray(RNG.integers(0, 256, (20, 30, 3), dtype=np.uint8))
+    files = {
+        "a.jpg": (saved(photo, "JPEG", quality=90, exif=turned), JPEG),
+        "b.png": (png(RNG.integers(0, 256, (30, 20, 3))), PNG),
+        "c.png": (saved(photo, exif=turned), PNG),
+        "d.png": (saved(photo.transpose(Image.Transpose.ROTATE_90).quantize(9)), PNG),
+    }
+    for name, (content, _) in files.items():
+        (tmp_path / name).write_bytes(content)
+    wanted = folders.read(tmp_path)
+
+    layout = image_layout(wanted.data_shape, max_pixels=1 << 20)
+    rows = read([File("", f, c) for c, f in files.values()], layout, resize=False)
+
+    assert (layout.height, layout.width, layout.n_channels) == (30, 20, 3)
+    np.testing.assert_array_equal(rows.values, wanted.rows.x)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_of_a_camera_is_undone(orientation: int) -> None:
+    """The eight of Exif are those of Pillow's own function."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = saved(Image.fromarray(COLOURS), exif=exif)
+    height, width = (4, 5) if orientation < 5 else (5, 4)
+    layout = image_layout((height, width, 3), max_pixels=100)
+
+    rows = read([File("", PNG, file)], layout, resize=False)
+
+    upright = [
+        COLOURS,
+        COLOURS[:, ::-1],
+        COLOURS[::-1, ::-1],
+        COLOURS[::-1],
+        COLOURS.swapaxes(0, 1),
+        COLOURS.swapaxes(0, 1)[:, ::-1],
+        COLOURS[::-1, ::-1].swapaxes(0, 1),
+        COLOURS.swapaxes(0, 1)[::-1],
+    ][orientation - 1]
+    np.testing.assert_array_equal(np.rint(rows.values * 255), upright.reshape(1, -1))
+
+
+EXIF = {
+    "little": b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0",
+    "big": b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0",
+}
+
+
+@pytest.mark.parametrize("order", EXIF)
+def test_orientation_is_read_in_both_byte_orders(order: str) -> None:
+    """Cut off anywhere, it is upright; nothing is raised."""
+    exif = EXIF[order]
+
+    assert orientation(exif) == 6
+    assert {orientation(exif[:i]) for i in range(len(exif) - 3)} == {1}
+
+
+@pytest.mark.parametrize(
+    "exif",
+    [
+        b"",
+        b"XX" + EXIF["little"][2:],
+        EXIF["little"].replace(b"\x06", b"\x09"),
+        EXIF["little"].replace(b"\x06", b"\x00"),
+        EXIF["little"].replace(b"\x03\0", b"\x04\0"),
+        EXIF["little"].replace(b"\x12\x01", b"\x0e\x01"),
+        b"II*\0\xff\xff\xff\xff\xff\xff",
+        b"II*\0\x00\0\0\0" + b"\xff" * 1000,
+    ],
+)
+def test_other_exif_data_are_upright(exif: bytes) -> None:
+    """Damaged or without an orientation of 1 to 8."""
+    assert orientation(exif) == 1
+
+
+def test_a_jpeg_is_the_pixels_its_decoder_gives(colour: Served) -> None:
+    """JPEG loses, but before it is sent."""
+    file = saved(Image.fromarray(COLOURS), "JPEG")
+    pixels = np.asarray(Image.open(io.BytesIO(file)))
+    wanted = colour.post("/encode", {"x": values(pixels)})
+
+    response = post(colour, "/encode", file, "image/jpeg")
+
+    assert wanted.status_code == 200
+    assert response.content == wanted.content
+
+
+OPAQUE = np.full((4, 4, 1), 255, np.uint8)
+GREYS = GREY[..., None].repeat(3, axis=2)
+NARROW = Image.fromarray(GREY % 2 * 255).convert("1")
+EXACT = {
+    "grey with alpha": (png(np.dstack([GREY, OPAQUE])), GREY),
+    "RGB without colours": (png(GREYS), GREY),
+    "a canvas": (png(np.dstack([GREYS, OPAQUE])), GREY),
+    "palette": (saved(Image.fromarray(GREYS).quantize(256)), GREY),
+    "one bit": (saved(NARROW), GREY % 2 * 255),
+    "two bits": (
+        by_hand(
+            header(4, 4, depth=2),
+            chunk(b"IDAT", zlib.compress(b"\x00\x1b" * 4)),
+        ),
+        np.tile(np.array([0, 85, 170, 255], np.uint8), (4, 1)),
+    ),
+    "opaque tRNS": (
+        by_hand(
+            header(4, 4),
+            chunk(b"tRNS", b"\x00\x01"),
+            chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4)),
+        ),
+        np.tile(np.array([2, 3, 4, 5], np.uint8), (4, 1)),
+    ),
+    "described": (
+        by_hand(
+            header(4, 4),
+            chunk(b"tEXt", b"Title\0cat"),
+            chunk(b"iCCP", b"broken profile"),
+            chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4)),
+        ),
+        np.tile(np.array([2, 3, 4, 5], np.uint8), (4, 1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_other_kinds_are_accepted_where_nothing_is_lost(
+    bernoulli: Served, name: str
+) -> None:
+    """Opaque alpha, equal channels, palettes and few bits are grey images too."""
+    file, pixels = EXACT[name]
+
+    response = post(bernoulli, "/encode", file)
+
+    assert response.status_code == 200, response.text
+    assert response.content == bernoulli.post("/encode", {"x": values(pixels)}).content
+
+
+def test_grey_is_colour_with_equal_channels(colour: Served) -> None:
+    """A grey image for a model of RGB images is repeated."""
+    grey = COLOURS[..., 0]
+    wanted = values(grey[..., None].repeat(3, axis=2))
+
+    response = post(colour, "/encode", png(grey))
+
+    assert response.content == colour.post("/encode", {"x": wanted}).content
+
+
+ANIMATED = saved(
+    Image.fromarray(GREY),
+    save_all=True,
+    append_images=[Image.fromarray(255 - GREY)],
+)
+SIXTEEN = Image.fromarray(GREY.astype(np.uint16) * 257)
+DATA = chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4))
+REFUSED = {
+    "empty": (b"", "PNG file"),
+    "text": (b"hello", "PNG file"),
+    "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "PNG file"),
+    "GIF": (saved(Image.fromarray(GREY), "GIF"), "PNG file"),
+    "signature alone": (png(GREY)[:8], "cut off"),
+    "half": (png(GREY)[: len(png(GREY)) // 2], "cut off"),
+    "no end": (png(GREY)[:-12], "cut off"),
+    "damaged": (png(GREY)[:45] + b"\xff" + png(GREY)[46:], "CRC"),
+    "no header": (by_hand(DATA), "header"),
+    "header second": (by_hand(DATA, header(4, 4)), "header"),
+    "two headers": (by_hand(header(4, 4), header(4, 4), DATA), "header"),
+    "short header": (
+        by_hand(chunk(b"IHDR", b"\0\0\0\4\0\0\0\4\x08\0"), DATA),
+        "header",
+    ),
+    "no data": (by_hand(header(4, 4)), ""),
+    "few data": (by_hand(header(4, 4), chunk(b"IDAT", zlib.compress(b"\0"))), "whole"),
+    "no zlib": (by_hand(header(4, 4), chunk(b"IDAT", b"what is this?")), "whole"),
+    "no pixels": (by_hand(header(0, 4), DATA), ""),
+    "no palette": (by_hand(header(4, 4, colour=3), DATA), ""),
+    "no such colour": (by_hand(header(4, 4, colour=5), DATA), ""),
+    "animation": (ANIMATED, "animation"),
+    "16 bits": (saved(SIXTEEN), "8 bits per channel, got 16"),
+    "16 bits of RGB": (
+        by_hand(
+            header(4, 4, depth=16, colour=2),
+            chunk(b"IDAT", zlib.compress(b"\0" * 100)),
+        ),
+        "8 bits per channel, got 16",
+    ),
+    "transparent": (png(np.dstack([GREYS, OPAQUE - 1])), "opaque"),
+    "transparent grey": (
+        by_hand(header(4, 4), chunk(b"tRNS", b"\x00\x02"), DATA),
+        "opaque",
+    ),
+    "colours": (png(COLOURS[:, :4]), "colours"),
+    "size": (png(COLOURS[..., 0]), "of 4 x 4, got 5 x 4"),
+    "larger": (png(np.zeros((30, 40))), "of 4 x 4, got 40 x 30"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_the_model_s_image_is_refused(bernoulli: Served, name: str) -> None:
+    """Each is a 422 that says what was wanted and what came."""
+    file, words = REFUSED[name]
+
+    problem = assert_problem(post(bernoulli, "/encode", file), 422)
+
+    assert words in problem["detail"]
+    assert problem["errors"][0]["pointer"] == ""
+
+
+def test_a_palette_that_comes_too_late_is_refused(colour: Served) -> None:
+    """Pillow asserts that one is there before the pixels."""
+    height, width, _ = colour.checkpoint.config.data_shape
+    rows = chunk(b"IDAT", zlib.compress(bytes(height * (1 + width))))
+
+    file = by_hand(header(width, height, colour=3), rows, chunk(b"PLTE", bytes(6)))
+    problem = assert_problem(post(colour, "/encode", file), 422)
+
+    assert "damaged" in problem["detail"]
+
+
+BAD_JPEG = {
+    "PNG": (png(GREY), "JPEG file"),
+    "empty": (b"", "JPEG file"),
+    "CMYK": (saved(Image.fromarray(GREYS).convert("CMYK"), "JPEG"), "CMYK"),
+    "colours": (saved(Image.new("RGB", (4, 4), "red"), "JPEG"), "colours"),
+    "size": (saved(Image.new("L", (5, 4)), "JPEG"), "of 4 x 4, got 5 x 4"),
+    "header alone": (saved(Image.new("L", (4, 4)), "JPEG")[:200], ""),
+    "scans": (
+        saved(Image.new("L", (4, 4)), "JPEG") + b"\xff\xda" * 32,
+        "at most 32 scans",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD_JPEG)
+def test_bad_jpegs_are_refused(bernoulli: Served, name: str) -> None:
+    """Each is a 422 that says what was wanted and what came."""
+    file, words = BAD_JPEG[name]
+
+    problem = assert_problem(post(bernoulli, "/encode", file, "image/jpeg"), 422)
+
+    assert words in problem["detail"]
+
+
+def test_progressive_and_multiple_pictures_are_jpeg(bernoulli: Served) -> None:
+    """Scans as programs write them are few, and of a camera's pictures the first is."""
+    photo, other = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    wanted = post(bernoulli, "/encode", saved(photo, "JPEG"), "image/jpeg")
+
+    progressive = saved(photo, "JPEG", progressive=True)
+    several = saved(photo, "MPO", save_all=True, append_images=[other])
+
+    assert wanted.status_code == 200
+    for file in (progressive, several):
+        response = post(bernoulli, "/encode", file, "image/jpeg")
+        assert response.content == wanted.content
+
+
+@pytest.mark.parametrize(("format_", "kind"), [(PNG, "PNG"), (JPEG, "JPEG")])
+def test_no_damage_is_a_defect(bernoulli: Served, format_: Any, kind: str) -> None:
+    """A file cut off anywhere, or with any byte changed, is answered or a 4xx."""
+    exif = Image.Exif()
+    exif[0x0112] = 2
+    file = saved(Image.fromarray(GREY), kind, exif=exif)
+    whole = post(bernoulli, "/encode", file, format_.name)
+    damaged = [
+        file[:i] + bytes([file[i] ^ 255]) + file[i + 1 :] for i in range(len(file))
+    ]
+
+    cut = [post(bernoulli, "/encode", file[:i], format_.name) for i in range(len(file))]
+    changed = [post(bernoulli, "/encode", one, format_.name) for one in damaged]
+
+    # Of JPEG the end may be missing: all pixels are there.
+    assert all(r.status_code == 422 or r.content == whole.content for r in cut)
+    assert sum(r.status_code == 422 for r in cut) >= len(file) - 2
+    assert {r.status_code for r in changed} <= {200, 413, 422}
+    assert kind == "JPEG" or {r.status_code for r in changed} == {422}
+
+
+def test_another_size_is_resized_if_that_is_asked(bernoulli: Served) -> None:
+    """Areas are averaged, across and then down, each time rounded: less than 1 off."""
+    large = RNG.integers(0, 256, (12, 8), dtype=np.uint8)
+    means = large.reshape(4, 3, 4, 2).mean(axis=(1, 3))
+
+    response = post(bernoulli, "/encode?resize=true", png(large))
+
+    layout = image_layout((4, 4), max_pixels=1000)
+    row = read([File("", PNG, png(large))], layout, resize=True).values
+    pixels = np.rint(row.reshape(4, 4) * 255)
+    assert np.abs(pixels - means).max() < 1
+    wanted = bernoulli.post("/encode", {"x": values(pixels.astype(np.uint8))})
+    assert response.content == wanted.content
+
+
+@pytest.mark.parametrize("asked", ["yes", "1", "True", ""])
+def test_resize_is_true_or_false(bernoulli: Served, asked: str) -> None:
+    """Nothing else is taken for a truth value."""
+    response = post(bernoulli, f"/encode?resize={asked}", png(GREY))
+
+    problem = assert_problem(response, 422)
+    assert problem["errors"][0]["pointer"] == "/resize"
+
+
+def test_the_elbo_of_an_image(bernoulli: Served) -> None:
+    """Black and white are in {0, 1}; of grey the first pixel is told, and a way out."""
+    sharp = (GREY > 127) * np.uint8(255)
+    asked = {"x": values(sharp), "seed": 4, "n_samples": 3}
+
+    exact = post(bernoulli, "/elbo?seed=4&n_samples=3", png(sharp))
+    grey = post(
+        bernoulli,
+        "/elbo",
+        png(np.array([[0, 255, 255, 0]] * 3 + [[0, 51, 0, 0]], np.uint8)),
+    )
+    sampled = post(bernoulli, "/elbo?seed=4&binarize=sample", png(GREY))
+
+    assert exact.content == bernoulli.post("/elbo", asked).content
+    problem = assert_problem(grey, 422)
+    assert "got 0.2" in problem["detail"]
+    assert "at [3, 1]" in problem["detail"]
+    assert "binarize" in problem["detail"]
+    drawn = {"x": values(GREY), "seed": 4, "binarize": "sample"}
+    assert sampled.content == bernoulli.post("/elbo", drawn).content
+
+
+# What reads a file beside this process, and tells its status and memory in KiB.
+READER = """
+import resource, sys
+from app.errors import ContentTooLargeError
+from app.wire.images.header import orientation
+from app.wire.images.layout import image_layout
+from app.wire.images.decode import File, read
+from app.wire.negotiation import JPEG, PNG
+from PIL import Image, JpegImagePlugin, PngImagePlugin
+
+file = sys.stdin.buffer.read()
+format_ = PNG if file.startswith(b"\\x89PNG") else JPEG
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    layout = image_layout((4, 4), max_pixels=1 << 24)
+    read([File("", format_, file)], layout, resize=True)
+except ContentTooLargeError as error:
+    print(error.detail)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def zeros(width: int, height: int) -> bytes:
+    """Return a PNG that is whole, all black and short."""
+    data = zlib.compressobj(1)
+    row = bytes(1 + width)
+    parts = [data.compress(row * 100) for _ in range(height // 100)]
+    return by_hand(
+        header(width, height), chunk(b"IDAT", b"".join(parts) + data.flush())
+    )
+
+
+BOMBS = {
+    "PNG of 900 million pixels": (
+        by_hand(header(30_000, 30_000), DATA),
+        "30000 x 30000",
+    ),
+    "whole PNG of 81 million": (zeros(9_000, 9_000), "9000 x 9000"),
+    "JPEG of 3.6 billion": (
+        saved(Image.new("L", (1000, 1000)), "JPEG").replace(
+            struct.pack(">HH", 1000, 1000), struct.pack(">HH", 60_000, 60_000)
+        ),
+        "60000 x 60000",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_before_it_is_decoded(bernoulli: Served, name: str) -> None:
+    """It is a 413 that costs no memory, measured in a process of its own."""
+    file, size = BOMBS[name]
+    kind = "image/png" if "PNG" in name else "image/jpeg"
+
+    response = post(bernoulli, "/encode?resize=true", file, kind)
+    reader = subprocess.run(
+        [sys.executable, "-c", READER], input=file, capture_output=True, check=True
+    )
+
+    assert f"got {size}" in assert_problem(response, 413)["detail"]
+    detail, kibibytes = reader.stdout.decode().splitlines()
+    assert f"got {size}" in detail
+    assert int(kibibytes) < 5_000
+
+
+def test_compressed_texts_are_never_unpacked(bernoulli: Served) -> None:
+    """A picture may carry text that unpacks to a gigabyte; nobody looks."""
+    text = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(1 << 20), 9))
+    tracemalloc.start()
+
+    response = post(bernoulli, "/encode", by_hand(header(4, 4), *[text] * 1000, DATA))
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert response.status_code == 200
+    assert peak < 16e6  # the request is of 1 MB
+
+
+def test_data_that_unpack_to_more_than_the_image_are_not_unpacked(
+    bernoulli: Served,
+) -> None:
+    """Decoding ends with the last pixel."""
+    data = chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4 + bytes(1 << 26)))
+
+    response = post(bernoulli, "/encode", by_hand(header(4, 4), data))
+
+    assert response.status_code == 200
+
+
+def test_pixels_are_limited_by_a_setting(checkpoints: Path) -> None:
+    """The limit is on all images of a request together, as sent and as decoded."""
+    with Served(checkpoints / "bernoulli", max_image_pixels=100) as served:
+        within = post(served, "/encode?resize=true", png(np.zeros((10, 10))))
+        above = post(served, "/encode?resize=true", png(np.zeros((10, 11))))
+        six = served.post("/encode", {"x_png": [url_of(png(GREY))] * 6})
+        seven = served.post("/encode", {"x_png": [url_of(png(GREY))] * 7})
+        two = served.post(
+            "/encode",
+            {"x_png": [url_of(png(np.zeros((8, 8))))] * 2, "resize": True},
+        )
+
+    assert within.status_code == six.status_code == 200
+    for response in (above, seven, two):
+        assert "at most 100 pixels" in assert_problem(response, 413)["detail"]
+
+
+def test_an_image_may_be_in_json(bernoulli: Served) -> None:
+    """`x_png` is a data URL or a list of them; its slashes may be escaped."""
+    jpeg = saved(Image.fromarray(GREY), "JPEG")
+    other = np.asarray(Image.open(io.BytesIO(jpeg)))
+    both = values(GREY) + values(other)
+
+    one = bernoulli.post("/encode", {"x_png": url_of(png(GREY))})
+    two = bernoulli.post(
+        "/encode", {"x_png": [url_of(png(GREY)), url_of(jpeg, "jpeg")]}
+    )
+    escaped = bernoulli.post_raw(
+        "/elbo?n_samples=2",
+        b'{"seed": 1, "binarize": "sample", "x_png": ["%b"]}'
+        % url_of(png(GREY)).replace("/", "\\/").encode(),
+    )
+
+    assert one.content == bernoulli.post("/encode", {"x": values(GREY)}).content
+    assert two.content == bernoulli.post("/encode", {"x": both}).content
+    asked = {"x": values(GREY), "seed": 1, "n_samples": 2, "binarize": "sample"}
+    assert escaped.content == bernoulli.post("/elbo", asked).content
+
+
+URL = url_of(png(GREY))
+BAD_X_PNG = {
+    "null": ({"x_png": None}, "/x_png"),
+    "number": ({"x_png": [URL, 1]}, "/x_png/1"),
+    "object": ({"x_png": {"a": 1}}, "/x_png"),
+    "nested": ({"x_png": [[URL]]}, "/x_png/0"),
+    "none": ({"x_png": []}, "/x_png"),
+    "no data URL": ({"x_png": [URL] * 3 + ["cat.png"]}, "/x_png/3"),
+    "GIF": ({"x_png": [URL, URL.replace("png", "gif")]}, "/x_png/1"),
+    "bare": ({"x_png": URL.split(",")[1]}, "/x_png"),
+    "another kind": ({"x_png": [URL, URL.replace("png", "jpeg")]}, "/x_png/1"),
+    "base64": ({"x_png": [URL, URL.replace("iVBOR", "iV*OR")]}, "/x_png/1"),
+    "padding": ({"x_png": URL + "="}, "/x_png"),
+    "text": ({"x_png": [URL, "data:image/png;base64,aGVsbG8="]}, "/x_png/1"),
+    "size": ({"x_png": [URL, url_of(png(COLOURS[..., 0]))]}, "/x_png/1"),
+    "both": ({"x": [[0] * 16], "x_png": URL}, "/x_png"),
+    "both, the other first": ({"x_png": [URL], "x": [[0] * 16]}, "/x_png"),
+    "both, much": ({"x": [[0.123456789] * 16] * 200, "x_png": [URL] * 99}, "/x_png"),
+    "unknown": ({"x_png": URL, "columns": 2}, "/columns"),
+    "resize": ({"x_png": URL, "resize": "true"}, "/resize"),
+    "resize of numbers": ({"x": [[0] * 16], "resize": True}, "/resize"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_X_PNG)
+def test_faults_of_images_in_json_are_pointed_at(bernoulli: Served, name: str) -> None:
+    """The pointer is that of the image at fault."""
+    document, pointer = BAD_X_PNG[name]
+
+    problem = assert_problem(bernoulli.post("/encode", document), 422)
+
+    assert problem["errors"][0]["pointer"] == pointer
+
+
+def test_the_grey_image_of_a_list_is_pointed_at(bernoulli: Served) -> None:
+    """What `/elbo` refuses is named by its image, not by a row nobody sent."""
+    black = url_of(png(np.zeros((4, 4))))
+
+    problem = assert_problem(bernoulli.post("/elbo", {"x_png": [black, URL]}), 422)
+
+    assert problem["errors"][0]["pointer"] == "/x_png/1"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"x_png": "%s", "x_png": "%s"}', '{"x_png": "%s" "%s"}', '["x_png%s%s"']
+)
+def test_json_with_images_is_read_strictly(bernoulli: Served, text: str) -> None:
+    """Keys given twice and broken JSON are refused."""
+    body = (text % (URL, URL)).encode()
+
+    assert_problem(bernoulli.post_raw("/encode", body), 422)
+
+
+def test_json_with_images_has_a_length_of_its_own(bernoulli: Served) -> None:
+    """Long ones are asked to come as they are."""
+    body = b'{"x_png": "%b"}' % (b"A" * (1 << 20))
+
+    problem = assert_problem(bernoulli.post_raw("/encode", body), 413)
+
+    assert "1048576 bytes" in problem["detail"]
+
+
+def test_images_are_rows_to_the_limit_of_rows(checkpoints: Path) -> None:
+    """More images than rows may be are a 413."""
+    with Served(checkpoints / "bernoulli", max_rows=2) as served:
+        two = served.post("/encode", {"x_png": [URL] * 2})
+        three = served.post("/encode", {"x_png": [URL] * 3})
+
+    assert two.status_code == 200
+    assert "at most 2 rows" in assert_problem(three, 413)["detail"]
+
+
+@pytest.mark.parametrize("name", ["gaussian", "conv"])
+def test_a_model_without_images_says_so(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Data of shape (5,) or (8, 8, 2) are no images: 415 with a sentence."""
+    served: Served = request.getfixturevalue(name)
+
+    refused = post(served, "/encode", png(GREY))
+    in_json = served.post("/encode", {"x_png": URL})
+
+    assert "are no images" in assert_problem(refused, 415)["detail"]
+    assert "image/png" not in refused.headers["accept"]
+    (fault,) = assert_problem(in_json, 422)["errors"]
+    assert fault["pointer"] == "/x_png"
+    assert "are no images" in fault["detail"]
+    assert "image/png" not in str(served.get("/model").json()["media_types"])
+
+
+def test_a_gaussian_model_has_images_if_training_divided(tmp_path: Path) -> None:
+    """Its values run from 0 to 1 then; values in units of their own are no pixels."""
+    shades = image_model(tmp_path / "shades", "gaussian", (4, 4))
+    units = image_model(tmp_path / "units", "gaussian", (4, 4), divided_by=1.0)
+
+    with Served(shades) as served:
+        image = post(served, "/encode", png(GREY))
+        numbers = served.post("/encode", {"x": values(GREY)})
+    with Served(units) as served:
+        refused = post(served, "/encode", png(GREY))
+
+    assert image.content == numbers.content
+    assert "units of their own" in assert_problem(refused, 415)["detail"]
+
+
+def test_one_channel_is_grey(tmp_path: Path) -> None:
+    """(H, W, 1) is an image like (H, W)."""
+    path = image_model(tmp_path / "model", "continuous_bernoulli", (4, 4, 1))
+
+    with Served(path) as served:
+        image = post(served, "/encode", png(GREY))
+        numbers = served.post("/encode", {"x": values(GREY[..., None])})
+
+    assert image.status_code == 200
+    assert image.content == numbers.content
+
+
+def test_large_images_are_decoded_beside_the_event_loop(tmp_path: Path) -> None:
+    """An image above the size for the event loop has the same answer."""
+    pixels = RNG.integers(0, 256, (140, 150), dtype=np.uint8)
+    path = image_model(tmp_path / "model", "continuous_bernoulli", (140, 150))
+
+    with Served(path) as served:
+        image = post(served, "/encode", png(pixels))
+        numbers = served.post("/encode", {"x": values(pixels)})
+
+    assert image.status_code == 200
+    assert image.content == numbers.content

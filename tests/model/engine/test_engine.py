@@ -1,0 +1,127 @@
+"""The engine: its numbers are the model's, and its bits depend on the row alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from model import checkpoint, elbo
+from model.engine import TILE, Array, Backend, Engine, EngineError
+from model.engine.probe import Probe, probe
+
+KINDS = ("bernoulli", "gaussian", "conv", "linear")
+BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """Name each library in turn."""
+    name: Backend = request.param
+    return name
+
+
+@pytest.fixture(params=KINDS)
+def engine(
+    request: pytest.FixtureRequest, checkpoints: Path, backend: Backend
+) -> Engine:
+    """Load each kind of model in each library."""
+    path = checkpoints / request.param
+    return Engine.load(path, device="cpu", backend=backend, n_threads=1)
+
+
+@pytest.fixture
+def rows(engine: Engine) -> Probe:
+    """Return data, latents and noise for three tiles."""
+    return probe(engine.checkpoint.vae, 3 * TILE)
+
+
+def outputs(engine: Engine, rows: Probe, part: slice) -> list[Array]:
+    """Return all that the engine says of some rows."""
+    x, z, noise = rows.x[part], rows.z[part], rows.noise[part]
+    eps = np.stack([z, -z, 2 * z], axis=1)  # (N, K, J)
+    found = (
+        *engine.encode(x),
+        *engine.decode(z),
+        engine.draw(z, noise),
+        *engine.score(x, eps),
+    )
+    return [array for array in found if array is not None]
+
+
+def test_answers_are_those_of_the_model(engine: Engine, rows: Probe) -> None:
+    """Every library gives what the model itself gives, to float32 rounding."""
+    vae = engine.checkpoint.vae
+    x, z = torch.from_numpy(rows.x), torch.from_numpy(rows.z)
+
+    encoding, decoding = engine.encode(rows.x), engine.decode(rows.z)
+    scores = engine.score(rows.x, rows.z[:, None])
+    drawn = engine.draw(rows.z, rows.noise)
+
+    bound = elbo(vae, x, eps=z[None])
+    assert bound.kl_per_dim is not None
+    for got, want, tolerance in (
+        (encoding.mu, vae.encode(x).mu, 1e-5),
+        (encoding.log_var, vae.encode(x).log_var, 1e-5),
+        (decoding.mean, vae.decode(z).mean, 1e-5),
+        (scores.log_likelihood[:, 0], bound.log_likelihood, 1e-3),  # a sum of many
+        (scores.kl, bound.kl_per_dim, 1e-5),
+    ):
+        assert np.allclose(got, want.numpy(), rtol=1e-5, atol=tolerance)
+    assert np.mean(np.isclose(drawn, rows.x, atol=1e-4)) > 0.999  # ties at a threshold
+
+
+@pytest.mark.parametrize(
+    "part", [slice(0, 1), slice(1, 2), slice(37, 40), slice(100, 283)]
+)
+def test_bits_do_not_depend_on_company_or_position(
+    engine: Engine, rows: Probe, part: slice
+) -> None:
+    """A row's bytes are the same alone, among any others and at every position."""
+    together = outputs(engine, rows, slice(None))
+
+    alone = outputs(engine, rows, part)
+
+    for got, want in zip(alone, together, strict=True):
+        assert got.tobytes() == want[part].tobytes()
+
+
+def test_the_engine_says_that_it_proved_it(engine: Engine) -> None:
+    """Batch invariance is a finding on this machine, and it is told."""
+    assert engine.batch_invariant
+
+
+def test_the_best_backend_is_chosen(checkpoints: Path) -> None:
+    """On a CPU, ONNX Runtime computes unless told otherwise."""
+    engine = Engine.load(
+        checkpoints / "bernoulli", device="cpu", backend="auto", n_threads=1
+    )
+
+    assert engine.backend == "onnx"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_missing_device_is_told(checkpoints: Path) -> None:
+    """Asking for a GPU that is not there is an error, not a slow service."""
+    with pytest.raises(EngineError, match="torch finds no CUDA device"):
+        Engine.load(
+            checkpoints / "bernoulli", device="cuda", backend="auto", n_threads=1
+        )
+
+
+def test_read_only_input_is_not_written_to(checkpoints: Path) -> None:
+    """Arrays that view a request's body are read as they are."""
+    engine = Engine.load(
+        checkpoints / "bernoulli", device="cpu", backend="auto", n_threads=1
+    )
+    x = np.frombuffer(np.ones((3, 16), np.float32).tobytes(), np.float32)
+
+    encoding = engine.encode(x.reshape(3, 16))
+
+    assert encoding.mu.shape == (3, engine.checkpoint.config.latent_dim)
+
+
+def test_the_checkpoint_is_checked(tmp_path: Path) -> None:
+    """What cannot be verified is not served."""
+    with pytest.raises(checkpoint.CheckpointError, match="no such directory"):
+        Engine.load(tmp_path / "none", device="cpu", backend="auto", n_threads=1)

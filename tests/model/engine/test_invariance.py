@@ -1,0 +1,52 @@
+"""The proof of batch invariance finds what breaks it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from model.engine.arrays import Array
+from model.engine.invariance import Tiling, independent_tiling, whole_vectors
+
+X = np.random.default_rng(0).random((128, 3), np.float32)
+
+
+def test_an_independent_function_needs_no_padding() -> None:
+    """Rows that are computed one by one are proved independent as they are."""
+    tiling = independent_tiling(lambda _, arrays: [2 * arrays[0]], [X])
+
+    assert tiling == Tiling(128, 1)
+
+
+@pytest.mark.parametrize("least", [2, 8, 32])
+def test_a_function_that_needs_a_height_is_padded(least: int) -> None:
+    """A library that rounds otherwise below some multiple gets that multiple."""
+
+    def tiled(tiling: Tiling, arrays: Sequence[Array]) -> list[Array]:
+        height = len(arrays[0]) + -len(arrays[0]) % tiling.padding
+        return [arrays[0] + (height % least != 0)]
+
+    assert independent_tiling(tiled, [X]) == Tiling(128, least)
+
+
+def test_a_function_of_the_position_is_computed_row_by_row() -> None:
+    """A library that treats the rows of a tile differently gets one at a time."""
+
+    def tiled(tiling: Tiling, arrays: Sequence[Array]) -> list[Array]:
+        position = np.arange(len(arrays[0])) % tiling.height
+        return [arrays[0] + position[:, None]]
+
+    assert independent_tiling(tiled, [X]) == Tiling(1, 1)
+
+
+def test_a_function_of_the_batch_is_found_out() -> None:
+    """A function that mixes rows has no tiling that helps."""
+    assert independent_tiling(lambda _, a: [a[0] - a[0].mean()], [X]) is None
+
+
+@pytest.mark.parametrize(
+    ("width", "rows"), [(784, 2), (64, 1), (20, 8), (5, 32), (12288, 1)]
+)
+def test_rows_that_fill_vectors(width: int, rows: int) -> None:
+    """That many rows leave no remainder for the scalar code of elementwise loops."""
+    assert whole_vectors(width) == rows

@@ -1,0 +1,304 @@
+"""Analyses as columns: the figures of the model, whatever the slices."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from model.checkpoint.held_out import Scores, ScoreSettings
+from model.config import Config
+from model.elbo import elbo
+from model.inference import analyses
+from model.inference.anomaly import p_values, surprise_per_dim
+from model.inference.bounds import N_BLOCKS, importance_weighted
+from model.inference.columns import Analysis, Imputed, joined
+from model.inference.effort import Effort
+from model.inference.gap import gap
+from model.inference.imputation import impute, latents
+from model.inference.proposals import Defensive, encoded
+from model.inference.refinement import refine
+from model.noise import Stream, standard_normal
+from model.vae import VAE
+from tests.model.ppca import Build, Ppca, ppca, random
+
+EFFORT = Effort.adaptive(target=0.02, budget=4096)
+
+
+@pytest.fixture
+def model(build: Build) -> Ppca:
+    """Return a linear-Gaussian model of two latent dimensions."""
+    return ppca(build, 2)
+
+
+def test_evidence_is_that_of_the_bound(model: Ppca) -> None:
+    """Every column is the field of `ImportanceWeighted` that it is named after."""
+    found = analyses.evidence(model.vae, model.x, Effort.fixed(16), seed=3)
+
+    wanted = importance_weighted(model.vae, model.x, n_samples=16, seed=3)
+    np.testing.assert_array_equal(found.log_p_x, wanted.bound.value)
+    np.testing.assert_array_equal(
+        found.log_p_x_standard_error, wanted.bound.standard_error
+    )
+    np.testing.assert_array_equal(found.log_p_x_pooled, wanted.pooled)
+    np.testing.assert_array_equal(
+        found.effective_sample_size, wanted.effective_sample_size
+    )
+    np.testing.assert_array_equal(found.pareto_k, wanted.pareto_k)
+    np.testing.assert_array_equal(found.is_reliable, wanted.is_reliable)
+    assert (found.n_samples == 16).all()
+
+
+def test_both_sides_enclose_the_evidence(model: Ppca) -> None:
+    """The lower bound is below log p(x) and the upper above, but for their noise."""
+    found = analyses.bracketed(model.vae, model.x, EFFORT, seed=3)
+
+    exact = model.log_p_x.numpy()
+    below = exact + 4 * found.log_p_x_standard_error
+    above = exact - 4 * found.upper_standard_error
+    assert (found.log_p_x < below).all()
+    assert (found.upper > above).all()
+    assert (np.abs(found.upper - found.log_p_x) < 0.2).all()
+    assert ((found.acceptance > 0.5) & (found.acceptance <= 1)).all()
+    assert (found.r_hat < 1.1).all()
+
+
+def test_refined_is_the_refinement(model: Ppca) -> None:
+    """Every column is the field of `Refinement` that it is named after."""
+    found = analyses.refined(model.vae, model.x, seed=3)
+
+    wanted = refine(model.vae, model.x, seed=3)
+    np.testing.assert_array_equal(found.mu, wanted.q_z.mu)
+    np.testing.assert_array_equal(found.log_var, wanted.q_z.log_var)
+    for name, estimate in (
+        ("elbo_before", wanted.before),
+        ("elbo_after", wanted.after),
+        ("improvement", wanted.improvement),
+    ):
+        np.testing.assert_array_equal(getattr(found, name), estimate.value)
+        np.testing.assert_array_equal(
+            getattr(found, f"{name}_standard_error"), estimate.standard_error
+        )
+    np.testing.assert_array_equal(found.n_steps, wanted.n_steps)
+    np.testing.assert_array_equal(found.converged, wanted.converged)
+
+
+def test_gaps_are_those_of_the_model(model: Ppca) -> None:
+    """Every column is the field of `Gap` that it is named after."""
+    found = analyses.gaps(model.vae, model.x, target=0.02, budget=4096, seed=3)
+
+    wanted = gap(model.vae, model.x, target=0.02, budget=4096, seed=3)
+    for name, estimate in (
+        ("log_p_x", wanted.log_p_x.bound),
+        ("elbo_before", wanted.refinement.before),
+        ("elbo_after", wanted.refinement.after),
+        ("approximation_gap", wanted.approximation),
+        ("amortization_gap", wanted.amortization),
+        ("total_gap", wanted.total),
+    ):
+        np.testing.assert_array_equal(getattr(found, name), estimate.value)
+        np.testing.assert_array_equal(
+            getattr(found, f"{name}_standard_error"), estimate.standard_error
+        )
+
+
+@pytest.mark.parametrize("latent_dim", [1, 2])
+def test_the_grid_holds_the_posterior(build: Build, latent_dim: int) -> None:
+    """What is on it integrates to 1, with the moments of the closed form."""
+    model = ppca(build, latent_dim)
+
+    found = analyses.posteriors(model.vae, model.x)
+
+    assert found.axes.shape == (4, latent_dim, analyses.N_GRID[latent_dim])
+    assert found.log_posterior.shape == (4, *found.axes.shape[2:] * latent_dim)
+    steps = np.diff(found.axes, axis=2)
+    np.testing.assert_allclose(steps, steps[:, :, :1] * np.ones(steps.shape[2]))
+    over = tuple(range(1, 1 + latent_dim))
+    cell = steps[:, :, 0].prod(axis=1)
+    mass = np.exp(found.log_posterior).sum(axis=over) * cell
+    np.testing.assert_allclose(mass, 1, rtol=1e-6)
+    np.testing.assert_allclose(found.log_p_x, model.log_p_x, atol=1e-6)
+    np.testing.assert_allclose(found.kl, model.gap, atol=2e-6)
+    mean = model.r @ model.w @ model.m.inverse()
+    np.testing.assert_allclose(found.mean, mean, atol=1e-6)
+    assert found.converged.all()
+
+
+def test_the_grid_has_the_first_dimension_first(build: Build) -> None:
+    """Log q at a grid point is that of z = (axis 1, axis 2) there."""
+    model = ppca(build, 2)
+
+    found = analyses.posteriors(model.vae, model.x)
+
+    i, j, n = 40, 90, 1
+    z = torch.from_numpy(found.axes[n, [0, 1], [i, j]])
+    log_q = model.vae.encode(model.x).log_prob(z)[n]
+    np.testing.assert_allclose(found.log_q[n, i, j], log_q, rtol=1e-9)
+
+
+def test_slices_change_nothing(build: Build) -> None:
+    """Rows in slices, each at its position, have the columns of the whole."""
+    vae = build().requires_grad_(False)
+    x = (random(5, 6, seed=3) > 0).double()
+    whole = analyses.gaps(vae, x, target=0.05, budget=1024, seed=1)
+
+    parts = joined(
+        [
+            analyses.gaps(
+                vae, x[rows], target=0.05, budget=1024, seed=1, first=rows.start
+            )
+            for rows in (slice(0, 2), slice(2, 5))
+        ]
+    )
+
+    for name, column in whole._asdict().items():
+        np.testing.assert_allclose(
+            getattr(parts, name), column, atol=1e-9, err_msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    "analysis",
+    [
+        lambda vae, x: analyses.evidence(vae, x, EFFORT, seed=1),
+        lambda vae, x: analyses.bracketed(vae, x, EFFORT, seed=1),
+        lambda vae, x: analyses.refined(vae, x, seed=1),
+        lambda vae, x: analyses.gaps(vae, x, target=0.1, budget=512, seed=1),
+        analyses.posteriors,
+    ],
+    ids=["evidence", "bracketed", "refined", "gaps", "posteriors"],
+)
+def test_everything_lies_where_x_does(
+    model: Ppca, analysis: Callable[[VAE, Tensor], Analysis]
+) -> None:
+    """With another device as default each runs, and gives the same."""
+    expected = analysis(model.vae, model.x)
+
+    with torch.device("meta"):
+        found = analysis(model.vae, model.x)
+
+    for column, reference in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(column, reference)
+
+
+@pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
+@pytest.mark.parametrize(
+    ("values_per_row", "size"),
+    [(1, 16), (1 << 23, 8), (12_000_000, 4), (1 << 26, 1), (1 << 40, 1)],
+)
+def test_slices_cover_the_rows(n_rows: int, values_per_row: int, size: int) -> None:
+    """Every row is in one slice, in order, and none is longer than its work allows."""
+    cut = list(analyses.slices(n_rows, values_per_row=values_per_row))
+
+    rows = [i for part in cut for i in range(part.start, part.stop)]
+    assert rows == list(range(n_rows))
+    assert all(part.stop - part.start == size for part in cut[:-1])
+    assert cut[-1].stop - cut[-1].start <= size
+
+
+def test_a_fixed_effort_takes_its_draws_and_no_more() -> None:
+    """K draws for each block are the whole budget."""
+    effort = Effort.fixed(5)
+
+    assert effort == (5, 0.0, 5 * N_BLOCKS, False)
+
+
+def test_a_target_of_nought_is_still_one(build: Build) -> None:
+    """It draws from the mixture until the budget is spent; K alone draws from q."""
+    vae = build()
+    q_z = encoded(vae, torch.zeros(2, vae.config.data_dim).double())
+
+    adaptive = Effort.adaptive(target=0.0, budget=1024)
+
+    assert isinstance(adaptive.proposal(vae, q_z), Defensive)
+    assert Effort.fixed(5).proposal(vae, q_z) is q_z
+
+
+def test_sizes_grow_with_the_model(build: Build) -> None:
+    """Work is counted in the larger of D and J, and grows with both."""
+    narrow: Config = build(latent_dim=2).config
+    deep: Config = build(latent_dim=40).config
+
+    assert analyses.values_decoded(narrow, 10) == 60
+    assert analyses.values_decoded(deep, 10) == 400
+    assert analyses.draws_refining(deep) > analyses.draws_refining(narrow)
+    assert analyses.draws_above(narrow) > analyses.draws_refining(narrow)
+    assert analyses.draws_integrating(narrow) == 2 * 1025**2
+
+
+def test_anomalies_are_ranked_elbos(build: Build) -> None:
+    """Every column is what it is named after, of noise by position."""
+    vae = build().requires_grad_(False)
+    x = (random(5, 6) > 0).double()
+    settings = ScoreSettings(
+        split="validation", binarization="static", n_samples=3, noise_seed=0
+    )
+    held_out = Scores(np.linspace(2, 8, 19), settings)
+
+    found = analyses.anomalies(vae, x, held_out, seed=3, first=2)
+
+    noise = [
+        standard_normal((3, 3), seed=3, stream=Stream.LATENT, index=(2 + i, 0))
+        for i in range(5)
+    ]
+    eps = torch.from_numpy(np.stack(noise, axis=1)).double()
+    score = -elbo(vae, x, eps=eps).bound.numpy()
+    np.testing.assert_allclose(found.negative_elbo, score, rtol=1e-12)
+    wanted = p_values(found.negative_elbo, held_out.values)
+    np.testing.assert_array_equal(found.p_value_upper, wanted.upper)
+    np.testing.assert_array_equal(found.p_value_lower, wanted.lower)
+    np.testing.assert_array_equal(found.p_value_two_sided, wanted.two_sided)
+    surprise = surprise_per_dim(vae, x, eps=eps)
+    np.testing.assert_allclose(found.surprise_per_dim, surprise, rtol=1e-12)
+
+
+def test_scores_without_draws_are_no_elbos(build: Build) -> None:
+    """There is no K to compute them with."""
+    settings = ScoreSettings(
+        split="validation", binarization="none", n_samples=None, noise_seed=None
+    )
+
+    with pytest.raises(ValueError, match="expected calibration scores of K draws"):
+        analyses.anomalies(
+            build(), torch.zeros(1, 6), Scores(np.zeros(3), settings), seed=0
+        )
+
+
+def test_imputed_is_the_imputation(model: Ppca) -> None:
+    """Every column is the field that it is named after, samples by row."""
+    observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
+    found = analyses.imputed(
+        model.vae, model.x, observed, n_draws=50, n_samples=3, seed=3, first=1
+    )
+
+    given = latents(model.vae, model.x, observed, n_draws=50, seed=3, first=1)
+    wanted = impute(model.vae, model.x, observed, given, n_samples=3, seed=3, first=1)
+    np.testing.assert_array_equal(found.mean, wanted.mean)
+    np.testing.assert_array_equal(found.variance, wanted.variance)
+    np.testing.assert_array_equal(found.samples, wanted.x.transpose(0, 1))
+    np.testing.assert_array_equal(found.log_p_observed, given.log_p_observed)
+    ess = given.effective_sample_size
+    np.testing.assert_array_equal(found.effective_sample_size, ess)
+
+
+def test_imputations_of_rows_are_their_own(model: Ppca) -> None:
+    """Rows apart, each at its position, have the columns of the whole."""
+    observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
+
+    def imputed(rows: slice) -> Imputed:
+        return analyses.imputed(
+            model.vae,
+            model.x[rows],
+            observed[rows],
+            n_draws=50,
+            n_samples=3,
+            seed=3,
+            first=rows.start,
+        )
+
+    whole = imputed(slice(0, 4))
+    parts = joined([imputed(slice(0, 1)), imputed(slice(1, 4))])
+
+    for one, other in zip(parts, whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
