@@ -15,9 +15,10 @@ ARG TORCH_INDEX_URL=https://download.pytorch.org/whl/cpu
 WORKDIR /src
 # Without pip: the environment is filled from outside, and the image has no use for one.
 RUN python -m venv --without-pip /opt/venv
-# Only what decides the packages, so that a change of the sources leaves them cached.
-COPY pyproject.toml constraints.txt ./
-RUN python -m pip --python /opt/venv/bin/python install \
+# Only what decides the packages, so that a change of the sources leaves them cached. The
+# metadata name a readme; an empty one will do here.
+COPY pyproject.toml constraints.txt LICENSE NOTICE ./
+RUN touch README.md && python -m pip --python /opt/venv/bin/python install \
       --no-cache-dir --no-compile --constraint constraints.txt \
       ${TORCH_INDEX_URL:+--extra-index-url "$TORCH_INDEX_URL"} .
 # What only builds or tests extensions of torch: headers, CMake files, static libraries,
@@ -48,15 +49,17 @@ WORKDIR /opt/vae
 COPY model/ model/
 COPY app/ app/
 COPY released/ released/
+COPY LICENSE NOTICE ./
 # The root file system is read-only later, so bytecode is written now, and only of modules
 # that the service imports: 20 MB instead of 150, and it starts in half the time.
 RUN chmod -R a+rX . && PYTHONDONTWRITEBYTECODE='' python -c 'import app.main'
 
 
 FROM runtime AS train
-COPY pyproject.toml constraints.txt /src/
+COPY pyproject.toml constraints.txt LICENSE NOTICE /src/
 # The base image's Python has pip, the environment's has not.
-RUN PATH=${PATH#/opt/venv/bin:} python -m pip --python /opt/venv/bin/python install \
+RUN touch /src/README.md && PATH=${PATH#/opt/venv/bin:} \
+    python -m pip --python /opt/venv/bin/python install \
       --no-cache-dir --no-compile --constraint /src/constraints.txt '/src[train]' \
     && find /opt/venv -type d -name tests -prune -exec rm -rf {} + \
     && PYTHONDONTWRITEBYTECODE='' python -c 'import model.train.__main__'

@@ -2,9 +2,10 @@
 
 import json
 import re
+import sys
 import tomllib
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,11 +13,43 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 from app import explorer
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+# What torch 2.13.0 requires in the build that PyPI has, which is for CUDA 13.
+CUDA_BUILD = {
+    "torch": [
+        "filelock",
+        "typing-extensions>=4.10.0",
+        "setuptools>=77.0.3",
+        "sympy>=1.13.3",
+        "networkx>=2.5.1",
+        "jinja2",
+        "fsspec>=0.8.5",
+        "cuda-toolkit[cublas,cudart,cufft,cufile,cupti,cusparse,nvtx]==13.0.3",
+        "cuda-bindings<14,>=13.0.3",
+        "nvidia-cudnn-cu13==9.20.0.48",
+        "nvidia-cusparselt-cu13==0.8.1",
+        "nvidia-nccl-cu13==2.29.7",
+        "nvidia-nvshmem-cu13==3.4.5",
+        "triton==3.7.1",
+    ],
+    "cuda-toolkit": [
+        "nvidia-cublas==13.1.1.3.*; extra == 'cublas'",
+        "nvidia-cuda-nvrtc==13.0.88.*; extra == 'cublas'",
+        "nvidia-cuda-runtime==13.0.96.*; extra == 'cudart'",
+        "nvidia-cufft==12.0.0.61.*; extra == 'cufft'",
+        "nvidia-nvjitlink<14,>=13.0.88; extra == 'cufft'",
+        "nvidia-cufile==1.15.1.6.*; extra == 'cufile'",
+        "nvidia-cuda-cupti==13.0.85.*; extra == 'cupti'",
+        "nvidia-cusparse==12.6.3.3.*; extra == 'cusparse'",
+        "nvidia-nvtx==13.0.85.*; extra == 'nvtx'",
+    ],
+    "cuda-bindings": ["cuda-pathfinder>=1.4.2"],
+}
 
 
 class Instruction(NamedTuple):
@@ -198,6 +231,29 @@ def test_compose_asks_for_health_as_the_image_does() -> None:
     assert compose()["api"]["healthcheck"]["test"] == ["CMD", *health_check()]
 
 
+def test_the_licence_travels() -> None:
+    """Apache-2.0, its text and the notices of others, in the project and the images."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert "MNIST" in (ROOT / "NOTICE").read_text()
+    assert set(project["license-files"]) == {"LICENSE", "NOTICE"}
+    assert "LICENSE NOTICE ./" in stage("runtime", "COPY")
+
+
+def test_the_changelog_has_the_version_that_is_built() -> None:
+    """Newest first: what is not released yet, or this version, then those before it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
+    released = [Version(name) for name in headings if name != "Unreleased"]
+
+    assert released == sorted(set(released), reverse=True)
+    assert released[0] <= Version(project["version"])
+    assert headings[0] in ("Unreleased", project["version"])
+
+
 def test_every_declared_requirement_is_pinned() -> None:
     """constraints.txt has one version for each name in pyproject.toml, and it fits."""
     pinned = pins()
@@ -207,33 +263,52 @@ def test_every_declared_requirement_is_pinned() -> None:
         assert requirement.specifier.contains(version), requirement
 
 
+def installed_requirements(name: str) -> list[str]:
+    """Return what an installed package requires; nothing where it is absent."""
+    try:
+        return requires(name) or []
+    except PackageNotFoundError:
+        return []
+
+
+def unpinned(requires_of: Callable[[str], list[str]]) -> set[str]:
+    """Return what pip would choose a version of by itself, in no pin of ours."""
+    waiting, seen, chosen = declared(), set[str](), set[str]()
+    while waiting:
+        parent = waiting.pop()
+        if str(parent) in seen:
+            continue
+        seen.add(str(parent))
+        chosen |= {canonicalize_name(parent.name)} if not is_exact(parent) else set()
+        for line in requires_of(canonicalize_name(parent.name)):
+            child = Requirement(line)
+            if child.marker is None or any(
+                child.marker.evaluate({"extra": extra})
+                for extra in parent.extras or {""}
+            ):
+                waiting.append(child)
+    return chosen - pins().keys()
+
+
+def is_exact(requirement: Requirement) -> bool:
+    """Say whether who requires a package says which version it is."""
+    return any(specifier.operator == "==" for specifier in requirement.specifier)
+
+
 def test_every_transitive_requirement_is_pinned() -> None:
     """What pip would install besides is pinned too, by us or by who requires it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"]
-    left_out = {canonicalize_name(Requirement(r).name) for r in extras["otel"]}
-    waiting, seen = declared(), set[str]()
-    if find_spec("playwright") is None:  # what it takes is known where it is installed
-        waiting = [one for one in waiting if "playwright" not in one.name]
-    while waiting:
-        requirement = waiting.pop()
-        try:
-            lines = requires(requirement.name) or []
-        except PackageNotFoundError:  # of an extra that `make install` leaves out
-            assert canonicalize_name(requirement.name) in left_out
-            continue
-        for line in lines:
-            child = Requirement(line)
-            extras = requirement.extras or {""}
-            wanted = child.marker is None or any(
-                child.marker.evaluate({"extra": extra}) for extra in extras
-            )
-            exact = any(s.operator == "==" for s in child.specifier)
-            if wanted and not exact and child.name not in seen:
-                seen.add(child.name)
-                waiting.append(child)
+    assert unpinned(installed_requirements) == set()
 
-    assert {canonicalize_name(name) for name in seen} <= pins().keys()
+
+@pytest.mark.skipif(sys.platform != "linux", reason="CUDA builds are for Linux")
+def test_what_a_cuda_build_of_torch_requires_is_pinned_too() -> None:
+    """Read in the metadata of the build that PyPI has, whichever is installed here."""
+
+    def with_cuda(name: str) -> list[str]:
+        return CUDA_BUILD.get(name) or installed_requirements(name)
+
+    assert unpinned(with_cuda) == set()
+    assert "cuda-pathfinder" in pins()
 
 
 def test_pins_are_exact_and_for_any_build_of_torch() -> None:
