@@ -39,7 +39,8 @@ RUN rm -rf python3*/site-packages/torch/include python3*/site-packages/torch/sha
 FROM ${BASE_IMAGE} AS runtime
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    ORT_DISABLE_TELEMETRY=1
 # A new named volume takes owner and mode from the directory it is mounted on.
 RUN groupadd --gid 10001 vae \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent vae \

@@ -103,6 +103,13 @@ def test_the_service_does_not_import_torch(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_onnx_runtime_is_imported_with_its_telemetry_off(path: Path) -> None:
+    """One module imports it, after the variable that keeps it silent is set."""
+    if name_of(path) != "model/engine/runtime.py":
+        assert [n for n in imported(path) if is_in(n, "onnxruntime")] == []
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_only_spans_are_of_opentelemetry(path: Path) -> None:
     """It is an extra: one module needs it, and one, when it is asked for, that one."""
     of_spans = [

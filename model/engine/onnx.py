@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, final
 
 import numpy as np
-import onnxruntime
 import torch
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from model.distributions import DiagonalGaussian, Likelihood
 from model.engine.arrays import Array
+from model.engine.runtime import InferenceSession, SessionOptions
 from model.networks import FromChannels, Heads, Standardization, ToChannels, over_rows
 from model.vae import VAE
 
@@ -73,13 +73,13 @@ def _compiled(
     torso: nn.Sequential, heads: list[nn.Module], width: int, n_threads: int
 ) -> _Layers:
     """Return a function of rows that ONNX Runtime computes."""
-    options = onnxruntime.SessionOptions()
+    options = SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     # Threads that spin between two requests would burn a core in an idle service.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graph = Graph(width).add(torso, heads)
-    session = onnxruntime.InferenceSession(graph.SerializeToString(), options)
+    session = InferenceSession(graph.SerializeToString(), options)
     return lambda rows: session.run(None, {"rows": rows})
 
 
