@@ -18,7 +18,7 @@ from app.wire.negotiation import Format, response_format
 from app.wire.reply import Reply
 from model.engine.analyses import NotFiniteError
 from model.inference import analyses
-from model.inference.columns import Columns
+from model.inference.columns import Columns, named
 
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
 
@@ -116,7 +116,7 @@ class AnalysisRequests:
             name: values.reshape(*values.shape[:-1], *shape)
             if name in shaped
             else values
-            for name, values in columns._asdict().items()
+            for name, values in named(columns).items()
         }
         ending = {
             **(scalars or {}),

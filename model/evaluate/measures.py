@@ -9,7 +9,7 @@ from model.checkpoint.held_out import Calibration
 from model.evaluate.options import Measure, Options
 from model.evaluation import OnRows, evaluate
 from model.inference import analyses
-from model.inference.columns import Column, Columns, joined
+from model.inference.columns import Column, Columns, joined, named
 from model.inference.effort import Effort
 from model.vae import VAE
 
@@ -200,5 +200,5 @@ def _in_slices(
     for rows in analyses.slices(len(subject.x), values_per_row=per_row):
         parts.append(compute(subject.x[rows], rows.start))
         on_rows(rows.stop - rows.start)
-    columns: dict[str, Column] = joined(parts)._asdict()
+    columns = named(joined(parts))
     return {name: values for name, values in columns.items() if values.ndim == 1}

@@ -8,39 +8,44 @@ a row's noise depends on its position alone, never on the slice.
 
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from model.checkpoint.held_out import Scores
 from model.config import Config
 from model.distributions import DiagonalGaussian
-from model.inference import anomaly, bounds, gap, imputation, posterior, refinement
+from model.inference import (
+    anomaly,
+    bounds,
+    gap,
+    imputation,
+    posterior,
+    posterior_grid,
+    refinement,
+)
 from model.inference.bounds import ImportanceWeighted
 from model.inference.bracket import upper_bound
 from model.inference.columns import (
     Anomalies,
     Bracketed,
-    Column,
     Evidence,
     Gaps,
     Imputed,
     Posteriors,
     Refined,
+    column,
     joined,
+    named,
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
-from model.inference.posterior import Posterior
 from model.inference.proposals import encoded
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
 
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
-# Points per axis of the grid that is returned, for J = 1 and 2; the grid that is
-# integrated on has a multiple of these steps.
-N_GRID = {1: 513, 2: 129}
+N_GRID = posterior_grid.N_GRID
 
 _MAX_STEPS = 200
 _N_CHAINS, _N_DRAWS, _N_WARMUP, _N_LEAPFROGS = 16, 200, 100, 3
@@ -59,8 +64,8 @@ def evidence(
     With K given the draws are of the encoder's q(z|x), as those of Burda et al. (2016);
     with a target, of the defensive mixture around it.
     """
-    lower = _log_evidence(vae, x, encoded(vae, x), effort, seed=seed, first=first)
-    return Evidence(*_lower(lower))
+    q_z = encoded(vae, x)
+    return Evidence.of(_log_evidence(vae, x, q_z, effort, seed=seed, first=first))
 
 
 def bracketed(
@@ -79,23 +84,29 @@ def bracketed(
         n_warmup=_N_WARMUP,
         first=first,
     )
-    above = (upper.bound.value, upper.bound.standard_error)
-    return Bracketed(*_lower(lower), *_columns(*above, upper.r_hat, upper.acceptance))
+    return Bracketed(
+        **named(Evidence.of(lower)),
+        upper=column(upper.bound.value),
+        upper_standard_error=column(upper.bound.standard_error),
+        r_hat=column(upper.r_hat),
+        acceptance=column(upper.acceptance),
+    )
 
 
 def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
     """Optimise mu and log sigma^2 of q(z|x) for each example; see `refine`."""
     found = refinement.refine(vae, x, seed=seed, max_steps=_MAX_STEPS, first=first)
     return Refined(
-        *_columns(
-            found.q_z.mu,
-            found.q_z.log_var,
-            *found.before[:2],
-            *found.after[:2],
-            *found.improvement[:2],
-            found.n_steps,
-            found.converged,
-        )
+        mu=column(found.q_z.mu),
+        log_var=column(found.q_z.log_var),
+        elbo_before=column(found.before.value),
+        elbo_before_standard_error=column(found.before.standard_error),
+        elbo_after=column(found.after.value),
+        elbo_after_standard_error=column(found.after.standard_error),
+        improvement=column(found.improvement.value),
+        improvement_standard_error=column(found.improvement.standard_error),
+        n_steps=column(found.n_steps),
+        converged=column(found.converged),
     )
 
 
@@ -104,19 +115,24 @@ def gaps(
 ) -> Gaps:
     """Split log p(x) - ELBO into the approximation and the amortisation gap."""
     found = gap.gap(vae, x, target=target, budget=budget, seed=seed, first=first)
+    lower, refinement = found.log_p_x, found.refinement
     return Gaps(
-        *_columns(
-            *found.log_p_x.bound[:2],
-            *found.refinement.before[:2],
-            *found.refinement.after[:2],
-            *found.approximation[:2],
-            *found.amortization[:2],
-            *found.total[:2],
-            found.log_p_x.n_samples,
-            found.log_p_x.pareto_k,
-            found.log_p_x.is_reliable,
-            found.refinement.converged,
-        )
+        log_p_x=column(lower.bound.value),
+        log_p_x_standard_error=column(lower.bound.standard_error),
+        elbo_before=column(refinement.before.value),
+        elbo_before_standard_error=column(refinement.before.standard_error),
+        elbo_after=column(refinement.after.value),
+        elbo_after_standard_error=column(refinement.after.standard_error),
+        approximation_gap=column(found.approximation.value),
+        approximation_gap_standard_error=column(found.approximation.standard_error),
+        amortization_gap=column(found.amortization.value),
+        amortization_gap_standard_error=column(found.amortization.standard_error),
+        total_gap=column(found.total.value),
+        total_gap_standard_error=column(found.total.standard_error),
+        n_samples=column(lower.n_samples),
+        pareto_k=column(lower.pareto_k),
+        is_reliable=column(lower.is_reliable),
+        converged=column(refinement.converged),
     )
 
 
@@ -129,31 +145,8 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     Raises:
         ValueError: The model has more than two latent dimensions.
     """
-    return joined([_posterior_of_one(vae, example) for example in torch.split(x, 1)])
-
-
-@torch.no_grad()
-def _posterior_of_one(vae: VAE, x: Tensor) -> Posteriors:
-    """Integrate over z for one example, (1, D)."""
-    q_z = encoded(vae, x)
-    exact = posterior.posterior(vae, x, start=q_z)
-    divergence = posterior.kl_to_posterior(vae, x, q_z, exact)
-    grids = zip(
-        *(_gridded(found, q_z, i) for i, found in enumerate(exact)), strict=True
-    )
-    mean, covariance, axes, log_posterior, log_q = _columns(*map(torch.stack, grids))
-    kl, kl_error = _columns(*divergence)
-    return Posteriors(
-        log_p_x=np.array([found.log_p_x for found in exact]),
-        log_p_x_error=np.array([found.error for found in exact]),
-        kl=kl,
-        kl_error=kl_error,
-        converged=np.array([found.converged for found in exact]),
-        mean=mean,
-        covariance=covariance,
-        axes=axes,
-        log_posterior=log_posterior,
-        log_q=log_q,
+    return joined(
+        [posterior_grid.integrated(vae, example) for example in torch.split(x, 1)]
     )
 
 
@@ -178,7 +171,13 @@ def anomalies(
     kl = vae.p_z.kl(q_z, q_z.reparameterize(eps))
     score = (surprise.sum(dim=1, dtype=torch.float64) + kl).cpu().numpy()
     found = anomaly.p_values(score, calibration.values)
-    return Anomalies(score, *found, *_columns(surprise))
+    return Anomalies(
+        negative_elbo=score,
+        p_value_upper=found.upper,
+        p_value_lower=found.lower,
+        p_value_two_sided=found.two_sided,
+        surprise_per_dim=column(surprise),
+    )
 
 
 def imputed(
@@ -199,13 +198,11 @@ def imputed(
         vae, x, observed, given, n_samples=n_samples, seed=seed, first=first
     )
     return Imputed(
-        *_columns(
-            found.mean,
-            found.variance,
-            found.x.transpose(0, 1),
-            given.effective_sample_size,
-            given.log_p_observed,
-        )
+        mean=column(found.mean),
+        variance=column(found.variance),
+        samples=column(found.x.transpose(0, 1)),
+        effective_sample_size=column(given.effective_sample_size),
+        log_p_observed=column(given.log_p_observed),
     )
 
 
@@ -267,24 +264,3 @@ def _log_evidence(
         proposal=effort.proposal(vae, q_z),
         first=first,
     )
-
-
-def _lower(found: ImportanceWeighted) -> list[Column]:
-    return _columns(*found.bound[:2], *found[1:])
-
-
-def _columns(*tensors: Tensor) -> list[Column]:
-    return [np.ascontiguousarray(tensor.cpu().numpy()) for tensor in tensors]
-
-
-def _gridded(
-    found: Posterior, q_z: DiagonalGaussian, i: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Return mean, covariance, axes and both log densities of example i."""
-    n_axes = len(found.axes)
-    thinned = slice(None, None, (len(found.axes[0]) - 1) // (N_GRID[n_axes] - 1))
-    axes = torch.stack([axis[thinned] for axis in found.axes])  # (J, G)
-    z = torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)  # (G, J) or (G, G, J)
-    log_q = q_z.rows(torch.tensor([i], device=z.device)).log_prob(z)
-    log_posterior = found.log_density[(thinned,) * n_axes]
-    return found.mean, found.covariance, axes, log_posterior, log_q

@@ -2,18 +2,24 @@
 The results of analyses as columns: one array per quantity, one row per example.
 
 Names are those of the contract: `/loglik` and the others answer these very columns.
+They are filled by name only, so that two figures cannot change places unseen.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
+
+from model.inference.bounds import ImportanceWeighted
 
 Column = NDArray[Any]
 
 
-class Evidence(NamedTuple):
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Evidence:
     """log p(x) from below, with what `ImportanceWeighted` says of it, each (N,)."""
 
     log_p_x: Column
@@ -24,24 +30,34 @@ class Evidence(NamedTuple):
     pareto_k: Column
     is_reliable: Column
 
+    @staticmethod
+    def of(found: ImportanceWeighted) -> "Evidence":
+        """Return what was found as columns."""
+        return Evidence(
+            log_p_x=column(found.bound.value),
+            log_p_x_standard_error=column(found.bound.standard_error),
+            log_p_x_pooled=column(found.pooled),
+            n_samples=column(found.n_samples),
+            effective_sample_size=column(found.effective_sample_size),
+            pareto_k=column(found.pareto_k),
+            is_reliable=column(found.is_reliable),
+        )
 
-class Bracketed(NamedTuple):
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Bracketed(Evidence):
     """log p(x) from below, as in `Evidence`, and from above, as in `Upper`; (N,)."""
 
-    log_p_x: Column
-    log_p_x_standard_error: Column
-    log_p_x_pooled: Column
-    n_samples: Column
-    effective_sample_size: Column
-    pareto_k: Column
-    is_reliable: Column
     upper: Column
     upper_standard_error: Column
     r_hat: Column
     acceptance: Column
 
 
-class Refined(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Refined:
     """The refined q(z|x), (N, J), and what that gained, (N,)."""
 
     mu: Column
@@ -56,7 +72,9 @@ class Refined(NamedTuple):
     converged: Column
 
 
-class Gaps(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Gaps:
     """What separates the encoder's ELBO from log p(x), each (N,)."""
 
     log_p_x: Column
@@ -77,7 +95,9 @@ class Gaps(NamedTuple):
     converged: Column
 
 
-class Posteriors(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Posteriors:
     """
     p(z|x) by quadrature on a grid of G points per axis, G of `N_GRID`.
 
@@ -104,7 +124,9 @@ class Posteriors(NamedTuple):
     log_q: Column
 
 
-class Anomalies(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Anomalies:
     """
     How unusual each row is among held-out rows; scores in nats.
 
@@ -123,7 +145,9 @@ class Anomalies(NamedTuple):
     surprise_per_dim: Column
 
 
-class Imputed(NamedTuple):
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Imputed:
     """
     What is missing given what was observed; observed values are given back.
 
@@ -146,7 +170,22 @@ Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors | Anomalies | Impu
 Columns = TypeVar("Columns", bound=Analysis)
 
 
+def column(tensor: Tensor) -> Column:
+    """Return a tensor as an array in the order of C, on the CPU."""
+    return np.ascontiguousarray(tensor.cpu().numpy())
+
+
+def named(analysis: Analysis) -> dict[str, Column]:
+    """Return the columns by their names, in the order in which they are answered."""
+    return {field.name: getattr(analysis, field.name) for field in fields(analysis)}
+
+
 def joined(parts: Sequence[Columns]) -> Columns:
     """Put the results of consecutive slices together."""
-    columns = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return type(parts[0])(*columns)
+    columns = [named(part) for part in parts]
+    return type(parts[0])(
+        **{
+            name: np.concatenate([part[name] for part in columns])
+            for name in columns[0]
+        }
+    )

@@ -13,6 +13,7 @@ import torch
 from safetensors.numpy import load, save
 
 from model.inference import analyses
+from model.inference.columns import named
 from model.inference.effort import Effort
 from model.noise import Stream, uniform
 from tests.app import linear_gaussian
@@ -78,7 +79,7 @@ def test_loglik_of_k_draws_is_that_bound(known: Known) -> None:
     x = known.model.x.float()
     wanted = analyses.evidence(known.served.checkpoint.vae, x, effort, seed=1)
     assert (found["n_samples"] == 64).all()
-    for name, column in wanted._asdict().items():
+    for name, column in named(wanted).items():
         np.testing.assert_allclose(
             np.float64(found[name]), np.float64(column), rtol=1e-5, atol=1e-5
         )

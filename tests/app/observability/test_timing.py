@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import closing, suppress
 from contextvars import Context
+from dataclasses import fields
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -243,7 +244,8 @@ def test_an_analysis_waits_for_the_thread_and_works_in_slices() -> None:
     started, go_on = threading.Event(), threading.Event()
 
     def columns(of: slice) -> Evidence:
-        return Evidence(*[np.zeros(of.stop - of.start)] * 7)
+        zeros = np.zeros(of.stop - of.start)
+        return Evidence(**{field.name: zeros for field in fields(Evidence)})
 
     def stuck(of: slice) -> Evidence:
         started.set()

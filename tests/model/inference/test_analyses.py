@@ -1,6 +1,7 @@
 """Analyses as columns: the figures of the model, whatever the slices."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from model.elbo import elbo
 from model.inference import analyses
 from model.inference.anomaly import p_values, surprise_per_dim
 from model.inference.bounds import N_BLOCKS, importance_weighted
-from model.inference.columns import Analysis, Imputed, joined
+from model.inference.columns import Analysis, Imputed, joined, named
 from model.inference.effort import Effort
 from model.inference.gap import gap
 from model.inference.imputation import impute, latents
@@ -137,6 +138,15 @@ def test_the_grid_has_the_first_dimension_first(build: Build) -> None:
     np.testing.assert_allclose(found.log_q[n, i, j], log_q, rtol=1e-9)
 
 
+@pytest.mark.parametrize("result", get_args(Analysis))
+def test_results_are_filled_by_name_only(result: Callable[..., Analysis]) -> None:
+    """Figures without names are refused, so that no two of them change places."""
+    figures = [np.zeros(1)] * 20
+
+    with pytest.raises(TypeError, match="positional argument"):
+        result(*figures)
+
+
 def test_slices_change_nothing(build: Build) -> None:
     """Rows in slices, each at its position, have the columns of the whole."""
     vae = build().requires_grad_(False)
@@ -152,7 +162,7 @@ def test_slices_change_nothing(build: Build) -> None:
         ]
     )
 
-    for name, column in whole._asdict().items():
+    for name, column in named(whole).items():
         np.testing.assert_allclose(
             getattr(parts, name), column, atol=1e-9, err_msg=name
         )
@@ -178,8 +188,8 @@ def test_everything_lies_where_x_does(
     with torch.device("meta"):
         found = analysis(model.vae, model.x)
 
-    for column, reference in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(column, reference)
+    for name, column in named(found).items():
+        np.testing.assert_array_equal(column, named(expected)[name], err_msg=name)
 
 
 @pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
@@ -300,5 +310,7 @@ def test_imputations_of_rows_are_their_own(model: Ppca) -> None:
     whole = imputed(slice(0, 4))
     parts = joined([imputed(slice(0, 1)), imputed(slice(1, 4))])
 
-    for one, other in zip(parts, whole, strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-6, atol=1e-8)
+    for name, column in named(whole).items():
+        np.testing.assert_allclose(
+            getattr(parts, name), column, rtol=1e-6, atol=1e-8, err_msg=name
+        )
