@@ -1,6 +1,7 @@
 """What a process does before it serves, and how a start that fails ends."""
 
 import ctypes
+import resource
 import sys
 from contextlib import suppress
 from typing import NoReturn
@@ -16,6 +17,21 @@ def fail(error: Exception) -> NoReturn:
     """End the process with one line on stderr and status 3."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     raise SystemExit(STARTUP_FAILURE)
+
+
+def announce(address: tuple[str, int]) -> None:
+    """Say where requests are taken."""
+    host, port = address[:2]
+    sys.stdout.write(f"listening on http://{host}:{port}\n")
+    sys.stdout.flush()
+
+
+def allow_open_files(n_files: int) -> None:
+    """Raise this process's own limit on open files, as far as it may itself."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = n_files if hard == resource.RLIM_INFINITY else min(n_files, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def keep_freed_memory() -> None:
