@@ -11,11 +11,22 @@ PORT = $(or $(VAE_PORT),8000)
 CHECKPOINT = $(or $(VAE_CHECKPOINT),released/mnist)
 ARGS =
 
+# Which build of torch, see deploy/torch_index.py.
+TORCH ?= auto
+
 PY = $(VENV)/bin/python
-INSTALLED = $(VENV)/.installed
+PIP_INSTALL = $(PY) -m pip install --constraint constraints.txt
+# What is installed: torch first, then what serving needs, then what training adds, then
+# what tests and checks add. A stamp is made last, so an installation that was cut short
+# is done again.
+TORCH_READY = $(VENV)/.torch-$(TORCH)
+CAN_SERVE = $(VENV)/.can-serve
+CAN_TRAIN = $(VENV)/.can-train
+CAN_TEST = $(VENV)/.can-test
 AUDITORS = $(VENV)-audit/.installed
-URL = http://$(HOST:0.0.0.0=127.0.0.1):$(PORT)
-TORCH_CPU = https://download.pytorch.org/whl/cpu
+# Where a browser on this machine finds what listens on HOST.
+NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
+URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
 .PHONY: help serve train released test check audit sbom fuzz fix install docker clean
@@ -30,10 +41,11 @@ help: ## Show this list
 	  '  VAE_*            any setting of the service, see README.md' \
 	  '  ARGS             further arguments of train, released and test' \
 	  '  PYTHON           the interpreter the environment is made with [$(PYTHON)]' \
-	  '  TORCH_INDEX_URL  where pip also looks for torch: $(TORCH_CPU)' \
-	  '                   for the small build without CUDA'
+	  '  TORCH            the build of torch: cpu, cuda, or a name such as cu130 [auto:' \
+	  '                   cpu where there is no NVIDIA GPU and its index answers]' \
+	  '  TORCH_INDEX_URL  where pip also looks for torch, instead of TORCH'
 
-serve: $(INSTALLED) ## Serve the released model of MNIST, or CHECKPOINT=..., over HTTP
+serve: $(CAN_SERVE) ## Serve the released model of MNIST, or CHECKPOINT=..., over HTTP
 	@printf '%s\n' '' \
 	  'Serving $(CHECKPOINT). To try it, in another terminal:' '' \
 	  "  curl '$(URL)/sample?n=1&seed=7'" \
@@ -42,17 +54,17 @@ serve: $(INSTALLED) ## Serve the released model of MNIST, or CHECKPOINT=..., ove
 	@VAE_HOST='$(HOST)' VAE_PORT='$(PORT)' VAE_CHECKPOINT='$(CHECKPOINT)' \
 	  exec $(PY) -m app
 
-train: $(INSTALLED) ## Train, e.g. make train ARGS='--data my.npy --out checkpoints/mine'
+train: $(CAN_TRAIN) ## Train, e.g. make train ARGS='--data my.npy --out checkpoints/mine'
 	$(PY) -m model.train $(ARGS)
 
-released: $(INSTALLED) ## Train the released model of MNIST anew, in about ten minutes
+released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten minutes
 	$(PY) -m model.train --data mnist --binarization static --epochs 60 --seed 0 \
 	  --out released/mnist --overwrite $(ARGS)
 
-test: $(INSTALLED) ## Run the tests, e.g. make test ARGS='-k elbo'
+test: $(CAN_TEST) ## Run the tests, e.g. make test ARGS='-k elbo'
 	$(PY) -m pytest $(ARGS)
 
-check: $(INSTALLED) ## Lint, formatting, types, known vulnerabilities
+check: $(CAN_TEST) ## Lint, formatting, types, known vulnerabilities
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy --strict app client model tests
@@ -60,7 +72,7 @@ check: $(INSTALLED) ## Lint, formatting, types, known vulnerabilities
 
 # Asked of OSV, which takes names and versions, so that nothing is installed to be looked
 # at. Where there is no way to it, as on many build machines, that is said, and no error.
-audit: $(INSTALLED) ## Look for known vulnerabilities of the pinned versions, if osv.dev is reached
+audit: $(CAN_TEST) ## Look for known vulnerabilities of the pinned versions, if osv.dev is reached
 	@if $(PY) -c "from urllib.request import urlopen; urlopen('https://api.osv.dev/v1/query', \
 	  b'{\"package\": {\"name\": \"pip\", \"ecosystem\": \"PyPI\"}, \"version\": \"26\"}', 5)" \
 	  2>/dev/null; then $(MAKE) --no-print-directory $(AUDITORS) && \
@@ -68,7 +80,7 @@ audit: $(INSTALLED) ## Look for known vulnerabilities of the pinned versions, if
 	  --requirement constraints.txt --no-deps --disable-pip; \
 	else echo 'api.osv.dev is not reached: the pinned versions are not audited.'; fi
 
-sbom: $(INSTALLED) $(AUDITORS) ## Write sbom.json: all that is installed in .venv (CycloneDX)
+sbom: $(CAN_TEST) $(AUDITORS) ## Write sbom.json: all that is installed in .venv (CycloneDX)
 	@$(VENV)-audit/bin/cyclonedx-py environment --pyproject pyproject.toml \
 	  --output-reproducible --output-format JSON --output-file sbom.json $(PY)
 	@echo 'Written: sbom.json'
@@ -79,7 +91,7 @@ $(AUDITORS):
 	@touch $@
 
 # In an environment of its own: it brings fifty packages that nothing else here needs.
-fuzz: $(INSTALLED) ## Throw thousands of requests at the served model's own description
+fuzz: $(CAN_SERVE) ## Throw thousands of requests at the served model's own description
 	@test -x $(VENV)-fuzz/bin/schemathesis || { '$(PYTHON)' -m venv $(VENV)-fuzz && \
 	  $(VENV)-fuzz/bin/pip install --quiet 'schemathesis>=4.32,<5'; }
 	@VAE_PORT=8799 VAE_CHECKPOINT='$(CHECKPOINT)' VAE_DRAIN_DELAY=0 $(PY) -m app & \
@@ -87,14 +99,14 @@ fuzz: $(INSTALLED) ## Throw thousands of requests at the served model's own desc
 	  $(VENV)-fuzz/bin/schemathesis run http://127.0.0.1:8799/openapi.json \
 	  --wait-for-schema 60 --checks all --exclude-checks positive_data_acceptance $(ARGS)
 
-fix: $(INSTALLED) ## Mend what ruff can mend, and format
+fix: $(CAN_TEST) ## Mend what ruff can mend, and format
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-install: $(INSTALLED) ## Make the environment in .venv without starting anything
+install: $(CAN_TEST) ## Make the environment in .venv without starting anything
 
-# The stamp is made last, so an installation that was cut short is done again.
-$(INSTALLED): pyproject.toml constraints.txt
+# An index that is named serves torch alone; all else comes from pip's own.
+$(TORCH_READY): constraints.txt
 	@command -v '$(PYTHON)' >/dev/null || { \
 	  echo '$(PYTHON) not found. Name a Python 3.11 or newer: make PYTHON=/path/to/python3'; \
 	  exit 1; } >&2
@@ -104,9 +116,23 @@ $(INSTALLED): pyproject.toml constraints.txt
 	  exit 1; } >&2
 	@test -x $(VENV)/bin/pip || '$(PYTHON)' -m venv $(VENV)
 	@echo 'Installing into $(VENV), once. Most of the time goes into torch.'
-	@$(PY) -m pip install --quiet --constraint constraints.txt \
-	  $(if $(TORCH_INDEX_URL),--extra-index-url '$(TORCH_INDEX_URL)') \
-	  --editable '.[train,client,dev]'
+	@index=$$($(if $(TORCH_INDEX_URL),echo --extra-index-url '$(TORCH_INDEX_URL)', \
+	    '$(PYTHON)' deploy/torch_index.py '$(TORCH)')) && \
+	  $(if $(filter-out auto,$(TORCH)),$(PY) -m pip uninstall --quiet --yes torch &&) \
+	  $(PIP_INSTALL) $$index torch
+	@rm -f $(VENV)/.torch-*
+	@touch $(VENV)/.torch-auto $@
+
+$(CAN_SERVE): pyproject.toml constraints.txt $(TORCH_READY)
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(CAN_TRAIN): $(CAN_SERVE)
+	@$(PIP_INSTALL) --editable '.[train]'
+	@touch $@
+
+$(CAN_TEST): $(CAN_TRAIN)
+	@$(PIP_INSTALL) --editable '.[train,client,dev]'
 	@touch $@
 
 # The Dockerfile has its own defaults: only what is set here is handed on.

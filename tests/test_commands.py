@@ -15,6 +15,9 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+TORCH_INDEX = "deploy/torch_index.py"
+STAMPS = (".torch-auto", ".can-serve", ".can-train", ".can-test")
+PIP_INSTALL = "-m pip install --constraint constraints.txt"
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
 
@@ -31,7 +34,7 @@ def test_serve_hands_on_every_setting(project: Path) -> None:
         "VAE_MAX_ROWS=7",
         "VAE_PORT=9000",
     ]
-    assert "in a browser: http" in output
+    assert "in a browser: http://[::1]:9000/" in output
 
 
 @needs_make
@@ -48,16 +51,62 @@ def test_serve_listens_to_vae_names_too(project: Path) -> None:
 
 
 @needs_make
-def test_make_installs_once_then_does_what_was_asked(project: Path) -> None:
+def test_serving_installs_what_serving_needs_and_testing_the_rest(
+    project: Path,
+) -> None:
     """Even in parallel: one installation from the pins, then what needs it."""
-    (project / ".venv" / ".installed").unlink()
+    uninstall(project)
+
+    make(project, "serve", "TORCH_INDEX_URL=https://torch.example")
+
+    served = read_calls(project / "python.calls")
+    assert served == [
+        f"{PIP_INSTALL} --extra-index-url https://torch.example torch",
+        f"{PIP_INSTALL} --editable .",
+        "-m app",
+    ]
 
     make(project, "-j4", "serve", "test")
 
-    install, *rest = read_calls(project / "python.calls")
-    assert install.startswith("-m pip install")
-    assert "--constraint constraints.txt" in install
-    assert sorted(rest) == ["-m app", "-m pytest"]
+    added = read_calls(project / "python.calls")[len(served) :]
+    assert sorted(added) == [
+        "-m app",
+        f"{PIP_INSTALL} --editable .[train,client,dev]",
+        f"{PIP_INSTALL} --editable .[train]",
+        "-m pytest",
+    ]
+
+
+@needs_make
+def test_installing_says_which_torch_it_takes_and_shows_its_progress(
+    project: Path,
+) -> None:
+    """One line names the build; pip is not quiet."""
+    uninstall(project)
+
+    output = run(["sh", "-c", "make install TORCH=cuda 2>&1"], cwd=project)
+
+    assert "torch: the build of pip's own index (TORCH=cuda)\n" in output
+    installs = [
+        call for call in read_calls(project / "python.calls") if "pip install" in call
+    ]
+    assert installs[0] == f"{PIP_INSTALL} torch"
+    assert not any("--quiet" in call for call in installs)
+
+
+@needs_make
+def test_another_torch_replaces_the_one_that_is_there(project: Path) -> None:
+    """TORCH counts after the first installation too, and then stays."""
+    make(project, "serve", "TORCH=cuda")
+    changed = read_calls(project / "python.calls")
+
+    make(project, "serve")
+
+    assert changed[:2] == [
+        "-m pip uninstall --quiet --yes torch",
+        f"{PIP_INSTALL} torch",
+    ]
+    assert read_calls(project / "python.calls")[len(changed) :] == ["-m app"]
 
 
 @needs_make
@@ -68,10 +117,10 @@ def test_make_installs_again_when_requirements_change(
     """A second call installs nothing, unless what decides the packages is newer."""
     make(project, "test")
     assert read_calls(project / "python.calls") == ["-m pytest"]
-    stamp = (project / ".venv" / ".installed").stat().st_mtime
+    stamp = (project / ".venv" / ".can-test").stat().st_mtime
     os.utime(project / changed, (stamp + 1, stamp + 1))
 
-    make(project, "test")
+    make(project, "test", "TORCH_INDEX_URL=https://torch.example")
 
     assert "-m pip install" in read_calls(project / "python.calls")[1]
 
@@ -79,7 +128,7 @@ def test_make_installs_again_when_requirements_change(
 @needs_make
 def test_make_refuses_an_old_python_in_a_sentence(project: Path) -> None:
     """An interpreter before 3.11 ends the run before anything is installed."""
-    (project / ".venv" / ".installed").unlink()
+    uninstall(project)
     old = project / "old"
     old.write_text(
         '#!/bin/sh\ntest "$1" = -V && echo Python 3.9.1 && exit\n'
@@ -172,15 +221,23 @@ def compose() -> dict[str, Any]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a copy of what make reads, its environment's Python one that only logs."""
-    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
-        shutil.copy2(ROOT / name, tmp_path)
+    (tmp_path / "deploy").mkdir()
+    for name in ("Makefile", "pyproject.toml", "constraints.txt", TORCH_INDEX):
+        shutil.copy2(ROOT / name, tmp_path / name)
     fake_program(tmp_path / ".venv" / "bin" / "python", calls=tmp_path)
     fake_program(tmp_path / ".venv" / "bin" / "pip", calls=tmp_path)
-    (tmp_path / ".venv" / ".installed").touch()
+    for name in STAMPS:
+        (tmp_path / ".venv" / name).touch()
     for name in ("cyclonedx-py", "pip-audit"):
         fake_program(tmp_path / ".venv-audit" / "bin" / name, calls=tmp_path)
     (tmp_path / ".venv-audit" / ".installed").touch()
     return tmp_path
+
+
+def uninstall(project: Path) -> None:
+    """Have make find nothing installed in a project."""
+    for name in STAMPS:
+        (project / ".venv" / name).unlink()
 
 
 def fake_program(path: Path, *, calls: Path | None = None) -> Path:
