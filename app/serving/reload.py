@@ -1,11 +1,12 @@
 """
-Swaps the checkpoint that is served for the one that lies in its place now.
+Swap the served checkpoint for the one that is in its place now.
 
-At SIGHUP, or when a watch on the directory sees something new there, the new checkpoint
-is loaded beside the old in a thread, verified and rehearsed; then the pipeline is given
-its loaded. One that is refused is logged, and the old one serves on. A swap ends with
-the last request that the old loaded answers, so that never more than two are in
-memory; however often the next is asked for meanwhile, it follows once.
+At SIGHUP, or when a watch on the directory sees a change, every file of the checkpoint
+there is verified. A new checkpoint is loaded in a thread beside the old one and warmed;
+then the pipeline gets the new loaded model. A checkpoint that is refused is logged, and
+the old one is still served. A swap ends with the last request that the old model
+answers, so at most two are in memory. However often the next swap is requested
+meanwhile, it follows once.
 """
 
 import asyncio
@@ -28,8 +29,8 @@ from model.engine import EngineError
 
 logger = logging.getLogger(__name__)
 
-# While a directory is replaced, nothing lies there for a moment, or another manifest
-# than that of the files that were read.
+# While files are copied there, or a directory is replaced in two steps, a checkpoint is
+# incomplete for a moment.
 _TRIES = 5
 _BETWEEN_TRIES_SECONDS = 0.2
 
@@ -39,10 +40,10 @@ _T = TypeVar("_T")
 @final
 class Reloader:
     """
-    Keeps the loaded of an pipeline that of the checkpoint in a directory.
+    Keeps the loaded model of a pipeline up to date with a checkpoint directory.
 
     Args:
-        watch_seconds: How often the directory is looked at; 0 for when asked only.
+        watch_seconds: Seconds between two checks of the directory; 0 for none.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class Reloader:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
 
     def ask(self) -> None:
-        """Have the directory looked at, now or after the swap that is under way."""
+        """Have the directory checked, now or after the swap that is in progress."""
         self._asked.set()
 
     @asynccontextmanager
@@ -91,16 +92,17 @@ class Reloader:
                     await self._look()
             else:
                 self._asked.clear()
-                self._refused = None  # who asks is told again
+                self._refused = None  # whoever asks gets the reason again
                 if not await self._look():
                     version = self._pipeline.loaded.card.version
                     logger.info("checkpoint %s is unchanged", version)
 
     async def _look(self) -> bool:
-        """Serve what lies there now if it is good; return whether it is another."""
+        """Serve the checkpoint there if it is sound; return False if it is the same."""
         served, started = self._pipeline.loaded.card, perf_counter()
         try:
             new = await self._in_thread(lambda: self._loaded(served.sha256))
+            self._refused = None
             if new is None:
                 return False
         except (CheckpointError, EngineError) as error:
@@ -122,12 +124,19 @@ class Reloader:
         return True
 
     def _loaded(self, served: str) -> LoadedModel | None:
-        """Return what lies there, None if it is what is served by its sha256."""
+        """
+        Load the checkpoint there; return None if it is the one with this sha256.
+
+        Raises:
+            CheckpointError: A file of it is damaged, also if it is the same one.
+        """
         n_tries = 0
         while True:
             found = self._found()
             try:
-                return None if found == served else self._loader.load()
+                if found == served and checkpoint.verify(self._directory) == served:
+                    return None
+                return self._loader.load()
             except CheckpointError:
                 n_tries += 1
                 is_settled = found is not None and found == self._found()
@@ -136,14 +145,14 @@ class Reloader:
                 sleep(_BETWEEN_TRIES_SECONDS)
 
     def _found(self) -> str | None:
-        """Return the sha256 of the checkpoint that lies there, if there is one."""
+        """Return the sha256 of the checkpoint there, if there is one."""
         try:
             return checkpoint.identity(self._directory)
         except CheckpointError:
             return None
 
     async def _refuse(self, error: Exception) -> None:
-        """Tell that what lies there is not served, once of each that a watch finds."""
+        """Log why the checkpoint there is refused, once for each that a watch finds."""
         found = await self._in_thread(self._found) or str(error)
         if found == self._refused:
             return
@@ -151,7 +160,9 @@ class Reloader:
         self._metrics.observe_swap("refused")
         version = self._pipeline.loaded.card.version
         logger.error(
-            "checkpoint %s serves on, the new one is refused: %s", version, error
+            "checkpoint %s is still served, the one on disk is refused: %s",
+            version,
+            error,
         )
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:

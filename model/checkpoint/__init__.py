@@ -4,19 +4,19 @@ Checkpoints: the directory a trained model is stored in, its only reader and wri
 `store` reads and writes whole checkpoints; the other modules describe their files.
 """
 
+from model.checkpoint.files import MANIFEST, CheckpointError
 from model.checkpoint.store import (
     CALIBRATION,
     CARD,
     CONFIG,
     EXAMPLES,
-    MANIFEST,
     METRICS,
     WEIGHTS,
     Checkpoint,
-    CheckpointError,
     identity,
     load,
     save,
+    verify,
 )
 
 __all__ = [
@@ -32,4 +32,5 @@ __all__ = [
     "identity",
     "load",
     "save",
+    "verify",
 ]

@@ -1,15 +1,33 @@
-"""Write a directory whole or not at all."""
+"""
+Put a directory in place in one step, and open the one that is in place.
 
+Where the system can exchange two names at once (Linux, `renameat2`), a checkpoint is
+under its name at every moment. Elsewhere an old one is renamed first, to a name that
+both readers and the next writer know.
+"""
+
+import ctypes
+import errno
+import fcntl
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from model import staging
+
+_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+_NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+_TRIES = 10
 
 
 def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     """
     Write files into a new directory and move it to its name in one step.
+
+    What killed writers have left beside it is removed.
 
     Raises:
         OSError: The disk refused; what stood under the name before still stands.
@@ -18,40 +36,134 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory}: expected a directory or nothing there")
     directory.parent.mkdir(parents=True, exist_ok=True)
-    staged = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    _recover(directory)
+    staging.remove_leftovers(directory)
+    with staging.new_directory(directory) as staged:
         for name, content in files.items():
             with (staged / name).open("wb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        staged.chmod(0o755)  # mkdtemp's 0700 would hide it from a server's own user
-        _fsync_directory(staged)
-        _replace(staged, directory)
-        _fsync_directory(directory.parent)
+        staged.chmod(0o755)  # a server may run as another user
+        staging.fsync_directory(staged)
+        _put_in_place(staged, directory)
+        staging.fsync_directory(directory.parent)
+
+
+@contextmanager
+def open_directory(directory: Path) -> Iterator[int]:
+    """
+    Yield a descriptor of a directory, or of the one that a killed writer set aside.
+
+    Files opened by it are those of this directory, whatever is put in its place.
+
+    Raises:
+        OSError: There is no such directory, or it cannot be opened.
+    """
+    descriptor = _opened(directory)
+    try:
+        yield descriptor
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        os.close(descriptor)
 
 
-def _replace(staged: Path, directory: Path) -> None:
-    """Rename over an existing directory, which POSIX allows only for empty ones."""
-    if not directory.exists():
-        staged.rename(directory)
-        return
-    previous = directory.with_name(f".{directory.name}.previous")
-    shutil.rmtree(previous, ignore_errors=True)
-    directory.rename(previous)
+def is_replaced(descriptor: int, directory: Path) -> bool:
+    """Say whether another directory has taken the name of an open one."""
     try:
-        staged.rename(directory)
+        with open_directory(directory) as now:
+            return not os.path.samestat(os.fstat(descriptor), os.fstat(now))
     except OSError:
-        previous.rename(directory)
-        raise
-    shutil.rmtree(previous)
+        return False
 
 
-def _fsync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
+def _opened(directory: Path) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    # A writer may set the old one aside before the first look, and put the new one in
+    # place before the second.
+    for path in (directory, _set_aside(directory.resolve())):
+        try:
+            return os.open(path, flags)
+        except FileNotFoundError:
+            continue
+    return os.open(directory, flags)
+
+
+def _set_aside(directory: Path) -> Path:
+    """Return where an old directory is while it is replaced in two steps."""
+    return directory.with_name(f".{directory.name}.previous")
+
+
+def _recover(directory: Path) -> None:
+    """Put back, or remove, what a killed writer set aside."""
+    previous = _set_aside(directory)
+    if not previous.is_dir():
+        return
+    with _locked(directory.parent):
+        if not directory.exists() and previous.is_dir():
+            previous.rename(directory)
+        else:
+            shutil.rmtree(previous, ignore_errors=True)
+
+
+def _put_in_place(staged: Path, directory: Path) -> None:
+    """Rename to the name of a directory; an old one gets the staged name."""
+    for _ in range(_TRIES):
+        try:
+            if _try_exchange(staged, directory):
+                return
+            if directory.exists():
+                _replace_in_two_steps(staged, directory)
+            else:
+                staged.rename(directory)
+            return
+        except OSError as error:
+            # Another writer came first, or a directory was removed meanwhile.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+    raise OSError(errno.EBUSY, "other processes keep replacing it", str(directory))
+
+
+def _try_exchange(one: Path, other: Path) -> bool:
+    """
+    Exchange two names in one step; return False where there is no such call.
+
+    Raises:
+        OSError: The system refused.
+    """
+    if sys.platform != "linux":
+        return False
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None or not other.exists():
+        return False
+    paths = (os.fsencode(one), os.fsencode(other))
+    if rename(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NOT_SUPPORTED:
+        return False
+    raise OSError(number, os.strerror(number), str(other))
+
+
+def _replace_in_two_steps(staged: Path, directory: Path) -> None:
+    previous = _set_aside(directory)
+    with _locked(directory.parent):
+        shutil.rmtree(previous, ignore_errors=True)
+        directory.rename(previous)
+        try:
+            staged.rename(directory)
+        except OSError:
+            previous.rename(directory)
+            raise
+        previous.rename(staged)  # as what is left of this write it is removed
+
+
+@contextmanager
+def _locked(parent: Path) -> Iterator[None]:
+    """Wait until no other process replaces a directory here in two steps."""
+    descriptor = os.open(parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        os.fsync(descriptor)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
     finally:
         os.close(descriptor)

@@ -4,7 +4,8 @@ The only reader and writer of checkpoints.
 A checkpoint is a directory: `config.json`, `model.safetensors`, `manifest.json`,
 `metrics.json`, `README.md` and pictures, and where training wrote them
 `calibration.safetensors` and `examples.safetensors`. It is written whole or not at all,
-and every byte that is used is verified before it is used. Nothing here can unpickle.
+and every file that the manifest lists is verified before anything is used. Nothing here
+can unpickle.
 """
 
 import hashlib
@@ -14,13 +15,23 @@ from pathlib import Path
 from typing import TypeVar, final
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load as safetensors_load
 from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
 from model.checkpoint.directories import write_directory
+from model.checkpoint.files import (
+    MANIFEST,
+    MAX_JSON_BYTES,
+    CheckpointError,
+    Files,
+    check_names,
+    parse,
+    read_files,
+    read_manifest,
+)
 from model.checkpoint.held_out import Calibration, Examples
 from model.checkpoint.manifest import FileEntry, Golden, Manifest, Metrics, Provenance
 from model.config import Config
@@ -28,21 +39,16 @@ from model.vae import VAE, empty
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
-MANIFEST = "manifest.json"
 METRICS = "metrics.json"
 CARD = "README.md"
 CALIBRATION = "calibration.safetensors"
 EXAMPLES = "examples.safetensors"
 
-_MAX_JSON_BYTES = 16 << 20
+_MAX_HELD_OUT_BYTES = 1 << 28
+_MAX_HEADER_BYTES = 16 << 20  # of a safetensors file
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _Content = TypeVar("_Content")
-
-
-@final
-class CheckpointError(ValueError):
-    """A checkpoint is missing, damaged or of a format this version cannot read."""
 
 
 @final
@@ -100,6 +106,7 @@ def save(
         CARD: card.encode(),
         **(attachments or {}),
     }
+    check_names(files)
     entries = {
         name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), size=len(content))
         for name, content in files.items()
@@ -115,39 +122,29 @@ def load(directory: Path) -> Checkpoint:
     """
     Read and verify a checkpoint.
 
+    One that is replaced meanwhile is read to its end, or else the new one is read.
+
     Raises:
         CheckpointError: Anything is missing, changed, of another format, of another
             shape or dtype, or not finite; the message names file and key, what was
             wanted and what came.
     """
-    if not directory.is_dir():
-        raise CheckpointError(f"no checkpoint at {directory}: no such directory")
-    raw_manifest = _read(directory / MANIFEST)
-    manifest = _parse(Manifest, raw_manifest, directory / MANIFEST)
-    config = _parse(Config, _verified(directory, CONFIG, manifest), directory / CONFIG)
-    metrics = _parse(
-        Metrics, _verified(directory, METRICS, manifest), directory / METRICS
-    )
-    vae = empty(config)
-    weights = _weights(_verified(directory, WEIGHTS, manifest), directory / WEIGHTS)
-    _check_weights(weights, wanted=vae.state_dict(), path=directory / WEIGHTS)
-    vae.load_state_dict(weights, assign=True)
-    examples = _optional(
-        *(directory, EXAMPLES, manifest),
-        lambda content: Examples.from_bytes(content).checked(config),
-    )
-    _check_golden(manifest.golden, examples, directory / MANIFEST)
-    return Checkpoint(
-        vae=vae.requires_grad_(False).eval(),
-        manifest=manifest,
-        metrics=metrics,
-        sha256=hashlib.sha256(raw_manifest).hexdigest(),
-        calibration=_optional(
-            *(directory, CALIBRATION, manifest),
-            lambda content: Calibration.from_bytes(content).checked(config),
-        ),
-        examples=examples,
-    )
+    return read_files(directory, _load)
+
+
+def verify(directory: Path) -> str:
+    """
+    Check every file of a checkpoint against its manifest, and return its sha256.
+
+    Raises:
+        CheckpointError: A file is missing or is not what the manifest lists.
+    """
+
+    def check(files: Files) -> str:
+        files.verify_rest()
+        return files.sha256
+
+    return read_files(directory, check)
 
 
 def identity(directory: Path) -> str:
@@ -157,56 +154,65 @@ def identity(directory: Path) -> str:
     Raises:
         CheckpointError: Its manifest cannot be read.
     """
-    return hashlib.sha256(_read(directory / MANIFEST)).hexdigest()
+    return hashlib.sha256(read_manifest(directory)).hexdigest()
+
+
+def _load(files: Files) -> Checkpoint:
+    config = _parsed(files, CONFIG, Config)
+    metrics = _parsed(files, METRICS, Metrics)
+    vae = empty(config)
+    wanted = vae.state_dict()
+    content = files.read(WEIGHTS, max_bytes=_max_bytes(wanted))
+    weights = _weights(content, files.path / WEIGHTS)
+    _check_weights(weights, wanted=wanted, path=files.path / WEIGHTS)
+    vae.load_state_dict(weights, assign=True)
+    examples = _optional(
+        files, EXAMPLES, lambda content: Examples.from_bytes(content).checked(config)
+    )
+    _check_golden(files.manifest.golden, examples, files.path / MANIFEST)
+    calibration = _optional(
+        files,
+        CALIBRATION,
+        lambda content: Calibration.from_bytes(content).checked(config),
+    )
+    files.verify_rest()
+    return Checkpoint(
+        vae=vae.requires_grad_(False).eval(),
+        manifest=files.manifest,
+        metrics=metrics,
+        sha256=files.sha256,
+        calibration=calibration,
+        examples=examples,
+    )
 
 
 def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
 
 
-def _read(path: Path, size: int | None = None) -> bytes:
-    try:
-        found = path.stat().st_size
-        if size is None and found > _MAX_JSON_BYTES:
-            raise CheckpointError(
-                f"{path}: expected at most {_MAX_JSON_BYTES} bytes, got {found}"
-            )
-        if size is not None and found != size:
-            raise CheckpointError(f"{path}: expected {size} bytes, got {found}")
-        return path.read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from error
+def _max_bytes(weights: Mapping[str, Tensor]) -> int:
+    """Return the most bytes that a file with these tensors may have."""
+    n_bytes = sum(t.numel() * t.element_size() for t in weights.values())
+    return n_bytes + _MAX_HEADER_BYTES
 
 
-def _verified(directory: Path, name: str, manifest: Manifest) -> bytes:
-    """Read a file once and check those bytes against the manifest."""
-    entry = manifest.files.get(name)
-    if entry is None:
-        raise CheckpointError(f"{directory / MANIFEST}: does not list {name}")
-    content = _read(directory / name, entry.size)
-    sha256 = hashlib.sha256(content).hexdigest()
-    if sha256 != entry.sha256:
-        raise CheckpointError(
-            f"{directory / name}: expected sha256 {entry.sha256}, got {sha256}"
-        )
-    return content
+def _parsed(files: Files, name: str, schema: type[_Schema]) -> _Schema:
+    content = files.read(name, max_bytes=MAX_JSON_BYTES)
+    return parse(schema, content, files.path / name)
 
 
 def _optional(
-    directory: Path,
-    name: str,
-    manifest: Manifest,
-    read: Callable[[bytes], _Content],
+    files: Files, name: str, read: Callable[[bytes], _Content]
 ) -> _Content | None:
-    """Read a file that older checkpoints have not, if the manifest lists it."""
-    if name not in manifest.files:
+    """Read a file that older checkpoints lack, if the manifest lists it."""
+    if name not in files.manifest.files:
         return None
     try:
-        return read(_verified(directory, name, manifest))
+        return read(files.read(name, max_bytes=_MAX_HELD_OUT_BYTES))
     except CheckpointError:
         raise
     except ValueError as error:
-        raise CheckpointError(f"{directory / name}: {error}") from error
+        raise CheckpointError(f"{files.path / name}: {error}") from error
 
 
 def _check_golden(golden: Golden | None, examples: Examples | None, path: Path) -> None:
@@ -217,15 +223,6 @@ def _check_golden(golden: Golden | None, examples: Examples | None, path: Path) 
             f"{path}: golden: expected the ELBO of at most {n_rows} examples, "
             f"got {n_scored}"
         )
-
-
-def _parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:
-    try:
-        return schema.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise CheckpointError(f"{path}: {where}: {first['msg']}") from error
 
 
 def _weights(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -1,16 +1,15 @@
 """Files from public mirrors, verified before they appear under their name."""
 
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
 from tqdm import tqdm
 
+from model import staging
 from model.data.dataset import DataError
 from model.data.idx import MAX_BYTES
 
@@ -53,14 +52,11 @@ def fetch(
 
 def _fetch_from(url: str, path: Path, verify: Callable[[Path], object]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as cleanup:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-        partial = Path(name)
-        cleanup.callback(partial.unlink, missing_ok=True)
-        with os.fdopen(handle, "wb") as file:
-            _copy(url, file)
-            file.flush()
-            os.fsync(file.fileno())
+    staging.remove_leftovers(path)
+    with staging.new_file(path) as (partial, file):
+        _copy(url, file)
+        file.flush()
+        os.fsync(file.fileno())
         verify(partial)
         partial.replace(path)
     return path

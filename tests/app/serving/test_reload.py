@@ -266,15 +266,28 @@ def test_a_connection_at_rest_keeps_no_checkpoint(served: Served) -> None:
     assert not any(isinstance(value, LoadedModel) for value in scope.values())
 
 
+def pipe_for_manifest(directory: Path) -> None:
+    """Put a pipe that nobody writes to in the place of the manifest."""
+    (directory / "manifest.json").unlink()
+    os.mkfifo(directory / "manifest.json")
+
+
+def edit_card(directory: Path) -> None:
+    """Change a letter of the model card."""
+    (directory / "README.md").write_text("# Tiny\n")
+
+
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
         (flip_a_bit, "model.safetensors: expected sha256"),
+        (edit_card, "README.md: expected sha256"),
+        (pipe_for_manifest, "manifest.json: cannot be read: not a regular file"),
         (forge, "manifest.json: golden: expected an ELBO of"),
         (lambda path: (path / "manifest.json").write_text("{}"), "Field required"),
         (shutil.rmtree, "no such directory"),
     ],
-    ids=["weights", "golden", "manifest", "missing"],
+    ids=["weights", "card", "pipe", "golden", "manifest", "missing"],
 )
 def test_a_bad_checkpoint_is_refused(
     served: Served,
@@ -297,12 +310,54 @@ def test_a_bad_checkpoint_is_refused(
     assert served.get("/readyz").status_code == 200
     [record] = caplog.records
     assert record.levelname == "ERROR"
-    start = f"checkpoint {before} serves on, the new one is refused: "
+    start = f"checkpoint {before} is still served, the one on disk is refused: "
     assert record.getMessage().startswith(start)
     assert words in record.getMessage()
     new = write(directory, seed=2)
     hang_up(served, swapped=1, refused=1)
     assert version(served) == new
+
+
+@pytest.mark.parametrize(
+    ("harm", "name"), [(flip_a_bit, "model.safetensors"), (edit_card, "README.md")]
+)
+@pytest.mark.parametrize("watch_seconds", [0, 0.005])
+def test_damage_to_the_checkpoint_that_is_served_is_told(
+    directory: Path,
+    caplog: pytest.LogCaptureFixture,
+    harm: Callable[[Path], object],
+    name: str,
+    watch_seconds: float,
+) -> None:
+    """Its manifest is the same, but the service would not start again."""
+    caplog.set_level(logging.INFO)
+    copy = shutil.copytree(directory, directory.with_name("copy"))
+    sound = (copy / name).read_bytes()
+    harm(copy)
+    damaged = (copy / name).read_bytes()
+
+    def put(content: bytes) -> None:
+        (copy / name).write_bytes(content)
+        (copy / name).replace(directory / name)
+
+    with Served(directory, watch_seconds=watch_seconds) as served:
+        before, wanted = version(served), served.post("/encode", BODY).content
+        for _ in range(2):
+            caplog.clear()
+            put(damaged)
+            if not watch_seconds:
+                os.kill(os.getpid(), signal.SIGHUP)
+            wait_for(served, lambda: "is refused: " in caplog.text)
+            put(sound)
+            os.kill(os.getpid(), signal.SIGHUP)
+            wait_for(served, lambda: "is unchanged" in caplog.text)
+            assert version(served) == before
+            assert served.post("/encode", BODY).content == wanted
+            [refused] = [r for r in caplog.records if r.levelname == "ERROR"]
+            assert f"{name}: expected sha256" in refused.getMessage()
+        counted = outcomes(served.get("/metrics").text)
+
+    assert counted == {"swapped": 0, "refused": 2}
 
 
 def test_a_defect_in_loading_is_logged_and_refused(

@@ -5,7 +5,9 @@ import json
 import os
 import pickle
 import stat
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,10 +18,11 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor
 
 from model import checkpoint
-from model.checkpoint import CheckpointError
+from model.checkpoint import CheckpointError, directories, files, store
 from model.checkpoint.manifest import Metrics, Provenance
+from model.config import Config
 from model.elbo import elbo
-from model.vae import VAE
+from model.vae import VAE, empty
 
 Build = Callable[..., VAE]
 
@@ -179,10 +182,10 @@ def test_weights_of_any_layout_are_written(
 
 def test_a_checkpoint_has_its_files_and_no_others(directory: Path) -> None:
     """The manifest lists every other file with its hash and size."""
-    files = checkpoint.load(directory).manifest.files
+    listed = checkpoint.load(directory).manifest.files
 
     assert {path.name for path in directory.iterdir()} == {*FILES, "manifest.json"}
-    assert {name: (entry.sha256, entry.size) for name, entry in files.items()} == {
+    assert {name: (entry.sha256, entry.size) for name, entry in listed.items()} == {
         name: (
             hashlib.sha256((directory / name).read_bytes()).hexdigest(),
             (directory / name).stat().st_size,
@@ -285,42 +288,6 @@ def test_a_failed_first_write_leaves_nothing(
         save(tmp_path / "tiny", build().float(), attachments={"x" * 300: b""})
 
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_failed_rename_brings_the_old_one_back(
-    directory: Path, save: Save, build: Build, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """When the system refuses the last step, the old checkpoint is in place again."""
-    before = checkpoint.load(directory).sha256
-    rename = Path.rename
-
-    def refuse_the_new_one(self: Path, target: Path) -> Path:
-        if target == directory and not self.name.endswith(".previous"):
-            raise OSError("disk full")
-        return rename(self, target)
-
-    monkeypatch.setattr(Path, "rename", refuse_the_new_one)
-
-    with pytest.raises(OSError, match="disk full"):
-        save(directory, build(seed=1).float())
-
-    assert checkpoint.load(directory).sha256 == before
-    assert [path.name for path in directory.parent.iterdir()] == ["tiny"]
-
-
-def test_what_a_killed_run_left_is_in_nobodys_way(
-    directory: Path, save: Save, build: Build
-) -> None:
-    """A backup that was not cleared away is, by the next run that saves."""
-    left = directory.with_name(".tiny.previous")
-    left.mkdir()
-    (left / "config.json").write_bytes(b"{}")
-    vae = build(seed=1).float()
-
-    save(directory, vae)
-
-    assert bits(checkpoint.load(directory).vae) == bits(vae)
-    assert not left.exists()
 
 
 def test_a_file_is_not_replaced_by_a_checkpoint(
@@ -567,7 +534,7 @@ def test_a_manifest_beyond_reason_is_not_read(directory: Path) -> None:
         file.truncate(1 << 30)
 
     assert refusal(directory) == (
-        f"{path}: expected at most 16777216 bytes, got 1073741824"
+        f"{path}: cannot be read: expected at most 16777216 bytes, got 1073741824"
     )
 
 
@@ -617,25 +584,229 @@ def test_weights_of_another_configuration_are_refused(directory: Path) -> None:
     assert "], got torch.float32 [" in reason
 
 
-def test_no_path_leads_out_of_the_directory(directory: Path) -> None:
-    """A manifest cannot name a file elsewhere: only the known names are read."""
-    outside = directory.parent / "outside"
-    outside.write_bytes(b"")
-    entry = {"sha256": "0" * 64, "size": 1}
-    edit(
-        directory,
-        lambda m: m["files"].update({"../outside": entry, "/dev/null": entry}),
+@pytest.mark.parametrize(
+    "name", ["../outside", "/dev/null", "", ".", "..", "a/b", "a\0b", "manifest.json"]
+)
+def test_no_path_leads_out_of_the_directory(directory: Path, name: str) -> None:
+    """A manifest cannot name a file elsewhere, nor itself."""
+    entry = {"sha256": "0" * 64, "size": 0}
+    edit(directory, lambda m: m["files"].update({name: entry}))
+
+    assert refusal(directory) == (
+        f"{directory / 'manifest.json'}: files: expected names of files, got {name!r}"
     )
 
-    loaded = checkpoint.load(directory)
 
-    assert loaded.manifest.files["../outside"].sha256 == "0" * 64
+def test_a_manifest_lists_64_files_at_most(directory: Path) -> None:
+    """So that no manifest uses up the descriptors of a process."""
+    entry = {"sha256": "0" * 64, "size": 0}
+    many = {f"{i}": entry for i in range(61)}
+    edit(directory, lambda m: m["files"].update(many))
+
+    reason = refusal(directory)
+
+    assert reason.endswith("manifest.json: files: expected at most 64 files, got 65")
 
 
-def test_a_weights_file_of_the_wrong_kind_is_refused(directory: Path) -> None:
-    """A directory or a dangling link in place of a file is an error that names it."""
-    path = directory / "model.safetensors"
+def test_names_that_could_not_be_read_are_not_written(
+    tmp_path: Path, save: Save, build: Build
+) -> None:
+    """The writer has the limits of the reader."""
+    with pytest.raises(
+        ValueError, match=r"expected names of files, got '\.\./outside'"
+    ):
+        save(tmp_path / "tiny", build().float(), attachments={"../outside": b""})
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def make_fifo(path: Path) -> None:
+    """Put a pipe there that nobody writes to."""
     path.unlink()
-    path.symlink_to("nowhere")
+    os.mkfifo(path)
 
-    assert refusal(directory) == f"{path}: cannot be read: No such file or directory"
+
+def make_directory(path: Path) -> None:
+    """Put a directory there."""
+    path.unlink()
+    path.mkdir()
+
+
+def link_to(target: str) -> Callable[[Path], None]:
+    """Return what puts a symbolic link there."""
+
+    def link(path: Path) -> None:
+        path.unlink()
+        path.symlink_to(target)
+
+    return link
+
+
+@pytest.mark.parametrize("name", ["manifest.json", *FILES])
+@pytest.mark.parametrize(
+    ("replace", "why"),
+    [
+        (make_fifo, "not a regular file"),
+        (make_directory, "not a regular file"),
+        (link_to("/dev/zero"), "not a regular file"),
+        (link_to("nowhere"), "No such file or directory"),
+    ],
+    ids=["fifo", "directory", "device", "dangling link"],
+)
+def test_only_regular_files_are_read(
+    directory: Path, name: str, replace: Callable[[Path], None], why: str
+) -> None:
+    """A pipe, a device and the like are refused by name, without waiting."""
+    path = directory / name
+    replace(path)
+
+    for read in (checkpoint.load, checkpoint.verify):
+        with pytest.raises(CheckpointError) as refused:
+            read(directory)
+
+        assert str(refused.value) == f"{path}: cannot be read: {why}"
+
+
+def test_links_to_files_are_followed(directory: Path) -> None:
+    """As caches of model hubs and mounted volumes have them."""
+    wanted = checkpoint.load(directory).sha256
+    for path in list(directory.iterdir()):
+        path.rename(directory.parent / path.name)
+        path.symlink_to(Path("..") / path.name)
+
+    assert checkpoint.load(directory).sha256 == wanted
+
+
+@pytest.mark.parametrize("name", ["README.md", "samples.png", "metrics.jsonl"])
+@pytest.mark.parametrize("harm", ["changed", "longer", "missing"])
+def test_every_listed_file_is_verified(
+    tmp_path: Path, save: Save, build: Build, name: str, harm: str
+) -> None:
+    """Card, pictures and journal too, though nothing is computed from them."""
+    path = tmp_path / "tiny"
+    attachments = {"samples.png": b"png" * 400_000, "metrics.jsonl": b"{}\n"}
+    save(path, build().float(), attachments=attachments)
+    sound = checkpoint.load(path).sha256
+    assert checkpoint.verify(path) == sound == checkpoint.identity(path)
+    content = bytearray((path / name).read_bytes())
+    content[-1] ^= 1
+    if harm == "missing":
+        (path / name).unlink()
+    else:
+        (path / name).write_bytes(content + b"." * (harm == "longer"))
+    words = {
+        "changed": "expected sha256",
+        "longer": f"expected {len(content)} bytes, got {len(content) + 1}",
+        "missing": "cannot be read: No such file or directory",
+    }
+
+    for read in (checkpoint.load, checkpoint.verify):
+        with pytest.raises(CheckpointError) as refused:
+            read(path)
+
+        assert str(refused.value).startswith(f"{path / name}: {words[harm]}")
+    assert checkpoint.identity(path) == sound
+
+
+def test_weights_larger_than_the_configuration_are_not_read(directory: Path) -> None:
+    """A manifest that lists a terabyte of weights costs no memory."""
+    path = directory / "model.safetensors"
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    entry = {"sha256": "0" * 64, "size": 1 << 40}
+    edit(directory, lambda m: m["files"].update({path.name: entry}))
+
+    reason = refusal(directory)
+
+    n_bytes = sum(t.nbytes for t in load_tensors_of(directory)) + (16 << 20)
+    assert reason == f"{path}: expected at most {n_bytes} bytes, got {1 << 40}"
+
+
+def load_tensors_of(directory: Path) -> list[Tensor]:
+    """Return tensors of the shapes of a configuration."""
+    config = Config.model_validate_json((directory / "config.json").read_bytes())
+    return list(empty(config).state_dict().values())
+
+
+@pytest.mark.parametrize("name", ["README.md", "calibration.safetensors"])
+def test_other_files_beyond_reason_are_not_read(directory: Path, name: str) -> None:
+    """Each kind of file has a limit, whatever the manifest says."""
+    path = directory / name
+    with path.open("a+b") as file:
+        file.truncate(1 << 40)
+    entry = {"sha256": "0" * 64, "size": 1 << 40}
+    edit(directory, lambda m: m["files"].update({name: entry}))
+
+    assert f"{path}: expected at most " in refusal(directory)
+
+
+def test_a_reader_keeps_the_checkpoint_that_it_has_opened(
+    directory: Path, save: Save, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replaced and removed while it is read, it is still read to its end."""
+    wanted = bits(checkpoint.load(directory).vae)
+    other = build(seed=1).float()
+
+    def replaced_meanwhile(config: Config) -> VAE:
+        monkeypatch.undo()
+        save(directory, other)
+        return empty(config)
+
+    monkeypatch.setattr(store, "empty", replaced_meanwhile)
+
+    assert bits(checkpoint.load(directory).vae) == wanted
+    assert bits(checkpoint.load(directory).vae) == bits(other)
+
+
+def test_a_reader_that_opened_too_few_files_reads_the_new_one(
+    directory: Path, save: Save, build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replaced between its manifest and its first file, the old one is let go."""
+    other = build(seed=1).float()
+
+    def replaced_meanwhile(names: object) -> None:
+        monkeypatch.undo()
+        save(directory, other)
+
+    monkeypatch.setattr(files, "check_names", replaced_meanwhile)
+
+    assert bits(checkpoint.load(directory).vae) == bits(other)
+
+
+@pytest.mark.parametrize("way", ["exchange", "steps"])
+def test_readers_and_writers_at_once_see_whole_checkpoints(
+    directory: Path,
+    save: Save,
+    build: Build,
+    monkeypatch: pytest.MonkeyPatch,
+    way: str,
+) -> None:
+    """Two writers never keep two readers from a whole checkpoint."""
+    if way == "steps":
+        monkeypatch.setattr(directories, "_try_exchange", lambda *_: False)
+    models = [build(seed=seed).float() for seed in (1, 2)]
+    save(directory, models[0])
+    wanted = [bits(vae) for vae in models]
+    is_over = threading.Event()
+
+    def write(vae: VAE) -> None:
+        for _ in range(50):
+            save(directory, vae)
+
+    def read() -> int:
+        n_read = 0
+        while not is_over.is_set():
+            assert bits(checkpoint.load(directory).vae) in wanted
+            n_read += 1
+        return n_read
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(2)]
+        try:
+            for writer in [pool.submit(write, vae) for vae in models]:
+                writer.result()
+        finally:
+            is_over.set()
+
+    assert all(reader.result() for reader in readers)
+    assert [path.name for path in directory.parent.iterdir()] == ["tiny"]

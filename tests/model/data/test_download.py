@@ -86,7 +86,7 @@ def test_a_file_is_verified_beside_its_place(url: str, tmp_path: Path) -> None:
     )
 
     assert [path.parent for path in seen] == [tmp_path]
-    assert seen[0].name.startswith(".file.gz-")
+    assert seen[0].name.startswith(".file.gz.")
 
 
 @pytest.mark.parametrize("bad", ["wrong", "missing", "cut", "cut-unannounced"])

@@ -6,9 +6,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from model import atomic_files
 from model.train.options import Options
-from model.train.state import State, StateError, saved_run
+from model.train.state import StateError, saved_run
 from tests.model.train.runs import Trainer, assert_same, write_images
 
 
@@ -66,29 +65,3 @@ def test_another_safetensors_file_is_no_state(tmp_path: Path) -> None:
 
     with pytest.raises(StateError, match="is not the state of a training run"):
         saved_run(path)
-
-
-def test_a_state_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
-    """A disk that refuses costs nothing that was there."""
-    trainer = run(tmp_path)
-    path = trainer.places.state
-    before = path.read_bytes()
-    path.with_name(f"{path.name}.partial").mkdir()  # where the new one would be begun
-    state: State = trainer.on_disk()
-
-    with pytest.raises(OSError, match="Is a directory"):
-        state.save(path, run={})
-
-    assert path.read_bytes() == before
-
-
-def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    """Whoever has the old one open keeps it whole, and no scraps are left."""
-    path = tmp_path / "file"
-    atomic_files.replace(path, b"old")
-    with path.open("rb") as old:
-        atomic_files.replace(path, b"new and longer")
-
-        assert old.read() == b"old"
-    assert path.read_bytes() == b"new and longer"
-    assert list(tmp_path.iterdir()) == [path]

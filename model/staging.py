@@ -1,0 +1,147 @@
+"""
+Temporary names for what is being written, and removal of what killed processes left.
+
+A process holds a lock (flock) on what it is writing. The kernel releases the lock when
+the process ends, however it ends, so a temporary file or directory without a lock is a
+leftover. Where a file system has no such locks, leftovers stay.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+_SUFFIX = ".partial"
+
+
+@contextmanager
+def new_directory(target: Path) -> Iterator[Path]:
+    """
+    Make a directory beside `target`, to be renamed to it, and remove it in the end.
+
+    If it was exchanged with `target`, what it is exchanged for is removed.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    staged, descriptor = _locked(target, _make_directory)
+    try:
+        yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
+    """
+    Open a new file beside `target` to be renamed to it; remove it if it was not.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    staged, descriptor = _locked(target, _make_file)
+    with os.fdopen(descriptor, "wb") as file:
+        try:
+            yield staged, file
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Remove what processes that were killed have left beside `target`."""
+    pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{_SUFFIX}")
+    for path in list(target.parent.iterdir()):
+        if pattern.fullmatch(path.name):
+            _remove_if_left(path)
+
+
+def try_lock(descriptor: int) -> bool:
+    """
+    Lock an open file or directory; return False if another process has locked it.
+
+    Raises:
+        OSError: The file system has no such locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def fsync_directory(directory: Path) -> None:
+    """
+    Wait until the names in a directory are on disk.
+
+    Raises:
+        OSError: The disk refused.
+    """
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path, int]:
+    """Return a new temporary name and a descriptor that holds its lock."""
+    while True:
+        staged = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_SUFFIX}")
+        descriptor = make(staged)
+        if descriptor is None:
+            continue
+        # Until it is locked it looks like a leftover, and may be removed as one.
+        if _is_ours(descriptor) and _is_named(descriptor, staged):
+            return staged, descriptor
+        os.close(descriptor)
+
+
+def _make_directory(path: Path) -> int | None:
+    path.mkdir(mode=0o700)
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:  # removed as a leftover
+        return None
+
+
+def _make_file(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+
+
+def _is_ours(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError:  # without locks nothing is removed either
+        return True
+
+
+def _is_named(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False
+
+
+def _remove_if_left(path: Path) -> None:
+    try:
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags)
+    except OSError:  # removed meanwhile, or of a kind that is never written here
+        return
+    try:
+        if not try_lock(descriptor):
+            return
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError:  # no locks, so nobody knows whether it is still being written
+        return
+    finally:
+        os.close(descriptor)
