@@ -39,6 +39,7 @@ from app.middleware.cancellation import InFlight
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
+from app.observability.tracebacks import name_of, without_messages
 from app.observability.tracing import Tracer
 from app.serving.lifecycle import Lifecycle
 from app.serving.loaded_model import LoadedModel, in_scope
@@ -183,11 +184,12 @@ class Pipeline:
             seconds = request.deadline - start
             late = DeadlineError(f"expected to answer within {seconds:g} seconds")
             return _told(late, request, request_id)
-        except Exception as error:  # a defect: logged in full, told as a 500
+        except Exception as error:  # noqa: BLE001  a defect: logged, answered by 500
             if is_out_of_memory(error):
-                logger.warning("request %s: out of memory: %s", request_id, error)
+                what = name_of(error)
+                logger.warning("request %s: out of memory: %s", request_id, what)
                 return _told(out_of_memory(), request, request_id)
-            logger.exception("request %s failed", request_id)
+            logger.error("request %s failed\n%s", request_id, without_messages(error))
             return _told(InternalError(), request, request_id)
         finally:
             self._in_flight.leave(request)
@@ -230,8 +232,9 @@ class Pipeline:
             await self._cold(scope, receive, with_headers)
         except DisconnectedError:
             pass
-        except Exception:  # the framework re-raises what it answered
-            logger.exception("request %s failed", scope["request_id"])
+        except Exception as error:  # noqa: BLE001  re-raised once it is answered
+            where = without_messages(error)
+            logger.error("request %s failed\n%s", scope["request_id"], where)
         found = scope.get("route")
         route = found.path if isinstance(found, Route) else OTHER
         return _Sent(route, status, 0, n_bytes)

@@ -10,6 +10,7 @@ from typing import final
 import uvicorn
 
 from app.connection.protocol import Connection
+from app.observability.tracebacks import Formatter
 from app.server.config import Config
 from app.server.startup import STARTUP_FAILURE, allow_open_files, announce
 from app.server.supervisor import supervise
@@ -24,7 +25,9 @@ def run(settings: Settings) -> int:
     # uvicorn raises a signal again after a clean end; that end is no failure.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     level = settings.log_level.upper()
-    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s")
+    lines = logging.StreamHandler()
+    lines.setFormatter(Formatter("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[lines])
     allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
     config = Config(settings, http=Connection)
     with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end

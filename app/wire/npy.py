@@ -1,8 +1,8 @@
 """The .npy format: one array, little-endian floats in C order, nothing pickled."""
 
+import re
 from io import BytesIO
-from tokenize import TokenError
-from typing import Any, Never
+from typing import Never
 
 import numpy as np
 
@@ -13,21 +13,24 @@ from app.wire.reply import Chunk, Reply, chunks
 from app.wire.safetensors import check_shape, frombuffer
 
 MAX_HEADER_BYTES = 1024
-_DTYPES = ("<f4", "<f8", "<f2")
-# All that numpy's reader, which parses a Python literal, is known to raise.
-_UNREADABLE = (
-    ValueError,
-    KeyError,
-    TypeError,
-    SyntaxError,
-    TokenError,
-    RecursionError,
-    MemoryError,
+_MAGIC = b"\x93NUMPY"
+_DTYPES = {name.encode(): np.dtype(name) for name in ("<f4", "<f8", "<f2")}
+# Of each version, how many bytes say how long the header is.
+_LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
+# One member of the header, which is a Python literal: a dict of these three. numpy
+# evaluates it, which accepts more than arrays have and can raise nearly anything.
+_MEMBER = re.compile(
+    rb"""
+    \s* (?P<quote>['"]) (?P<name>descr|fortran_order|shape) (?P=quote) \s* : \s*
+    ( (?P<quote2>['"]) (?P<descr>[<>|=]?\w{1,8}) (?P=quote2)
+    | (?P<fortran_order>True|False)
+    | \( (?P<shape> (?: \s* \d{1,18} L? \s* , )* (?: \s* \d{1,18} L? )? \s* ) \)
+    ) \s* (?: , | (?=\}) )
+    """,
+    re.VERBOSE | re.ASCII,
 )
-_HEADERS = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_START, _END = re.compile(rb"\s*\{"), re.compile(rb"\s*\}\s*\Z")
+_INTEGER = re.compile(rb"\d+")
 
 
 def read(body: Body, layout: Layout) -> Rows:
@@ -38,9 +41,11 @@ def read(body: Body, layout: Layout) -> Rows:
         UnprocessableError: It is not what the layout wants.
         ContentTooLargeError: It has too many rows.
     """
-    shape, fortran_order, dtype, start = _header(body)
-    if dtype.str not in _DTYPES or fortran_order:
-        _refuse(f"expected C order and a dtype of {', '.join(_DTYPES)}, got another")
+    header, start = _header(body)
+    dtype = _DTYPES.get(header["descr"])
+    if dtype is None or header["fortran_order"] != b"False":
+        _refuse(f"expected C order and a dtype of {_names()}, got another")
+    shape = tuple(int(size) for size in _INTEGER.findall(header["shape"]))
     shaped = check_shape(layout, shape)
     size = dtype.itemsize * shape[0] * layout.dim
     if len(body) != start + size:
@@ -59,16 +64,38 @@ def write(reply: Reply) -> list[Chunk]:
     return [head.getvalue(), *chunks(values)]
 
 
-def _header(body: Body) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
-    """Return shape, order, dtype and where the data start."""
-    head = BytesIO(body[: MAX_HEADER_BYTES + 12])
-    try:
-        version = np.lib.format.read_magic(head)
-        read_header = _HEADERS[version]
-        header = read_header(head, max_header_size=MAX_HEADER_BYTES)
-    except _UNREADABLE:
+def _header(body: Body) -> tuple[dict[str, bytes], int]:
+    """Return the three members of the header as they came, and where the data start."""
+    n_bytes = _LENGTH_BYTES.get(bytes(body[6:8]))
+    if body[:6] != _MAGIC or n_bytes is None:
         _refuse("expected an .npy file of version 1.0 or 2.0")
-    return *header, head.tell()
+    start = 8 + n_bytes
+    length = int.from_bytes(body[8:start], "little")
+    if length > min(len(body) - start, MAX_HEADER_BYTES):
+        _refuse(f"expected an .npy header of at most {MAX_HEADER_BYTES} bytes")
+    members = _members(bytes(body[start : start + length]))
+    if members is None:
+        _refuse("expected an .npy header of one array with descr, order and shape")
+    return members, start + length
+
+
+def _members(header: bytes) -> dict[str, bytes] | None:
+    """Return the members of a header, None if they are not those of an array."""
+    found = _START.match(header)
+    members: dict[str, bytes] = {}
+    for _ in range(3):
+        if found is None or (found := _MEMBER.match(header, found.end())) is None:
+            return None
+        name = found["name"].decode()
+        value = found[name]
+        if value is None or name in members:
+            return None
+        members[name] = value
+    return members if found and _END.match(header, found.end()) else None
+
+
+def _names() -> str:
+    return ", ".join(dtype.str for dtype in _DTYPES.values())
 
 
 def _refuse(detail: str) -> Never:

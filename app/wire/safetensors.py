@@ -1,12 +1,15 @@
 """
 Safetensors: eight bytes that say how long the header is, the header in JSON, the data.
 
-Read here rather than by the library, which copies every tensor and looks at none of
-what a service must refuse. One tensor comes in; scalars go out as metadata, which are
-strings in this format.
+Read here rather than by the library, which copies every tensor, reads a name that is
+given twice as its last, and checks nothing else of what a service must refuse. One
+tensor comes in; scalars go out as metadata, which are strings in this format.
 """
 
+import json
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, NamedTuple, Never, final
 
 import numpy as np
@@ -25,6 +28,11 @@ FLOATS: Dtypes = {
     "F64": np.dtype("<f8"),
     "F16": np.dtype("<f2"),
 }
+# Requests of one client mostly have the same header, which is read once.
+_MAX_CACHED_BYTES = 512
+_MANY_HEADERS = 64
+_MEMBERS = {"dtype", "shape", "data_offsets"}
+_MAX_DIGITS = 10
 _NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
 
 
@@ -37,8 +45,18 @@ class Named(NamedTuple):
 
 
 @final
+class _Entry(NamedTuple):
+    """What the header says of a tensor, which lies at [begin, end) of the data."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@final
 class _Tensor(NamedTuple):
-    """Where in the data a tensor lies: `begin` is -1 if it does not say so."""
+    """A tensor that is what is wanted: `begin` is -1 if its size is another."""
 
     layout: Layout
     dtype: np.dtype[Any]
@@ -46,6 +64,9 @@ class _Tensor(NamedTuple):
     shaped: bool
     begin: int
     size: int
+
+
+_Entries = Mapping[str, _Entry]
 
 
 def read(body: Body, layout: Layout) -> Rows:
@@ -68,12 +89,14 @@ def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
         UnprocessableError: One is missing, or is not what its layout wants.
         ContentTooLargeError: One has too many rows.
     """
-    header, start = _header(body)
-    header.pop("__metadata__", None)
-    members = [(layout, header.pop(layout.name, None)) for layout in wanted]
-    if header:
-        _refuse(members[0][0], _expected(members[0][0]))
-    tensors = [_tensor(layout, entry, wanted[layout]) for layout, entry in members]
+    entries, start = _header(body)
+    if len(entries) > len(wanted):
+        first = next(iter(wanted))
+        _refuse(first, _expected(first))
+    tensors = [
+        _tensor(layout, entries.get(layout.name), dtypes)
+        for layout, dtypes in wanted.items()
+    ]
     ordered = sorted(tensors, key=lambda tensor: tensor.begin)
     offset = 0
     for one in ordered:
@@ -140,46 +163,87 @@ def frombuffer(
     return values.astype(np.float32) if dtype.itemsize == 2 else values
 
 
-def _tensor(layout: Layout, entry: object, dtypes: Dtypes) -> _Tensor:
+def _tensor(layout: Layout, entry: _Entry | None, dtypes: Dtypes) -> _Tensor:
     """Return what the header says of a tensor, once it is what is wanted."""
-    if not isinstance(entry, dict):
+    if entry is None:
         _refuse(layout, _expected(layout))
-    dtype = dtypes.get(str(entry.get("dtype")))
+    dtype = dtypes.get(entry.dtype)
     if dtype is None:
         _refuse(layout, f"expected a dtype of {', '.join(dtypes)}, got another")
-    shape = _shape(entry.get("shape"))
-    shaped = check_shape(layout, shape)
-    size = dtype.itemsize * shape[0] * layout.dim
-    match entry.get("data_offsets"):
-        case [int(begin), int(end)] if end - begin == size:
-            return _Tensor(layout, dtype, shape[0], shaped, begin, size)
-    return _Tensor(layout, dtype, shape[0], shaped, -1, size)
+    shaped = check_shape(layout, entry.shape)
+    n_rows = entry.shape[0]
+    size = dtype.itemsize * n_rows * layout.dim
+    begin = entry.begin if entry.end - entry.begin == size else -1
+    return _Tensor(layout, dtype, n_rows, shaped, begin, size)
 
 
 def _expected(layout: Layout) -> str:
     return f"expected one tensor of this name, {layout.wanted}"
 
 
-def _header(body: Body) -> tuple[dict[str, Any], int]:
-    """Return the header and where the data start."""
+def _header(body: Body) -> tuple[_Entries, int]:
+    """Return what the header says of each tensor, and where the data start."""
     length = int.from_bytes(body[:8], "little")
     if len(body) < 8 or length > min(len(body) - 8, MAX_HEADER_BYTES):
         _malformed(f"a header of at most {MAX_HEADER_BYTES} bytes")
+    text = bytes(body[8 : 8 + length])
+    read_entries = _cached_entries if length <= _MAX_CACHED_BYTES else _entries
+    return read_entries(text), 8 + length
+
+
+def _entries(text: bytes) -> _Entries:
+    """Return what a header says of each tensor; strings about the file are left out."""
     try:
-        header = orjson.loads(body[8 : 8 + length])
-    except orjson.JSONDecodeError:
-        _malformed("a header in JSON")
-    if not isinstance(header, dict):
+        header = json.loads(
+            text.decode(), object_pairs_hook=_distinct, parse_int=_integer
+        )
+    except (ValueError, RecursionError):
+        _malformed("a header in JSON with every key once")
+    if type(header) is not dict:
         _malformed("a header that is an object")
-    return header, 8 + length
+    metadata = header.pop("__metadata__", {})
+    if type(metadata) is not dict or not all(
+        type(value) is str for value in metadata.values()
+    ):
+        _malformed("metadata that are strings")
+    return MappingProxyType({name: _entry(entry) for name, entry in header.items()})
 
 
-def _shape(shape: object) -> tuple[int, ...]:
-    if not isinstance(shape, list) or not shape:
-        _malformed("a shape")
-    if not all(type(size) is int and 0 <= size < 1 << 32 for size in shape):
-        _malformed("a shape of integers")
-    return tuple(shape)
+_cached_entries = lru_cache(_MANY_HEADERS)(_entries)
+
+
+def _entry(entry: object) -> _Entry:
+    """Return what a header says of one tensor, without a look at what is wanted."""
+    if type(entry) is not dict or entry.keys() != _MEMBERS:
+        _malformed("dtype, shape and data_offsets of each tensor")
+    dtype = entry["dtype"]
+    if type(dtype) is not str:
+        _malformed("a dtype that is a string")
+    shape, offsets = _sizes(entry["shape"]), _sizes(entry["data_offsets"])
+    if len(offsets) != 2:
+        _malformed("two data_offsets")
+    return _Entry(dtype, shape, *offsets)
+
+
+def _sizes(sizes: object) -> tuple[int, ...]:
+    # A boolean is an `int`, too.
+    if not isinstance(sizes, list) or not all(
+        type(size) is int and 0 <= size < 1 << 32 for size in sizes
+    ):
+        _malformed("sizes that are integers")
+    return tuple(sizes)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key is given twice")
+    return members
+
+
+def _integer(digits: str) -> int:
+    """Return an integer; of one that is too long for any size, one that is refused."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else -1
 
 
 def _refuse(layout: Layout, detail: str) -> Never:

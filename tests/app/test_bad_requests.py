@@ -54,6 +54,36 @@ def test_a_value_that_is_no_finite_number_is_refused(
     assert problem["errors"][0]["detail"].endswith(f"got {BAD_VALUES[text]}")
 
 
+POSTS = ["encode", "decode", "sample", "elbo", "loglik", "gap", "refine", "posterior"]
+POSTS += ["anomaly", "impute", "interpolate", "traverse"]
+SURROGATES = {
+    "a key": r'{"\ud800": 1}',
+    "a key beside x": r'{"x": [[0]], "\udfff": 1}',
+    "a key beside z": r'{"z": [[0, 0]], "a\ud800\u0041": 1}',
+    "a key before an option": r'{"\uDC00\uD800": [], "n": 1}',
+    "a key of a member": r'{"seed": {"\ud800": 1}}',
+    "a text": r'{"binarize": "\ud800", "draw": "\ud800", "x": [[0]], "z": [[0, 0]]}',
+    "a text in an array": r'{"seed": ["\ud800"], "n": ["\ud800"], "x": ["\ud800"]}',
+    "a text alone": r'"\ud800"',
+    "images": r'{"x_png": "\ud800"}',
+    "a mask": r'{"x": [[0]], "mask": [["\ud800"]]}',
+}
+
+
+@pytest.mark.parametrize("text", SURROGATES.values(), ids=SURROGATES)
+def test_half_of_a_surrogate_pair_is_a_fault_of_the_body(
+    plane: Served, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """JSON can escape what no encoding can write: every call with a body says 422."""
+    asked = [("POST", f"/{call}", {"content": text, "headers": JSON}) for call in POSTS]
+
+    answers = plane.together(asked)
+
+    for answer in answers:
+        assert_problem(answer, 422)
+    assert caplog.text == ""
+
+
 BAD_ARRAYS = {
     json.dumps([ROW, ROW[:-1]]): ("/x/1", f"{WANTED}, got a row of 15 values"),
     json.dumps([ROW, [*ROW, 0.5]]): ("/x/1", f"{WANTED}, got a row of 17 values"),
@@ -114,7 +144,7 @@ BAD_DOCUMENTS = {
     "another key": (b'{"z": [[1]]}', "it is missing"),
     "option of another call": (body(GOOD, ', "seed": 1'), "unknown name"),
     "leading zero": (with_value("01"), "expected JSON"),
-    "lone surrogate": (b'{"\\ud800": 1}', "it is missing"),
+    "lone surrogate": (b'{"\\ud800": 1}', "half of a surrogate pair"),
     "control character": (b'{"x\x00": 1}', "expected JSON"),
 }
 

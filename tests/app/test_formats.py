@@ -97,6 +97,11 @@ def header(**tensors: Any) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
+def by_text(text: str) -> bytes:
+    """Return a safetensors file of one row with this header."""
+    return len(text).to_bytes(8, "little") + text.encode() + DATA
+
+
 ENTRY = {"dtype": "F32", "shape": [1, 16], "data_offsets": [0, 64]}
 DATA = bytes(64)
 BAD_SAFETENSORS = {
@@ -124,7 +129,40 @@ BAD_SAFETENSORS = {
     "missing data": header(x=ENTRY) + DATA[1:],
     "further data": header(x=ENTRY) + DATA + b"\0",
     "ranks": header(x={**ENTRY, "shape": [1] * 2000}) + DATA,
+    "boolean offset": header(x={**ENTRY, "data_offsets": [False, 64]}) + DATA,
+    "offset": header(x={**ENTRY, "data_offsets": [64]}) + DATA,
+    "offsets kind": header(x={**ENTRY, "data_offsets": "0, 64"}) + DATA,
+    "no offsets": header(x={"dtype": "F32", "shape": [1, 16]}) + DATA,
+    "further member": header(x={**ENTRY, "strides": [64, 4]}) + DATA,
+    "metadata": header(__metadata__=5, x=ENTRY) + DATA,
+    "metadata list": header(__metadata__=[], x=ENTRY) + DATA,
+    "metadata of numbers": header(__metadata__={"a": 1}, x=ENTRY) + DATA,
+    "a name twice": by_text(f'{{"x": {json.dumps(ENTRY)}, "x": {json.dumps(ENTRY)}}}'),
+    "a member twice": by_text(
+        '{"x": {"dtype": "F32", "dtype": "F32", "shape": [1, 16],'
+        ' "data_offsets": [0, 64]}}'
+    ),
+    "metadata twice": by_text(
+        f'{{"__metadata__": {{}}, "__metadata__": {{}}, "x": {json.dumps(ENTRY)}}}'
+    ),
+    "long integer": by_text('{"x": {"shape": [%s]}}' % ("9" * 6000)),
+    "nested": by_text("[" * 16_000),
+    "lone surrogate": by_text('{"\\ud800": 1}'),
+    "no UTF-8": (4).to_bytes(8, "little") + b'{"\xff' + DATA,
 }
+
+
+def test_safetensors_may_have_metadata(bernoulli: Served) -> None:
+    """Strings about the file change nothing, and nor does what came before it."""
+    wanted = post(bernoulli, "/encode", save({"x": X}), SAFETENSORS)
+
+    answers = [
+        post(bernoulli, "/encode", save({"x": X}, metadata=metadata), SAFETENSORS)
+        for metadata in ({"a": "b"}, {"x": "1"}, {"a": "b"}, {})
+    ]
+
+    assert wanted.status_code == 200
+    assert {answer.content for answer in answers} == {wanted.content}
 
 
 @pytest.mark.parametrize("name", BAD_SAFETENSORS)
@@ -133,6 +171,41 @@ def test_bad_safetensors_are_refused(bernoulli: Served, name: str) -> None:
     response = post(bernoulli, "/encode", BAD_SAFETENSORS[name], SAFETENSORS)
 
     assert_problem(response, 422)
+
+
+def npy_text(text: str) -> bytes:
+    """Return an .npy file of one row with this header."""
+    head = len(text).to_bytes(2, "little") + text.encode()
+    return b"\x93NUMPY\x01\x00" + head + DATA
+
+
+def npy_header(
+    descr: str = "'<f4'",
+    *,
+    order: str = "False",
+    shape: str = "(1, 16)",
+    more: str = "",
+) -> bytes:
+    """Return an .npy file of one row whose header has these values."""
+    return npy_text(
+        f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}{more}}}"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 16), }   \n",
+        "{'descr':'<f4','fortran_order':False,'shape':(1,16)}",
+        '{"shape": (1L, 16L), "descr": "<f4", "fortran_order": False}',
+        " { 'shape' : ( 1 , 16 , ) , 'fortran_order' : False , 'descr' : '<f4' , } ",
+    ],
+)
+def test_headers_of_npy_are_read_as_programs_write_them(
+    bernoulli: Served, text: str
+) -> None:
+    """In any order and spacing, with either quotes, and with the L of Python 2."""
+    assert post(bernoulli, "/encode", npy_text(text), NPY).status_code == 200
 
 
 BAD_NPY = {
@@ -153,6 +226,29 @@ BAD_NPY = {
     "nested header": b"\x93NUMPY\x01\x00\x90\x01" + b"(" * 400,
     "negated header": b"\x93NUMPY\x01\x00\x90\x01" + b"-" * 399 + b"1",
     "header calls": b"\x93NUMPY\x01\x00\x10\x00__import__('os')",
+    "no descr": npy_header("()"),
+    "a tuple for descr": npy_header("('<f4',)"),
+    "nested descr": npy_header("('<f4', ('<f4', ('<f4',)))"),
+    "a list for descr": npy_header("[]"),
+    "a field": npy_header("[('a', '<f4')]"),
+    "a dict for descr": npy_header("{'a': '<f4'}"),
+    "a number for descr": npy_header("4"),
+    "nothing for descr": npy_header("None"),
+    "a boolean in the shape": npy_header(shape="(True, 16)"),
+    "a boolean alone": npy_header(shape="True"),
+    "a list for the shape": npy_header(shape="[1, 16]"),
+    "a number for the shape": npy_header(shape="16"),
+    "a negative shape": npy_header(shape="(-1, 16)"),
+    "a shape of floats": npy_header(shape="(1.0, 16)"),
+    "a huge shape": npy_header(shape=f"({'9' * 18}, 16)"),
+    "a shape of long numbers": npy_header(shape=f"({'9' * 400}, 16)"),
+    "an order of 0": npy_header(order="0"),
+    "an order of text": npy_header(order="'False'"),
+    "a member twice": npy_header(more=", 'descr': '<f4'"),
+    "a further member": npy_header(more=", 'a': 1"),
+    "swapped values": npy_header("False", order="'<f4'"),
+    "a set": npy_text("{'descr', 'fortran_order', 'shape'}"),
+    "text after it": npy_header(more="} {"),
 }
 
 

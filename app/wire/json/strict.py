@@ -8,6 +8,7 @@ bits), and it words every fault with a JSON pointer. It never looks at more than
 
 import json
 import math
+import re
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Never, final
@@ -22,6 +23,7 @@ MAX_EXPLAINED_BYTES = 1 << 18
 _MAX_MEMBERS_BYTES = 4096
 _MAX_INTEGER_DIGITS = 20
 _KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 # The least magnitude that rounds to an infinite float32.
 _TOO_LARGE = float(np.finfo(np.float32).max) + 2.0**103
 
@@ -29,6 +31,11 @@ _TOO_LARGE = float(np.finfo(np.float32).max) + 2.0**103
 @final
 class _DuplicateKeyError(ValueError):
     """A key is given twice."""
+
+
+@final
+class _LoneSurrogateError(ValueError):
+    """A key, or a text that is a member, cannot be written in UTF-8."""
 
 
 def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
@@ -104,6 +111,8 @@ def _parse(body: Body) -> Any:
         _refuse("", f"expected UTF-8, got an invalid byte at position {error.start}")
     except _DuplicateKeyError as error:
         _refuse(_pointer(str(error)), "expected every key once, got one twice")
+    except _LoneSurrogateError:
+        _refuse("", "expected Unicode text, got half of a surrogate pair (\\ud800)")
     except json.JSONDecodeError as error:
         _refuse("", f"expected JSON, got a fault at position {error.pos}: {error.msg}")
     except RecursionError:
@@ -115,7 +124,17 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         keys = [key for key, _ in pairs]
         raise _DuplicateKeyError(next(key for key in keys if keys.count(key) > 1))
+    # The parser takes \ud800 alone for a character, which nothing can encode later.
+    if not all(map(_is_text, members)) or not all(
+        _is_text(value) for value in members.values() if type(value) is str
+    ):
+        raise _LoneSurrogateError
     return members
+
+
+def _is_text(text: str) -> bool:
+    """Say whether a string is Unicode text, without half of a surrogate pair."""
+    return text.isascii() or not _SURROGATE.search(text)
 
 
 def _integer(digits: str) -> int | float:
