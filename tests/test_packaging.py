@@ -7,6 +7,7 @@ import tomllib
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -16,6 +17,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from app import explorer
+from app.api_docs import pages
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -108,14 +110,18 @@ def declared() -> list[Requirement]:
     return [Requirement(r) for r in sum(extras, project["dependencies"])]
 
 
-def test_the_page_is_packaged_whole() -> None:
-    """An installed service has every file that the page is made of."""
+@pytest.mark.parametrize(
+    ("package", "page"),
+    [("app.explorer", explorer), ("app.api_docs.swagger_ui", pages)],
+)
+def test_pages_are_packaged_whole(package: str, page: ModuleType) -> None:
+    """An installed service has every file that a page is made of."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    patterns = project["tool"]["setuptools"]["package-data"]["app.explorer"]
-    folder = ROOT / "app" / "explorer"
+    patterns = project["tool"]["setuptools"]["package-data"][package]
+    folder = ROOT.joinpath(*package.split("."))
     packaged = {path.name for pattern in patterns for path in folder.glob(pattern)}
 
-    assert packaged == explorer.files().keys()
+    assert packaged == page.files().keys()
 
 
 @pytest.mark.parametrize("service", ["train", "api", "prometheus", "grafana"])

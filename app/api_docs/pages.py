@@ -1,48 +1,37 @@
-"""The page at `/docs`: Swagger UI, allowed to load what it needs and nothing else."""
+"""The page at `/docs`: Swagger UI, from files of our own, so that it works offline."""
 
-import re
-from base64 import b64encode
-from hashlib import sha256
+from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
+from fastapi.requests import Request
+from fastapi.responses import Response
 
-_CDN = "https://cdn.jsdelivr.net"
-_ICON = "https://fastapi.tiangolo.com"
+from app.http import static_files
+from app.http.static_files import INDEX, File
+
+FOLDER = Path(__file__).parent / "swagger_ui"
+# The icons of the style sheet are data:, a response that is an image is blob:.
+POLICY = static_files.policy(images="'self' data: blob:")
 
 
-def docs(title: str) -> APIRouter:
-    """Return the route of the API's page."""
-    routes = APIRouter()
-    # Relative, so that it is right behind any prefix.
-    page = get_swagger_ui_html(openapi_url="./openapi.json", title=title).body
-    html = bytes(page).decode()
-    headers = {
-        "content-security-policy": _policy(html),
-        "referrer-policy": "no-referrer",
-        "x-frame-options": "DENY",
-    }
+def files() -> dict[str, File]:
+    """Read every file of the page, by name."""
+    return static_files.read(FOLDER, POLICY)
 
-    @routes.get("/docs", include_in_schema=False)
-    @routes.head("/docs", include_in_schema=False)
-    async def page_of_the_api() -> HTMLResponse:
-        return HTMLResponse(html, headers=headers)
+
+def docs() -> APIRouter:
+    """Return the routes of the page: `/docs`, and what it loads from `/docs/`."""
+    routes = APIRouter(include_in_schema=False)
+    served = files()
+
+    @routes.get("/docs")
+    @routes.head("/docs")
+    async def index(request: Request) -> Response:
+        return static_files.respond(request, served, INDEX)
+
+    @routes.get("/docs/{name}")
+    @routes.head("/docs/{name}")
+    async def file(request: Request, name: str) -> Response:
+        return static_files.respond(request, served, name)
 
     return routes
-
-
-def _policy(html: str) -> str:
-    """Return the Content-Security-Policy of a page; of inline scripts, only its own."""
-    scripts = re.findall(r"<script>(.*?)</script>", html, re.DOTALL)
-    hashes = " ".join(
-        f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
-        for script in scripts
-    )
-    return (
-        f"default-src 'none'; script-src {_CDN} {hashes}; "
-        # blob: is how the page shows an answer that is an image.
-        f"style-src {_CDN} 'unsafe-inline'; img-src 'self' data: blob: {_ICON}; "
-        "connect-src 'self'; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
-    )

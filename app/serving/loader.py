@@ -155,7 +155,7 @@ class Loader:
             *routes.about().routes,
             *self._index(),
             *routes.health(self._lifecycle, self._metrics).routes,
-            *pages.docs(self._app.title).routes,
+            *pages.docs().routes,
         ]
 
     def _index(self) -> list[BaseRoute]:

@@ -183,4 +183,4 @@ def test_the_documentation_is_a_page(bernoulli: Served) -> None:
     page = bernoulli.get("/docs")
 
     assert page.headers["content-type"].startswith("text/html")
-    assert "/openapi.json" in page.text
+    assert 'href="openapi.json"' in page.text

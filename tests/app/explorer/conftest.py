@@ -1,6 +1,5 @@
-"""For each module of tests of the page: one browser, and each model served once."""
+"""For each module of tests of the page: each model served once."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,8 +13,6 @@ from tests.app.explorer.explored import (
     serving,
     settled,
 )
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +34,6 @@ def addresses(
     yield address
     for one in running.values():
         one.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start one browser for the tests of a module."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is absent")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from app import explorer
 from app.held_out import MAX_VALUES, held_out
+from app.http.static_files import INDEX
 from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
 from model.checkpoint.manifest import Metrics, Provenance
@@ -19,7 +20,7 @@ from tests.conftest import FIGURE, tiny_config, tiny_vae
 MAX_BYTES = 60_000
 FILES = explorer.files()
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
-PATHS = ["/", *(f"/explorer/{name}" for name in FILES if name != explorer.INDEX)]
+PATHS = ["/", *(f"/explorer/{name}" for name in FILES if name != INDEX)]
 SCORES = np.linspace(100, 50, 21)
 
 
@@ -147,7 +148,7 @@ def test_no_file_names_another_host(name: str) -> None:
 
 def test_the_page_has_no_inline_script_or_style() -> None:
     """The policy would block them."""
-    page = text(explorer.INDEX)
+    page = text(INDEX)
 
     assert re.findall(r"<style|\sstyle=|\son\w+=|javascript:", page) == []
     assert re.findall(r"<script(?![^>]*\ssrc=)", page) == []
@@ -156,17 +157,17 @@ def test_the_page_has_no_inline_script_or_style() -> None:
 
 def test_every_file_that_is_named_is_there() -> None:
     """Links of the page and imports of its modules lead to files; none is unused."""
-    page = text(explorer.INDEX)
+    page = text(INDEX)
     named = set(re.findall(r'(?:href|src)="explorer/([^"]+)"', page))
     for name in SCRIPTS:
         named |= set(re.findall(r'from "\./([^"]+)"', text(name)))
 
-    assert named == FILES.keys() - {explorer.INDEX}
+    assert named == FILES.keys() - {INDEX}
 
 
 def test_every_element_that_scripts_look_up_is_on_the_page() -> None:
     """Each id that a module names stands in the page, once."""
-    ids = re.findall(r'\sid="([^"]+)"', text(explorer.INDEX))
+    ids = re.findall(r'\sid="([^"]+)"', text(INDEX))
     named = {
         name
         for script in SCRIPTS

@@ -1,0 +1,14 @@
+"use strict";
+
+// Every address is relative, so that the page works behind any prefix.
+SwaggerUIBundle({
+  url: "./openapi.json",
+  dom_id: "#swagger-ui",
+  layout: "BaseLayout",
+  presets: [SwaggerUIBundle.presets.apis],
+  deepLinking: true,
+  displayRequestDuration: true,
+  showExtensions: true,
+  showCommonExtensions: true,
+  validatorUrl: null, // it would send the address of this service to another
+});
