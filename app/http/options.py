@@ -1,5 +1,13 @@
-"""The scalars of a request, from its query and its body, checked by one schema."""
+"""
+The scalars of a request, from its query and its body, checked by one schema.
 
+An option that is given its default is as good as not given: clients that are generated
+from the API's document, and its page, send every default, in query and body. So a
+default is fine where an option does not apply, and gives way to another value. Two
+different values, neither of them the default, are an error.
+"""
+
+import json
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -9,7 +17,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
-from app.schemas import Body
+from app.schemas import Body, ImageInput, ImageOutput
 from app.wire.json.strict import kind
 
 Options = TypeVar("Options", bound=Body)
@@ -18,29 +26,51 @@ _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _FLOAT = re.compile(r"-?\d{1,20}(\.\d{1,40})?([eE][-+]?\d{1,3})?", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 _MAX_PARAMETERS = 16
+_NO_DEFAULT = object()
+_DEFAULTS_ELSEWHERE = {
+    name: field.default
+    for schema in (ImageInput, ImageOutput)
+    for name, field in schema.model_fields.items()
+}
 
 
 def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Options:
     """
-    Return the options of a request; one given in query and body is refused.
+    Return the options of a request.
 
     Raises:
-        UnprocessableError: A name is unknown or given twice, or a value is bad.
+        UnprocessableError: A name is unknown, has two values, or a bad one.
     """
     if not members and not query:
         return cast("Options", _defaults(schema))
     if query:
-        members = _merged(members, _parameters(query))
+        members = _merged(schema, members, _parameters(query))
     return _checked(schema, members)
 
 
 def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
     try:
-        return schema.model_validate(members)
+        return schema.model_validate(_without_idle_defaults(schema, members))
     except ValidationError as error:
         raise UnprocessableError(
             *(_fault(fault, schema) for fault in error.errors()[:MAX_FAULTS])
         ) from None
+
+
+def _without_idle_defaults(
+    schema: type[Body], members: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Leave out what belongs to other forms of the request and has its default."""
+    idle = [
+        name
+        for name in schema.elsewhere.keys() & members.keys()
+        if name not in schema.model_fields
+        and name in _DEFAULTS_ELSEWHERE
+        and _are_the_same(members[name], _DEFAULTS_ELSEWHERE[name])
+    ]
+    if not idle:
+        return members
+    return {name: value for name, value in members.items() if name not in idle}
 
 
 @cache
@@ -74,15 +104,45 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def _merged(
-    members: Mapping[str, Any], parameters: list[tuple[str, Any]]
+    schema: type[Body], members: Mapping[str, Any], parameters: list[tuple[str, Any]]
 ) -> dict[str, Any]:
+    """Return what query and body give together."""
     merged = dict(members)
+    seen = set[str]()
     for name, value in parameters:
-        if name in merged:
-            what = "expected once, in the query or in the body, got it twice"
+        if name in seen:
+            what = "expected once, got it twice in the query"
             raise UnprocessableError(Fault(_pointer(name), what))
-        merged[name] = value
+        seen.add(name)
+        if name not in merged or _is_default(schema, name, merged[name]):
+            merged[name] = value
+        elif not (
+            _is_default(schema, name, value) or _are_the_same(value, merged[name])
+        ):
+            got = f"{_shown(value)} in the query and {_shown(merged[name])} in the body"
+            what = f"expected one value, got {got}"
+            raise UnprocessableError(Fault(_pointer(name), what))
     return merged
+
+
+def _is_default(schema: type[Body], name: str, value: object) -> bool:
+    """Say whether a value is that of an option which is left out."""
+    field = schema.model_fields.get(name)
+    default = field.default if field else _DEFAULTS_ELSEWHERE.get(name, _NO_DEFAULT)
+    return _are_the_same(value, default)
+
+
+def _are_the_same(one: object, other: object) -> bool:
+    """Say whether two values are equal, where true is not 1 but 1.0 is."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def _shown(value: object) -> str:
+    """Return a number, a boolean or a short word as it is, else of which kind it is."""
+    is_word = isinstance(value, str) and value.isidentifier() and len(value) <= 40
+    if is_word or isinstance(value, bool | int | float):
+        return json.dumps(value)
+    return kind(value)
 
 
 def _fault(fault: Any, schema: type[Body]) -> Fault:

@@ -257,18 +257,6 @@ def test_an_option_given_twice_is_refused(bernoulli: Served) -> None:
         assert "every key once" in problem["detail"]
 
 
-def test_an_option_in_query_and_body_is_refused(bernoulli: Served) -> None:
-    """There is no order of precedence to guess."""
-    problem = assert_problem(bernoulli.post("/sample?seed=1", {"seed": 1}), 422)
-
-    assert problem["errors"] == [
-        {
-            "pointer": "/seed",
-            "detail": "expected once, in the query or in the body, got it twice",
-        }
-    ]
-
-
 def test_grey_values_are_no_bernoulli_data(bernoulli: Served) -> None:
     """The ELBO of a grey value is refused, naming the option; encoding it is not."""
     grey = [[1.0] * 16, [[0.0] * 4, [0.0, 0.0, 0.25, 0.0], [0.0] * 4, [0.0] * 4]]
