@@ -99,7 +99,8 @@ fuzz: $(CAN_SERVE) ## Throw thousands of requests at the served model's own desc
 	  $(VENV)-fuzz/bin/schemathesis run http://127.0.0.1:8799/openapi.json \
 	  --wait-for-schema 60 --checks all --exclude-checks positive_data_acceptance $(ARGS)
 
-fix: $(CAN_TEST) ## Mend what ruff can mend, and format
+fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and format
+	$(PY) client/generate_blocking.py
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
@@ -131,8 +132,8 @@ $(CAN_TRAIN): $(CAN_SERVE)
 	@$(PIP_INSTALL) --editable '.[train]'
 	@touch $@
 
-$(CAN_TEST): $(CAN_TRAIN)
-	@$(PIP_INSTALL) --editable '.[train,client,dev]'
+$(CAN_TEST): $(CAN_TRAIN) client/pyproject.toml
+	@$(PIP_INSTALL) --editable '.[train,dev]' --editable ./client
 	@touch $@
 
 # The Dockerfile has its own defaults: only what is set here is handed on.
@@ -142,5 +143,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

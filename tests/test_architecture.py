@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = sorted(
-    path for part in ("app", "client", "model") for path in ROOT.glob(f"{part}/**/*.py")
-)
+PARTS = ("app", "client/vae_client", "model")
+SOURCES = sorted(path for part in PARTS for path in ROOT.glob(f"{part}/**/*.py"))
 APP = [path for path in SOURCES if path.is_relative_to(ROOT / "app")]
-CLIENT = [path for path in SOURCES if path.is_relative_to(ROOT / "client")]
+CLIENT = [path for path in SOURCES if path.is_relative_to(ROOT / "client/vae_client")]
 MODEL = [path for path in SOURCES if path.is_relative_to(ROOT / "model")]
 
 MAX_MODULE_LINES = 300
@@ -35,6 +34,17 @@ def imported(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             yield node.module or ""
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def types_of(path: Path) -> Iterator[str]:
+    """Yield the name of every class and type alias that a module defines."""
+    for node in tree(path).body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if len(name) > 1 and name[0].isupper() and not name.isupper():
+                yield name
 
 
 def is_in(name: str, *packages: str) -> bool:
@@ -61,7 +71,7 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 def test_there_are_sources_to_check() -> None:
     """The rules below are about something."""
     assert ROOT / "app" / "main.py" in APP
-    assert ROOT / "client" / "blocking.py" in CLIENT
+    assert ROOT / "client" / "vae_client" / "plans.py" in CLIENT
     assert ROOT / "model" / "vae.py" in MODEL
 
 
@@ -75,8 +85,9 @@ def test_the_model_knows_nothing_of_http(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CLIENT, ids=name_of)
 def test_the_client_stands_alone(path: Path) -> None:
-    """client/ imports httpx, numpy, safetensors and the standard library only."""
-    allowed = (*sys.stdlib_module_names, "client", "httpx", "numpy", "safetensors")
+    """It imports httpx or httpx2, numpy, safetensors and the standard library only."""
+    others = ("httpx", "httpx2", "numpy", "safetensors", "vae_client")
+    allowed = (*sys.stdlib_module_names, *others)
 
     assert [name for name in imported(path) if not is_in(name, *allowed)] == []
 
@@ -84,7 +95,18 @@ def test_the_client_stands_alone(path: Path) -> None:
 @pytest.mark.parametrize("path", [*APP, *MODEL], ids=name_of)
 def test_nothing_served_imports_the_client(path: Path) -> None:
     """The service does not need its own client."""
-    assert [name for name in imported(path) if is_in(name, "client")] == []
+    assert [
+        name for name in imported(path) if is_in(name, "client", "vae_client")
+    ] == []
+
+
+def test_no_class_of_the_client_has_the_name_of_another() -> None:
+    """A name means one thing in app/, model/ and the client, aliases of types too."""
+    ours = {name for path in CLIENT for name in types_of(path)}
+    others = {name for path in (*APP, *MODEL) for name in types_of(path)}
+
+    assert "Client" in ours
+    assert ours & others == set()
 
 
 @pytest.mark.parametrize("path", APP, ids=name_of)

@@ -15,7 +15,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-TORCH_INDEX = "deploy/torch_index.py"
+MAKE_READS = (
+    "Makefile",
+    "pyproject.toml",
+    "client/pyproject.toml",
+    "constraints.txt",
+    "deploy/torch_index.py",
+)
 STAMPS = (".torch-auto", ".can-serve", ".can-train", ".can-test")
 PIP_INSTALL = "-m pip install --constraint constraints.txt"
 
@@ -71,7 +77,7 @@ def test_serving_installs_what_serving_needs_and_testing_the_rest(
     added = read_calls(project / "python.calls")[len(served) :]
     assert sorted(added) == [
         "-m app",
-        f"{PIP_INSTALL} --editable .[train,client,dev]",
+        f"{PIP_INSTALL} --editable .[train,dev] --editable ./client",
         f"{PIP_INSTALL} --editable .[train]",
         "-m pytest",
     ]
@@ -110,7 +116,9 @@ def test_another_torch_replaces_the_one_that_is_there(project: Path) -> None:
 
 
 @needs_make
-@pytest.mark.parametrize("changed", ["pyproject.toml", "constraints.txt"])
+@pytest.mark.parametrize(
+    "changed", ["pyproject.toml", "client/pyproject.toml", "constraints.txt"]
+)
 def test_make_installs_again_when_requirements_change(
     project: Path, changed: str
 ) -> None:
@@ -221,8 +229,8 @@ def compose() -> dict[str, Any]:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """Return a copy of what make reads, its environment's Python one that only logs."""
-    (tmp_path / "deploy").mkdir()
-    for name in ("Makefile", "pyproject.toml", "constraints.txt", TORCH_INDEX):
+    for name in MAKE_READS:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy2(ROOT / name, tmp_path / name)
     fake_program(tmp_path / ".venv" / "bin" / "python", calls=tmp_path)
     fake_program(tmp_path / ".venv" / "bin" / "pip", calls=tmp_path)

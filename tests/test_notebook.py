@@ -31,7 +31,11 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
         running = subprocess.Popen(
             [sys.executable, "-c", program],
             cwd=tmp_path,
-            env={**environment, "PYTHONPATH": str(ROOT), "MPLBACKEND": "agg"},
+            env={
+                **environment,
+                "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "client")]),
+                "MPLBACKEND": "agg",
+            },
             stdout=output,
             stderr=output,
             start_new_session=True,

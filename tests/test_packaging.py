@@ -21,6 +21,7 @@ from app.api_docs import pages
 from app.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+CLIENT = ROOT / "client"
 # What torch 2.13.0 requires in the build that PyPI has, which is for CUDA 13.
 CUDA_BUILD = {
     "torch": [
@@ -103,11 +104,27 @@ def pins() -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in parts}
 
 
+def metadata(folder: Path = ROOT) -> dict[str, Any]:
+    """Return what a pyproject.toml says of its distribution."""
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    said: dict[str, Any] = tomllib.loads(text)["project"]
+    return said
+
+
+def packages(folder: Path) -> set[str]:
+    """Return the top-level packages that setuptools puts into a distribution."""
+    text = (folder / "pyproject.toml").read_text(encoding="utf-8")
+    patterns = tomllib.loads(text)["tool"]["setuptools"]["packages"]["find"]["include"]
+    found = (folder.glob(f"{pattern}/**/__init__.py") for pattern in patterns)
+    return {path.relative_to(folder).parts[0] for paths in found for path in paths}
+
+
 def declared() -> list[Requirement]:
-    """Return every requirement of pyproject.toml, extras included."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    extras = project["optional-dependencies"].values()
-    return [Requirement(r) for r in sum(extras, project["dependencies"])]
+    """Return every requirement of the service, with extras, and of the client."""
+    service, client = metadata(), metadata(CLIENT)
+    extras = service["optional-dependencies"].values()
+    lists = [service["dependencies"], *extras, client["dependencies"]]
+    return [Requirement(line) for lines in lists for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -239,18 +256,20 @@ def test_compose_asks_for_health_as_the_image_does() -> None:
 
 def test_the_licence_travels() -> None:
     """Apache-2.0, its text and the notices of others, in the project and the images."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = metadata()
 
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert "MNIST" in (ROOT / "NOTICE").read_text()
     assert set(project["license-files"]) == {"LICENSE", "NOTICE"}
     assert "LICENSE NOTICE ./" in stage("runtime", "COPY")
+    assert metadata(CLIENT)["license"] == "Apache-2.0"
+    assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 
 
 def test_the_changelog_has_the_version_that_is_built() -> None:
     """Newest first: what is not released yet, or this version, then those before it."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    project = metadata()
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     headings = re.findall(r"^## (\S+)", changelog, re.MULTILINE)
     released = [Version(name) for name in headings if name != "Unreleased"]
@@ -258,6 +277,19 @@ def test_the_changelog_has_the_version_that_is_built() -> None:
     assert released == sorted(set(released), reverse=True)
     assert released[0] <= Version(project["version"])
     assert headings[0] in ("Unreleased", project["version"])
+
+
+def test_the_client_is_a_distribution_of_its_own() -> None:
+    """It requires three packages; the service shares its version and no package."""
+    client = metadata(CLIENT)
+
+    names = {Requirement(line).name for line in client["dependencies"]}
+    assert names == {"httpx", "numpy", "safetensors"}
+    assert client["version"] == metadata()["version"]
+    assert client["requires-python"] == metadata()["requires-python"]
+    assert packages(CLIENT) == {"vae_client"}
+    assert packages(ROOT) == {"app", "model"}
+    assert (CLIENT / "vae_client" / "py.typed").is_file()
 
 
 def test_every_declared_requirement_is_pinned() -> None:

@@ -36,7 +36,7 @@ function python(calls, most, ending) {
 	const last = ending.map((line) => (Array.isArray(line) ? assigned(line, most) : line));
 	const body = [...new Set(lines), ...last].map((line) => `    ${line}`);
 	const imports = last.some((line) => line.includes("np.")) ? ["import numpy as np", ""] : [];
-	return [...imports, "from client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
+	return [...imports, "from vae_client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
 }
 
 function open(title, write) {

@@ -9,9 +9,6 @@ import pytest
 import torch
 from safetensors.numpy import load
 
-from client.answers import rows
-from client.messages import Request, Response
-from client.results import Elbo
 from model.elbo import elbo
 from model.engine import Engine
 from model.engine.backends import Backend
@@ -24,6 +21,9 @@ from tests.app.served import Served
 from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.model.mixture_pca import MixturePca, mixture_pca
 from tests.model.ppca import D
+from vae_client import ElboResult
+from vae_client.http_messages import HttpRequest, HttpResponse
+from vae_client.readers import tensors_reader
 
 RNG = np.random.default_rng(3)
 PRIORS: dict[str, dict[str, Any]] = {
@@ -103,7 +103,7 @@ def test_the_elbo_is_the_models(learned: Served, n_samples: int) -> None:
 def test_the_document_and_the_client_know_that_the_kl_has_no_terms(
     learned: Served,
 ) -> None:
-    """Neither promises kl_per_dim; the client answers None."""
+    """Neither promises kl_per_dim; the client returns None."""
     schemas = learned.get("/openapi.json").json()["components"]["schemas"]
     headers = {"accept": "application/vnd.safetensors"}
     body = {"x": binary(2).tolist(), "seed": 1}
@@ -112,9 +112,9 @@ def test_the_document_and_the_client_know_that_the_kl_has_no_terms(
 
     assert "kl_per_dim" not in schemas["ElboResponse"]["properties"]
     assert load(answer.content).keys() == {"elbo", "log_likelihood", "kl"}
-    request = Request("POST", "/elbo", n_rows=2)
-    response = Response(answer.status_code, dict(answer.headers), answer.content)
-    assert rows(Elbo)(request, response).kl_per_dim is None
+    request = HttpRequest("POST", "/elbo", n_rows=2)
+    response = HttpResponse(answer.status_code, dict(answer.headers), answer.content)
+    assert tensors_reader(ElboResult)(request, response).kl_per_dim is None
 
 
 def test_a_traversal_goes_through_the_learned_priors_quantiles(learned: Served) -> None:

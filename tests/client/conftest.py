@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from client import AsyncClient, Client, exchange
 from tests.app.served import Served
 from tests.app.test_process import process
 from tests.client.faulty import FaultyProxy
+from vae_client import AsyncClient, Client, retries
 
 MAX_ROWS = 700
 NONE: Mapping[str, Any] = {}
@@ -59,8 +59,8 @@ def proxy(address: str) -> Iterator[FaultyProxy]:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wait a twentieth of the time before asking again."""
-    monkeypatch.setattr(exchange, "FIRST_WAIT_SECONDS", 0.01)
+    """Wait a twentieth of the usual time before a retry."""
+    monkeypatch.setattr(retries, "FIRST_WAIT_SECONDS", 0.01)
 
 
 @pytest.fixture(params=["Client", "AsyncClient"])

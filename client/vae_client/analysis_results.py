@@ -1,0 +1,207 @@
+"""
+The results of the analyses: frozen, with the names of the HTTP interface.
+
+N is the number of examples, J that of latent dimensions, `data_shape` the shape of one
+example. Arrays of shape (N,) have one value per example; log densities, bounds and gaps
+are in nats. `X_standard_error` is the standard error of `X`.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+from vae_client.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AnalysisResult:
+    """
+    What the results of all analyses have; abstract.
+
+    Attributes:
+        seed: The seed of all random numbers.
+        binarize: How x was made binary, or None if it was not.
+        units: The units of log densities, bounds and gaps: nats.
+    """
+
+    seed: int
+    binarize: str | None
+    units: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EvidenceResult(AnalysisResult):
+    """
+    An importance-weighted bound on log p(x) (Burda et al. 2016), (N,); abstract.
+
+    Attributes:
+        log_p_x: In expectation at most log p(x), and closer to it the larger K is.
+        n_samples: K of each example.
+        pareto_k: Pareto k-hat of the weights: the larger, the heavier their tail; NaN
+            where they are constant.
+        is_reliable: Whether log_p_x and its standard error can be trusted.
+    """
+
+    log_p_x: Float64Array
+    log_p_x_standard_error: Float64Array
+    n_samples: Int64Array
+    pareto_k: Float64Array
+    is_reliable: BoolArray
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class LoglikResult(EvidenceResult):
+    """
+    log p(x) of each example, (N,), and how far it can be trusted.
+
+    Attributes:
+        log_p_x_pooled: From all 32 K draws at once, closer to log p(x).
+        effective_sample_size: The effective number of these draws.
+        upper: An upper bound, with `upper=True`; else this and the rest are None.
+        r_hat: R-hat of its Markov chains; above 1.01 they have not converged.
+        acceptance: Their mean acceptance probability.
+    """
+
+    log_p_x_pooled: Float64Array
+    effective_sample_size: Float64Array
+    upper: Float64Array | None
+    upper_standard_error: Float64Array | None
+    r_hat: Float64Array | None
+    acceptance: Float64Array | None
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GapResult(EvidenceResult):
+    """
+    log p(x) - ELBO of each example, (N,), and its two parts (Cremer et al. 2018).
+
+    Attributes:
+        elbo_before: With the encoder's q(z|x).
+        elbo_after: With the best diagonal Gaussian for each example.
+        approximation_gap: `log_p_x` - `elbo_after`: the cost of the family of q.
+        amortization_gap: `elbo_after` - `elbo_before`: the cost of sharing phi.
+        total_gap: Their sum, KL(q(z|x) || p(z|x)).
+        converged: Whether the best q was found.
+    """
+
+    elbo_before: Float64Array
+    elbo_before_standard_error: Float64Array
+    elbo_after: Float64Array
+    elbo_after_standard_error: Float64Array
+    approximation_gap: Float64Array
+    approximation_gap_standard_error: Float64Array
+    amortization_gap: Float64Array
+    amortization_gap_standard_error: Float64Array
+    total_gap: Float64Array
+    total_gap_standard_error: Float64Array
+    converged: BoolArray
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RefineResult(AnalysisResult):
+    """
+    q(z|x) optimized for each example separately, and what that gained, (N,).
+
+    Attributes:
+        mu: The mean of the refined q(z|x), (N, J).
+        log_var: Its log sigma^2, (N, J).
+        elbo_before: With the encoder's q(z|x).
+        elbo_after: With the refined q(z|x).
+        improvement: `elbo_after` - `elbo_before`, from the same draws.
+        n_steps: The number of L-BFGS steps.
+        converged: Whether less than 1e-4 nats were left to gain.
+    """
+
+    mu: Float64Array
+    log_var: Float64Array
+    elbo_before: Float64Array
+    elbo_before_standard_error: Float64Array
+    elbo_after: Float64Array
+    elbo_after_standard_error: Float64Array
+    improvement: Float64Array
+    improvement_standard_error: Float64Array
+    n_steps: Int64Array
+    converged: BoolArray
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PosteriorResult(AnalysisResult):
+    """
+    p(z|x) of each example by quadrature, on a grid of G values per axis; J <= 2.
+
+    Attributes:
+        log_p_x: (N,), with its quadrature error `log_p_x_error`.
+        kl: KL(q(z|x) || p(z|x)), (N,), with its quadrature error `kl_error`.
+        converged: Whether `log_p_x_error` is at most 1e-6, (N,).
+        mean: E[z|x], (N, J).
+        covariance: Cov[z|x], (N, J, J).
+        axes: The values of each z_j on the grid, (N, J, G).
+        log_posterior: log p(z|x) on the grid, (N, G) or (N, G, G), z_1 first.
+        log_q: log q(z|x) on the grid, of the same shape.
+    """
+
+    log_p_x: Float64Array
+    log_p_x_error: Float64Array
+    kl: Float64Array
+    kl_error: Float64Array
+    converged: BoolArray
+    mean: Float64Array
+    covariance: Float64Array
+    axes: Float64Array
+    log_posterior: Float64Array
+    log_q: Float64Array
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AnomalyResult(AnalysisResult):
+    """
+    The rank of each example among rows held out of training.
+
+    Attributes:
+        negative_elbo: The score, (N,).
+        p_value_upper: Small if the example is less likely than those rows, (N,).
+        p_value_lower: Small if it is more likely than those rows, (N,).
+        p_value_two_sided: Small in both cases, (N,).
+        surprise_per_dim: E_q[-log p(x_d|z)], (N, *data_shape).
+        n_samples: K, the draws of z per example.
+        n_calibration: The number of held-out rows.
+        split: The split that they are from.
+        binarization: How they were made binary.
+    """
+
+    negative_elbo: Float64Array
+    p_value_upper: Float64Array
+    p_value_lower: Float64Array
+    p_value_two_sided: Float64Array
+    surprise_per_dim: Float32Array
+    n_samples: int
+    n_calibration: int
+    split: str
+    binarization: str
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ImputeResult(AnalysisResult):
+    """
+    The missing values of x given the observed ones, x_o, which stay as they are.
+
+    Attributes:
+        mean: E[x | x_o], (N, *data_shape).
+        variance: Var[x | x_o], 0 where x is observed, (N, *data_shape).
+        samples: S draws of x given x_o, (N, S, *data_shape).
+        effective_sample_size: The effective number of the draws of z, (N,).
+        log_p_observed: An estimate of log p(x_o), in expectation at most that, (N,).
+        n_draws: K, the number of draws of z that all of this is computed from.
+    """
+
+    mean: Float32Array
+    variance: Float32Array
+    samples: Float32Array
+    effective_sample_size: Float64Array
+    log_p_observed: Float64Array
+    n_draws: int

@@ -1,0 +1,80 @@
+"""Checks and conversions of what a caller passes to a method."""
+
+from collections.abc import Mapping, Sequence
+from operator import index
+from secrets import randbits
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vae_client.arrays import Float32Array
+
+OptionValue = bool | int | float | str | None
+# As many as the service itself draws: integers that JavaScript's numbers can hold.
+_SEED_BITS = 53
+
+
+def array(name: str, values: ArrayLike) -> Float32Array:
+    """
+    Return numbers as float32, rounded as the service would round them.
+
+    Raises:
+        TypeError: They are not numbers.
+        ValueError: They are a single number, not an array.
+    """
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected {name} of numbers, got dtype {array.dtype}")
+    if array.ndim == 0:
+        raise ValueError(f"expected {name} with a row for each example, got one number")
+    # A number too large for float32 becomes infinite, and the service says where it is.
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(array, dtype=np.float32)
+
+
+def mask_array(mask: ArrayLike) -> NDArray[Any]:
+    """Return a mask of booleans or of 0 and 1; the service refuses other numbers."""
+    values = np.asarray(mask)
+    if values.dtype.kind == "b":
+        return np.ascontiguousarray(values)
+    return array("mask", values)
+
+
+def x_or_z(x: ArrayLike | None, z: ArrayLike | None) -> dict[str, Float32Array]:
+    """
+    Return the one array that was passed, by its name.
+
+    Raises:
+        TypeError: Both were passed, or neither.
+    """
+    passed = {name: v for name, v in (("x", x), ("z", z)) if v is not None}
+    if len(passed) != 1:
+        got = "both" if passed else "neither"
+        raise TypeError(f"expected exactly one of x and z, got {got}")
+    return {name: array(name, values) for name, values in passed.items()}
+
+
+def seed_or_random(seed: int | None) -> int:
+    """Return the seed, or a random one where there is none."""
+    return randbits(_SEED_BITS) if seed is None else index(seed)
+
+
+def dims_text(dims: Sequence[int] | None) -> str | None:
+    """Return dimensions as the service wants them in a query: 0,3,7."""
+    return None if dims is None else ",".join(str(index(dim)) for dim in dims)
+
+
+def query(options: Mapping[str, OptionValue]) -> tuple[tuple[str, str], ...]:
+    """Return options as query parameters, without those that are None."""
+    return tuple(
+        (name, _text(value)) for name, value in options.items() if value is not None
+    )
+
+
+def _text(value: object) -> str:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, str):
+        return value
+    return str(value).lower() if isinstance(value, bool) else repr(value)

@@ -1,0 +1,1 @@
+"""The asynchronous client, written by hand; `vae_client.blocking` is made from it."""

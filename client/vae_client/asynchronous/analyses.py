@@ -1,0 +1,193 @@
+"""The analyses of the asynchronous client."""
+
+from collections.abc import Mapping
+from operator import index
+from typing import TypeVar
+
+from numpy.typing import ArrayLike
+
+from vae_client import arguments, plans
+from vae_client.analysis_results import (
+    AnalysisResult,
+    AnomalyResult,
+    GapResult,
+    ImputeResult,
+    LoglikResult,
+    PosteriorResult,
+    RefineResult,
+)
+from vae_client.arguments import OptionValue
+from vae_client.asynchronous.session import AsyncSession
+from vae_client.results import BinarizeChoice
+
+A = TypeVar("A", bound=AnalysisResult)
+
+
+class AsyncAnalysisMethods(AsyncSession):
+    """
+    The methods of the analyses; abstract.
+
+    x is (N, D) or (N, *data_shape), in the likelihood's support or with `binarize`. N
+    may be any number: more rows than the service accepts are sent in several requests
+    and have, bit for bit, the results that one request would give; where that is not
+    possible, `LimitError` says why.
+
+    Data that is passed in several calls gets the results of one call if every call has
+    the same `seed`, and as `first` the number of rows before it. The results are the
+    same to the bit if all but the last call have a multiple of 16 rows.
+    """
+
+    async def loglik(
+        self,
+        x: ArrayLike,
+        *,
+        n_samples: int | None = None,
+        target: float | None = None,
+        budget: int | None = None,
+        upper: bool = False,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+        first: int = 0,
+    ) -> LoglikResult:
+        """
+        Return an importance-weighted bound on log p(x) with K = `n_samples` draws.
+
+        Without `n_samples`, K is doubled until the standard error is at most `target`
+        nats (0.02), or until `budget` draws (8192) would not be enough. With `upper`,
+        the result has an upper bound too, which takes much longer.
+        """
+        options: dict[str, OptionValue] = {
+            "n_samples": n_samples,
+            "target": target,
+            "budget": budget,
+            "upper": upper,
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        return await self._analyze("/loglik", LoglikResult, x, options, first)
+
+    async def gap(
+        self,
+        x: ArrayLike,
+        *,
+        target: float | None = None,
+        budget: int | None = None,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+        first: int = 0,
+    ) -> GapResult:
+        """Return log p(x) - ELBO and its two parts; options as in `loglik`."""
+        options: dict[str, OptionValue] = {
+            "target": target,
+            "budget": budget,
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        return await self._analyze("/gap", GapResult, x, options, first)
+
+    async def refine(
+        self,
+        x: ArrayLike,
+        *,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+        first: int = 0,
+    ) -> RefineResult:
+        """Return the best q(z|x) for each row separately, and what it gains."""
+        options: dict[str, OptionValue] = {
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        return await self._analyze("/refine", RefineResult, x, options, first)
+
+    async def posterior(
+        self,
+        x: ArrayLike,
+        *,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+    ) -> PosteriorResult:
+        """
+        Return p(z|x) itself, on a grid, for models with one or two latent dimensions.
+
+        Nothing in it is random; the seed is used only to binarize.
+        """
+        options: dict[str, OptionValue] = {
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        tensors = {"x": arguments.array("x", x)}
+        model = await self._model()
+        plan = plans.analysis(
+            model,
+            "/posterior",
+            PosteriorResult,
+            tensors,
+            options,
+            first=None,
+            multiple=1,
+        )
+        return await self._call(plan)
+
+    async def anomaly(
+        self,
+        x: ArrayLike,
+        *,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+        first: int = 0,
+    ) -> AnomalyResult:
+        """
+        Return the rank of each row among rows that were held out of training.
+
+        Raises:
+            RequestError: Also if the checkpoint has no scores of such rows.
+        """
+        options: dict[str, OptionValue] = {
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        return await self._analyze("/anomaly", AnomalyResult, x, options, first)
+
+    async def impute(
+        self,
+        x: ArrayLike,
+        mask: ArrayLike,
+        *,
+        n_samples: int = 1,
+        n_draws: int | None = None,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+        first: int = 0,
+    ) -> ImputeResult:
+        """
+        Return the values of x that are missing, where `mask` is false or 0.
+
+        The mask has the shape of x. Missing values are not read and may be NaN. The
+        result has S = `n_samples` complete draws; they and the moments are computed
+        from `n_draws` draws of z (1000).
+        """
+        options: dict[str, OptionValue] = {
+            "n_samples": n_samples,
+            "n_draws": n_draws,
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        return await self._analyze("/impute", ImputeResult, x, options, first, mask)
+
+    async def _analyze(
+        self,
+        path: str,
+        result: type[A],
+        x: ArrayLike,
+        options: Mapping[str, OptionValue],
+        first: int,
+        mask: ArrayLike | None = None,
+    ) -> A:
+        """Call an analysis that draws noise for each row by its position."""
+        tensors = {"x": arguments.array("x", x)}
+        if mask is not None:
+            tensors["mask"] = arguments.mask_array(mask)
+        model = await self._model()
+        plan = plans.analysis(model, path, result, tensors, options, first=index(first))
+        return await self._call(plan)

@@ -1,0 +1,153 @@
+"""The asynchronous client."""
+
+from collections.abc import Sequence
+from operator import index
+from typing import final
+
+from numpy.typing import ArrayLike
+
+from vae_client import arguments, plans
+from vae_client.asynchronous.analyses import AsyncAnalysisMethods
+from vae_client.results import (
+    BinarizeChoice,
+    DecodeResult,
+    DrawChoice,
+    ElboResult,
+    EncodeResult,
+    ExamplesResult,
+    InterpolateResult,
+    PathChoice,
+    SampleResult,
+    ScaleChoice,
+    TraverseResult,
+)
+
+
+@final
+class AsyncClient(AsyncAnalysisMethods):
+    """
+    A service at a URL. Use one client for all tasks of a loop: it keeps connections.
+
+    x is (N, D) or (N, *data_shape), z is (N, J). Every call can raise `VaeError`; the
+    module `vae_client.errors` lists the kinds. Temporary failures are retried, twice by
+    default and after a `Retry-After` of up to 30 s, with the same seed, so a retry
+    returns the same result.
+    """
+
+    async def encode(self, x: ArrayLike) -> EncodeResult:
+        """Return q(z|x); any number of rows, in several requests if needed."""
+        tensors = {"x": arguments.array("x", x)}
+        model = await self._model()
+        plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
+        return await self._call(plan)
+
+    async def decode(self, z: ArrayLike) -> DecodeResult:
+        """Return p(x|z); any number of rows, in several requests if needed."""
+        tensors = {"z": arguments.array("z", z)}
+        model = await self._model()
+        plan = plans.separate_rows(model, "/decode", DecodeResult, tensors, n_outputs=1)
+        return await self._call(plan)
+
+    async def sample(
+        self,
+        n: int = 1,
+        *,
+        seed: int | None = None,
+        temperature: float = 1.0,
+        draw: DrawChoice = "mean",
+    ) -> SampleResult:
+        """
+        Return n draws of z ~ p(z) at a temperature, and for each E[x|z] or a draw of x.
+
+        Raises:
+            LimitError: n is too large for one request; see `vae_client.plans`.
+        """
+        n = index(n)
+        options = {
+            "n": n,
+            "seed": arguments.seed_or_random(seed),
+            "temperature": float(temperature),
+            "draw": draw,
+        }
+        model = await self._model()
+        plan = plans.whole(
+            model, "/sample", SampleResult, {}, options, n_rows=n, n_outputs=1
+        )
+        return await self._call(plan)
+
+    async def elbo(
+        self,
+        x: ArrayLike,
+        *,
+        n_samples: int = 1,
+        seed: int | None = None,
+        binarize: BinarizeChoice | None = None,
+    ) -> ElboResult:
+        """
+        Return the ELBO of each row of x and its terms, in nats.
+
+        Raises:
+            LimitError: x has too many rows for one request; see `vae_client.plans`.
+        """
+        tensors = {"x": arguments.array("x", x)}
+        options = {
+            "n_samples": index(n_samples),
+            "seed": arguments.seed_or_random(seed),
+            "binarize": binarize,
+        }
+        model = await self._model()
+        plan = plans.whole(model, "/elbo", ElboResult, tensors, options)
+        return await self._call(plan)
+
+    async def interpolate(
+        self,
+        *,
+        x: ArrayLike | None = None,
+        z: ArrayLike | None = None,
+        n: int = 11,
+        path: PathChoice = "great_circle",
+    ) -> InterpolateResult:
+        """Return n points on the path between two rows, of x or of z."""
+        tensors = arguments.x_or_z(x, z)
+        options = {"n": index(n), "path": path}
+        plan = plans.latent_path(
+            "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
+        )
+        return await self._call(plan)
+
+    async def traverse(
+        self,
+        *,
+        x: ArrayLike | None = None,
+        z: ArrayLike | None = None,
+        dims: Sequence[int] | None = None,
+        n: int = 11,
+        scale: ScaleChoice = "prior",
+    ) -> TraverseResult:
+        """
+        Return one row, of x or of z, with n values in each of `dims`, or in each.
+
+        The values are quantiles of the prior or, with `scale="aggregate"`, of the
+        aggregate posterior.
+        """
+        tensors = arguments.x_or_z(x, z)
+        options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
+        n_dims = (await self._model()).latent_dim if dims is None else len(dims)
+        plan = plans.latent_path(
+            "/traverse",
+            TraverseResult,
+            tensors,
+            options,
+            n_rows=n_dims,
+            n_rows_of={"levels": index(n)},
+        )
+        return await self._call(plan)
+
+    async def examples(self) -> ExamplesResult:
+        """
+        Return rows that were held out of training, and their ELBO.
+
+        Raises:
+            RequestError: Also if the service is set up not to show them (404).
+        """
+        return await self._call(plans.held_out_examples(await self._model()))

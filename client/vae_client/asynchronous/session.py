@@ -1,0 +1,161 @@
+"""The asynchronous client's connections: sending, retries and many requests at once."""
+
+from collections.abc import Mapping
+from functools import partial
+from secrets import SystemRandom
+from time import monotonic
+from types import TracebackType
+from typing import Self, TypeVar
+
+from vae_client import plans
+from vae_client.client_settings import ClientSettings
+from vae_client.concurrency import run_in_tasks, sleep_in_task
+from vae_client.errors import (
+    RequestError,
+    TimedOutError,
+    UnexpectedAnswerError,
+    VaeError,
+)
+from vae_client.http_library import httpx
+from vae_client.http_messages import HttpRequest, HttpResponse
+from vae_client.plans import CallPlan
+from vae_client.problems import check_status
+from vae_client.results import ModelResult
+from vae_client.retries import seconds_before_retry
+from vae_client.transport import (
+    connection_error,
+    http_response,
+    httpx_arguments,
+    httpx_options,
+)
+
+R = TypeVar("R")
+
+_TOO_LARGE = 413
+_POLL_SECONDS = 0.1
+_uniform = SystemRandom().random
+
+
+class AsyncSession:
+    """The connections to one service, and the model it serves; abstract."""
+
+    def __init__(
+        self,
+        url: str = ClientSettings.url,
+        *,
+        api_key: str | None = None,
+        timeout: float = ClientSettings.timeout,
+        n_retries: int = ClientSettings.n_retries,
+        n_concurrent: int = ClientSettings.n_concurrent,
+    ) -> None:
+        """Take the values of `ClientSettings`, described there."""
+        self._settings = ClientSettings(url, api_key, timeout, n_retries, n_concurrent)
+        self._http = httpx.AsyncClient(**httpx_options(self._settings))
+        self._known_model: ModelResult | None = None
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """
+        Return a client with `VAECLIENT_URL` and `VAECLIENT_API_KEY` of `os.environ`.
+
+        Raises:
+            ValueError: A VAECLIENT_ variable is unknown or not valid.
+        """
+        settings = ClientSettings.from_environment(environ)
+        return cls(settings.url, api_key=settings.api_key)
+
+    async def model(self) -> ModelResult:
+        """Return what the service serves; later calls keep to the limits in it."""
+        self._known_model = model = await self._call(plans.served_model())
+        return model
+
+    async def wait_ready(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109  the same argument in both clients
+        """
+        Wait until the service is ready.
+
+        Raises:
+            TimedOutError: It is not ready after `timeout` seconds; the cause says why.
+            RequestError, UnexpectedAnswerError: Waiting will not help.
+        """
+        end = monotonic() + timeout
+        while True:
+            left = max(end - monotonic(), _POLL_SECONDS)
+            request = plans.READY._replace(timeout=min(left, self._settings.timeout))
+            try:
+                await self._send(request)
+            except (RequestError, UnexpectedAnswerError):
+                raise
+            except VaeError as failure:
+                left = end - monotonic()
+                if left <= 0:
+                    message = f"not ready within {timeout:g} s"
+                    raise TimedOutError(message) from failure
+            else:
+                return
+            await sleep_in_task(min(_POLL_SECONDS, left))
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._settings.url!r})"
+
+    async def _model(self) -> ModelResult:
+        """Return the model as it was last asked for, with the limits to keep to."""
+        return self._known_model or await self.model()
+
+    async def _call(self, plan: CallPlan[R]) -> R:
+        """Send the requests of a call and join their results."""
+        ask = partial(self._ask, plan)
+        n_concurrent = self._settings.n_concurrent
+        return plan.join(await run_in_tasks(ask, plan.requests, n_concurrent))
+
+    async def _ask(self, plan: CallPlan[R], request: HttpRequest) -> R:
+        """Return the result of a request, in halves if it is too much work (413)."""
+        try:
+            return await self._ask_with_retries(plan, request)
+        except RequestError as error:
+            halves = plan.halves(request) if error.status == _TOO_LARGE else ()
+            if not halves:
+                raise
+        return plan.join([await self._ask(plan, half) for half in halves])
+
+    async def _ask_with_retries(self, plan: CallPlan[R], request: HttpRequest) -> R:
+        """
+        Return the result of a request, repeated after temporary failures.
+
+        It is repeated with the same seed, so a retry returns the same result.
+        """
+        n_failed = 0
+        while True:
+            try:
+                return plan.read(request, await self._send(request))
+            except VaeError as failure:
+                seconds = seconds_before_retry(failure, n_failed, u=_uniform())
+                if seconds is None or n_failed == self._settings.n_retries:
+                    raise
+            n_failed += 1
+            await sleep_in_task(seconds)
+
+    async def _send(self, request: HttpRequest) -> HttpResponse:
+        """Send a request once, and return the response if it is a success."""
+        try:
+            response = http_response(
+                await self._http.request(**httpx_arguments(request))
+            )
+        except httpx.RequestError as error:
+            raise connection_error(error) from error
+        check_status(request, response)
+        return response

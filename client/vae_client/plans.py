@@ -1,0 +1,231 @@
+"""
+The requests of a call, and how to read their responses; nothing is sent here.
+
+A call with more rows than the service accepts is split into several requests where that
+gives exactly the same result:
+
+- `separate_rows` (`/encode`, `/decode`): the result of a row depends on that row only.
+  The bits are the same wherever `/model` says `batch_invariant`.
+- `analysis`: the noise of a row is a function of the seed and of the row's position,
+  `first` + i. The service computes 16 rows at a time (or 8, 4, 2, 1), so pieces start
+  at multiples of 16: each row is then computed together with the same other rows.
+- `whole` (`/sample`, `/elbo`): the noise of a row depends on the rows before it, so
+  there are no exact pieces. Above a limit these raise `LimitError` and send nothing.
+
+Pieces are separate requests: if the service loads another model between two of them,
+the result has rows of both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, Generic, TypeVar, final
+
+from numpy.typing import NDArray
+
+from vae_client import readers
+from vae_client.analysis_results import AnalysisResult
+from vae_client.arguments import OptionValue, query
+from vae_client.errors import LimitError
+from vae_client.http_messages import JSON, HttpRequest, HttpResponse
+from vae_client.results import ExamplesResult, ModelResult
+
+R = TypeVar("R")
+A = TypeVar("A", bound=AnalysisResult)
+Tensors = Mapping[str, NDArray[Any]]
+QueryOptions = Mapping[str, OptionValue]
+
+READY = HttpRequest("GET", "/readyz", accept="*/*")
+
+_ROWS_TOGETHER = 16
+_HEADER_BYTES = 256  # more than the safetensors header takes per tensor
+_DEPENDS_ON_ROWS_BEFORE = "the random numbers of a row depend on the rows before it"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class CallPlan(Generic[R]):
+    """
+    Requests that together are one call.
+
+    Attributes:
+        read: Reads the result of one request from its response.
+        join: Joins the results, in the order of the requests.
+        multiple: A request that is too much work for the service (413) may be halved at
+            multiples of so many rows; None if halves would not be exact.
+    """
+
+    requests: tuple[HttpRequest, ...]
+    read: Callable[[HttpRequest, HttpResponse], R]
+    join: Callable[[Sequence[R]], R]
+    multiple: int | None = None
+
+    def halves(self, request: HttpRequest) -> tuple[HttpRequest, ...]:
+        """Return a request in two halves, or nothing if it has no exact halves."""
+        if self.multiple is None or request.n_rows <= self.multiple:
+            return ()
+        n_units = -(-request.n_rows // self.multiple)
+        most = -(-n_units // 2) * self.multiple
+        return request.split(most, multiple=self.multiple)
+
+
+def separate_rows(
+    model: ModelResult,
+    path: str,
+    result: type[R],
+    tensors: Tensors,
+    options: QueryOptions | None = None,
+    *,
+    n_outputs: int = 0,
+) -> CallPlan[R]:
+    """
+    Plan a call whose rows do not depend on each other, in as many requests as needed.
+
+    Args:
+        n_outputs: How many rows of data the response has per row of the request.
+    """
+    request = _request(path, tensors, options)
+    pieces = request.split(_most_rows(model, tensors, n_outputs))
+    return CallPlan(pieces, readers.tensors_reader(result), readers.join_rows)
+
+
+def whole(
+    model: ModelResult,
+    path: str,
+    result: type[R],
+    tensors: Tensors,
+    options: QueryOptions,
+    *,
+    n_rows: int | None = None,
+    n_outputs: int = 0,
+) -> CallPlan[R]:
+    """
+    Plan a call that cannot be split.
+
+    Args:
+        n_rows: How many rows the response has, if not as many as the request.
+        n_outputs: How many rows of data the response has per such row.
+
+    Raises:
+        LimitError: There are too many rows for one request.
+    """
+    request = _request(path, tensors, options, n_rows=n_rows)
+    most = _most_rows(model, tensors, n_outputs)
+    if request.n_rows > most:
+        raise _limit_error(request, most, _DEPENDS_ON_ROWS_BEFORE)
+    return CallPlan((request,), readers.tensors_reader(result), _only)
+
+
+def analysis(
+    model: ModelResult,
+    path: str,
+    result: type[A],
+    tensors: Tensors,
+    options: QueryOptions,
+    *,
+    first: int | None,
+    multiple: int = _ROWS_TOGETHER,
+) -> CallPlan[A]:
+    """
+    Plan an analysis, in as many requests as needed.
+
+    Args:
+        first: The position of the first row in the data it belongs to; None for an
+            analysis without noise.
+        multiple: Pieces start at multiples of so many rows.
+
+    Raises:
+        LimitError: There are too many rows for one request, and no exact pieces.
+    """
+    request = _request(path, tensors, options)._replace(first=first)
+    most = min(_most_rows(model, tensors, 0), model.limits.max_analysis_rows)
+    # What binarizes a row is drawn for all rows in order, whatever `first` is.
+    is_exact = options.get("binarize") != "sample"
+    if request.n_rows > most:
+        if not is_exact:
+            why = f'with binarize="sample", {_DEPENDS_ON_ROWS_BEFORE}'
+            raise _limit_error(request, most, why)
+        if most < multiple:
+            why = f"pieces of fewer than {multiple} rows may differ in their last bits"
+            raise _limit_error(request, most, why)
+    is_one = request.n_rows <= most
+    pieces = (request,) if is_one else request.split(most, multiple=multiple)
+    read = readers.tensors_reader(result)
+    return CallPlan(pieces, read, readers.join_rows, multiple if is_exact else None)
+
+
+def latent_path(
+    path: str,
+    result: type[R],
+    tensors: Tensors,
+    options: QueryOptions,
+    *,
+    n_rows: int,
+    n_rows_of: Mapping[str, int] = readers.NO_OTHER_ROWS,
+) -> CallPlan[R]:
+    """
+    Plan a call that answers with a number of points per request, not per row.
+
+    Args:
+        n_rows: How many rows the tensors of the response have.
+        n_rows_of: Those that have another number of rows.
+    """
+    request = _request(path, tensors, options, n_rows=n_rows)
+    return CallPlan((request,), readers.tensors_reader(result, n_rows_of), _only)
+
+
+def served_model() -> CallPlan[ModelResult]:
+    """Plan the question what the service serves."""
+    request = HttpRequest("GET", "/model", accept=JSON)
+    return CallPlan((request,), readers.read_model, _only)
+
+
+def held_out_examples(model: ModelResult) -> CallPlan[ExamplesResult]:
+    """Plan the question for rows that were held out of training."""
+    request = HttpRequest("GET", "/examples", accept=JSON)
+    return CallPlan((request,), readers.examples_reader(model), _only)
+
+
+def _request(
+    path: str,
+    tensors: Tensors,
+    options: QueryOptions | None,
+    *,
+    n_rows: int | None = None,
+) -> HttpRequest:
+    """Return one request for all rows."""
+    if n_rows is None:
+        n_rows = len(next(iter(tensors.values())))
+    arrays = tuple(tensors.items())
+    return HttpRequest("POST", path, query(options or {}), arrays, n_rows=n_rows)
+
+
+def _most_rows(model: ModelResult, tensors: Tensors, n_outputs: int) -> int:
+    """
+    Return how many rows one request may have; at least 1.
+
+    Args:
+        n_outputs: How many rows of data the response has per row of the request.
+    """
+    limits, most = model.limits, [model.limits.max_rows]
+    if tensors:
+        arrays = tensors.values()
+        row_bytes = sum(a.itemsize * max(1, prod(a.shape[1:])) for a in arrays)
+        header_bytes = _HEADER_BYTES * len(tensors)
+        most.append((limits.max_body_bytes - header_bytes) // row_bytes)
+    if n_outputs:
+        most.append(limits.max_output_values // (n_outputs * prod(model.data_shape)))
+    return max(1, min(most))
+
+
+def _limit_error(request: HttpRequest, most: int, why: str) -> LimitError:
+    return LimitError(
+        f"{request.path} accepts at most {most} rows at once, got {request.n_rows}; "
+        f"they cannot be split exactly: {why}"
+    )
+
+
+def _only(results: Sequence[R]) -> R:
+    """Return the result of a call of one request."""
+    [result] = results
+    return result

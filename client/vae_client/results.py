@@ -1,0 +1,211 @@
+"""
+The results of the calls: frozen, with the names of the HTTP interface.
+
+The result of the method `encode` is an `EncodeResult`, and so on. N is the number of
+examples, J that of latent dimensions, `data_shape` the shape of one example, K the
+number of draws of z per example. The results of the analyses are in
+`vae_client.analysis_results`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
+
+from vae_client.arrays import Float32Array, Float64Array, Int64Array
+
+BinarizeChoice = Literal["threshold", "sample"]
+DrawChoice = Literal["mean", "sample"]
+PathChoice = Literal["straight", "great_circle"]
+ScaleChoice = Literal["prior", "aggregate"]
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class EncodeResult:
+    """q(z|x), a diagonal Gaussian per example: `mu` and `log_var`, (N, J)."""
+
+    mu: Float32Array
+    log_var: Float32Array
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DecodeResult:
+    """
+    The parameters of p(x|z), (N, *data_shape).
+
+    Attributes:
+        log_var: log sigma^2, or None if the likelihood has no variance parameter.
+        likelihood: The family: bernoulli, continuous_bernoulli or gaussian.
+    """
+
+    mean: Float32Array
+    log_var: Float32Array | None
+    likelihood: str
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampleResult:
+    """
+    Draws from the model.
+
+    Attributes:
+        x: E[x|z], or draws of x with `draw="sample"`, (n, *data_shape).
+        z: Draws of z ~ p(z), (n, J).
+        seed: The seed of both.
+    """
+
+    x: Float32Array
+    z: Float32Array
+    seed: int
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ElboResult:
+    """
+    A lower bound on log p(x) per example, (N,), and its terms.
+
+    Attributes:
+        elbo: `log_likelihood` - `kl`.
+        log_likelihood: The mean of log p(x|z) over K draws of z.
+        kl: KL(q(z|x) || p(z)): exact under a standard normal prior; under a learned
+            prior estimated from the same draws, so it can be below 0.
+        kl_per_dim: Its terms, (N, J), or None under a learned prior, where it has none.
+        n_samples: K.
+        binarize: How x was made binary, or None if it was not.
+        units: The units of the bound and its terms: nats.
+    """
+
+    elbo: Float32Array
+    log_likelihood: Float32Array
+    kl: Float32Array
+    kl_per_dim: Float32Array | None
+    n_samples: int
+    seed: int
+    binarize: str | None
+    units: str
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class InterpolateResult:
+    """
+    A path between two points.
+
+    Attributes:
+        z: Points on it, (n, J).
+        mean: E[x|z] at each, (n, *data_shape).
+        path: straight or great_circle.
+    """
+
+    z: Float32Array
+    mean: Float32Array
+    path: str
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TraverseResult:
+    """
+    What each latent dimension changes while the others stay fixed.
+
+    Attributes:
+        z: The points, (len(dims), n, J).
+        mean: E[x|z] at each, (len(dims), n, *data_shape).
+        dims: The dimensions, counted from 0.
+        levels: The probabilities whose quantiles the values are, (n,).
+        scale: The distribution of these quantiles: prior or aggregate.
+    """
+
+    z: Float32Array
+    mean: Float32Array
+    dims: Int64Array
+    levels: Float64Array
+    scale: str
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExamplesElbo:
+    """
+    The distribution of the ELBO over rows held out of training, in nats.
+
+    Attributes:
+        quantiles: At 0, 1, ..., 100 percent, (101,).
+        n: How many rows were scored.
+        split: The split that they are from.
+        binarization: How they were made binary.
+        n_samples: K.
+    """
+
+    quantiles: Float64Array
+    n: int
+    split: str
+    binarization: str
+    n_samples: int | None
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExamplesResult:
+    """
+    Example rows that were held out of training.
+
+    Attributes:
+        x: As the model takes them, (n, *data_shape), n <= 64; n is 0 if there are none.
+        labels: Their classes, (n,), or None if they have none.
+        elbo: The ELBO of held-out rows, or None if the checkpoint does not have it.
+    """
+
+    x: Float32Array
+    labels: Int64Array | None
+    elbo: ExamplesElbo | None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ModelLimits:
+    """The largest values that one request may have."""
+
+    max_body_bytes: int
+    max_rows: int
+    max_n_samples: int
+    max_output_values: int
+    max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ModelLikelihood:
+    """The family of p(x|z), its support, and the range of x where x is bounded."""
+
+    kind: str
+    support: str
+    value_range: tuple[float, float] | None
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ModelResult:
+    """
+    What the service serves.
+
+    Attributes:
+        version: The start of `sha256`, the hash of the checkpoint's manifest.
+        document: All of `GET /model`: figures, compute, provenance and more.
+    """
+
+    name: str
+    version: str
+    sha256: str
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    likelihood: ModelLikelihood
+    units: str
+    limits: ModelLimits
+    document: Mapping[str, Any] = field(repr=False, compare=False)

@@ -1,0 +1,82 @@
+"""What a caller may pass, and how it is sent."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from vae_client import arguments
+
+
+@pytest.mark.parametrize(
+    ("values", "error"),
+    [
+        (["1"], TypeError),
+        ([1j], TypeError),
+        (np.array([None]), TypeError),
+        (3.0, ValueError),
+        ([[1.0], [1.0, 2.0]], ValueError),
+    ],
+)
+def test_only_arrays_of_numbers_are_accepted(
+    values: Any, error: type[Exception]
+) -> None:
+    """Anything else raises what numpy would raise."""
+    with pytest.raises(error):
+        arguments.array("x", values)
+
+
+def test_values_are_rounded_and_overflow_is_not_hidden() -> None:
+    """float64 is rounded to float32; what does not fit becomes infinite."""
+    rounded = arguments.array("x", [[0.1, 1e39, -1e39, 2, 1]])
+
+    assert rounded.dtype == np.float32
+    wanted = np.array([[0.1, np.inf, -np.inf, 2, 1]], np.float32)
+    assert np.array_equal(rounded, wanted)
+
+
+def test_a_mask_stays_boolean_or_numbers() -> None:
+    """Booleans take a byte each; numbers that are neither 0 nor 1 are not hidden."""
+    assert arguments.mask_array([[True, False]]).dtype == np.bool_
+    assert arguments.mask_array([[0, 2]]).tolist() == [[0.0, 2.0]]
+
+
+def test_options_are_sent_as_the_service_reads_them() -> None:
+    """None is not sent; booleans are lower case; numpy's scalars are numbers."""
+    query = arguments.query(
+        {
+            "n_samples": np.int64(3),  # type: ignore[dict-item]  # what callers may have
+            "target": np.float64(0.5),
+            "upper": True,
+            "binarize": None,
+            "draw": "mean",
+            "budget": 8192,
+        }
+    )
+
+    assert query == (
+        ("n_samples", "3"),
+        ("target", "0.5"),
+        ("upper", "true"),
+        ("draw", "mean"),
+        ("budget", "8192"),
+    )
+
+
+def test_dimensions_are_integers() -> None:
+    """They are joined by commas; a float is an error."""
+    assert arguments.dims_text(None) is None
+    assert arguments.dims_text([np.int64(3), 0]) == "3,0"  # type: ignore[list-item]  # what callers may have
+    with pytest.raises(TypeError):
+        arguments.dims_text([1.5])  # type: ignore[list-item]  # the error is the point
+
+
+def test_random_seeds_differ_and_fit_into_a_double() -> None:
+    """A seed that is passed is kept, 0 too."""
+    seeds = {arguments.seed_or_random(None) for _ in range(100)}
+
+    assert len(seeds) == 100
+    assert max(seeds) < 2**53
+    assert arguments.seed_or_random(0) == 0
+    with pytest.raises(TypeError):
+        arguments.seed_or_random(1.0)  # type: ignore[arg-type]  # the error is the point

@@ -1,0 +1,157 @@
+"""Requests are planned without a socket: pieces, limits and their reasons."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.app.served import Served
+from tests.client.planned import result_of, with_limits
+from vae_client import (
+    DecodeResult,
+    ElboResult,
+    EncodeResult,
+    LimitError,
+    ModelResult,
+    RefineResult,
+    SampleResult,
+    plans,
+)
+from vae_client.plans import CallPlan
+
+Rows = NDArray[np.float32]
+REFINE = ("/refine", RefineResult)
+
+
+@pytest.fixture(scope="module")
+def gaussian(checkpoints: Path) -> Iterator[Served]:
+    """Serve a Gaussian MLP of data_shape (5,) and three latent dimensions."""
+    with Served(checkpoints / "gaussian") as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def model(gaussian: Served) -> ModelResult:
+    """Return what the Gaussian service says that it serves."""
+    return result_of(gaussian, plans.served_model())
+
+
+def zeros(n: int, width: int) -> Rows:
+    """Return n rows of zeros."""
+    return np.zeros((n, width), np.float32)
+
+
+def encode(model: ModelResult, n: int) -> CallPlan[EncodeResult]:
+    """Plan to encode n rows."""
+    return plans.separate_rows(model, "/encode", EncodeResult, {"x": zeros(n, 5)})
+
+
+def decode(model: ModelResult, z: Rows) -> CallPlan[DecodeResult]:
+    """Plan to decode rows."""
+    return plans.separate_rows(model, "/decode", DecodeResult, {"z": z}, n_outputs=1)
+
+
+def sizes(plan: CallPlan[Any]) -> list[int]:
+    """Return how many rows each request has."""
+    return [len(rows) for request in plan.requests for _, rows in request.tensors]
+
+
+def test_a_gaussian_decoding_has_a_log_variance(
+    gaussian: Served, model: ModelResult
+) -> None:
+    """It has the service's numbers, in one request or in several."""
+    z = np.random.default_rng(6).normal(size=(9, 3)).astype(np.float32)
+    json = gaussian.post("/decode", {"z": z.tolist()}).json()
+
+    whole = result_of(gaussian, decode(model, z))
+    split = result_of(gaussian, decode(with_limits(model, max_rows=4), z))
+
+    assert whole.likelihood == split.likelihood == "gaussian"
+    for decoding in (whole, split):
+        assert decoding.log_var is not None
+        assert np.array_equal(decoding.mean, np.float32(json["mean"]))
+        assert np.array_equal(decoding.log_var, np.float32(json["log_var"]))
+
+
+def test_pieces_keep_to_every_limit_and_are_equal(model: ModelResult) -> None:
+    """Rows, bytes of the body and values of the response each limit a piece."""
+    z = zeros(100, 3)
+
+    assert sizes(encode(model, 100)) == [100]
+    assert sizes(encode(with_limits(model, max_rows=100), 100)) == [100]
+    assert sizes(encode(with_limits(model, max_rows=99), 100)) == [50, 50]
+    assert sizes(encode(with_limits(model, max_rows=34), 100)) == [33, 33, 34]
+    assert sizes(decode(with_limits(model, max_output_values=254), z)) == [50, 50]
+    # 1,024 bytes hold a header and (1024 - 256) / 20 = 38 rows of x, 64 rows of z.
+    of_x = encode(with_limits(model, max_body_bytes=1024), 100)
+    of_z = decode(with_limits(model, max_body_bytes=1024), z)
+    assert sizes(of_x) == [33, 33, 34]
+    assert sizes(of_z) == [50, 50]
+    assert max(len(request.body()) for request in of_x.requests) <= 1024
+    assert [request.first_row for request in of_x.requests] == [0, 33, 66]
+
+
+@pytest.mark.parametrize("dtype", [np.bool_, np.float32])
+def test_a_mask_counts_in_the_bytes_of_a_body(
+    model: ModelResult, dtype: type[np.generic]
+) -> None:
+    """No piece of x with a mask is longer than a body may be."""
+    tensors = {"x": zeros(300, 5), "mask": np.ones((300, 5), dtype)}
+
+    plan = plans.analysis(
+        with_limits(model, max_body_bytes=1536), *REFINE, tensors, {}, first=0
+    )
+
+    assert sum(sizes(plan)) == 600
+    assert 768 < max(len(request.body()) for request in plan.requests) <= 1536
+
+
+def test_stochastic_calls_keep_to_every_limit(model: ModelResult) -> None:
+    """They raise where the service would refuse them."""
+    few = with_limits(model, max_output_values=14)
+    short = with_limits(model, max_body_bytes=1024)
+
+    with pytest.raises(LimitError, match=r"/sample accepts at most 2 rows .* got 3; "):
+        plans.whole(few, "/sample", SampleResult, {}, {}, n_rows=3, n_outputs=1)
+    with pytest.raises(LimitError, match=r"/elbo accepts at most 38 rows .* got 39; "):
+        plans.whole(short, "/elbo", ElboResult, {"x": zeros(39, 5)}, {})
+
+
+def test_an_analysis_without_exact_pieces_is_not_sent(model: ModelResult) -> None:
+    """Rows binarized in order, and pieces of fewer rows than are computed together."""
+    limited = with_limits(model, max_analysis_rows=256)
+    narrow = with_limits(model, max_analysis_rows=15)
+    drawn = {"binarize": "sample"}
+
+    with pytest.raises(LimitError, match=r"at most 256 .*300; .*with binarize="):
+        plans.analysis(limited, *REFINE, {"x": zeros(300, 5)}, drawn, first=0)
+    with pytest.raises(LimitError, match=r"got 16; .*pieces of fewer than 16"):
+        plans.analysis(narrow, *REFINE, {"x": zeros(16, 5)}, {}, first=0)
+    for options in ({}, drawn):
+        plan = plans.analysis(narrow, *REFINE, {"x": zeros(15, 5)}, options, first=0)
+        assert len(plan.requests) == 1
+
+
+def test_only_exact_halves_are_made(model: ModelResult) -> None:
+    """At multiples of 16 rows, and none of rows that are binarized in order."""
+    tensors = {"x": zeros(70, 5)}
+
+    exact = plans.analysis(model, *REFINE, tensors, {}, first=4)
+    drawn = plans.analysis(model, *REFINE, tensors, {"binarize": "sample"}, first=4)
+
+    halves = exact.halves(exact.requests[0])
+    assert [(half.n_rows, half.first) for half in halves] == [(32, 4), (38, 36)]
+    assert drawn.halves(drawn.requests[0]) == ()
+    sixteen = exact.requests[0].split(16, multiple=16)[0]
+    assert exact.halves(sixteen) == ()
+
+
+def test_rows_that_no_limit_allows_are_left_to_the_service(model: ModelResult) -> None:
+    """A row longer than a body may be is sent alone, and the service refuses it."""
+    narrow = with_limits(model, max_body_bytes=100, max_output_values=1)
+
+    assert sizes(encode(narrow, 2)) == [1, 1]
+    assert sizes(decode(narrow, zeros(0, 3))) == [0]
