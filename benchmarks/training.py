@@ -180,7 +180,7 @@ class Contest:
         for usual in self.others:
             usual.begin_from(self.state.vae.state_dict())
         places = Places.of(self.options)
-        places.claim()
+        places.clear()
         fit(
             self.state,
             self.prepared,

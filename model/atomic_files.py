@@ -6,7 +6,7 @@ from pathlib import Path
 from model import staging
 
 
-def replace(path: Path, content: bytes) -> None:
+def replace(path: Path, content: bytes | bytearray) -> None:
     """
     Put a file in place in one step; a kill at any moment leaves the old or the new one.
 

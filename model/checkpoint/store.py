@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar, final
 
-import torch
 from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load as safetensors_load
@@ -34,6 +33,7 @@ from model.checkpoint.files import (
 )
 from model.checkpoint.held_out import Calibration, Examples
 from model.checkpoint.manifest import FileEntry, Golden, Manifest, Metrics, Provenance
+from model.checkpoint.tensors import check_shapes, check_values
 from model.config import Config
 from model.vae import VAE, empty
 
@@ -235,30 +235,8 @@ def _weights(content: bytes, path: Path) -> dict[str, Tensor]:
 def _check_weights(
     weights: Mapping[str, Tensor], *, wanted: Mapping[str, Tensor], path: Path
 ) -> None:
-    missing, unknown = wanted.keys() - weights.keys(), weights.keys() - wanted.keys()
-    if missing or unknown:
-        raise CheckpointError(
-            f"{path}: expected exactly the keys of the configuration, got "
-            f"{sorted(missing)[:5]} missing and {sorted(unknown)[:5]} unknown"
-        )
-    for name, tensor in weights.items():
-        expected = wanted[name]
-        if tensor.shape != expected.shape or tensor.dtype != expected.dtype:
-            raise CheckpointError(
-                f"{path}: {name}: expected {expected.dtype} {list(expected.shape)}, "
-                f"got {tensor.dtype} {list(tensor.shape)}"
-            )
-        _check_values(tensor, torch.isfinite(tensor), "finite values", name, path)
-        if name.endswith("standardization.scale"):
-            _check_values(tensor, tensor > 0, "positive values", name, path)
-
-
-def _check_values(
-    tensor: Tensor, good: Tensor, wanted: str, name: str, path: Path
-) -> None:
-    if not good.all():
-        index = (~good).nonzero()[0].tolist()
-        raise CheckpointError(
-            f"{path}: {name}: expected {wanted}, got "
-            f"{tensor[tuple(index)].item()} at {index}"
-        )
+    try:
+        check_shapes(weights, wanted)
+        check_values(weights)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error

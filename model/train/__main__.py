@@ -24,6 +24,7 @@ from model.train.fit import DivergedError, Run, fit, is_complete
 from model.train.options import Options
 from model.train.places import Places
 from model.train.publication import publish
+from model.train.run_lock import RunLock
 from model.train.state import State
 
 _DIVERGED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
@@ -52,29 +53,45 @@ def main(arguments: Sequence[str]) -> int:
 
 def train(options: Options, *, command: Sequence[str]) -> int:
     """
-    Train as told, write the checkpoint, and return the exit status.
+    Train, write the checkpoint, and return the exit status.
 
     Raises:
-        ValueError: Options or data are at fault; nothing was trained.
+        ValueError: Options or data are at fault, or another process is training into
+            the same directory; nothing was trained.
         DivergedError: The loss became NaN or infinite; the best weights before that
             are in the checkpoint.
     """
     options.check()
-    places = _places(options)
-    torch.set_num_threads(options.threads or torch.get_num_threads())
-    device = choose_device(options.device)
-    dataset = _load(options)
-    prepared = _prepare(dataset, options)
-    config = configure(options, dataset, prepared)
-    state = start(config, options, prepared, device)
-    identity = resumption.identity(options, dataset, command)
-    if options.resume is None:
-        places.claim()
-    else:
-        resumption.resume(state, places, identity)
+    places = Places.of(options)
+    with RunLock(places.run) as lock:
+        if places.run.is_dir():
+            lock.take()  # now, so that nobody waits for data to be read first
+        _check_places(places, options)
+        torch.set_num_threads(options.threads or torch.get_num_threads())
+        device = choose_device(options.device)
+        dataset = _load(options)
+        prepared = _prepare(dataset, options)
+        config = configure(options, dataset, prepared)
+        state = start(config, options, prepared, device)
+        identity = resumption.identity(options, dataset, command)
+        lock.take()
+        _check_places(places, options)  # another run may have ended meanwhile
+        if options.resume is None:
+            places.clear()
+        else:
+            resumption.resume(state, places, identity)
+        return _run(state, dataset, prepared, options, places, identity)
 
+
+def _run(
+    state: State,
+    dataset: Dataset,
+    prepared: Prepared,
+    options: Options,
+    places: Places,
+    identity: dict[str, Any],
+) -> int:
     diverged = _fit(state, prepared, options, places, identity)
-
     complete = is_complete(state, options)
     if state.best:
         metrics = publish(
@@ -84,7 +101,7 @@ def train(options: Options, *, command: Sequence[str]) -> int:
             prepared=prepared,
             options=options,
             complete=complete,
-            command=command,
+            command=identity["command"],
             parent_sha256=identity["parent_sha256"],
         )
         _report(places, metrics)
@@ -103,20 +120,18 @@ def _parse(arguments: Sequence[str]) -> tuple[Options, Sequence[str]]:
     if options.resume is None:
         return options, (*prog.split(), *arguments)
     first, command = resumption.begun(options.resume)
-    # Read again, so that where the command line is silent it says what was said first.
+    # Parsed again: what the command line leaves out is as the run began.
     given = tyro.cli(Options, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)
     return first, command
 
 
-def _places(options: Options) -> Places:
-    """Name the places of a run, and see that nothing will be lost there."""
-    places = Places.of(options)
+def _check_places(places: Places, options: Options) -> None:
+    """Check that nothing will be lost where the run writes."""
     if options.overwrite:
         places.check_replaceable()
     elif options.resume is None:
         places.check_free()
-    return places
 
 
 def _load(options: Options) -> Dataset:
@@ -187,18 +202,18 @@ def _fit(
 
 @contextmanager
 def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Turn the first SIGINT or SIGTERM into a wish, and let the second one kill."""
-    wishes: list[int] = []
+    """Note the first SIGINT or SIGTERM, and let the second one end the process."""
+    received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
-        wishes.append(number)
+        received.append(number)
         signal.signal(number, before[signal.Signals(number)])
 
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
     for number in before:
         signal.signal(number, note)
     try:
-        yield lambda: bool(wishes)
+        yield lambda: bool(received)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -224,7 +239,7 @@ def _report(places: Places, metrics: Metrics) -> None:
 
 
 def _fail(why: str, status: int) -> int:
-    _say(f"error: {why}")
+    _say("error: " + " ".join(why.split("\n")))
     return status
 
 

@@ -1,13 +1,31 @@
-"""Where a run keeps its files: the checkpoint, and its own directory beside it."""
+"""Where a run keeps its files: the checkpoint, and its own directory next to it."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
 
+from pydantic import BaseModel, ValidationError
+
 from model import atomic_files
 from model.checkpoint import MANIFEST
+from model.regular_files import read_regular
 from model.train.options import Options
+
+_MAX_JOURNAL_BYTES = 1 << 28
+
+
+class _Bound(BaseModel):
+    elbo: float
+
+
+@final
+class _Line(BaseModel):
+    """What every line of a journal has at least."""
+
+    epoch: int
+    train: _Bound
+    validation: _Bound
 
 
 @final
@@ -49,7 +67,7 @@ class Places:
 
     def check_free(self) -> None:
         """
-        Refuse to take the place of an earlier run.
+        Refuse to replace what an earlier run has left.
 
         Raises:
             ValueError: Something is there that would be lost.
@@ -73,7 +91,7 @@ class Places:
         Refuse to replace what is no checkpoint.
 
         Raises:
-            ValueError: The directory is somebody's, and not of this program.
+            ValueError: The directory holds other files than a checkpoint's.
         """
         if (
             _holds_anything(self.checkpoint)
@@ -84,18 +102,18 @@ class Places:
                 "give another --out"
             )
 
-    def claim(self) -> None:
+    def clear(self) -> None:
         """
-        Make room for a new run.
+        Remove what an earlier run has left, but for its checkpoint.
 
-        The checkpoint of an earlier run stands until the new one replaces it.
+        The checkpoint of an earlier run stays until the new one replaces it.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self.state.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Forget a run that came to nothing, so that another can take its place."""
+        """Remove the state of a run without weights to keep: another run may start."""
         self.state.unlink(missing_ok=True)
 
     def record(self, line: dict[str, Any]) -> None:
@@ -104,14 +122,20 @@ class Places:
             journal.write(json.dumps(line) + "\n")
 
     def recorded(self) -> list[dict[str, Any]]:
-        """Return the lines of the journal, up to one that a full disk cut short."""
+        """Return the lines of the journal, up to one that is damaged or cut short."""
         lines: list[dict[str, Any]] = []
-        if self.journal.exists():
-            for line in self.journal.read_text().splitlines():
-                try:
-                    lines.append(json.loads(line))
-                except ValueError:
-                    break
+        try:
+            content = read_regular(self.journal, max_bytes=_MAX_JOURNAL_BYTES)
+        except FileNotFoundError:
+            return lines
+        for text in content.splitlines():
+            try:
+                line = _Line.model_validate_json(text)
+            except ValidationError:
+                break
+            if lines and line.epoch != lines[-1]["epoch"] + 1:
+                break
+            lines.append(json.loads(text))
         return lines
 
     def forget_after(self, epoch: int) -> None:

@@ -1,18 +1,33 @@
-"""Go on with an interrupted run: whose it was, and from where."""
+"""Resume an interrupted run: which run it was, and from where."""
 
-import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
-from model.checkpoint import MANIFEST
+from pydantic import TypeAdapter, ValidationError
+
+from model import checkpoint
+from model.config import Section
 from model.data import Dataset
+from model.train import saved_state
 from model.train.options import Options
 from model.train.places import Places
-from model.train.state import State, StateError, saved_run
+from model.train.saved_state import StateError
+from model.train.state import State
 
-_FREE = {"resume", "out", "overwrite"}  # these do not make a run another one
+_FREE = {"resume", "out", "overwrite"}  # these do not make it another run
+
+
+@final
+class _SavedRun(Section):
+    """Which run a state is of, as `identity` wrote it."""
+
+    options: dict[str, Any]
+    dataset_sha256: str | None
+    command: tuple[str, ...]
+    parent_sha256: str | None = None
 
 
 def identity(
@@ -33,30 +48,38 @@ def identity(
 
 
 def _parent_sha256(options: Options) -> str | None:
-    """Return the hash of the checkpoint that the run started from, when it did."""
+    """Return the hash of the checkpoint that the run started from, if it did."""
     if options.resume is not None:
-        before = saved_run(Places.of(options).state).get("parent_sha256")
-        return None if before is None else str(before)
+        return _saved_run(Places.of(options)).parent_sha256
     if options.init_from is None:
         return None
-    return hashlib.sha256((options.init_from / MANIFEST).read_bytes()).hexdigest()
+    return checkpoint.identity(options.init_from)
 
 
-def begun(checkpoint: Path) -> tuple[Options, Sequence[str]]:
+def begun(path: Path) -> tuple[Options, Sequence[str]]:
     """
-    Return the options and the command that the run at `checkpoint` began with.
+    Return the options and the command that the run began with.
+
+    Args:
+        path: The checkpoint of the run, its --out.
 
     Raises:
-        StateError: There is no such run, or this version has other options.
+        StateError: There is no such run, it is damaged, or it has options that this
+            version does not have.
     """
-    run = saved_run(Places.of(Options(out=checkpoint)).state)
-    try:
-        first = Options(**{k: _typed(k, v) for k, v in run["options"].items()})
-    except TypeError as error:
+    places = Places.of(Options(out=path))
+    run = _saved_run(places)
+    unknown = run.options.keys() - {field.name for field in fields(Options)}
+    if unknown:
         raise StateError(
-            f"the run at {checkpoint} was begun by another version: {error}"
-        ) from error
-    return replace(first, out=checkpoint, resume=checkpoint), run["command"]
+            f"the run at {path} was begun by another version: this one does not have "
+            f"the options {sorted(unknown)}"
+        )
+    try:
+        first = TypeAdapter(Options).validate_json(json.dumps(run.options), strict=True)
+    except ValidationError as error:
+        raise _damaged(places, "run.options", error) from error
+    return replace(first, out=path, resume=path), run.command
 
 
 def check_same(first: Options, given: Options) -> None:
@@ -64,8 +87,7 @@ def check_same(first: Options, given: Options) -> None:
     Refuse options that contradict those the run began with.
 
     Args:
-        given: What the command line says where it is silent about nothing but what
-            `first` says.
+        given: What the command line says; what it leaves out is as in `first`.
 
     Raises:
         StateError: It names the option.
@@ -83,20 +105,37 @@ def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:
     """
     Load the saved state of a run.
 
+    Args:
+        wanted: The identity of the run.
+
     Raises:
-        StateError: The data are not those the run began with.
+        StateError: It is damaged, or the data are not those the run began with.
     """
-    before = saved_run(places.state)["dataset_sha256"]
+    before = _saved_run(places).dataset_sha256
     if before != wanted["dataset_sha256"]:
         raise StateError(
             f"the run at {places.checkpoint} began with data of sha256 {before}, "
             f"got {wanted['dataset_sha256']}"
         )
     state.load(places.state)
+    n_epochs = wanted["options"]["epochs"]
+    if state.progress.epoch > n_epochs:
+        raise StateError(
+            f"{places.state} is damaged: epoch: expected at most {n_epochs}, "
+            f"got {state.progress.epoch}"
+        )
     places.forget_after(state.progress.epoch)
 
 
-def _typed(name: str, value: Any) -> Any:
-    if name in ("data_dir", "init_from") and value is not None:
-        return Path(value)
-    return tuple(value) if isinstance(value, list) else value
+def _saved_run(places: Places) -> _SavedRun:
+    document = json.dumps(saved_state.read(places.state).run)
+    try:
+        return _SavedRun.model_validate_json(document)
+    except ValidationError as error:
+        raise _damaged(places, "run", error) from error
+
+
+def _damaged(places: Places, name: str, error: ValidationError) -> StateError:
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join([name, *map(str, first["loc"])])
+    return StateError(f"{places.state} is damaged: {where}: {first['msg']}")

@@ -1,51 +1,30 @@
-"""The state of a training run: all it takes to go on bit for bit. No pickle."""
+"""The state of a training run: all it takes to resume it bit for bit."""
 
-import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
 from model import atomic_files
+from model.train import saved_state
+from model.train.saved_state import Progress, SavedState, StateError
+from model.train.state_checks import (
+    check_optimizer,
+    check_progress,
+    check_tensors,
+    part,
+)
 from model.vae import VAE, empty
-
-
-@final
-class StateError(ValueError):
-    """There is no run to go on with, or it is not the one that was meant."""
-
-
-@dataclass
-class Progress:
-    """
-    Where a run stands.
-
-    Noise and order are functions of (seed, epoch, step), so counters are enough.
-
-    Attributes:
-        epoch: Epochs completed.
-        step: Steps taken in the current epoch.
-        n_updates: Steps taken in all.
-    """
-
-    epoch: int = 0
-    step: int = 0
-    n_updates: int = 0
-    best_epoch: int | None = None
-    best_bound: float | None = None
 
 
 @final
 class State:
     """
-    Weights, optimiser, average, best weights so far and progress.
+    Weights, optimizer, average, best weights so far and progress.
 
     Attributes:
         weights: Views of the model's weights and buffers.
@@ -74,12 +53,12 @@ class State:
         self.saved_at = -math.inf
 
     def model(self, weights: Mapping[str, Tensor]) -> VAE:
-        """Return a model to be judged, with other weights than those in training."""
+        """Return a model with the given weights, for evaluation."""
         vae = empty(self.vae.config)
         vae.load_state_dict(weights, assign=True)
         return vae.requires_grad_(False).eval()
 
-    def save(self, path: Path, *, run: dict[str, Any]) -> None:
+    def save(self, path: Path, *, run: Mapping[str, Any]) -> None:
         """Write all of it in one step; `run` says which run it is."""
         tensors = {f"weights.{k}": v for k, v in self.weights.items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
@@ -87,10 +66,7 @@ class State:
         for index, entries in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{k}": v for k, v in entries.items()}
         tensors["terms"] = self.terms
-        content = safetensors_save(
-            {k: v.detach().cpu().contiguous() for k, v in tensors.items()},
-            {"run": json.dumps(run), "progress": json.dumps(asdict(self.progress))},
-        )
+        content = saved_state.to_bytes(tensors, self.progress, run)
         atomic_files.replace(path, content)
         self.saved_at = time.monotonic()
 
@@ -99,21 +75,42 @@ class State:
         Take over what `save` wrote.
 
         Raises:
-            StateError: It is missing or damaged.
+            StateError: It is missing, damaged, or of another model; this state is as
+                it was.
         """
-        tensors, metadata = _read(path)
-        self.progress = Progress(**json.loads(metadata["progress"]))
-        self.vae.load_state_dict(_part(tensors, "weights."))
+        saved = saved_state.read(path)
+        try:
+            self._check(saved)
+        except ValueError as error:
+            raise StateError(f"{path} is damaged: {error}") from error
+        tensors = saved.tensors
+        self.progress = saved.progress
+        self.vae.load_state_dict(part(tensors, "weights."))
         device = self.terms.device
-        average = _part(tensors, "average.")
+        average = part(tensors, "average.")
         # In the order of the weights, which the file does not keep.
         self.average = {k: average[k].to(device) for k in self.average}
-        self.best = {k: v.to(device) for k, v in _part(tensors, "best.").items()}
+        self.best = {k: v.to(device) for k, v in part(tensors, "best.").items()}
         self.terms.copy_(tensors["terms"])
-        self._load_optimizer(_part(tensors, "optimizer."))
+        self._load_optimizer(part(tensors, "optimizer."))
         self.saved_at = time.monotonic()
 
-    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+    def _check(self, saved: SavedState) -> None:
+        progress = saved.progress
+        check_progress(progress, n_steps=len(self.terms))
+        wanted = {"terms": self.terms}
+        wanted |= {f"weights.{k}": v for k, v in self.weights.items()}
+        wanted |= {f"average.{k}": v for k, v in self.average.items()}
+        if progress.best_epoch is not None:
+            wanted |= {f"best.{k}": v for k, v in self.weights.items()}
+        moments = part(saved.tensors, "optimizer.")
+        others = saved.tensors.keys() - {f"optimizer.{name}" for name in moments}
+        check_tensors(
+            {name: saved.tensors[name] for name in others}, wanted, progress.step
+        )
+        check_optimizer(moments, self.optimizer, n_updates=progress.n_updates)
+
+    def _load_optimizer(self, tensors: Mapping[str, Tensor]) -> None:
         entries: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
             index, key = name.split(".")
@@ -122,36 +119,6 @@ class State:
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
 
-def saved_run(path: Path) -> dict[str, Any]:
-    """
-    Return what `State.save` was told about the run.
-
-    Raises:
-        StateError: There is no saved state.
-    """
-    run: dict[str, Any] = json.loads(_read(path)[1]["run"])
-    return run
-
-
 def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a copy of all weights and buffers."""
     return {name: tensor.detach().clone() for name, tensor in weights.items()}
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    if not path.is_file():
-        raise StateError(f"no run to go on with: there is no {path}")
-    try:
-        with safe_open(path, framework="pt") as file:
-            # Cloned: the file is mapped into memory and will be replaced.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-            metadata = file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise StateError(f"{path} cannot be read: {error}") from error
-    if not {"run", "progress"} <= metadata.keys():
-        raise StateError(f"{path} is not the state of a training run")
-    return tensors, metadata
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}

@@ -100,7 +100,7 @@ class Trainer:
 
     def begin(self) -> State:
         """Return the state before the first step of a new run."""
-        self.places.claim()
+        self.places.clear()
         return self._start()
 
     def go_on(self) -> State:

@@ -62,7 +62,7 @@ def test_a_checkpoint_is_not_taken_over(tmp_path: Path) -> None:
 def test_an_unfinished_run_is_not_taken_over(tmp_path: Path) -> None:
     """It can be gone on with, and the sentence says how."""
     run = places(tmp_path)
-    run.claim()
+    run.clear()
     run.check_free()  # nothing was saved yet
     run.state.touch()
 
@@ -96,15 +96,15 @@ def test_an_empty_directory_is_free(tmp_path: Path) -> None:
     run.check_replaceable()
 
 
-def test_claiming_clears_an_earlier_run_and_nothing_else(tmp_path: Path) -> None:
+def test_clearing_removes_an_earlier_run_and_nothing_else(tmp_path: Path) -> None:
     """The journal and the state go; another file in the directory stays."""
     run = places(tmp_path)
-    run.claim()
+    run.clear()
     run.record({"epoch": 1})
     run.state.touch()
     (run.run / "notes.txt").touch()
 
-    run.claim()
+    run.clear()
 
     assert [path.name for path in run.run.iterdir()] == ["notes.txt"]
     assert run.recorded() == []

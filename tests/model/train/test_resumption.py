@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from model.train import fit, resumption
+from model.train import fit, resumption, saved_state
 from model.train.options import Options
-from model.train.state import State, StateError, saved_run
+from model.train.saved_state import StateError
+from model.train.state import State
 from tests.model.train.runs import (
     Killed,
     Trainer,
@@ -262,7 +263,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     """An option this version does not know is named."""
     run = images(tmp_path)
     run.fit(run.begin(), n_steps=1)
-    document = saved_run(run.places.state)
+    document = saved_state.read(run.places.state).run
     document["options"]["beta"] = 4.0
     state = run.go_on()
     state.save(run.places.state, run=json.loads(json.dumps(document)))
