@@ -16,6 +16,20 @@ def split(listed: object) -> object:
     return tuple(part for part in map(str.strip, listed.split(",")) if part)
 
 
+def split_names(listed: object) -> object:
+    """
+    Return the parts of a comma separated text; other objects as they are.
+
+    Raises:
+        PydanticCustomError: It has none, which would not restrict anything.
+    """
+    names = split(listed)
+    if isinstance(listed, str) and not names:
+        wanted = "names of hosts without a port (unset it to allow any host)"
+        raise PydanticCustomError("name", wanted)
+    return names
+
+
 def origin(text: str) -> str:
     """
     Return an origin as browsers send it.

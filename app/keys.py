@@ -9,7 +9,9 @@ as those of `python -m app.keys [NAME]`, which prints a fresh one with its line.
 
 import binascii
 import logging
+import os
 import secrets
+import stat
 import sys
 from hashlib import sha256
 from hmac import compare_digest
@@ -147,17 +149,38 @@ def _split(authorization: bytes) -> tuple[bytes, bytes]:
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.is_file():
-            raise SettingsError(f"VAE_API_KEYS_FILE: expected a file, {path} is none")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise SettingsError(f"VAE_API_KEYS_FILE: expected a file, got {path}")
+            _warn_of_writers(path, found)
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise SettingsError(f"VAE_API_KEYS_FILE: {error}") from error
+        raise SettingsError(
+            f"VAE_API_KEYS_FILE: expected a file, {path}: {error.strerror}"
+        ) from error
     if len(content) > _MAX_FILE_BYTES:
         raise SettingsError(
             f"VAE_API_KEYS_FILE: expected at most {_MAX_FILE_BYTES} bytes in {path}"
         )
     return content
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file, or a pipe that nobody writes to."""
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
+def _warn_of_writers(path: Path, found: os.stat_result) -> None:
+    """Warn if every user of the system may write the file, or put another there."""
+    directory = path.parent.stat().st_mode
+    if found.st_mode & stat.S_IWOTH:
+        what = f"write {path} (chmod o-w)"
+    elif directory & stat.S_IWOTH and not directory & stat.S_ISVTX:
+        what = f"replace {path} in its directory (chmod o-w)"
+    else:
+        return
+    logger.warning("VAE_API_KEYS_FILE: every user of this system may %s", what)
 
 
 if __name__ == "__main__":

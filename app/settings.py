@@ -15,7 +15,7 @@ from pydantic import (
 
 from app import environment
 from app.environment import SettingRow
-from app.host_names import host_name, origin, split
+from app.host_names import host_name, origin, split, split_names
 
 
 def available_cores() -> int:
@@ -244,7 +244,7 @@ class Settings(BaseModel):
     ] = ()
     allowed_hosts: Annotated[
         tuple[Annotated[str, AfterValidator(host_name)], ...],
-        BeforeValidator(split),
+        BeforeValidator(split_names),
         Field(
             description="Names in the Host of requests that are answered, comma "
             "separated.",

@@ -7,18 +7,31 @@ from app.settings import Settings
 
 
 def test_lists_are_comma_separated() -> None:
-    """Spaces and empty parts are nothing, and neither is case; empty is the default."""
+    """Spaces and empty parts are nothing, and neither is case; no origin is none."""
     settings = Settings.from_environment(
         {
             "VAE_CORS_ORIGINS": " https://A.example ,, http://localhost:5173,",
             "VAE_ALLOWED_HOSTS": "VAE.example,127.0.0.1,[::1]",
         }
     )
-    empty = Settings.from_environment({"VAE_CORS_ORIGINS": "", "VAE_ALLOWED_HOSTS": ""})
+    empty = Settings.from_environment({"VAE_CORS_ORIGINS": ""})
 
     assert settings.cors_origins == ("https://a.example", "http://localhost:5173")
     assert settings.allowed_hosts == ("vae.example", "127.0.0.1", "[::1]")
-    assert empty.cors_origins == empty.allowed_hosts == ()
+    assert empty.cors_origins == ()
+
+
+@pytest.mark.parametrize("value", ["", " ", ",", " , ,"])
+def test_a_list_of_no_hosts_is_an_error(value: str) -> None:
+    """A variable that came out empty does not silently let any host in."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"VAE_ALLOWED_HOSTS": value})
+
+    assert Settings.from_environment({}).allowed_hosts == ()
+    assert str(raised.value) == (
+        "VAE_ALLOWED_HOSTS: expected names of hosts without a port (unset it to allow "
+        f"any host), got {value!r}"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The file of access keys, the check of a header, and the command for a key."""
 
 import hmac
+import os
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -65,10 +66,41 @@ def test_a_key_in_the_place_of_its_digest_is_not_repeated(tmp_path: Path) -> Non
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A directory, and a path with nothing at it."""
-    for path in (tmp_path, tmp_path / "none"):
+    """A directory, a pipe that nobody writes to, and a path with nothing at it."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe", tmp_path / "none", Path()):
         with pytest.raises(SettingsError, match="expected a file"):
             keys.read(path)
+
+
+@pytest.mark.parametrize(
+    ("file_mode", "directory_mode", "words"),
+    [
+        (0o602, 0o700, "every user of this system may write "),
+        (0o666, 0o1777, "every user of this system may write "),
+        (0o600, 0o777, "every user of this system may replace "),
+        (0o664, 0o1777, ""),
+        (0o644, 0o755, ""),
+    ],
+)
+def test_a_file_that_anybody_may_write_is_warned_of(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    file_mode: int,
+    directory_mode: int,
+    words: str,
+) -> None:
+    """They could let themselves in; at the start, and each time it is read."""
+    path = written(tmp_path, DIGEST)
+    path.chmod(file_mode)
+    tmp_path.chmod(directory_mode)
+
+    known = Keys(path)
+    known.reread()
+
+    warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
+    assert len(warnings) == (2 if words else 0)
+    assert all(words in warning and str(path) in warning for warning in warnings)
 
 
 @pytest.mark.parametrize("position", [0, 1, 2, None])
