@@ -22,7 +22,7 @@ from app.serving.lifecycle import Lifecycle
 from app.settings import Settings
 from app.wire.layout import Array
 from app.wire.negotiation import JSON, NPY, PNG, SAFETENSORS, Formats, response_format
-from app.wire.reply import Reply
+from app.wire.reply import FLOAT32_BYTES, Reply
 
 ALL_ARRAYS: Formats = (JSON, SAFETENSORS)
 MAIN_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
@@ -80,7 +80,7 @@ class Endpoints:
         )
         schema = DecodePictureOptions if format_ is PNG else DecodeOptions
         z, asked = await self._reader.read(request, self._reader.z, schema)
-        self._check_output(len(z.values))
+        self._check_output(request, len(z.values))
         picture = None
         if format_ is PNG and self._reader.images is not None:
             picture = self._reader.images.picture(len(z.values), asked)
@@ -104,7 +104,7 @@ class Endpoints:
             raise ContentTooLargeError(
                 f"expected n of at most {self._settings.max_rows}, got {asked.n}"
             )
-        self._check_output(asked.n)
+        self._check_output(request, asked.n)
         picture = None
         if format_ is PNG and self._reader.images is not None:
             picture = self._reader.images.picture(asked.n, asked)
@@ -153,13 +153,14 @@ class Endpoints:
     def _shaped(self, values: Array) -> Array:
         return values.reshape(-1, *self._shape)
 
-    def _check_output(self, n_rows: int) -> None:
+    def _check_output(self, request: Request, n_rows: int) -> None:
         limit, values = self._settings.max_output_values, n_rows * self._dim
         if values > limit:
             raise ContentTooLargeError(
                 f"expected to answer at most {limit} values, "
                 f"got {n_rows} rows of {self._dim}, which are {values}"
             )
+        request.hold(values * FLOAT32_BYTES)
 
     def _check_elbo(self, asked: ElboOptions, *, n_rows: int) -> None:
         k, limits = asked.n_samples, self._settings

@@ -89,13 +89,16 @@ class OperationRoute(APIRoute):
         if scope["method"] != self._method:
             await super().handle(scope, receive, send)
             return
-        endpoint = loaded_model_of(scope).hot[self._method, self.path]
-        request = Request(scope, receive)
+        loaded = loaded_model_of(scope)
+        request = Request(scope, receive, loaded.responses)
         try:
-            answer = await endpoint(request)
+            answer = await loaded.hot[self._method, self.path](request)
+            request.release()
+            request.hold(answer.n_held)
+            await answer.send(scope, send)
         finally:
             request.release()
-        await answer.send(scope, send)
+            request.taken()
 
 
 async def _answered_by_handle() -> None:

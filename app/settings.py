@@ -100,6 +100,14 @@ class Settings(BaseModel):
             description="Most bytes of long bodies in hand, of a worker; past it, 429.",
         ),
     ] = 512 << 20
+    max_responses_bytes: Annotated[
+        int,
+        Field(
+            ge=1024,
+            description="Most bytes of long responses that are computed and not yet "
+            "taken, of a worker; past it, 429.",
+        ),
+    ] = 512 << 20
     max_rows: Annotated[
         int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
     ] = 16_384

@@ -1,8 +1,8 @@
 """
 A load generator: keep-alive connections, one request at a time on each.
 
-It reads of HTTP/1.1 what the servers here write: a status line, a Content-Length, a
-body. Anything else is an error, not a figure.
+It reads of HTTP/1.1 what the servers here write: a status line, then a body with a
+Content-Length, or in chunks. Anything else is an error, not a figure.
 """
 
 import asyncio
@@ -16,6 +16,7 @@ import uvloop
 _KEPT_EVERY = 997  # prime: answers to all requests in turn are kept
 _MOST_KEPT = 16
 _LAST_ANSWER_SECONDS = 60.0
+_LAST_CHUNK = b"\r\n0\r\n\r\n"
 
 
 class Exchange(NamedTuple):
@@ -89,7 +90,8 @@ class _Connection(asyncio.Protocol):
         self._traffic = traffic
         self._received = bytearray()
         self._length: int | None = None  # of head and body, once known
-        self._body_start = 0
+        self._body_start = 0  # 0 until the head has come
+        self._is_chunked = False
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -115,14 +117,18 @@ class _Connection(asyncio.Protocol):
         self._transport.write(self._requests[self._index])
 
     def _read(self) -> None:
-        if self._length is None:
+        if not self._body_start:
             end = self._received.find(b"\r\n\r\n")
             if end < 0:
                 return
             self._body_start = end + 4
-            head = bytes(self._received[:end])
-            self._length = self._body_start + _content_length(head)
-        if len(self._received) < self._length:
+            length = _content_length(bytes(self._received[:end]))
+            self._is_chunked = length is None
+            self._length = None if length is None else self._body_start + length
+        # Only one answer is under way, and no text of JSON ends like its last chunk.
+        if self._is_chunked and self._received.endswith(_LAST_CHUNK):
+            self._length = len(self._received)
+        if self._length is None or len(self._received) < self._length:
             return
         if len(self._received) > self._length:
             raise RuntimeError("more came than the answer is long")
@@ -133,9 +139,12 @@ class _Connection(asyncio.Protocol):
         if now <= self._deadline:
             exchanges.append(Exchange(self._index, now - self._sent))
         if len(exchanges) % _KEPT_EVERY <= 1 and len(kept) < _MOST_KEPT:
-            kept.append(Answer(self._index, bytes(self._received[self._body_start :])))
+            body = bytes(self._received[self._body_start :])
+            kept.append(
+                Answer(self._index, _joined(body) if self._is_chunked else body)
+            )
         self._received.clear()
-        self._length = None
+        self._length, self._body_start = None, 0
         self._index = (self._index + 1) % len(self._requests)
         if now < self._deadline:
             self._send()
@@ -148,13 +157,13 @@ class _Connection(asyncio.Protocol):
             self.done.set_exception(error)
 
 
-def _content_length(head: bytes) -> int:
+def _content_length(head: bytes) -> int | None:
     """
-    Return the length of the body that follows a head.
+    Return the length of the body that follows a head; None if it comes in chunks.
 
     Raises:
         RuntimeError: The status is not 200.
-        ValueError: The head has no Content-Length.
+        ValueError: The head says neither.
     """
     status, *lines = head.split(b"\r\n")
     if status.split(b" ", 2)[1] != b"200":
@@ -163,4 +172,17 @@ def _content_length(head: bytes) -> int:
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             return int(value)
+        if name.lower() == b"transfer-encoding":
+            return None
     raise ValueError("an answer had no Content-Length")
+
+
+def _joined(chunks: bytes) -> bytes:
+    """Return the body that comes in chunks."""
+    body, start = bytearray(), 0
+    while (end := chunks.index(b"\r\n", start)) and (
+        size := int(chunks[start:end], 16)
+    ):
+        body += chunks[end + 2 : end + 2 + size]
+        start = end + 2 + size + 2
+    return bytes(body)

@@ -7,7 +7,7 @@ shorter way for an answer that is there as a whole: the ASGI extension `WHOLE`.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, final
 
 from uvicorn._types import ASGI3Application
@@ -18,12 +18,15 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from app.errors import CLOSE, Headers
+from app.errors import CLOSE, DisconnectedError, Headers
 
 # Writes a whole answer: status, headers with Content-Length, and body. It may decline,
 # and returns False then; what it has taken is sent, or dropped if nobody waits for it.
 Whole = Callable[[int, Headers, bytes], bool]
 WHOLE: Literal["vae.http.response.whole"] = "vae.http.response.whole"
+# Waits until what was written is with the client's system, but for some ten KB.
+Taken = Callable[[], Awaitable[None]]
+TAKEN: Literal["vae.http.response.taken"] = "vae.http.response.taken"
 
 
 @final
@@ -56,7 +59,7 @@ class Cycle(RequestResponseCycle):
 
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Have an application answer."""
-        self.scope["extensions"] = {WHOLE: self.whole}
+        self.scope["extensions"] = {WHOLE: self.whole, TAKEN: self.flow.drain}
         try:
             await super().run_asgi(app)
         finally:  # else the two would keep each other in memory
@@ -87,6 +90,17 @@ class Cycle(RequestResponseCycle):
             return {"type": "http.disconnect"}
         body, self.body = self.body, b""
         return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    async def send(self, message: Any) -> None:
+        """
+        Write an ASGI message, once the client has taken what was written before.
+
+        Raises:
+            DisconnectedError: More is to follow, and nobody takes it.
+        """
+        await super().send(message)
+        if self.disconnected and message.get("more_body", False):
+            raise DisconnectedError
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """

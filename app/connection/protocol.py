@@ -147,7 +147,8 @@ class Connection(HttpToolsProtocol):
         keep_alive = version != "1.0" and self.parser.should_keep_alive()
         before, cycle = self._last, Cycle.of(self, keep_alive=keep_alive)
         self.cycle = self._last = cycle
-        if before is None or before.response_complete:
+        is_free = before is None or before.response_complete
+        if is_free and not self.flow.write_paused:
             self._running = cycle
             self._start_asgi_task(cycle, self.app)
         else:
@@ -167,8 +168,18 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
+        if not self.transport.is_closing():
+            self._go_on()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._running is not None and self._running.response_complete:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Begin the next request of the pipeline once the last response is taken."""
+        if self.flow.write_paused:
+            return  # what is computed for a client that does not read is held for it
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._running = cast("Cycle", cycle)

@@ -6,20 +6,25 @@ the model; these two read and write the same messages and do nothing else.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import inf
-from typing import Literal, NamedTuple, final
+from typing import Literal, NamedTuple, Protocol, final
 
 from starlette.types import Receive, Scope, Send
 
-from app.connection.cycle import WHOLE, Whole
+from app.connection.cycle import TAKEN, WHOLE, Taken, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 from app.http.body_budget import Bodies
+from app.http.response_budget import Responses
 
 Body = bytes | bytearray
+Chunk = bytes | memoryview
 Fate = Literal["departed", "late"]
 
-_ONE_MESSAGE_BYTES = 1 << 16
+ONE_MESSAGE_BYTES = 1 << 16
+# Of a long response what is made and not yet with the system: a piece and a rest.
+_IN_TRANSPORT_BYTES = 1 << 18
+_START, _BODY = "http.response.start", "http.response.body"
 _MOST_PARTS = 1 << 12
 
 
@@ -38,7 +43,9 @@ class Request:
         "_bodies",
         "_head",
         "_n_held",
+        "_n_held_to_send",
         "_receive",
+        "_responses",
         "deadline",
         "fate",
         "headers",
@@ -48,11 +55,13 @@ class Request:
         "query_string",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, responses: Responses) -> None:
         self._head: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
         self._bodies: Bodies | None = None  # where its body is counted
         self._n_held = 0  # bytes that are counted there
+        self._responses = responses
+        self._n_held_to_send = 0  # bytes that are counted there
         self.headers = dict(self._head)
         self.method: str = scope["method"]
         self.path: str = scope["path"]
@@ -118,6 +127,28 @@ class Request:
             self._bodies.release(self._n_held)
             self._bodies = None
 
+    def hold(self, n_bytes: int) -> None:
+        """
+        Have so many bytes counted for its response, until `taken`.
+
+        Called before they are computed where their number is known then, and with what
+        the response really holds once it is there. A short response holds none.
+
+        Raises:
+            OverloadedError: There is no room for them now.
+        """
+        held = self._n_held_to_send
+        n_bytes = n_bytes if n_bytes > ONE_MESSAGE_BYTES else 0
+        if n_bytes != held:
+            self._responses.take(n_bytes - held, held=held)
+            self._n_held_to_send = n_bytes
+
+    def taken(self) -> None:
+        """Have its response counted no longer: its client has it, or never will."""
+        if self._n_held_to_send:
+            self._responses.release(self._n_held_to_send)
+            self._n_held_to_send = 0
+
     async def departure(self) -> None:
         """Wait until the client goes away; for requests that are read."""
         while (await self._receive())["type"] != "http.disconnect":
@@ -135,29 +166,55 @@ class Request:
         return n_bytes
 
 
+class Pieces(Protocol):
+    """A body that is made piece by piece, as its client takes it."""
+
+    @property
+    def nbytes(self) -> int:
+        """The bytes that are in memory until all of it is made."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Make the pieces; those of one body are always the same."""
+
+
 @final
 class Response(NamedTuple):
     """
-    A response whose length is known before its first byte is sent.
+    A response of which everything is known before its first byte is sent.
 
     Attributes:
-        chunks: The body in pieces.
+        chunks: The body, of which the length is known if it is a sequence.
         n_rows: How many rows it answers, for the metrics.
     """
 
     media_type: bytes
-    chunks: Sequence[bytes | memoryview]
+    chunks: Sequence[Chunk] | Pieces
     status: int = 200
     headers: Headers = ()
     n_rows: int = 0
+
+    @property
+    def n_held(self) -> int:
+        """The bytes that it holds until its client has taken it; 0 of a short one."""
+        if not isinstance(self.chunks, Sequence):
+            return self.chunks.nbytes + _IN_TRANSPORT_BYTES
+        length = sum(map(len, self.chunks))
+        return 0 if length <= ONE_MESSAGE_BYTES else length + _IN_TRANSPORT_BYTES
 
     async def send(self, scope: Scope, send: Send, *, headers: Headers = ()) -> int:
         """
         Write it, with these headers besides its own; to HEAD, without its body.
 
+        A long one is written no faster than the client takes it.
+
         Returns:
             How many bytes of a body there were to write.
+
+        Raises:
+            DisconnectedError: The client went away before it had all.
         """
+        if not isinstance(self.chunks, Sequence):
+            return await self._send_pieces(self.chunks, scope, send, headers)
         length = sum(map(len, self.chunks))
         fields = (
             (b"content-type", self.media_type),
@@ -165,26 +222,58 @@ class Response(NamedTuple):
             *self.headers,
             *headers,
         )
-        rest: Sequence[bytes | memoryview] = ()
         if scope["method"] == "HEAD":
-            length, last = 0, b""
-        elif length <= _ONE_MESSAGE_BYTES:
-            last = b"".join(self.chunks)
-        else:  # between two pieces the event loop serves others
-            *rest, end = self.chunks
-            last = bytes(end)
-        whole: Whole | None = scope.get("extensions", {}).get(WHOLE)
-        if whole is not None and not rest and whole(self.status, fields, last):
-            return length
-        start = {"status": self.status, "headers": [*fields]}
-        await send({"type": "http.response.start", **start})
-        for piece in rest:
-            await send(
-                {"type": "http.response.body", "body": bytes(piece), "more_body": True}
-            )
-            await asyncio.sleep(0)
-        await send({"type": "http.response.body", "body": last})
-        return length
+            return await self._send_whole(b"", scope, send, fields)
+        if length <= ONE_MESSAGE_BYTES or len(self.chunks) == 1:
+            return await self._send_whole(b"".join(self.chunks), scope, send, fields)
+        await send({"type": _START, "status": self.status, "headers": [*fields]})
+        return await _send_all(self.chunks, send)
+
+    async def _send_whole(
+        self, body: bytes, scope: Scope, send: Send, fields: Headers
+    ) -> int:
+        """Write a body at once; wait until it is taken if it is long."""
+        extensions = scope.get("extensions", {})
+        whole: Whole | None = extensions.get(WHOLE)
+        if whole is None or not whole(self.status, fields, body):
+            await send({"type": _START, "status": self.status, "headers": [*fields]})
+            await send({"type": _BODY, "body": body})
+        elif len(body) > ONE_MESSAGE_BYTES:
+            taken: Taken = extensions[TAKEN]
+            await taken()
+        return len(body)
+
+    async def _send_pieces(
+        self, pieces: Pieces, scope: Scope, send: Send, headers: Headers
+    ) -> int:
+        """
+        Write a body of which the length is known once all of it is made.
+
+        To tell it before would be to make the text twice; so the body is chunked, but
+        in HTTP/1.0, which has no chunks.
+        """
+        fields = ((b"content-type", self.media_type), *self.headers, *headers)
+        if scope["method"] == "HEAD":  # may go without a length (RFC 9110, 8.6)
+            return await self._send_whole(b"", scope, send, fields)
+        if scope.get("http_version") == "1.0":
+            length = 0
+            for piece in pieces:
+                length += len(piece)
+                await asyncio.sleep(0)
+            fields = (*fields, (b"content-length", b"%d" % length))
+        await send({"type": _START, "status": self.status, "headers": [*fields]})
+        return await _send_all(pieces, send)
+
+
+async def _send_all(pieces: Iterable[Chunk], send: Send) -> int:
+    """Write the pieces of a body, each once those before it are taken."""
+    length = 0
+    for piece in pieces:
+        await send({"type": _BODY, "body": bytes(piece), "more_body": True})
+        length += len(piece)
+        await asyncio.sleep(0)  # the event loop serves others
+    await send({"type": _BODY, "body": b""})  # waits as every message does
+    return length
 
 
 def _too_large(size: int, limit: int) -> ContentTooLargeError:

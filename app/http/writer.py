@@ -1,18 +1,22 @@
 """What an operation found, written as the answer to a request."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, Headers, UnprocessableError
-from app.http.exchange import Response
+from app.http.exchange import Pieces, Response
 from app.wire import npy, safetensors
 from app.wire.images.pictures import Picture
 from app.wire.json import writer
-from app.wire.layout import all_finite
 from app.wire.negotiation import JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
+
+# numpy releases the interpreter's lock, so looking at long arrays is left to a thread.
+_THREADED_BYTES = 1 << 20
 
 
 async def answer(
@@ -37,10 +41,8 @@ async def answer(
     """
     chunks = await _chunks(reply, format_, picture)
     # JSON has no word for what is not finite but null, which is quickly looked for.
-    if format_ is not JSON or any(b"null" in chunk for chunk in chunks):
-        for name, values in reply.tensors.items():
-            if name not in reply.nullable and not all_finite(values):
-                raise _not_finite(name, values, source, by_row=by_row)
+    if not isinstance(chunks, list) or format_ is not JSON or b"null" in chunks[0]:
+        await _check_finite(reply, source, by_row=by_row)
     seed = reply.scalars.get("seed")
     if seed is not None:
         headers = (*headers, (b"vae-seed", str(seed).encode()))
@@ -50,6 +52,24 @@ async def answer(
         headers=headers,
         n_rows=len(reply.main),
     )
+
+
+async def _check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
+    for name, values in reply.tensors.items():
+        if name in reply.nullable:
+            continue
+        if values.nbytes < _THREADED_BYTES:
+            is_finite = _is_finite(values)
+        else:
+            is_finite = await asyncio.to_thread(_is_finite, values)
+        if not is_finite:
+            raise _not_finite(name, values, source, by_row=by_row)
+
+
+def _is_finite(values: NDArray[Any]) -> bool:
+    # A value that is not makes the sum of squares infinite or NaN: one quick pass. Many
+    # large values may do so too, which the closer look settles.
+    return bool(np.isfinite(np.vdot(values, values)) or np.isfinite(values).all())
 
 
 def _not_finite(
@@ -63,9 +83,9 @@ def _not_finite(
 
 async def _chunks(
     reply: Reply, format_: Format, picture: Picture | None
-) -> list[Chunk]:
+) -> Sequence[Chunk] | Pieces:
     if format_ is JSON:
-        return await writer.write(reply)
+        return writer.Text(reply) if writer.is_long(reply) else [writer.write(reply)]
     if picture is not None:
         return await picture.write(reply.main)
     write = safetensors.write if format_ is SAFETENSORS else npy.write

@@ -106,34 +106,37 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         timing = begin()
-        request = Request(scope, receive)
-        request_id = self.request_id(request.headers)
         loaded = self.loaded
+        request = Request(scope, receive, loaded.responses)
+        request_id = self.request_id(request.headers)
         headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
         endpoint = loaded.hot.get((request.method, request.path))
         route = request.path if endpoint is not None else OTHER
+        answer: Response | None = None
         sent: _Sent | None = None
-        loaded.use.enter()
         self._metrics.enter()
         try:
-            answer = None
-            if self._guard is not None:
-                headers += self._guard.headers(request)
-                answer = _stopped(self._guard, request, request_id)
-            if answer is None and endpoint is not None:
-                answer = await self._answer(endpoint, request, request_id, timing.start)
-            elif answer is None:
-                scope["request_id"] = request_id
-                with in_scope(scope, loaded):
-                    sent = await self._framework(scope, receive, send, headers, timing)
+            with loaded.use:
+                if self._guard is not None:
+                    headers += self._guard.headers(request)
+                    answer = _stopped(self._guard, request, request_id)
+                if answer is None and endpoint is not None:
+                    start = timing.start
+                    answer = await self._answer(endpoint, request, request_id, start)
+                elif answer is None:
+                    scope["request_id"] = request_id
+                    with in_scope(scope, loaded):
+                        sent = await self._framework(
+                            scope, receive, send, headers, timing
+                        )
+            del loaded, endpoint  # a slow client must not keep a model in memory
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
-                n_bytes = await answer.send(scope, send, headers=headers)
-                sent = _Sent(route, answer.status, answer.n_rows, n_bytes)
+                sent = await _send(answer, route, scope, send, headers)
         finally:
             self._metrics.leave()
-            loaded.use.leave()
+            request.taken()
         if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
             request_id, status, n_bytes = scope[REFUSAL]
             sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
@@ -171,7 +174,9 @@ class Pipeline:
         self._in_flight.enter(request)
         try:
             request.deadline = start + self._allowed_seconds(request)
-            return await endpoint(request)
+            answer = await endpoint(request)
+            request.hold(answer.n_held)
+            return answer
         except ProblemError as problem:
             return _told(problem, request, request_id)
         except DisconnectedError:
@@ -253,6 +258,17 @@ def _stopped(guard: Guard, request: Request, request_id: str) -> Response | None
         return guard.check(request)
     except ProblemError as problem:
         return _told(problem, request, request_id)
+
+
+async def _send(
+    answer: Response, route: str, scope: Scope, send: Send, headers: Headers
+) -> _Sent:
+    """Send an answer; return what became of it."""
+    try:
+        n_bytes = await answer.send(scope, send, headers=headers)
+    except DisconnectedError:
+        return _Sent(route)
+    return _Sent(route, answer.status, answer.n_rows, n_bytes)
 
 
 def _told(problem: ProblemError, request: Request, request_id: str) -> Response:

@@ -16,7 +16,7 @@ from app.serving.lifecycle import Lifecycle
 from app.settings import Settings
 from app.wire.layout import Array
 from app.wire.negotiation import Format, response_format
-from app.wire.reply import Reply
+from app.wire.reply import FLOAT32_BYTES, Reply
 from model.engine.paths import Quantiles, aggregate_quantiles, interpolated, traversed
 
 _Options = TypeVar("_Options", bound=Body)
@@ -54,7 +54,7 @@ class PathEndpoints:
         format_, ends, name, options = await self._read(
             request, InterpolateOptions, n_rows=2
         )
-        self._check_points(options.n)
+        self._check_points(request, options.n)
         z = interpolated(ends, options.n, options.path)
         mean = (await self._operations.decode(z)).mean
         mean = mean.reshape(-1, *self._config.data_shape)
@@ -81,7 +81,7 @@ class PathEndpoints:
             if dim >= j:
                 what = f"expected 0 to {j - 1}, got {number(dim)}"
                 raise UnprocessableError(Fault(f"/dims/{i}", what))
-        self._check_points(len(dims) * options.n)
+        self._check_points(request, len(dims) * options.n)
         levels = (np.arange(options.n) + 0.5) / options.n
         quantiles = await self._quantiles(dims, levels, options.scale)
         z = traversed(base[0], dims, quantiles)
@@ -125,7 +125,7 @@ class PathEndpoints:
             what = f"expected fewer: {error}, levels that the checkpoint has"
             raise UnprocessableError(Fault("/n", what)) from error
 
-    def _check_points(self, n: int) -> None:
+    def _check_points(self, request: Request, n: int) -> None:
         """Check how many points are to be decoded."""
         limits, values = self._settings, n * self._config.data_dim
         if n > limits.max_rows:
@@ -137,3 +137,4 @@ class PathEndpoints:
                 f"expected to answer at most {limits.max_output_values} values, "
                 f"got {n} points of {self._config.data_dim}, which are {values}"
             )
+        request.hold(values * FLOAT32_BYTES)

@@ -19,6 +19,7 @@ from app.compute.analysis_thread import Analyses
 from app.compute.operations import Operations
 from app.endpoints import Endpoint
 from app.errors import Headers
+from app.http.response_budget import Responses
 from app.serving.documents import Document
 
 Hot = Mapping[tuple[str, str], Endpoint]
@@ -34,11 +35,11 @@ class Use:
         self._n = 0
         self._last: asyncio.Event | None = None
 
-    def enter(self) -> None:
+    def __enter__(self) -> None:
         """Note that a request begins."""
         self._n += 1
 
-    def leave(self) -> None:
+    def __exit__(self, *_: object) -> None:
         """Note that it has ended, well or not."""
         self._n -= 1
         if self._last is not None and not self._n:
@@ -63,7 +64,8 @@ class LoadedModel:
         model: The card as `/model` has it.
         examples: What `/examples` has.
         openapi: The API's document.
-        use: The requests that it answers.
+        responses: Those that no client has taken yet, of this model and others.
+        use: The requests that it computes; it is not needed to send what is computed.
     """
 
     card: Card
@@ -74,6 +76,7 @@ class LoadedModel:
     openapi: Mapping[str, Any]
     compute: Operations
     runner: Analyses
+    responses: Responses
     use: Use = field(default_factory=Use)
 
     @property

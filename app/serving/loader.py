@@ -29,6 +29,7 @@ from app.endpoints import Endpoints
 from app.explorer import explorer
 from app.held_out import held_out
 from app.http.reader import Reader
+from app.http.response_budget import Responses
 from app.observability.metrics import Metrics
 from app.operation_routes import Operation
 from app.paths import routes as path_routes
@@ -68,6 +69,7 @@ class Loader:
         self._lifecycle = lifecycle
         self._metrics = metrics
         self._public = public
+        self._responses = Responses(max_bytes=settings.max_responses_bytes)
 
     def load(self) -> LoadedModel:
         """
@@ -128,6 +130,7 @@ class Loader:
             openapi=openapi.guarded(document, settings, public=self._public),
             compute=compute,
             runner=runner,
+            responses=self._responses,
         )
 
     def _calls(

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Chunk = bytes | memoryview
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 18
+FLOAT32_BYTES = 4
 
 
 @final

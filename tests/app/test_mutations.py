@@ -15,6 +15,7 @@ from app.analysis.schemas import LoglikOptions
 from app.errors import ProblemError
 from app.http.exchange import Request
 from app.http.reader import Reader
+from app.http.response_budget import Responses
 from app.schemas import ElboImageOptions, ElboOptions
 from app.settings import Settings
 from app.wire.layout import Array
@@ -70,7 +71,7 @@ class Readers:
             "query_string": case.query,
             "headers": [(b"content-type", case.media_type.encode())],
         }
-        request = Request(scope, receive)
+        request = Request(scope, receive, Responses(max_bytes=1 << 20))
         if case.is_masked:
             read = await self._reader.read_masked(request, self._masked, LoglikOptions)
             (rows, observed), _ = read
