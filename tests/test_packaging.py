@@ -51,6 +51,8 @@ CUDA_BUILD = {
         "nvidia-cusparse==12.6.3.3.*; extra == 'cusparse'",
         "nvidia-nvtx==13.0.85.*; extra == 'nvtx'",
     ],
+    "nvidia-cublas": ["nvidia-cuda-nvrtc"],
+    "nvidia-cudnn-cu13": ["nvidia-cublas"],
     "cuda-bindings": ["cuda-pathfinder>=1.4.2"],
 }
 
@@ -311,13 +313,14 @@ def installed_requirements(name: str) -> list[str]:
 
 def unpinned(requires_of: Callable[[str], list[str]]) -> set[str]:
     """Return what pip would choose a version of by itself, in no pin of ours."""
-    waiting, seen, chosen = declared(), set[str](), set[str]()
+    waiting, seen = declared(), set[str]()
+    named, exact = set[str](), set[str]()
     while waiting:
         parent = waiting.pop()
         if str(parent) in seen:
             continue
         seen.add(str(parent))
-        chosen |= {canonicalize_name(parent.name)} if not is_exact(parent) else set()
+        (exact if is_exact(parent) else named).add(canonicalize_name(parent.name))
         for line in requires_of(canonicalize_name(parent.name)):
             child = Requirement(line)
             if child.marker is None or any(
@@ -325,7 +328,7 @@ def unpinned(requires_of: Callable[[str], list[str]]) -> set[str]:
                 for extra in parent.extras or {""}
             ):
                 waiting.append(child)
-    return chosen - pins().keys()
+    return named - exact - pins().keys()
 
 
 def is_exact(requirement: Requirement) -> bool:
