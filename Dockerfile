@@ -37,8 +37,10 @@ RUN rm -rf python3*/site-packages/torch/include python3*/site-packages/torch/sha
 
 
 FROM ${BASE_IMAGE} AS runtime
+# PYTHONPATH is for the console scripts, such as vae-serve.
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONPATH=/opt/vae \
     PYTHONUNBUFFERED=1 \
     ORT_DISABLE_TELEMETRY=1
 # A new named volume takes owner and mode from the directory it is mounted on.

@@ -1,11 +1,11 @@
 """What is served, as `GET /model` tells it."""
 
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, final
 
 from pydantic import BaseModel, Field
 
 from app.settings import Settings
+from app.version import service_version
 from model.checkpoint.manifest import Figure, LatentUse
 from model.engine import Engine
 
@@ -216,11 +216,3 @@ def _prior(engine: Engine) -> Prior:
         standard_deviation=moments.standard_deviation.tolist(),
         what=_PRIORS[config.prior.kind],
     )
-
-
-def service_version() -> str:
-    """Return the installed version of this service, if it is installed."""
-    try:
-        return version("vae-service")
-    except PackageNotFoundError:
-        return "unknown"

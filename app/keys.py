@@ -4,9 +4,10 @@ Access keys: their digests in a file, the check of a request, and a command for 
 The file of `VAE_API_KEYS_FILE` has one SHA-256 in 64 hex digits on a line, then, if
 wanted, a name; `#` starts a comment. Only digests are kept, so a file that leaks opens
 nothing. One round of SHA-256 without salt is enough for keys that cannot be guessed,
-as those of `python -m app.keys [NAME]`, which prints a fresh one with its line.
+as those of `vae-keys [NAME]`, which prints a fresh one with its line.
 """
 
+import argparse
 import binascii
 import logging
 import os
@@ -24,6 +25,7 @@ from app.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 256
+_COMMAND = "Print a fresh access key, and its line for the file of VAE_API_KEYS_FILE."
 _MAX_FILE_BYTES = 1 << 16
 _HEX_DIGITS = frozenset(b"0123456789abcdef")
 _KEY_BYTES = 32
@@ -121,8 +123,11 @@ def line_of(key: str, *, name: str = "") -> str:
 
 def main() -> int:
     """Print a fresh key, and its line for the file."""
+    parser = argparse.ArgumentParser(prog="vae-keys", description=_COMMAND)
+    parser.add_argument("name", nargs="*", metavar="NAME", help="whose key it is")
+    name = " ".join(parser.parse_args().name)
     key = fresh_key()
-    line = line_of(key, name=" ".join(sys.argv[1:]))
+    line = line_of(key, name=name)
     sys.stdout.write(f"key, for the client:          {key}\n")
     sys.stdout.write(f"line, for VAE_API_KEYS_FILE:  {line}\n")
     return 0

@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from starlette.types import Receive, Scope, Send
 
 from app.api_docs import openapi
-from app.card import service_version
 from app.environment import SettingsError
 from app.middleware import framework_errors
 from app.middleware.access import Guard
@@ -27,6 +26,7 @@ from app.serving.lifecycle import Lifecycle
 from app.serving.loader import Loader
 from app.serving.reload import Reloader
 from app.settings import Settings
+from app.version import service_version
 from model.checkpoint import CheckpointError
 from model.engine import EngineError
 

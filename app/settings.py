@@ -17,6 +17,9 @@ from app import environment
 from app.environment import SettingRow
 from app.host_names import host_name, origin, split, split_names
 
+# In the repository, in the images and where the wheel is installed.
+RELEASED = Path(__file__).parents[1] / "released" / "mnist"
+
 
 def available_cores() -> int:
     """Return how many cores this process may use."""
@@ -36,8 +39,12 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     checkpoint: Annotated[
-        Path, Field(description="Directory of the checkpoint to serve.")
-    ] = Path("released/mnist")
+        Path,
+        Field(
+            description="Directory of the checkpoint to serve.",
+            json_schema_extra={"default_in_words": "the released model of MNIST"},
+        ),
+    ] = RELEASED
     watch_seconds: Annotated[
         float,
         Field(

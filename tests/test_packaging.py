@@ -196,7 +196,7 @@ def test_the_image_serves_the_released_checkpoint_to_the_outside() -> None:
     assert stage("service", "EXPOSE") == [str(settings.port)]
     assert "released/ released/" in stage("runtime", "COPY")
     inside = settings.checkpoint.relative_to(directory)
-    assert inside == Settings.from_environment({}).checkpoint
+    assert ROOT / inside == Settings.from_environment({}).checkpoint
     assert (ROOT / inside / "manifest.json").is_file()
 
 

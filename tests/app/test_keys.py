@@ -131,7 +131,7 @@ def test_the_command_prints_a_key_and_a_line_that_opens_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What it prints works as it is, and is another each time."""
-    monkeypatch.setattr(sys, "argv", ["app.keys", "the", "lab"])
+    monkeypatch.setattr(sys, "argv", ["vae-keys", "the", "lab"])
 
     printed = []
     for _ in range(2):

@@ -37,11 +37,12 @@ def process(
     *,
     stderr: IO[str] | None = None,
     command: tuple[str, ...] = PYTHON_APP,
+    cwd: Path = ROOT,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the service; yield its address and the process, which is ended after."""
     with subprocess.Popen(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         env=environment(settings),
         stdout=subprocess.PIPE,
         stderr=stderr,

@@ -12,7 +12,7 @@ def test_defaults_need_no_environment() -> None:
     """An empty environment gives the documented defaults."""
     settings = Settings.from_environment({})
 
-    assert settings.checkpoint == Path("released/mnist")
+    assert settings.checkpoint == Path(__file__).parents[2] / "released" / "mnist"
     assert (settings.host, settings.port) == ("127.0.0.1", 8000)
     assert settings.threads == available_cores()
     assert settings.max_body_bytes == 64 * 2**20

@@ -1,0 +1,11 @@
+"""The version of this service."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+
+def service_version() -> str:
+    """Return the installed version of this service, if it is installed."""
+    try:
+        return version("vae-service")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,33 @@
+"""The console scripts `vae-train` and `vae-evaluate`."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+_MISSING = 2
+# What the commands need and serving does not.
+_EXTRA = ("matplotlib", "sklearn", "tqdm", "tyro")
+
+
+def train() -> int:
+    """Run `vae-train`, which is `python -m model.train`."""
+    return _run("model.train.__main__")
+
+
+def evaluate() -> int:
+    """Run `vae-evaluate`, which is `python -m model.evaluate`."""
+    return _run("model.evaluate.__main__")
+
+
+def _run(name: str) -> int:
+    try:
+        main: Callable[[list[str]], int] = import_module(name).main
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRA:
+            raise
+        sys.stderr.write(
+            f"error: {error.name} is not installed; "
+            "pip install 'vae-service[train]' installs what training needs\n"
+        )
+        return _MISSING
+    return main(sys.argv[1:])
