@@ -1,5 +1,6 @@
 """VAE_* variables to settings and back: names, values, errors, documentation."""
 
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import NamedTuple, TypeVar, final
@@ -7,6 +8,18 @@ from typing import NamedTuple, TypeVar, final
 from pydantic import BaseModel, ValidationError
 
 PREFIX = "VAE_"
+
+# What Kubernetes sets in every container for a Service called `vae` or `vae-...`.
+_ADDRESS = re.compile(r"[0-9a-fA-F.:]+")
+_LINKS = {
+    r"SERVICE_HOST": _ADDRESS,
+    r"SERVICE_PORT(_[A-Z0-9_]+)?": re.compile(r"\d+"),
+    r"PORT(_\d+_(TCP|UDP|SCTP))?": re.compile(r"(tcp|udp|sctp)://.+:\d+"),
+    r"PORT_\d+_(TCP|UDP|SCTP)_PROTO": re.compile(r"tcp|udp|sctp"),
+    r"PORT_\d+_(TCP|UDP|SCTP)_PORT": re.compile(r"\d+"),
+    r"PORT_\d+_(TCP|UDP|SCTP)_ADDR": _ADDRESS,
+}
+_HOST = "_SERVICE_HOST"
 
 _Settings = TypeVar("_Settings", bound=BaseModel)
 
@@ -33,9 +46,10 @@ def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
         SettingsError: A name is unknown or a value unusable.
     """
     known = {_variable_of(name): name for name in schema.model_fields}
+    links = service_links(environ)
     values: dict[str, str] = {}
     for variable, value in environ.items():
-        if not variable.startswith(PREFIX):
+        if not variable.startswith(PREFIX) or variable in links:
             continue
         if variable not in known:
             nearest = get_close_matches(variable, known, n=1, cutoff=0.0)[0]
@@ -45,6 +59,29 @@ def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
         return schema.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from error
+
+
+def service_links(environ: Mapping[str, str]) -> list[str]:
+    """
+    Return the variables that are set for Services of Kubernetes, and are no settings.
+
+    They are known by their form, and by the host that comes with each Service: a name
+    or a value that is otherwise is a setting, or a misspelt one.
+    """
+    services = [
+        re.escape(variable.removesuffix(_HOST))
+        for variable, value in environ.items()
+        if variable.startswith(PREFIX)
+        and variable.endswith(_HOST)
+        and _ADDRESS.fullmatch(value)
+    ]
+    names = "|".join(services)
+    return [
+        variable
+        for variable, value in environ.items()
+        for form, of_value in _LINKS.items()
+        if re.fullmatch(f"({names})_{form}", variable) and of_value.fullmatch(value)
+    ]
 
 
 def rows(schema: type[BaseModel]) -> tuple[SettingRow, ...]:

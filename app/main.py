@@ -16,11 +16,15 @@ from app.environment import SettingsError
 from app.middleware import framework_errors
 from app.middleware.access import Guard
 from app.middleware.pipeline import Pipeline
+from app.observability import log as operator_log
 from app.observability import tracing
-from app.observability.access_log import AccessLog
+from app.observability.access_log import STANDARD_OUTPUT, AccessLog
 from app.observability.metrics import Metrics
+from app.observability.output import Output
+from app.observability.process_metrics import ProcessMetrics
 from app.observability.tracing import Tracer
-from app.server.startup import fail, keep_freed_memory
+from app.server import start_lines
+from app.server.startup import StartError, fail, keep_freed_memory
 from app.serving import sighup
 from app.serving.lifecycle import Lifecycle
 from app.serving.loader import Loader
@@ -41,8 +45,12 @@ class Service(FastAPI):
     """
 
     def enclose(self, pipeline: Pipeline) -> None:
-        """Have every HTTP request pass through an pipeline."""
+        """Have every HTTP request pass through a pipeline."""
         self._pipeline = self.recorder = pipeline
+
+    def describe(self, start_lines: list[str], processes: ProcessMetrics) -> None:
+        """Say what the server says at the start, and where it counts what it sees."""
+        self.start_lines, self.processes = start_lines, processes
 
     async def framework(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer as FastAPI does, without the pipeline."""
@@ -59,7 +67,7 @@ class Service(FastAPI):
             await self.framework(scope, receive, send)
 
 
-def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
+def create_app(settings: Settings, tracer: Tracer | None = None) -> Service:
     """
     Load the checkpoint and build the service around it.
 
@@ -69,8 +77,10 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
         EngineError: The device is not there.
         SettingsError: The file of access keys cannot be used.
     """
-    guard, log = Guard(settings), AccessLog() if settings.access_log else None
-    lifecycle, metrics = Lifecycle(), Metrics(n_workers=settings.workers)
+    guard, lifecycle = Guard(settings), Lifecycle()
+    metrics = Metrics(n_workers=settings.workers)
+    log = _access_log(metrics) if settings.access_log else None
+    operator_log.count_dropped(partial(metrics.processes.count_dropped, "log"))
     app = _service(lambda: _operated(live(), reloader, guard, log, tracer))
     framework_errors.install(app)
     loader = Loader(app, settings, lifecycle, metrics, public=guard.public)
@@ -87,6 +97,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
         tracer=tracer,
     )
     app.enclose(pipeline)
+    app.describe(start_lines.about(loaded, settings), metrics.processes)
     reloader = Reloader(
         loader,
         pipeline,
@@ -100,12 +111,30 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> FastAPI:
 
 def from_environment() -> FastAPI:
     """Build the service from VAE_* variables, or end with one line and status 3."""
+    try:
+        return build(Settings.from_environment(os.environ))
+    except (SettingsError, StartError) as error:
+        fail(error)
+
+
+def build(settings: Settings) -> Service:
+    """
+    Build the service in a process of its own.
+
+    Raises:
+        StartError: It cannot be served.
+    """
     keep_freed_memory()
     try:
-        settings = Settings.from_environment(os.environ)
         return create_app(settings, tracing.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:
-        fail(error)
+        raise StartError(str(error)) from error
+
+
+def _access_log(metrics: Metrics) -> AccessLog:
+    output = Output(STANDARD_OUTPUT)
+    output.on_drop = partial(metrics.processes.count_dropped, "access")
+    return AccessLog(output)
 
 
 def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:

@@ -71,6 +71,6 @@ class Service:
         workers = [
             pid
             for pid in map(int, of.read_text().split())
-            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"app.server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
         return max(workers, key=cpu_seconds)

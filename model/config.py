@@ -50,6 +50,16 @@ class Conv(Section):
 Network = Annotated[Mlp | Conv, Field(discriminator="kind")]
 
 
+def describe(network: Mlp | Conv) -> str:
+    """Return what a network is made of, in a few words."""
+    if isinstance(network, Conv):
+        channels, width = "-".join(map(str, network.channels)), network.hidden
+        return f"convolutions {channels}, dense {width} ({network.activation})"
+    if not network.hidden:
+        return "linear map"
+    return f"MLP {'-'.join(map(str, network.hidden))} ({network.activation})"
+
+
 class StandardNormal(Section):
     """p(z) = N(0, I), as in AEVB."""
 

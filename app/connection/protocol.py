@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from app.connection import head, phases, refusal
+from app.connection.config import Config
 from app.connection.cycle import Cycle
 from app.connection.phases import Phase
 from app.errors import (
@@ -27,7 +28,6 @@ from app.errors import (
     RequestTimeoutError,
     UnavailableError,
 )
-from app.server.config import Config
 from app.serving.lifecycle import RETRY_AFTER_SECONDS
 
 MAX_PIPELINED = 32

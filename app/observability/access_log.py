@@ -1,14 +1,12 @@
 """
 The access log: a line of JSON for every request, on the standard output.
 
-Lines are gathered, and made and written together: at the latest 100 ms after the first
-or with the 64th. A line says which route was asked, never what: no target, no data, no
-key.
+Lines are gathered, and made and handed on together: at the latest 100 ms after the
+first or with the 64th. A line says which route was asked, never what: no target, no
+data, no key.
 """
 
 import asyncio
-import logging
-import os
 import select
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +14,7 @@ from typing import NamedTuple, final
 
 import orjson
 
-logger = logging.getLogger(__name__)
+from app.observability.output import Output
 
 OTHER = "other"  # the route of what is for none of the service's own
 STANDARD_OUTPUT = 1
@@ -80,56 +78,57 @@ class Line(NamedTuple):
 class AccessLog:
     """Lines on their way to a file descriptor, which may be shared with others."""
 
-    def __init__(self, descriptor: int = STANDARD_OUTPUT) -> None:
-        self._descriptor = descriptor
+    def __init__(self, output: Output) -> None:
+        self._output = output
         self._lines: list[Line] = []
-        self._most_lines = MAX_LINES
         self._timer: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def note(self, line: Line) -> None:
         """Note a request; its line is written soon."""
         self._lines.append(line)
-        if len(self._lines) >= self._most_lines:
-            self.flush()
+        if self._is_closed:
+            self.close()
+        elif len(self._lines) >= MAX_LINES:
+            self._flush()
         elif self._timer is None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(MAX_SECONDS, self.flush)
+            self._timer = loop.call_later(MAX_SECONDS, self._flush)
 
-    def flush(self) -> None:
-        """Write what is noted; what cannot be written is lost, with a warning."""
+    def _flush(self) -> None:
+        """Hand on what is noted."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         lines, self._lines = self._lines, []
-        try:
-            for piece in _pieces(lines):
-                os.write(self._descriptor, piece)
-        except OSError as error:
-            logger.warning("up to %d lines of access log lost: %s", len(lines), error)
+        for piece, n_lines in _pieces(lines):
+            self._output.write(piece, n_lines=n_lines)
 
     def close(self) -> None:
         """Write what is noted, and from now on every line at once."""
-        self._most_lines = 1
-        self.flush()
+        self._is_closed = True
+        self._flush()
+        self._output.flush()
 
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * _MS, _MICROSECONDS)
 
 
-def _pieces(lines: list[Line]) -> Iterator[bytes]:
+def _pieces(lines: list[Line]) -> Iterator[tuple[bytes, int]]:
     """
-    Yield whole lines, as many as one write keeps together.
+    Yield whole lines, as many as one write keeps together, and how many they are.
 
     A pipe never mixes writes of at most PIPE_BUF bytes with another process's (POSIX,
     write); longer ones it may.
     """
-    piece = b""
+    piece, n_lines = b"", 0
     for line in lines:
         text = line.json()
         if len(piece) + len(text) > select.PIPE_BUF:
-            yield piece
-            piece = b""
+            yield piece, n_lines
+            piece, n_lines = b"", 0
         piece += text
+        n_lines += 1
     if piece:
-        yield piece
+        yield piece, n_lines

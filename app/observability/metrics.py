@@ -31,6 +31,7 @@ from prometheus_client.registry import Collector
 
 from app.compute.batcher import Batch
 from app.errors import reasons
+from app.observability.process_metrics import ProcessMetrics
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -126,7 +127,12 @@ class _Request(NamedTuple):
 
 @final
 class Metrics:
-    """What is counted, and its exposition."""
+    """
+    What is counted, and its exposition.
+
+    Attributes:
+        processes: What goes wrong with processes.
+    """
 
     def __init__(self, *, n_workers: int) -> None:
         self.registry = CollectorRegistry()
@@ -148,11 +154,9 @@ class Metrics:
             "vae_rejected", "Requests answered with a problem, by reason.", "reason"
         )
         self._n_in_flight = 0
-        self._in_flight = Gauge(
+        self._in_flight = self._sum(
             "vae_requests_in_flight",
             "Requests being answered, the one for these metrics among them.",
-            registry=self.registry,
-            multiprocess_mode="livesum",
         )
         self._rows = self._counter("vae_rows", "Rows answered.", "route")
         self._batch_rows = self._histogram(
@@ -168,6 +172,7 @@ class Metrics:
             "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
         )
         self._model = _Model(self.registry)
+        self.processes = ProcessMetrics(self.registry)
 
     def describe(self, **model: str) -> None:
         """State what is served now: a gauge that is 1, with these labels."""
@@ -256,6 +261,9 @@ class Metrics:
     def _counter(self, name: str, what: str, *labels: str) -> _Children[Counter]:
         counter = Counter(name, what, labels, registry=self.registry)
         return lru_cache(maxsize=None)(counter.labels)
+
+    def _sum(self, name: str, what: str) -> Gauge:
+        return Gauge(name, what, registry=self.registry, multiprocess_mode="livesum")
 
     def _histogram(
         self, name: str, what: str, label: str, buckets: Sequence[float]

@@ -1,19 +1,18 @@
 """Serves in this process, or in several, until a signal comes."""
 
-import logging
-import signal
-import socket
+import os
 import sys
-from contextlib import suppress
-from typing import final
 
-import uvicorn
-
-from app.connection.protocol import Connection
-from app.observability.tracebacks import Formatter
-from app.server.config import Config
-from app.server.startup import STARTUP_FAILURE, allow_open_files, announce
-from app.server.supervisor import supervise
+from app.environment import service_links
+from app.observability import log
+from app.observability.access_log import STANDARD_OUTPUT
+from app.observability.output import Output
+from app.server import metrics_directory
+from app.server.addresses import bind, lines
+from app.server.endings import Endings
+from app.server.server import Application, serve
+from app.server.startup import StartError, allow_open_files, fail
+from app.server.supervisor import Supervisor
 from app.serving import sighup
 from app.settings import Settings
 
@@ -21,36 +20,33 @@ _OTHER_OPEN_FILES = 256
 
 
 def run(settings: Settings) -> int:
-    """Serve until a signal comes; return the exit status."""
-    # uvicorn raises a signal again after a clean end; that end is no failure.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    level = settings.log_level.upper()
-    lines = logging.StreamHandler()
-    lines.setFormatter(Formatter("%(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[lines])
+    """Serve until asked to end; return the exit status."""
+    handler, output = log.install(settings.log_level), Output(STANDARD_OUTPUT)
     allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
-    config = Config(settings, http=Connection)
-    with suppress(KeyboardInterrupt):  # raised again by uvicorn after a clean end
-        if settings.workers == 1:
-            return _serve(config)
-        return supervise(config)
-    return 0
+    _mention_service_links()
+    try:
+        sockets = bind(settings.host, settings.port)
+        if settings.workers > 1:
+            with metrics_directory.created():
+                return Supervisor(settings, sockets, output).run()
+        sighup.hold()
+        endings = Endings.of(settings, handler)
+        endings.listen()
+
+        def started(application: Application) -> None:
+            output.say(*application.start_lines, *lines(sockets))
+
+        return serve(settings, sockets, endings, on_started=started)
+    except StartError as error:
+        fail(error)
+    finally:
+        output.flush()
+        handler.output.flush()
 
 
-@final
-class Server(uvicorn.Server):
-    """A uvicorn server that says where it listens once it does."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        for server in self.servers:
-            for listening in server.sockets:
-                announce(listening.getsockname())
-
-
-def _serve(config: uvicorn.Config) -> int:
-    """Serve in this process."""
-    sighup.hold()
-    server = Server(config)
-    server.run()
-    return 0 if server.started else STARTUP_FAILURE
+def _mention_service_links() -> None:
+    """Say which variables are none of this service's settings."""
+    links = service_links(os.environ)
+    if links:
+        names = ", ".join(links)
+        sys.stderr.write(f"variables of Kubernetes services, not settings: {names}\n")

@@ -13,17 +13,17 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _KEPT_BYTES, _MAPPED_BYTES = 256 << 20, 64 << 20
 
 
+class StartError(Exception):
+    """The service cannot start; the message is for an operator, on one line."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
 def fail(error: Exception) -> NoReturn:
     """End the process with one line on stderr and status 3."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     raise SystemExit(STARTUP_FAILURE)
-
-
-def announce(address: tuple[str, int]) -> None:
-    """Say where requests are taken."""
-    host, port = address[:2]
-    sys.stdout.write(f"listening on http://{host}:{port}\n")
-    sys.stdout.flush()
 
 
 def allow_open_files(n_files: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from string import Template
 
 from model.checkpoint.manifest import Figure, LatentUse, Metrics, Provenance
-from model.config import Config, Conv, Mlp
+from model.config import Config, describe
 from model.vae import VAE
 
 _TEMPLATE = Template(
@@ -101,8 +101,8 @@ def _description(vae: VAE) -> str:
     n_phi = sum(parameter.numel() for parameter in vae.phi)
     return (
         f"x has shape {list(config.data_shape)}, z has {config.latent_dim} dimensions. "
-        f"Encoder: {_network(config, config.encoder)}, {n_phi:,} parameters (phi). "
-        f"Decoder: {_network(config, config.decoder)}, {n_theta:,} parameters (theta), "
+        f"Encoder: {describe(config.encoder)}, {n_phi:,} parameters (phi). "
+        f"Decoder: {describe(config.decoder)}, {n_theta:,} parameters (theta), "
         f"{config.likelihood.kind} likelihood. {_prior(config)}"
     )
 
@@ -115,15 +115,6 @@ def _prior(config: Config) -> str:
         "vamp": f"Prior: the mean of q(z|u) over {n} pseudo-inputs u, learned "
         "(VampPrior, Tomczak & Welling 2018).",
     }[config.prior.kind]
-
-
-def _network(config: Config, network: Mlp | Conv) -> str:
-    if isinstance(network, Conv):
-        channels, layers = "-".join(map(str, network.channels)), network.hidden
-        return f"convolutions {channels}, dense {layers} ({network.activation})"
-    if not network.hidden:
-        return "linear map"
-    return f"MLP {'-'.join(map(str, network.hidden))} ({network.activation})"
 
 
 def _table(figures: Iterable[Figure]) -> str:

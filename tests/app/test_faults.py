@@ -19,7 +19,7 @@ import pytest
 import torch
 
 from model import checkpoint
-from tests.app.test_process import SECONDS, process
+from tests.app.test_process import SECONDS, WORKER, process
 
 FAULTY = (sys.executable, "-m", "benchmarks.faulty")
 POISON, STALL = 777.0, 888.0
@@ -173,7 +173,7 @@ def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
 def workers(pid: int) -> list[int]:
     """Return the ids of a supervisor's workers."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in command_line(child)]
+    return [int(child) for child in children if WORKER in command_line(child)]
 
 
 def command_line(pid: str) -> bytes:

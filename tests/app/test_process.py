@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +20,7 @@ from safetensors.numpy import load, save
 ROOT = Path(__file__).parents[2]
 SECONDS = 60
 PYTHON_APP = (sys.executable, "-m", "app")
+WORKER = b"app.server.worker"  # on the command line of one of several processes
 UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environment")
 
 
@@ -50,13 +50,21 @@ def process(
     ) as running:
         try:
             assert running.stdout is not None
-            line = running.stdout.readline()
-            listening = re.fullmatch(r"listening on (http://127.0.0.1:\d+)\n", line)
-            assert listening, line
-            yield listening[1], running
+            *_, line = start_lines(running.stdout)
+            yield line.removeprefix("listening on "), running
         finally:
             running.send_signal(signal.SIGTERM)
             running.wait(SECONDS)
+
+
+def start_lines(stdout: IO[str]) -> list[str]:
+    """Return what a service says at its start, to where it listens."""
+    lines: list[str] = []
+    while not lines or not lines[-1].startswith("listening on http"):
+        line = stdout.readline()
+        assert line, lines
+        lines.append(line.removesuffix("\n"))
+    return lines
 
 
 def failed_start(
@@ -212,10 +220,12 @@ def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
 
 
 def test_a_damaged_checkpoint_ends_all_workers(tmp_path: Path) -> None:
-    """Several workers that cannot start end with status 3 too."""
+    """Several workers that cannot start end with status 3 and one line, too."""
     settings = {"VAE_CHECKPOINT": str(tmp_path / "none"), "VAE_WORKERS": "2"}
 
     ended = failed_start(PYTHON_APP, settings)
 
     assert ended.returncode == 3
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith("error: ")
     assert "no such directory" in ended.stderr

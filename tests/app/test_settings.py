@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.environment import SettingsError
+from app.environment import SettingsError, service_links
 from app.settings import Settings, available_cores, documented
 
 
@@ -35,6 +35,51 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest() -> None:
 
     message = "VAE_CHECKPIONT is not a setting; did you mean VAE_CHECKPOINT?"
     assert str(raised.value) == message
+
+
+def kubernetes(service: str) -> dict[str, str]:
+    """Return what Kubernetes sets in a container for a Service of this prefix."""
+    address = "10.96.0.12"
+    return {
+        f"{service}_SERVICE_HOST": address,
+        f"{service}_SERVICE_PORT": "8000",
+        f"{service}_SERVICE_PORT_HTTP": "8000",
+        f"{service}_PORT": f"tcp://{address}:8000",
+        f"{service}_PORT_8000_TCP": f"tcp://{address}:8000",
+        f"{service}_PORT_8000_TCP_PROTO": "tcp",
+        f"{service}_PORT_8000_TCP_PORT": "8000",
+        f"{service}_PORT_8000_TCP_ADDR": address,
+    }
+
+
+@pytest.mark.parametrize("service", ["VAE", "VAE_SERVICE", "VAE_DIGITS_2"])
+def test_variables_of_kubernetes_services_are_passed_over(service: str) -> None:
+    """A Service called `vae` or `vae-service` sets no port and ends no start."""
+    links = kubernetes(service)
+    environ = {**links, "VAE_MAX_ROWS": "7", "OTHER_SERVICE_HOST": "10.0.0.1"}
+
+    settings = Settings.from_environment(environ)
+
+    assert (settings.port, settings.max_rows) == (8000, 7)
+    assert sorted(service_links(environ)) == sorted(links)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("VAE_SERVICE_HOST", "example.org"),
+        ("VAE_SERVICE_PORTS", "8000"),
+        ("VAE_PROT", "9000"),
+        ("VAE_PORT", "tcp:/10.0.0.1:8000"),
+        ("VAE_DIGITS_SERVICE_PORT", "8000"),  # and no host of that Service
+    ],
+)
+def test_what_only_looks_like_one_is_an_error(variable: str, value: str) -> None:
+    """A misspelt setting is caught beside the variables of Services."""
+    links = kubernetes("VAE_SERVICE")
+
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment({**links, variable: value})
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import gzip
 import io
 import json
-import pickle
 import re
 import socket
 import time
@@ -17,9 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from app.connection.protocol import MAX_PIPELINED, Connection
-from app.server.config import Config
-from app.settings import Settings
+from app.connection.protocol import MAX_PIPELINED
 from tests.app.pictures import by_hand, chunk, header
 from tests.app.test_process import process
 
@@ -629,13 +626,3 @@ def test_upgrades_are_answered_as_plain_requests(
     assert [answer.status for answer in answers] == [200, 200, 200]
     assert len(json.loads(answers[0].body)["mu"]) == 1
     assert answers[2].headers["connection"] == "close"
-
-
-def test_workers_can_be_given_the_protocol() -> None:
-    """The configuration reaches a process that is spawned, limits and all."""
-    config = Config(Settings(threads=1, max_headers=7), http=Connection)
-
-    given = pickle.loads(pickle.dumps(config))
-
-    assert given.http is Connection
-    assert given.limits.max_headers == 7

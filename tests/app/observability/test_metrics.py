@@ -19,7 +19,7 @@ from app.compute.batcher import Batch
 from app.errors import ProblemError, reasons
 from app.observability.metrics import Metrics
 from tests.app.served import Served
-from tests.app.test_process import process
+from tests.app.test_process import WORKER, process
 
 SECONDS = 60
 SECONDS_BOUNDS = (
@@ -175,7 +175,7 @@ def test_a_worker_that_died_has_nothing_in_flight(checkpoints: Path) -> None:
             assert any(in_flight(address) == 2 for _ in range(MAX_TRIES))
             workers = [int(pid) for pid in children.read_text().split()]
             for pid in workers:
-                if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text():
+                if WORKER in Path(f"/proc/{pid}/cmdline").read_bytes():
                     os.kill(pid, signal.SIGKILL)
             with suppress(ConnectionResetError):
                 assert waiting.recv(1) == b""

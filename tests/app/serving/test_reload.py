@@ -29,7 +29,7 @@ from app.serving.loader import Loader
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from tests.app.served import Served
-from tests.app.test_process import ROOT, environment, flip_a_bit, process
+from tests.app.test_process import ROOT, environment, flip_a_bit, process, start_lines
 from tests.conftest import save_golden, tiny_config, tiny_vae
 
 SECONDS = 60
@@ -552,7 +552,7 @@ def test_a_hangup_does_not_end_a_start(directory: Path) -> None:
             assert running.poll() is None
         running.send_signal(signal.SIGHUP)
         assert running.stdout is not None
-        line = running.stdout.readline()
+        *_, line = start_lines(running.stdout)
         running.send_signal(signal.SIGTERM)
         _, told = running.communicate(timeout=SECONDS)
 

@@ -1,9 +1,10 @@
-"""How uvicorn serves this service; its workers are started with the same."""
+"""How uvicorn serves this service."""
 
 import asyncio
 from typing import final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from app.settings import Settings
 
@@ -17,13 +18,11 @@ class Config(uvicorn.Config):
         limits: The settings, for the protocol of its connections.
     """
 
-    def __init__(self, settings: Settings, *, http: type[asyncio.Protocol]) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, *, http: type[asyncio.Protocol]
+    ) -> None:
         super().__init__(
-            "app.main:from_environment",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
+            app,
             http=http,
             ws="none",
             loop="uvloop",

@@ -1,0 +1,39 @@
+"""The log: warnings and errors for an operator, on standard error."""
+
+import logging
+from collections.abc import Callable
+from typing import final
+
+from app.observability.output import Output
+from app.observability.tracebacks import Formatter
+
+STANDARD_ERROR = 2
+_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+@final
+class LogHandler(logging.Handler):
+    """Hands records to an output, which never blocks."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__()
+        self.output = output
+        self.setFormatter(Formatter(_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record."""
+        self.output.say(self.format(record))
+
+
+def install(level: str) -> LogHandler:
+    """Have all that is logged from here on go to standard error."""
+    handler = LogHandler(Output(STANDARD_ERROR))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    return handler
+
+
+def count_dropped(count: Callable[[int], object]) -> None:
+    """Have the lines counted that the log, if it is installed, drops."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, LogHandler):
+            handler.output.on_drop = count

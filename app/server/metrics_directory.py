@@ -1,0 +1,53 @@
+"""
+The directory in which the workers of one service keep their metrics.
+
+It is removed at the end: by the parent, by the workers of a parent that was killed, or,
+if all were killed together, by the next service that starts. That one knows it by a
+lock which nobody holds, for the kernel releases the lock of a process that ends.
+"""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+_PREFIX = "vae-metrics-"
+_LOCK = "lock"
+
+
+@contextmanager
+def created() -> Iterator[Path]:
+    """Have a directory, which the workers find in their environment."""
+    _remove_left_over(Path(tempfile.gettempdir()))
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    try:
+        with (directory / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.environ[VARIABLE] = str(directory)
+            yield directory
+    finally:
+        os.environ.pop(VARIABLE, None)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove() -> None:
+    """Remove the directory of a parent that has ended."""
+    shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
+
+
+def _remove_left_over(parent: Path) -> None:
+    """Remove the directories of this user that belong to no process any more."""
+    for directory in parent.glob(f"{_PREFIX}*"):
+        with suppress(OSError):
+            if directory.is_symlink() or directory.stat().st_uid != os.geteuid():
+                continue
+            descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(directory, ignore_errors=True)
+            finally:
+                os.close(descriptor)

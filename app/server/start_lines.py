@@ -1,0 +1,22 @@
+"""What a service says on standard output when it starts."""
+
+from app.serving.loaded_model import LoadedModel
+from app.settings import Settings
+from model.config import describe
+
+
+def about(loaded: LoadedModel, settings: Settings) -> list[str]:
+    """Return lines about what is served, and by what."""
+    card, config = loaded.card, loaded.compute.engine.checkpoint.config
+    keys = "off" if settings.api_keys_file is None else "on"
+    version = f"vae-service {card.service_version}"
+    checkpoint = f"checkpoint {settings.checkpoint} (sha256 {card.version})"
+    networks = f"encoder {describe(config.encoder)}, decoder {describe(config.decoder)}"
+    shapes = f"x {list(card.data_shape)}, z [{card.latent_dim}]"
+    compute = f"{card.compute.backend} on {card.compute.device}"
+    processes = f"threads {settings.threads}, workers {settings.workers}"
+    return [
+        f"{version}, {checkpoint}",
+        f"{networks}, {card.likelihood.kind}, {shapes}",
+        f"{compute}, {processes}, access keys {keys}",
+    ]

@@ -1,0 +1,52 @@
+"""SIGTERM ends a process even if its main thread never comes back."""
+
+import signal
+import subprocess
+import sys
+
+from app.server.endings import FORCED
+from tests.app.test_process import ROOT, SECONDS
+
+# Blocked in C, where no handler of Python runs.
+STUCK = """
+import ctypes, sys
+from app.observability import log
+from app.server.endings import Endings
+handler = log.install("info")
+endings = Endings({patience}, handler)
+endings.listen()
+endings.is_serving = lambda: {is_serving}
+print("ready", flush=True)
+ctypes.CDLL(None).pause()
+"""
+
+
+def ended(number: signal.Signals, *, is_serving: bool) -> tuple[int, str]:
+    """Return the status and the log of a process that is stuck, and then signaled."""
+    code = STUCK.format(patience=-4.9, is_serving=is_serving)
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "ready\n"
+        running.send_signal(number)
+        _, told = running.communicate(timeout=SECONDS)
+    return running.returncode, told
+
+
+def test_a_stuck_server_is_ended_by_force() -> None:
+    """After the time of the drain, with a line in the log."""
+    status, told = ended(signal.SIGTERM, is_serving=True)
+
+    assert status == FORCED
+    assert "ended by force" in told
+
+
+def test_a_server_that_does_not_serve_yet_ends_at_once() -> None:
+    """A long load is not waited for, and is no failure."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        assert ended(number, is_serving=False) == (0, "")

@@ -1,0 +1,50 @@
+"""A log that nobody reads holds up neither requests nor the end."""
+
+import fcntl
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+
+from tests.app.test_process import (
+    PYTHON_APP,
+    ROOT,
+    SECONDS,
+    environment,
+    start_lines,
+)
+
+N_REQUESTS = 400
+PIPE_BYTES = 4096
+
+
+def test_requests_are_answered_while_nobody_reads_the_log(checkpoints: Path) -> None:
+    """More of them than a pipe has room for lines; then SIGTERM ends the process."""
+    variables = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_ACCESS_LOG": "true",
+    }
+    with subprocess.Popen(
+        PYTHON_APP,
+        cwd=ROOT,
+        env=environment(variables),
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+    ) as running:
+        assert running.stdout is not None
+        fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        *_, line = start_lines(running.stdout)
+        address = line.removeprefix("listening on ")
+        with httpx.Client(base_url=address, timeout=SECONDS) as client:
+            answers = [client.get("/sample?seed=1") for _ in range(N_REQUESTS)]
+        running.send_signal(signal.SIGTERM)
+        status = running.wait(SECONDS)
+        lines = running.stdout.read().splitlines()
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert status == 0
+    assert 0 < len(lines) < N_REQUESTS  # the pipe was full
+    assert json.loads(lines[0])["route"] == "/sample"
