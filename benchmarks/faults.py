@@ -35,12 +35,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
+from urllib.request import urlopen
 
 import uvloop
 
 from benchmarks import checkpoints, faulty
 from benchmarks.clients import Client, Tally
-from benchmarks.processes import cores
+from benchmarks.processes import ROOT, cores
 from benchmarks.results import circumstances, table, write_section
 from benchmarks.servers import ask
 from benchmarks.service import Service
@@ -106,6 +107,27 @@ async def _kill_and_restart(service: Service, _request: Request) -> None:
     await asyncio.to_thread(service.start)
 
 
+async def _kill_writers(service: Service, request: Request) -> None:
+    """Kill processes that replace the checkpoint, each at another moment; restart."""
+    writers = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.killed"),
+        *(str(service.model), str(service.process.pid)),
+        cwd=ROOT,
+    )
+    status = await writers.wait()
+    assert status == 0, f"the last writer ended with status {status}"
+    text = await asyncio.to_thread(_metrics, service.port)
+    assert 'vae_checkpoint_swaps_total{outcome="refused"} 0.0' in text
+    assert 'vae_checkpoint_swaps_total{outcome="swapped"} 0.0' not in text
+    await _kill_and_restart(service, request)
+
+
+def _metrics(port: int) -> str:
+    with urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        text: str = response.read().decode()
+    return text
+
+
 async def _terminate(service: Service, _request: Request) -> None:
     os.kill(service.process.pid, signal.SIGTERM)
 
@@ -144,6 +166,7 @@ FAULTS = (
     Fault("stall", _stall, "benchmarks.faulty"),
     Fault("kill a worker", _kill_worker, environment=_TWO),
     Fault("kill and restart", _kill_and_restart),
+    Fault("kill writers", _kill_writers),
     Fault("SIGTERM", _terminate, ends=True),
     Fault("SIGTERM, 2 workers", _terminate, environment=_TWO, ends=True),
     Fault("cut requests", _cut_requests),

@@ -32,7 +32,8 @@ class Service:
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
-        self._folder, self._core, self._first = folder, core, first
+        self.model, self._folder = model, folder
+        self._core, self._first = core, first
         self._command = [sys.executable, "-m", module]
         self._environment = {
             "VAE_CHECKPOINT": str(model),

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -213,3 +214,77 @@ def test_modules_and_functions_are_short(path: Path) -> None:
 
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
     assert too_long == []
+
+
+def module_of(path: Path) -> str:
+    """Return the dotted name of a source file."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def cycle(paths: list[Path], unit_of: Callable[[str], str]) -> list[str]:
+    """
+    Return units that depend on each other in a circle, or nothing.
+
+    Args:
+        unit_of: The unit that a module belongs to.
+    """
+    names = {module_of(path) for path in paths}
+    graph: dict[str, set[str]] = {}
+    for path in paths:
+        module = module_of(path)
+        here = unit_of(module)
+        found = {
+            unit_of(name)
+            for name in names.intersection(imported(path))
+            if not module.startswith(name + ".")  # every module needs its packages
+        }
+        graph.setdefault(here, set()).update(found - {here})
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        units: list[str] = error.args[1]
+        return units
+    return []
+
+
+def package_of(module: str) -> str:
+    """Return a package or module directly below model/; `model` itself is all."""
+    return ".".join(module.split(".")[:2])
+
+
+def test_packages_of_the_model_depend_on_each_other_one_way() -> None:
+    """No two packages below model/ import each other, not even around a corner."""
+    assert cycle(MODEL, package_of) == []
+
+
+def test_modules_of_the_model_depend_on_each_other_one_way() -> None:
+    """No module below model/ imports itself around a corner."""
+    assert cycle(MODEL, lambda module: module) == []
+
+
+def test_a_cycle_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or the two rules above would say nothing."""
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    (tmp_path / "model").mkdir()
+    for name, other in (("one", "two"), ("two", "three"), ("three", "one")):
+        (tmp_path / "model" / name).mkdir()
+        (tmp_path / "model" / name / "it.py").write_text(f"import model.{other}.it\n")
+    paths = sorted(tmp_path.glob("**/*.py"))
+
+    assert set(cycle(paths, package_of)) == {"model.one", "model.two", "model.three"}
+
+
+def test_training_and_evaluation_do_not_know_each_other() -> None:
+    """What both need stands below them."""
+    pairs = (("model/train", "model.evaluate"), ("model/evaluate", "model.train"))
+    found = [
+        (name_of(path), name)
+        for folder, other in pairs
+        for path in MODEL
+        if path.is_relative_to(ROOT / folder)
+        for name in imported(path)
+        if is_in(name, other)
+    ]
+
+    assert found == []
