@@ -29,7 +29,7 @@ NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test check audit sbom fuzz fix install docker clean
+.PHONY: help serve train released test check audit sbom fuzz fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -103,6 +103,17 @@ fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and for
 	$(PY) client/generate_blocking.py
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
+
+# The document does not depend on the checkpoint, so any will do. Needs npm.
+types: $(CAN_TEST) ## Generate client/typescript/vae.d.ts from the OpenAPI document
+	@cd client/typescript && npm install --no-audit --no-fund --no-package-lock
+	@VAE_PORT=8798 VAE_CHECKPOINT='$(CHECKPOINT)' VAE_DRAIN_DELAY=0 $(PY) -m app & \
+	  trap "kill $$!" EXIT; \
+	  $(PY) -c "import httpx, vae_client; from pathlib import Path; \
+	  url = 'http://127.0.0.1:8798'; vae_client.Client(url).wait_ready(); \
+	  document = httpx.get(url + '/openapi.json').content; \
+	  Path('client/typescript/openapi.json').write_bytes(document)" && \
+	  cd client/typescript && npm run types
 
 install: $(CAN_TEST) ## Make the environment in .venv without starting anything
 

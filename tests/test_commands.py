@@ -154,6 +154,18 @@ def test_make_refuses_an_old_python_in_a_sentence(project: Path) -> None:
 
 
 @needs_make
+def test_types_are_generated_from_a_running_service(project: Path) -> None:
+    """Npm gets the document of a service that is started for it."""
+    npm = fake_program(project / "bin" / "npm")
+    (project / "client" / "typescript").mkdir()
+
+    make(project, "types", PATH=f"{project / 'bin'}:{os.environ['PATH']}")
+
+    assert [call.split()[0] for call in read_calls(npm)] == ["install", "run"]
+    assert "/openapi.json" in "".join(read_calls(project / "python.calls"))
+
+
+@needs_make
 def test_the_bill_of_materials_is_of_what_is_installed(project: Path) -> None:
     """CycloneDX is told of the service's environment and of this project."""
     make(project, "sbom")

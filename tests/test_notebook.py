@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "examples" / "tour.ipynb"
-SECONDS = 300
+SECONDS = 1800  # ends only what hangs: a busy machine takes more than 300
 
 pytest.importorskip("matplotlib")
 
