@@ -24,7 +24,12 @@ from app.observability.output import Output
 from app.observability.process_metrics import ProcessMetrics
 from app.observability.tracing import Tracer
 from app.server import start_lines
-from app.server.startup import StartError, fail, keep_freed_memory
+from app.server.startup import (
+    StartError,
+    fail,
+    keep_freed_memory,
+    switch_threads_soon,
+)
 from app.serving import sighup
 from app.serving.lifecycle import Lifecycle
 from app.serving.loader import Loader
@@ -125,6 +130,7 @@ def build(settings: Settings) -> Service:
         StartError: It cannot be served.
     """
     keep_freed_memory()
+    switch_threads_soon()
     try:
         return create_app(settings, tracing.from_environment(os.environ))
     except (SettingsError, CheckpointError, EngineError) as error:

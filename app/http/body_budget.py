@@ -6,10 +6,18 @@ not counted: there are no more of those than connections. So whoever sends long 
 slowly, and fills the room for them, keeps nobody from sending short ones.
 """
 
+import ctypes
+from collections.abc import Callable
 from typing import final
 
 from app.errors import CLOSE, OverloadedError
 from app.serving.lifecycle import RETRY_AFTER_SECONDS
+
+_FIRST_SHARE = 16
+# A bytearray that is not written: `bytearray(n)` would write n zeros, which are memory.
+_unwritten: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
+    ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t
+)(("PyByteArray_FromStringAndSize", ctypes.pythonapi))
 
 
 @final
@@ -60,3 +68,16 @@ class Bodies:
             retry_after_seconds=RETRY_AFTER_SECONDS,
             headers=CLOSE,
         )
+
+
+def with_room(collected: bytearray, size: int, most: int) -> bytearray:
+    """
+    Return a copy with room for more, which is no memory until something is there.
+
+    The room is a sixteenth of the most that may come, then all of it: so no more than
+    a sixteenth is ever copied, and the body is in memory once.
+    """
+    first = most // _FIRST_SHARE
+    larger = _unwritten(None, first if size <= first else max(size, most))
+    larger[: len(collected)] = collected
+    return larger

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from app.connection.cycle import TAKEN, WHOLE, Taken, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
-from app.http.body_budget import Bodies
+from app.http.body_budget import Bodies, with_room
 from app.http.response_budget import Responses
 
 Body = bytes | bytearray
@@ -25,7 +25,6 @@ ONE_MESSAGE_BYTES = 1 << 16
 # Of a long response what is made and not yet with the system: a piece and a rest.
 _IN_TRANSPORT_BYTES = 1 << 18
 _START, _BODY = "http.response.start", "http.response.body"
-_MOST_PARTS = 1 << 12
 
 
 @final
@@ -104,20 +103,22 @@ class Request:
             return whole
         bodies.check_room(announced)
         self._bodies = bodies
-        parts: list[Body] = []
+        collected = bytearray()
+        most = announced or limit
         while message["type"] == "http.request":
             piece = message.get("body", b"")
             size = self._n_held + len(piece)
             if size > limit:
                 raise _too_large(size, limit)
             bodies.take(len(piece), held=self._n_held)
+            if size > len(collected):
+                collected = with_room(collected, size, most)
+            collected[self._n_held : size] = piece
             self._n_held = size
-            parts.append(piece)
             if not message.get("more_body", False):
                 self.is_read = True
-                return b"".join(parts)
-            if len(parts) == _MOST_PARTS:  # an object for every packet costs more
-                parts = [b"".join(parts)]
+                del collected[size:]
+                return collected
             message = await self._receive()
         raise DisconnectedError
 

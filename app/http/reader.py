@@ -18,7 +18,7 @@ from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
 from app.wire.images.pictures import Images
 from app.wire.json import strict
-from app.wire.json.rows import ImagesInsteadError, JsonRows
+from app.wire.json.rows import ImagesInsteadError, JsonRows, outside_array
 from app.wire.layout import Layout, Rows
 from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
@@ -174,7 +174,7 @@ class Reader:
         """
         format_ = self._format(request, NAMED)
         body = await request.body(self._bodies)
-        head = body if format_ is JSON else safetensors.head(body)
+        head = outside_array(body) if format_ is JSON else safetensors.head(body)
         is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
         if is_x == is_z:
             got = "both" if is_x else "neither"

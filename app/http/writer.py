@@ -75,7 +75,8 @@ def _is_finite(values: NDArray[Any]) -> bool:
 def _not_finite(
     name: str, values: NDArray[Any], source: str, *, by_row: bool
 ) -> UnprocessableError:
-    row = int(np.argwhere(~np.isfinite(values))[0][0])
+    first = int(np.argmin(np.isfinite(values.reshape(-1))))
+    row = first // (values.size // len(values))
     pointer = f"/{source}/{row}" if by_row else f"/{source}"
     what = f"the model's {name} of row {row} is not finite; too large?"
     return UnprocessableError(Fault(pointer, what))

@@ -10,6 +10,7 @@ STARTUP_FAILURE = 3
 
 # <malloc.h>
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_SWITCH_SECONDS = 0.001
 _KEPT_BYTES, _MAPPED_BYTES = 256 << 20, 64 << 20
 
 
@@ -45,3 +46,12 @@ def keep_freed_memory() -> None:
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
         libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
+def switch_threads_soon() -> None:
+    """
+    Have threads that run Python give way to the event loop within a millisecond.
+
+    Else it may wait five for a thread that words a fault or looks through an image.
+    """
+    sys.setswitchinterval(_SWITCH_SECONDS)

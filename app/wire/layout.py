@@ -16,6 +16,7 @@ Mask = NDArray[np.bool_]
 # The largest double that rounds to a finite float32: below the midpoint to the next.
 LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
 _LARGEST_SQUARE = LARGEST**2
+_BLOCK = 1 << 16
 
 
 @final
@@ -99,18 +100,33 @@ class Layout:
         Raises:
             UnprocessableError: A value is not finite or too large for float32.
         """
+        self.check_finite(values.reshape(-1), first_row * self.dim, shaped=shaped)
         rows = values.reshape(-1, self.dim)
-        if not all_finite(rows):
-            outside = ~(np.abs(rows) <= LARGEST)  # true for NaN
-            row, d = (int(i) for i in np.argwhere(outside)[0])
-            raise UnprocessableError(
-                Fault(
-                    self.pointer_to(first_row + row, d, shaped=shaped),
-                    "expected a finite number that fits float32, "
-                    f"got {number(float(rows[row, d]))}",
-                )
-            )
         return Rows(rows.astype(np.float32, copy=False), shaped)
+
+    def check_finite(
+        self, values: NDArray[np.floating], first: int, *, shaped: bool
+    ) -> None:
+        """
+        Check that values are finite as float32.
+
+        Args:
+            values: One after another, those from number `first` on.
+
+        Raises:
+            UnprocessableError: One is not finite or too large.
+        """
+        if all_finite(values):
+            return
+        i = first_outside(values)
+        row, d = divmod(first + i, self.dim)
+        raise UnprocessableError(
+            Fault(
+                self.pointer_to(row, d, shaped=shaped),
+                "expected a finite number that fits float32, "
+                f"got {number(float(values[i]))}",
+            )
+        )
 
 
 def all_finite(values: NDArray[np.floating]) -> bool:
@@ -119,4 +135,13 @@ def all_finite(values: NDArray[np.floating]) -> bool:
     # pass. Many large values may do so too, which the closer look settles.
     if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
         return True
-    return bool((np.abs(values) <= LARGEST).all())
+    return first_outside(values.reshape(-1)) == values.size
+
+
+def first_outside(values: NDArray[np.floating]) -> int:
+    """Return the index of the first value that is not finite as float32, or their n."""
+    for start in range(0, len(values), _BLOCK):  # memory for a block, not for all
+        within = np.abs(values[start : start + _BLOCK]) <= LARGEST  # false for NaN
+        if not within.all():
+            return start + int(np.argmin(within))
+    return len(values)

@@ -7,18 +7,31 @@ elsewhere. In safetensors the mask may be of booleans, and x NaN where it is mis
 
 import asyncio
 import json
-from typing import NamedTuple, Never, final
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Never, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError, number
 from app.http.exchange import Body
 from app.wire import safetensors
 from app.wire.json import strict
-from app.wire.json.rows import MAX_SKELETON_BYTES, JsonRows, Scalars, distinct_members
+from app.wire.json.arrays import RefusedError
+from app.wire.json.rows import (
+    MAX_SKELETON_BYTES,
+    JsonRows,
+    Scalars,
+    distinct_members,
+    ends,
+)
 from app.wire.layout import Layout, Mask, Rows
+from app.wire.safetensors import Named, widened
 
 NAME = "mask"
+_BLOCK = 1 << 16
+_FOUND_BYTES = 1 << 22  # a millisecond of looking for a byte
+_Place = tuple[int, int]
 _DTYPES = {
     **safetensors.FLOATS,
     "U8": np.dtype("u1"),
@@ -51,19 +64,24 @@ class MaskedRows:
             UnprocessableError: It is not what the layout wants, or the mask is none.
             ContentTooLargeError: It has too many rows.
         """
-        cut = self._cut(body)
-        arrays, scalars = cut or ({}, {})
-        found = [
-            await self._json[name].read(text) for name, text in sorted(arrays.items())
-        ]
-        if cut is None or any(document.scalars for document in found):
+        cut = await self._cut(body)
+        try:
+            if cut is None:
+                raise RefusedError
+            places, scalars = cut
+            # The numbers of the mask go before x comes.
+            flags = self._flags(await self._json[NAME].read_array(body, *places[NAME]))
+            name = self._x.name
+            x = await self._json[name].read_array(body, *places[name])
+        except RefusedError:
             # This accepts what is valid, too, and has words for every fault.
             x, mask, scalars = await asyncio.to_thread(self._in_words, body)
-        else:
-            mask, x = (document.rows for document in found)
-        observed = self._observed(mask, x)
-        values = np.where(observed, x.values, np.float32(0))
-        return Masked(x._replace(values=values), observed), scalars
+            flags = self._flags(mask)
+        self._check_shapes(flags, x)
+        values = x.values.reshape(-1)
+        for block in _blocks(values.size):
+            values[block][~flags.values[block]] = 0
+        return Masked(x, flags.values.reshape(x.values.shape)), scalars
 
     def read_safetensors(self, body: Body) -> Masked:
         """
@@ -74,26 +92,32 @@ class MaskedRows:
         x, mask = safetensors.read_named(
             body, {self._x: safetensors.FLOATS, self._mask: _DTYPES}
         )
-        flags = mask.values.astype(np.float32)
-        known = self._mask.to_rows(flags, shaped=mask.shaped)
-        rows = Rows(x.values.reshape(-1, self._x.dim), x.shaped)
-        observed = self._observed(known, rows)
-        values = np.where(observed, rows.values, 0)
-        return Masked(self._x.to_rows(values, shaped=x.shaped), observed)
+        self._check_shapes(mask, x)
+        flags = self._flags(mask)
+        values = np.empty(x.values.size, np.float32)
+        for block in _blocks(values.size):
+            wide = widened(x.values[block])
+            known = np.where(flags.values[block], wide, wide.dtype.type(0))
+            self._x.check_finite(known, block.start, shaped=x.shaped)
+            values[block] = known
+        rows = Rows(values.reshape(-1, self._x.dim), x.shaped)
+        return Masked(rows, flags.values.reshape(rows.values.shape))
 
-    def _cut(self, body: Body) -> tuple[dict[str, bytes], Scalars] | None:
+    async def _cut(self, body: Body) -> tuple[dict[str, _Place], Scalars] | None:
         """
-        Return a body for each array, and the other members; None if it needs words.
+        Return where each array is, and the other members; None if it needs words.
 
         An array of numbers ends at the last bracket before the next key.
         """
-        start = body.find(b"[")
-        key = body.find(b'"', max(start, 0))
-        second = body.find(b"[", max(key, 0))
-        if start < 0 or key < 0 or second < 0:
+        start, end = ends(body)
+        key = await _find(body, b'"', start) if 0 <= start < end else -1
+        if key < 0:
             return None
-        stop, end = body.rfind(b"]", start, key), body.rfind(b"]")
-        if stop < 0 or start + len(body) - end + second - stop > MAX_SKELETON_BYTES:
+        stop = body.rfind(b"]", max(start, key - MAX_SKELETON_BYTES), key)
+        second = body.find(b"[", key, key + MAX_SKELETON_BYTES)
+        if stop < 0 or not 0 <= second < end:
+            return None
+        if start + len(body) - end + second - stop > MAX_SKELETON_BYTES:
             return None
         skeleton = body[: start + 1] + body[stop : second + 1] + body[end:]
         members = distinct_members(skeleton)
@@ -102,13 +126,8 @@ class MaskedRows:
         names = [name for name in members if name in self._json]
         if len(names) != 2 or any(members.pop(name) != [] for name in names):
             return None
-        view = memoryview(body)
-        texts = view[start : stop + 1], view[second : end + 1]
-        arrays = {
-            name: b"".join((b'{"', name.encode(), b'":', text, b"}"))
-            for name, text in zip(names, texts, strict=True)
-        }
-        return arrays, members
+        places = (start, stop + 1), (second, end + 1)
+        return dict(zip(names, places, strict=True)), members
 
     def _in_words(self, body: Body) -> tuple[Rows, Rows, Scalars]:
         x, members = strict.read(body, self._x)
@@ -118,23 +137,49 @@ class MaskedRows:
         text = json.dumps(members.pop(NAME)).encode()
         return x, strict.read_rows(text, self._mask, first_row=0), members
 
-    def _observed(self, mask: Rows, x: Rows) -> Mask:
-        """Return a mask as booleans, once it is one of these rows."""
+    def _flags(self, mask: Rows | Named) -> Named:
+        """Return a mask as booleans, in one row of all values."""
+        values = mask.values.reshape(-1)
+        observed = np.empty(values.size, np.bool_)
+        for block in _blocks(values.size):
+            flags = values[block]
+            self._check_flags(flags, block.start, shaped=mask.shaped)
+            np.equal(flags, 1, out=observed[block])
+        return Named(observed, mask.shaped)
+
+    def _check_shapes(self, mask: Rows | Named, x: Rows | Named) -> None:
         wanted, came = self._shape(x), self._shape(mask)
         if came != wanted:
             _refuse(self._mask, f"expected the shape of x, {wanted}, got {came}")
-        outside = (mask.values != 0) & (mask.values != 1)
-        if outside.any():
-            row, d = (int(i) for i in np.argwhere(outside)[0])
-            what = f"expected 0 or 1, got {number(float(mask.values[row, d]))}"
-            pointer = self._mask.pointer_to(row, d, shaped=mask.shaped)
-            raise UnprocessableError(Fault(pointer, what))
-        observed: Mask = mask.values == 1
-        return observed
 
-    def _shape(self, rows: Rows) -> list[int]:
+    def _check_flags(self, flags: NDArray[Any], first: int, *, shaped: bool) -> None:
+        """Check the values of a mask from number `first` on."""
+        outside = (flags != 0) & (flags != 1)
+        if outside.any():
+            i = int(np.argmax(outside))
+            row, d = divmod(first + i, self._mask.dim)
+            what = f"expected 0 or 1, got {number(float(flags[i]))}"
+            pointer = self._mask.pointer_to(row, d, shaped=shaped)
+            raise UnprocessableError(Fault(pointer, what))
+
+    def _shape(self, rows: Rows | Named) -> list[int]:
         shape = self._x.shape if rows.shaped else (self._x.dim,)
-        return [len(rows.values), *shape]
+        return [rows.values.size // self._x.dim, *shape]
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """Yield slices of n values: work on one needs memory for one."""
+    return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
+
+
+async def _find(body: Body, byte: bytes, start: int) -> int:
+    """Return where a byte is from `start` on, -1 if nowhere."""
+    for first in range(start, len(body), _FOUND_BYTES):
+        found = body.find(byte, first, first + _FOUND_BYTES)
+        if found >= 0:
+            return found
+        await asyncio.sleep(0)
+    return -1
 
 
 def _refuse(layout: Layout, detail: str) -> Never:

@@ -10,7 +10,7 @@ from app.errors import Fault, UnprocessableError
 from app.http.exchange import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
-from app.wire.safetensors import check_shape, frombuffer
+from app.wire.safetensors import check_shape, widened
 
 MAX_HEADER_BYTES = 1024
 _MAGIC = b"\x93NUMPY"
@@ -51,7 +51,8 @@ def read(body: Body, layout: Layout) -> Rows:
     if len(body) != start + size:
         _refuse(f"expected {size} bytes of data, got {len(body) - start}")
     layout.check_n_rows(shape[0])
-    return layout.to_rows(frombuffer(body, dtype, start), shaped=shaped)
+    values = np.frombuffer(body, dtype, offset=start)
+    return layout.to_rows(widened(values), shaped=shaped)
 
 
 def write(reply: Reply) -> list[Chunk]:

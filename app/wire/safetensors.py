@@ -78,7 +78,7 @@ def read(body: Body, layout: Layout) -> Rows:
         ContentTooLargeError: It has too many rows.
     """
     ((values, shaped),) = read_named(body, {layout: FLOATS})
-    return layout.to_rows(values, shaped=shaped)
+    return layout.to_rows(widened(values), shaped=shaped)
 
 
 def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
@@ -108,7 +108,12 @@ def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
         offset += one.size
     return [
         Named(
-            frombuffer(body, one.dtype, start + one.begin, one.n_rows * one.layout.dim),
+            np.frombuffer(
+                body,
+                one.dtype,
+                count=one.n_rows * one.layout.dim,
+                offset=start + one.begin,
+            ),
             one.shaped,
         )
         for one in tensors
@@ -155,12 +160,9 @@ def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
     raise UnprocessableError(Fault(layout.pointer(), detail))
 
 
-def frombuffer(
-    body: Body, dtype: np.dtype[Any], start: int, count: int = -1
-) -> NDArray[Any]:
-    """Return the values of a body from `start` on; half precision widened."""
-    values = np.frombuffer(body, dtype, count=count, offset=start)
-    return values.astype(np.float32) if dtype.itemsize == 2 else values
+def widened(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values in single precision if they are in half, else as they are."""
+    return values.astype(np.float32) if values.dtype.itemsize == 2 else values
 
 
 def _tensor(layout: Layout, entry: _Entry | None, dtypes: Dtypes) -> _Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from app.errors import ContentTooLargeError, ProblemError, UnprocessableError
+from app.wire.json import pieces
 from app.wire.json import rows as json_rows
 from app.wire.json.rows import JsonRows
 from app.wire.json.strict import read as read_slowly
@@ -93,7 +94,7 @@ def test_pieces_give_the_whole(
     rows = x if shaped else x.reshape(100, 4)
     body = json.dumps({"x": rows.tolist(), "seed": 3}, separators=separators).encode()
 
-    monkeypatch.setattr(json_rows, "PIECE_BYTES", 64)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 64)
     document = read(bytearray(body), SHAPED)
 
     assert document.scalars == {"seed": 3}
@@ -111,7 +112,7 @@ def test_a_fault_in_a_late_piece_has_its_own_row(
     rows = ["[1,2,3,4]"] * 100
     rows[77] = f"[1,2,{bad},4]"
 
-    monkeypatch.setattr(json_rows, "PIECE_BYTES", 64)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 64)
     with pytest.raises(UnprocessableError) as raised:
         read(body_of(rows))
 
@@ -136,7 +137,7 @@ def test_pieces_accept_nothing_that_the_whole_does_not(
     monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     """Cutting between rows never joins what is no JSON into rows."""
-    monkeypatch.setattr(json_rows, "PIECE_BYTES", 4)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 4)
 
     with pytest.raises(UnprocessableError):
         read(text.encode(), SHAPED)
@@ -148,7 +149,7 @@ def test_too_many_rows_are_noticed_before_the_last(
     """Reading stops at the limit, whatever follows it."""
     body = b'{"x":[%b {"never": "read"}]}' % (b"[1,2,3,4]," * 1001)
 
-    monkeypatch.setattr(json_rows, "PIECE_BYTES", 64)
+    monkeypatch.setattr(pieces, "PIECE_BYTES", 64)
 
     with pytest.raises(ContentTooLargeError, match="at most 1000 rows"):
         read(body)

@@ -19,14 +19,16 @@ class Header(NamedTuple):
 
     Attributes:
         orientation: How a camera was held, 1 to 8 as in Exif.
-        content: The file without what pixels do not depend on.
+        parts: The file without what pixels do not depend on, not copied.
+        n_scans: How many times a decoder goes over the image.
     """
 
     width: int
     height: int
     bit_depth: int
     orientation: int
-    content: bytes
+    parts: tuple[memoryview, ...]
+    n_scans: int = 1
 
 
 def orientation(exif: bytes) -> int:

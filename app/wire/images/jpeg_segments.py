@@ -2,15 +2,26 @@
 The segments of a JPEG file (ITU-T T.81, annex B) up to its first scan.
 
 The decoder gets none of what programs and cameras add to the pixels: previews, further
-pictures, profiles, texts. What makes it turn colours into RGB stays.
+pictures, profiles, texts. What makes it turn colours into RGB stays. Nothing is copied,
+and what is kept is limited before it is kept.
 """
+
+from collections.abc import Iterator
+from threading import Event
+
+import numpy as np
 
 from app.http.exchange import Body
 from app.wire.images.header import Header, ImageError, orientation
+from app.wire.images.parts import check_wanted
 
 # A progressive file may have any number of scans, each a pass over the whole image;
 # programs write ten or a few more.
 MAX_SCANS = 32
+# The longest body in segments of the greatest length has a quarter of them.
+MAX_SEGMENTS = 1 << 12
+# Of those that the decoder gets, which are short tables.
+MAX_TABLE_BYTES = 1 << 18
 
 _START_OF_IMAGE = b"\xff\xd8"
 _START_OF_SCAN = 0xDA
@@ -20,50 +31,82 @@ _EXIF = 0xE1
 _EXIF_NAME = b"Exif\0\0"
 # APP1 to APP13, APP15 and comments; APP0 (JFIF) and APP14 (Adobe) tell colours.
 _DROPPED = (frozenset(range(0xE1, 0xF0)) | {0xFE}) - {0xEE}
-_Segment = tuple[int, memoryview]
+# Bytes that are searched between two looks at whether they still should be.
+_STEP_BYTES = 1 << 20
+_Segment = tuple[int, int, int]
 
 
-def read(body: Body) -> Header:
+def read(body: Body, stop: Event | None = None) -> Header:
     """
     Look through a JPEG file.
 
     Raises:
-        ImageError: It is no JPEG, is cut off, or has too many scans.
+        ImageError: It is no JPEG, is cut off, or has too many segments or scans.
+        StoppedError: It is not wanted any more.
     """
     if body[:2] != _START_OF_IMAGE:
         raise ImageError("expected a JPEG file, got something else")
-    segments, scans = _segments(memoryview(body))
-    frames = [whole[4:] for marker, whole in segments if marker in _FRAMES]
-    if len(frames) != 1 or len(frames[0]) < 6:
+    view = memoryview(body)
+    kept: list[memoryview] = [view[:2]]
+    frame, exif, position = b"", b"", 2
+    for marker, position, end in _segments(view):
+        if marker in _FRAMES:
+            if frame:
+                raise ImageError("expected a JPEG file with one frame")
+            frame = bytes(view[position + 4 : end])
+        if marker not in _DROPPED:
+            kept.append(view[position:end])
+        elif marker == _EXIF and not exif and view[position + 4 :][:6] == _EXIF_NAME:
+            exif = bytes(view[position + 4 + len(_EXIF_NAME) : end])
+    if sum(map(len, kept)) - len(kept[-1]) > MAX_TABLE_BYTES:
+        raise ImageError(f"expected tables of at most {MAX_TABLE_BYTES} bytes")
+    if len(frame) < 6:
         raise ImageError("expected a JPEG file with one frame")
-    exif = (bytes(whole[4:]) for marker, whole in segments if marker == _EXIF)
-    names = (e.removeprefix(_EXIF_NAME) for e in exif if e.startswith(_EXIF_NAME))
-    decoded = (whole for marker, whole in segments if marker not in _DROPPED)
-    content = b"".join((_START_OF_IMAGE, *decoded, scans))
-    if content.count(bytes((0xFF, _START_OF_SCAN))) > MAX_SCANS:
+    n_scans = _n_scans(view[position:], stop)
+    if n_scans > MAX_SCANS:
         raise ImageError(f"expected a JPEG file of at most {MAX_SCANS} scans, got more")
-    (frame,) = frames
     return Header(
         width=int.from_bytes(frame[3:5], "big"),
         height=int.from_bytes(frame[1:3], "big"),
         bit_depth=frame[0],
-        orientation=orientation(next(names, b"")),
-        content=content,
+        orientation=orientation(exif),
+        parts=tuple(kept),
+        n_scans=n_scans,
     )
 
 
-def _segments(view: memoryview) -> tuple[list[_Segment], memoryview]:
-    """Return the marker and the bytes of each segment, and all from the first scan."""
-    segments: list[_Segment] = []
+def _segments(view: memoryview) -> Iterator[_Segment]:
+    """Yield the marker of each segment and where it lies; the last is all scans."""
     position = len(_START_OF_IMAGE)
-    while position + 4 <= len(view) and view[position] == 0xFF:
+    for _ in range(MAX_SEGMENTS):
+        if position + 4 > len(view) or view[position] != 0xFF:
+            break
         marker = view[position + 1]
         if marker == _START_OF_SCAN:
-            return segments, view[position:]
+            yield marker, position, len(view)
+            return
         if marker == 0xFF:  # fill
             position += 1
             continue
         end = position + 2 + int.from_bytes(view[position + 2 : position + 4], "big")
-        segments.append((marker, view[position:end]))
-        position = max(end, position + 4)
+        if end < position + 4 or end > len(view):
+            break
+        yield marker, position, end
+        position = end
+    else:
+        raise ImageError(f"expected at most {MAX_SEGMENTS} segments before the pixels")
     raise ImageError("expected a whole JPEG file, got one cut off or damaged")
+
+
+def _n_scans(view: memoryview, stop: Event | None) -> int:
+    """Return how many scans begin in a part of a file, or a few too many."""
+    n = 0
+    for step in range(0, len(view), _STEP_BYTES):
+        check_wanted(stop)
+        # numpy does not hold the interpreter's lock meanwhile, as `bytes.count` does.
+        part = np.frombuffer(view[step : step + _STEP_BYTES + 1], np.uint8)
+        found = (part[:-1] == 0xFF) & (part[1:] == _START_OF_SCAN)
+        n += int(np.count_nonzero(found))
+        if n > MAX_SCANS:
+            break
+    return n

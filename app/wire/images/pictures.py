@@ -16,11 +16,12 @@ from app.wire.images.layout import Grid, ImageLayout
 from app.wire.layout import Array, Layout, Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Chunk
+from app.wire.threads import Threads
 
 # Each is a millisecond or less; more is left to a thread.
 _INLINE_PIXELS = 1 << 14
 _INLINE_BYTES = 1 << 14
-# An image of as many pixels as may be takes up to 180 MB while it is decoded.
+# An image of as many pixels as may be takes up to 240 MB while it is decoded.
 _MAX_AT_ONCE = 2
 
 _Options = TypeVar("_Options", bound=Body)
@@ -49,7 +50,7 @@ class Images:
     def __init__(self, layout: ImageLayout, rows: Layout) -> None:
         self._layout = layout
         self._rows = rows
-        self._at_once = asyncio.Semaphore(_MAX_AT_ONCE)
+        self._threads = Threads(_MAX_AT_ONCE)
 
     async def read(
         self, body: Content, format_: Format, schema: type[_Options], query: bytes
@@ -111,5 +112,6 @@ class Images:
             and len(files[0].content) <= _INLINE_BYTES
         ):
             return decode.read(files, layout, resize=False)
-        async with self._at_once:
-            return await asyncio.to_thread(decode.read, files, layout, resize=resize)
+        return await self._threads.run(
+            lambda stop: decode.read(files, layout, resize=resize, stop=stop)
+        )

@@ -19,7 +19,7 @@ from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
 from app.http.exchange import Body
 from app.wire.layout import Layout, Rows
 
-MAX_EXPLAINED_BYTES = 1 << 18
+MAX_EXPLAINED_BYTES = 1 << 17
 _MAX_MEMBERS_BYTES = 4096
 _MAX_INTEGER_DIGITS = 20
 _KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}

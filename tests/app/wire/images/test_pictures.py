@@ -467,6 +467,63 @@ def test_a_bomb_is_refused_before_it_is_decoded(bernoulli: Served, name: str) ->
     assert int(kibibytes) < 5_000
 
 
+MANY = {
+    "comments": (b"\xff\xd8" + b"\xff\xfe\0\2" * 100_000, JPEG, "4096 segments"),
+    "fill": (b"\xff\xd8" + b"\xff" * 100_000, JPEG, "4096 segments"),
+    "tables": (
+        b"\xff\xd8"
+        + (b"\xff\xe0\xff\xff" + bytes(65_533)) * 5
+        + saved(Image.fromarray(GREY), "JPEG")[2:],
+        JPEG,
+        "262144 bytes",
+    ),
+    "short segment": (b"\xff\xd8\xff\xe0\0\1" + bytes(100), JPEG, "damaged"),
+    "texts": (by_hand(header(4, 4), chunk(b"tEXt") * 20_000, DATA), PNG, "16384"),
+    "data": (by_hand(header(4, 4), chunk(b"IDAT") * 20_000, DATA), PNG, "16384"),
+    "palettes": (by_hand(header(4, 4), chunk(b"PLTE", b"abc") * 2, DATA), PNG, "PLTE"),
+    "palette": (by_hand(header(4, 4), chunk(b"PLTE", bytes(771)), DATA), PNG, "PLTE"),
+    "tRNS": (by_hand(header(4, 4), chunk(b"tRNS", bytes(257)), DATA), PNG, "tRNS"),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_parts_of_a_file_are_few_and_short(bernoulli: Served, name: str) -> None:
+    """Each is counted before anything is kept of it."""
+    file, format_, words = MANY[name]
+
+    problem = assert_problem(post(bernoulli, "/encode", file, format_.name), 422)
+
+    assert words in problem["detail"]
+
+
+def test_what_is_between_the_passes_of_resizing_is_limited(bernoulli: Served) -> None:
+    """A high and narrow image is as wide as the model's after the first pass."""
+    with Served(bernoulli.settings.checkpoint, max_image_pixels=2000) as served:
+        high = post(served, "/encode?resize=true", png(np.zeros((1000, 1))))
+        low = post(served, "/encode?resize=true", png(np.zeros((1, 1000))))
+        longer = post(served, "/encode?resize=true", png(np.zeros((1, 65_536))))
+
+    assert_problem(high, 413)
+    assert low.status_code == 200
+    assert_problem(longer, 413)
+
+
+def test_many_scans_are_for_small_images(bernoulli: Served) -> None:
+    """Each is a pass over all pixels; together they are limited like pixels."""
+    photo = Image.new("RGB", (100, 100))
+    plain = saved(photo, "JPEG")
+    scans = saved(photo, "JPEG", progressive=True)
+
+    with Served(bernoulli.settings.checkpoint, max_image_pixels=10_000) as served:
+        few = post(served, "/encode?resize=true", scans, "image/jpeg")
+        many = post(
+            served, "/encode?resize=true", plain + b"\xff\xda" * 12, "image/jpeg"
+        )
+
+    assert few.status_code == 200
+    assert "13 scans" in assert_problem(many, 413)["detail"]
+
+
 def test_compressed_texts_are_never_unpacked(bernoulli: Served) -> None:
     """A picture may carry text that unpacks to a gigabyte; nobody looks."""
     text = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(1 << 20), 9))

@@ -1,0 +1,298 @@
+"""
+How much memory reading takes, besides the body: `python -m tests.app.wire.growth`.
+
+Each body is read in a process of its own, forked after everything is imported, which
+prints by how many bytes it grew at most, and what came of the body.
+"""
+
+import asyncio
+import ctypes
+import io
+import json
+import os
+import resource
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+from safetensors.numpy import save
+
+from app.errors import ProblemError
+from app.http.body_budget import Bodies
+from app.http.exchange import Body, Request
+from app.wire import npy, safetensors
+from app.wire.images.decode import File
+from app.wire.images.decode import read as decoded
+from app.wire.images.layout import image_layout
+from app.wire.json.rows import ImagesInsteadError, JsonRows
+from app.wire.layout import Layout
+from app.wire.masked import MaskedRows
+from app.wire.negotiation import JPEG, PNG, Format
+from tests.app.pictures import SIGNATURE, chunk, header, saved
+
+MIB = 1 << 20
+N = 16 * MIB
+GREY = image_layout((28, 28), max_pixels=1 << 24)
+RGB = image_layout((28, 28, 3), max_pixels=1 << 24)
+ROWS = Layout("x", (28, 28), 1 << 20)
+WIDE = Layout("x", (1 << 20,), 64)  # a row is longer than any piece
+SIDE = 2048
+
+
+class Growth(NamedTuple):
+    """
+    A body, what reads it, and what it may come to.
+
+    Attributes:
+        decoded: Bytes of the rows, or of the pixels of an image.
+    """
+
+    name: str
+    body: Callable[[], bytes]
+    read: Callable[[Body], Any]
+    decoded: int = 0
+
+
+def _same(body: bytes) -> bytes:
+    return body
+
+
+def _json(layout: Layout) -> Callable[[Body], Any]:
+    rows = JsonRows(layout, may_be_images=True)
+    return lambda body: asyncio.run(rows.read(body))
+
+
+def _masked(layout: Layout) -> Callable[[Body], Any]:
+    rows = MaskedRows(layout)
+    return lambda body: asyncio.run(rows.read_json(body))
+
+
+def _masked_tensors(layout: Layout) -> Callable[[Body], Any]:
+    return MaskedRows(layout).read_safetensors
+
+
+def _image(format_: Format, layout: Any = GREY) -> Callable[[Body], Any]:
+    return lambda body: decoded([File("", format_, body)], layout, resize=True)
+
+
+def _npy(values: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def _row(value: bytes, n: int) -> bytes:
+    return b'{"x":[[' + b",".join([value] * n) + b"]]}"
+
+
+def _several(value: bytes, n: int) -> bytes:
+    row = b"[" + b",".join([value] * ROWS.dim) + b"]"
+    return b'{"x":[' + b",".join([row] * n) + b"]}"
+
+
+def _two(value: bytes) -> bytes:
+    row = b"[[" + b",".join([value] * WIDE.dim) + b"]]"
+    return b'{"x":' + row + b',"mask":' + row + b"}"
+
+
+def _segments(marker: bytes, content: bytes = b"") -> bytes:
+    one = marker + (2 + len(content)).to_bytes(2, "big") + content
+    return b"\xff\xd8" + one * (N // len(one))
+
+
+def _png(*chunks: bytes) -> bytes:
+    return SIGNATURE + header(28, 28) + b"".join(chunks) + chunk(b"IEND")
+
+
+def _picture(kind: str, mode: str, **options: Any) -> Callable[[], bytes]:
+    opaque = 0 if len(mode) < 4 else (0, 0, 0, 255)
+    return lambda: saved(Image.new(mode, (SIDE, SIDE), opaque), kind, **options)
+
+
+def _noise() -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
+    return saved(Image.fromarray(pixels), compress_level=0)
+
+
+async def _collected() -> None:
+    """Read a body that comes in many pieces."""
+    left = 3 * N
+
+    async def receive() -> dict[str, Any]:
+        nonlocal left
+        left -= 1 << 16
+        return {"type": "http.request", "body": bytes(1 << 16), "more_body": left > 0}
+
+    request = Request.__new__(Request)
+    request.headers = {}
+    request._receive = receive
+    request._n_held = 0
+    request._bodies = None
+    body = await request.body(Bodies(max_bytes=4 * N, max_bytes_together=4 * N))
+    assert len(body) == 3 * N
+
+
+def cases() -> Iterator[Growth]:
+    """Yield bodies of 16 MiB or so, of every format."""
+    yield from _jsons()
+    yield from _binaries()
+    yield from _images()
+    yield Growth(
+        "a body in pieces", bytes, lambda _: asyncio.run(_collected()), decoded=3 * N
+    )
+
+
+def _jsons() -> Iterator[Growth]:
+    rows, wide = _json(ROWS), _json(WIDE)
+    n_rows = N // (2 * ROWS.dim)
+    yield Growth(
+        "JSON, rows of 0", lambda: _several(b"0", n_rows), rows, n_rows * ROWS.dim * 4
+    )
+    yield Growth("JSON, one row of 0", lambda: _row(b"0", WIDE.dim), wide, WIDE.dim * 4)
+    long = b"0.1234567890123456"
+    yield Growth("JSON, one row", lambda: _row(long, WIDE.dim), wide, WIDE.dim * 4)
+    yield Growth("JSON, spaces", lambda: b'{"x":[[1' + b" " * N + b"]]}", rows)
+    yield Growth("JSON, a number", lambda: b'{"x":[[' + b"1" * N + b"]]}", rows)
+    yield Growth("JSON, a string", lambda: b'{"x":[["' + b"a" * N + b'"]]}', rows)
+    yield Growth("JSON, a name", lambda: b'{"' + b"x" * N + b'":[[]]}', rows)
+    for text in (b"[],", b"[[],", b'{"":0},', b'"",', b"null,", b"0,", b"[0],"):
+        name = f"JSON, {text.decode()}"
+        size = 500_000  # of what is read whole, or explained
+        few = b'{"x":[' + text * (size // 4 // len(text)) + b"0]}"
+        many = b'{"x":[' + text * (N // len(text)) + b"0]}"
+        images = b'{"x_png":["",' + text * (size * 2 // len(text)) + b"0]}"
+        yield Growth(name, partial(_same, few), rows)
+        yield Growth(f"{name} long", partial(_same, many), rows)
+        yield Growth(f"{name} images", partial(_same, images), rows)
+    yield Growth("masked JSON", lambda: _two(b"1"), _masked(WIDE), WIDE.dim * 5)
+
+
+def _binaries() -> Iterator[Growth]:
+    n = N // (4 * ROWS.dim)
+    for dtype, decoded_bytes in (("f2", 4), ("f4", 0), ("f8", 4)):
+        values = np.full((n, ROWS.dim), 1, dtype)
+        size = values.size * decoded_bytes
+        nan = np.full((n, ROWS.dim), np.nan, dtype)
+        for name, kind in (("", values), (" of NaN", nan)):
+            file, tensors = _npy(kind), save({"x": kind})
+            yield Growth(
+                f"npy {dtype}{name}",
+                partial(_same, file),
+                lambda body: npy.read(body, ROWS),
+                size,
+            )
+            yield Growth(
+                f"safetensors {dtype}{name}",
+                partial(_same, tensors),
+                lambda body: safetensors.read(body, ROWS),
+                size,
+            )
+    for dtype in ("f4", "u1", "?"):
+        x = np.full((4, WIDE.dim), np.nan, np.float32)
+        body = save({"x": x, "mask": np.zeros_like(x, dtype)})
+        yield Growth(
+            f"masked safetensors {dtype}",
+            partial(_same, body),
+            _masked_tensors(WIDE),
+            x.size * 5,
+        )
+
+
+def _images() -> Iterator[Growth]:
+    jpeg, png = _image(JPEG), _image(PNG)
+    one = saved(Image.new("L", (28, 28)), "JPEG")
+    table = b"\xff\xe0\xff\xff" + bytes(65_533)
+    exif = b"\xff\xe1\xff\xffExif\0\0" + bytes(65_527)
+    for name, body in {
+        "comments": lambda: _segments(b"\xff\xfe"),
+        "tables": lambda: one[:2] + table * (N // len(table)) + one[2:],
+        "Exif": lambda: one[:2] + exif * (N // len(exif)) + one[2:],
+        "fill": lambda: b"\xff\xd8" + b"\xff" * N,
+        "a tail": lambda: one + b"\xff" * N,
+    }.items():
+        yield Growth(f"JPEG, {name}", body, jpeg)
+    for name, body in {
+        "texts": lambda: _png(chunk(b"tEXt") * (N // 12)),
+        "empty data": lambda: _png(chunk(b"IDAT") * (N // 12)),
+        "a palette": lambda: _png(chunk(b"PLTE", bytes(N))),
+        "transparency": lambda: _png(chunk(b"tRNS", bytes(N))),
+        "Exif": lambda: _png(chunk(b"eXIf", bytes(N))),
+        "an end": lambda: (
+            saved(Image.new("L", (28, 28)))[:-12] + chunk(b"IEND", bytes(N))
+        ),
+        "a column": lambda: (
+            SIGNATURE
+            + header(1, 1 << 24, colour=2)
+            + chunk(b"IDAT", zlib.compress(bytes(1 << 26), 1))
+            + chunk(b"IEND")
+        ),
+    }.items():
+        yield Growth(f"PNG, {name}", body, png)
+    pixels = SIDE * SIDE
+    yield Growth("PNG, noise", _noise, _image(PNG, RGB), 4 * pixels)
+    yield Growth("PNG, grey of RGB", _picture("PNG", "RGB"), png, 5 * pixels)
+    yield Growth("PNG, RGB of RGBA", _picture("PNG", "RGBA"), png, 8 * pixels)
+    progressive = _picture("JPEG", "RGB", progressive=True, subsampling=0)
+    yield Growth("JPEG, progressive", progressive, jpeg, 10 * pixels)
+
+
+def measured(case: Growth) -> dict[str, Any]:
+    """Return by how many bytes a process grows that reads a body, and what came."""
+    body = case.body()
+    with suppress(
+        OSError, AttributeError
+    ):  # what making it took is no room for reading
+        ctypes.CDLL(None).malloc_trim(0)
+    receiver, sender = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.write(sender, json.dumps(_grown(case, body)).encode())
+        os._exit(0)
+    os.close(sender)
+    with os.fdopen(receiver, "rb") as told:
+        line = told.read()
+    os.waitpid(child, 0)
+    return {"name": case.name, "allowed": case.decoded, **json.loads(line)}
+
+
+def _grown(case: Growth, body: bytes) -> dict[str, Any]:
+    _warm()
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    before = pages * resource.getpagesize()
+    outcome = "read"
+    try:
+        case.read(body)
+    except ProblemError as problem:
+        outcome = str(problem.status.value)
+    except ImagesInsteadError:
+        outcome = "images"
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"grown": after - before, "outcome": outcome}
+
+
+def _warm() -> None:
+    """Have every library's pages in memory."""
+    grey = Image.new("L", (40, 40))
+    for format_, kind in ((PNG, "PNG"), (JPEG, "JPEG")):
+        _image(format_)(saved(grey, kind))
+        _image(format_, RGB)(saved(grey.convert("RGB"), kind))
+    _json(ROWS)(_several(b"0.5", 2))
+    _masked_tensors(ROWS)(
+        save({n: np.ones((1, ROWS.dim), "f4") for n in ("x", "mask")})
+    )
+    npy.read(_npy(np.ones((1, ROWS.dim))), ROWS)
+
+
+def main() -> None:
+    """Print a line of JSON for each body."""
+    for case in cases():
+        print(json.dumps(measured(case)), flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
