@@ -29,7 +29,7 @@ def new_directory(target: Path) -> Iterator[Path]:
     Raises:
         OSError: It cannot be made.
     """
-    staged, descriptor = _locked(target, _make_directory)
+    staged, descriptor = _make_locked(target, _make_directory)
     try:
         yield staged
     finally:
@@ -45,7 +45,7 @@ def new_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     Raises:
         OSError: It cannot be made.
     """
-    staged, descriptor = _locked(target, _make_file)
+    staged, descriptor = _make_locked(target, _make_file)
     with os.fdopen(descriptor, "wb") as file:
         try:
             yield staged, file
@@ -89,7 +89,7 @@ def fsync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
-def _locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path, int]:
+def _make_locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path, int]:
     """Return a new temporary name and a descriptor that holds its lock."""
     while True:
         staged = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_SUFFIX}")

@@ -27,7 +27,7 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     """
     Write files into a new directory and move it to its name in one step.
 
-    What killed writers have left beside it is removed.
+    What killed writers have left next to it is removed.
 
     Raises:
         OSError: The disk refused; what stood under the name before still stands.
@@ -60,7 +60,7 @@ def open_directory(directory: Path) -> Iterator[int]:
     Raises:
         OSError: There is no such directory, or it cannot be opened.
     """
-    descriptor = _opened(directory)
+    descriptor = _open(directory)
     try:
         yield descriptor
     finally:
@@ -76,7 +76,7 @@ def is_replaced(descriptor: int, directory: Path) -> bool:
         return False
 
 
-def _opened(directory: Path) -> int:
+def _open(directory: Path) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     # A writer may set the old one aside before the first look, and put the new one in
     # place before the second.
@@ -98,7 +98,7 @@ def _recover(directory: Path) -> None:
     previous = _set_aside(directory)
     if not previous.is_dir():
         return
-    with _locked(directory.parent):
+    with _lock(directory.parent):
         if not directory.exists() and previous.is_dir():
             previous.rename(directory)
         else:
@@ -146,7 +146,7 @@ def _try_exchange(one: Path, other: Path) -> bool:
 
 def _replace_in_two_steps(staged: Path, directory: Path) -> None:
     previous = _set_aside(directory)
-    with _locked(directory.parent):
+    with _lock(directory.parent):
         shutil.rmtree(previous, ignore_errors=True)
         directory.rename(previous)
         try:
@@ -158,7 +158,7 @@ def _replace_in_two_steps(staged: Path, directory: Path) -> None:
 
 
 @contextmanager
-def _locked(parent: Path) -> Iterator[None]:
+def _lock(parent: Path) -> Iterator[None]:
     """Wait until no other process replaces a directory here in two steps."""
     descriptor = os.open(parent, os.O_RDONLY | os.O_CLOEXEC)
     try:

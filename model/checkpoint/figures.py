@@ -1,4 +1,4 @@
-"""The figures of a model card, each with all it takes to measure it again."""
+"""Build the figures of a model card, each with all it takes to measure it again."""
 
 import math
 
@@ -18,7 +18,7 @@ def figures(
     n_samples: int,
     noise_seed: int,
 ) -> tuple[Figure, ...]:
-    """Summarise an evaluation of one trained model: means over the examples."""
+    """Summarize an evaluation of one trained model: means over the examples."""
     means = tuple(
         mean_figure(
             name,

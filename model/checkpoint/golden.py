@@ -1,9 +1,9 @@
 """
-The golden check: stored examples score here what they scored when they were stored.
+The golden check: stored examples must score what they scored when they were stored.
 
-Hashes prove that the bytes are those that were written; this proves that they still
-mean the same: that architecture, weights, noise and arithmetic, in the very backend
-that will serve, come to the ELBO that training found.
+Hashes prove that the bytes are those that were written. This check proves that they
+still mean the same: architecture, weights, noise and arithmetic, in the backend that
+will serve, give the ELBO that training found.
 """
 
 from copy import deepcopy

@@ -2,8 +2,8 @@
 What a checkpoint may hold of held-out data: scores and quantiles, and rows to show.
 
 Both are optional files of a checkpoint in the format of safetensors, listed with their
-hashes in its manifest. Here they become bytes and values again; `checkpoint` reads and
-verifies the bytes.
+hashes in its manifest. This module turns values into bytes and bytes into values;
+`store` reads and verifies the bytes.
 """
 
 import json
@@ -63,7 +63,7 @@ class Scores:
 
 
 class AggregateSettings(Section):
-    """What rows an aggregate posterior is of; the first attributes as of scores."""
+    """The rows that an aggregate posterior was estimated from."""
 
     split: Split
     binarization: Binarization
@@ -86,7 +86,7 @@ class AggregateQuantiles:
     settings: AggregateSettings
 
     @classmethod
-    def taken(
+    def take_from(
         cls, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]
     ) -> Self | None:
         """
@@ -138,15 +138,15 @@ class Calibration:
             settings[_AGGREGATE] = self.aggregate.settings
         return save(
             {name: np.ascontiguousarray(values) for name, values in tensors.items()},
-            {name: told.model_dump_json() for name, told in settings.items()},
+            {name: section.model_dump_json() for name, section in settings.items()},
         )
 
-    def checked(self, config: Config) -> Self:
+    def check_for(self, config: Config) -> Self:
         """
-        Return it, once it is of such a model.
+        Check that it fits a model, and return it.
 
         Raises:
-            ValueError: It is of another number of latent dimensions.
+            ValueError: Its number of latent dimensions is another one.
         """
         if self.aggregate is not None:
             values = self.aggregate.values
@@ -162,7 +162,7 @@ class Calibration:
             ValueError: It says which score has what fault.
         """
         tensors, metadata = _read(content)
-        aggregate = AggregateQuantiles.taken(tensors, metadata)
+        aggregate = AggregateQuantiles.take_from(tensors, metadata)
         if not tensors or tensors.keys() != metadata.keys():
             raise ValueError(
                 "expected scores, each with its settings, got the scores "
@@ -184,7 +184,7 @@ class Examples:
 
     Attributes:
         x: As the model is given them, (n, D), 1 <= n <= 64.
-        grey: The same rows before they were binarised, (n, D); null where they were
+        grey: The same rows before they were binarized, (n, D); null where they were
             not.
         labels: Their classes, (n,); null where the data have none.
     """
@@ -222,9 +222,9 @@ class Examples:
             _check_shape(_LABELS, labels, x.shape[:1])
         return cls(x, grey, labels)
 
-    def checked(self, config: Config) -> Self:
+    def check_for(self, config: Config) -> Self:
         """
-        Return them, once they are data of such a model.
+        Check that they fit a model, and return them.
 
         Raises:
             ValueError: The rows are of another length.
@@ -237,8 +237,8 @@ class Examples:
 
 
 def evenly(n: int, n_wanted: int) -> NDArray[np.int64]:
-    """Choose at most `n_wanted` of n rows at even distances, in order, (m,)."""
-    # A file may be sorted, and its first rows all of one kind.
+    """Choose at most `n_wanted` of n rows, evenly spaced, in order, (m,)."""
+    # A file may be sorted, so its first rows may all be of one class.
     m = min(n, n_wanted)
     return np.arange(m, dtype=np.int64) * n // max(1, m)
 

@@ -1,4 +1,4 @@
-"""What a checkpoint's `manifest.json` and `metrics.json` may say."""
+"""The schemas of a checkpoint's `manifest.json` and `metrics.json`."""
 
 import platform
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ class Provenance(Section):
 
 class Golden(Section):
     """
-    What stored examples score, for whoever serves the checkpoint to find again.
+    The ELBO of stored examples, for whoever serves the checkpoint to compute again.
 
     Attributes:
         seed: Of the latent noise, drawn in row order as `/elbo` draws it.

@@ -158,8 +158,8 @@ def identity(directory: Path) -> str:
 
 
 def _load(files: Files) -> Checkpoint:
-    config = _parsed(files, CONFIG, Config)
-    metrics = _parsed(files, METRICS, Metrics)
+    config = _parse_file(files, CONFIG, Config)
+    metrics = _parse_file(files, METRICS, Metrics)
     vae = empty(config)
     wanted = vae.state_dict()
     content = files.read(WEIGHTS, max_bytes=_max_bytes(wanted))
@@ -167,13 +167,13 @@ def _load(files: Files) -> Checkpoint:
     _check_weights(weights, wanted=wanted, path=files.path / WEIGHTS)
     vae.load_state_dict(weights, assign=True)
     examples = _optional(
-        files, EXAMPLES, lambda content: Examples.from_bytes(content).checked(config)
+        files, EXAMPLES, lambda content: Examples.from_bytes(content).check_for(config)
     )
     _check_golden(files.manifest.golden, examples, files.path / MANIFEST)
     calibration = _optional(
         files,
         CALIBRATION,
-        lambda content: Calibration.from_bytes(content).checked(config),
+        lambda content: Calibration.from_bytes(content).check_for(config),
     )
     files.verify_rest()
     return Checkpoint(
@@ -196,7 +196,7 @@ def _max_bytes(weights: Mapping[str, Tensor]) -> int:
     return n_bytes + _MAX_HEADER_BYTES
 
 
-def _parsed(files: Files, name: str, schema: type[_Schema]) -> _Schema:
+def _parse_file(files: Files, name: str, schema: type[_Schema]) -> _Schema:
     content = files.read(name, max_bytes=MAX_JSON_BYTES)
     return parse(schema, content, files.path / name)
 

@@ -1,8 +1,8 @@
 """
 What a data set is: rows in memory, in three splits, each row traceable to its file.
 
-A fault in the data is told as its owner would look it up: an array's row counts from 0
-as in NumPy, a line of a CSV file from 1 as in an editor, an image has a file name.
+Errors name a place in the data as its owner would look it up: rows of an array count
+from 0 as in NumPy, lines of a CSV file from 1 as in an editor, images have file names.
 """
 
 import hashlib
@@ -156,13 +156,13 @@ def split_of(
     x /= np.float32(divide_by)
     return Split(
         x=x.reshape(len(x), -1),
-        labels=None if labels is None else _checked(labels, len(x), origin),
+        labels=None if labels is None else _check_labels(labels, len(x), origin),
         rows=rows,
         origin=origin,
     )
 
 
-def _checked(labels: NDArray[Any], n: int, origin: Origin) -> NDArray[np.int64]:
+def _check_labels(labels: NDArray[Any], n: int, origin: Origin) -> NDArray[np.int64]:
     if labels.dtype.kind not in "biu" or labels.shape != (n,):
         raise DataError(
             f"the labels of {origin.file}: expected {n} integers, shape ({n},),"

@@ -1,4 +1,4 @@
-"""Files from public mirrors, verified before they appear under their name."""
+"""Download files from public mirrors, and verify them before they get their name."""
 
 import os
 import urllib.request

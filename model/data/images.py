@@ -1,4 +1,4 @@
-"""A folder of .png and .jpg images -> grey (N, H, W) or colour (N, H, W, 3)."""
+"""A folder of .png and .jpg images -> gray (N, H, W) or color (N, H, W, 3)."""
 
 import warnings
 from pathlib import Path
@@ -28,11 +28,11 @@ _CONVERSIONS = {
 
 def read(folder: Path) -> Parts:
     """
-    Read the images of a folder, in the order of their names, as grey or RGB / 255.
+    Read the images of a folder, in the order of their names, as gray or RGB / 255.
 
     Raises:
         DataError: No image, one that cannot be read, is too large or partly
-            transparent, or one that differs from the first in size or colour.
+            transparent, or one that differs from the first in size or color.
     """
     paths = sorted(
         path
@@ -71,20 +71,20 @@ def _pixels(path: Path) -> NDArray[np.uint8]:
             # MAX_PIXELS refuses what Pillow only warns of.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as image:
-                return np.asarray(_converted(image, path))
+                return np.asarray(_convert(image, path))
     except DataError:
         raise
     except _UNREADABLE as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from error
 
 
-def _converted(image: Image.Image, path: Path) -> Image.Image:
+def _convert(image: Image.Image, path: Path) -> Image.Image:
     if image.width * image.height > MAX_PIXELS:  # the header alone, nothing is decoded
         raise DataError(
             f"{path} is {image.width} x {image.height}, more than {MAX_PIXELS} pixels"
         )
     if image.mode not in _CONVERSIONS:
-        raise DataError(f"{path} has mode {image.mode}, expected 8-bit grey or colour")
+        raise DataError(f"{path} has mode {image.mode}, expected 8-bit gray or color")
     if image.has_transparency_data:
         alpha = image.convert("RGBA").getchannel("A")
         if np.asarray(alpha).min() < 255:
@@ -94,4 +94,4 @@ def _converted(image: Image.Image, path: Path) -> Image.Image:
 
 def _describe(pixels: NDArray[np.uint8]) -> str:
     height, width = pixels.shape[:2]
-    return f"{width} x {height} {'grey' if pixels.ndim == 2 else 'RGB'}"
+    return f"{width} x {height} {'gray' if pixels.ndim == 2 else 'RGB'}"

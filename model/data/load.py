@@ -1,4 +1,4 @@
-"""Data to train on, by name or path: the one way from a user's words to a Dataset."""
+"""Load a data set by name or path; there is no other way to a Dataset."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -125,17 +125,17 @@ def _split(
 def _content(files: IdxFiles, file: str, data_dir: Path | None) -> bytes:
     md5 = files.md5[file]
     if data_dir is not None:
-        return _verified(_find(data_dir, file), md5)
+        return _read_verified(_find(data_dir, file), md5)
     directory = cache_directory(files, os.environ)
     with suppress(DataError):  # not there yet, or damaged: download it
-        return _verified(directory / f"{file}.gz", md5)
+        return _read_verified(directory / f"{file}.gz", md5)
     path = download.fetch(
         f"{file}.gz",
         mirrors=files.mirrors,
         directory=directory,
-        verify=lambda partial: _verified(partial, md5),
+        verify=lambda partial: _read_verified(partial, md5),
     )
-    return _verified(path, md5)
+    return _read_verified(path, md5)
 
 
 def _find(data_dir: Path, file: str) -> Path:
@@ -145,7 +145,7 @@ def _find(data_dir: Path, file: str) -> Path:
     raise DataError(f"{data_dir} holds neither {file} nor {file}.gz")
 
 
-def _verified(path: Path, md5: str) -> bytes:
+def _read_verified(path: Path, md5: str) -> bytes:
     content = idx.read(path)
     got = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if got != md5:

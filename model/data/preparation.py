@@ -1,4 +1,4 @@
-"""Make data fit a likelihood: binarise, measure shift and scale, check support."""
+"""Make data fit a likelihood: binarize, measure shift and scale, check support."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -29,7 +29,7 @@ class Prepared:
     Data as the model sees it, (N, D) each.
 
     Attributes:
-        train: Grey where `binarization` is dynamic, for `binarized_afresh`.
+        train: Gray where `binarization` is dynamic, for `binarized_afresh`.
         standardization: Null where the networks see the data's own units.
     """
 
@@ -49,7 +49,7 @@ def prepare(
     seed: int,
 ) -> Prepared:
     """
-    Binarise once what is binarised once, and check every value.
+    Binarize once what is binarized once, and check every value.
 
     Validation and test rows are drawn with `seed` as `/elbo` draws them with
     `binarize: "sample"`, so that its figures can be asked for again over HTTP.
@@ -61,10 +61,10 @@ def prepare(
     if how != "none":
         for split in dataset.splits:
             _check(
-                dataset, split, (split.x >= 0) & (split.x <= 1), "[0, 1] to binarise"
+                dataset, split, (split.x >= 0) & (split.x <= 1), "[0, 1] to binarize"
             )
     train, validation, test = (
-        _binarized(split.x, how, seed) for split in dataset.splits
+        _binarize(split.x, how, seed) for split in dataset.splits
     )
     if how == "none":
         for split in dataset.splits:
@@ -86,14 +86,14 @@ def prepare(
 def default_binarization(
     dataset: Dataset, likelihood: type[Likelihood]
 ) -> Binarization:
-    """Return dynamic for grey data under a Bernoulli likelihood, else none."""
+    """Return dynamic for gray data under a Bernoulli likelihood, else none."""
     if likelihood.kind != "bernoulli":
         return "none"
     binary = all(((split.x == 0) | (split.x == 1)).all() for split in dataset.splits)
     return "none" if binary else "dynamic"
 
 
-def _binarized(x: Array, how: Binarization, seed: int) -> Array:
+def _binarize(x: Array, how: Binarization, seed: int) -> Array:
     if how == "none":
         return x
     if how == "threshold":

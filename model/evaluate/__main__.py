@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def run(options: Options) -> None:
     """
-    Measure as told, print the table and write the JSON file.
+    Measure what the options ask for, print the table and write the JSON file.
 
     Raises:
         ValueError: Options, checkpoint or data are at fault.

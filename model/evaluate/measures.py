@@ -140,7 +140,7 @@ def _anomaly(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     same = "threshold" if how == "threshold" else "sample"
     if options.binarize not in (None, same):
         raise ValueError(
-            f"--measure anomaly needs rows binarised as the held-out ones ({how}), "
+            f"--measure anomaly needs rows binarized as the held-out ones ({how}), "
             f"got --binarize {options.binarize}"
         )
     columns = _in_slices(

@@ -1,4 +1,4 @@
-"""What an evaluation can be told."""
+"""The options of an evaluation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +38,7 @@ class Options:
             of the shape of an example, for all rows, or with a mask for each row.
         n_draws: Draws of z for each row that impute rests on.
         seed: Of all noise; the same seed over HTTP gives the same figures.
-        binarize: How grey values become {0, 1}: threshold at 1/2, or sample with the
+        binarize: How gray values become {0, 1}: threshold at 1/2, or sample with the
             seed. If not given: as in training.
         data_seed: The --seed of training, which chose the validation rows.
         validation_fraction: As in training.

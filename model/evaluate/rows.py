@@ -32,7 +32,7 @@ class Rows:
 
 def read(options: Options, config: Config) -> Rows:
     """
-    Load, split and binarise as training does, with the noise of `/elbo`'s `binarize`.
+    Load, split and binarize as training does, with the noise of `/elbo`'s `binarize`.
 
     Raises:
         ValueError: The data are bad, or not of the kind that the model was trained on.
@@ -63,7 +63,7 @@ def read(options: Options, config: Config) -> Rows:
 
 
 def _how(options: Options, config: Config) -> Binarization:
-    """Return how to binarise; what training drew afresh at every use is drawn once."""
+    """Return how to binarize; what training drew afresh at every use is drawn once."""
     if options.binarize is not None and config.likelihood.kind != "bernoulli":
         raise ValueError(
             f"--binarize {options.binarize} needs a Bernoulli model, "

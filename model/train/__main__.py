@@ -65,7 +65,7 @@ def train(options: Options, *, command: Sequence[str]) -> int:
     places = Places.of(options)
     with RunLock(places.run) as lock:
         if places.run.is_dir():
-            lock.take()  # now, so that nobody waits for data to be read first
+            lock.take()  # now: reading the data first may take long
         _check_places(places, options)
         torch.set_num_threads(options.threads or torch.get_num_threads())
         device = choose_device(options.device)
@@ -119,7 +119,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Options, Sequence[str]]:
     options = tyro.cli(Options, prog=prog, args=arguments)
     if options.resume is None:
         return options, (*prog.split(), *arguments)
-    first, command = resumption.begun(options.resume)
+    first, command = resumption.run_options(options.resume)
     # Parsed again: what the command line leaves out is as the run began.
     given = tyro.cli(Options, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)

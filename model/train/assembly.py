@@ -1,4 +1,4 @@
-"""Build what a run trains from its options and data: config, model, optimiser."""
+"""Build what a run trains from its options and data: config, model, optimizer."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Training rows in memory, in an order and with noise that a seed fixes."""
+"""Training rows in memory; the seed determines their order and the noise."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Batches:
     Everything random about a training step, as a function of (seed, epoch, step).
 
     Attributes:
-        x: All training rows, grey where `dynamic`, (N, D).
-        dynamic: Whether rows are binarised afresh at every use.
+        x: All training rows, gray where `dynamic`, (N, D).
+        dynamic: Whether rows are binarized afresh at every use.
     """
 
     x: Tensor

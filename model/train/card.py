@@ -21,13 +21,13 @@ $figures
 
 The ELBO is a lower bound on log p(x): higher is better. Every value is a mean over the
 examples of the split, in nats per example, without any weight on the KL. Figures of
-different binarisations cannot be compared. The amortisation gap is what q optimised for
+different binarizations cannot be compared. The amortization gap is what q optimized for
 each example alone would add to its ELBO.
 
 $latent_use$pictures## Data
 
 $source.
-Values were divided by $divided_by; binarisation: $binarization; standardised:
+Values were divided by $divided_by; binarization: $binarization; standardized:
 $standardized.
 
 ## Made by
@@ -119,7 +119,7 @@ def _prior(config: Config) -> str:
 
 def _table(figures: Iterable[Figure]) -> str:
     head = (
-        "| figure | value | standard error | split | examples | binarisation | K | "
+        "| figure | value | standard error | split | examples | binarization | K | "
         "noise seed | training runs | spread |\n" + "|---" * 10 + "|\n"
     )
     return head + "\n".join(

@@ -16,7 +16,7 @@ from model.train.batches import Batches
 from model.train.objectives import OBJECTIVES, Objective, mean_bound
 from model.train.options import Options
 from model.train.places import Places
-from model.train.state import State, copied
+from model.train.state import State, copy_weights
 from model.vae import VAE
 
 _SECONDS_BETWEEN_SAVES = 20.0
@@ -32,12 +32,12 @@ class DivergedError(ArithmeticError):
 @dataclass(frozen=True, eq=False)
 class Run:
     """
-    What surrounds the loop.
+    What the training loop works with, besides model and data.
 
     Attributes:
         places: Where the state is kept.
         identity: Which run this is, saved with the state so that none are mixed up.
-        stopped: Says whether someone asked for an end.
+        stopped: Whether the run was asked to stop.
         on_step: Called after each step, to move a progress bar.
         on_epoch: Called with the journal's line after each epoch.
     """
@@ -60,14 +60,14 @@ class Run:
         state.save(self.places.state, run=self.identity)
 
     def save_if_due(self, state: State) -> None:
-        """Write the state to disk now and then: a kill costs that much time."""
+        """Write the state to disk every 20 s: a kill costs no more than that."""
         if time.monotonic() - state.saved_at > _SECONDS_BETWEEN_SAVES:
             self.save(state)
 
 
 def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
     """
-    Train until the epochs are done, patience runs out or someone stops the run.
+    Train until the epochs are done, patience runs out or the run is stopped.
 
     The best weights on validation, by the bound that is trained on, are left in
     `state.best`; the state on disk allows going on from any step, bit for bit.
@@ -85,17 +85,17 @@ def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
     )
     objective = OBJECTIVES[options.objective]
     if options.compile:
-        # A program for each size of batch, so that which one runs first is no matter.
+        # A program for each batch size: bits must not depend on which one runs first.
         objective = torch.compile(objective, dynamic=False)
 
-    run.save_if_due(state)  # the first time at once: now there is a run to resume
+    run.save_if_due(state)  # at once, so that there is a run to resume
     while not (is_complete(state, options) or run.stopped()):
         started, first_step = time.perf_counter(), state.progress.step
         if not _epoch(state, batches, objective, options, run):
             break
         n_seen = len(batches.x) - first_step * batches.size
         speed = n_seen / (time.perf_counter() - started)
-        found = _validated(_averaged(state), validation, options)
+        found = _validate(_model_to_evaluate(state), validation, options)
         line = _line(state, batches, found, options, speed)
         _end_epoch(state, found.bound)
         run.on_epoch(line)
@@ -149,7 +149,7 @@ def _update(
     options: Options,
     n_steps: int,
 ) -> None:
-    """Take one step of the optimiser."""
+    """Take one step of the optimizer."""
     progress = state.progress
     done = progress.n_updates / (options.epochs * n_steps)
     weight = schedules.kl_weight(options, progress.n_updates / n_steps)
@@ -192,8 +192,8 @@ def _check_weights(state: State) -> None:
         )
 
 
-def _averaged(state: State) -> VAE:
-    """Return the model to judge: with averaged weights where there is an average."""
+def _model_to_evaluate(state: State) -> VAE:
+    """Return the model to evaluate: with averaged weights where there is an average."""
     return state.model(state.average) if state.average else state.vae
 
 
@@ -204,8 +204,8 @@ class _Validation(NamedTuple):
     bound: float
 
 
-def _validated(vae: VAE, x: Tensor, options: Options) -> _Validation:
-    # One draw: the mean over all rows is sharp enough to compare epochs.
+def _validate(vae: VAE, x: Tensor, options: Options) -> _Validation:
+    # One draw: the mean over all rows is precise enough to compare epochs.
     evaluation = evaluate(vae, x, n_samples=1, seed=options.test_seed)
     if options.objective == "elbo":
         return _Validation(evaluation, float(evaluation.bound.mean()))
@@ -220,7 +220,7 @@ def _line(
     options: Options,
     speed: float,
 ) -> dict[str, Any]:
-    """Write a line of the journal: what the epoch that just ended came to."""
+    """Return the line of the journal for the epoch that just ended."""
     weighted = state.terms.double().cpu() * batches.sizes[:, None]
     means = weighted.sum(dim=0) / len(batches.x)
     log_likelihood, kl = means.tolist()
@@ -256,4 +256,4 @@ def _end_epoch(state: State, bound: float) -> None:
     progress.epoch, progress.step = progress.epoch + 1, 0
     if progress.best_bound is None or bound > progress.best_bound:
         progress.best_bound, progress.best_epoch = bound, progress.epoch
-        state.best = copied(state.average or state.weights)
+        state.best = copy_weights(state.average or state.weights)

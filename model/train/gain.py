@@ -1,4 +1,4 @@
-"""What the encoder costs: the gain of a q that is each held-out row's own."""
+"""The amortization gap: what a q(z|x) fitted to each held-out row alone gains."""
 
 import torch
 
@@ -22,10 +22,10 @@ def amortization_gap(
     noise_seed: int,
 ) -> Figure | None:
     """
-    Return the amortisation gap (Cremer et al. 2018), or None where there is one row.
+    Return the amortization gap (Cremer et al. 2018), or None where there is one row.
 
-    The mean over rows of x, (N, D), at even distances, 100 or as many as are quickly
-    done, of ELBO(q*) - ELBO(q) in nats, q* being `refine`'s of the defaults.
+    The mean of ELBO(q*) - ELBO(q) in nats over at most 100 evenly spaced rows of x,
+    (N, D), fewer of a large model; q* is what `refine` finds with its defaults.
     """
     n = min(_MOST_ROWS, max(2, _MOST_VALUES // vae.config.values_per_draw))
     rows = x[torch.from_numpy(evenly(len(x), n)).to(x.device)]

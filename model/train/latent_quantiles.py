@@ -1,4 +1,4 @@
-"""Where held-out rows lie along each latent dimension, for a checkpoint to carry."""
+"""Estimate where held-out rows lie along each latent dimension."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from model.inference.health import posteriors
 from model.inference.interpolation import aggregate_quantiles
 from model.vae import VAE
 
-# Each of them is weighed at each level many times over.
+# The cost is their number times that of the levels, many times over.
 MAX_EXAMPLES = 512
 # Levels at equal steps of their normal score, from 3.4e-6 to 1 - 3.4e-6.
 N_LEVELS, MAX_SCORE = 129, 4.5

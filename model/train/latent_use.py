@@ -1,4 +1,4 @@
-"""What a trained model uses its latents for, measured for its metrics."""
+"""Measure what a trained model uses its latent dimensions for."""
 
 import math
 

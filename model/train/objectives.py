@@ -1,4 +1,4 @@
-"""What a step of training ascends: the ELBO, or bounds of many draws with weights."""
+"""The objectives of training: the ELBO, and importance-weighted bounds."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ _PAIRS_PER_CHUNK = 2000
 
 
 class Terms(NamedTuple):
-    """The ELBO's terms whatever the objective, means over a batch, in nats."""
+    """The ELBO's terms under any objective, means over a batch, in nats."""
 
     log_likelihood: Tensor
     kl: Tensor

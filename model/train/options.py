@@ -1,4 +1,4 @@
-"""What a training run can be told."""
+"""The options of a training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ class Options:
         likelihood: p(x|z): bernoulli for {0, 1}, continuous_bernoulli for [0, 1],
             gaussian for real numbers.
         sigma_floor: Least standard deviation of a Gaussian decoder, in units of
-            standardised data.
+            standardized data.
         latent_dim: J, the dimensions of z.
         prior: p(z): standard is N(0, I) as in the paper; mixture a Gaussian mixture
             that is learned; vamp the mean of q(z|u) over pseudo-inputs u that are
@@ -76,16 +76,16 @@ class Options:
         ema: Decay of an exponential moving average of the weights, None for none; the
             average is what is evaluated and saved.
         patience: Stop after this many epochs without a better validation bound.
-        binarization: How grey values become {0, 1}: static draws once, dynamic afresh
+        binarization: How gray values become {0, 1}: static draws once, dynamic afresh
             at every use, threshold cuts at 1/2. If not given: dynamic for bernoulli on
-            grey data, else none.
+            gray data, else none.
         standardize: Shift and scale the data for the networks; densities stay in the
             data's own units. If not given: only for gaussian.
         validation_fraction: Of the rows to train on that become validation rows; if not
             given, 0.1 of a file that brings none, and the usual ones of a named set.
         test_fraction: Of a file that brings no test rows; 0.1 if not given.
         test_samples: K of the figures in the model card.
-        test_seed: Seed of the noise of those figures, and of what is binarised once.
+        test_seed: Seed of the noise of those figures, and of what is binarized once.
         examples: Held-out rows stored in the checkpoint, at most 64, for pages that
             show some; 0 keeps the data out of it, but for the card's pictures.
         seed: Of weights, noise and order.

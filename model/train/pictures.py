@@ -61,7 +61,7 @@ def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
 
 
 def drawable(data_shape: tuple[int, ...]) -> bool:
-    """Say whether examples are grey or RGB images."""
+    """Say whether examples are gray or RGB images."""
     return len(data_shape) == 2 or (len(data_shape) == 3 and data_shape[2] in (1, 3))
 
 
@@ -111,7 +111,7 @@ def _grid(vae: VAE, x: Tensor, *, n_columns: int) -> bytes:
 
 
 def _tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Bring an image near the size of a tile, by a whole factor, with a white edge."""
+    """Enlarge an image to about the size of a tile, with a white border."""
     side = max(image.shape[:2])
     picture = Image.fromarray(image.squeeze(-1) if image.shape[2:] == (1,) else image)
     picture = picture.reduce(-(-side // _TILE))  # a factor of 1 where it is smaller

@@ -121,7 +121,7 @@ class Places:
         with self.journal.open("a") as journal:
             journal.write(json.dumps(line) + "\n")
 
-    def recorded(self) -> list[dict[str, Any]]:
+    def journal_lines(self) -> list[dict[str, Any]]:
         """Return the lines of the journal, up to one that is damaged or cut short."""
         lines: list[dict[str, Any]] = []
         try:
@@ -140,7 +140,7 @@ class Places:
 
     def forget_after(self, epoch: int) -> None:
         """Drop the lines of epochs that will be trained again."""
-        kept = [line for line in self.recorded() if line["epoch"] <= epoch]
+        kept = [line for line in self.journal_lines() if line["epoch"] <= epoch]
         content = "".join(json.dumps(line) + "\n" for line in kept)
         atomic_files.replace(self.journal, content.encode())
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: test figures, model card, pictures, checkpoint."""
+"""Write the checkpoint of a run: figures, model card, pictures, held-out rows."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from model import checkpoint
-from model.checkpoint.figures import figures as summarized
+from model.checkpoint.figures import figures as summarize
 from model.checkpoint.golden import golden
 from model.checkpoint.held_out import (
     MAX_EXAMPLE_BYTES,
@@ -49,14 +49,14 @@ def publish(
     """
     Write the checkpoint of a run's best weights, and return its figures.
 
-    The test rows are looked at only when the run is complete, so that no decision can
-    rest on them.
+    The test rows are used only when the run is complete, so that no decision can
+    depend on them.
 
     Args:
         parent_sha256: Of the checkpoint that the weights started from, if any.
     """
-    journal = places.recorded()
-    held_out = _evaluated(vae, prepared.validation, options)
+    journal = places.journal_lines()
+    held_out = _evaluate(vae, prepared.validation, options)
     metrics = _metrics(vae, held_out, prepared, options, complete=complete)
     provenance = _provenance(dataset, options, command, parent_sha256)
     drawn = _pictures(vae, prepared, options, journal)
@@ -93,7 +93,7 @@ def _metrics(
 ) -> Metrics:
     figures = _figures(held_out, "validation", prepared, options)
     if complete:
-        test = _evaluated(vae, prepared.test, options)
+        test = _evaluate(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
         figures += _gain(vae, prepared, options)
     return Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
@@ -112,7 +112,7 @@ def _provenance(
     )
 
 
-def _evaluated(vae: VAE, x: Array, options: Options) -> Evaluation:
+def _evaluate(vae: VAE, x: Array, options: Options) -> Evaluation:
     return evaluate(
         vae,
         _on_device(vae, x),
@@ -124,7 +124,7 @@ def _evaluated(vae: VAE, x: Array, options: Options) -> Evaluation:
 def _figures(
     evaluation: Evaluation, split: Split, prepared: Prepared, options: Options
 ) -> tuple[Figure, ...]:
-    return summarized(
+    return summarize(
         evaluation,
         split=split,
         binarization=prepared.binarization,
@@ -161,7 +161,7 @@ def _held_out(
     prepared: Prepared,
     options: Options,
 ) -> dict[str, bytes]:
-    """Write what of the validation split goes with the model."""
+    """Return the files with scores and rows of the validation split."""
     files = {checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options)}
     if examples is not None:
         files[checkpoint.EXAMPLES] = examples.to_bytes()
@@ -171,7 +171,7 @@ def _held_out(
 def _calibration(
     vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Options
 ) -> bytes:
-    """Write how the validation rows score, of at most 10,000, and where their z lie."""
+    """Return scores of at most 10,000 validation rows, and quantiles of their z."""
     settings = ScoreSettings(
         split="validation",
         binarization=prepared.binarization,
@@ -193,7 +193,7 @@ def _calibration(
 def _examples(
     dataset: Dataset, prepared: Prepared, options: Options
 ) -> Examples | None:
-    """Return validation rows, with their labels, as many as were asked for and fit."""
+    """Return the validation rows to store, with their labels; None for none."""
     split = dataset.validation
     n_bytes = split.x[0].nbytes
     rows = evenly(len(split.x), min(options.examples, MAX_EXAMPLE_BYTES // n_bytes))

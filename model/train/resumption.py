@@ -56,7 +56,7 @@ def _parent_sha256(options: Options) -> str | None:
     return checkpoint.identity(options.init_from)
 
 
-def begun(path: Path) -> tuple[Options, Sequence[str]]:
+def run_options(path: Path) -> tuple[Options, Sequence[str]]:
     """
     Return the options and the command that the run began with.
 
@@ -78,7 +78,7 @@ def begun(path: Path) -> tuple[Options, Sequence[str]]:
     try:
         first = TypeAdapter(Options).validate_json(json.dumps(run.options), strict=True)
     except ValidationError as error:
-        raise _damaged(places, "run.options", error) from error
+        raise _damage_error(places, "run.options", error) from error
     return replace(first, out=path, resume=path), run.command
 
 
@@ -132,10 +132,10 @@ def _saved_run(places: Places) -> _SavedRun:
     try:
         return _SavedRun.model_validate_json(document)
     except ValidationError as error:
-        raise _damaged(places, "run", error) from error
+        raise _damage_error(places, "run", error) from error
 
 
-def _damaged(places: Places, name: str, error: ValidationError) -> StateError:
+def _damage_error(places: Places, name: str, error: ValidationError) -> StateError:
     first = error.errors(include_url=False, include_input=False)[0]
     where = ".".join([name, *map(str, first["loc"])])
     return StateError(f"{places.state} is damaged: {where}: {first['msg']}")

@@ -111,8 +111,8 @@ def read(path: Path) -> SavedState:
     if not metadata.keys() >= _KEYS:
         raise StateError(f"{path} is not the state of a training run")
     _check_hash(content, metadata, path)
-    run: dict[str, Any] = _parsed(metadata["run"], dict[str, Any], "run", path)
-    progress: Progress = _parsed(metadata["progress"], Progress, "progress", path)
+    run: dict[str, Any] = _parse(metadata["run"], dict[str, Any], "run", path)
+    progress: Progress = _parse(metadata["progress"], Progress, "progress", path)
     if json.loads(metadata["progress"]).keys() != asdict(progress).keys():
         raise StateError(f"{path} is damaged: progress: a counter is missing")
     return SavedState(tensors, progress, run)
@@ -150,7 +150,7 @@ def _sha256(content: bytes | bytearray) -> str:
     return digest.hexdigest()
 
 
-def _parsed(content: str, schema: Any, name: str, path: Path) -> Any:
+def _parse(content: str, schema: Any, name: str, path: Path) -> Any:
     try:
         return TypeAdapter(schema).validate_json(content)
     except ValidationError as error:

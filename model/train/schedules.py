@@ -22,5 +22,5 @@ def kl_weight(options: Options, epochs_done: float) -> float:
 
 
 def average_decay(decay: float, n_updates: int) -> float:
-    """Return the EMA's decay, short at first so that the start is forgotten."""
+    """Return the EMA's decay, less at first, so that the first weights count little."""
     return min(decay, (1 + n_updates) / (10 + n_updates))

@@ -48,7 +48,7 @@ class State:
         self.weights: Mapping[str, Tensor] = vae.state_dict()
         device = next(vae.parameters()).device
         self.terms = torch.full((n_steps, 2), torch.nan, device=device)
-        self.average = copied(self.weights) if averaged else {}
+        self.average = copy_weights(self.weights) if averaged else {}
         self.best: dict[str, Tensor] = {}
         self.saved_at = -math.inf
 
@@ -119,6 +119,6 @@ class State:
         self.optimizer.load_state_dict({"state": entries, "param_groups": groups})
 
 
-def copied(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def copy_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return a copy of all weights and buffers."""
     return {name: tensor.detach().clone() for name, tensor in weights.items()}

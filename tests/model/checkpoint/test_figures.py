@@ -8,7 +8,7 @@ from model.checkpoint.manifest import Figure
 from model.evaluation import Evaluation
 
 
-def summarise(evaluation: Evaluation) -> dict[str, Figure]:
+def summarize(evaluation: Evaluation) -> dict[str, Figure]:
     """Return the figures of an evaluation by name."""
     made = figures(
         evaluation, split="test", binarization="static", n_samples=7, noise_seed=5
@@ -29,7 +29,7 @@ def evaluation() -> Evaluation:
 
 def test_figures_are_means_over_the_examples(evaluation: Evaluation) -> None:
     """ELBO, log-likelihood and KL are per example, and the ELBO is the difference."""
-    made = summarise(evaluation)
+    made = summarize(evaluation)
 
     values = {name: figure.value for name, figure in made.items()}
     assert values == {
@@ -43,7 +43,7 @@ def test_figures_are_means_over_the_examples(evaluation: Evaluation) -> None:
 
 def test_standard_errors_are_those_of_a_mean(evaluation: Evaluation) -> None:
     """They are the sample standard deviation over the root of n."""
-    made = summarise(evaluation)
+    made = summarize(evaluation)
 
     # Of -90, -100, -110 the sample variance is 100; of the ELBOs -111, -127, -146, 307.
     assert made["log_likelihood"].standard_error == pytest.approx((100 / 3) ** 0.5)
@@ -53,15 +53,15 @@ def test_standard_errors_are_those_of_a_mean(evaluation: Evaluation) -> None:
 
 def test_one_example_has_no_standard_error(evaluation: Evaluation) -> None:
     """A single example gives a value and no error, rather than a NaN."""
-    made = summarise(Evaluation(*(part[:1] for part in evaluation)))
+    made = summarize(Evaluation(*(part[:1] for part in evaluation)))
 
     assert made["elbo"].value == -111.0
     assert made["elbo"].standard_error is None
 
 
 def test_a_figure_says_how_to_measure_it_again(evaluation: Evaluation) -> None:
-    """Split, binarisation, K, seed and counts go with it, where it has them."""
-    made = summarise(evaluation)
+    """Split, binarization, K, seed and counts go with it, where it has them."""
+    made = summarize(evaluation)
 
     for figure in made.values():
         assert (figure.split, figure.binarization) == ("test", "static")

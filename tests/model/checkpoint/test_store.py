@@ -437,7 +437,7 @@ def test_a_value_that_is_not_finite_is_named(
 
 @pytest.mark.parametrize("value", [0.0, -2.0])
 def test_a_scale_that_is_not_positive_is_named(directory: Path, value: float) -> None:
-    """A standardisation that cannot be undone is refused by tensor and index."""
+    """A standardization that cannot be undone is refused by tensor and index."""
     name = "decoder.standardization.scale"
 
     def damage(weights: dict[str, Tensor]) -> None:

@@ -21,7 +21,7 @@ def save(folder: Path, name: str, pixels: object, mode: str | None = None) -> No
 
 
 def test_grey_images_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """Values are exactly grey / 255 and other files are passed over."""
+    """Values are exactly gray / 255 and other files are passed over."""
     save(tmp_path, "b.PNG", GREY)
     save(tmp_path, "a.png", 255 - GREY)
     (tmp_path / "notes.txt").write_text("not an image")
@@ -37,7 +37,7 @@ def test_grey_images_are_read_in_the_order_of_their_names(tmp_path: Path) -> Non
     assert parts.name == tmp_path.name
 
 
-def test_colour_images_have_three_channels_last(tmp_path: Path) -> None:
+def test_color_images_have_three_channels_last(tmp_path: Path) -> None:
     """RGB, palette and opaque RGBA images are all (H, W, 3)."""
     rgb = np.zeros((3, 4, 3), dtype=np.uint8)
     rgb[:, :2, 0] = 255
@@ -77,14 +77,14 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "found"),
     [
-        (GREY.T.copy(), "3 x 4 grey"),
+        (GREY.T.copy(), "3 x 4 gray"),
         (np.zeros((3, 4, 3), dtype=np.uint8), "4 x 3 RGB"),
     ],
 )
 def test_mixed_images_are_refused(
     tmp_path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], found: str
 ) -> None:
-    """The first image that differs in size or colour is named, and how it differs."""
+    """The first image that differs in size or color is named, and how it differs."""
     save(tmp_path, "a.png", GREY)
     save(tmp_path, "b.png", pixels)
     save(tmp_path, "c.png", np.zeros((9, 9), dtype=np.uint8))
@@ -92,7 +92,7 @@ def test_mixed_images_are_refused(
     with pytest.raises(DataError) as caught:
         images.read(tmp_path)
 
-    assert f"b.png is {found} but a.png is 4 x 3 grey" in str(caught.value)
+    assert f"b.png is {found} but a.png is 4 x 3 gray" in str(caught.value)
 
 
 def test_transparent_pixels_are_refused(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_sixteen_bit_images_are_refused(tmp_path: Path) -> None:
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a small grey PNG that promises any size."""
+    """Return a small gray PNG that promises any size."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         crc = zlib.crc32(kind + content)

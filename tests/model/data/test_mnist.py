@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_validation_is_the_last_of_the_training_images(folder: Path) -> None:
-    """Values are grey / 255, labels and rows stay with their images."""
+    """Values are gray / 255, labels and rows stay with their images."""
     parts = mnist.read(TINY, data_dir=folder, validation_fraction=None)
 
     assert parts.validation is not None

@@ -1,4 +1,4 @@
-"""Preparation: what is binarised, what is refused, what is measured."""
+"""Preparation: what is binarized, what is refused, what is measured."""
 
 import re
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_validation_and_test_are_drawn_once_as_elbo_draws_them(
 def test_static_fixes_the_training_rows_and_dynamic_leaves_them_grey(
     tmp_path: Path,
 ) -> None:
-    """Static rows are {0, 1} with the mean of the grey ones; dynamic ones stay grey."""
+    """Static rows are {0, 1} with the mean of the gray ones; dynamic ones stay gray."""
     dataset = load(tmp_path, grey(500, 8))
 
     static, dynamic = prepared(dataset, how="static"), prepared(dataset, how="dynamic")
@@ -99,9 +99,9 @@ def test_what_is_not_said_is_dynamic_for_grey_and_none_for_binary(
     ("likelihood", "how", "value", "wanted"),
     [
         (Bernoulli, "none", 0.5, "{0, 1} for bernoulli"),
-        (Bernoulli, "dynamic", 1.5, "[0, 1] to binarise"),
-        (Bernoulli, "static", -0.25, "[0, 1] to binarise"),
-        (Bernoulli, "threshold", 2.0, "[0, 1] to binarise"),
+        (Bernoulli, "dynamic", 1.5, "[0, 1] to binarize"),
+        (Bernoulli, "static", -0.25, "[0, 1] to binarize"),
+        (Bernoulli, "threshold", 2.0, "[0, 1] to binarize"),
         (ContinuousBernoulli, None, 1.25, "[0, 1] for continuous_bernoulli"),
     ],
 )
@@ -155,7 +155,7 @@ def test_the_pixels_of_an_image_share_one_scale(tmp_path: Path) -> None:
     np.testing.assert_allclose(affine.scale, train.var(axis=0).mean() ** 0.5, rtol=1e-6)
 
 
-def test_without_standardisation_there_is_no_map(tmp_path: Path) -> None:
+def test_without_standardization_there_is_no_map(tmp_path: Path) -> None:
     """The networks see the data's own units."""
     dataset = load(tmp_path, grey(50, 4))
 

@@ -69,7 +69,7 @@ def test_bytes_with_three_or_four_axes_are_images(
 
 
 def test_integers_of_other_widths_are_not_images(tmp_path: Path) -> None:
-    """Only unsigned bytes are known to be 8-bit grey values."""
+    """Only unsigned bytes are known to be 8-bit gray values."""
     assert npy(tmp_path, np.ones((2, 3, 3), dtype=np.int64)).divided_by == 1.0
 
 
@@ -174,7 +174,7 @@ def test_splits_of_different_shapes_are_refused(tmp_path: Path, test: Any) -> No
 
 
 def test_splits_of_different_scales_are_refused(tmp_path: Path) -> None:
-    """Grey values 0 to 255 are not mixed with floats that may be 0 to 1."""
+    """Gray values 0 to 255 are not mixed with floats that may be 0 to 1."""
     train = np.zeros((3, 2, 2), dtype=np.uint8)
 
     with pytest.raises(DataError, match=r"'test' must be like the training rows"):

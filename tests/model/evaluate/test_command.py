@@ -46,7 +46,7 @@ def plane(checkpoints: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a file of 480 grey images, 48 of them to test on."""
+    """Return a file of 480 gray images, 48 of them to test on."""
     return write_images(tmp_path_factory.mktemp("data") / "images.npy", n=480)
 
 
@@ -147,7 +147,7 @@ def test_means_and_their_errors_are_those_of_the_rows(found: dict[str, Any]) -> 
 
 
 def test_the_file_says_what_was_measured(plane: Served, found: dict[str, Any]) -> None:
-    """Checkpoint, data, split, binarisation and settings are all in it."""
+    """Checkpoint, data, split, binarization and settings are all in it."""
     assert found["sha256"] == plane.checkpoint.sha256
     assert found["dataset"] == "images"
     assert found["split"] == "test"
@@ -291,7 +291,7 @@ def test_values_on_another_scale_are_refused(
         (
             "plane",
             ["anomaly", "--binarize", "threshold"],
-            "needs rows binarised as the held-out ones (static), got --binarize thresh",
+            "needs rows binarized as the held-out ones (static), got --binarize thresh",
         ),
     ],
 )
@@ -352,7 +352,7 @@ def test_a_mask_is_of_an_example_or_of_each(tmp_path: Path, shape: Any) -> None:
     assert np.array_equal(found, np.broadcast_to(known.reshape(-1, 16), (48, 16)) == 1)
 
 
-def test_binarising_needs_a_bernoulli_model(
+def test_binarizing_needs_a_bernoulli_model(
     checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """--binarize with a Gaussian model is an error that names its likelihood."""
@@ -371,7 +371,7 @@ def test_binarising_needs_a_bernoulli_model(
 
 
 def test_drawn_rows_are_those_of_the_whole_split(images: Path) -> None:
-    """The first n rows binarised alone are the first n of all of them."""
+    """The first n rows binarized alone are the first n of all of them."""
     x = data_sets.load(str(images)).test.x
 
     assert np.array_equal(

@@ -29,7 +29,7 @@ SMALL = ("--hidden", "6", "--latent-dim", "2", "--batch-size", "16", "--threads"
 
 
 def write_images(path: Path, *, n: int = 48, side: int = 4) -> Path:
-    """Write grey images of a bright bar in one of two directions as an .npy file."""
+    """Write gray images of a bright bar in one of two directions as an .npy file."""
     draw = np.random.default_rng(0)
     x = draw.integers(0, 60, (n, side, side), dtype=np.uint8)
     for image, where, upright in zip(
@@ -107,7 +107,7 @@ class Trainer:
         """Return the state that is on disk."""
         state = self._start()
         resumption.resume(state, self.places, self._identity)
-        self.lines = self.places.recorded()
+        self.lines = self.places.journal_lines()
         return state
 
     def on_disk(self) -> State:
@@ -149,7 +149,7 @@ class Trainer:
 
 
 def tensors(state: State) -> dict[str, Tensor]:
-    """Return every tensor a run has: weights, average, best, optimiser."""
+    """Return every tensor a run has: weights, average, best, optimizer."""
     found = {f"weights.{k}": v for k, v in state.weights.items()}
     found |= {f"average.{k}": v for k, v in state.average.items()}
     found |= {f"best.{k}": v for k, v in state.best.items()}

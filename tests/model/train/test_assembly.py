@@ -134,7 +134,7 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
 
 @pytest.fixture
 def before(tmp_path: Path) -> Path:
-    """Return the checkpoint of a short run on a table, standardised."""
+    """Return the checkpoint of a short run on a table, standardized."""
     path = write_table(tmp_path / "before.npy", n=60, scale=10)
     out = tmp_path / "before"
     arguments = ["--data", str(path), "--out", str(out), "--epochs", "2", *SMALL]
@@ -269,7 +269,7 @@ def test_another_architecture_than_the_checkpoints_is_refused(
 def test_data_in_other_units_than_the_checkpoints_are_refused(
     tmp_path: Path, before: Path
 ) -> None:
-    """Networks that standardise do not go on with networks that do not."""
+    """Networks that standardize do not go on with networks that do not."""
     run = later(tmp_path, before)
     prepared = replace(run.prepared, standardization=None)
     config = configure(run.options, run.dataset, prepared)

@@ -41,9 +41,9 @@ def test_each_epoch_and_each_seed_has_its_own_order() -> None:
     assert torch.equal(numbered().order(2), numbered().order(2))
 
 
-def test_dynamic_binarisation_draws_afresh_at_every_use() -> None:
+def test_dynamic_binarization_draws_afresh_at_every_use() -> None:
     """
-    A grey value g is 1 in a fraction g of the epochs, drawn anew each time.
+    A gray value g is 1 in a fraction g of the epochs, drawn anew each time.
 
     For each of 10 rows 400 draws at g = 0.3: five standard deviations are 0.115.
     """

@@ -408,11 +408,11 @@ def test_a_damaged_journal_ends_where_it_is_damaged(
     """The lines before are those of the card; nothing is a traceback."""
     journal = trainer.places.journal
     sound = journal.read_bytes()
-    wanted = trainer.places.recorded()
+    wanted = trainer.places.journal_lines()
 
     try:
         journal.write_bytes(sound + line.encode(errors="surrogateescape") + b"\n")
-        found = trainer.places.recorded()
+        found = trainer.places.journal_lines()
     finally:
         journal.write_bytes(sound)
 

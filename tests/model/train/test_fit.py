@@ -96,7 +96,7 @@ def test_densities_are_in_the_units_of_the_data(tmp_path: Path) -> None:
     """
     Data a thousand times as large have an ELBO lower by D log 1000.
 
-    Standardised, both are the same to the networks but for rounding.
+    Standardized, both are the same to the networks but for rounding.
     """
     small, large = (gaussian(tmp_path, scale=s, epochs=4) for s in (1, 1000))
 
@@ -327,7 +327,7 @@ def test_the_state_on_disk_is_never_poisoned(
 def test_every_kind_of_model_learns(
     tmp_path: Path, network: str, optimizer: str, likelihood: str
 ) -> None:
-    """Each network under each likelihood and optimiser gains ELBO on held-out rows."""
+    """Each network under each likelihood and optimizer gains ELBO on held-out rows."""
     run = images(
         tmp_path,
         network=network,

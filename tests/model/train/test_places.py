@@ -107,4 +107,4 @@ def test_clearing_removes_an_earlier_run_and_nothing_else(tmp_path: Path) -> Non
     run.clear()
 
     assert [path.name for path in run.run.iterdir()] == ["notes.txt"]
-    assert run.recorded() == []
+    assert run.journal_lines() == []

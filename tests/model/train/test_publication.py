@@ -92,12 +92,12 @@ def test_without_examples_there_is_nothing_to_score(tmp_path: Path) -> None:
 def test_the_card_has_every_figure_with_all_that_makes_it_comparable(
     trained: Path,
 ) -> None:
-    """Binarisation, split, examples, K, seeds and spread stand beside each value."""
+    """Binarization, split, examples, K, seeds and spread stand beside each value."""
     head, *rows = rows_of((trained / "README.md").read_text())
 
     metrics = checkpoint.load(trained).metrics
     assert head == [
-        *("figure", "value", "standard error", "split", "examples", "binarisation"),
+        *("figure", "value", "standard error", "split", "examples", "binarization"),
         *("K", "noise seed", "training runs", "spread"),
     ]
     assert [(row[3], row[0]) for row in rows] == [
@@ -131,7 +131,7 @@ def test_the_card_says_where_the_weights_come_from(trained: Path) -> None:
         f"those of epoch {best['epoch']}, the best on validation of 5 epochs." in card
     )
     assert "images.npy" in card
-    assert "divided by 255; binarisation: dynamic; standardised: no" in card
+    assert "divided by 255; binarization: dynamic; standardized: no" in card
     assert "python -m model.train --data " in card
     assert f"torch {torch.__version__.split('+')[0]}" in card
     assert "MLP 6 (tanh), 130 parameters (phi)" in card
@@ -260,7 +260,7 @@ def test_the_latent_quantiles_are_those_of_the_held_out_rows(
 
 
 def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:
-    """Grey as in the file and binary as scored, where they are binarised."""
+    """Gray as in the file and binary as scored, where they are binarized."""
     examples = checkpoint.load(trained).examples
     validation = data.load(str(trained.parent / "images.npy")).validation
 
@@ -322,7 +322,7 @@ def test_a_table_has_no_pictures_but_its_learning_curve(table: Path) -> None:
 
     assert [path.name for path in table.glob("*.png")] == ["learning_curve.png"]
     assert card.count("![") == 1
-    assert "standardised: yes" in " ".join(card.split())
+    assert "standardized: yes" in " ".join(card.split())
 
 
 def test_the_pictures_are_in_the_card_and_are_png(trained: Path) -> None:

@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     """
     A run stopped after any step ends with the bits of one that was not.
 
-    With dynamic binarisation, an average of the weights, KL warm-up and a cosine
+    With dynamic binarization, an average of the weights, KL warm-up and a cosine
     schedule; steps 3 and 6 end an epoch.
     """
     whole = images(apart(tmp_path, "whole"), optimizer=optimizer)
@@ -96,7 +96,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert second.progress.n_updates == N_STEPS
     assert_same(second, wanted)
     assert without_speed(parts.lines) == without_speed(whole.lines)
-    assert without_speed(parts.places.recorded()) == without_speed(whole.lines)
+    assert without_speed(parts.places.journal_lines()) == without_speed(whole.lines)
 
 
 @pytest.mark.parametrize("make", [images, table, vamp])
@@ -203,7 +203,7 @@ def test_lines_of_epochs_to_be_repeated_are_dropped(tmp_path: Path) -> None:
 
     run.go_on()
 
-    assert [line["epoch"] for line in run.places.recorded()] == [1]
+    assert [line["epoch"] for line in run.places.journal_lines()] == [1]
     assert run.places.journal.read_text().count("\n") == 1
 
 
@@ -212,7 +212,7 @@ def test_a_run_remembers_its_options_and_its_command(tmp_path: Path) -> None:
     run = images(tmp_path, seed=5, data_dir=Path("some") / "where", channels=(3, 4))
     run.fit(run.begin(), n_steps=1)
 
-    first, command = resumption.begun(tmp_path / "run")
+    first, command = resumption.run_options(tmp_path / "run")
 
     assert first == dataclasses.replace(run.options, resume=tmp_path / "run")
     assert list(command) == ["the", "command"]
@@ -254,7 +254,7 @@ def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     wanted = tmp_path / "nothing.training" / "state.safetensors"
 
     with pytest.raises(StateError) as refusal:
-        resumption.begun(tmp_path / "nothing")
+        resumption.run_options(tmp_path / "nothing")
 
     assert str(refusal.value) == f"no run to go on with: there is no {wanted}"
 
@@ -269,7 +269,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     state.save(run.places.state, run=json.loads(json.dumps(document)))
 
     with pytest.raises(StateError, match=r"begun by another version: .*'beta'"):
-        resumption.begun(tmp_path / "run")
+        resumption.run_options(tmp_path / "run")
 
 
 def kill_in_step(run: Trainer, number: int) -> None:
