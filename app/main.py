@@ -143,6 +143,17 @@ def _access_log(metrics: Metrics) -> AccessLog:
     return AccessLog(output)
 
 
+# FastAPI's own, which would send URLs and the messages of exceptions. Older versions
+# have none.
+_NO_TELEMETRY: Any = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+
+
 def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
     return Service(
         title="Variational autoencoder",
@@ -152,6 +163,7 @@ def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
         docs_url=None,  # `pages` has it
         redoc_url=None,
         lifespan=lambda _: life(),
+        telemetry=_NO_TELEMETRY,
     )
 
 
@@ -192,6 +204,6 @@ async def _operated(
                 yield
     finally:
         if log is not None:
-            log.close()
+            await log.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)

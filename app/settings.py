@@ -1,9 +1,8 @@
 """What an operator may set: one frozen `Settings`, read from VAE_* variables."""
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, final
+from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import (
     AfterValidator,
@@ -13,23 +12,33 @@ from pydantic import (
     Field,
 )
 
-from app import environment
+from app import environment, memory_limits
 from app.environment import SettingRow
 from app.host_names import host_name, origin, split, split_names
+from app.machine import available_cores
 
 # In the repository, in the images and where the wheel is installed.
 RELEASED = Path(__file__).parents[1] / "released" / "mnist"
 
 
-def available_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _threads(n_workers: int) -> int:
     return available_cores() if n_workers == 1 else 1
+
+
+def _within_memory(most: int, cost: int) -> Any:
+    """Return what makes a default: so many, or as many of that cost as have room."""
+    return Field(
+        default_factory=lambda values: min(
+            most,
+            memory_limits.share(
+                values.get("checkpoint", RELEASED), values.get("workers", 1)
+            )
+            // cost,
+        ),
+        json_schema_extra={
+            "default_in_words": f"{most}, or less where memory is short"
+        },
+    )
 
 
 @final
@@ -99,14 +108,14 @@ class Settings(BaseModel):
     ] = True
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="Largest request body, in bytes.")
-    ] = 64 << 20
+    ] = _within_memory(64 << 20, memory_limits.PER_BODY_BYTE)
     max_bodies_bytes: Annotated[
         int,
         Field(
             ge=1024,
             description="Most bytes of long bodies in hand, of a worker; past it, 429.",
         ),
-    ] = 512 << 20
+    ] = _within_memory(512 << 20, memory_limits.PER_BODY_BYTE)
     max_responses_bytes: Annotated[
         int,
         Field(
@@ -114,7 +123,7 @@ class Settings(BaseModel):
             description="Most bytes of long responses that are computed and not yet "
             "taken, of a worker; past it, 429.",
         ),
-    ] = 512 << 20
+    ] = _within_memory(512 << 20, memory_limits.PER_BYTE)
     max_rows: Annotated[
         int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
     ] = 16_384
@@ -123,7 +132,7 @@ class Settings(BaseModel):
     ] = 10_000
     max_output_values: Annotated[
         int, Field(ge=1, description="Most data values of an answer: N x D.")
-    ] = 1 << 24
+    ] = _within_memory(1 << 24, memory_limits.PER_OUTPUT_VALUE)
     max_image_pixels: Annotated[
         int,
         Field(
@@ -132,7 +141,7 @@ class Settings(BaseModel):
             description="Most pixels of the images of a request, or of an answer "
             "in PNG.",
         ),
-    ] = 1 << 24
+    ] = _within_memory(1 << 24, memory_limits.PER_PIXEL)
     max_work: Annotated[
         int,
         Field(
@@ -146,7 +155,7 @@ class Settings(BaseModel):
     ] = 65_536
     max_queue_bytes: Annotated[
         int, Field(ge=1, description="Most bytes of rows in hand; past it, 429.")
-    ] = 1 << 30
+    ] = _within_memory(1 << 30, memory_limits.PER_BYTE)
     request_timeout: Annotated[
         float,
         Field(
@@ -195,7 +204,7 @@ class Settings(BaseModel):
     ] = 1 << 34
     max_connections: Annotated[
         int, Field(ge=1, description="Most open connections of a worker.")
-    ] = 1024
+    ] = _within_memory(1024, memory_limits.PER_CONNECTION)
     max_headers: Annotated[
         int, Field(ge=1, le=10_000, description="Most headers of a request.")
     ] = 100

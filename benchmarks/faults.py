@@ -57,6 +57,7 @@ _ENVIRONMENT = {
     "WATCHDOG_SECONDS": str(_WATCHDOG_SECONDS),
 }
 _CUTTERS = 8
+_END_SECONDS = 20.0
 _HEAD = (
     *("fault", "sent", "right", "told, by status", "cut", "lost", "wrong"),
     *("right after it", "longest gap, s"),
@@ -73,6 +74,7 @@ class Fault(NamedTuple):
     Attributes:
         strike: Does it, given a right request, and returns once it is done.
         poisoned: Whether some of the requests are.
+        is_log_read: Whether anybody reads what the service writes.
         ends: Whether the service is meant to end.
     """
 
@@ -81,6 +83,7 @@ class Fault(NamedTuple):
     module: str = "app"
     environment: Mapping[str, str] = MappingProxyType({})
     poisoned: bool = False
+    is_log_read: bool = True
     ends: bool = False
 
 
@@ -128,6 +131,12 @@ def _metrics(port: int) -> str:
     return text
 
 
+async def _terminate_and_wait(service: Service, _request: Request) -> None:
+    """Ask it to end, which it is to do although nobody reads its log."""
+    os.kill(service.process.pid, signal.SIGTERM)
+    await asyncio.to_thread(service.process.await_end, _END_SECONDS)
+
+
 async def _terminate(service: Service, _request: Request) -> None:
     os.kill(service.process.pid, signal.SIGTERM)
 
@@ -161,6 +170,7 @@ async def _cut(service: Service, texts: Sequence[bytes], *, n_bytes: int) -> Non
 
 
 _TWO = {"VAE_WORKERS": "2"}
+_LOGGING = {"VAE_ACCESS_LOG": "true"}
 FAULTS = (
     Fault("poison", _nothing, "benchmarks.faulty", poisoned=True),
     Fault("stall", _stall, "benchmarks.faulty"),
@@ -169,6 +179,13 @@ FAULTS = (
     Fault("kill writers", _kill_writers),
     Fault("SIGTERM", _terminate, ends=True),
     Fault("SIGTERM, 2 workers", _terminate, environment=_TWO, ends=True),
+    Fault(
+        "stuck log pipe",
+        _terminate_and_wait,
+        environment=_LOGGING,
+        is_log_read=False,
+        ends=True,
+    ),
     Fault("cut requests", _cut_requests),
     Fault("cut answers", _cut_answers),
 )
@@ -252,6 +269,7 @@ def _measured(faults: Sequence[Fault], seconds: float) -> tuple[list[list[str]],
                 first=requests[0],
                 module=fault.module,
                 environment={**_ENVIRONMENT, **fault.environment},
+                is_log_read=fault.is_log_read,
             )
             try:
                 service.start()
@@ -259,7 +277,7 @@ def _measured(faults: Sequence[Fault], seconds: float) -> tuple[list[list[str]],
                     _check_different(requests[:9], service.port)
                 tally = uvloop.run(_struck(service, fault, requests, seconds))
             finally:
-                service.process.end()
+                service.end()
             rows.append(_row(fault, tally))
             is_good &= tally.is_good
             _say("    " + ", ".join(map(" ".join, zip(rows[-1], _HEAD, strict=True))))

@@ -89,7 +89,18 @@ class Process:
             raise RuntimeError(f"it ended with status {self._popen.returncode}:{self}")
 
     def __str__(self) -> str:
+        if self._log.is_fifo():  # nobody writes to it any more: reading would not end
+            return " (its log is not read)"
         return "\n" + self._log.read_text(errors="replace")[-2000:]
+
+    def await_end(self, seconds: float) -> None:
+        """
+        Wait until it has ended.
+
+        Raises:
+            TimeoutExpired: It has not in so many seconds.
+        """
+        self._popen.wait(seconds)
 
     def cpu_seconds(self) -> float:
         """Return the processor time that it and its descendants have had."""

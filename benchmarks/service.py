@@ -1,5 +1,6 @@
 """Our service on a port of its own, started and ended as often as need be."""
 
+import os
 import socket
 import sys
 import time
@@ -29,10 +30,13 @@ class Service:
         first: Request,
         module: str = "app",
         environment: Mapping[str, str] = MappingProxyType({}),
+        is_log_read: bool = True,
     ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port: int = free.getsockname()[1]
-        self.model, self._folder = model, folder
+        self.model = model
+        self._log = folder / f"{self.port}.log"
+        self._unread: int | None = None if is_log_read else _unread_pipe(self._log)
         self._core, self._first = core, first
         self._command = [sys.executable, "-m", module]
         self._environment = {
@@ -49,7 +53,7 @@ class Service:
             self._command,
             core=self._core,
             environment=self._environment,
-            log=self._folder / f"{self.port}.log",
+            log=self._log,
         )
         deadline = time.monotonic() + _START_SECONDS
         while True:
@@ -61,6 +65,12 @@ class Service:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"no answer: {error}{self.process}") from error
                 time.sleep(0.1)
+
+    def end(self) -> None:
+        """End it."""
+        self.process.end()
+        if self._unread is not None:
+            os.close(self._unread)
 
     def busiest_worker(self) -> int:
         """
@@ -75,3 +85,9 @@ class Service:
             if b"app.server.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
         return max(workers, key=cpu_seconds)
+
+
+def _unread_pipe(path: Path) -> int:
+    """Make a pipe at a path, and hold its end that is read, without ever reading."""
+    os.mkfifo(path)
+    return os.open(path, os.O_RDONLY | os.O_NONBLOCK)

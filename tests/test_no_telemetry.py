@@ -53,6 +53,12 @@ def test_a_service_writes_no_file_and_opens_no_socket(
     """After the start and a request HOME is empty, and one socket was ever opened."""
     home, log = tmp_path / "home", tmp_path / "sockets"
     home.mkdir()
+    # FastAPI follows these, if it is let; the service sends traces alone, if asked to.
+    otlp = {
+        "FASTAPI_OTEL_AUTO_CONFIGURE": "true",
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "http://127.0.0.1:9/v1/metrics",
+        "OTEL_METRIC_EXPORT_INTERVAL": "10",
+    }
     caches = dict.fromkeys(("XDG_CACHE_HOME", "XDG_CONFIG_HOME"), str(home))
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
@@ -60,6 +66,7 @@ def test_a_service_writes_no_file_and_opens_no_socket(
         "VAE_BACKEND": "onnx",
         "ORT_DISABLE_TELEMETRY": "",
         **caches,
+        **otlp,
     }
     tracer = strace(log)
 

@@ -88,7 +88,8 @@ class AccessLog:
         """Note a request; its line is written soon."""
         self._lines.append(line)
         if self._is_closed:
-            self.close()
+            self._flush()
+            self._output.flush()
         elif len(self._lines) >= MAX_LINES:
             self._flush()
         elif self._timer is None:
@@ -104,11 +105,11 @@ class AccessLog:
         for piece, n_lines in _pieces(lines):
             self._output.write(piece, n_lines=n_lines)
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Write what is noted, and from now on every line at once."""
         self._is_closed = True
         self._flush()
-        self._output.flush()
+        await asyncio.to_thread(self._output.flush)
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -1,5 +1,6 @@
 """What a service says on standard output when it starts."""
 
+from app.machine import available_memory
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
 from model.config import describe
@@ -14,9 +15,21 @@ def about(loaded: LoadedModel, settings: Settings) -> list[str]:
     networks = f"encoder {describe(config.encoder)}, decoder {describe(config.decoder)}"
     shapes = f"x {list(card.data_shape)}, z [{card.latent_dim}]"
     compute = f"{card.compute.backend} on {card.compute.device}"
+    memory = (
+        f"memory {_mebibytes(available_memory())}; limits of a worker: "
+        f"bodies {_mebibytes(settings.max_bodies_bytes)}, "
+        f"rows {_mebibytes(settings.max_queue_bytes)}, "
+        f"responses {_mebibytes(settings.max_responses_bytes)}, "
+        f"connections {settings.max_connections}"
+    )
     processes = f"threads {settings.threads}, workers {settings.workers}"
     return [
         f"{version}, {checkpoint}",
         f"{networks}, {card.likelihood.kind}, {shapes}",
         f"{compute}, {processes}, access keys {keys}",
+        memory,
     ]
+
+
+def _mebibytes(n_bytes: int) -> str:
+    return f"{n_bytes >> 20} MiB"

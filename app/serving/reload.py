@@ -79,7 +79,7 @@ class Reloader:
             with suppress(asyncio.CancelledError):
                 await task
             self._thread.shutdown()
-            self._pipeline.loaded.close()
+            await asyncio.to_thread(self._pipeline.loaded.close)
 
     async def _run(self) -> None:
         watch = Watch(self._directory)

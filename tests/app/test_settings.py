@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.environment import SettingsError, service_links
-from app.settings import Settings, available_cores, documented
+from app.machine import available_cores
+from app.settings import Settings, documented
 
 
 def test_defaults_need_no_environment() -> None:

@@ -100,7 +100,7 @@ def test_nothing_is_lost_at_the_end(pipe: tuple[int, int]) -> None:
     async def note() -> list[int]:
         log = AccessLog(Output(writing))
         log.note(LINE)
-        log.close()
+        await log.close()
         first = os.read(reading, 1 << 20).count(b"\n")
         log.note(LINE)
         return [first, os.read(reading, 1 << 20).count(b"\n")]

@@ -155,7 +155,7 @@ def test_the_start_says_what_is_served_how_and_where(
         text=True,
     ) as running:
         assert running.stdout is not None
-        first, second, third, *_, last = start_lines(running.stdout)
+        first, second, third, fourth, last = start_lines(running.stdout)
         url = last.removeprefix("listening on ")
         model = httpx.get(f"{url}/model").json()
         running.send_signal(signal.SIGTERM)
@@ -169,6 +169,7 @@ def test_the_start_says_what_is_served_how_and_where(
         f"encoder {network}, decoder {network}, bernoulli, x [4, 4], z [3]"
     )
     assert third == f"onnx on cpu, threads 1, workers {n_workers}, access keys off"
+    assert re.fullmatch(r"memory \d+ MiB; limits of a worker: bodies .*", fourth)
     assert re.fullmatch(r"http://\[::1\]:\d+", url)
 
 
