@@ -24,14 +24,12 @@ from typing import Any, Generic, TypeVar, final
 from numpy.typing import NDArray
 
 from vae_client import readers
-from vae_client.analysis_results import AnalysisResult
 from vae_client.arguments import OptionValue, query
 from vae_client.errors import LimitError
 from vae_client.http_messages import JSON, HttpRequest, HttpResponse
 from vae_client.results import ExamplesResult, ModelResult
 
 R = TypeVar("R")
-A = TypeVar("A", bound=AnalysisResult)
 Tensors = Mapping[str, NDArray[Any]]
 QueryOptions = Mapping[str, OptionValue]
 
@@ -119,13 +117,13 @@ def whole(
 def analysis(
     model: ModelResult,
     path: str,
-    result: type[A],
+    result: type[R],
     tensors: Tensors,
     options: QueryOptions,
     *,
     first: int | None,
     multiple: int = _ROWS_TOGETHER,
-) -> CallPlan[A]:
+) -> CallPlan[R]:
     """
     Plan an analysis, in as many requests as needed.
 

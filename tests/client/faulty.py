@@ -1,4 +1,4 @@
-"""A proxy before a service, which fails as it is told to and counts what comes."""
+"""A proxy before a service: it fails on demand and records the requests."""
 
 import socket
 from collections import deque

@@ -113,7 +113,7 @@ class AsyncSession:
         return f"{type(self).__name__}({self._settings.url!r})"
 
     async def _model(self) -> ModelResult:
-        """Return the model as it was last asked for, with the limits to keep to."""
+        """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or await self.model()
 
     async def _call(self, plan: CallPlan[R]) -> R:

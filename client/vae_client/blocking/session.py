@@ -114,7 +114,7 @@ class Session:
         return f"{type(self).__name__}({self._settings.url!r})"
 
     def _model(self) -> ModelResult:
-        """Return the model as it was last asked for, with the limits to keep to."""
+        """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or self.model()
 
     def _call(self, plan: CallPlan[R]) -> R:

@@ -111,13 +111,13 @@ def x() -> Rows:
 
 @pytest.fixture(scope="module")
 def scored(whole: Served, x: Rows) -> dict[str, Any]:
-    """Return how all rows score, asked about in one request."""
+    """Return the scores of all rows, from one request."""
     return answered_bits(whole, "/anomaly?seed=3", x=x)
 
 
 @pytest.fixture(scope="module")
 def integrated(whole: Served, x: Rows) -> dict[str, Any]:
-    """Return the posteriors of three rows, asked about in one request."""
+    """Return the posteriors of three rows, from one request."""
     return answered_bits(whole, "/posterior", x=x[:3])
 
 
@@ -150,18 +150,18 @@ def test_an_analysis_answers_what_the_service_does(
     options = {**options, "seed": 5, "binarize": how}
     if verb == "anomaly":  # as its held-out rows, drawn in order
         options["first"] = 0
-    asked = {"x": rows.tolist(), **options}
+    document = {"x": rows.tolist(), **options}
     mask = [np.tile(MASK, (len(rows), 1))] if verb == "impute" else []
     if mask:
-        asked["mask"] = mask[0].astype(int).tolist()
+        document["mask"] = mask[0].astype(int).tolist()
 
     found = ask(address, verb, rows, *mask, **options)
 
-    wanted = posted(address, f"/{verb}", asked)
+    wanted = posted(address, f"/{verb}", document)
     assert (found.units, found.seed, found.binarize) == ("nats", 5, how)
     assert_same(found, wanted)
-    told = {name for name, value in vars(found).items() if value is not None}
-    assert told == {name for name, value in wanted.items() if value != []}
+    present = {name for name, value in vars(found).items() if value is not None}
+    assert present == {name for name, value in wanted.items() if value != []}
 
 
 def test_an_upper_bound_comes_on_request(address: str, ask: Ask, x: Rows) -> None:

@@ -1,5 +1,6 @@
 """Both clients against a real process: the results are the service's, bit for bit."""
 
+import inspect
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -244,3 +245,24 @@ def test_importing_it_imports_nothing_of_the_service() -> None:
     )
 
     assert ended.stdout == "[]\n"
+
+
+def test_every_call_of_the_service_is_a_method_with_its_options(address: str) -> None:
+    """The paths and the members of requests are those of the OpenAPI document."""
+    document = httpx.get(f"{address}/openapi.json").json()
+    schemas = document["components"]["schemas"]
+
+    posted = {
+        path: item["post"]["requestBody"]["content"]["application/json"]["schema"]
+        for path, item in document["paths"].items()
+        if "post" in item
+    }
+
+    assert {"/encode", "/sample", "/impute"} < posted.keys()
+    for path, schema in posted.items():
+        members = set(schemas[schema["$ref"].split("/")[-1]]["properties"])
+        # The options of images: this client sends and receives arrays.
+        members -= {"x_png", "resize"}
+        members -= {"columns", "scale"} if "columns" in members else set()
+        method = inspect.signature(getattr(Client, path[1:]))
+        assert method.parameters.keys() - {"self"} == members, path
