@@ -29,11 +29,11 @@ NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test check audit sbom fuzz fix types install docker clean
+.PHONY: help serve train released test check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '%s\n' '' \
 	  'Variables (make serve PORT=9000 VAE_MAX_ROWS=100):' \
 	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
@@ -98,6 +98,9 @@ fuzz: $(CAN_SERVE) ## Throw thousands of requests at the served model's own desc
 	  trap "kill $$!" EXIT; \
 	  $(VENV)-fuzz/bin/schemathesis run http://127.0.0.1:8799/openapi.json \
 	  --wait-for-schema 60 --checks all --exclude-checks positive_data_acceptance $(ARGS)
+
+fuzz-bodies: $(CAN_TEST) ## Throw 50,000 mutated bodies of every format at every call
+	$(PY) -m tests.app.fuzz $(ARGS)
 
 fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and format
 	$(PY) client/generate_blocking.py
