@@ -26,8 +26,8 @@ def _run(name: str) -> int:
         if error.name not in _EXTRA:
             raise
         sys.stderr.write(
-            f"error: {error.name} is not installed; "
-            "pip install 'vae-service[train]' installs what training needs\n"
+            f"error: {error.name} is not installed; it comes with the extra `train`: "
+            "pip install '.[train]' where the sources of vae-service are\n"
         )
         return _MISSING
     return main(sys.argv[1:])
