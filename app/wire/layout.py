@@ -17,6 +17,9 @@ Mask = NDArray[np.bool_]
 LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
 _LARGEST_SQUARE = LARGEST**2
 _BLOCK = 1 << 16
+# Of more values BLAS shares the work between threads, and waits milliseconds for them
+# on a busy machine.
+_MOST_FOR_BLAS = 8192
 
 
 @final
@@ -131,6 +134,8 @@ class Layout:
 
 def all_finite(values: NDArray[np.floating]) -> bool:
     """Say whether all values are finite as float32; `values` are that or wider."""
+    if values.size > _MOST_FOR_BLAS:
+        return bool(values.max() <= LARGEST and values.min() >= -LARGEST)  # not of NaN
     # A value that is not makes its square, and the sum, too large or NaN: one quick
     # pass. Many large values may do so too, which the closer look settles.
     if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
