@@ -7,6 +7,7 @@ it needs for 404, 405 and the API documentation. Where the pipeline does not rec
 path, behind a prefix for instance, the route answers with the endpoint of that table.
 """
 
+import asyncio
 from dataclasses import dataclass, replace
 from inspect import cleandoc
 from typing import Literal, final
@@ -36,6 +37,7 @@ from app.schemas import (
     SampleRequest,
     SampleResponse,
 )
+from app.serving.lifecycle import ended
 from app.serving.loaded_model import Hot, loaded_model_of
 from app.wire.negotiation import Formats
 
@@ -95,6 +97,9 @@ class OperationRoute(APIRoute):
             answer = await loaded.hot[self._method, self.path](request)
             request.release()
             request.hold(answer.n_held)
+        except asyncio.CancelledError:  # the time to drain is over
+            raise ended() from None
+        else:
             await answer.send(scope, send)
         finally:
             request.release()

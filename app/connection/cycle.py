@@ -60,8 +60,15 @@ class Cycle(RequestResponseCycle):
     async def run_asgi(self, app: ASGI3Application) -> None:
         """Have an application answer."""
         self.scope["extensions"] = {WHOLE: self.whole, TAKEN: self.flow.drain}
+
+        async def answer(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+            if self.response_started and not self.response_complete:
+                self.disconnected = True  # the client must not take it for the whole
+                self.transport.abort()
+
         try:
-            await super().run_asgi(app)
+            await super().run_asgi(answer)
         finally:  # else the two would keep each other in memory
             self.scope["extensions"].clear()
 

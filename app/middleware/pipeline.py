@@ -13,6 +13,7 @@ import logging
 import re
 import secrets
 from collections.abc import Mapping
+from http import HTTPStatus
 from itertools import count
 from time import perf_counter, time
 from typing import NamedTuple, final
@@ -41,7 +42,7 @@ from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
 from app.observability.tracebacks import name_of, without_messages
 from app.observability.tracing import Tracer
-from app.serving.lifecycle import Lifecycle
+from app.serving.lifecycle import Lifecycle, ended
 from app.serving.loaded_model import LoadedModel, in_scope
 from model.engine import is_out_of_memory
 
@@ -183,7 +184,7 @@ class Pipeline:
             return None
         except asyncio.CancelledError:
             if request.fate is None:
-                raise
+                return _told(ended(), request, request_id)
             if request.fate == "departed":
                 return None
             seconds = request.deadline - start
@@ -237,6 +238,8 @@ class Pipeline:
             await self._cold(scope, receive, with_headers)
         except DisconnectedError:
             pass
+        except asyncio.CancelledError:  # the time to drain is over
+            status = HTTPStatus.SERVICE_UNAVAILABLE
         except Exception as error:  # noqa: BLE001  re-raised once it is answered
             where = without_messages(error)
             logger.error("request %s failed\n%s", scope["request_id"], where)
@@ -268,6 +271,8 @@ async def _send(
         n_bytes = await answer.send(scope, send, headers=headers)
     except DisconnectedError:
         return _Sent(route)
+    except asyncio.CancelledError:  # the time to drain is over: its connection is cut
+        return _Sent(route, HTTPStatus.SERVICE_UNAVAILABLE)
     return _Sent(route, answer.status, answer.n_rows, n_bytes)
 
 

@@ -89,3 +89,11 @@ class Lifecycle:
             f"the service is {self.phase}; ask again",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
+
+
+def ended() -> UnavailableError:
+    """Return what to say of a request that the end of the drain interrupts."""
+    return UnavailableError(
+        "the service ends before the answer is there; ask again",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )

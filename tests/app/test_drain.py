@@ -4,14 +4,23 @@ import http.client
 import json
 import signal
 import socket
+import subprocess
 import threading
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.app.connection.test_protocol import (
+    Target,
+    assert_refused,
+    parse,
+    received,
+)
+from tests.app.serving.test_swap_load import raw
 from tests.app.test_process import SECONDS, process
 
 BODY = json.dumps({"x": [[0.5] * 16]})
@@ -158,3 +167,57 @@ def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:
         time.sleep(0.2)
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_the_end_of_the_drain_is_a_503(checkpoints: Path, workers: str) -> None:
+    """What is still computed or sent then gets a problem, or is cut; one line each."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_DRAIN_TIMEOUT": "1",
+        "VAE_WORKERS": workers,
+        "VAE_MAX_WORK": str(1 << 40),
+        "VAE_ACCESS_LOG": "true",
+        "VAE_IDLE_TIMEOUT": "600",
+    }
+    computing = raw("POST", "/elbo", {"x": [[0] * 16] * 2000, "n_samples": 10_000})
+    analysing = raw("POST", "/loglik", {"x": [[0] * 16] * 200, "n_samples": 2000})
+    sending = b"GET /sample?n=16384 HTTP/1.1\r\nHost: a\r\n\r\n" * 30
+    with process(settings, stderr=subprocess.PIPE) as (address, running):
+        target = Target(address, running.pid)
+        with ExitStack() as stack:
+            slow = stack.enter_context(target.connection())
+            slow.sendall(sending)
+            assert slow.recv(12) == b"HTTP/1.1 200"
+            waiting = [stack.enter_context(target.connection()) for _ in range(4)]
+            for connected, request in zip(
+                waiting, [computing, analysing] * 2, strict=True
+            ):
+                connected.sendall(request)
+            while sum(n_in_flight(address)) < 6:
+                assert running.poll() is None
+            running.send_signal(signal.SIGTERM)
+            answers = [parse(received(connected)) for connected in waiting]
+            cut = received(slow)
+        log, errors = running.communicate(timeout=SECONDS)
+
+    for (answer,) in answers:
+        problem = assert_refused([answer], 503)
+        assert "retry-after" in answer.headers
+        assert problem["request_id"] in log
+    assert not cut.endswith(b"\r\n0\r\n\r\n")
+    assert running.returncode == 0
+    assert "Traceback" not in errors
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+    ended = Counter(line["route"] for line in lines if line["status"] == 503)
+    assert ended == {"/elbo": 2, "/loglik": 2, "/sample": 1}
+
+
+def n_in_flight(address: str) -> list[float]:
+    """Ask how many requests are in flight, this one among them."""
+    text = httpx.get(f"{address}/metrics").text
+    return [
+        float(line.split()[-1])
+        for line in text.splitlines()
+        if line.startswith("vae_requests_in_flight")
+    ]

@@ -35,7 +35,7 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
 def process(
     settings: Mapping[str, str],
     *,
-    stderr: IO[str] | None = None,
+    stderr: IO[str] | int | None = None,
     command: tuple[str, ...] = PYTHON_APP,
     cwd: Path = ROOT,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
