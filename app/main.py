@@ -162,6 +162,7 @@ def _service(life: Callable[[], AbstractAsyncContextManager[None]]) -> Service:
         openapi_url=None,  # `routes` has it
         docs_url=None,  # `pages` has it
         redoc_url=None,
+        redirect_slashes=False,  # it would send clients to whatever Host they sent
         lifespan=lambda _: life(),
         telemetry=_NO_TELEMETRY,
     )
@@ -200,10 +201,12 @@ async def _operated(
 
     try:
         async with life:
-            with sighup.heard(look_again):
-                yield
+            try:
+                with sighup.heard(look_again):
+                    yield
+            finally:
+                if log is not None:  # at once: compute may take long to end
+                    await log.close()
     finally:
-        if log is not None:
-            await log.close()
         if tracer is not None:
             await asyncio.to_thread(tracer.close)

@@ -19,15 +19,19 @@ wrong    status 200 with anything else, or status 500 to a row that is not poiso
          The bar is 0.
 
 A connection that is refused while no process listens is no request; it is tried again.
-The server has one core, the load another.
+Memory is that of all processes of the service, before the fault and at the end; where
+the fault is about memory, it is to be at most a fifth more then. The server has one
+core, the load another.
 """
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -37,6 +41,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 from urllib.request import urlopen
 
+import numpy as np
 import uvloop
 
 from benchmarks import checkpoints, faulty
@@ -60,8 +65,12 @@ _CUTTERS = 8
 _END_SECONDS = 20.0
 _HEAD = (
     *("fault", "sent", "right", "told, by status", "cut", "lost", "wrong"),
-    *("right after it", "longest gap, s"),
+    *("right after it", "longest gap, s", "memory, MiB"),
 )
+_MOST_GROWTH = 1.2
+_N_UNREAD = 40
+_UNREAD_SECONDS = 2.0
+_ENDED = 4  # computations that the end of the drain interrupts
 
 
 Strike = Callable[[Service, Request], Awaitable[None]]
@@ -76,6 +85,7 @@ class Fault(NamedTuple):
         poisoned: Whether some of the requests are.
         is_log_read: Whether anybody reads what the service writes.
         ends: Whether the service is meant to end.
+        is_freed: Whether memory is to be as before in the end.
     """
 
     name: str
@@ -85,6 +95,7 @@ class Fault(NamedTuple):
     poisoned: bool = False
     is_log_read: bool = True
     ends: bool = False
+    is_freed: bool = False
 
 
 async def _nothing(_service: Service, _request: Request) -> None:
@@ -153,6 +164,50 @@ async def _cut_answers(service: Service, _request: Request) -> None:
     await _cut(service, [asked % seed for seed in range(60)], n_bytes=1)
 
 
+async def _never_read(service: Service, _request: Request) -> None:
+    """Ask for 4 MiB on each of 40 connections, read nothing, and go after a while."""
+    asked = b"GET /sample?n=16384&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
+    writers, statuses = [], Counter[bytes]()
+    for seed in range(_N_UNREAD):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", service.port, limit=1 << 10
+        )
+        writer.write(asked % seed)
+        statuses[(await reader.readexactly(12))[9:]] += 1
+        writers.append(writer)
+    assert set(statuses) == {b"200", b"429"}, statuses
+    await asyncio.sleep(_UNREAD_SECONDS)
+    for writer in writers:
+        writer.transport.abort()
+
+
+async def _end_of_drain(service: Service, request: Request) -> None:
+    """End while there is far more to compute than may take until the end."""
+    long = replace(request, path="/elbo", body=_many_draws(request), check=unseen)
+
+    async def one() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(long.wire())
+        came = await reader.read()
+        writer.close()
+        return came
+
+    waiting = [asyncio.ensure_future(one()) for _ in range(_ENDED)]
+    await asyncio.sleep(_UNREAD_SECONDS)
+    os.kill(service.process.pid, signal.SIGTERM)
+    for came in await asyncio.gather(*waiting):
+        head, _, body = came.partition(b"\r\n\r\n")
+        assert head[9:12] == b"503", head
+        assert b"problem+json" in head, head
+        assert json.loads(body)["status"] == 503
+
+
+def _many_draws(request: Request) -> bytes:
+    x = np.array(json.loads(request.body)["x"]).repeat(200, axis=0)
+    binary = (x > 0.5).astype(float).tolist()
+    return json.dumps({"x": binary, "n_samples": 10_000}).encode()
+
+
 async def _cut(service: Service, texts: Sequence[bytes], *, n_bytes: int) -> None:
     """Send each text; once so many bytes have come, reset the connection."""
     free = asyncio.Semaphore(_CUTTERS)
@@ -188,6 +243,18 @@ FAULTS = (
     ),
     Fault("cut requests", _cut_requests),
     Fault("cut answers", _cut_answers),
+    Fault(
+        "clients that never read",
+        _never_read,
+        environment={"VAE_MAX_RESPONSES_BYTES": str(32 << 20)},
+        is_freed=True,
+    ),
+    Fault(
+        "end of drain",
+        _end_of_drain,
+        environment={"VAE_DRAIN_TIMEOUT": "2", "VAE_MAX_WORK": str(1 << 50)},
+        ends=True,
+    ),
 )
 
 
@@ -208,8 +275,13 @@ def _mixed(requests: Sequence[Request]) -> list[Request]:
 
 async def _struck(
     service: Service, fault: Fault, requests: Sequence[Request], seconds: float
-) -> Tally:
-    """Strike after a quarter of the time; return what became of the requests."""
+) -> tuple[Tally, int, int]:
+    """
+    Strike after a quarter of the time.
+
+    Returns:
+        What became of the requests, and the memory before and after.
+    """
     tally, stop = Tally(), asyncio.Event()
     asked = _mixed(requests) if fault.poisoned else requests
     clients = [
@@ -217,17 +289,18 @@ async def _struck(
         for first in range(0, len(asked), len(asked) // _CONNECTIONS)
     ]
     await asyncio.sleep(seconds / 4)
+    before = service.process.resident_bytes()
     await fault.strike(service, requests[0])
     tally.struck = time.monotonic()
     await asyncio.sleep(3 * seconds / 4)
     stop.set()
     await asyncio.gather(*clients)
-    return tally
+    return tally, before, service.process.resident_bytes()
 
 
-def _row(fault: Fault, tally: Tally) -> list[str]:
+def _row(fault: Fault, tally: Tally, before: int, after: int) -> list[str]:
     told = ", ".join(f"{status}: {n:,}" for status, n in sorted(tally.told.items()))
-    after = sum(at > tally.struck for at in tally.right_at)
+    n_after = sum(at > tally.struck for at in tally.right_at)
     return [
         fault.name,
         f"{tally.sent:,}",
@@ -236,8 +309,9 @@ def _row(fault: Fault, tally: Tally) -> list[str]:
         f"{tally.cut:,}",
         f"{tally.lost:,}",
         f"{tally.wrong:,}",
-        "ends" if fault.ends else f"{after:,}",
+        "ends" if fault.ends else f"{n_after:,}",
         f"{tally.gap:.2f}",
+        f"{before >> 20}, then {after >> 20}",
     ]
 
 
@@ -275,11 +349,13 @@ def _measured(faults: Sequence[Fault], seconds: float) -> tuple[list[list[str]],
                 service.start()
                 if number == 1:
                     _check_different(requests[:9], service.port)
-                tally = uvloop.run(_struck(service, fault, requests, seconds))
+                ran = _struck(service, fault, requests, seconds)
+                tally, before, after = uvloop.run(ran)
             finally:
                 service.end()
-            rows.append(_row(fault, tally))
+            rows.append(_row(fault, tally, before, after))
             is_good &= tally.is_good
+            is_good &= not fault.is_freed or after <= _MOST_GROWTH * before
             _say("    " + ", ".join(map(" ".join, zip(rows[-1], _HEAD, strict=True))))
     return rows, is_good
 
@@ -289,7 +365,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Measure, print, and write if asked to; return 1 if anything was lost or wrong."""
+    """Measure, print, and write if asked to; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each fault")
     names = [fault.name for fault in FAULTS]
@@ -298,7 +374,9 @@ def main() -> int:
     asked = parser.parse_args()
     chosen = [f for f in FAULTS if asked.faults is None or f.name in asked.faults]
     rows, is_good = _measured(chosen, asked.seconds)
-    verdict = "Nothing was lost or wrong." if is_good else "MISSED: lost or wrong."
+    verdict = (
+        "Nothing was lost or wrong." if is_good else "MISSED: lost, wrong or kept."
+    )
     text = f"{circumstances(['torch', 'onnxruntime', 'uvicorn'])} {verdict}"
     text = f"{text}\n\n{table(_HEAD, rows)}"
     print(text)

@@ -6,20 +6,23 @@ What the service does with more than it can carry.
 Requests of one image to a convolutional network arrive at random times (Poisson), at
 0.5, 1, 2 and 4 times the rate that closed connections reach, whether or not the earlier
 ones are answered; meanwhile probes ask `/livez` ten times a second. A request that
-finds no free connection waits for one, and its latency counts from its arrival. The
-server has one core, the load another.
+finds no free connection waits for one, and its latency counts from its arrival. In the
+last row 40 more clients have asked for 1,024 images each and read nothing; then they
+go, and memory is to be at most a fifth above what it was before them. The server has
+one core, the load another.
 """
 
 import argparse
 import asyncio
 import os
+import socket
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 import uvloop
@@ -35,6 +38,10 @@ FACTORS = (0.5, 1.0, 2.0, 4.0)
 NAME = "ours, images"
 _CONNECTIONS = 256
 _PROBE_SECONDS = 0.1
+_N_UNREAD = 40
+_LONG = b"GET /sample?n=1024&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
+_FREED_SECONDS = 3.0
+_MOST_GROWTH = 1.2
 _HEAD = (
     *("offered", "arrivals/s", "answered/s", "of best", "p50, ms", "p99, ms"),
     *("429", "lost", "livez p99, ms", "memory, MiB"),
@@ -123,13 +130,13 @@ async def _probe(port: int, outcome: Outcome) -> None:
 
 
 def _row(
-    factor: float, outcome: Outcome, *, seconds: float, best: float, memory: int
+    name: str, outcome: Outcome, *, seconds: float, best: float, memory: int
 ) -> list[str]:
     p50, p99 = 1e3 * np.quantile(outcome.latencies, (0.5, 0.99))
     refused = outcome.others.pop("429", 0)
     answered = len(outcome.latencies) / seconds
     return [
-        f"{factor:g} x",
+        name,
         f"{outcome.n_arrived / seconds:,.0f}",
         f"{answered:,.0f}",
         f"{answered / best:.0%}",
@@ -142,9 +149,16 @@ def _row(
     ]
 
 
-def _resident(pid: int) -> int:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return int(status.partition("VmRSS:")[2].split()[0]) << 10
+def _unread(port: int) -> list[socket.socket]:
+    """Return connections on which long responses wait for nobody to read them."""
+    clients = []
+    for seed in range(_N_UNREAD):
+        client = socket.create_connection(("127.0.0.1", port), timeout=60)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+        client.sendall(_LONG % seed)
+        assert client.recv(12)[9:] in {b"200", b"429"}
+        clients.append(client)
+    return clients
 
 
 def _measured(
@@ -155,14 +169,28 @@ def _measured(
     traffic = load(server.port, wires, connections=32, seconds=seconds)
     best = len(traffic.exchanges) / seconds
     rows = []
-    for factor in FACTORS:
+
+    def offered(factor: float) -> tuple[Outcome, float]:
         started = perf_counter()
         outcome = uvloop.run(
             offer(server.port, requests, rate=factor * best, seconds=seconds)
         )
-        took = perf_counter() - started
-        memory = _resident(server.process.pid)
-        rows.append(_row(factor, outcome, seconds=took, best=best, memory=memory))
+        return outcome, perf_counter() - started
+
+    for factor in FACTORS:
+        outcome, took = offered(factor)
+        memory = server.process.resident_bytes()
+        name = f"{factor:g} x"
+        rows.append(_row(name, outcome, seconds=took, best=best, memory=memory))
+    before, clients = server.process.resident_bytes(), _unread(server.port)
+    outcome, took = offered(FACTORS[0])
+    for client in clients:
+        client.close()
+    sleep(_FREED_SECONDS)
+    memory = server.process.resident_bytes()
+    assert memory <= _MOST_GROWTH * before, "memory is not given back"
+    name = f"{FACTORS[0]:g} x, {_N_UNREAD} never read"
+    rows.append(_row(name, outcome, seconds=took, best=best, memory=memory))
     return rows
 
 

@@ -106,6 +106,10 @@ class Process:
         """Return the processor time that it and its descendants have had."""
         return sum(map(cpu_seconds, self._family()))
 
+    def resident_bytes(self) -> int:
+        """Return the memory that it and its descendants have in use."""
+        return sum(map(resident_bytes, self._family()))
+
     def freeze(self) -> None:
         """Stop it and its descendants where they are."""
         _signal_all(self._family(), signal.SIGSTOP)
@@ -164,6 +168,15 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     user, system = status.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process has in use."""
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    except OSError:  # ended meanwhile
+        return 0
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 def _is_alive(pid: int) -> bool:

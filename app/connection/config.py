@@ -6,6 +6,7 @@ from typing import final
 import uvicorn
 from starlette.types import ASGIApp
 
+from app.connection.admission import Admission
 from app.settings import Settings
 
 
@@ -16,6 +17,7 @@ class Config(uvicorn.Config):
 
     Attributes:
         limits: The settings, for the protocol of its connections.
+        admission: What decides which of those are taken.
     """
 
     def __init__(
@@ -34,3 +36,4 @@ class Config(uvicorn.Config):
             proxy_headers=False,  # nothing here depends on where a client is
         )
         self.limits = settings
+        self.admission = Admission(settings.max_connections)

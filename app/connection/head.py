@@ -8,6 +8,7 @@ CR or LF, folded lines and control characters; here is what it lets through.
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import httptools
 
@@ -33,6 +34,24 @@ def target(url: bytes) -> tuple[str, bytes, bytes]:
     return urllib.parse.unquote(raw_path.decode("ascii")), raw_path, query
 
 
+def take_host(url: bytes, fields: list[tuple[bytes, bytes]]) -> None:
+    """
+    Have the host in a target, if there is one, replace Host (RFC 9112, 3.2.2).
+
+    Raises:
+        BadRequestError: The target is of another scheme, or names a user.
+    """
+    parts: Any = httptools.parse_url(url)  # its types know no other forms
+    if parts.schema is None:
+        return
+    if parts.schema.lower() not in {b"http", b"https"} or parts.userinfo:
+        raise BadRequestError("expected a target that is a path, or begins with http")
+    host = b"[%b]" % parts.host if b":" in parts.host else parts.host
+    host += b":%d" % parts.port if parts.port else b""
+    fields[:] = [field for field in fields if field[0] != b"host"]
+    fields.append((b"host", host))
+
+
 def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -> None:
     """
     Check that the framing and the host of a request can be read in one way only.
@@ -53,7 +72,8 @@ def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -
             raise BadRequestError(f"expected one Host, got {n_hosts}")
     if b"transfer-encoding" in headers:
         coding = headers[b"transfer-encoding"].lower()
-        if coding != b"chunked" or version != "1.1":
+        n_codings = sum(name == b"transfer-encoding" for name, _ in fields)
+        if coding != b"chunked" or n_codings > 1 or version != "1.1":
             raise BadRequestError(
                 "expected no Transfer-Encoding but chunked, and none in HTTP/1.0"
             )

@@ -8,8 +8,7 @@ refuses what two parsers could read as two different requests (RFC 9112, 11.2). 
 it refuses is told as every other problem, after the answers that are due before it.
 
 A request that comes whole in one packet, as nearly all do, pays for the checks of its
-head and for nothing else: time is looked at by a timer of the connection, a few times
-per deadline, and bytes are counted only of what came in several packets.
+head and for nothing else: bytes are counted only of what came in several packets.
 """
 
 from typing import Any, cast, final
@@ -18,10 +17,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from app.connection import head, phases, refusal
+from app.connection import head, refusal
+from app.connection.admission import PROBES
 from app.connection.config import Config
 from app.connection.cycle import Cycle
+from app.connection.deadlines import Deadlines
+from app.connection.departure import Departure
 from app.connection.phases import Phase
+from app.connection.unfinished import Unfinished
 from app.errors import (
     BadRequestError,
     ProblemError,
@@ -31,8 +34,6 @@ from app.errors import (
 from app.serving.lifecycle import RETRY_AFTER_SECONDS
 
 MAX_PIPELINED = 32
-_MAX_TICK_SECONDS = 1.0
-_TICKS_PER_DEADLINE = 4
 
 
 @final
@@ -65,59 +66,80 @@ class Connection(HttpToolsProtocol):
         self._refusal: ProblemError | None = None
         self._is_told = False  # the refusal is written; what comes is dropped
         self._n_packet = 0  # bytes of the packet that is being parsed
-        self._n_body = 0  # bytes of the body that have come
-        self._n_unfinished = 0  # bytes of packets that completed nothing
-        self._counted: tuple[object, int] = (None, 0)
-        self._timer: Any = None
-        self._watched: tuple[object, Phase, int] = (None, "head", 0)
-        self._since = self.loop.time()
-        shortest = min(limits.head_timeout, limits.body_timeout, limits.idle_timeout)
-        self._tick_seconds = min(_MAX_TICK_SECONDS, shortest / _TICKS_PER_DEADLINE)
+        self.n_body = 0  # bytes of the body that have come
+        self._unfinished = Unfinished(limits)
+        self._deadlines = Deadlines(self, limits, self.loop)
+        self._admission = config.admission
+        self._is_for_probes = False
 
     def connection_made(self, transport: Any) -> None:
-        limit = self._limits.max_connections
-        if len(self.connections) >= limit:
-            problem = UnavailableError(
-                f"expected at most {limit} connections",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
-            self.transport = transport
-            refusal.write(problem, self)
-            transport.close()
-            return
+        others = cast("set[Connection]", self.connections)
+        admitted = self._admission.admit(self, transport, others)
+        self._is_for_probes = not admitted
         super().connection_made(transport)
-        self._timer = self.loop.call_later(self._tick_seconds, self._tick)
+        self._deadlines.start()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._deadlines.stop()
+        self._admission.forget(self)
         if self._running is not None:  # uvicorn tells the last of a pipeline only
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
 
-    # What comes
+    def rested(self) -> float:
+        """Return for how many seconds nothing has been under way on it."""
+        phase = self.phase(self.transport.get_write_buffer_size())
+        is_at_rest = phase == "idle" or (phase == "head" and self.scope is None)
+        if not is_at_rest or self.transport.is_closing():
+            return 0.0
+        return self._deadlines.unchanged_seconds()
+
+    def close(self) -> None:
+        """Close it without a word."""
+        self.connections.discard(self)  # at once: the next must not wait for it
+        self.transport.close()
+
+    def turn_away(self) -> None:
+        """Refuse whatever comes on it, and close it."""
+        if self._refusal is None:
+            self._refuse(self._admission.refusal())
+        self.transport.close()
 
     def data_received(self, data: bytes | memoryview) -> None:
         if self._refusal is not None:
             return
         self._n_packet = len(data)
+        n_read: int | None = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._stay(memoryview(data)[upgrade.args[0] :])
-            return
+            n_read = upgrade.args[0]
         except httptools.HttpParserError as error:
             self._refuse(head.problem(error))
+            return
+        if n_read is not None:
+            self._stay(memoryview(data)[n_read:])
             return
         cycle = self._last
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
             self._count_unfinished(len(data))
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing
+        """Answer what is asked although no more comes; return whether to."""
+        running, last = self._running, self._last
+        if running is None or last is None or self._refusal is not None:
+            return False
+        if running.response_complete or running.more_body:
+            return False
+        last.keep_alive = False
+        Departure(running, self.transport, self.loop)
+        return True
+
     def on_headers_complete(self) -> None:
         fields, limits = self.headers, self._limits
         head.check_count(fields, limits.max_headers)
-        is_in_one_packet = self._counted[0] is not self.scope
+        is_in_one_packet = not self._unfinished.has(self.scope)
         if self._n_packet > limits.max_header_bytes or not is_in_one_packet:
             head.check_size(self.url, fields, limits.max_header_bytes)
         headers = dict(fields)
@@ -127,14 +149,19 @@ class Connection(HttpToolsProtocol):
             if b"upgrade" not in headers:
                 raise BadRequestError("expected a method other than CONNECT")
             return  # `_stay` comes next
+        if self._is_for_probes and head.target(self.url)[0] not in PROBES:
+            raise self._admission.refusal()
         if len(self.pipeline) >= MAX_PIPELINED:
             raise UnavailableError(
                 f"expected at most {MAX_PIPELINED} requests to wait on a connection",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
+        if not self.url.startswith(b"/"):
+            head.take_host(self.url, fields)
         self._begin(method, version)
         self.headers = _TRAILERS
-        self._n_body = self._n_unfinished = 0
+        self.n_body = 0
+        self._unfinished.begin()
 
     def _begin(self, method: bytes, version: str) -> None:
         """Have the application answer the request, now or after those before it."""
@@ -156,7 +183,7 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        self._n_body += len(body)
+        self.n_body += len(body)
         if self._last is not None and not self._last.response_complete:
             self._last.take(body)
 
@@ -191,22 +218,11 @@ class Connection(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _count_unfinished(self, size: int) -> None:
-        """
-        Count a packet that ends within a head or a body.
-
-        Of a body only what brings nothing of it counts: extensions and trailers. The
-        first packet of a head may be part of something else; it is not counted but at
-        the start of a connection, so that a limit may be exceeded by one packet.
-        """
-        scope, n_body = self._counted
-        if scope is not self.scope or n_body != self._n_body:
-            self._counted = (self.scope, self._n_body)
-            self._n_unfinished = 0 if self._last or scope else size
-        else:
-            self._n_unfinished += size
-        limit = self._limits.max_header_bytes
-        if self._n_unfinished > limit:
-            self._refuse(head.too_large(self.url, limit))
+        """Count a packet that ends within a head or a body."""
+        is_first, count = self._last is None, self._unfinished.problem
+        problem = count(size, self.scope, self.n_body, self.url, is_first=is_first)
+        if problem is not None:
+            self._refuse(problem)
         elif len(self.headers) > self._limits.max_headers:
             self._refuse(head.too_many(self._limits.max_headers))
 
@@ -229,24 +245,8 @@ class Connection(HttpToolsProtocol):
         if rest:
             self.data_received(rest)
 
-    # Limits of time
-
-    def _tick(self) -> None:
-        """Close the connection if nothing has changed on it for too long."""
-        now = self.loop.time()
-        n_unsent = self.transport.get_write_buffer_size()
-        phase = self._phase(n_unsent)
-        scope, *watched = self._watched
-        if scope is not self.scope or watched != [phase, n_unsent]:
-            self._watched = (self.scope, phase, n_unsent)
-            self._since = now
-        elif self.flow.read_paused and phase in {"head", "body"}:
-            self._since = now  # the client may be held up by this side
-        elif now - self._since > phases.seconds(phase, self._limits, self._n_body):
-            self._expire(phase)
-        self._timer = self.loop.call_later(self._tick_seconds, self._tick)
-
-    def _phase(self, n_unsent: int) -> Phase:
+    def phase(self, n_unsent: int) -> Phase:
+        """Return what it is doing."""
         if n_unsent:
             return "unread"
         if self._is_told:
@@ -258,20 +258,18 @@ class Connection(HttpToolsProtocol):
             return "body"
         return "idle" if cycle.response_complete else "answer"
 
-    def _expire(self, phase: Phase) -> None:
+    def expire(self, phase: Phase, seconds: float) -> None:
+        """End what has taken more than so many seconds."""
         if phase in {"unread", "refused"}:
             self.transport.abort()
-        elif phase == "idle" or self._watched[0] is None:  # nothing came
+        elif phase == "idle" or self.scope is None:  # nothing came
             self.transport.close()
         elif self._refusal is None:
             self._refuse(
                 RequestTimeoutError(
-                    f"expected the {phase} of the request within "
-                    f"{phases.seconds(phase, self._limits, self._n_body):g} seconds"
+                    f"expected the {phase} of the request within {seconds:g} seconds"
                 )
             )
-
-    # Refusals
 
     def _refuse(self, problem: ProblemError) -> None:
         """Tell a problem once the answers before it are sent; then close."""

@@ -8,14 +8,13 @@ themselves, whichever site makes them ask; so from other sites it does not count
 
 from typing import final
 
+from app.connection.admission import PROBES
 from app.errors import CLOSE, Headers, MisdirectedError, UnauthorizedError
 from app.http.exchange import Request, Response
 from app.keys import Keys, is_basic
 from app.middleware.cors import Cors
 from app.settings import Settings
 
-# Orchestrators ask by address and know no key; the answers say nothing else.
-PROBES = frozenset({"/livez", "/readyz"})
 METRICS = frozenset({"/metrics"})
 
 _READS = frozenset({"GET", "HEAD"})
@@ -95,11 +94,13 @@ class Guard:
 
 def _is_of_another_site(request: Request) -> bool:
     """Say whether a page of another origin asks (Fetch Metadata), not a link in it."""
-    headers = request.headers
-    if headers.get(b"sec-fetch-site", b"none") in {b"none", b"same-origin"}:
+    site = request.only(b"sec-fetch-site")
+    if site in {b"none", b"same-origin"} or b"sec-fetch-site" not in request.headers:
         return False
-    followed = request.method == "GET" and headers.get(b"sec-fetch-mode") == b"navigate"
-    return not (followed and headers.get(b"sec-fetch-dest") == b"document")
+    followed = (
+        request.method == "GET" and request.only(b"sec-fetch-mode") == b"navigate"
+    )
+    return not (followed and request.only(b"sec-fetch-dest") == b"document")
 
 
 def _opens_a_page(request: Request) -> bool:

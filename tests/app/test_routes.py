@@ -119,3 +119,12 @@ def test_metrics_count_requests_and_rows(checkpoints: Path) -> None:
     assert 'vae_rows_total{route="/sample"} 3.0' in lines
     assert 'vae_request_duration_seconds_count{route="/sample"} 2.0' in lines
     assert not any("nope" in line for line in lines)
+
+
+@pytest.mark.parametrize("path", ["/livez/", "/encode/", "/docs/"])
+def test_a_path_is_not_redirected_to_another(bernoulli: Served, path: str) -> None:
+    """A redirect would be built from Host, and lead to http where TLS is in front."""
+    answer = bernoulli.get(path, headers={"host": "evil.example"})
+
+    assert_problem(answer, 404)
+    assert "location" not in answer.headers

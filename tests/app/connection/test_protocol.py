@@ -4,7 +4,10 @@ import gzip
 import io
 import json
 import re
+import select
+import signal
 import socket
+import subprocess
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,9 +19,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from app.connection.admission import RESERVED
 from app.connection.protocol import MAX_PIPELINED
 from tests.app.pictures import by_hand, chunk, header
-from tests.app.test_process import process
+from tests.app.test_process import PYTHON_APP, process
 
 SECONDS = 20
 HEAD_BYTES = 4096
@@ -29,6 +33,7 @@ MAX_GROWTH_BYTES = 50 << 20
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"Connection: close\r\n"
 CLOSING = GET[:-2] + LAST + b"\r\n"
+SAMPLE = b"GET /sample HTTP/1.1\r\nHost: a\r\n" + LAST + b"\r\n"
 POST = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 CODED = b"Transfer-Encoding: chunked\r\n\r\n"
 CHUNKED = POST + CODED
@@ -210,6 +215,20 @@ HEADS: dict[str, tuple[bytes, int]] = {
     "signed length": (POST + b"Content-Length: +3\r\n\r\nabc", 400),
     "huge length": (POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\nabc", 400),
     "length beyond the limit": (POST + b"Content-Length: 99999999999\r\n\r\nabc", 413),
+    "coding on two lines": (
+        POST + b"Transfer-Encoding: gzip\r\n" + CODED + b"0\r\n\r\n",
+        400,
+    ),
+    "chunked on two lines": (
+        POST + b"Transfer-Encoding: chunked\r\n" + CODED + b"0\r\n\r\n",
+        400,
+    ),
+    "target of another host": (
+        b"GET http://b/sample HTTP/1.1\r\nHost: a\r\n" + LAST + b"\r\n",
+        421,
+    ),
+    "target of another scheme": (b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    "target of a user": (b"GET http://me@a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "other coding": (POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
     "nearly chunked": (POST + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
     "chunked in HTTP/1.0": (
@@ -501,29 +520,129 @@ def until(is_so: Any) -> None:
 
 
 def test_connections_over_the_limit_are_turned_away(target: Target) -> None:
-    """A hundred idle connections harm nobody; those over the limit leave no trace."""
+    """Beyond a hundred silent connections only probes are answered, and all of them."""
     until(lambda: target.answers(CLOSING)[0].status == 200)
     n_before = target.n_open_files()
     refused: list[Answered] = []
+    probes: list[Answered] = []
 
     with ExitStack() as idle:
         open_idle(target, idle, CONNECTIONS - 10)
         served_beside = target.is_well()
         end = time.monotonic() + SECONDS
         while len(refused) < 50 and time.monotonic() < end:
-            answers = target.answers()
-            refused += answers
-            if not answers:  # not full yet, or some have been cut meanwhile
-                open_idle(target, idle, CONNECTIONS)
+            (answer,) = target.answers(SAMPLE)
+            if answer.status == 200:  # not full yet, or some have been cut meanwhile
+                open_idle(target, idle, CONNECTIONS + 2 * RESERVED)
+            else:
+                refused.append(answer)
+                probes += target.answers(CLOSING)
         n_files = target.n_open_files()
 
     assert served_beside
     assert len(refused) == 50
-    assert n_files <= n_before + CONNECTIONS
+    assert {answer.status for answer in probes} == {200}
+    assert n_files <= n_before + CONNECTIONS + RESERVED
     for answer in refused:
         assert_refused([answer], 503)
         assert int(answer.headers["retry-after"]) > 0
     until(lambda: target.answers(CLOSING)[0].status == 200)
+
+
+def test_a_connection_that_rests_makes_room(checkpoints: Path) -> None:
+    """Idle connections do not keep others out; one with a request under way stays."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_MAX_CONNECTIONS": "4",
+    }
+    with process(settings) as (at, running), ExitStack() as stack:
+        target = Target(at, running.pid)
+        begun, *idle = [stack.enter_context(target.connection()) for _ in range(4)]
+        begun.sendall(GET[:-2])
+        for connected in idle:
+            connected.sendall(GET)
+            came = b""
+            while not came.endswith(b"ok\n"):
+                came += connected.recv(1 << 16)
+        until(lambda: target.answers(SAMPLE)[0].status == 200)
+        begun.sendall(LAST + b"\r\n")
+
+        assert parse(received(begun))[0].status == 200
+        closed, _, _ = select.select(idle, [], [], SECONDS)
+        assert [connected.recv(1) for connected in closed] == [b""] * len(closed)
+        assert 1 <= len(closed) < 3
+
+
+def test_a_lack_of_files_is_a_503_and_a_warning(checkpoints: Path) -> None:
+    """Before the system lets no more be opened, the log says so, once."""
+    command = ("sh", "-c", 'ulimit -n 100 && exec "$@"', "sh", *PYTHON_APP)
+    settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli")}
+    with (
+        process(settings, stderr=subprocess.PIPE, command=command) as (at, running),
+        ExitStack() as idle,
+    ):
+        target = Target(at, running.pid)
+        open_idle(target, idle, 60)
+        (refused,) = target.answers(SAMPLE)
+        (probe,) = target.answers(CLOSING)
+        idle.close()
+        until(lambda: target.answers(SAMPLE)[0].status == 200)
+        running.send_signal(signal.SIGTERM)
+        _, log = running.communicate(timeout=SECONDS)
+
+    assert_refused([refused], 503)
+    assert probe.status == 200
+    assert log.count("of 100 files that may be open") == 1
+
+
+def test_a_client_that_sends_no_more_is_answered(target: Target) -> None:
+    """A request and the end of the connection: the whole answer comes, then the end."""
+    with target.connection() as connected:
+        connected.sendall(b"GET /sample?n=16384&seed=1 HTTP/1.0\r\nHost: a\r\n\r\n")
+        connected.shutdown(socket.SHUT_WR)
+
+        (answer,) = parse(received(connected))
+
+    assert answer.status == 200
+    assert len(json.loads(answer.body)["x"]) == 16_384
+
+
+def test_a_computation_for_a_client_that_closed_is_ended(checkpoints: Path) -> None:
+    """Who closes while an answer is computed is found to have gone."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_MAX_WORK": str(1 << 40),
+    }
+    asked = json.dumps({"x": [[0] * 16] * 2000, "n_samples": 10_000}).encode()
+    head = POST.replace(b"/encode", b"/elbo") + b"Content-Length: %d\r\n\r\n"
+    metrics = b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + LAST + b"\r\n"
+    with process(settings) as (at, running):
+        target = Target(at, running.pid)
+        with target.connection() as connected:
+            connected.sendall(head % len(asked) + asked)
+            in_flight = b"vae_requests_in_flight 2.0"
+            until(lambda: in_flight in target.answers(metrics)[0].body)
+
+        ended = b'vae_requests_total{route="/elbo",status="499"} 1.0'
+        until(lambda: ended in target.answers(metrics)[0].body)
+
+
+def test_a_slow_but_steady_reader_gets_all(target: Target) -> None:
+    """Taking a little now and then for many times the deadline is no rest."""
+    request = b"GET /sample?n=16384&seed=1 HTTP/1.0\r\nHost: a\r\nAccept: %b\r\n\r\n"
+    came = bytearray()
+    start = time.monotonic()
+    with target.connection() as connected:
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        connected.sendall(request % b"application/json")
+        while piece := connected.recv(1 << 16 if len(came) < 1 << 20 else 1 << 20):
+            came += piece
+            if len(came) < 1 << 20:
+                time.sleep(DEADLINE / 4)  # what a slow client does
+    (answer,) = parse(bytes(came))
+
+    assert time.monotonic() - start > 3 * DEADLINE
+    assert len(json.loads(answer.body)["x"]) == 16_384
 
 
 def open_idle(target: Target, idle: ExitStack, n_connections: int) -> None:
@@ -607,6 +726,26 @@ def test_a_pipeline_is_not_endless(target: Target) -> None:
     assert statuses[:-1] == [200] * (len(answers) - 1)
     assert MAX_PIPELINED < len(answers) < 5000
     assert_refused(answers, 503)
+
+
+def test_a_pipeline_of_upgrades_is_not_endless(target: Target) -> None:
+    """Offers of another protocol beyond the pipeline get what other requests get."""
+    offer = GET[:-2] + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+
+    answers = target.answers(offer * 100)
+
+    problem = assert_refused(answers, 503)
+    assert "requests to wait" in problem["detail"]
+
+
+def test_a_whole_url_names_the_host(target: Target) -> None:
+    """It counts instead of Host, which a proxy's client may have set otherwise."""
+    request = b"GET http://A:80/sample?n=2 HTTP/1.1\r\nHost: b\r\n" + LAST + b"\r\n"
+
+    (answer,) = target.answers(request)
+
+    assert answer.status == 200
+    assert len(json.loads(answer.body)["x"]) == 2
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["one packet", "several"])

@@ -203,6 +203,24 @@ def test_other_sites_cannot_spend_a_browsers_password(
     assert by_script.status_code == 200
 
 
+@pytest.mark.parametrize("last", [b"none", b"same-origin", b"cross-site"])
+def test_two_words_on_where_a_request_comes_from_are_not_believed(
+    guarded: Served, last: bytes
+) -> None:
+    """Of two Sec-Fetch-Site neither counts as the service's own."""
+    ((_, password),) = basic(KEY).items()
+    sent = [
+        (b"authorization", password.encode()),
+        (b"sec-fetch-site", b"cross-site"),
+        (b"sec-fetch-site", last),
+        (b"sec-fetch-mode", b"no-cors"),
+        (b"sec-fetch-dest", b"image"),
+    ]
+
+    assert_problem(guarded.get("/sample", headers=sent), 401)
+    assert_problem(guarded.get("/sample", headers=[sent[0], *sent[:0:-1]]), 401)
+
+
 def test_two_authorizations_are_none(guarded: Served) -> None:
     """What two readers could take for two different keys is refused."""
     twice = [(b"authorization", b"Bearer the-key"), (b"authorization", b"Bearer x")]
