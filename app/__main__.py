@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from app import command_line
 from app.environment import SettingsError
@@ -20,12 +21,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Workers are processes of their own, which read their environment.
         os.environ.update(command_line.read(given, os.environ))
         settings = Settings.from_environment(os.environ)
-        if not settings.checkpoint.exists():
+        if not _is_there(settings.checkpoint):
             where = f"no checkpoint at {settings.checkpoint}: no such directory"
             raise SettingsError(f"{where}; {_NEXT_STEP}")
     except SettingsError as error:
         fail(error)
     return run(settings)
+
+
+def _is_there(checkpoint: Path) -> bool:
+    """Say whether a checkpoint could be read, without importing what reads it."""
+    real = checkpoint.resolve()
+    # What a writer that was killed had set aside, see `model.checkpoint.directories`.
+    set_aside = real.with_name(f".{real.name}.previous") if real.name else real
+    return checkpoint.exists() or set_aside.exists()
 
 
 if __name__ == "__main__":

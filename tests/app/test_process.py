@@ -229,3 +229,16 @@ def test_a_damaged_checkpoint_ends_all_workers(tmp_path: Path) -> None:
     assert ended.stderr.count("\n") == 1
     assert ended.stderr.startswith("error: ")
     assert "no such directory" in ended.stderr
+
+
+def test_a_checkpoint_that_a_killed_writer_set_aside_is_served(
+    checkpoints: Path, tmp_path: Path
+) -> None:
+    """A start between the two renames of a system that cannot exchange two names."""
+    shutil.copytree(checkpoints / "bernoulli", tmp_path / ".tiny.previous")
+
+    with process({"VAE_CHECKPOINT": str(tmp_path / "tiny")}) as (address, running):
+        status = httpx.get(f"{address}/readyz", timeout=SECONDS).status_code
+
+    assert status == 200
+    assert running.returncode == 0
