@@ -35,13 +35,22 @@ def shared_bytes(checkpoint: Path, n_workers: int, memory: int | None = None) ->
         memory: Bytes of memory that there are; by default those of this machine.
     """
     there = available_memory() if memory is None else memory
-    part = int(_MARGIN * there) // n_workers
+    rest = int(_MARGIN * there) // n_workers - _own_bytes(checkpoint)
+    return max(MIN_SHARED_BYTES, rest)
+
+
+def wanted_bytes(checkpoint: Path, n_workers: int) -> int:
+    """Return the least memory in which default limits keep workers safe."""
+    return int(n_workers * (_own_bytes(checkpoint) + MIN_SHARED_BYTES) / _MARGIN)
+
+
+def _own_bytes(checkpoint: Path) -> int:
+    """Return what a worker takes before anybody asks for anything."""
     try:
         n_weights = (checkpoint / _WEIGHTS).stat().st_size
-    except OSError:
+    except OSError:  # which the start will say
         n_weights = 0
-    rest = part - PROCESS_BYTES - COPIES_OF_WEIGHTS * n_weights
-    return max(MIN_SHARED_BYTES, rest)
+    return PROCESS_BYTES + COPIES_OF_WEIGHTS * n_weights
 
 
 def share(checkpoint: Path, n_workers: int) -> int:

@@ -1,9 +1,12 @@
 """Serves in this process, or in several, until a signal comes."""
 
+import logging
 import os
 import sys
 
 from app.environment import service_links
+from app.machine import available_memory
+from app.memory_limits import wanted_bytes
 from app.observability import log
 from app.observability.access_log import STANDARD_OUTPUT
 from app.observability.output import Output
@@ -16,6 +19,8 @@ from app.server.supervisor import Supervisor
 from app.serving import sighup
 from app.settings import Settings
 
+logger = logging.getLogger(__name__)
+
 _OTHER_OPEN_FILES = 256
 
 
@@ -24,6 +29,7 @@ def run(settings: Settings) -> int:
     handler, output = log.install(settings.log_level), Output(STANDARD_OUTPUT)
     allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
     _mention_service_links()
+    _mention_short_memory(settings)
     try:
         sockets = bind(settings.host, settings.port)
         if settings.workers > 1:
@@ -42,6 +48,19 @@ def run(settings: Settings) -> int:
     finally:
         output.flush()
         handler.output.flush()
+
+
+def _mention_short_memory(settings: Settings) -> None:
+    """Warn of a machine or a container that is too small."""
+    there = available_memory()
+    wanted = wanted_bytes(settings.checkpoint, settings.workers)
+    if there < wanted:
+        logger.warning(
+            "workers may be killed for lack of memory: %d need %d MiB, there are %d",
+            settings.workers,
+            wanted >> 20,
+            there >> 20,
+        )
 
 
 def _mention_service_links() -> None:

@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from app import memory_limits
-from app.memory_limits import MIN_SHARED_BYTES, N_SHARES, PROCESS_BYTES, shared_bytes
+from app.memory_limits import (
+    MIN_SHARED_BYTES,
+    N_SHARES,
+    PROCESS_BYTES,
+    shared_bytes,
+    wanted_bytes,
+)
 from app.settings import RELEASED, Settings
 from tests.app.test_faults import counted, workers
 from tests.app.test_process import SECONDS, process
@@ -71,6 +77,14 @@ def test_the_part_of_a_worker_is_what_the_formula_says(tmp_path: Path) -> None:
 
     assert found == int(0.9 * 4 * GIB) // 2 - PROCESS_BYTES - 40 * MIB
     assert shared_bytes(tmp_path, 2, GIB // 2) == MIN_SHARED_BYTES
+
+
+def test_too_little_memory_is_known(tmp_path: Path) -> None:
+    """What workers need at least leaves each the least that is shared, and no more."""
+    for n_workers in (1, 2, 8):
+        least = wanted_bytes(tmp_path, n_workers) + MIB
+        assert shared_bytes(tmp_path, n_workers, least) - MIN_SHARED_BYTES < MIB
+        assert shared_bytes(tmp_path, n_workers, 2 * least) > MIN_SHARED_BYTES
 
 
 def test_a_limit_that_is_set_is_not_changed(monkeypatch: pytest.MonkeyPatch) -> None:
