@@ -12,8 +12,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from app import routes
 from app.__main__ import main
+from app.calls import livez
 from app.compute import batcher
 from model.engine import Array, Encoding, Engine
 
@@ -40,5 +40,5 @@ if __name__ == "__main__":
     defaults = batcher.Batcher.__init__.__kwdefaults__
     assert defaults is not None
     patience = float(os.environ["WATCHDOG_SECONDS"])
-    defaults["stalled_seconds"], routes.DEAD_SECONDS = patience, 2 * patience
+    defaults["stalled_seconds"], livez.DEAD_SECONDS = patience, 2 * patience
     sys.exit(main())

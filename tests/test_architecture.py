@@ -19,7 +19,6 @@ MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 40
 
 TRAINING = ("model.train", "model.data")
-ROUTES = ("app/routes.py", "app/operation_routes.py")
 
 
 def tree(path: Path) -> ast.Module:
@@ -142,14 +141,6 @@ def test_only_spans_are_of_opentelemetry(path: Path) -> None:
     if name_of(path) != "app/observability/spans.py":
         assert [n for n in imported(path) if is_in(n, "opentelemetry")] == []
     assert not of_spans or name_of(path) == "app/observability/tracing.py"
-
-
-@pytest.mark.parametrize("name", ROUTES)
-def test_routes_do_not_compute(name: str) -> None:
-    """Routes import neither torch nor numpy."""
-    found = [n for n in imported(ROOT / name) if is_in(n, "torch", "numpy")]
-
-    assert found == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)

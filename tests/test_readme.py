@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.card import PHI, THETA
+from app.calls.model import PHI, THETA
 from app.observability.access_log import Line
 from app.settings import documented
 from model.data import NAMES

@@ -1,28 +1,29 @@
 """
-The OpenAPI document of a served model: the framework's, with what only we know put in.
+The OpenAPI document of a served model, made from the table of calls.
 
-The framework describes routes by their functions' signatures; operations read bytes
-themselves, so their bodies, media types, sizes, errors and examples are written here,
-from the same `Operation` that answers.
+Schemas come from the calls' pydantic models; sizes, formats and examples from what each
+call says of itself, for the model that is served.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from app.api_docs.examples import Examples
-from app.api_docs.sizes import put_examples, put_maxima, put_sizes
-from app.card import Card
+from app.api_docs.problem import Problem
+from app.call_parts.call import Call, offered
+from app.call_parts.examples import ExampleValues
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import Facts, has_images, resolve
 from app.errors import MEDIA_TYPE
-from app.operation_routes import Operation
-from app.schemas import ImageInput, ImageOutput, Problem
+from app.http.public import public_paths
+from app.http.schema import ImageInput, ImageOutput
 from app.settings import Settings
+from app.version import service_version
 from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
 
+TITLE = "Variational autoencoder"
 DESCRIPTION = (
     "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
     "per example, in nats; and analyses that take longer: log p(x), what the encoder "
@@ -42,7 +43,7 @@ _ERRORS = {
     "414": "The target is over the limit of a head",
     "415": "The body's type or encoding cannot be read",
     "422": "A fault in the body or the query, with JSON pointers",
-    "429": "As much is in hand as is taken; Retry-After says when to ask again",
+    "429": "There is no room for more work; Retry-After says when to ask again",
     "431": "The headers or trailers are over a limit",
     "500": "A defect of the service",
     "503": "Loading, draining or full; Retry-After says when to ask again",
@@ -83,78 +84,87 @@ _BINARY = {
 }
 
 
-def document(
-    app: FastAPI, operations: Sequence[Operation], card: Card, examples: Examples
-) -> Json:
+def document(calls: Sequence[Call], model: ServedModel) -> Json:
     """Return the whole document for one served model."""
-    api = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        routes=app.routes,
-    )
-    schemas = api["components"]["schemas"]
-    schemas.update(_schemas(operations, card))
-    put_examples(schemas, card)
-    api["components"]["responses"] = _problems(_ERRORS)
-    for item in api["paths"].values():
-        for entry in item.values():
-            _add_errors(entry, _ERRORS_OF_READS)
-    for operation in operations:
-        for method in operation.methods:
-            entry = api["paths"][operation.path].get(method.lower())
-            if entry is not None:
-                entry.update(_described(operation, card, examples))
-                _add_errors(entry, tuple(_ERRORS))
+    documented = [call for call in calls if call.is_documented]
+    values = ExampleValues(model.engine, model.reader.images)
+    paths: Json = {}
+    for call in documented:
+        method = call.methods[0].lower()
+        operation = _operation(call, model.facts, values)
+        paths.setdefault(call.path, {})[method] = operation
+    api: Json = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": TITLE,
+            "description": DESCRIPTION,
+            "version": service_version(),
+        },
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(documented, model.facts),
+            "responses": _problems(_ERRORS),
+        },
+    }
+    _add_access(api, model.settings)
     return api
 
 
-def guarded(document: Json, settings: Settings, *, public: Container[str]) -> Json:
-    """Return a document that says what a request must have, besides, to pass."""
+def _add_access(api: Json, settings: Settings) -> None:
+    """Say what a request must have, besides, to pass the access checks."""
     has_keys, has_hosts = settings.api_keys_file is not None, settings.allowed_hosts
     statuses = [*(["401"] if has_keys else []), *(["421"] if has_hosts else [])]
-    components = document["components"]
-    components["responses"].update(
+    api["components"]["responses"].update(
         _problems({status: _ERRORS_OF_GUARDS[status] for status in statuses})
     )
     if has_keys:
-        components["securitySchemes"] = _SCHEMES
-        document["security"] = [{name: []} for name in _SCHEMES]
-    for path, item in document["paths"].items():
+        api["components"]["securitySchemes"] = _SCHEMES
+        api["security"] = [{name: []} for name in _SCHEMES]
+    public = public_paths(settings)
+    for path, item in api["paths"].items():
         for entry in item.values():
             is_open = has_keys and path in public
             entry.update({"security": []} if is_open else {})
             _add_errors(entry, [s for s in statuses if not (is_open and s == "401")])
-    return document
 
 
-def _described(operation: Operation, card: Card, examples: Examples) -> Json:
-    """Return parameters, body and answer of an operation."""
-    described: Json = {
-        "parameters": _parameters(operation, card, examples),
-        "responses": {
-            "200": {
-                "description": operation.response.__doc__,
-                "content": _contents(
-                    operation.response, operation.writable, _BINARY_WRITTEN
-                ),
-            }
-        },
+def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
+    """Return the entry of one call."""
+    entry: Json = {
+        "tags": [call.tag],
+        "summary": call.summary,
+        "description": call.description,
+        "operationId": call.id,
     }
-    if operation.request is not None:
-        body = _contents(operation.request, operation.readable, _BINARY_READ)
-        if bodies := examples.bodies(operation.id):
+    if call.options is not None:
+        entry["parameters"] = _parameters(call.options, facts, call.query or {})
+    entry["responses"] = {"200": _success(call, facts)}
+    if call.request is not None:
+        body = _contents(call.request, offered(call.reads, facts), _BINARY_READ)
+        if bodies := call.examples(values):
             body[JSON.name]["examples"] = {
                 name: {"value": example, "summary": "Runs as it stands"}
                 for name, example in bodies.items()
             }
-        required = bool(operation.request.model_json_schema().get("required"))
-        described["requestBody"] = {"required": required, "content": body}
-    return described
+        required = bool(call.request.model_json_schema().get("required"))
+        entry["requestBody"] = {"required": required, "content": body}
+    _add_errors(entry, _ERRORS_OF_READS if call.tag == "service" else tuple(_ERRORS))
+    return entry
+
+
+def _success(call: Call, facts: Facts) -> Json:
+    if call.response is None:
+        content: Json = {"text/plain": {"schema": {"type": "string"}}}
+        return {"description": call.summary, "content": content}
+    writes = offered(call.writes, facts) or (JSON,)
+    return {
+        "description": call.response.__doc__ or "",
+        "content": _contents(call.response, writes, _BINARY_WRITTEN),
+    }
 
 
 def _contents(
-    schema: type[BaseModel], formats: Formats, words: dict[Format, str]
+    schema: type[BaseModel], formats: Formats, words: Mapping[Format, str]
 ) -> Json:
     contents: Json = {}
     for format_ in formats:
@@ -170,23 +180,23 @@ def _contents(
     return contents
 
 
-def _parameters(operation: Operation, card: Card, examples: Examples) -> list[Json]:
-    properties = operation.options.model_json_schema()["properties"]
-    put_maxima(properties, operation.id, card)
-    parameters: list[Json] = []
-    for name, schema in properties.items():
-        parameter: Json = {
+def _parameters(
+    options: type[BaseModel], facts: Facts, examples: Mapping[str, int]
+) -> list[Json]:
+    properties = options.model_json_schema().get("properties", {})
+    _remove_images(options, properties, facts)
+    resolve(options, properties, facts)
+    return [
+        {
             "name": name,
             "in": "query",
             "required": False,
-            "schema": schema,
             "description": schema.pop("description", ""),
+            "schema": schema,
+            **({"example": examples[name]} if name in examples else {}),
         }
-        example = examples.parameter(operation.id, name)
-        if example is not None:
-            parameter["example"] = example
-        parameters.append(parameter)
-    return parameters
+        for name, schema in properties.items()
+    ]
 
 
 def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
@@ -204,37 +214,47 @@ def _problems(descriptions: Mapping[str, str]) -> Json:
     }
 
 
-def _schemas(operations: Sequence[Operation], card: Card) -> Json:
+def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     """Return the schemas of all bodies, with the sizes of this model."""
-    models: list[type[BaseModel]] = [Problem]
-    for operation in operations:
-        models += [operation.response]
-        models += [operation.request] if operation.request is not None else []
+    found = [Problem, *(call.response for call in calls), *(c.request for c in calls)]
+    models = list(dict.fromkeys(model for model in found if model is not None))
     _, definitions = models_json_schema(
-        [(model, "validation") for model in dict.fromkeys(models)], ref_template=_REF
+        [(model, "validation") for model in models], ref_template=_REF
     )
     schemas: Json = definitions["$defs"]
-    put_sizes(schemas, card)
-    for operation in operations:
-        if operation.request is not None:
-            body = schemas[operation.request.__name__]
-            put_maxima(body["properties"], operation.id, card)
-            _put_images(body, operation)
+    for model in models:
+        schema = schemas[model.__name__]
+        _remove_images(model, schema.get("properties", {}), facts)
+        resolve(model, schema.get("properties", {}), facts)
+        _add_forms(model, schema, facts)
     return schemas
 
 
-def _put_images(schema: Json, operation: Operation) -> None:
-    """Add to a body's schema what belongs to images, where they are read or written."""
-    members = schema["properties"]
-    if PNG in operation.readable:
+def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> None:
+    """Remove the options of images, if the model's data are none."""
+    names: Collection[str] = ()
+    if not has_images(facts):
+        for images in (ImageInput, ImageOutput):
+            names = images.model_fields if issubclass(model, images) else ()
+            for name in names:
+                properties.pop(name, None)
+
+
+def _add_forms(model: type[BaseModel], schema: Json, facts: Facts) -> None:
+    """Say of which members a body has exactly one: x or z, or x or images."""
+    names = getattr(model, "exactly_one_of", ())
+    if (
+        issubclass(model, ImageInput)
+        and has_images(facts)
+        and "x" in model.model_fields
+    ):
         one = {"type": "string", "pattern": "^data:image/(png|jpeg);base64,"}
         many = {"type": "array", "minItems": 1, "items": one}
-        members["x_png"] = {"oneOf": [one, many], "description": _X_PNG}
-        members.update(ImageInput.model_json_schema()["properties"])
-        schema["oneOf"] = [{"required": ["x"]}, {"required": ["x_png"]}]
+        schema["properties"]["x_png"] = {"oneOf": [one, many], "description": _X_PNG}
+        names = ("x", "x_png")
+    if names:
+        schema["oneOf"] = [{"required": [name]} for name in names]
         del schema["required"]
-    if PNG in operation.writable:
-        members.update(ImageOutput.model_json_schema()["properties"])
 
 
 def _ref(schema: type[BaseModel]) -> Json:

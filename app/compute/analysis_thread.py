@@ -4,8 +4,8 @@ Where long analyses run: in one thread of their own, a slice of rows at a time.
 The thread is not the micro-batcher's, so that none of its callers waits for an
 analysis. Requests take turns: each hands in its next slice when the last one is done,
 so that short ones pass long ones. A request that is cancelled, because its client has
-gone or its time is up, hands in no more; the slice under way is finished for nobody.
-How many are in hand is bounded. Nothing here knows what an analysis is.
+gone or its time is up, hands in no more; the result of the slice under way is dropped.
+The number of requests at a time is limited. Nothing here knows what an analysis is.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ RETRY_AFTER_SECONDS = 2
 
 
 @final
-class Analyses:
+class AnalysisThread:
     """Runs analyses, of several requests in turns."""
 
-    def __init__(self, *, max_in_hand: int) -> None:
-        self._max_in_hand = max_in_hand
-        self._n_in_hand = 0
+    def __init__(self, *, max_requests: int) -> None:
+        self._max_requests = max_requests
+        self._n_requests = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="analysis")
 
     def check_room(self) -> None:
@@ -35,11 +35,11 @@ class Analyses:
         Check that there is room for one more.
 
         Raises:
-            OverloadedError: As many requests are in hand as may be.
+            OverloadedError: There are as many requests as are allowed.
         """
-        if self._n_in_hand >= self._max_in_hand:
+        if self._n_requests >= self._max_requests:
             raise OverloadedError(
-                f"expected at most {self._max_in_hand} analyses at a time; ask again",
+                f"expected at most {self._max_requests} analyses at a time; ask again",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
 
@@ -50,15 +50,15 @@ class Analyses:
         Compute the slices, one after the other, and join them.
 
         Raises:
-            OverloadedError: As many requests are in hand as may be.
+            OverloadedError: There are as many requests as are allowed.
             Exception: What the function raised.
         """
         self.check_room()
-        self._n_in_hand += 1
+        self._n_requests += 1
         try:
             return await self._in_turns(compute, slices)
         finally:
-            self._n_in_hand -= 1
+            self._n_requests -= 1
 
     def close(self) -> None:
         """Finish the slice that is running and stop the thread."""
@@ -100,7 +100,9 @@ class _Stopwatch(Generic[Columns]):
     def note(self) -> None:
         """Note the time until now for the request that the current task answers."""
         begun, now = self._begun[:], perf_counter()
-        ended = [*self._ended, now][: len(begun)]  # one may be under way, for nobody
+        ended = [*self._ended, now][
+            : len(begun)
+        ]  # one may be under way, its result unused
         started = begun[0] if begun else now
         seconds = sum(ended) - sum(begun)
         timing.note(self._queued, started, ended[-1] if ended else now, seconds)

@@ -24,23 +24,14 @@ import numpy as np
 
 from app.compute.queues import Job, Outcome, Piece, Queue, RowFunction
 from app.errors import OverloadedError, UnavailableError
-from app.serving.lifecycle import RETRY_AFTER_SECONDS
+from app.lifecycle import RETRY_AFTER_SECONDS
+from app.observability.batch import Batch
 from model.engine import TILE, Array
 
 logger = logging.getLogger(__name__)
 
 INLINE_SECONDS = 0.002
 STALLED_SECONDS = 30.0  # a batch is meant to take a fiftieth of a second
-
-
-class Batch(NamedTuple):
-    """What the metrics learn of a batch."""
-
-    operation: str
-    n_requests: int
-    n_rows: int
-    queue_seconds: float
-    compute_seconds: float
 
 
 class Capacity(NamedTuple):

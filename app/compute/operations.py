@@ -13,8 +13,9 @@ from typing import Literal, NamedTuple, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.compute.batcher import Batch, Batcher, Capacity
+from app.compute.batcher import Batcher, Capacity
 from app.compute.queues import Queue
+from app.observability.batch import Batch
 from model import binarization
 from model.engine import TILE, Array, Decoding, Encoding, Engine, Scores
 from model.noise import Stream, data_noise, standard_normal

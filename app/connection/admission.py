@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Any, Protocol, final
 
 from app.errors import UnavailableError
-from app.serving.lifecycle import RETRY_AFTER_SECONDS
+from app.lifecycle import RETRY_AFTER_SECONDS
 
 logger = logging.getLogger(__name__)
 

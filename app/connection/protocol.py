@@ -31,7 +31,7 @@ from app.errors import (
     RequestTimeoutError,
     UnavailableError,
 )
-from app.serving.lifecycle import RETRY_AFTER_SECONDS
+from app.lifecycle import RETRY_AFTER_SECONDS
 
 MAX_PIPELINED = 32
 

@@ -31,10 +31,6 @@ class Recorder(Protocol):
         """Note what was refused and never became a request."""
 
 
-class _Application(Protocol):
-    recorder: Recorder
-
-
 def write(
     problem: ProblemError, connection: HttpToolsProtocol, running: Scope | None = None
 ) -> None:
@@ -45,7 +41,7 @@ def write(
         running: The request that is refused if it is the application's already, which
             then notes what became of it.
     """
-    recorder = cast("_Application", connection.app).recorder
+    recorder = cast("Recorder", connection.app)
     fields = connection.headers if running is None else running["headers"]
     request_id = recorder.request_id(dict(fields))
     document = problem.document(instance="", request_id=request_id)

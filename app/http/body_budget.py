@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import final
 
 from app.errors import CLOSE, OverloadedError
-from app.serving.lifecycle import RETRY_AFTER_SECONDS
+from app.lifecycle import RETRY_AFTER_SECONDS
 
 _FIRST_SHARE = 16
 # A bytearray that is not written: `bytearray(n)` would write n zeros, which are memory.

@@ -7,6 +7,7 @@ the model; these two read and write the same messages and do nothing else.
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from http.client import NOT_MODIFIED
 from math import inf
 from typing import Literal, NamedTuple, Protocol, final
 
@@ -16,8 +17,8 @@ from app.connection.cycle import TAKEN, WHOLE, Taken, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 from app.http.body_budget import Bodies, with_room
 from app.http.response_budget import Responses
+from app.wire.body import Body
 
-Body = bytes | bytearray
 Chunk = bytes | memoryview
 Fate = Literal["departed", "late"]
 
@@ -33,6 +34,8 @@ class Request:
     The head of a request, and its body for the asking.
 
     Attributes:
+        path: The path, without the prefix that a proxy put before it.
+        root_path: That prefix, without a slash at its end.
         is_read: Whether nothing of the body is still to come.
         deadline: When its answer must be there, by `time.perf_counter`.
         fate: Why it is not answered any more, if so: its client has gone, or its time.
@@ -52,6 +55,7 @@ class Request:
         "method",
         "path",
         "query_string",
+        "root_path",
     )
 
     def __init__(self, scope: Scope, receive: Receive, responses: Responses) -> None:
@@ -63,7 +67,8 @@ class Request:
         self._n_held_to_send = 0  # bytes that are counted there
         self.headers = dict(self._head)
         self.method: str = scope["method"]
-        self.path: str = scope["path"]
+        self.root_path: str = scope.get("root_path", "").rstrip("/")
+        self.path: str = _below(self.root_path, scope["path"])
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # nobody reads a body of theirs
         self.deadline = inf
@@ -217,12 +222,10 @@ class Response(NamedTuple):
         if not isinstance(self.chunks, Sequence):
             return await self._send_pieces(self.chunks, scope, send, headers)
         length = sum(map(len, self.chunks))
-        fields = (
-            (b"content-type", self.media_type),
-            (b"content-length", b"%d" % length),
-            *self.headers,
-            *headers,
-        )
+        fields = (*self.headers, *headers)
+        if self.status != NOT_MODIFIED:
+            form = (b"content-type", self.media_type)
+            fields = (form, (b"content-length", b"%d" % length), *fields)
         if scope["method"] == "HEAD":
             return await self._send_whole(b"", scope, send, fields)
         if length <= ONE_MESSAGE_BYTES or len(self.chunks) == 1:
@@ -275,6 +278,13 @@ async def _send_all(pieces: Iterable[Chunk], send: Send) -> int:
         await asyncio.sleep(0)  # the event loop serves others
     await send({"type": _BODY, "body": b""})  # waits as every message does
     return length
+
+
+def _below(root_path: str, path: str) -> str:
+    """Return a path without the prefix that a proxy put before it."""
+    if not root_path or not path.startswith(f"{root_path}/"):
+        return path
+    return path[len(root_path) :]
 
 
 def _too_large(size: int, limit: int) -> ContentTooLargeError:

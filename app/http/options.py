@@ -17,21 +17,16 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
-from app.schemas import Body, ImageInput, ImageOutput
+from app.http.schema import StrictObject
 from app.wire.json.strict import kind
 
-Options = TypeVar("Options", bound=Body)
+Options = TypeVar("Options", bound=StrictObject)
 
 _INTEGER = re.compile(r"-?\d{1,20}", re.ASCII)
 _FLOAT = re.compile(r"-?\d{1,20}(\.\d{1,40})?([eE][-+]?\d{1,3})?", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}
 _MAX_PARAMETERS = 16
 _NO_DEFAULT = object()
-_DEFAULTS_ELSEWHERE = {
-    name: field.default
-    for schema in (ImageInput, ImageOutput)
-    for name, field in schema.model_fields.items()
-}
 
 
 def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Options:
@@ -50,27 +45,11 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
 
 def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
     try:
-        return schema.model_validate(_without_idle_defaults(schema, members))
+        return schema.model_validate(members)
     except ValidationError as error:
         raise UnprocessableError(
             *(_fault(fault, schema) for fault in error.errors()[:MAX_FAULTS])
         ) from None
-
-
-def _without_idle_defaults(
-    schema: type[Body], members: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """Leave out what belongs to other forms of the request and has its default."""
-    idle = [
-        name
-        for name in schema.elsewhere.keys() & members.keys()
-        if name not in schema.model_fields
-        and name in _DEFAULTS_ELSEWHERE
-        and _are_the_same(members[name], _DEFAULTS_ELSEWHERE[name])
-    ]
-    if not idle:
-        return members
-    return {name: value for name, value in members.items() if name not in idle}
 
 
 @cache
@@ -104,7 +83,9 @@ def _value(text: str) -> bool | int | float | str:
 
 
 def _merged(
-    schema: type[Body], members: Mapping[str, Any], parameters: list[tuple[str, Any]]
+    schema: type[StrictObject],
+    members: Mapping[str, Any],
+    parameters: list[tuple[str, Any]],
 ) -> dict[str, Any]:
     """Return what query and body give together."""
     merged = dict(members)
@@ -125,10 +106,10 @@ def _merged(
     return merged
 
 
-def _is_default(schema: type[Body], name: str, value: object) -> bool:
+def _is_default(schema: type[StrictObject], name: str, value: object) -> bool:
     """Say whether a value is that of an option which is left out."""
     field = schema.model_fields.get(name)
-    default = field.default if field else _DEFAULTS_ELSEWHERE.get(name, _NO_DEFAULT)
+    default = field.default if field else _NO_DEFAULT
     return _are_the_same(value, default)
 
 
@@ -145,7 +126,7 @@ def _shown(value: object) -> str:
     return kind(value)
 
 
-def _fault(fault: Any, schema: type[Body]) -> Fault:
+def _fault(fault: Any, schema: type[StrictObject]) -> Fault:
     pointer = _pointer(*fault["loc"])
     if fault["type"] == "extra_forbidden":
         if fault["loc"][0] in schema.elsewhere:

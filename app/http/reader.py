@@ -1,8 +1,8 @@
-"""What a request brings: an array in any of its formats, and options."""
+"""Read requests: an array in any of its formats, and options."""
 
 import asyncio
 import re
-from typing import Any, NamedTuple, TypeVar, final
+from typing import Any, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from app.errors import Fault, UnprocessableError, number
 from app.http import options
 from app.http.body_budget import Bodies
 from app.http.exchange import Request
-from app.schemas import Body
+from app.http.pictures import Images, Picture
+from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.settings import Settings
 from app.wire import npy, safetensors
 from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
-from app.wire.images.pictures import Images
 from app.wire.json import strict
 from app.wire.json.rows import ImagesInsteadError, JsonRows, outside_array
 from app.wire.layout import Layout, Rows
@@ -34,21 +34,21 @@ from app.wire.negotiation import (
 from model.checkpoint import Checkpoint
 from model.noise import random_seed
 
-READABLE: Formats = (JSON, SAFETENSORS, NPY)
-WITHOUT_ARRAY: Formats = (JSON,)
-NAMED: Formats = (JSON, SAFETENSORS)
+_ONE_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
+_OPTIONS_ONLY: Formats = (JSON,)
+_NAMED_ARRAYS: Formats = (JSON, SAFETENSORS)
 
 _X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
 
 # numpy releases the interpreter's lock, so checking long arrays is left to a thread.
 _THREADED_BYTES = 1 << 20
 
-_Options = TypeVar("_Options", bound=Body)
+_Options = TypeVar("_Options", bound=StrictObject)
 
 
 @final
 class Input(NamedTuple):
-    """The one array an operation takes, and what reads it."""
+    """The one array that a call takes, and what reads it."""
 
     layout: Layout
     json: JsonRows
@@ -63,6 +63,7 @@ class Reader:
     Attributes:
         x: What reads data, as images too if they are.
         z: What reads latents.
+        analyzed: What reads data for an analysis: fewer rows, as numbers only.
         images: What reads and shows the model's data if they are images.
         why_no_images: Why not, if they are none.
     """
@@ -81,60 +82,30 @@ class Reader:
             divided_by=config.data.divided_by,
         )
         z = Layout("z", (config.latent_dim,), settings.max_rows)
-        self.z = Input(z, JsonRows(z), READABLE)
+        self.z = Input(z, JsonRows(z), _ONE_ARRAY)
         x = Layout("x", config.data_shape, settings.max_rows)
-        readable = READABLE
+        readable = _ONE_ARRAY
         self.images: Images | None = None
         if not self.why_no_images:
             layout = image_layout(x.shape, max_pixels=settings.max_image_pixels)
             self.images = Images(layout, x)
             readable += (PNG, JPEG)
         self.x = Input(x, JsonRows(x, may_be_images=True), readable)
-        self._numbers = self.data(max_rows=settings.max_rows)
-
-    def data(self, *, max_rows: int) -> Input:
-        """Return what reads at most so many rows of data, as numbers only."""
-        x = Layout("x", self._shape, max_rows)
-        return Input(x, JsonRows(x), READABLE)
-
-    def masked(self, *, max_rows: int) -> MaskedRows:
-        """Return what reads at most so many rows of data, each with its mask."""
-        return MaskedRows(Layout("x", self._shape, max_rows))
-
-    async def read_masked(
-        self, request: Request, wanted: MaskedRows, schema: type[_Options]
-    ) -> tuple[Masked, _Options]:
-        """
-        Return x, where it is known, and the options of a request.
-
-        Raises:
-            ProblemError: Something of it is not what is wanted.
-        """
-        format_ = self._format(request, NAMED)
-        body = await request.body(self._bodies)
-        if format_ is JSON:
-            masked, scalars = await wanted.read_json(body)
-            return masked, options.read(schema, scalars, request.query_string)
-        asked = options.read(schema, {}, request.query_string)
-        return await asyncio.to_thread(wanted.read_safetensors, body), asked
+        self._numbers = Input(x, JsonRows(x), _ONE_ARRAY)
+        most = min(settings.max_rows, settings.max_analysis_rows)
+        few = Layout("x", config.data_shape, most)
+        self.analyzed = Input(few, JsonRows(few), _ONE_ARRAY)
+        self._masked = MaskedRows(few)
 
     async def read(
-        self,
-        request: Request,
-        wanted: Input,
-        schema: type[_Options],
-        image_schema: type[_Options] | None = None,
+        self, request: Request, wanted: Input, schema: type[_Options]
     ) -> tuple[Rows, _Options]:
         """
         Return the array and the options of a request.
 
-        Args:
-            image_schema: Of the options where the array comes as images.
-
         Raises:
             ProblemError: Something of it is not what is wanted.
         """
-        image_schema = image_schema or schema
         format_ = self._format(request, wanted.readable)
         body = await request.body(self._bodies)
         query = request.query_string
@@ -145,15 +116,32 @@ class Reader:
                 if self.images is None:
                     fault = Fault(f"/{data_urls.NAME}", self.why_no_images)
                     raise UnprocessableError(fault) from None
-                return await self.images.read_urls(error.members, image_schema, query)
-            return rows, options.read(schema, scalars, query)
+                return await self.images.read_urls(error.members, schema, query)
+            return rows, _without_images(options.read(schema, scalars, query))
         if self.images is not None and format_ in (PNG, JPEG):
-            return await self.images.read(body, format_, image_schema, query)
-        asked = options.read(schema, {}, query)
+            return await self.images.read(body, format_, schema, query)
+        asked = _without_images(options.read(schema, {}, query))
         read = safetensors.read if format_ is SAFETENSORS else npy.read
         if len(body) < _THREADED_BYTES:
             return read(body, wanted.layout), asked
         return await asyncio.to_thread(read, body, wanted.layout), asked
+
+    async def read_masked(
+        self, request: Request, schema: type[_Options]
+    ) -> tuple[Masked, _Options]:
+        """
+        Return x, where it is known, and the options of a request.
+
+        Raises:
+            ProblemError: Something of it is not what is wanted.
+        """
+        format_ = self._format(request, _NAMED_ARRAYS)
+        body = await request.body(self._bodies)
+        if format_ is JSON:
+            masked, scalars = await self._masked.read_json(body)
+            return masked, options.read(schema, scalars, request.query_string)
+        asked = options.read(schema, {}, request.query_string)
+        return await asyncio.to_thread(self._masked.read_safetensors, body), asked
 
     def _format(self, request: Request, readable: Formats) -> Format:
         return request_format(
@@ -165,14 +153,14 @@ class Reader:
 
     async def read_either(
         self, request: Request, schema: type[_Options]
-    ) -> tuple[str, Rows, _Options]:
+    ) -> tuple[Literal["x", "z"], Rows, _Options]:
         """
         Return x or z, its name, and the options of a request that brings one of them.
 
         Raises:
             ProblemError: It brings both or neither, or it is not what is wanted.
         """
-        format_ = self._format(request, NAMED)
+        format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
         head = outside_array(body) if format_ is JSON else safetensors.head(body)
         is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
@@ -180,8 +168,8 @@ class Reader:
             got = "both" if is_x else "neither"
             what = f"expected exactly one of x and z, got {got}"
             raise UnprocessableError(Fault("", what))
-        wanted = self.z if is_z else self._numbers
-        name, query = wanted.layout.name, request.query_string
+        name: Literal["x", "z"] = "z" if is_z else "x"
+        wanted, query = self.z if is_z else self._numbers, request.query_string
         if format_ is JSON:
             rows, scalars = await wanted.json.read(body)
             return name, rows, options.read(schema, scalars, query)
@@ -197,14 +185,30 @@ class Reader:
                 request_format(
                     request.headers.get(b"content-type"),
                     request.headers.get(b"content-encoding"),
-                    WITHOUT_ARRAY,
+                    _OPTIONS_ONLY,
                 )
             members = strict.read_members(body) if body else {}
         return options.read(schema, members, request.query_string)
 
+    def picture(self, n: int, asked: ImageOutput, format_: Format) -> Picture | None:
+        """
+        Return how n rows are shown in a response; None if it is not a picture.
+
+        Raises:
+            ContentTooLargeError: The picture would have too many pixels.
+            UnprocessableError: It is none, and options of a picture were given.
+        """
+        if format_ is PNG and self.images is not None:
+            return self.images.picture(n, asked)
+        for name in ImageOutput.model_fields:
+            if getattr(asked, name) != ImageOutput.model_fields[name].default:
+                what = "only for an answer in image/png, by Accept"
+                raise UnprocessableError(Fault(f"/{name}", what))
+        return None
+
     def check_binarize(self, how: Binarize | None) -> None:
         """
-        Check that there is something to binarise.
+        Check that there is something to binarize.
 
         Raises:
             UnprocessableError: The model's likelihood is no Bernoulli.
@@ -222,8 +226,16 @@ class Reader:
             pixel = [int(i) for i in np.unravel_index(d, self._shape)]
             pointer, detail = x.pointers[row], f"{detail} at {pixel}"
         if self._likelihood == "bernoulli" and 0 <= error.value <= 1:
-            detail += '; "binarize" ("threshold" or "sample") makes grey values binary'
+            detail += '; "binarize" ("threshold" or "sample") makes gray values binary'
         return UnprocessableError(Fault(pointer, detail))
+
+
+def _without_images(asked: _Options) -> _Options:
+    """Return options of a body without images, in which nothing can be resized."""
+    if isinstance(asked, ImageInput) and asked.resize:
+        what = "only for images: x_png, or a body in image/png or image/jpeg"
+        raise UnprocessableError(Fault("/resize", what))
+    return asked
 
 
 def seed_of(asked: int | None) -> int:

@@ -9,8 +9,8 @@ nobody from asking about a few rows.
 from typing import final
 
 from app.errors import OverloadedError
-from app.server.freed_memory import FreedMemory
-from app.serving.lifecycle import RETRY_AFTER_SECONDS
+from app.http.freed_memory import FreedMemory
+from app.lifecycle import RETRY_AFTER_SECONDS
 
 
 @final

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from app.errors import Fault, Headers, UnprocessableError
 from app.http.exchange import Pieces, Response
+from app.http.pictures import Picture
 from app.wire import npy, safetensors
-from app.wire.images.pictures import Picture
 from app.wire.json import writer
 from app.wire.negotiation import JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
@@ -19,7 +19,7 @@ from app.wire.reply import Chunk, Reply
 _THREADED_BYTES = 1 << 20
 
 
-async def answer(
+async def respond(
     reply: Reply,
     format_: Format,
     *,

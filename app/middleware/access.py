@@ -11,11 +11,10 @@ from typing import final
 from app.connection.admission import PROBES
 from app.errors import CLOSE, Headers, MisdirectedError, UnauthorizedError
 from app.http.exchange import Request, Response
+from app.http.public import public_paths
 from app.keys import Keys, is_basic
 from app.middleware.cors import Cors
 from app.settings import Settings
-
-METRICS = frozenset({"/metrics"})
 
 _READS = frozenset({"GET", "HEAD"})
 _ASK_A_PERSON: Headers = ((b"www-authenticate", b'Basic realm="vae", charset="UTF-8"'),)
@@ -40,7 +39,7 @@ class Guard:
         """
         path = settings.api_keys_file
         self.keys = Keys(path) if path is not None else None
-        self.public = PROBES | METRICS if settings.metrics_public else PROBES
+        self.public = public_paths(settings)
         self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
         self._hosts = frozenset(host.encode() for host in settings.allowed_hosts)
 

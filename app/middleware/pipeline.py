@@ -1,11 +1,9 @@
 """
 Wraps every HTTP request: access checks, request id, error responses, metrics and logs.
 
-There are two kinds of request. A *hot* request is for an operation: the loaded model
-maps its method and path to an endpoint, which is called at once. Any other goes to
-`cold`, the framework's own stack of middleware, routing and
-responses. What concerns both kinds belongs here, because hot requests never reach the
-framework's middleware.
+A request for a call, found in the loaded model's table by method and path, is answered
+at once: the fast path. Any other goes to FastAPI, inside: pages, 404 and 405. What
+concerns both kinds belongs here.
 """
 
 import asyncio
@@ -18,33 +16,31 @@ from itertools import count
 from time import perf_counter, time
 from typing import NamedTuple, final
 
+from fastapi import FastAPI
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
+from app.call_parts.call import Endpoint
 from app.connection.refusal import REFUSAL, Refusal
-from app.endpoints import Endpoint
 from app.errors import (
     CLOSE,
-    MEDIA_TYPE,
     BadRequestError,
     DeadlineError,
     DisconnectedError,
     Headers,
-    InternalError,
     ProblemError,
-    out_of_memory,
 )
 from app.http.exchange import Request, Response
+from app.lifecycle import Lifecycle, ended
 from app.middleware.access import Guard
 from app.middleware.cancellation import InFlight
+from app.middleware.failures import problem_of, problem_response
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
-from app.observability.tracebacks import name_of, without_messages
+from app.observability.tracebacks import without_messages
 from app.observability.tracing import Tracer
-from app.serving.lifecycle import Lifecycle, ended
-from app.serving.loaded_model import LoadedModel, in_scope
-from model.engine import is_out_of_memory
+from app.serving.loaded_model import Current
 
 logger = logging.getLogger(__name__)
 
@@ -68,22 +64,21 @@ class _Sent(NamedTuple):
 @final
 class Pipeline:
     """
-    Answers HTTP requests with an loaded, or through `cold`.
+    The application as the server calls it: answers HTTP requests, or has FastAPI do so.
 
     Args:
-        timeout: Seconds that an answer may take.
-        guard: What stops requests; None if nothing does.
-        log: Where requests are told; None if nowhere.
-        tracer: What tells them as spans; None if nothing does.
-
-    Attributes:
-        loaded: What requests that begin now are answered with, each to its end.
+        framework: What answers requests that are for no call.
+        current: The model that answers the calls.
+        timeout: Seconds that a response may take.
+        guard: What checks access; None if nothing does.
+        log: The access log; None if there is none.
+        tracer: What records requests as spans; None if nothing does.
     """
 
     def __init__(
         self,
-        loaded: LoadedModel,
-        cold: ASGIApp,
+        framework: FastAPI,
+        current: Current,
         metrics: Metrics,
         lifecycle: Lifecycle,
         *,
@@ -92,30 +87,37 @@ class Pipeline:
         log: AccessLog | None,
         tracer: Tracer | None,
     ) -> None:
-        self.loaded = loaded
-        self._cold = cold
-        self._metrics = metrics
+        self.framework = framework
+        self.current = current
+        self.metrics = metrics
         self._guard = guard
         self._log = log
         self._tracer = tracer
         self._lifecycle = lifecycle
-        self._timeout = timeout  # seconds that an answer may take
+        self._timeout = timeout
         self._prefix = secrets.token_hex(6)
         self._count = count()
         self._in_flight = InFlight()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; lifespan events go to the framework."""
+        if scope["type"] == "http":
+            await self._respond(scope, receive, send)
+        else:
+            await self.framework(scope, receive, send)
+
+    async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
         timing = begin()
-        loaded = self.loaded
+        loaded = self.current.loaded
         request = Request(scope, receive, loaded.responses)
         request_id = self.request_id(request.headers)
         headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
-        endpoint = loaded.hot.get((request.method, request.path))
+        endpoint = loaded.endpoints.get((request.method, request.path))
         route = request.path if endpoint is not None else OTHER
         answer: Response | None = None
         sent: _Sent | None = None
-        self._metrics.enter()
+        self.metrics.enter()
         try:
             with loaded.use:
                 if self._guard is not None:
@@ -126,17 +128,16 @@ class Pipeline:
                     answer = await self._answer(endpoint, request, request_id, start)
                 elif answer is None:
                     scope["request_id"] = request_id
-                    with in_scope(scope, loaded):
-                        sent = await self._framework(
-                            scope, receive, send, headers, timing
-                        )
+                    sent = await self._from_framework(
+                        scope, receive, send, headers, timing
+                    )
             del loaded, endpoint  # a slow client must not keep a model in memory
             if answer is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
                 sent = await _send(answer, route, scope, send, headers)
         finally:
-            self._metrics.leave()
+            self.metrics.leave()
             request.taken()
         if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
             request_id, status, n_bytes = scope[REFUSAL]
@@ -146,7 +147,7 @@ class Pipeline:
     def note_refusal(self, refusal: Refusal) -> None:
         """Note what was refused at the socket and never became a request."""
         request_id, status, n_bytes = refusal
-        self._metrics.observe(OTHER, status, None, n_rows=0)
+        self.metrics.observe(OTHER, status, None, n_rows=0)
         if self._log is not None:
             who = (time(), request_id, "-", OTHER)
             self._log.note(Line(*who, status, None, None, None, 0, n_bytes))
@@ -157,46 +158,40 @@ class Pipeline:
         """Note a request that is answered, or is not to be answered any more."""
         route, status, n_rows, n_bytes = sent
         seconds = perf_counter() - timing.start
-        self._metrics.observe(route, status, seconds, n_rows=n_rows)
+        self.metrics.observe(route, status, seconds, n_rows=n_rows)
         if self._log is None and self._tracer is None:
             return
         who = (time(), request_id, request.method, route)
         spent = (seconds, *timing.computing())
         line = Line(*who, status, *spent, n_rows, n_bytes)
         if self._tracer is not None:
-            line = line._replace(trace_id=self._tracer.tell(request, timing, line))
+            line = line._replace(trace_id=self._tracer.record(request, timing, line))
         if self._log is not None:
             self._log.note(line)
 
     async def _answer(
         self, endpoint: Endpoint, request: Request, request_id: str, start: float
     ) -> Response | None:
-        """Return an endpoint's answer, a problem if it fails, None to nobody."""
+        """Return a call's response, a problem if it fails, None if the client left."""
         self._in_flight.enter(request)
         try:
             request.deadline = start + self._allowed_seconds(request)
             answer = await endpoint(request)
             request.hold(answer.n_held)
             return answer
-        except ProblemError as problem:
-            return _told(problem, request, request_id)
         except DisconnectedError:
             return None
         except asyncio.CancelledError:
             if request.fate is None:
-                return _told(ended(), request, request_id)
+                return problem_response(ended(), request, request_id)
             if request.fate == "departed":
                 return None
             seconds = request.deadline - start
             late = DeadlineError(f"expected to answer within {seconds:g} seconds")
-            return _told(late, request, request_id)
-        except Exception as error:  # noqa: BLE001  a defect: logged, answered by 500
-            if is_out_of_memory(error):
-                what = name_of(error)
-                logger.warning("request %s: out of memory: %s", request_id, what)
-                return _told(out_of_memory(), request, request_id)
-            logger.error("request %s failed\n%s", request_id, without_messages(error))
-            return _told(InternalError(), request, request_id)
+            return problem_response(late, request, request_id)
+        except Exception as error:  # noqa: BLE001  a defect too: `problem_of` logs it
+            problem = problem_of(error, request_id)
+            return problem_response(problem, request, request_id)
         finally:
             self._in_flight.leave(request)
             request.release()
@@ -210,7 +205,7 @@ class Pipeline:
             raise BadRequestError("expected X-Request-Timeout in seconds, such as 2.5")
         return min(float(asked), self._timeout)
 
-    async def _framework(
+    async def _from_framework(
         self,
         scope: Scope,
         receive: Receive,
@@ -235,7 +230,7 @@ class Pipeline:
             await send(message)
 
         try:
-            await self._cold(scope, receive, with_headers)
+            await self.framework(scope, receive, with_headers)
         except DisconnectedError:
             pass
         except asyncio.CancelledError:  # the time to drain is over
@@ -260,7 +255,7 @@ def _stopped(guard: Guard, request: Request, request_id: str) -> Response | None
     try:
         return guard.check(request)
     except ProblemError as problem:
-        return _told(problem, request, request_id)
+        return problem_response(problem, request, request_id)
 
 
 async def _send(
@@ -274,11 +269,3 @@ async def _send(
     except asyncio.CancelledError:  # the time to drain is over: its connection is cut
         return _Sent(route, HTTPStatus.SERVICE_UNAVAILABLE)
     return _Sent(route, answer.status, answer.n_rows, n_bytes)
-
-
-def _told(problem: ProblemError, request: Request, request_id: str) -> Response:
-    """Return a problem as an answer."""
-    document = problem.document(instance=request.path, request_id=request_id)
-    return Response(
-        MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
-    )

@@ -29,8 +29,8 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from app.compute.batcher import Batch
 from app.errors import reasons
+from app.observability.batch import Batch
 from app.observability.process_metrics import ProcessMetrics
 
 MEDIA_TYPE = CONTENT_TYPE_PLAIN_0_0_4

@@ -20,9 +20,9 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
-from app.http.exchange import Request
 from app.observability.access_log import OTHER, Line
 from app.observability.timing import Timing
+from app.observability.tracing import TracedRequest
 
 _EXPORTERS = "opentelemetry_traces_exporter"  # the group of entry points
 _DEFAULT_SERVICE_NAME = "vae-service"
@@ -55,8 +55,8 @@ class Spans:
         """What the service is called in its traces."""
         return str(self._provider.resource.attributes[SERVICE_NAME])
 
-    def tell(self, request: Request, timing: Timing, line: Line) -> str:
-        """Tell a request that has just been answered; return the id of its trace."""
+    def record(self, request: TracedRequest, timing: Timing, line: Line) -> str:
+        """Record a request that has just been answered; return its trace id."""
         # The clocks are compared anew for each: the one of the day may be set.
         now = time_ns()
         offset = now - int(perf_counter() * _NS)
@@ -72,11 +72,11 @@ class Spans:
         if span.is_recording():
             if line.status >= _SERVER_ERROR:
                 span.set_status(StatusCode.ERROR)
-            self._tell_trips(timing, set_span_in_context(span, Context()), offset)
+            self._record_trips(timing, set_span_in_context(span, Context()), offset)
         span.end(now)
         return format_trace_id(span.get_span_context().trace_id)
 
-    def _tell_trips(self, timing: Timing, within: Context, offset: int) -> None:
+    def _record_trips(self, timing: Timing, within: Context, offset: int) -> None:
         for queued, started, ended in timing.trips:
             begin, middle, end = (
                 offset + int(seconds * _NS) for seconds in (queued, started, ended)
@@ -119,14 +119,14 @@ def _exporter(name: str) -> SpanExporter:
 
 
 @final
-class _Headers(Getter[Request]):
+class _Headers(Getter[TracedRequest]):
     """Reads headers that came once; of several, which one is meant is unknown."""
 
-    def get(self, carrier: Request, key: str) -> list[str] | None:
+    def get(self, carrier: TracedRequest, key: str) -> list[str] | None:
         value = carrier.only(key.encode())
         return None if value is None else [value.decode("latin-1")]
 
-    def keys(self, carrier: Request) -> list[str]:
+    def keys(self, carrier: TracedRequest) -> list[str]:
         return [name.decode("latin-1") for name in carrier.headers]
 
 

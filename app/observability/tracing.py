@@ -9,7 +9,6 @@ import logging
 from collections.abc import Mapping
 from typing import Protocol
 
-from app.http.exchange import Request
 from app.observability.access_log import Line
 from app.observability.timing import Timing
 
@@ -18,11 +17,21 @@ logger = logging.getLogger(__name__)
 _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
-class Tracer(Protocol):
-    """Tells requests, once they are answered, as spans."""
+class TracedRequest(Protocol):
+    """What a tracer reads of a request."""
 
-    def tell(self, request: Request, timing: Timing, line: Line) -> str:
-        """Tell a request that has just been answered; return the id of its trace."""
+    method: str
+    headers: dict[bytes, bytes]
+
+    def only(self, name: bytes) -> bytes | None:
+        """Return a header that came once; None if it did not, or several times."""
+
+
+class Tracer(Protocol):
+    """Records requests as spans, once they are answered."""
+
+    def record(self, request: TracedRequest, timing: Timing, line: Line) -> str:
+        """Record a request that has just been answered; return its trace id."""
 
     def close(self) -> None:
         """Send what is not sent yet; this may take seconds."""

@@ -10,13 +10,12 @@ from app.memory_limits import wanted_bytes
 from app.observability import log
 from app.observability.access_log import STANDARD_OUTPUT
 from app.observability.output import Output
-from app.server import metrics_directory
+from app.server import metrics_directory, sighup
 from app.server.addresses import bind, lines
 from app.server.endings import Endings
 from app.server.server import Application, serve
 from app.server.startup import StartError, allow_open_files, fail
 from app.server.supervisor import Supervisor
-from app.serving import sighup
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

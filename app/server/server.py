@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, final
+from typing import final
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from app.connection.config import Config
 from app.connection.protocol import Connection
@@ -20,16 +22,20 @@ from app.settings import Settings
 _MODULE, _FACTORY = "app.main", "build"
 
 
-class Application(Protocol):
-    """What this needs of the application, which is called as ASGI has it."""
+@final
+@dataclass(frozen=True, eq=False)
+class Application:
+    """
+    The application, and what the process that serves it has to know of it.
 
-    @property
-    def start_lines(self) -> list[str]:
-        """What it says when it starts."""
+    Attributes:
+        start_lines: What it says when it starts.
+        processes: Where failures of processes are counted.
+    """
 
-    @property
-    def processes(self) -> ProcessMetrics:
-        """Where what goes wrong with processes is counted."""
+    asgi: ASGIApp
+    start_lines: list[str]
+    processes: ProcessMetrics
 
 
 @final
@@ -68,10 +74,10 @@ def serve(
     Raises:
         StartError: The service cannot start.
     """
-    application: Any = getattr(import_module(_MODULE), _FACTORY)(settings)
+    application: Application = getattr(import_module(_MODULE), _FACTORY)(settings)
     listen(sockets)
     watchdog = Watchdog(on_beat, application.processes.count_stall)
-    config = Config(application, settings, http=Connection)
+    config = Config(application.asgi, settings, http=Connection)
     server = Server(config, watchdog, lambda: on_started(application))
     endings.is_serving = lambda: server.started
     server.run(list(sockets))

@@ -3,18 +3,19 @@
 from app.machine import available_memory
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
+from app.version import service_version
 from model.config import describe
 
 
 def about(loaded: LoadedModel, settings: Settings) -> list[str]:
     """Return lines about what is served, and by what."""
-    card, config = loaded.card, loaded.compute.engine.checkpoint.config
+    engine, config = loaded.model.engine, loaded.model.config
     keys = "off" if settings.api_keys_file is None else "on"
-    version = f"vae-service {card.service_version}"
-    checkpoint = f"checkpoint {settings.checkpoint} (sha256 {card.version})"
+    version = f"vae-service {service_version()}"
+    checkpoint = f"checkpoint {settings.checkpoint} (sha256 {loaded.version})"
     networks = f"encoder {describe(config.encoder)}, decoder {describe(config.decoder)}"
-    shapes = f"x {list(card.data_shape)}, z [{card.latent_dim}]"
-    compute = f"{card.compute.backend} on {card.compute.device}"
+    shapes = f"x {list(config.data_shape)}, z [{config.latent_dim}]"
+    compute = f"{engine.backend} on {engine.device}"
     memory = (
         f"memory {_mebibytes(available_memory())}; limits of a worker: "
         f"bodies {_mebibytes(settings.max_bodies_bytes)}, "
@@ -25,7 +26,7 @@ def about(loaded: LoadedModel, settings: Settings) -> list[str]:
     processes = f"threads {settings.threads}, workers {settings.workers}"
     return [
         f"{version}, {checkpoint}",
-        f"{networks}, {card.likelihood.kind}, {shapes}",
+        f"{networks}, {config.likelihood.kind}, {shapes}",
         f"{compute}, {processes}, access keys {keys}",
         memory,
     ]

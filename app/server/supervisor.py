@@ -19,12 +19,12 @@ from typing import final
 from prometheus_client.multiprocess import mark_process_dead
 
 from app.observability.output import Output
+from app.server import sighup
 from app.server.addresses import lines
 from app.server.channel import Report
 from app.server.child import Child
 from app.server.endings import ENDING, FORCED
 from app.server.startup import STARTUP_FAILURE
-from app.serving import sighup
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -8,12 +8,11 @@ import threading
 from collections.abc import Sequence
 
 from app.observability import log
-from app.server import metrics_directory
+from app.server import metrics_directory, sighup
 from app.server.channel import Reports
 from app.server.endings import Endings
 from app.server.server import Application, serve
 from app.server.startup import STARTUP_FAILURE, StartError
-from app.serving import sighup
 
 
 def main(arguments: Sequence[str]) -> int:

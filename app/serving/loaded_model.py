@@ -1,30 +1,20 @@
 """
-What lives as long as one checkpoint: all that answers with it.
+What lives as long as one checkpoint is served: the model, and what answers with it.
 
-The pipeline has one loaded model at a time and reads it once per request, so no request
-is answered by two checkpoints: to replace it is to assign one attribute. The old one is
-closed when the last request that it answers has ended.
+A request reads `Current.loaded` once, so no request is answered by two checkpoints: to
+replace the model is to assign one attribute. The old one is closed when the last
+request that it answers has ended.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, final
+from typing import final
 
-from starlette.types import Scope
-
-from app.card import Card
-from app.compute.analysis_thread import Analyses
-from app.compute.operations import Operations
-from app.endpoints import Endpoint
+from app.call_parts.call import Endpoint
+from app.call_parts.served_model import ServedModel
 from app.errors import Headers
 from app.http.response_budget import Responses
-from app.serving.documents import Document
-
-Hot = Mapping[tuple[str, str], Endpoint]
-
-_IN_SCOPE = "loaded_model"
 
 
 @final
@@ -59,53 +49,48 @@ class LoadedModel:
     One checkpoint, ready to answer.
 
     Attributes:
-        headers: What every answer carries.
-        hot: The endpoint of each operation's method and path.
-        model: The card as `/model` has it.
-        examples: What `/examples` has.
-        openapi: The API's document.
+        endpoints: What answers a request, by its method and path.
+        headers: What every response carries.
         responses: Those that no client has taken yet, of this model and others.
         use: The requests that it computes; it is not needed to send what is computed.
     """
 
-    card: Card
+    model: ServedModel
+    endpoints: Mapping[tuple[str, str], Endpoint]
     headers: Headers
-    hot: Hot
-    model: Document
-    examples: Document
-    openapi: Mapping[str, Any]
-    compute: Operations
-    runner: Analyses
     responses: Responses
     use: Use = field(default_factory=Use)
 
     @property
+    def sha256(self) -> str:
+        """The hash of the checkpoint's manifest."""
+        return self.model.checkpoint.sha256
+
+    @property
+    def version(self) -> str:
+        """The checkpoint's short name."""
+        return self.model.checkpoint.version
+
+    @property
     def labels(self) -> dict[str, str]:
         """What the metrics say of it."""
+        engine = self.model.engine
         return {
-            "version": self.card.version,
-            "backend": self.card.compute.backend,
-            "device": self.card.compute.device,
-            "likelihood": self.card.likelihood.kind,
+            "version": self.version,
+            "backend": engine.backend,
+            "device": engine.device,
+            "likelihood": self.model.config.likelihood.kind,
         }
 
     def close(self) -> None:
         """Finish what is running and stop the threads."""
-        self.runner.close()
-        self.compute.close()
+        self.model.analysis_thread.close()
+        self.model.compute.close()
 
 
-@contextmanager
-def in_scope(scope: Scope, loaded: LoadedModel) -> Iterator[None]:
-    """Let the framework's routes find the model that answers a request."""
-    scope[_IN_SCOPE] = loaded
-    try:
-        yield
-    finally:
-        del scope[_IN_SCOPE]  # the server keeps a scope as long as its connection rests
+@final
+class Current:
+    """The model that answers requests that begin now."""
 
-
-def loaded_model_of(scope: Scope) -> LoadedModel:
-    """Return the loaded that a request is answered with."""
-    found: LoadedModel = scope[_IN_SCOPE]
-    return found
+    def __init__(self, loaded: LoadedModel) -> None:
+        self.loaded = loaded

@@ -2,9 +2,9 @@
 Swap the served checkpoint for the one that is in its place now.
 
 At SIGHUP, or when a watch on the directory sees a change, every file of the checkpoint
-there is verified. A new checkpoint is loaded in a thread beside the old one and warmed;
-then the pipeline gets the new loaded model. A checkpoint that is refused is logged, and
-the old one is still served. A swap ends with the last request that the old model
+there is verified. A new checkpoint is loaded in a thread next to the old one and
+warmed; then it becomes the current one. A checkpoint that is refused is logged, and the
+old one is still served. A swap ends with the last request that the old model
 answers, so at most two are in memory. However often the next swap is requested
 meanwhile, it follows once.
 """
@@ -18,9 +18,8 @@ from pathlib import Path
 from time import perf_counter, sleep
 from typing import TypeVar, final
 
-from app.middleware.pipeline import Pipeline
 from app.observability.metrics import Metrics
-from app.serving.loaded_model import LoadedModel
+from app.serving.loaded_model import Current, LoadedModel
 from app.serving.loader import Loader
 from app.serving.watch import Watch
 from model import checkpoint
@@ -40,7 +39,7 @@ _T = TypeVar("_T")
 @final
 class Reloader:
     """
-    Keeps the loaded model of a pipeline up to date with a checkpoint directory.
+    Keeps the current model up to date with a checkpoint directory.
 
     Args:
         watch_seconds: Seconds between two checks of the directory; 0 for none.
@@ -49,14 +48,14 @@ class Reloader:
     def __init__(
         self,
         loader: Loader,
-        pipeline: Pipeline,
+        current: Current,
         metrics: Metrics,
         directory: Path,
         *,
         watch_seconds: float,
     ) -> None:
         self._loader = loader
-        self._pipeline = pipeline
+        self._current = current
         self._metrics = metrics
         self._directory = directory
         self._watch_seconds = watch_seconds
@@ -79,7 +78,7 @@ class Reloader:
             with suppress(asyncio.CancelledError):
                 await task
             self._thread.shutdown()
-            await asyncio.to_thread(self._pipeline.loaded.close)
+            await asyncio.to_thread(self._current.loaded.close)
 
     async def _run(self) -> None:
         watch = Watch(self._directory)
@@ -94,12 +93,12 @@ class Reloader:
                 self._asked.clear()
                 self._refused = None  # whoever asks gets the reason again
                 if not await self._look():
-                    version = self._pipeline.loaded.card.version
+                    version = self._current.loaded.version
                     logger.info("checkpoint %s is unchanged", version)
 
     async def _look(self) -> bool:
         """Serve the checkpoint there if it is sound; return False if it is the same."""
-        served, started = self._pipeline.loaded.card, perf_counter()
+        served, started = self._current.loaded, perf_counter()
         try:
             new = await self._in_thread(lambda: self._loaded(served.sha256))
             self._refused = None
@@ -112,10 +111,10 @@ class Reloader:
             logger.exception("a checkpoint could not be loaded")
             await self._refuse(error)
             return True
-        old, self._pipeline.loaded = self._pipeline.loaded, new
+        old, self._current.loaded = self._current.loaded, new
         self._metrics.describe(**new.labels)
         self._metrics.observe_swap("swapped")
-        words = (served.version, new.card.version, perf_counter() - started)
+        words = (served.version, new.version, perf_counter() - started)
         logger.info("checkpoint %s gave way to %s in %.2f s", *words)
         try:
             await old.use.ended()
@@ -158,7 +157,7 @@ class Reloader:
             return
         self._refused = found
         self._metrics.observe_swap("refused")
-        version = self._pipeline.loaded.card.version
+        version = self._current.loaded.version
         logger.error(
             "checkpoint %s is still served, the one on disk is refused: %s",
             version,

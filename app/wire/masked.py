@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError, number
-from app.http.exchange import Body
 from app.wire import safetensors
+from app.wire.body import Body
 from app.wire.json import strict
 from app.wire.json.arrays import RefusedError
 from app.wire.json.rows import (

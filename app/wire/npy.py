@@ -7,7 +7,7 @@ from typing import Never
 import numpy as np
 
 from app.errors import Fault, UnprocessableError
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
 from app.wire.safetensors import check_shape, widened

@@ -17,7 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
 

@@ -76,6 +76,11 @@ class Checkpoint:
         """The model's architecture and what its data were."""
         return self.vae.config
 
+    @property
+    def version(self) -> str:
+        """A short name: the start of `sha256`."""
+        return self.sha256[:12]
+
 
 def save(
     directory: Path,

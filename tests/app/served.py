@@ -8,7 +8,6 @@ from types import TracebackType
 from typing import Any, Self, final
 
 import httpx
-from fastapi import FastAPI
 
 from app.main import create_app
 from app.settings import Settings
@@ -24,13 +23,14 @@ class Served:
 
     def __init__(self, path: Path, *, tracer: Any = None, **settings: Any) -> None:
         self.checkpoint: Checkpoint = checkpoint.load(path)
+        self.root_path = ""  # the prefix that a proxy puts before paths
         self.settings = Settings(checkpoint=path, threads=1, **settings)
-        self.app: FastAPI = create_app(self.settings, tracer)
+        self.app = create_app(self.settings, tracer)
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
         self._lifespan: AbstractAsyncContextManager[Any] = (
-            self.app.router.lifespan_context(self.app)
+            self.app.framework.router.lifespan_context(self.app.framework)
         )
         self._runner.run(self._lifespan.__aenter__())
         return self
@@ -78,7 +78,7 @@ class Served:
         """Ask all at once."""
 
         async def ask() -> list[httpx.Response]:
-            transport = httpx.ASGITransport(self.app)
+            transport = httpx.ASGITransport(self.app, root_path=self.root_path)
             async with httpx.AsyncClient(
                 transport=transport, base_url="http://test"
             ) as client:

@@ -84,7 +84,7 @@ def test_a_client_that_leaves_is_not_answered(small: Served) -> None:
         ("/sample", {"n": 5}, "at most 4"),
         ("/sample", {"n": 4}, "at most 48 values"),
         ("/decode", {"z": [[0] * 3] * 4}, "at most 48 values"),
-        ("/elbo", {"x": [[0] * 16], "n_samples": 63}, "at most 1000 values"),
+        ("/elbo", {"x": [[0] * 16], "n_samples": 63}, "the limit is 1000"),
     ],
 )
 def test_a_batch_over_a_limit_is_refused(
@@ -124,7 +124,7 @@ def test_a_defect_is_a_500_that_tells_nothing(
             raise RuntimeError(SECRET) from error
 
     with Served(checkpoints / "bernoulli") as served:
-        served.app.root_path = prefix
+        served.root_path = prefix
         monkeypatch.setattr(Operations, "encode", broken)
         response = served.post(f"{prefix}/encode", {"x": [[0] * 16]})
 
@@ -137,10 +137,10 @@ def test_a_defect_is_a_500_that_tells_nothing(
 
 
 def test_operations_answer_behind_a_prefix(checkpoints: Path) -> None:
-    """Where the router has to find an operation, it answers the same."""
+    """Behind a prefix, an operation answers the same."""
     with Served(checkpoints / "bernoulli") as served:
         wanted = served.post("/sample", {"seed": 1})
-        served.app.root_path = "/prefix"
+        served.root_path = "/prefix"
 
         found = served.post("/prefix/sample", {"seed": 1})
         refused = served.post("/prefix/sample", {"n": 0})

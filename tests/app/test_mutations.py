@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from app.analysis.schemas import LoglikOptions
+from app.calls.elbo import ElboOptions
+from app.calls.impute import ImputeOptions
 from app.errors import ProblemError
 from app.http.exchange import Request
 from app.http.reader import Reader
 from app.http.response_budget import Responses
-from app.schemas import ElboImageOptions, ElboOptions
 from app.settings import Settings
 from app.wire.layout import Array
 from model import checkpoint
@@ -40,7 +40,6 @@ class Readers:
         self._reader = Reader(
             served, Settings(checkpoint=path, threads=1, max_rows=MAX_ROWS)
         )
-        self._masked = self._reader.masked(max_rows=MAX_ROWS)
         self._dim = served.config.data_dim
         self._runner = asyncio.Runner()
 
@@ -73,15 +72,13 @@ class Readers:
         }
         request = Request(scope, receive, Responses(max_bytes=1 << 20))
         if case.is_masked:
-            read = await self._reader.read_masked(request, self._masked, LoglikOptions)
+            read = await self._reader.read_masked(request, ImputeOptions)
             (rows, observed), _ = read
             assert observed.shape == rows.values.shape
             assert observed.dtype == np.bool_
             assert (rows.values[~observed] == 0).all()
         else:
-            rows, _ = await self._reader.read(
-                request, self._reader.x, ElboOptions, ElboImageOptions
-            )
+            rows, _ = await self._reader.read(request, self._reader.x, ElboOptions)
         return rows.values
 
 

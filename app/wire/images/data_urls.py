@@ -7,7 +7,7 @@ import numpy as np
 import orjson
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.images.decode import File
 from app.wire.json.strict import kind
 from app.wire.negotiation import JPEG, PNG

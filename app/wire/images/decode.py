@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.images import jpeg_segments, png_chunks
 from app.wire.images.header import Header, ImageError
 from app.wire.images.layout import ImageLayout

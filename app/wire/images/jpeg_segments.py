@@ -11,7 +11,7 @@ from threading import Event
 
 import numpy as np
 
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.images.header import Header, ImageError, orientation
 from app.wire.images.parts import check_wanted
 

@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from threading import Event
 
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.images.header import Header, ImageError, orientation
 from app.wire.images.parts import check_wanted
 

@@ -6,7 +6,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 
 _BRACKET = np.uint8(ord("["))

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.json import strict
 from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.layout import Layout, Rows

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, final
 
 import orjson
 
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.images import data_urls
 from app.wire.json import pieces, strict
 from app.wire.json.arrays import Arrays, RefusedError

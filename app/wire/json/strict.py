@@ -16,7 +16,7 @@ from typing import Any, Never, final
 import numpy as np
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
-from app.http.exchange import Body
+from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 
 MAX_EXPLAINED_BYTES = 1 << 17

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import numpy as np
 import pytest
 
-from app.compute.analysis_thread import RETRY_AFTER_SECONDS, Analyses
+from app.compute.analysis_thread import RETRY_AFTER_SECONDS, AnalysisThread
 from app.errors import OverloadedError
 from model.inference.columns import Evidence
 
@@ -54,9 +54,9 @@ def gate() -> Iterator[Gate]:
     gate.opened.set()
 
 
-def analyses(*, max_in_hand: int = 4) -> Analyses:
+def analyses(*, max_in_hand: int = 4) -> AnalysisThread:
     """Return what runs analyses."""
-    return Analyses(max_in_hand=max_in_hand)
+    return AnalysisThread(max_requests=max_in_hand)
 
 
 def test_slices_are_joined_in_order() -> None:

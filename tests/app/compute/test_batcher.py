@@ -9,7 +9,8 @@ from typing import TypeVar
 import numpy as np
 import pytest
 
-from app.compute.batcher import Batch, Batcher, Capacity
+from app.compute.batcher import Batcher, Capacity
+from app.observability.batch import Batch
 from model.engine import TILE, Array
 
 _T = TypeVar("_T")

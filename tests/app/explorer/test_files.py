@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from app import explorer
-from app.held_out import MAX_VALUES, held_out
+from app.calls.examples import MAX_VALUES, held_out
 from app.http.static_files import INDEX
 from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.card import PHI, THETA
+from app.calls.model import PHI, THETA
 from app.keys import line_of
 from tests.app.explorer.explored import (
     MODELS,

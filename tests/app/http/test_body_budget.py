@@ -74,6 +74,7 @@ async def ask(
         "type": "http",
         "method": "POST",
         "path": path,
+        "root_path": served.root_path,
         "query_string": b"",
         "headers": [(b"content-type", b"application/json"), *given],
     }
@@ -208,8 +209,8 @@ def test_the_room_is_given_back_however_a_request_ends(
 
 
 def test_the_room_is_given_back_behind_a_prefix(served: Served) -> None:
-    """Where the router has to find an operation, its body is counted no longer."""
-    served.app.root_path = "/prefix"
+    """Behind a prefix too, a body is counted no longer once it is answered."""
+    served.root_path = "/prefix"
 
     async def twice() -> None:
         for _ in range(2):

@@ -15,8 +15,8 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 from starlette.types import Message
 
-from app.compute.batcher import Batch
 from app.errors import ProblemError, reasons
+from app.observability.batch import Batch
 from app.observability.metrics import Metrics
 from tests.app.served import Served
 from tests.app.test_process import WORKER, process

@@ -16,9 +16,10 @@ import httpx
 import numpy as np
 import pytest
 
-from app.compute.analysis_thread import Analyses
-from app.compute.batcher import Batch, Batcher, Capacity
+from app.compute.analysis_thread import AnalysisThread
+from app.compute.batcher import Batcher, Capacity
 from app.observability import timing
+from app.observability.batch import Batch
 from app.observability.timing import Timing
 from model.engine import TILE, Array, Encoding, Engine
 from model.inference.columns import Evidence
@@ -257,7 +258,7 @@ def test_an_analysis_waits_for_the_thread_and_works_in_slices() -> None:
         return columns(of)
 
     async def work() -> None:
-        runner = Analyses(max_in_hand=2)
+        runner = AnalysisThread(max_requests=2)
         with closing(runner):
             held = asyncio.create_task(
                 runner.run(stuck, [slice(0, 1)]), context=Context()

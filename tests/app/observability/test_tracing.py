@@ -28,7 +28,7 @@ class Noting:
         self.told: list[tuple[str, Timing, Line]] = []
         self.is_closed = False
 
-    def tell(self, request: Request, timing: Timing, line: Line) -> str:
+    def record(self, request: Request, timing: Timing, line: Line) -> str:
         """Keep it."""
         self.told.append((request.path, timing, line))
         return TRACE_ID

@@ -22,7 +22,6 @@ from starlette.types import Message
 
 from app import main
 from app.compute.queues import Queue
-from app.middleware.pipeline import Pipeline
 from app.serving import reload
 from app.serving.loaded_model import LoadedModel
 from app.serving.loader import Loader
@@ -164,8 +163,7 @@ class Slow:
 
 def loaded_model_of(served: Served) -> LoadedModel:
     """Return what answers."""
-    pipeline: Pipeline = served.app._pipeline  # type: ignore[attr-defined]  # ours
-    return pipeline.loaded
+    return served.app.current.loaded
 
 
 def test_a_request_in_flight_is_answered_by_the_checkpoint_it_met(
@@ -205,9 +203,9 @@ def test_an_old_checkpoint_is_freed_at_once(
     loaded = loaded_model_of(served)
     kept: list[weakref.ref[object]] = [
         weakref.ref(loaded),
-        weakref.ref(loaded.compute.engine),
-        weakref.ref(loaded.compute.engine.checkpoint.vae),
-        weakref.ref(loaded.compute._batcher._thread),
+        weakref.ref(loaded.model.compute.engine),
+        weakref.ref(loaded.model.compute.engine.checkpoint.vae),
+        weakref.ref(loaded.model.compute._batcher._thread),
     ]
     del loaded
     gc.collect()
@@ -228,11 +226,11 @@ def test_what_a_row_costs_is_known_before_the_first_request(
 ) -> None:
     """Of the first checkpoint and of the next: no request is the first to be run."""
     write(directory, seed=2)
-    compute = [loaded_model_of(served).compute]
+    compute = [loaded_model_of(served).model.compute]
 
     hang_up(served, swapped=1, refused=0)
 
-    compute.append(loaded_model_of(served).compute)
+    compute.append(loaded_model_of(served).model.compute)
     unknown = Queue("none", lambda *arrays: arrays).row_seconds
     for operations in compute:
         queues = operations._batcher._queues

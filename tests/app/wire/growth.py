@@ -24,8 +24,9 @@ from safetensors.numpy import save
 
 from app.errors import ProblemError
 from app.http.body_budget import Bodies
-from app.http.exchange import Body, Request
+from app.http.exchange import Request
 from app.wire import npy, safetensors
+from app.wire.body import Body
 from app.wire.images.decode import File
 from app.wire.images.decode import read as decoded
 from app.wire.images.layout import image_layout

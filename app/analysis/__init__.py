@@ -1,1 +1,0 @@
-"""The analyses over HTTP: likelihood, gaps, posteriors, anomalies, imputation."""

@@ -1,0 +1,1 @@
+"""What calls are made of: their form, their fields and sizes, the model they ask."""

@@ -1,0 +1,198 @@
+"""
+The form of a call: its URL, its schemas and formats, and the function that answers it.
+
+A call is a function with a decorator, much like a route of FastAPI:
+
+    @post("/encode", summary="x to q(z|x)", ...)
+    async def encode(
+        model: ServedModel, request: Request, format_: Format
+    ) -> Response:
+
+`format_` is the format of the response, chosen by the request's Accept header. From the
+decorator's arguments come the router, the fast path, the API documentation and what
+`/model` lists. `bind` gives the function its model.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from inspect import cleandoc
+from typing import Any, Literal, NamedTuple, Self, final
+
+from pydantic import BaseModel
+
+from app.call_parts.examples import ExampleValues
+from app.call_parts.served_model import Room, ServedModel
+from app.call_parts.shapes import Condition, Facts
+from app.http.exchange import Request, Response
+from app.wire.negotiation import Format, Formats, response_format
+
+Endpoint = Callable[[Request], Awaitable[Response]]
+Answer = Callable[[ServedModel, Request, Format], Awaitable[Response]]
+Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
+Tag = Literal["operations", "analyses", "service"]
+
+READS = ("GET", "HEAD")
+
+
+@final
+class When(NamedTuple):
+    """A format that only some models have."""
+
+    condition: Condition
+    format: Format
+
+
+Offers = tuple[Format | When, ...]
+
+
+def no_examples(_: ExampleValues) -> Mapping[str, Mapping[str, Any]]:
+    """Return no request as an example."""
+    return {}
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Call:
+    """
+    One call of the contract.
+
+    Attributes:
+        id: The operation id in the API documentation.
+        bind: Returns what answers requests with a model; it also gets all the calls.
+        request: Schema of the JSON body; None for a call that takes no body.
+        options: Its scalars, which are query parameters too; None if it has none.
+        response: Schema of the JSON response; None for plain text.
+        reads: The formats of its body.
+        writes: The formats of its response.
+        examples: Makes bodies that run as they stand, by their names.
+        query: An example of its query.
+        is_documented: Whether the API documentation has it.
+    """
+
+    id: str
+    path: str
+    methods: tuple[str, ...]
+    summary: str
+    description: str
+    tag: Tag
+    bind: "Bind"
+    request: type[BaseModel] | None = None
+    options: type[BaseModel] | None = None
+    response: type[BaseModel] | None = None
+    reads: Offers = ()
+    writes: Offers = ()
+    examples: Examples = no_examples
+    query: Mapping[str, int] | None = None
+    is_documented: bool = True
+
+    def by_query(self, id_: str, *, summary: str, query: Mapping[str, int]) -> Self:
+        """Return the same call as a GET, its options in the query."""
+        return replace(
+            self,
+            id=id_,
+            methods=READS,
+            summary=summary,
+            request=None,
+            reads=(),
+            examples=no_examples,
+            query=query,
+        )
+
+
+Bind = Callable[[ServedModel, Sequence[Call]], Endpoint]
+
+
+def offered(offers: Offers, facts: Facts) -> Formats:
+    """Return the formats that a model has."""
+    return tuple(
+        offer if isinstance(offer, Format) else offer.format
+        for offer in offers
+        if isinstance(offer, Format) or offer.condition(facts)
+    )
+
+
+def post(
+    path: str,
+    *,
+    summary: str,
+    request: type[BaseModel],
+    options: type[BaseModel],
+    response: type[BaseModel],
+    reads: Offers,
+    writes: Offers,
+    room: Room = "batches",
+    tag: Tag = "operations",
+    examples: Examples = no_examples,
+) -> Callable[[Answer], Call]:
+    """
+    Make a call of a function: a POST with a body.
+
+    Args:
+        room: Where it is computed, and so where there must be room for it.
+    """
+
+    def call(answer: Answer) -> Call:
+        return Call(
+            id=path.removeprefix("/"),
+            path=path,
+            methods=("POST",),
+            summary=summary,
+            description=cleandoc(answer.__doc__ or ""),
+            tag=tag,
+            bind=partial(_gated, answer, room, writes),
+            request=request,
+            options=options,
+            response=response,
+            reads=reads,
+            writes=writes,
+            examples=examples,
+        )
+
+    return call
+
+
+def get(
+    path: str,
+    *,
+    summary: str,
+    response: type[BaseModel] | None = None,
+    methods: tuple[str, ...] = READS,
+    is_documented: bool = True,
+) -> Callable[[Bind], Call]:
+    """Make a call of a function that prepares, for a model, what answers a GET."""
+
+    def call(bind: Bind) -> Call:
+        return Call(
+            id=path.removeprefix("/"),
+            path=path,
+            methods=methods,
+            summary=summary,
+            description=cleandoc(bind.__doc__ or ""),
+            tag="service",
+            bind=bind,
+            response=response,
+            is_documented=is_documented,
+        )
+
+    return call
+
+
+def _gated(
+    answer: Answer,
+    room: Room,
+    writes: Offers,
+    model: ServedModel,
+    _: Sequence[Call],
+) -> Endpoint:
+    """Bind a function that is called once a request is known to be answerable."""
+    check = model.gate(room)
+    formats = offered(writes, model.facts)
+    note = model.reader.why_no_images if len(formats) < len(writes) else ""
+
+    async def endpoint(request: Request) -> Response:
+        check()
+        format_ = response_format(request.accept, formats, note)
+        return await answer(model, request, format_)
+
+    return endpoint

@@ -1,0 +1,40 @@
+"""A response that is made once for a model, and not sent to a client that has it."""
+
+from hashlib import sha256
+from http import HTTPStatus
+from typing import final
+
+from app.errors import Headers
+from app.http.etags import matches
+from app.http.exchange import Request, Response
+
+NO_SNIFFING: Headers = ((b"x-content-type-options", b"nosniff"),)
+
+
+@final
+class Document:
+    """A JSON document that does not change, with its entity tag; an endpoint."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+        self._etag = f'"{sha256(content).hexdigest()}"'
+
+    async def __call__(self, request: Request) -> Response:
+        """Return it, or a 304 if the client has it already."""
+        headers = (
+            (b"etag", self._etag.encode()),
+            (b"cache-control", b"no-cache"),
+            *NO_SNIFFING,
+        )
+        known = request.headers.get(b"if-none-match", b"").decode("latin-1")
+        if matches(known, self._etag):
+            status = HTTPStatus.NOT_MODIFIED
+            return Response(b"", (), status=status, headers=headers)
+        return Response(b"application/json", (self._content,), headers=headers)
+
+
+def plain_text(
+    text: bytes, media_type: bytes = b"text/plain; charset=utf-8"
+) -> Response:
+    """Return a short text."""
+    return Response(media_type, (text,), headers=NO_SNIFFING)

@@ -1,0 +1,69 @@
+"""The values that examples of requests are made of, for the API documentation."""
+
+from collections.abc import Mapping
+from typing import Any, final
+
+import numpy as np
+
+from app.http.pictures import Images
+from model.engine import Engine
+
+SEED = 42
+MAX_EXAMPLE_DIM = 4096
+_NAME = "this model"
+_IMAGE = "an image"
+_DIGITS = 4
+
+Rows = list[list[float]]
+Bodies = Mapping[str, Mapping[str, Any]]
+
+
+@final
+class ExampleValues:
+    """
+    The prior's mean and what it decodes to.
+
+    Attributes:
+        x: One row of data; None where it would be too long to read.
+        z: One latent.
+        z_pair: Two latents, a standard deviation on either side of `z`.
+        mask: Of one row, of which the first half is known.
+        x_png: The row as an image; None where data are none, or it is too long.
+    """
+
+    def __init__(self, engine: Engine, images: Images | None) -> None:
+        config, moments = engine.checkpoint.config, engine.prior_moments
+        z = moments.mean.astype(np.float32)[None]
+        sigma = moments.standard_deviation.astype(np.float32)
+        self.latent_dim = config.latent_dim
+        self.checkpoint = engine.checkpoint
+        self.z: Rows = z.tolist()
+        self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
+        self.x: Rows | None = None
+        self.x_png: str | None = None
+        if config.data_dim <= MAX_EXAMPLE_DIM:
+            mean = engine.decode(z).mean.astype(np.float64)
+            if config.likelihood.kind == "bernoulli":
+                mean = (mean >= 0.5).astype(np.int64)
+            self.x = mean.round(_DIGITS).tolist()
+            self.x_png = None if images is None else images.data_url(mean)
+        known = np.arange(config.data_dim) < (config.data_dim + 1) // 2
+        self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()
+
+
+def example(body: Mapping[str, Any]) -> Bodies:
+    """Return one body as an example."""
+    return {_NAME: body}
+
+
+def with_x(values: ExampleValues, **options: object) -> Bodies:
+    """Return a body with x and these options, if x is not too long to read."""
+    return {} if values.x is None else example({"x": values.x, **options})
+
+
+def with_x_or_image(values: ExampleValues, **options: object) -> Bodies:
+    """Return a body with x, and one with an image where data are images."""
+    bodies = dict(with_x(values, **options))
+    if values.x_png is not None:
+        bodies[_IMAGE] = {"x_png": values.x_png, **options}
+    return bodies

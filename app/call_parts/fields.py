@@ -1,0 +1,30 @@
+"""Types of the fields that several calls share."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.compute.operations import Binarize
+from model.noise import MAX_SEED
+
+Numbers = list[list[float]]
+Values = list[float]
+Flags = list[bool]
+Counts = list[int]
+
+Seed = Annotated[
+    int,
+    Field(ge=0, le=MAX_SEED, description="Noise is a function of it alone."),
+]
+SeedOption = Annotated[
+    Seed | None, Field(description="Drawn by the server if it is left out.")
+]
+SeedUsed = Annotated[Seed, Field(description="The seed used.")]
+BinarizeOption = Annotated[
+    Binarize | None,
+    Field(
+        description="For a Bernoulli model and gray x in [0, 1]: `threshold` at "
+        "1/2, or `sample` x ~ Bernoulli(x) with the seed."
+    ),
+]
+BinarizeUsed = Annotated[Binarize | None, Field(description="How x was binarized.")]

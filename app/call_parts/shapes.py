@@ -1,0 +1,213 @@
+"""
+How large the arrays and numbers of a call are, as annotations of its fields.
+
+Sizes depend on the served model and the settings. So a field names them, as in
+`Annotated[Numbers, Shape(max_rows, latent_shape)]`, and `resolve` puts in the numbers
+when the API documentation is made.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, final
+
+from pydantic import BaseModel
+
+from app.settings import Settings
+from app.wire.layout import LARGEST
+
+Json = dict[str, Any]
+
+_NUMBER: Json = {"type": "number"}
+_FLOAT32: Json = {**_NUMBER, "minimum": -LARGEST, "maximum": LARGEST}
+
+
+@final
+@dataclass(frozen=True)
+class Facts:
+    """
+    What the form of requests and responses depends on.
+
+    Attributes:
+        has_images: Whether the data are images.
+        likelihood: The kind of p(x|z).
+        prior: The kind of p(z).
+    """
+
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    likelihood: str
+    prior: str
+    has_images: bool
+    limits: Settings
+
+
+Condition = Callable[[Facts], bool]
+RowLimit = Callable[[Facts], int]
+Axis = Callable[[Facts], tuple[int, ...]]
+
+
+def has_images(facts: Facts) -> bool:
+    """Say whether the data are images."""
+    return facts.has_images
+
+
+def has_log_var(facts: Facts) -> bool:
+    """Say whether p(x|z) has a variance besides its mean."""
+    return facts.likelihood == "gaussian"
+
+
+def has_one_parameter(facts: Facts) -> bool:
+    """Say whether p(x|z) is given by one array, its mean."""
+    return not has_log_var(facts)
+
+
+def has_standard_prior(facts: Facts) -> bool:
+    """Say whether p(z) = N(0, I), so that the KL is a sum over dimensions."""
+    return facts.prior == "standard_normal"
+
+
+def max_rows(facts: Facts) -> int:
+    """Return the most rows of a request."""
+    return facts.limits.max_rows
+
+
+def max_analyzed_rows(facts: Facts) -> int:
+    """Return the most rows of a request for an analysis."""
+    return min(facts.limits.max_rows, facts.limits.max_analysis_rows)
+
+
+def max_decoded_rows(facts: Facts) -> int:
+    """Return the most rows of data that a response may have."""
+    limits = facts.limits
+    return min(limits.max_rows, limits.max_output_values // prod(facts.data_shape))
+
+
+def data_shape(facts: Facts) -> tuple[int, ...]:
+    """Return the shape of one example."""
+    return facts.data_shape
+
+
+def latent_shape(facts: Facts) -> tuple[int, ...]:
+    """Return the shape of one latent."""
+    return (facts.latent_dim,)
+
+
+class Marker(ABC):
+    """What a field says of itself besides its type."""
+
+    @abstractmethod
+    def apply(self, schema: Json, facts: Facts) -> Json | None:
+        """Return the field's schema; None if the model has no such field."""
+
+
+@final
+@dataclass(frozen=True)
+class Shape(Marker):
+    """
+    An array of a response, [rows, *axis].
+
+    Attributes:
+        stacked: Whether it is a list of such arrays.
+    """
+
+    rows: RowLimit
+    axis: Axis
+    at_least: int = 1
+    stacked: bool = False
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        rows = _rows(self.axis(facts), self.rows(facts), self.at_least)
+        return {**schema, **({"items": rows} if self.stacked else rows)}
+
+
+@final
+@dataclass(frozen=True)
+class ShapeOrDraws(Marker):
+    """An array of a response, [rows, *axis], or with draws [rows, K, *axis]."""
+
+    rows: RowLimit
+    axis: Axis
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        rows = _rows(self.axis(facts), self.rows(facts), 1)
+        texts = ("title", "description")
+        kept: Json = {name: schema[name] for name in texts if name in schema}
+        return {**kept, "oneOf": [rows, {"type": "array", "items": rows}]}
+
+
+@final
+@dataclass(frozen=True)
+class InputRows(Marker):
+    """
+    An array of a request: rows of data, each flat or in its shape, or of latents.
+
+    Attributes:
+        exactly: How many rows, if not up to `rows`.
+    """
+
+    axis: Axis
+    rows: RowLimit = max_rows
+    exactly: int | None = None
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        shape = self.axis(facts)
+        accepted = [shape] if len(shape) == 1 else [(prod(shape),), shape]
+        at_least = self.exactly or 1
+        at_most = self.exactly or self.rows(facts)
+        forms = [_rows(one, at_most, at_least, _FLOAT32) for one in accepted]
+        texts = ("title", "description")
+        kept: Json = {name: schema[name] for name in texts if name in schema}
+        return {**kept, **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
+
+
+@final
+@dataclass(frozen=True)
+class AtMost(Marker):
+    """A whole number up to a limit."""
+
+    limit: Callable[[Facts], int]
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        for one in schema.get("anyOf", [schema]):  # one of them may be null
+            if one.get("type") == "integer":
+                one["maximum"] = self.limit(facts)
+        return schema
+
+
+@final
+@dataclass(frozen=True)
+class OnlyIf(Marker):
+    """A field that only some models have."""
+
+    condition: Condition
+
+    def apply(self, schema: Json, facts: Facts) -> Json | None:
+        return schema if self.condition(facts) else None
+
+
+def resolve(model: type[BaseModel], properties: Json, facts: Facts) -> None:
+    """Put the sizes of a served model into the properties of a schema."""
+    for name, field in model.model_fields.items():
+        for marker in field.metadata:
+            if isinstance(marker, Marker) and name in properties:
+                found = marker.apply(properties[name], facts)
+                if found is None:
+                    del properties[name]
+                else:
+                    properties[name] = found
+
+
+def _rows(
+    shape: Sequence[int], at_most: int, at_least: int, number: Json = _NUMBER
+) -> Json:
+    schema = number
+    for size in reversed(shape):
+        schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
+    return {
+        "type": "array",
+        "minItems": at_least,
+        "maxItems": at_most,
+        "items": schema,
+    }

@@ -1,0 +1,84 @@
+"""POST /decode: z to the parameters of p(x|z)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from app.call_parts.call import When, post
+from app.call_parts.examples import Bodies, ExampleValues, example
+from app.call_parts.fields import Numbers
+from app.call_parts.formats import ONE_ARRAY, PICTURE
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import (
+    InputRows,
+    OnlyIf,
+    Shape,
+    data_shape,
+    has_log_var,
+    has_one_parameter,
+    latent_shape,
+    max_decoded_rows,
+    max_rows,
+)
+from app.http.exchange import Request, Response
+from app.http.schema import ImageOutput, StrictObject
+from app.http.writer import respond
+from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format
+from app.wire.reply import Reply
+
+
+class DecodeOptions(ImageOutput):
+    """`/decode` has no options but those of the picture it answers."""
+
+
+class DecodeRequest(DecodeOptions):
+    """Latents to decode."""
+
+    z: Annotated[Numbers, InputRows(latent_shape, max_decoded_rows)]
+
+
+class DecodeResponse(StrictObject):
+    """The parameters of p(x|z)."""
+
+    mean: Annotated[
+        Numbers,
+        Field(description="E[x|z], [N, *data_shape]."),
+        Shape(max_rows, data_shape),
+    ]
+    log_var: Annotated[
+        Numbers,
+        Field(
+            default_factory=list,
+            description="log sigma^2 of x given z, where the likelihood has one.",
+        ),
+        Shape(max_rows, data_shape),
+        OnlyIf(has_log_var),
+    ]
+    likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+
+
+def _examples(values: ExampleValues) -> Bodies:
+    return example({"z": values.z})
+
+
+@post(
+    "/decode",
+    summary="z to p(x|z)",
+    request=DecodeRequest,
+    options=DecodeOptions,
+    response=DecodeResponse,
+    reads=ONE_ARRAY,
+    writes=(JSON, SAFETENSORS, When(has_one_parameter, NPY), PICTURE),
+    examples=_examples,
+)
+async def decode(model: ServedModel, request: Request, format_: Format) -> Response:
+    """Answer the parameters of p(x|z) for z."""
+    z, options = await model.reader.read(request, model.reader.z, DecodeOptions)
+    model.reserve_output(request, len(z.values))
+    picture = model.reader.picture(len(z.values), options, format_)
+    decoding = await model.compute.decode(z.values)
+    tensors = {"mean": model.in_data_shape(decoding.mean)}
+    if decoding.log_var is not None:
+        tensors["log_var"] = model.in_data_shape(decoding.log_var)
+    reply = Reply(tensors, {"likelihood": model.config.likelihood.kind})
+    return await respond(reply, format_, source="z", picture=picture)

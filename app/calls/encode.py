@@ -1,0 +1,62 @@
+"""POST /encode: x to q(z|x), a diagonal Gaussian for each example."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.call_parts.call import post
+from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
+from app.call_parts.fields import Numbers
+from app.call_parts.formats import ALL_ARRAYS, DATA_OR_IMAGES
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
+from app.http.exchange import Request, Response
+from app.http.schema import ImageInput, StrictObject
+from app.http.writer import respond
+from app.wire.negotiation import Format
+from app.wire.reply import Reply
+
+
+class EncodeOptions(ImageInput):
+    """`/encode` has no options but those of images."""
+
+
+class EncodeRequest(EncodeOptions):
+    """Data to encode."""
+
+    x: Annotated[Numbers, InputRows(data_shape)]
+
+
+class EncodeResponse(StrictObject):
+    """q(z|x), a diagonal Gaussian per example."""
+
+    mu: Annotated[
+        Numbers, Field(description="Means, [N, J]."), Shape(max_rows, latent_shape)
+    ]
+    log_var: Annotated[
+        Numbers,
+        Field(description="log sigma^2, [N, J]."),
+        Shape(max_rows, latent_shape),
+    ]
+
+
+def _examples(values: ExampleValues) -> Bodies:
+    return with_x_or_image(values)
+
+
+@post(
+    "/encode",
+    summary="x to q(z|x)",
+    request=EncodeRequest,
+    options=EncodeOptions,
+    response=EncodeResponse,
+    reads=DATA_OR_IMAGES,
+    writes=ALL_ARRAYS,
+    examples=_examples,
+)
+async def encode(model: ServedModel, request: Request, format_: Format) -> Response:
+    """Answer q(z|x) for x."""
+    x, _ = await model.reader.read(request, model.reader.x, EncodeOptions)
+    encoding = await model.compute.encode(x.values)
+    reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
+    return await respond(reply, format_, source="x")

@@ -1,0 +1,236 @@
+"""GET /model: what is served."""
+
+from collections.abc import Sequence
+from typing import Annotated, final
+
+from pydantic import BaseModel, Field
+
+from app.call_parts.call import Call, Endpoint, get, offered
+from app.call_parts.document import Document
+from app.call_parts.served_model import ServedModel
+from app.version import service_version
+from model.checkpoint.manifest import Figure, LatentUse
+from model.engine import Engine
+
+THETA = (
+    "θ (theta) are the weights and biases of the decoder, the parameters of "
+    "p_θ(x|z) p(z). The true posterior p_θ(z|x) = p_θ(x|z) p(z) / p_θ(x) carries θ "
+    "because every factor with a parameter in it is the decoder. It is not a "
+    "distribution over θ."
+)
+PHI = (
+    "φ (phi) are the weights and biases of the encoder, the variational parameters "
+    "that training optimizes (AEVB App. C.2). μ(x) and σ²(x) are functions of x and φ "
+    "(App. B): the local parameters of q_φ(z|x) for one datapoint. Classic variational "
+    "inference optimizes the local ones; a VAE amortizes them through φ. What sharing "
+    "φ costs, in nats, is the amortization gap."
+)
+
+
+@final
+class Likelihood(BaseModel):
+    """The family of p(x|z) and the values it is for."""
+
+    kind: str
+    support: str
+    value_range: tuple[float, float] | None
+
+
+_LEARNED = "The prior is learned: what it is made of belongs to θ as well."
+_PRIORS = {
+    "standard_normal": "p(z) = N(z; 0, I), a standard normal.",
+    "gaussian_mixture": (
+        "p(z) is a mixture of Gaussians of diagonal covariance. Its weights, means and "
+        "variances are learned."
+    ),
+    "vamp": (
+        "A VampPrior (Tomczak & Welling 2018): p(z) is the mean of q_φ(z|u) over "
+        "pseudo-inputs u, which are learned. So p(z), and with it the true posterior, "
+        "carries φ as well."
+    ),
+}
+
+
+@final
+class Prior(BaseModel):
+    """The prior p(z)."""
+
+    kind: Annotated[
+        str, Field(description="standard_normal, gaussian_mixture or vamp.")
+    ]
+    n_components: Annotated[
+        int, Field(description="C, the Gaussians that it is made of.")
+    ]
+    mean: Annotated[list[float], Field(description="E[z_j], [J].")]
+    standard_deviation: Annotated[
+        list[float], Field(description="Of the marginals p(z_j), [J].")
+    ]
+    what: str
+
+
+@final
+class Parameters(BaseModel):
+    """θ or φ: how many numbers, and what they are."""
+
+    n_parameters: int
+    what: str
+
+
+@final
+class Limits(BaseModel):
+    """What a request may ask for."""
+
+    max_body_bytes: int
+    max_rows: int
+    max_n_samples: int
+    max_output_values: int
+    max_image_pixels: int
+    max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
+
+
+@final
+class Compute(BaseModel):
+    """What computes, and whether a row's bits are its own."""
+
+    device: str
+    backend: str
+    batch_invariant: Annotated[
+        bool,
+        Field(
+            description="Whether, as tried at start-up, the bits of a row depend on "
+            "neither its company nor its place in a batch."
+        ),
+    ]
+
+
+@final
+class MediaTypes(BaseModel):
+    """What one operation reads and writes."""
+
+    request: list[str]
+    response: list[str]
+
+
+@final
+class Origin(BaseModel):
+    """Where the checkpoint comes from."""
+
+    created: str
+    dataset: str
+    dataset_sha256: str | None
+    dataset_source: str
+    seed: int
+    libraries: dict[str, str]
+
+
+@final
+class Card(BaseModel):
+    """The served model."""
+
+    name: str
+    version: Annotated[str, Field(description="The start of sha256.")]
+    sha256: Annotated[str, Field(description="Of the checkpoint's manifest.")]
+    service_version: str
+    format_version: int
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    likelihood: Likelihood
+    prior: Prior
+    binarization: Annotated[
+        str, Field(description="How training made grey values binary.")
+    ]
+    divided_by: Annotated[
+        float, Field(description="Raw values were divided by it, 255 for 8-bit images.")
+    ]
+    theta: Parameters
+    phi: Parameters
+    units: str
+    compute: Compute
+    limits: Limits
+    media_types: dict[str, MediaTypes]
+    figures: tuple[Figure, ...]
+    latent_use: Annotated[
+        LatentUse | None,
+        Field(
+            description="Which latent dimensions carry anything, and whether the "
+            "posterior has collapsed; null where training did not measure it."
+        ),
+    ]
+    provenance: Origin
+
+
+@get("/model", summary="What is served", response=Card)
+def model(served: ServedModel, calls: Sequence[Call]) -> Endpoint:
+    """Say what is served: shapes, likelihood, θ and φ, limits, figures."""
+    return Document(card(served, calls).model_dump_json().encode())
+
+
+def card(served: ServedModel, calls: Sequence[Call]) -> Card:
+    """Return the card of a served model."""
+    checkpoint, engine, settings = served.checkpoint, served.engine, served.settings
+    config, vae = checkpoint.config, checkpoint.vae
+    return Card(
+        name=settings.checkpoint.name,
+        version=checkpoint.version,
+        sha256=checkpoint.sha256,
+        service_version=service_version(),
+        format_version=config.format_version,
+        data_shape=config.data_shape,
+        latent_dim=config.latent_dim,
+        likelihood=Likelihood(
+            kind=config.likelihood.kind,
+            support=vae.likelihood.support,
+            value_range=vae.likelihood.value_range,
+        ),
+        prior=_prior(engine),
+        binarization=config.data.binarization,
+        divided_by=config.data.divided_by,
+        theta=_theta(engine),
+        phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
+        units="nats",
+        compute=Compute(
+            device=engine.device,
+            backend=engine.backend,
+            batch_invariant=engine.batch_invariant,
+        ),
+        limits=Limits(**settings.model_dump(include=set(Limits.model_fields))),
+        media_types=_media_types(calls, served),
+        figures=checkpoint.metrics.figures,
+        latent_use=checkpoint.metrics.latent_use,
+        provenance=Origin(
+            **checkpoint.manifest.provenance.model_dump(
+                include=set(Origin.model_fields)
+            )
+        ),
+    )
+
+
+def _media_types(calls: Sequence[Call], served: ServedModel) -> dict[str, MediaTypes]:
+    return {
+        call.id: MediaTypes(
+            request=[one.name for one in offered(call.reads, served.facts)],
+            response=[one.name for one in offered(call.writes, served.facts)],
+        )
+        for call in calls
+        if call.tag != "service"
+    }
+
+
+def _theta(engine: Engine) -> Parameters:
+    n_parameters = sum(p.numel() for p in engine.checkpoint.vae.theta)
+    what = THETA if engine.kl_adds_up else f"{THETA} {_LEARNED}"
+    return Parameters(n_parameters=n_parameters, what=what)
+
+
+def _prior(engine: Engine) -> Prior:
+    config, moments = engine.checkpoint.config, engine.prior_moments
+    return Prior(
+        kind=config.prior.kind,
+        n_components=config.n_components,
+        mean=moments.mean.tolist(),
+        standard_deviation=moments.standard_deviation.tolist(),
+        what=_PRIORS[config.prior.kind],
+    )

@@ -1,0 +1,25 @@
+"""GET /openapi.json: the API documentation of the served model, for programs."""
+
+from collections.abc import Sequence
+
+import orjson
+
+from app.api_docs import openapi as api_docs
+from app.call_parts.call import Call, Endpoint, get
+from app.call_parts.document import NO_SNIFFING
+from app.call_parts.served_model import ServedModel
+from app.http.exchange import Request, Response
+
+
+@get("/openapi.json", summary="This document", is_documented=False)
+def openapi(model: ServedModel, calls: Sequence[Call]) -> Endpoint:
+    """Return the OpenAPI document; behind a prefix, it names the prefix."""
+    document = api_docs.document(calls, model)
+
+    async def endpoint(request: Request) -> Response:
+        prefix = request.root_path
+        servers = {"servers": [{"url": prefix}]} if prefix else {}
+        content = orjson.dumps({**document, **servers})
+        return Response(b"application/json", (content,), headers=NO_SNIFFING)
+
+    return endpoint

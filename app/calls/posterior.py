@@ -1,0 +1,116 @@
+"""POST /posterior: the true p(z|x) on a grid, for one or two latent dimensions."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, read
+from app.call_parts.call import post
+from app.call_parts.examples import Bodies, ExampleValues, with_x
+from app.call_parts.fields import Flags, Numbers, Values
+from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import (
+    InputRows,
+    Shape,
+    data_shape,
+    latent_shape,
+    max_analyzed_rows,
+    max_rows,
+)
+from app.errors import Fault, UnprocessableError
+from app.http.exchange import Request, Response
+from app.wire.negotiation import Format
+from model.inference import analyses
+from model.inference.analyses import MAX_LATENT_DIM, N_GRID
+
+
+class PosteriorOptions(AnalysisOptions):
+    """The options of `/posterior`; the seed is used only to binarize."""
+
+
+class PosteriorRequest(PosteriorOptions):
+    """Data in the likelihood's support."""
+
+    x: Annotated[Numbers, InputRows(data_shape, max_analyzed_rows)]
+
+
+class PosteriorResponse(AnalysisResponse):
+    """p(z|x) of each row by quadrature, and how far q(z|x) is from it, in nats."""
+
+    log_p_x: Annotated[Values, Field(description="log p(x), [N].")]
+    log_p_x_error: Annotated[
+        Values, Field(description="Its error of quadrature; none of chance, [N].")
+    ]
+    kl: Annotated[
+        Values,
+        Field(
+            description="KL(q(z|x) || p(z|x)) = log p(x) - ELBO, without noise, [N]."
+        ),
+    ]
+    kl_error: Annotated[Values, Field(description="Its error of quadrature, [N].")]
+    converged: Annotated[
+        Flags, Field(description="Whether log_p_x_error is at most 1e-6, [N].")
+    ]
+    mean: Annotated[
+        Numbers, Field(description="E[z|x], [N, J]."), Shape(max_rows, latent_shape)
+    ]
+    covariance: Annotated[list[Numbers], Field(description="Cov[z|x], [N, J, J].")]
+    axes: Annotated[
+        list[Numbers],
+        Field(description="The grid's values of each z_j, in equal steps, [N, J, G]."),
+    ]
+    log_posterior: Annotated[
+        list[Values] | list[Numbers],
+        Field(description="log p(z|x) on it, [N, G] or [N, G, G], z_1 first."),
+    ]
+    log_q: Annotated[
+        list[Values] | list[Numbers],
+        Field(
+            description="log q(z|x), likewise; q may reach beyond the grid, which "
+            "covers p(z|x)."
+        ),
+    ]
+
+
+def _examples(values: ExampleValues) -> Bodies:
+    return with_x(values) if values.latent_dim <= MAX_LATENT_DIM else {}
+
+
+@post(
+    "/posterior",
+    summary="The true p(z|x) on a grid, for one or two latent dimensions",
+    request=PosteriorRequest,
+    options=PosteriorOptions,
+    response=PosteriorResponse,
+    reads=ONE_ARRAY,
+    writes=ALL_ARRAYS,
+    room="analyses",
+    tag="analyses",
+    examples=_examples,
+)
+async def posterior(model: ServedModel, request: Request, format_: Format) -> Response:
+    """
+    Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
+
+    Which z may have made this x? The encoder's q(z|x) is an approximation of the
+    answer; in one or two dimensions the answer itself can be computed, by
+    integrating over a grid. What comes back can be drawn side by side: the values
+    of z on each axis, and the logarithms of p(z|x) and of q(z|x) there. With it
+    come log p(x), the mean and covariance of p(z|x), and the exact distance of q
+    from it, KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the errors are
+    those of the grid. Models with more latent dimensions are refused (422).
+    """
+    asked = await read(model, request, PosteriorOptions)
+    j = model.config.latent_dim
+    if j > MAX_LATENT_DIM:
+        what = f"expected a model of 1 or 2 latent dimensions, this one has {j}"
+        raise UnprocessableError(Fault("", what))
+    model.check_output(len(asked.x.values), 2 * N_GRID[j] ** j)
+    return await analyze(
+        model,
+        asked,
+        format_,
+        model.analyst.posteriors,
+        draws=analyses.draws_integrating(model.config),
+    )

@@ -1,0 +1,22 @@
+"""GET /readyz: whether requests should be sent here."""
+
+from collections.abc import Sequence
+
+from app.call_parts.call import Call, Endpoint, get
+from app.call_parts.document import plain_text
+from app.call_parts.served_model import ServedModel
+from app.errors import UnavailableError
+from app.http.exchange import Request, Response
+
+
+@get("/readyz", summary="Whether requests are taken")
+def readyz(model: ServedModel, _: Sequence[Call]) -> Endpoint:
+    """Say whether requests are taken: loaded, warmed, computing, not draining."""
+
+    async def endpoint(_: Request) -> Response:
+        model.lifecycle.check_ready()
+        if not model.compute.alive:
+            raise UnavailableError("compute has stopped", retry_after_seconds=1)
+        return plain_text(b"ready\n")
+
+    return endpoint

@@ -1,0 +1,117 @@
+"""POST and GET /sample: draws from the model, z ~ p(z) and x from p(x|z)."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from app.call_parts.call import post
+from app.call_parts.examples import SEED, Bodies, ExampleValues, example
+from app.call_parts.fields import Numbers, SeedOption, SeedUsed
+from app.call_parts.formats import ONE_ARRAY, OPTIONS_ONLY, PICTURE
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import (
+    AtMost,
+    Shape,
+    data_shape,
+    latent_shape,
+    max_decoded_rows,
+    max_rows,
+)
+from app.compute.operations import Draw
+from app.errors import ContentTooLargeError
+from app.http.exchange import Request, Response
+from app.http.reader import seed_of
+from app.http.schema import ImageOutput, StrictObject
+from app.http.writer import respond
+from app.wire.negotiation import Format
+from app.wire.reply import Reply
+
+MAX_TEMPERATURE = 100.0
+
+# A response to GET may be cached; one URL has several forms.
+_VARY = ((b"vary", b"accept"),)
+
+
+class SampleOptions(ImageOutput):
+    """The options of `/sample`; a request may be empty."""
+
+    n: Annotated[
+        int, Field(ge=1, description="Number of rows."), AtMost(max_decoded_rows)
+    ] = 1
+    seed: SeedOption = None
+    temperature: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=MAX_TEMPERATURE,
+            allow_inf_nan=False,
+            description="A factor of the prior's standard deviation, of a mixture "
+            "those of its components; at 0 only means are left.",
+        ),
+    ] = 1.0
+    draw: Annotated[
+        Draw,
+        Field(description="`mean` answers E[x|z], `sample` draws x ~ p(x|z)."),
+    ] = "mean"
+
+
+class SampleRequest(SampleOptions):
+    """How many samples, and which."""
+
+
+class SampleResponse(StrictObject):
+    """Draws from the model."""
+
+    x: Annotated[
+        Numbers, Field(description="[n, *data_shape]."), Shape(max_rows, data_shape)
+    ]
+    z: Annotated[
+        Numbers,
+        Field(description="The latents they come from, [n, J]."),
+        Shape(max_rows, latent_shape),
+    ]
+    seed: SeedUsed
+
+
+def _examples(_: ExampleValues) -> Bodies:
+    return example({"n": 2, "seed": SEED})
+
+
+@post(
+    "/sample",
+    summary="z from the prior, x from p(x|z)",
+    request=SampleRequest,
+    options=SampleOptions,
+    response=SampleResponse,
+    reads=OPTIONS_ONLY,
+    writes=(*ONE_ARRAY, PICTURE),
+    examples=_examples,
+)
+async def sample(model: ServedModel, request: Request, format_: Format) -> Response:
+    """Answer draws from the model."""
+    options = await model.reader.options(request, SampleOptions)
+    n, most = options.n, model.settings.max_rows
+    if n > most:
+        raise ContentTooLargeError(f"expected n of at most {most}, got {n}")
+    model.reserve_output(request, n)
+    picture = model.reader.picture(n, options, format_)
+    seed = seed_of(options.seed)
+    x, z = await model.compute.sample(
+        n, seed=seed, temperature=options.temperature, draw=options.draw
+    )
+    reply = Reply({"x": model.in_data_shape(x), "z": z}, {"seed": seed})
+    return await respond(
+        reply,
+        format_,
+        source="temperature",
+        by_row=False,
+        picture=picture,
+        headers=_VARY,
+    )
+
+
+sample_by_query = sample.by_query(
+    "sampleByQuery",
+    summary="The same by query parameters",
+    query={"n": 2, "seed": SEED},
+)

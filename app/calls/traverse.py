@@ -1,0 +1,165 @@
+"""POST /traverse: what each latent dimension does."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BeforeValidator, Field
+
+from app.call_parts.call import post
+from app.call_parts.examples import Bodies, ExampleValues, with_x
+from app.call_parts.fields import Numbers
+from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
+from app.call_parts.latent_path import DEFAULT_POINTS, check_points, read
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
+from app.errors import Fault, UnprocessableError, number
+from app.http.exchange import Request, Response
+from app.http.schema import StrictObject
+from app.http.writer import respond
+from app.wire.negotiation import Format
+from app.wire.reply import Reply
+from model.engine.paths import Quantiles, aggregate_quantiles, traversed
+
+Scale = Literal["prior", "aggregate"]
+
+
+def _split(value: Any) -> Any:
+    """Return the numbers of a query parameter, `0,3`; leave all else to the schema."""
+    parts = value.split(",") if isinstance(value, str) else []
+    if parts and all(part.isdecimal() and len(part) <= 6 for part in parts):
+        return [int(part) for part in parts]
+    return [value] if type(value) is int else value
+
+
+Dims = Annotated[
+    list[Annotated[int, Field(ge=0)]],
+    Field(json_schema_extra={"minItems": 1}),
+]
+
+
+class TraverseOptions(StrictObject):
+    """The options of `/traverse`."""
+
+    dims: Annotated[
+        Dims | None,
+        BeforeValidator(_split),
+        Field(
+            description="Latent dimensions to move along, the first is 0; all if left "
+            "out. In the query `dims=0,3`."
+        ),
+    ] = None
+    n: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="Values per dimension: quantiles at (i + 1/2) / n.",
+        ),
+    ] = DEFAULT_POINTS
+    scale: Annotated[
+        Scale,
+        Field(
+            description="Of what they are quantiles: of the `prior`, or of the "
+            "`aggregate` posterior, the mean of q(z|x) over rows held out of training, "
+            "where the checkpoint has them."
+        ),
+    ] = "prior"
+
+
+class TraverseRequest(TraverseOptions):
+    """One row of data, or one latent."""
+
+    exactly_one_of = ("x", "z")
+
+    x: Annotated[Numbers, InputRows(data_shape, exactly=1)]
+    z: Annotated[Numbers, InputRows(latent_shape, exactly=1)]
+
+
+class TraverseResponse(StrictObject):
+    """What each latent dimension changes, the others held."""
+
+    z: Annotated[
+        list[Numbers],
+        Field(description="The points, [len(dims), n, J]."),
+        Shape(max_rows, latent_shape, stacked=True),
+    ]
+    mean: Annotated[
+        list[Numbers],
+        Field(description="E[x|z] of each, [len(dims), n, *data_shape]."),
+        Shape(max_rows, data_shape, stacked=True),
+    ]
+    dims: Annotated[list[int], Field(description="The dimensions, as asked for.")]
+    levels: Annotated[
+        list[float],
+        Field(description="Probabilities of which the values are quantiles, [n]."),
+    ]
+    scale: Scale
+
+
+def _examples(values: ExampleValues) -> Bodies:
+    return with_x(values, n=5)
+
+
+@post(
+    "/traverse",
+    summary="What each latent dimension does",
+    request=TraverseRequest,
+    options=TraverseOptions,
+    response=TraverseResponse,
+    reads=NAMED_ARRAYS,
+    writes=ALL_ARRAYS,
+    examples=_examples,
+)
+async def traverse(model: ServedModel, request: Request, format_: Format) -> Response:
+    """
+    Answer what each latent dimension does: one is moved, the others are held.
+
+    From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
+    n values, quantiles at equal steps of probability, so that most are where most
+    of the mass is: of the prior p(z_j), or, with `scale: "aggregate"`, of where
+    data are encoded to. A dimension that changes nothing carries nothing.
+    """
+    base, options = await read(model, request, TraverseOptions, n_rows=1)
+    j = model.config.latent_dim
+    dims = list(range(j)) if options.dims is None else options.dims
+    _check_dims(dims, latent_dim=j)
+    check_points(model, request, len(dims) * options.n)
+    levels = (np.arange(options.n) + 0.5) / options.n
+    quantiles = await _quantiles(model, dims, levels, options.scale)
+    z = traversed(base.z[0], dims, quantiles)
+    mean = (await model.compute.decode(z.reshape(-1, j))).mean
+    mean = mean.reshape(*z.shape[:2], *model.config.data_shape)
+    tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}
+    reply = Reply(tensors, {"scale": options.scale})
+    return await respond(reply, format_, source=base.name, by_row=False)
+
+
+def _check_dims(dims: Sequence[int], *, latent_dim: int) -> None:
+    """Check that there are dimensions to move along, and that the model has them."""
+    if not dims:
+        raise UnprocessableError(Fault("/dims", "expected dimensions, got none"))
+    for i, dim in enumerate(dims):
+        if dim >= latent_dim:
+            what = f"expected 0 to {latent_dim - 1}, got {number(dim)}"
+            raise UnprocessableError(Fault(f"/dims/{i}", what))
+
+
+async def _quantiles(
+    model: ServedModel, dims: Sequence[int], levels: Quantiles, scale: Scale
+) -> Quantiles:
+    """Return the values of these dimensions at these levels, (len(dims), n)."""
+    if scale == "prior":
+        return await model.compute.prior_quantiles(dims, levels)
+    calibration = model.checkpoint.calibration
+    aggregate = None if calibration is None else calibration.aggregate
+    if aggregate is None:
+        what = (
+            "expected prior: this checkpoint has no quantiles of the aggregate "
+            "posterior; training writes them"
+        )
+        raise UnprocessableError(Fault("/scale", what))
+    try:
+        return aggregate_quantiles(levels, aggregate)[dims]
+    except ValueError as error:
+        what = f"expected fewer: {error}, levels that the checkpoint has"
+        raise UnprocessableError(Fault("/n", what)) from error

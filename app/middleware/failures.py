@@ -1,0 +1,40 @@
+"""One way from any failure to a response: a problem document."""
+
+import logging
+
+from app.errors import (
+    MEDIA_TYPE,
+    InternalError,
+    ProblemError,
+    out_of_memory,
+)
+from app.http.exchange import Request, Response
+from app.observability.tracebacks import name_of, without_messages
+from model.engine import is_out_of_memory
+
+logger = logging.getLogger(__name__)
+
+
+def problem_of(error: Exception, request_id: str) -> ProblemError:
+    """
+    Return what a client is answered of an error, and log what only the log may say.
+
+    A defect is logged without messages, which may hold a client's data.
+    """
+    if isinstance(error, ProblemError):
+        return error
+    if is_out_of_memory(error):
+        logger.warning("request %s: out of memory: %s", request_id, name_of(error))
+        return out_of_memory()
+    logger.error("request %s failed\n%s", request_id, without_messages(error))
+    return InternalError()
+
+
+def problem_response(
+    problem: ProblemError, request: Request, request_id: str
+) -> Response:
+    """Return a problem as a response."""
+    document = problem.document(instance=request.path, request_id=request_id)
+    return Response(
+        MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
+    )

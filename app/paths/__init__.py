@@ -1,1 +1,0 @@
-"""Paths through latent space over HTTP: interpolation and traversal."""
