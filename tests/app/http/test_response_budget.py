@@ -1,6 +1,7 @@
 """Responses that no client takes: counted, refused past the room, and given back."""
 
 import json
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
@@ -164,6 +165,33 @@ def test_a_client_that_takes_nothing_is_cut(wide: Path) -> None:
                 return status(asked(others, target, SAFETENSORS)) == 200
 
         until(is_free)
+
+
+def test_a_slow_client_delays_no_swap(tmp_path: Path) -> None:
+    """Two swaps, of which the second waits for the end of the first, pass it by."""
+    config = tiny_config("bernoulli", data_shape=(SIDE, SIDE), network=MLP)
+    path = save_tiny(tmp_path / "swapped", tiny_vae(config))
+    row = b"GET /sample?n=1&seed=1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    settings = {"VAE_CHECKPOINT": str(path)}
+    with process(settings) as (address, running), ExitStack() as clients:
+        target = Target(address, running.pid)
+        slow = asked(clients, target, JSON)
+        assert status(slow) == 200
+        versions = [target.answers(row)[0].headers["x-model-version"]]
+        for seed in (2, 3):
+            save_tiny(path, tiny_vae(config, seed=seed))
+            running.send_signal(signal.SIGHUP)
+            until(
+                lambda: (
+                    target.answers(row)[0].headers["x-model-version"] != versions[-1]
+                )
+            )
+            versions.append(target.answers(row)[0].headers["x-model-version"])
+        head, _, body = taken(slow).partition(b"\r\n\r\n")
+
+    assert len(set(versions)) == 3
+    assert f"x-model-version: {versions[0]}".encode() in head
+    assert len(json.loads(unchunked(body))["x"]) == N_ROWS
 
 
 def test_nothing_is_computed_for_a_client_that_does_not_read(wide: Path) -> None:
