@@ -57,7 +57,7 @@ class Watchdog:
         loop.call_later(self._period, self._beat, loop)
 
     def _watch(self, thread_id: int) -> None:
-        told_of = looked_at = self._beat_at
+        told_of, looked_at = 0.0, monotonic()
         while not self._ended.wait(self._period):
             before, looked_at = looked_at, monotonic()
             if looked_at - before > self._seconds:

@@ -24,7 +24,7 @@ def test_a_stall_is_counted_once_with_its_place(
         stalled.set()
 
     async def hold_up() -> None:
-        watchdog = Watchdog(lambda: None, note, seconds=0.1)
+        watchdog = Watchdog(lambda: None, note, seconds=0.5)
         watchdog.start()
         await asyncio.sleep(0)
         _hold_up_until(stalled)
@@ -41,7 +41,7 @@ def test_a_stall_is_counted_once_with_its_place(
 
 def _hold_up_until(event: threading.Event) -> None:
     event.wait(SECONDS)  # the loop's own thread waits here
-    time.sleep(0.3)  # for some more looks, which are to say nothing
+    time.sleep(1.0)  # for some more looks, which are to say nothing
 
 
 def test_a_loop_that_turns_beats() -> None:
