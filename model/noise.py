@@ -29,6 +29,7 @@ class Stream(IntEnum):
     EVALUATION = 8
     MARKOV_CHAIN = 9
     COMPONENT = 10
+    RECONSTRUCTION = 15  # z ~ q(z|x) of `/reconstruct`
 
 
 def generator(

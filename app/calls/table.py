@@ -21,6 +21,7 @@ from app.calls.model import model
 from app.calls.openapi import openapi
 from app.calls.posterior import posterior
 from app.calls.readyz import readyz
+from app.calls.reconstruct import reconstruct
 from app.calls.refine import refine
 from app.calls.sample import sample, sample_by_query
 from app.calls.traverse import traverse
@@ -32,6 +33,7 @@ CALLS: tuple[Call, ...] = (
     sample,
     sample_by_query,
     elbo,
+    reconstruct,
     interpolate,
     traverse,
     loglik,

@@ -88,6 +88,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/reconstruct": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * x to q(z|x) and back: E[x|z]
+         * @description Answer what the model makes of x: encoded, then decoded.
+         *
+         *     By default z is the mean of q(z|x), so nothing is random. With `n_samples` K, z is
+         *     drawn K times from q(z|x), which shows what the code of x leaves open. E[x|z] is the
+         *     mean of p(x|z); for images it is the picture to look at.
+         */
+        post: operations["reconstruct"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/interpolate": {
         parameters: {
             query?: never;
@@ -104,7 +128,7 @@ export interface paths {
          *     Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
          *     are given. The first and the last point are exactly these. Between them a
          *     straight line passes nearer to the origin than draws of a standard normal prior
-         *     lie, in many dimensions far nearer, where the model has learnt little; a great
+         *     lie, in many dimensions far nearer, where the model has learned little; a great
          *     circle stays out there (White 2016). Of a learned prior neither is true.
          */
         post: operations["interpolate"];
@@ -187,7 +211,7 @@ export interface paths {
          *     A VAE approximates the posterior p(z|x) twice over. It takes a Gaussian with
          *     independent dimensions, which may not fit: the approximation gap. And it asks
          *     one network for the mean and variance of every x instead of searching for the
-         *     best ones: the amortisation gap (Cremer et al. 2018). A large amortisation gap
+         *     best ones: the amortization gap (Cremer et al. 2018). A large amortization gap
          *     calls for a better encoder or longer training; a large approximation gap for
          *     another family of q. All are in nats, each with its standard error; they rest
          *     on log p(x), which can be trusted where `is_reliable` is true.
@@ -210,9 +234,9 @@ export interface paths {
         put?: never;
         /**
          * The best q(z|x) for each x alone
-         * @description Answer the best q(z|x) for each row: mu and log_var, optimised for it alone.
+         * @description Answer the best q(z|x) for each row: mu and log_var, optimized for it alone.
          *
-         *     `/encode` answers at once what the encoder has learnt to answer for data like
+         *     `/encode` answers at once what the encoder has learned to answer for data like
          *     its training data. Here that answer is only the start: mu and log_var are
          *     improved for each row until its ELBO rises no further, as in variational
          *     inference without an encoder. Use it where a better code is worth a second of
@@ -275,7 +299,7 @@ export interface paths {
          *     in a hundred. `p_value_upper` is small for rows that the model finds unlikely,
          *     and `surprise_per_dim` shows which of their values it did not expect. Do not
          *     rely on that side alone: data that do not belong at all may well be more likely
-         *     than those that do, if they are simpler, such as an image of one colour
+         *     than those that do, if they are simpler, such as an image of one color
          *     (Nalisnick et al. 2019). `p_value_lower` is small for those, `p_value_two_sided`
          *     for both. A large p-value does not prove that a row belongs: only this one score
          *     was looked at. Of many rows tested at 0.01, one in a hundred is reported though
@@ -327,7 +351,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Model
+         * What is served
          * @description Say what is served: shapes, likelihood, θ and φ, limits, figures.
          */
         get: operations["model"];
@@ -347,7 +371,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Rows
+         * Held-out rows to look at
          * @description Return held-out rows of the checkpoint, and how such rows score.
          */
         get: operations["examples"];
@@ -367,7 +391,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Livez
+         * Whether the process works
          * @description Say that the process serves HTTP and computes; if not, it is to be ended.
          */
         get: operations["livez"];
@@ -387,7 +411,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Readyz
+         * Whether requests are taken
          * @description Say whether requests are taken: loaded, warmed, computing, not draining.
          */
         get: operations["readyz"];
@@ -407,7 +431,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Exposition
+         * Metrics in Prometheus's format
          * @description Return the metrics as Prometheus reads them.
          */
         get: operations["metrics"];
@@ -423,6 +447,98 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * AnomalyRequest
+         * @description Data in the likelihood's support.
+         */
+        AnomalyRequest: {
+            /**
+             * Seed
+             * @description Drawn by the server if it is left out.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * Binarize
+             * @description As in `/elbo`, for gray x; only the way in which the held-out rows were binarized.
+             * @default null
+             */
+            binarize?: ("threshold" | "sample") | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
+            /** X */
+            x: number[][] | number[][][];
+        };
+        /**
+         * AnomalyResponse
+         * @description How unusual each row is beside rows that were held out of training.
+         */
+        AnomalyResponse: {
+            /**
+             * Seed
+             * @description The seed used.
+             */
+            seed: number;
+            /**
+             * Binarize
+             * @description How x was binarized.
+             */
+            binarize: ("threshold" | "sample") | null;
+            /**
+             * Units
+             * @constant
+             */
+            units: "nats";
+            /**
+             * Negative Elbo
+             * @description The score: -ELBO in nats, of n_samples draws of z, [N].
+             */
+            negative_elbo: number[];
+            /**
+             * P Value Upper
+             * @description Small where the score is higher than those of held-out rows: the row is less likely than they are, [N].
+             */
+            p_value_upper: number[];
+            /**
+             * P Value Lower
+             * @description Small where it is lower: suspiciously likely, [N].
+             */
+            p_value_lower: number[];
+            /**
+             * P Value Two Sided
+             * @description Small where it is either, [N].
+             */
+            p_value_two_sided: number[];
+            /**
+             * Surprise Per Dim
+             * @description E_q[-log p(x_d|z)], which values of x the score comes from; with KL(q(z|x) || p(z)) they add up to it, [N, *data_shape].
+             */
+            surprise_per_dim: number[][][];
+            /**
+             * N Samples
+             * @description K, that of the held-out scores.
+             */
+            n_samples: number;
+            /**
+             * N Calibration
+             * @description How many held-out rows the score is ranked among: no p-value is below 1 / (n_calibration + 1).
+             */
+            n_calibration: number;
+            /**
+             * Split
+             * @description What they were held out as.
+             */
+            split: string;
+            /**
+             * Binarization
+             * @description How they were binarized.
+             */
+            binarization: string;
+        };
         /**
          * Card
          * @description The served model.
@@ -492,6 +608,154 @@ export interface components {
             batch_invariant: boolean;
         };
         /**
+         * DecodeRequest
+         * @description Latents to decode.
+         */
+        DecodeRequest: {
+            /**
+             * Columns
+             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @default null
+             */
+            columns?: number | null;
+            /**
+             * Scale
+             * @description For image/png: the side of the square that shows a pixel.
+             * @default 1
+             */
+            scale?: number;
+            /** Z */
+            z: number[][];
+        };
+        /**
+         * DecodeResponse
+         * @description The parameters of p(x|z).
+         */
+        DecodeResponse: {
+            /**
+             * Mean
+             * @description E[x|z], [N, *data_shape].
+             */
+            mean: number[][][];
+            /**
+             * Likelihood
+             * @enum {string}
+             */
+            likelihood: "bernoulli" | "continuous_bernoulli" | "gaussian";
+        };
+        /**
+         * ElboRequest
+         * @description Data in the likelihood's support, and how to estimate.
+         */
+        ElboRequest: {
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /**
+             * N Samples
+             * @description K, draws of z per example.
+             * @default 1
+             */
+            n_samples?: number;
+            /**
+             * Seed
+             * @description Drawn by the server if it is left out.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * Binarize
+             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
+             * @default null
+             */
+            binarize?: ("threshold" | "sample") | null;
+            /** X */
+            x?: number[][] | number[][][];
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png?: string | string[];
+        } & (unknown | unknown);
+        /**
+         * ElboResponse
+         * @description The ELBO of each example and its terms, in nats.
+         */
+        ElboResponse: {
+            /**
+             * Elbo
+             * @description log_likelihood - kl, [N].
+             */
+            elbo: number[];
+            /**
+             * Log Likelihood
+             * @description Mean of log p(x|z) over K draws, [N].
+             */
+            log_likelihood: number[];
+            /**
+             * Kl
+             * @description KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else estimated with the same draws, so that it may be below 0.
+             */
+            kl: number[];
+            /**
+             * Kl Per Dim
+             * @description Its terms, [N, J], where p(z) = N(0, I); a learned prior has none.
+             */
+            kl_per_dim?: number[][];
+            /**
+             * N Samples
+             * @description K.
+             */
+            n_samples: number;
+            /**
+             * Seed
+             * @description The seed used.
+             */
+            seed: number;
+            /**
+             * Binarize
+             * @description How x was binarized.
+             */
+            binarize: ("threshold" | "sample") | null;
+            /**
+             * Units
+             * @constant
+             */
+            units: "nats";
+        };
+        /**
+         * EncodeRequest
+         * @description Data to encode.
+         */
+        EncodeRequest: {
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /** X */
+            x?: number[][] | number[][][];
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png?: string | string[];
+        } & (unknown | unknown);
+        /**
+         * EncodeResponse
+         * @description q(z|x), a diagonal Gaussian per example.
+         */
+        EncodeResponse: {
+            /**
+             * Mu
+             * @description Means, [N, J].
+             */
+            mu: number[][];
+            /**
+             * Log Var
+             * @description log sigma^2, [N, J].
+             */
+            log_var: number[][];
+        };
+        /**
          * Figure
          * @description One measured number, with all it takes to measure it again.
          *
@@ -538,453 +802,6 @@ export interface components {
             standard_error: number | null;
         };
         /**
-         * HeldOut
-         * @description Rows to look at that the model was not trained on.
-         */
-        HeldOut: {
-            /**
-             * X
-             * @description As the model is given them, [n, *data_shape], n <= 64; empty where the checkpoint holds none.
-             */
-            x: number[][][];
-            /**
-             * Labels
-             * @description Their classes, if they have any.
-             */
-            labels: number[] | null;
-            /** @description How held-out rows score, if known. */
-            elbo: components["schemas"]["HeldOutElbo"] | null;
-        };
-        /**
-         * HeldOutElbo
-         * @description The ELBO of held-out rows, in nats per row.
-         */
-        HeldOutElbo: {
-            /**
-             * Quantiles
-             * @description At 0, 1, ..., 100 percent; ascending.
-             */
-            quantiles: number[];
-            /**
-             * N
-             * @description How many rows they are the quantiles of.
-             */
-            n: number;
-            /** Split */
-            split: string;
-            /**
-             * Binarization
-             * @description How the rows became {0, 1}.
-             */
-            binarization: string;
-            /**
-             * N Samples
-             * @description K, draws of z per row.
-             */
-            n_samples: number | null;
-        };
-        /**
-         * LatentUse
-         * @description What the latents are used for, with all it takes to measure it again; in nats.
-         *
-         *     Attributes:
-         *         verdict: Whether the posterior has collapsed, in words.
-         *         kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
-         *             where p(z) is a mixture, in which the KL is no sum over dimensions.
-         *         active: Which dimensions are active units (Burda et al. 2016), J of them.
-         *         mutual_information: I_q(x; z), at most log `n_examples`.
-         *         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
-         *             estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
-         *         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
-         */
-        LatentUse: {
-            /** Verdict */
-            verdict: string;
-            /** Kl Per Dim */
-            kl_per_dim: number[] | null;
-            /** Active */
-            active: boolean[];
-            /** Mutual Information */
-            mutual_information: number;
-            /** Mutual Information Standard Error */
-            mutual_information_standard_error: number | null;
-            /** Kl To Prior */
-            kl_to_prior: number;
-            /** Kl To Prior Standard Error */
-            kl_to_prior_standard_error: number | null;
-            /**
-             * Split
-             * @enum {string}
-             */
-            split: "train" | "validation" | "test";
-            /** N Examples */
-            n_examples: number;
-            /**
-             * Binarization
-             * @enum {string}
-             */
-            binarization: "none" | "static" | "dynamic" | "threshold";
-            /** Noise Seed */
-            noise_seed: number;
-        };
-        /**
-         * Likelihood
-         * @description The family of p(x|z) and the values it is for.
-         */
-        Likelihood: {
-            /** Kind */
-            kind: string;
-            /** Support */
-            support: string;
-            /** Value Range */
-            value_range: [
-                number,
-                number
-            ] | null;
-        };
-        /**
-         * Limits
-         * @description What a request may ask for.
-         */
-        Limits: {
-            /** Max Body Bytes */
-            max_body_bytes: number;
-            /** Max Rows */
-            max_rows: number;
-            /** Max N Samples */
-            max_n_samples: number;
-            /** Max Output Values */
-            max_output_values: number;
-            /** Max Image Pixels */
-            max_image_pixels: number;
-            /** Max Work */
-            max_work: number;
-            /** Max Analysis Rows */
-            max_analysis_rows: number;
-            /** Max Draws */
-            max_draws: number;
-            /** Max Analysis Work */
-            max_analysis_work: number;
-        };
-        /**
-         * MediaTypes
-         * @description What one operation reads and writes.
-         */
-        MediaTypes: {
-            /** Request */
-            request: string[];
-            /** Response */
-            response: string[];
-        };
-        /**
-         * Origin
-         * @description Where the checkpoint comes from.
-         */
-        Origin: {
-            /** Created */
-            created: string;
-            /** Dataset */
-            dataset: string;
-            /** Dataset Sha256 */
-            dataset_sha256: string | null;
-            /** Dataset Source */
-            dataset_source: string;
-            /** Seed */
-            seed: number;
-            /** Libraries */
-            libraries: {
-                [key: string]: string;
-            };
-        };
-        /**
-         * Parameters
-         * @description θ or φ: how many numbers, and what they are.
-         */
-        Parameters: {
-            /** N Parameters */
-            n_parameters: number;
-            /** What */
-            what: string;
-        };
-        /**
-         * Prior
-         * @description The prior p(z).
-         */
-        Prior: {
-            /**
-             * Kind
-             * @description standard_normal, gaussian_mixture or vamp.
-             */
-            kind: string;
-            /**
-             * N Components
-             * @description C, the Gaussians that it is made of.
-             */
-            n_components: number;
-            /**
-             * Mean
-             * @description E[z_j], [J].
-             */
-            mean: number[];
-            /**
-             * Standard Deviation
-             * @description Of the marginals p(z_j), [J].
-             */
-            standard_deviation: number[];
-            /** What */
-            what: string;
-        };
-        /**
-         * AnomalyRequest
-         * @description Data in the likelihood's support.
-         */
-        AnomalyRequest: {
-            /**
-             * Seed
-             * @description Drawn by the server if it is left out.
-             * @default null
-             */
-            seed?: number | null;
-            /**
-             * Binarize
-             * @description As in `/elbo`, for grey x; only the way in which the held-out rows were binarised.
-             * @default null
-             */
-            binarize?: ("threshold" | "sample") | null;
-            /**
-             * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
-             * @default 0
-             */
-            first?: number;
-            x: number[][] | number[][][];
-        };
-        /**
-         * AnomalyResponse
-         * @description How unusual each row is beside rows that were held out of training.
-         */
-        AnomalyResponse: {
-            /**
-             * Seed
-             * @description The seed used.
-             */
-            seed: number;
-            /**
-             * Binarize
-             * @description How x was binarised.
-             */
-            binarize: ("threshold" | "sample") | null;
-            /**
-             * Units
-             * @constant
-             */
-            units: "nats";
-            /**
-             * Negative Elbo
-             * @description The score: -ELBO in nats, of n_samples draws of z, [N].
-             */
-            negative_elbo: number[];
-            /**
-             * P Value Upper
-             * @description Small where the score is higher than those of held-out rows: the row is less likely than they are, [N].
-             */
-            p_value_upper: number[];
-            /**
-             * P Value Lower
-             * @description Small where it is lower: suspiciously likely, [N].
-             */
-            p_value_lower: number[];
-            /**
-             * P Value Two Sided
-             * @description Small where it is either, [N].
-             */
-            p_value_two_sided: number[];
-            /**
-             * Surprise Per Dim
-             * @description E_q[-log p(x_d|z)], which values of x the score comes from; with KL(q(z|x) || p(z)) they add up to it, [N, *data_shape].
-             */
-            surprise_per_dim: number[][][];
-            /**
-             * N Samples
-             * @description K, that of the held-out scores.
-             */
-            n_samples: number;
-            /**
-             * N Calibration
-             * @description How many held-out rows the score is ranked among: no p-value is below 1 / (n_calibration + 1).
-             */
-            n_calibration: number;
-            /**
-             * Split
-             * @description What they were held out as.
-             */
-            split: string;
-            /**
-             * Binarization
-             * @description How they were binarised.
-             */
-            binarization: string;
-        };
-        /**
-         * DecodeRequest
-         * @description Latents to decode.
-         */
-        DecodeRequest: {
-            z: number[][];
-            /**
-             * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
-             * @default null
-             */
-            columns?: number | null;
-            /**
-             * Scale
-             * @description For image/png: the side of the square that shows a pixel.
-             * @default 1
-             */
-            scale?: number;
-        };
-        /**
-         * DecodeResponse
-         * @description The parameters of p(x|z).
-         */
-        DecodeResponse: {
-            /**
-             * Mean
-             * @description E[x|z], [N, *data_shape].
-             */
-            mean: number[][][];
-            /**
-             * Likelihood
-             * @enum {string}
-             */
-            likelihood: "bernoulli" | "continuous_bernoulli" | "gaussian";
-        };
-        /**
-         * ElboRequest
-         * @description Data in the likelihood's support, and how to estimate.
-         */
-        ElboRequest: {
-            /**
-             * N Samples
-             * @description K, draws of z per example.
-             * @default 1
-             */
-            n_samples?: number;
-            /**
-             * Seed
-             * @description Drawn by the server if it is left out.
-             * @default null
-             */
-            seed?: number | null;
-            /**
-             * Binarize
-             * @description For a Bernoulli model and grey x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
-             * @default null
-             */
-            binarize?: ("threshold" | "sample") | null;
-            x?: number[][] | number[][][];
-            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
-            x_png?: string | string[];
-            /**
-             * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
-             * @default false
-             */
-            resize?: boolean;
-        } & (unknown | unknown);
-        /**
-         * ElboResponse
-         * @description The ELBO of each example and its terms, in nats.
-         */
-        ElboResponse: {
-            /**
-             * Elbo
-             * @description log_likelihood - kl, [N].
-             */
-            elbo: number[];
-            /**
-             * Log Likelihood
-             * @description Mean of log p(x|z) over K draws, [N].
-             */
-            log_likelihood: number[];
-            /**
-             * Kl
-             * @description KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else estimated with the same draws, so that it may be below 0.
-             */
-            kl: number[];
-            /**
-             * Kl Per Dim
-             * @description Its terms, [N, J], where p(z) = N(0, I); a learned prior has none.
-             * @default []
-             */
-            kl_per_dim?: number[][];
-            /**
-             * N Samples
-             * @description K.
-             */
-            n_samples: number;
-            /**
-             * Seed
-             * @description The seed used.
-             */
-            seed: number;
-            /**
-             * Binarize
-             * @description How x was binarised.
-             */
-            binarize: ("threshold" | "sample") | null;
-            /**
-             * Units
-             * @constant
-             */
-            units: "nats";
-        };
-        /**
-         * EncodeRequest
-         * @description Data to encode.
-         */
-        EncodeRequest: {
-            x?: number[][] | number[][][];
-            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
-            x_png?: string | string[];
-            /**
-             * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
-             * @default false
-             */
-            resize?: boolean;
-        } & (unknown | unknown);
-        /**
-         * EncodeResponse
-         * @description q(z|x), a diagonal Gaussian per example.
-         */
-        EncodeResponse: {
-            /**
-             * Mu
-             * @description Means, [N, J].
-             */
-            mu: number[][];
-            /**
-             * Log Var
-             * @description log sigma^2, [N, J].
-             */
-            log_var: number[][];
-        };
-        /**
-         * Fault
-         * @description One thing wrong in a request.
-         */
-        Fault: {
-            /**
-             * Pointer
-             * @description JSON pointer (RFC 6901).
-             */
-            pointer: string;
-            /** Detail */
-            detail: string;
-        };
-        /**
          * GapRequest
          * @description Data in the likelihood's support, and how to estimate.
          */
@@ -997,7 +814,7 @@ export interface components {
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for grey x.
+             * @description As in `/elbo`, for gray x.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
@@ -1019,6 +836,7 @@ export interface components {
              * @default null
              */
             budget?: number | null;
+            /** X */
             x: number[][] | number[][][];
         };
         /**
@@ -1033,7 +851,7 @@ export interface components {
             seed: number;
             /**
              * Binarize
-             * @description How x was binarised.
+             * @description How x was binarized.
              */
             binarize: ("threshold" | "sample") | null;
             /**
@@ -1123,6 +941,52 @@ export interface components {
             converged: boolean[];
         };
         /**
+         * HeldOut
+         * @description Rows to look at that the model was not trained on.
+         */
+        HeldOut: {
+            /**
+             * X
+             * @description As the model is given them, [n, *data_shape], n <= 64; empty where the checkpoint holds none.
+             */
+            x: number[][][];
+            /**
+             * Labels
+             * @description Their classes, if they have any.
+             */
+            labels: number[] | null;
+            /** @description How held-out rows score, if known. */
+            elbo: components["schemas"]["HeldOutElbo"] | null;
+        };
+        /**
+         * HeldOutElbo
+         * @description The ELBO of held-out rows, in nats per row.
+         */
+        HeldOutElbo: {
+            /**
+             * Quantiles
+             * @description At 0, 1, ..., 100 percent; ascending.
+             */
+            quantiles: number[];
+            /**
+             * N
+             * @description How many rows they are the quantiles of.
+             */
+            n: number;
+            /** Split */
+            split: string;
+            /**
+             * Binarization
+             * @description How the rows became {0, 1}.
+             */
+            binarization: string;
+            /**
+             * N Samples
+             * @description K, draws of z per row.
+             */
+            n_samples: number | null;
+        };
+        /**
          * ImputeRequest
          * @description Data in the likelihood's support where they are known, and where that is.
          */
@@ -1135,7 +999,7 @@ export interface components {
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for grey x.
+             * @description As in `/elbo`, for gray x.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
@@ -1157,12 +1021,13 @@ export interface components {
              * @default null
              */
             n_draws?: number | null;
+            /** X */
             x: number[][] | number[][][];
             /**
              * Mask
              * @description 1 where x is known, 0 where it is missing; what x has there is never read.
              */
-            mask: unknown[] & (number[][] | number[][][]);
+            mask: number[][] | number[][][];
         };
         /**
          * ImputeResponse
@@ -1176,7 +1041,7 @@ export interface components {
             seed: number;
             /**
              * Binarize
-             * @description How x was binarised.
+             * @description How x was binarized.
              */
             binarize: ("threshold" | "sample") | null;
             /**
@@ -1233,7 +1098,9 @@ export interface components {
              * @enum {string}
              */
             path?: "straight" | "great_circle";
+            /** X */
             x?: number[][] | number[][][];
+            /** Z */
             z?: number[][];
         } & (unknown | unknown);
         /**
@@ -1258,6 +1125,89 @@ export interface components {
             path: "straight" | "great_circle";
         };
         /**
+         * LatentUse
+         * @description What the latents are used for, with all it takes to measure it again; in nats.
+         *
+         *     Attributes:
+         *         verdict: Whether the posterior has collapsed, in words.
+         *         kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
+         *             where p(z) is a mixture, in which the KL is no sum over dimensions.
+         *         active: Which dimensions are active units (Burda et al. 2016), J of them.
+         *         mutual_information: I_q(x; z), at most log `n_examples`.
+         *         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
+         *             estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
+         *         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
+         */
+        LatentUse: {
+            /** Verdict */
+            verdict: string;
+            /** Kl Per Dim */
+            kl_per_dim: number[] | null;
+            /** Active */
+            active: boolean[];
+            /** Mutual Information */
+            mutual_information: number;
+            /** Mutual Information Standard Error */
+            mutual_information_standard_error: number | null;
+            /** Kl To Prior */
+            kl_to_prior: number;
+            /** Kl To Prior Standard Error */
+            kl_to_prior_standard_error: number | null;
+            /**
+             * Split
+             * @enum {string}
+             */
+            split: "train" | "validation" | "test";
+            /** N Examples */
+            n_examples: number;
+            /**
+             * Binarization
+             * @enum {string}
+             */
+            binarization: "none" | "static" | "dynamic" | "threshold";
+            /** Noise Seed */
+            noise_seed: number;
+        };
+        /**
+         * Likelihood
+         * @description The family of p(x|z) and the values it is for.
+         */
+        Likelihood: {
+            /** Kind */
+            kind: string;
+            /** Support */
+            support: string;
+            /** Value Range */
+            value_range: [
+                number,
+                number
+            ] | null;
+        };
+        /**
+         * Limits
+         * @description What a request may ask for.
+         */
+        Limits: {
+            /** Max Body Bytes */
+            max_body_bytes: number;
+            /** Max Rows */
+            max_rows: number;
+            /** Max N Samples */
+            max_n_samples: number;
+            /** Max Output Values */
+            max_output_values: number;
+            /** Max Image Pixels */
+            max_image_pixels: number;
+            /** Max Work */
+            max_work: number;
+            /** Max Analysis Rows */
+            max_analysis_rows: number;
+            /** Max Draws */
+            max_draws: number;
+            /** Max Analysis Work */
+            max_analysis_work: number;
+        };
+        /**
          * LoglikRequest
          * @description Data in the likelihood's support, and how to estimate.
          */
@@ -1270,7 +1220,7 @@ export interface components {
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for grey x.
+             * @description As in `/elbo`, for gray x.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
@@ -1304,6 +1254,7 @@ export interface components {
              * @default false
              */
             upper?: boolean;
+            /** X */
             x: number[][] | number[][][];
         };
         /**
@@ -1318,7 +1269,7 @@ export interface components {
             seed: number;
             /**
              * Binarize
-             * @description How x was binarised.
+             * @description How x was binarized.
              */
             binarize: ("threshold" | "sample") | null;
             /**
@@ -1383,6 +1334,46 @@ export interface components {
             acceptance?: number[];
         };
         /**
+         * MediaTypes
+         * @description What one operation reads and writes.
+         */
+        MediaTypes: {
+            /** Request */
+            request: string[];
+            /** Response */
+            response: string[];
+        };
+        /**
+         * Origin
+         * @description Where the checkpoint comes from.
+         */
+        Origin: {
+            /** Created */
+            created: string;
+            /** Dataset */
+            dataset: string;
+            /** Dataset Sha256 */
+            dataset_sha256: string | null;
+            /** Dataset Source */
+            dataset_source: string;
+            /** Seed */
+            seed: number;
+            /** Libraries */
+            libraries: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Parameters
+         * @description θ or φ: how many numbers, and what they are.
+         */
+        Parameters: {
+            /** N Parameters */
+            n_parameters: number;
+            /** What */
+            what: string;
+        };
+        /**
          * PosteriorRequest
          * @description Data in the likelihood's support.
          */
@@ -1395,10 +1386,11 @@ export interface components {
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for grey x.
+             * @description As in `/elbo`, for gray x.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
+            /** X */
             x: number[][] | number[][][];
         };
         /**
@@ -1413,7 +1405,7 @@ export interface components {
             seed: number;
             /**
              * Binarize
-             * @description How x was binarised.
+             * @description How x was binarized.
              */
             binarize: ("threshold" | "sample") | null;
             /**
@@ -1473,6 +1465,34 @@ export interface components {
             log_q: number[][] | number[][][];
         };
         /**
+         * Prior
+         * @description The prior p(z).
+         */
+        Prior: {
+            /**
+             * Kind
+             * @description standard_normal, gaussian_mixture or vamp.
+             */
+            kind: string;
+            /**
+             * N Components
+             * @description C, the Gaussians that it is made of.
+             */
+            n_components: number;
+            /**
+             * Mean
+             * @description E[z_j], [J].
+             */
+            mean: number[];
+            /**
+             * Standard Deviation
+             * @description Of the marginals p(z_j), [J].
+             */
+            standard_deviation: number[];
+            /** What */
+            what: string;
+        };
+        /**
          * Problem
          * @description What went wrong (RFC 9457).
          */
@@ -1498,9 +1518,78 @@ export interface components {
             /**
              * Errors
              * @description With 422, the faults.
-             * @default []
              */
-            errors?: components["schemas"]["Fault"][];
+            errors?: components["schemas"]["ProblemFault"][];
+        };
+        /**
+         * ProblemFault
+         * @description One thing wrong in a request.
+         */
+        ProblemFault: {
+            /**
+             * Pointer
+             * @description JSON pointer (RFC 6901).
+             */
+            pointer: string;
+            /** Detail */
+            detail: string;
+        };
+        /**
+         * ReconstructRequest
+         * @description Data to encode and decode.
+         */
+        ReconstructRequest: {
+            /**
+             * Columns
+             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @default null
+             */
+            columns?: number | null;
+            /**
+             * Scale
+             * @description For image/png: the side of the square that shows a pixel.
+             * @default 1
+             */
+            scale?: number;
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /**
+             * N Samples
+             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead.
+             * @default 0
+             */
+            n_samples?: number;
+            /**
+             * Seed
+             * @description Drawn by the server if it is left out.
+             * @default null
+             */
+            seed?: number | null;
+            /** X */
+            x?: number[][] | number[][][];
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png?: string | string[];
+        } & (unknown | unknown);
+        /**
+         * ReconstructResponse
+         * @description E[x|z] of each example, with z from its own q(z|x).
+         */
+        ReconstructResponse: {
+            /**
+             * X
+             * @description E[x|z = mu(x)], [N, *data_shape]; with n_samples E[x|z] of each draw, [N, K, *data_shape].
+             */
+            x: number[][][] | number[][][][];
+            /**
+             * Seed
+             * @description The seed used; only with draws.
+             * @default null
+             */
+            seed?: number | null;
         };
         /**
          * RefineRequest
@@ -1515,7 +1604,7 @@ export interface components {
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for grey x.
+             * @description As in `/elbo`, for gray x.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
@@ -1525,11 +1614,12 @@ export interface components {
              * @default 0
              */
             first?: number;
+            /** X */
             x: number[][] | number[][][];
         };
         /**
          * RefineResponse
-         * @description q(z|x) optimised for each row alone, and what that gained, in nats.
+         * @description q(z|x) optimized for each row alone, and what that gained, in nats.
          */
         RefineResponse: {
             /**
@@ -1539,7 +1629,7 @@ export interface components {
             seed: number;
             /**
              * Binarize
-             * @description How x was binarised.
+             * @description How x was binarized.
              */
             binarize: ("threshold" | "sample") | null;
             /**
@@ -1604,6 +1694,18 @@ export interface components {
          */
         SampleRequest: {
             /**
+             * Columns
+             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @default null
+             */
+            columns?: number | null;
+            /**
+             * Scale
+             * @description For image/png: the side of the square that shows a pixel.
+             * @default 1
+             */
+            scale?: number;
+            /**
              * N
              * @description Number of rows.
              * @default 1
@@ -1628,18 +1730,6 @@ export interface components {
              * @enum {string}
              */
             draw?: "mean" | "sample";
-            /**
-             * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
-             * @default null
-             */
-            columns?: number | null;
-            /**
-             * Scale
-             * @description For image/png: the side of the square that shows a pixel.
-             * @default 1
-             */
-            scale?: number;
         };
         /**
          * SampleResponse
@@ -1686,7 +1776,9 @@ export interface components {
              * @enum {string}
              */
             scale?: "prior" | "aggregate";
+            /** X */
             x?: number[][] | number[][][];
+            /** Z */
             z?: number[][];
         } & (unknown | unknown);
         /**
@@ -1803,7 +1895,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description As much is in hand as is taken; Retry-After says when to ask again */
+        /** @description There is no room for more work; Retry-After says when to ask again */
         429: {
             headers: {
                 [name: string]: unknown;
@@ -2069,7 +2161,7 @@ export interface operations {
                 n_samples?: number;
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description For a Bernoulli model and grey x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed. */
+                /** @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed. */
                 binarize?: ("threshold" | "sample") | null;
             };
             header?: never;
@@ -2094,6 +2186,62 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["ElboResponse"];
                     "application/vnd.safetensors": string;
+                };
+            };
+            400: components["responses"]["400"];
+            404: components["responses"]["404"];
+            405: components["responses"]["405"];
+            406: components["responses"]["406"];
+            408: components["responses"]["408"];
+            413: components["responses"]["413"];
+            414: components["responses"]["414"];
+            415: components["responses"]["415"];
+            422: components["responses"]["422"];
+            429: components["responses"]["429"];
+            431: components["responses"]["431"];
+            500: components["responses"]["500"];
+            503: components["responses"]["503"];
+            504: components["responses"]["504"];
+        };
+    };
+    reconstruct: {
+        parameters: {
+            query?: {
+                /** @description For image/png: images side by side; as many as make the picture nearly square if it is left out. */
+                columns?: number | null;
+                /** @description For image/png: the side of the square that shows a pixel. */
+                scale?: number;
+                /** @description For images: average areas to the model's size, without keeping proportions; else another size is refused. */
+                resize?: boolean;
+                /** @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead. */
+                n_samples?: number;
+                /** @description Drawn by the server if it is left out. */
+                seed?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReconstructRequest"];
+                "application/vnd.safetensors": string;
+                "application/x-npy": string;
+                "image/png": string;
+                "image/jpeg": string;
+            };
+        };
+        responses: {
+            /** @description E[x|z] of each example, with z from its own q(z|x). */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReconstructResponse"];
+                    "application/vnd.safetensors": string;
+                    "application/x-npy": string;
+                    "image/png": string;
                 };
             };
             400: components["responses"]["400"];
@@ -2209,7 +2357,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x. */
+                /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
@@ -2265,7 +2413,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x. */
+                /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
@@ -2317,7 +2465,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x. */
+                /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
@@ -2334,7 +2482,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description q(z|x) optimised for each row alone, and what that gained, in nats. */
+            /** @description q(z|x) optimized for each row alone, and what that gained, in nats. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2365,7 +2513,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x. */
+                /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
             };
             header?: never;
@@ -2411,7 +2559,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x; only the way in which the held-out rows were binarised. */
+                /** @description As in `/elbo`, for gray x; only the way in which the held-out rows were binarized. */
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
@@ -2459,7 +2607,7 @@ export interface operations {
             query?: {
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for grey x. */
+                /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
@@ -2514,7 +2662,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The served model. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2542,7 +2690,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Rows to look at that the model was not trained on. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2570,7 +2718,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Whether the process works */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2598,7 +2746,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Whether requests are taken */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2626,7 +2774,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description Metrics in Prometheus's format */
             200: {
                 headers: {
                     [name: string]: unknown;

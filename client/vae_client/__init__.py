@@ -37,6 +37,7 @@ from vae_client.results import (
     ModelLikelihood,
     ModelLimits,
     ModelResult,
+    ReconstructResult,
     SampleResult,
     TraverseResult,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "ModelLimits",
     "ModelResult",
     "PosteriorResult",
+    "ReconstructResult",
     "RefineResult",
     "RequestError",
     "RequestFault",

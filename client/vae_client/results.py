@@ -63,6 +63,21 @@ class SampleResult:
 
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
+class ReconstructResult:
+    """
+    What the model makes of x: encoded, then decoded.
+
+    Attributes:
+        x: E[x|z], (N, *data_shape); with `n_samples` of each draw, (N, K, *data_shape).
+        seed: The seed of the draws, or None if there were none.
+    """
+
+    x: Float32Array
+    seed: int | None
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ElboResult:
     """
     A lower bound on log p(x) per example, (N,), and its terms.

@@ -17,6 +17,7 @@ from vae_client.results import (
     ExamplesResult,
     InterpolateResult,
     PathChoice,
+    ReconstructResult,
     SampleResult,
     ScaleChoice,
     TraverseResult,
@@ -98,6 +99,32 @@ class AsyncClient(AsyncAnalysisMethods):
         model = await self._model()
         plan = plans.whole(model, "/elbo", ElboResult, tensors, options)
         return await self._call(plan)
+
+    async def reconstruct(
+        self, x: ArrayLike, *, n_samples: int = 0, seed: int | None = None
+    ) -> ReconstructResult:
+        """
+        Return E[x|z] of each row, z the mean of q(z|x) or `n_samples` draws of it.
+
+        Without draws, any number of rows, in several requests if needed.
+
+        Raises:
+            LimitError: With draws, there are too many for one request.
+        """
+        tensors, n_samples = {"x": arguments.array("x", x)}, index(n_samples)
+        path, model = "/reconstruct", await self._model()
+        if n_samples == 0:
+            return await self._call(
+                plans.separate_rows(
+                    model, path, ReconstructResult, tensors, n_outputs=1
+                )
+            )
+        options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
+        return await self._call(
+            plans.whole(
+                model, path, ReconstructResult, tensors, options, n_outputs=n_samples
+            )
+        )
 
     async def interpolate(
         self,

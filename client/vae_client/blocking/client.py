@@ -18,6 +18,7 @@ from vae_client.results import (
     ExamplesResult,
     InterpolateResult,
     PathChoice,
+    ReconstructResult,
     SampleResult,
     ScaleChoice,
     TraverseResult,
@@ -99,6 +100,32 @@ class Client(AnalysisMethods):
         model = self._model()
         plan = plans.whole(model, "/elbo", ElboResult, tensors, options)
         return self._call(plan)
+
+    def reconstruct(
+        self, x: ArrayLike, *, n_samples: int = 0, seed: int | None = None
+    ) -> ReconstructResult:
+        """
+        Return E[x|z] of each row, z the mean of q(z|x) or `n_samples` draws of it.
+
+        Without draws, any number of rows, in several requests if needed.
+
+        Raises:
+            LimitError: With draws, there are too many for one request.
+        """
+        tensors, n_samples = {"x": arguments.array("x", x)}, index(n_samples)
+        path, model = "/reconstruct", self._model()
+        if n_samples == 0:
+            return self._call(
+                plans.separate_rows(
+                    model, path, ReconstructResult, tensors, n_outputs=1
+                )
+            )
+        options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
+        return self._call(
+            plans.whole(
+                model, path, ReconstructResult, tensors, options, n_outputs=n_samples
+            )
+        )
 
     def interpolate(
         self,

@@ -1,0 +1,124 @@
+"""POST /reconstruct: x to what the model makes of it, encoded and decoded."""
+
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from app.call_parts.call import post
+from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
+from app.call_parts.fields import Numbers, SeedOption
+from app.call_parts.formats import DATA_OR_IMAGES, ONE_ARRAY, PICTURE
+from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import (
+    AtMost,
+    InputRows,
+    ShapeOrDraws,
+    data_shape,
+    max_decoded_rows,
+    max_rows,
+)
+from app.errors import ContentTooLargeError
+from app.http.exchange import Request, Response
+from app.http.reader import seed_of
+from app.http.schema import ImageInput, ImageOutput, StrictObject
+from app.http.writer import respond
+from app.wire.layout import Array
+from app.wire.negotiation import Format
+from app.wire.reply import Reply
+from model.engine import Encoding
+from model.noise import Stream, standard_normal
+
+
+class ReconstructOptions(ImageInput, ImageOutput):
+    """The options of `/reconstruct`."""
+
+    n_samples: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="K, draws of z ~ q(z|x) per example, each decoded; 0 decodes "
+            "the mean of q(z|x) instead.",
+        ),
+        AtMost(max_decoded_rows),
+    ] = 0
+    seed: SeedOption = None
+
+
+class ReconstructRequest(ReconstructOptions):
+    """Data to encode and decode."""
+
+    x: Annotated[Numbers, InputRows(data_shape, max_decoded_rows)]
+
+
+class ReconstructResponse(StrictObject):
+    """E[x|z] of each example, with z from its own q(z|x)."""
+
+    x: Annotated[
+        Numbers | list[Numbers],
+        Field(
+            description="E[x|z = mu(x)], [N, *data_shape]; with n_samples E[x|z] of "
+            "each draw, [N, K, *data_shape]."
+        ),
+        ShapeOrDraws(max_rows, data_shape),
+    ]
+    seed: Annotated[
+        int | None, Field(default=None, description="The seed used; only with draws.")
+    ]
+
+
+def _examples(values: ExampleValues) -> Bodies:
+    return with_x_or_image(values)
+
+
+@post(
+    "/reconstruct",
+    summary="x to q(z|x) and back: E[x|z]",
+    request=ReconstructRequest,
+    options=ReconstructOptions,
+    response=ReconstructResponse,
+    reads=DATA_OR_IMAGES,
+    writes=(*ONE_ARRAY, PICTURE),
+    examples=_examples,
+)
+async def reconstruct(
+    model: ServedModel, request: Request, format_: Format
+) -> Response:
+    """
+    Answer what the model makes of x: encoded, then decoded.
+
+    By default z is the mean of q(z|x), so nothing is random. With `n_samples` K, z is
+    drawn K times from q(z|x), which shows what the code of x leaves open. E[x|z] is the
+    mean of p(x|z); for images it is the picture to look at.
+    """
+    x, options = await model.reader.read(request, model.reader.x, ReconstructOptions)
+    n_rows, n_samples = len(x.values), options.n_samples
+    n_decoded = n_rows * max(1, n_samples)
+    most = model.settings.max_rows
+    if n_decoded > most:
+        raise ContentTooLargeError(
+            f"expected at most {most} rows, got {n_rows} with {n_samples} draws each"
+        )
+    model.reserve_output(request, n_decoded)
+    picture = model.reader.picture(n_decoded, options, format_)
+    q_z = await model.compute.encode(x.values)
+    if n_samples == 0:
+        mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
+        return await respond(Reply({"x": mean}), format_, source="x", picture=picture)
+    seed = seed_of(options.seed)
+    z = _drawn(q_z, n_samples, seed=seed).reshape(n_decoded, -1)
+    mean = model.in_data_shape((await model.compute.decode(z)).mean)
+    if picture is None:
+        mean = mean.reshape(n_rows, n_samples, *model.config.data_shape)
+    reply = Reply({"x": mean}, {"seed": seed})
+    return await respond(reply, format_, source="x", picture=picture)
+
+
+def _drawn(q_z: Encoding, n_samples: int, *, seed: int) -> Array:
+    """Draw z ~ q(z|x), (N, K, J)."""
+    n_rows, latent_dim = q_z.mu.shape
+    shape = (n_rows, n_samples, latent_dim)
+    eps = standard_normal(shape, seed=seed, stream=Stream.RECONSTRUCTION)
+    sigma = np.exp(0.5 * q_z.log_var)
+    z: Array = q_z.mu[:, None] + sigma[:, None] * eps
+    return z
