@@ -18,7 +18,7 @@ from app.wire.negotiation import Format
 from app.wire.reply import Reply
 from model.engine.analyses import NotFiniteError
 from model.inference import analyses
-from model.inference.columns import Columns, named
+from model.inference.columns import Columns, missing, named
 
 MAX_FIRST = 2**53
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
@@ -113,6 +113,7 @@ async def analyze(
         for name, values in named(columns).items()
     }
     ending = {
+        **dict.fromkeys(missing(columns)),
         **(scalars or {}),
         "seed": asked.seed,
         "binarize": asked.options.binarize,

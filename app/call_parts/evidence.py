@@ -35,17 +35,17 @@ def max_draws(facts: Facts) -> int:
 
 
 class EvidenceResponse(AnalysisResponse):
-    """What is said of an importance-weighted bound."""
+    """What is said of log p(x)."""
 
     log_p_x: Annotated[
         Values,
         Field(
-            description="The importance-weighted bound of K draws: in expectation at "
-            "most log p(x), and nearer the larger K, [N]."
+            description="The estimate of log p(x); with n_samples the bound of K "
+            "draws, in expectation at most log p(x), [N]."
         ),
     ]
     log_p_x_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
-    n_samples: Annotated[Counts, Field(description="K of each row, [N].")]
+    n_samples: Annotated[Counts, Field(description="Draws of z of each row; K, [N].")]
     pareto_k: Annotated[
         list[float | None],
         Field(
@@ -56,8 +56,8 @@ class EvidenceResponse(AnalysisResponse):
     is_reliable: Annotated[
         Flags,
         Field(
-            description="Whether k-hat is low enough for log_p_x and its standard "
-            "error to be trusted; if false, log_p_x may be far too low, [N]."
+            description="Whether log_p_x and its standard error can be trusted; if "
+            "false, log_p_x may be far too low, [N]."
         ),
     ]
 

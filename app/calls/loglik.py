@@ -17,7 +17,7 @@ from app.call_parts.evidence import (
     max_draws,
 )
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
-from app.call_parts.fields import Numbers, Values
+from app.call_parts.fields import Flags, Numbers, Values
 from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import AtMost, InputRows, data_shape, max_analyzed_rows
@@ -26,7 +26,7 @@ from app.http.exchange import Request, Response
 from app.settings import Settings
 from app.wire.negotiation import Format
 from model.inference import analyses
-from model.inference.bounds import N_BLOCKS
+from model.inference.bounds import max_samples
 from model.inference.effort import Effort
 
 
@@ -35,30 +35,31 @@ class LoglikOptions(PositionedOptions):
 
     n_samples: Annotated[
         int | None,
-        Field(ge=1, description="K: the bound is that of K draws, measured 32 times."),
-        AtMost(lambda facts: facts.limits.max_draws // N_BLOCKS),
+        Field(
+            ge=1,
+            description="K: asks for the bound L_K of K draws from the encoder's "
+            "q(z|x) (Burda et al. 2016), instead of for log p(x).",
+        ),
+        AtMost(lambda facts: max_samples(facts.limits.max_draws)),
     ] = None
     target: Annotated[
         Target | None,
         Field(
-            description="Without n_samples: K is doubled until the standard error of "
-            f"a row is at most this, {DEFAULT_TARGET} nats if left out."
+            description="Without n_samples: a row is drawn for until its standard "
+            f"error is at most this, {DEFAULT_TARGET} nats if left out."
         ),
     ] = None
     budget: Annotated[
         Budget | None,
         Field(
-            description="Without n_samples: or until a row would take more draws, "
+            description="Without n_samples: or until it has so many draws, "
             f"{DEFAULT_BUDGET} if left out."
         ),
         AtMost(max_draws),
     ] = None
     upper: Annotated[
         bool,
-        Field(
-            description="Bound log p(x) from above, too, and draw for both from a "
-            "q(z|x) refined for each row; takes far longer."
-        ),
+        Field(description="Bound log p(x) from above, too; takes longer."),
     ] = False
 
 
@@ -71,15 +72,23 @@ class LoglikRequest(LoglikOptions):
 class LoglikResponse(EvidenceResponse):
     """log p(x) of each row, in nats, and how far it can be trusted."""
 
+    is_reliable: Annotated[  # type: ignore[assignment]  # null is the exception here
+        Flags | None,
+        Field(
+            description="Whether log_p_x and its standard error can be trusted; if "
+            "false, log_p_x may be far too low, [N]. Null with n_samples, where "
+            "log_p_x is a bound and not an estimate."
+        ),
+    ]
     log_p_x_pooled: Annotated[
         Values,
         Field(
-            description="From all 32 K draws at once: nearer to log p(x). Well above "
-            "log_p_x, it says that K is too small, [N]."
+            description="The estimate from all draws at once: with n_samples nearer "
+            "to log p(x) than log_p_x, else the same, [N]."
         ),
     ]
     effective_sample_size: Annotated[
-        Values, Field(description="Of the 32 K draws, how many count, [N].")
+        Values, Field(description="Of all draws, how many count, [N].")
     ]
     upper: Annotated[
         Values,
@@ -129,14 +138,14 @@ async def loglik(model: ServedModel, request: Request, format_: Format) -> Respo
     Answer how likely each row is under the model: log p(x), in nats.
 
     The ELBO is only a lower bound on log p(x), and how far below it lies nobody
-    can see from it. Here the model draws many z for each row and weighs them by
-    importance (Burda et al. 2016), which brings the bound close to log p(x) and
-    says how sure it is: a standard error, and `is_reliable`, which is false where
-    a few draws carry all the weight, so that more are needed or the number cannot
-    be trusted. Use it to compare models, or to find unusual data: rows with a low
-    log p(x) are the ones the model did not expect. With `n_samples` the draws come
-    from the encoder's q(z|x), as in the literature; else from a mixture of it with
-    wider copies and the prior, which finds what q overlooks. `upper` adds an
+    can see from it. Here Gaussians are fitted to the posterior p(z|x) of each row,
+    z is drawn from them, from the encoder's q(z|x) and from the prior, and the
+    draws are weighed by importance. That estimates log p(x) itself, with a standard
+    error, and `is_reliable` says whether both can be trusted: it is false where a
+    few draws carry the weight. Use it to compare models, or to find unusual data:
+    rows with a low log p(x) are the ones the model did not expect. With `n_samples`
+    the answer is the bound of K draws from the encoder's q(z|x), the figure of the
+    literature (Burda et al. 2016), and `is_reliable` is null. `upper` adds an
     estimate from the other side, a bound where its Markov chains have converged
     (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
     """
@@ -163,7 +172,7 @@ def _effort(options: LoglikOptions, settings: Settings) -> Effort:
     if options.target is not None or options.budget is not None:
         what = "expected n_samples alone, or target and budget, got both"
         raise UnprocessableError(Fault("/n_samples", what))
-    most = settings.max_draws // N_BLOCKS
+    most = max_samples(settings.max_draws)
     if options.n_samples > most:
         what = f"expected 1 to {most}, got {number(options.n_samples)}"
         raise UnprocessableError(Fault("/n_samples", what))

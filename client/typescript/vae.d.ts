@@ -177,14 +177,14 @@ export interface paths {
          * @description Answer how likely each row is under the model: log p(x), in nats.
          *
          *     The ELBO is only a lower bound on log p(x), and how far below it lies nobody
-         *     can see from it. Here the model draws many z for each row and weighs them by
-         *     importance (Burda et al. 2016), which brings the bound close to log p(x) and
-         *     says how sure it is: a standard error, and `is_reliable`, which is false where
-         *     a few draws carry all the weight, so that more are needed or the number cannot
-         *     be trusted. Use it to compare models, or to find unusual data: rows with a low
-         *     log p(x) are the ones the model did not expect. With `n_samples` the draws come
-         *     from the encoder's q(z|x), as in the literature; else from a mixture of it with
-         *     wider copies and the prior, which finds what q overlooks. `upper` adds an
+         *     can see from it. Here Gaussians are fitted to the posterior p(z|x) of each row,
+         *     z is drawn from them, from the encoder's q(z|x) and from the prior, and the
+         *     draws are weighed by importance. That estimates log p(x) itself, with a standard
+         *     error, and `is_reliable` says whether both can be trusted: it is false where a
+         *     few draws carry the weight. Use it to compare models, or to find unusual data:
+         *     rows with a low log p(x) are the ones the model did not expect. With `n_samples`
+         *     the answer is the bound of K draws from the encoder's q(z|x), the figure of the
+         *     literature (Burda et al. 2016), and `is_reliable` is null. `upper` adds an
          *     estimate from the other side, a bound where its Markov chains have converged
          *     (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
          */
@@ -861,7 +861,7 @@ export interface components {
             units: "nats";
             /**
              * Log P X
-             * @description The importance-weighted bound of K draws: in expectation at most log p(x), and nearer the larger K, [N].
+             * @description The estimate of log p(x); with n_samples the bound of K draws, in expectation at most log p(x), [N].
              */
             log_p_x: number[];
             /**
@@ -871,7 +871,7 @@ export interface components {
             log_p_x_standard_error: number[];
             /**
              * N Samples
-             * @description K of each row, [N].
+             * @description Draws of z of each row; K, [N].
              */
             n_samples: number[];
             /**
@@ -881,7 +881,7 @@ export interface components {
             pareto_k: (number | null)[];
             /**
              * Is Reliable
-             * @description Whether k-hat is low enough for log_p_x and its standard error to be trusted; if false, log_p_x may be far too low, [N].
+             * @description Whether log_p_x and its standard error can be trusted; if false, log_p_x may be far too low, [N].
              */
             is_reliable: boolean[];
             /**
@@ -1232,25 +1232,25 @@ export interface components {
             first?: number;
             /**
              * N Samples
-             * @description K: the bound is that of K draws, measured 32 times.
+             * @description K: asks for the bound L_K of K draws from the encoder's q(z|x) (Burda et al. 2016), instead of for log p(x).
              * @default null
              */
             n_samples?: number | null;
             /**
              * Target
-             * @description Without n_samples: K is doubled until the standard error of a row is at most this, 0.02 nats if left out.
+             * @description Without n_samples: a row is drawn for until its standard error is at most this, 0.02 nats if left out.
              * @default null
              */
             target?: number | null;
             /**
              * Budget
-             * @description Without n_samples: or until a row would take more draws, 8192 if left out.
+             * @description Without n_samples: or until it has so many draws, 8192 if left out.
              * @default null
              */
             budget?: number | null;
             /**
              * Upper
-             * @description Bound log p(x) from above, too, and draw for both from a q(z|x) refined for each row; takes far longer.
+             * @description Bound log p(x) from above, too; takes longer.
              * @default false
              */
             upper?: boolean;
@@ -1279,7 +1279,7 @@ export interface components {
             units: "nats";
             /**
              * Log P X
-             * @description The importance-weighted bound of K draws: in expectation at most log p(x), and nearer the larger K, [N].
+             * @description The estimate of log p(x); with n_samples the bound of K draws, in expectation at most log p(x), [N].
              */
             log_p_x: number[];
             /**
@@ -1289,7 +1289,7 @@ export interface components {
             log_p_x_standard_error: number[];
             /**
              * N Samples
-             * @description K of each row, [N].
+             * @description Draws of z of each row; K, [N].
              */
             n_samples: number[];
             /**
@@ -1299,17 +1299,17 @@ export interface components {
             pareto_k: (number | null)[];
             /**
              * Is Reliable
-             * @description Whether k-hat is low enough for log_p_x and its standard error to be trusted; if false, log_p_x may be far too low, [N].
+             * @description Whether log_p_x and its standard error can be trusted; if false, log_p_x may be far too low, [N]. Null with n_samples, where log_p_x is a bound and not an estimate.
              */
-            is_reliable: boolean[];
+            is_reliable: boolean[] | null;
             /**
              * Log P X Pooled
-             * @description From all 32 K draws at once: nearer to log p(x). Well above log_p_x, it says that K is too small, [N].
+             * @description The estimate from all draws at once: with n_samples nearer to log p(x) than log_p_x, else the same, [N].
              */
             log_p_x_pooled: number[];
             /**
              * Effective Sample Size
-             * @description Of the 32 K draws, how many count, [N].
+             * @description Of all draws, how many count, [N].
              */
             effective_sample_size: number[];
             /**
@@ -2361,13 +2361,13 @@ export interface operations {
                 binarize?: ("threshold" | "sample") | null;
                 /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
                 first?: number;
-                /** @description K: the bound is that of K draws, measured 32 times. */
+                /** @description K: asks for the bound L_K of K draws from the encoder's q(z|x) (Burda et al. 2016), instead of for log p(x). */
                 n_samples?: number | null;
-                /** @description Without n_samples: K is doubled until the standard error of a row is at most this, 0.02 nats if left out. */
+                /** @description Without n_samples: a row is drawn for until its standard error is at most this, 0.02 nats if left out. */
                 target?: number | null;
-                /** @description Without n_samples: or until a row would take more draws, 8192 if left out. */
+                /** @description Without n_samples: or until it has so many draws, 8192 if left out. */
                 budget?: number | null;
-                /** @description Bound log p(x) from above, too, and draw for both from a q(z|x) refined for each row; takes far longer. */
+                /** @description Bound log p(x) from above, too; takes longer. */
                 upper?: boolean;
             };
             header?: never;

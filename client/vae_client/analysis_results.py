@@ -31,21 +31,22 @@ class AnalysisResult:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class EvidenceResult(AnalysisResult):
     """
-    An importance-weighted bound on log p(x) (Burda et al. 2016), (N,); abstract.
+    log p(x) by importance sampling, or a bound on it, (N,); abstract.
 
     Attributes:
-        log_p_x: In expectation at most log p(x), and closer to it the larger K is.
-        n_samples: K of each example.
+        log_p_x: The estimate; with `n_samples` the bound of K draws.
+        n_samples: Draws of z of each example; K.
         pareto_k: Pareto k-hat of the weights: the larger, the heavier their tail; NaN
             where they are constant.
-        is_reliable: Whether log_p_x and its standard error can be trusted.
+        is_reliable: Whether log_p_x and its standard error can be trusted; None with
+            `n_samples`, where log_p_x is only a bound.
     """
 
     log_p_x: Float64Array
     log_p_x_standard_error: Float64Array
     n_samples: Int64Array
     pareto_k: Float64Array
-    is_reliable: BoolArray
+    is_reliable: BoolArray | None
 
 
 @final
@@ -55,7 +56,7 @@ class LoglikResult(EvidenceResult):
     log p(x) of each example, (N,), and how far it can be trusted.
 
     Attributes:
-        log_p_x_pooled: From all 32 K draws at once, closer to log p(x).
+        log_p_x_pooled: The estimate from all draws at once.
         effective_sample_size: The effective number of these draws.
         upper: An upper bound, with `upper=True`; else this and the rest are None.
         r_hat: R-hat of its Markov chains; above 1.01 they have not converged.

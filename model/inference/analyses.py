@@ -13,7 +13,6 @@ from torch import Tensor
 
 from model.checkpoint.held_out import Scores
 from model.config import Config
-from model.distributions import DiagonalGaussian
 from model.inference import (
     anomaly,
     bounds,
@@ -34,11 +33,13 @@ from model.inference.columns import (
     Posteriors,
     Refined,
     column,
+    flags,
     joined,
     named,
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
+from model.inference.evidence import log_evidence
 from model.inference.proposals import encoded
 from model.noise import Stream
 from model.row_noise import RowNoise
@@ -59,21 +60,19 @@ def evidence(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Evidence:
     """
-    Bound log p(x) from below; see `log_evidence`.
+    Estimate log p(x), or, where K is given, its bound L_K.
 
-    With K given the draws are of the encoder's q(z|x), as those of Burda et al. (2016);
-    with a target, of the defensive mixture around it.
+    See `log_evidence` and `importance_weighted`.
     """
-    q_z = encoded(vae, x)
-    return Evidence.of(_log_evidence(vae, x, q_z, effort, seed=seed, first=first))
+    return Evidence.of(_lower(vae, x, effort, seed=seed, first=first))
 
 
 def bracketed(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Bracketed:
-    """Bound log p(x) from below and above with a refined q(z|x); see `bracket`."""
+    """Estimate log p(x), and bound it from above; see `upper_bound`."""
+    lower = _lower(vae, x, effort, seed=seed, first=first)
     q_z = refinement.refine(vae, x, seed=seed, first=first).q_z
-    lower = _log_evidence(vae, x, q_z, effort, seed=seed, first=first)
     upper = upper_bound(
         vae,
         x,
@@ -131,7 +130,7 @@ def gaps(
         total_gap_standard_error=column(found.total.standard_error),
         n_samples=column(lower.n_samples),
         pareto_k=column(lower.pareto_k),
-        is_reliable=column(lower.is_reliable),
+        is_reliable=flags(lower.is_reliable),
         converged=column(refinement.converged),
     )
 
@@ -245,22 +244,14 @@ def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
     return (slice(i, min(i + size, n_rows)) for i in range(0, n_rows, size))
 
 
-def _log_evidence(
-    vae: VAE,
-    x: Tensor,
-    q_z: DiagonalGaussian,
-    effort: Effort,
-    *,
-    seed: int,
-    first: int,
+def _lower(
+    vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int
 ) -> ImportanceWeighted:
-    return bounds.log_evidence(
-        vae,
-        x,
-        target=effort.target,
-        budget=effort.budget,
-        seed=seed,
-        n_samples=effort.n_samples,
-        proposal=effort.proposal(vae, q_z),
-        first=first,
+    """Return what is said of log p(x) from below."""
+    if effort.n_samples is not None:
+        return bounds.importance_weighted(
+            vae, x, n_samples=effort.n_samples, seed=seed, first=first
+        )
+    return log_evidence(
+        vae, x, target=effort.target, budget=effort.budget, seed=seed, first=first
     )

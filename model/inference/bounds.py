@@ -1,4 +1,4 @@
-"""The importance-weighted bound of Burda et al. (2016), and how near log p(x) it is."""
+"""The importance-weighted bound of Burda et al. (2016), L_K, and its standard error."""
 
 import math
 from typing import NamedTuple
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.inference.estimate import Estimate
-from model.inference.pareto import pareto_k, pareto_threshold
+from model.inference.pareto import pareto_k
 from model.inference.proposals import Proposal, encoded, log_weight, pairs_at_once
 from model.noise import Stream
 from model.row_noise import RowNoise
@@ -15,28 +15,25 @@ from model.vae import VAE
 
 N_BLOCKS = 32
 
-_MAX_WEIGHTS = 1 << 22  # log weights held at once, 32 MB
+_DRAWS = 8192  # in all blocks together, unless one has more
+_FEWEST = 8  # blocks whose spread is a standard error
+_GROUPS = 32  # of draws, for the jackknife of fewer blocks
+_PORTION = 1024  # draws decoded at once, at most
 
 
 class ImportanceWeighted(NamedTuple):
     """
-    What B blocks of K draws say of log p(x), per example, in nats.
+    What importance weights say of log p(x), per example, in nats.
 
     Attributes:
-        bound: Mean over the blocks of log 1/K sum_k w_k. Its expectation is exactly
-            L_K, the K-sample bound, and its standard error is about L_K: blocks are
-            independent and equal in law, so it holds for every K and every q. It is
-            not the error of `pooled`, and says nothing of log p(x) - L_K, which is
-            about B * standard_error^2 / 2 where the weights have a finite variance:
-            0.0016 for B = 32 and an error of 0.01. Where `is_reliable` is false it may
-            be any amount.
-        pooled: log of the mean of all B K weights, an estimate of L_BK, (N,). Nearer to
-            log p(x) than L_K, L_K <= L_BK <= log p(x); where it is well above `bound`,
-            K is too small.
+        bound: An estimate whose expectation is at most log p(x), and its standard error
+            about that expectation. It says nothing of how far log p(x) is above.
+        pooled: log of the mean of all weights, the best estimate of log p(x), (N,).
         n_samples: K, which may differ between examples, (N,).
-        effective_sample_size: (sum w)^2 / sum w^2, 1 to B K (Kong 1992), (N,).
-        pareto_k: k-hat of the B K weights, NaN where they are constant, (N,).
-        is_reliable: Whether `pareto_k` lies below its threshold for B K draws, (N,).
+        effective_sample_size: (sum w)^2 / sum w^2, of all weights (Kong 1992), (N,).
+        pareto_k: k-hat of all weights, NaN where they are constant, (N,).
+        is_reliable: Whether `bound` and its error can be trusted as those of log p(x)
+            itself, (N,); None where only the bound is meant.
     """
 
     bound: Estimate
@@ -44,7 +41,17 @@ class ImportanceWeighted(NamedTuple):
     n_samples: Tensor
     effective_sample_size: Tensor
     pareto_k: Tensor
-    is_reliable: Tensor
+    is_reliable: Tensor | None
+
+
+def default_blocks(n_samples: int) -> int:
+    """Return how many blocks of K draws are averaged: 32, fewer where K is large."""
+    return min(N_BLOCKS, max(1, _DRAWS // n_samples))
+
+
+def max_samples(max_draws: int) -> int:
+    """Return the largest K of which no bound takes more than so many draws."""
+    return max_draws if max_draws >= _DRAWS else max_draws // N_BLOCKS
 
 
 def importance_weighted(
@@ -53,191 +60,112 @@ def importance_weighted(
     *,
     n_samples: int,
     seed: int,
-    n_blocks: int = N_BLOCKS,
+    n_blocks: int | None = None,
     proposal: Proposal | None = None,
     first: int = 0,
 ) -> ImportanceWeighted:
     """
     Estimate L_K = E[log 1/K sum_k p(x, z_k) / q(z_k|x)] <= log p(x), in nats.
 
-    Burda et al. (2016), eq. 8, in float64, with `n_blocks` times K draws per example;
-    see `log_evidence` for the arguments.
-    """
-    return log_evidence(
-        vae,
-        x,
-        target=0.0,
-        budget=n_samples * n_blocks,
-        seed=seed,
-        n_samples=n_samples,
-        n_blocks=n_blocks,
-        proposal=proposal,
-        first=first,
-    )
-
-
-@torch.no_grad()
-def log_evidence(
-    vae: VAE,
-    x: Tensor,
-    *,
-    target: float,
-    budget: int,
-    seed: int,
-    n_samples: int = 8,
-    n_blocks: int = N_BLOCKS,
-    proposal: Proposal | None = None,
-    first: int = 0,
-) -> ImportanceWeighted:
-    """
-    Estimate log p(x) by bounds L_K with K doubled until each example is sure enough.
-
-    Blocks keep their draws and get as many again. The rule looks at the standard error
-    that it then reports, which makes that a little small: 95 % intervals hold in 94 %.
+    Burda et al. (2016), eq. 8, in float64: the mean over independent blocks of K draws.
+    Every example is computed alone, so that its bits depend on no other.
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        target: An example is done when its standard error is at most this, in nats,
-            and its k-hat is reliable: a small error alone may mean that nothing of
-            the tail was drawn.
-        budget: Or when another doubling would take more than so many draws, K times
-            `n_blocks`, for one example.
-        n_samples: K to begin with.
-        n_blocks: B, at least 2; intervals are accurate from 8 on.
+        n_samples: K.
+        n_blocks: B; `default_blocks` unless given.
         proposal: q(z|x) in float64; the encoder's unless given.
         first: Position of the first row in the data that it is part of. The noise of
             row i is a function of (seed, first + i) alone.
 
     Raises:
-        ValueError: The budget does not cover the first round, or sizes are too small.
+        ValueError: There is no draw or no block.
     """
-    if n_samples < 1 or n_blocks < 2:
+    if n_samples < 1 or (n_blocks is not None and n_blocks < 1):
         raise ValueError(
-            "expected n_samples of at least 1 and n_blocks of at least 2, "
+            "expected n_samples and n_blocks of at least 1, "
             f"got {n_samples} and {n_blocks}"
         )
-    if budget < n_samples * n_blocks:
-        raise ValueError(
-            f"a budget of {budget} draws is less than n_samples x n_blocks = "
-            f"{n_samples} x {n_blocks}"
-        )
-    q_z = encoded(vae, x) if proposal is None else proposal
-    parts: list[_Part] = []
-    positions = torch.arange(len(x), device=x.device)
-    for index in torch.split(positions, max(1, _MAX_WEIGHTS // budget)):
+    n = default_blocks(n_samples) if n_blocks is None else n_blocks
+    found = []
+    for i, one in enumerate(torch.split(x, 1)):
+        index = torch.tensor([i], device=x.device)
+        q_z = encoded(vae, one) if proposal is None else proposal.rows(index)
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
-        rows = _Rows(vae, x[index], q_z.rows(index), noise, index)
-        parts += _doubled(rows, n_samples, n_blocks, target=target, budget=budget)
-    return _assembled(parts, n_blocks)
+        found.append(_measured(_log_weights(vae, one, q_z, noise, n_samples * n), n))
+    values, errors, pooled, sizes, ks = (
+        torch.stack(column) for column in zip(*found, strict=True)
+    )
+    n_replicates = n if n >= _FEWEST else _GROUPS
+    return ImportanceWeighted(
+        bound=Estimate(values, errors, n_replicates),
+        pooled=pooled,
+        n_samples=torch.full_like(values, n_samples, dtype=torch.int64),
+        effective_sample_size=sizes,
+        pareto_k=ks,
+        is_reliable=None,
+    )
 
 
-class _Rows(NamedTuple):
-    """Examples that draw together, at `position` in x."""
-
-    vae: VAE
-    x: Tensor
-    q_z: Proposal
-    noise: RowNoise
-    position: Tensor
-
-    def at(self, index: Tensor) -> "_Rows":
-        """Return the examples at `index` of these."""
-        return _Rows(
-            self.vae,
-            self.x[index],
-            self.q_z.rows(index),
-            self.noise.rows(index),
-            self.position[index],
-        )
-
-    def log_weights(self, n_draws: int) -> Tensor:
-        """Return the log weights of the next draws of every example, (R, n_draws)."""
-        pairs = pairs_at_once(self.vae)
-        positions = torch.arange(len(self.x), device=self.x.device)
-        return torch.cat(
-            [
-                self.at(index)._in_portions(n_draws, max(1, pairs // len(index)))
-                for index in torch.split(positions, max(1, pairs // n_draws))
-            ]
-        )
-
-    def _in_portions(self, n_draws: int, portion: int) -> Tensor:
-        log_weights = []
-        for start in range(0, n_draws, portion):
-            n = min(portion, n_draws - start)
-            eps = self.noise.normal(n, self.q_z.noise_dim).transpose(0, 1)
-            log_weights.append(log_weight(self.vae, self.x, self.q_z, eps).T)
-        return torch.cat(log_weights, dim=1)
+@torch.no_grad()
+def _log_weights(
+    vae: VAE, x: Tensor, q_z: Proposal, noise: RowNoise, n_draws: int
+) -> Tensor:
+    """Return the log weights of the draws of one example, (n_draws,)."""
+    portion = min(_PORTION, pairs_at_once(vae))
+    log_weights = []
+    for start in range(0, n_draws, portion):
+        eps = noise.normal(min(portion, n_draws - start), q_z.noise_dim)
+        log_weights.append(log_weight(vae, x, q_z, eps.transpose(0, 1))[:, 0])
+    return torch.cat(log_weights)
 
 
-class _Part(NamedTuple):
-    """Examples that were done in the same round, each field (R,)."""
+class _One(NamedTuple):
+    """What is measured of one example, each field ()."""
 
-    position: Tensor
     value: Tensor
     standard_error: Tensor
     pooled: Tensor
-    n_samples: Tensor
     effective_sample_size: Tensor
     pareto_k: Tensor
-    is_reliable: Tensor
 
 
-def _doubled(
-    rows: _Rows, n_samples: int, n_blocks: int, *, target: float, budget: int
-) -> list[_Part]:
-    """Double K until no example is left; return the examples of every round."""
-    parts = []
-    log_weights = rows.log_weights(n_samples * n_blocks)
-    while True:
-        part = _measured(rows.position, log_weights, n_blocks)
-        n_draws = log_weights.shape[1]
-        is_sure = (part.standard_error <= target) & part.is_reliable
-        done = is_sure | (2 * n_draws > budget)
-        parts.append(_Part(*(field[done] for field in part)))
-        (going,) = torch.nonzero(~done, as_tuple=True)
-        if len(going) == 0:
-            return parts
-        rows = rows.at(going)
-        more = rows.log_weights(n_draws)
-        log_weights = torch.cat([log_weights[going], more], dim=1)
-
-
-def _measured(position: Tensor, log_weights: Tensor, n_blocks: int) -> _Part:
-    """Measure examples by their log weights, (R, K B): draw d is of block d mod B."""
-    n_draws = log_weights.shape[1]
-    n_samples = n_draws // n_blocks
-    blocks = torch.logsumexp(
-        log_weights.reshape(-1, n_samples, n_blocks), dim=1
-    ) - math.log(n_samples)  # (R, B)
-    bound = Estimate.mean(blocks)
-    log_sum = torch.logsumexp(log_weights, dim=1)
-    k_hat = pareto_k(log_weights)
-    return _Part(
-        position=position,
-        value=bound.value,
-        standard_error=bound.standard_error,
-        pooled=log_sum - math.log(n_draws),
-        n_samples=torch.full_like(position, n_samples),
+def _measured(log_weights: Tensor, n: int) -> _One:
+    """Measure an example by its log weights, (K B,): draw d is of block d mod B."""
+    in_blocks = log_weights.reshape(-1, n)  # (K, B)
+    values = torch.logsumexp(in_blocks, dim=0) - math.log(len(in_blocks))
+    if n >= _FEWEST:
+        error = values.std() / math.sqrt(n)
+    else:
+        error = _jackknife(in_blocks).square().sum().sqrt() / n
+    log_sum = torch.logsumexp(log_weights, dim=0)
+    return _One(
+        value=values.mean(),
+        standard_error=error,
+        pooled=log_sum - math.log(len(log_weights)),
         effective_sample_size=torch.exp(
-            2 * log_sum - torch.logsumexp(2 * log_weights, dim=1)
+            2 * log_sum - torch.logsumexp(2 * log_weights, dim=0)
         ),
-        pareto_k=k_hat,
-        # Constant weights, of no k-hat, are the best there are.
-        is_reliable=(k_hat < pareto_threshold(n_draws))
-        | (k_hat.isnan() & (bound.standard_error < 1e-9)),
+        pareto_k=pareto_k(log_weights[None])[0],
     )
 
 
-def _assembled(parts: list[_Part], n_blocks: int) -> ImportanceWeighted:
-    """Put the examples back into the order of x."""
-    joined = _Part(*(torch.cat(fields) for fields in zip(*parts, strict=True)))
-    part = _Part(*(field[joined.position.argsort()] for field in joined))
-    return ImportanceWeighted(
-        bound=Estimate(part.value, part.standard_error, n_blocks),
-        pooled=part.pooled,
-        n_samples=part.n_samples,
-        effective_sample_size=part.effective_sample_size,
-        pareto_k=part.pareto_k,
-        is_reliable=part.is_reliable,
-    )
+def _jackknife(log_weights: Tensor) -> Tensor:
+    """
+    Return the standard errors of log 1/K sum_k w_k of blocks, (K, B), each alone, (B,).
+
+    Each of 32 groups of draws is left out in turn (Efron & Tibshirani 1993, Ch. 11).
+    """
+    n_groups = min(_GROUPS, len(log_weights))
+    groups = torch.stack(
+        [
+            torch.logsumexp(log_weights[g::n_groups], dim=0) - math.log(n)
+            for g, n in (
+                (g, len(range(g, len(log_weights), n_groups))) for g in range(n_groups)
+            )
+        ]
+    )  # (G, B)
+    left_out = torch.eye(n_groups, dtype=torch.bool, device=groups.device)
+    rest = torch.where(left_out[..., None], -math.inf, groups[None])  # (G, G, B)
+    values = torch.logsumexp(rest, dim=1)
+    return (n_groups - 1) / math.sqrt(n_groups) * values.std(dim=0)

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
-from model.inference.bounds import ImportanceWeighted, log_evidence
+from model.inference.bounds import ImportanceWeighted
 from model.inference.estimate import Estimate
+from model.inference.evidence import log_evidence
 from model.inference.hmc import sample_posterior
-from model.inference.proposals import Defensive
 from model.inference.refinement import refine
 from model.noise import data_noise
 from model.prior import drawn
@@ -54,7 +54,7 @@ class Upper(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """The importance-weighted bound below log p(x), and the reciprocal one above."""
+    """The estimate of log p(x), in expectation below it, and the bound above it."""
 
     lower: ImportanceWeighted
     upper: Upper
@@ -138,23 +138,15 @@ def bracket(
     first: int = 0,
 ) -> Bracket:
     """
-    Bound log p(x) of each example of x, (N, D), from below and above, with refined q.
+    Estimate log p(x) of each example of x, (N, D), and bound it from above.
 
     Args:
-        target: Standard error of the lower bound at which an example is done, in nats.
-        budget: The most draws of z for the lower bound, per example.
+        target: Standard error at which an example is done, in nats.
+        budget: The most draws of z for the estimate, per example.
         start: Exact draws of z given x, (N, J), if known.
         first: Position of the first row in its data, as in `log_evidence`.
     """
     q_z = refine(vae, x, seed=seed, first=first).q_z
-    lower = log_evidence(
-        vae,
-        x,
-        target=target,
-        budget=budget,
-        seed=seed,
-        proposal=Defensive.around(q_z, vae),
-        first=first,
-    )
+    lower = log_evidence(vae, x, target=target, budget=budget, seed=seed, first=first)
     upper = upper_bound(vae, x, q_z=q_z, seed=seed, start=start, first=first)
     return Bracket(lower, upper)

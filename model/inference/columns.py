@@ -20,7 +20,11 @@ Column = NDArray[Any]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
-    """log p(x) from below, with what `ImportanceWeighted` says of it, each (N,)."""
+    """
+    log p(x) or a bound on it, with what `ImportanceWeighted` says of it, each (N,).
+
+    `is_reliable` is None where only the bound is meant.
+    """
 
     log_p_x: Column
     log_p_x_standard_error: Column
@@ -28,7 +32,7 @@ class Evidence:
     n_samples: Column
     effective_sample_size: Column
     pareto_k: Column
-    is_reliable: Column
+    is_reliable: Column | None
 
     @staticmethod
     def of(found: ImportanceWeighted) -> "Evidence":
@@ -40,7 +44,7 @@ class Evidence:
             n_samples=column(found.n_samples),
             effective_sample_size=column(found.effective_sample_size),
             pareto_k=column(found.pareto_k),
-            is_reliable=column(found.is_reliable),
+            is_reliable=flags(found.is_reliable),
         )
 
 
@@ -91,7 +95,7 @@ class Gaps:
     total_gap_standard_error: Column
     n_samples: Column
     pareto_k: Column
-    is_reliable: Column
+    is_reliable: Column | None
     converged: Column
 
 
@@ -175,17 +179,31 @@ def column(tensor: Tensor) -> Column:
     return np.ascontiguousarray(tensor.cpu().numpy())
 
 
+def flags(tensor: Tensor | None) -> Column | None:
+    """Return a tensor that may be missing as a column, or None."""
+    return None if tensor is None else column(tensor)
+
+
 def named(analysis: Analysis) -> dict[str, Column]:
-    """Return the columns by their names, in the order in which they are answered."""
-    return {field.name: getattr(analysis, field.name) for field in fields(analysis)}
+    """
+    Return the columns by their names, in the order in which they are answered.
+
+    Columns that are None are left out; see `missing`.
+    """
+    columns = {field.name: getattr(analysis, field.name) for field in fields(analysis)}
+    return {name: values for name, values in columns.items() if values is not None}
+
+
+def missing(analysis: Analysis) -> list[str]:
+    """Return the names of the columns that are None: they do not apply."""
+    names = [field.name for field in fields(analysis)]
+    return [name for name in names if getattr(analysis, name) is None]
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
     """Put the results of consecutive slices together."""
     columns = [named(part) for part in parts]
-    return type(parts[0])(
-        **{
-            name: np.concatenate([part[name] for part in columns])
-            for name in columns[0]
-        }
-    )
+    whole: dict[str, Any] = dict.fromkeys(missing(parts[0]))
+    for name in columns[0]:
+        whole[name] = np.concatenate([part[name] for part in columns])
+    return type(parts[0])(**whole)

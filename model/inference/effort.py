@@ -1,14 +1,11 @@
-"""How much an estimate of log p(x) may cost, and what its draws come from."""
+"""How much an estimate of log p(x) may cost."""
 
 from typing import NamedTuple, Self
 
-from model.distributions import DiagonalGaussian
-from model.inference.bounds import N_BLOCKS
-from model.inference.proposals import Defensive, Proposal
-from model.vae import VAE
+from model.inference.bounds import default_blocks
+from model.inference.evidence import MIN_BUDGET
 
-FIRST_SAMPLES = 8
-MIN_BUDGET = FIRST_SAMPLES * N_BLOCKS
+__all__ = ["MIN_BUDGET", "Effort"]
 
 
 class Effort(NamedTuple):
@@ -16,32 +13,22 @@ class Effort(NamedTuple):
     How many draws of z an estimate of log p(x) may take, per example.
 
     Attributes:
-        n_samples: K to begin with.
+        n_samples: K, where the bound L_K of the encoder's q(z|x) is meant; None where
+            log p(x) itself is.
         target: Standard error at which an example is done, in nats.
-        budget: The most draws, K times the number of blocks.
-        is_defensive: Whether draws come from the mixture around q, not from q alone.
+        budget: The most draws.
     """
 
-    n_samples: int
+    n_samples: int | None
     target: float
     budget: int
-    is_defensive: bool
 
     @classmethod
     def fixed(cls, n_samples: int) -> Self:
-        """Take K draws for each of the blocks, and no more."""
-        return cls(n_samples, 0.0, n_samples * N_BLOCKS, is_defensive=False)
+        """Ask for L_K, measured with some blocks of K draws."""
+        return cls(n_samples, 0.0, n_samples * default_blocks(n_samples))
 
     @classmethod
     def adaptive(cls, *, target: float, budget: int) -> Self:
-        """Double K until the standard error is at most the target."""
-        return cls(FIRST_SAMPLES, target, budget, is_defensive=True)
-
-    def proposal(self, vae: VAE, q_z: DiagonalGaussian) -> Proposal:
-        """
-        Return what draws come from: q(z|x), or the mixture around it.
-
-        L_K is a bound of q's own (Burda et al. 2016), so a K that is asked for is of
-        draws of q alone; who asks for log p(x) to some error gets the safer mixture.
-        """
-        return Defensive.around(q_z, vae) if self.is_defensive else q_z
+        """Ask for log p(x) with a standard error of at most the target."""
+        return cls(None, target, budget)

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from model.inference.bounds import ImportanceWeighted, log_evidence
+from model.inference.bounds import ImportanceWeighted
 from model.inference.estimate import Estimate
-from model.inference.proposals import Defensive
+from model.inference.evidence import log_evidence
 from model.inference.refinement import Refinement, refine
 from model.vae import VAE
 
@@ -21,12 +21,11 @@ class Gap(NamedTuple):
     """
     The parts of log p(x) - ELBO, per example, in nats.
 
-    The approximation gap is measured from the importance-weighted bound L_K with q* as
-    proposal, so it is short by what L_K is of log p(x), and long by what the local
-    search missed of q*; the amortisation gap is short by the latter.
+    The approximation gap is long by what the local search missed of q*; the
+    amortization gap is short by that.
 
     Attributes:
-        log_p_x: The importance-weighted bound, with its diagnostics.
+        log_p_x: log p(x), with its diagnostics.
         refinement: q* with its ELBO and the encoder's.
         approximation: log p(x) - ELBO(q*).
         amortization: ELBO(q*) - ELBO(q), from the same noise.
@@ -53,13 +52,7 @@ def gap(
     """
     refinement = refine(vae, x, seed=seed, first=first)
     evidence = log_evidence(
-        vae,
-        x,
-        target=target,
-        budget=budget,
-        seed=seed,
-        proposal=Defensive.around(refinement.q_z, vae),
-        first=first,
+        vae, x, target=target, budget=budget, seed=seed, first=first
     )
     return Gap(
         log_p_x=evidence,

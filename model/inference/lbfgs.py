@@ -15,7 +15,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 _MEMORY = 8
 _ARMIJO = 1e-4
-_MAX_HALVINGS = 30
+_MAX_HALVINGS = 10  # a step as short gains less than float32 can tell
 # A step of length 1 is one standard deviation, or a factor e^1 of a variance.
 _MAX_FIRST_STEP = 1.0
 

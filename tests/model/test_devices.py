@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.bounds import log_evidence
 from model.inference.bracket import simulate, upper_bound
+from model.inference.evidence import log_evidence
 from model.inference.gap import gap
 from model.inference.laplace import laplace
 from model.inference.posterior import kl_to_posterior, posterior

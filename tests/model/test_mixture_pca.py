@@ -12,10 +12,11 @@ from model.checkpoint.held_out import Scores, ScoreSettings
 from model.elbo import elbo
 from model.evaluation import evaluate
 from model.inference import analyses
-from model.inference.bounds import importance_weighted, log_evidence
+from model.inference.bounds import importance_weighted
 from model.inference.bracket import bracket, simulate
 from model.inference.columns import Analysis, named
 from model.inference.effort import Effort
+from model.inference.evidence import log_evidence
 from model.inference.gap import gap
 from model.inference.health import health, posteriors
 from model.inference.hmc import sample_posterior
@@ -90,16 +91,15 @@ def test_the_elbo_and_its_terms_are_right_in_expectation(build: Build) -> None:
 def test_importance_weighted_bounds_reach_the_evidence(
     build: Build, latent_dim: int
 ) -> None:
-    """Within 3 standard errors and their bias; L_1 is the ELBO."""
+    """Within 3 standard errors; L_1 is the ELBO."""
     model = mixture_pca(build, latent_dim)
 
     found = log_evidence(model.vae, model.x, target=0.01, budget=2**16, seed=1)
 
     error = found.bound.standard_error
     off = model.log_p_x - found.bound.value
-    bias = 16 * error.square()  # B se^2 / 2, of 32 blocks
-    assert (off > -3 * error).all()
-    assert (off < 3 * error + 2 * bias).all()
+    assert (off.abs() < 3 * error).all()
+    assert found.is_reliable is not None
     assert found.is_reliable.all()
     if latent_dim == 1:
         one = importance_weighted(

@@ -83,7 +83,7 @@ def test_the_default_budget_keeps_to_the_limit(small: Served) -> None:
     """A request without options is within what the operator allows."""
     found = small.post("/loglik", {"x": [ROW], "target": 0}).json()
 
-    assert found["n_samples"] == [512 // 32]
+    assert found["n_samples"] == [512]
 
 
 def test_grids_over_the_limit_are_refused(small: Served) -> None:

@@ -82,9 +82,7 @@ def test_every_format_has_the_same_values(bernoulli: Served) -> None:
             "/reconstruct", body, {**SAFETENSORS, "accept": accept}
         )
         is_npy = accept.endswith("npy")
-        found = (
-            np.load(io.BytesIO(file.content)) if is_npy else load(file.content)["x"]
-        )
+        found = np.load(io.BytesIO(file.content)) if is_npy else load(file.content)["x"]
 
         np.testing.assert_array_equal(found, wanted)
 

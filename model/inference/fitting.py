@@ -1,0 +1,242 @@
+"""
+Gaussians of full covariance that are fitted to p(z|x) of one example, one a mode.
+
+They are variational approximations, as q(z|x) is, but of the example alone and with
+correlations between dimensions: draws from them need few corrections by weights.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from model.distributions import DiagonalGaussian
+from model.inference.proposals import FullGaussian
+from model.row_noise import RowNoise
+from model.vae import VAE
+
+_MIN_POINTS = 32
+_MAX_STEPS = 30
+_ARRIVED = 0.02  # nats of the ELBO that the last step gained
+_SHORTER = 0.3
+# No direction is given more than the variance of the prior, twice.
+_MIN_PRECISION = 0.5
+
+_N_PILOTS = 128  # draws among which other modes are looked for, of each kind
+_WIDER = 2.5
+_MAX_MODES = 8
+_FEW_DIMENSIONS = 10
+_MAX_FAILURES = 2
+_NEGLIGIBLE = 12.0  # nats of the ELBO below the best mode's
+
+
+class Modes(NamedTuple):
+    """
+    Gaussians around the modes of p(z|x) that were found, the encoder's first.
+
+    Attributes:
+        q_z: M of them, (M, J), float64.
+        elbo: Of each, less a constant that they share, in nats, (M,).
+    """
+
+    q_z: FullGaussian
+    elbo: Tensor
+
+
+def sphere(noise: RowNoise, latent_dim: int) -> Tensor:
+    """
+    Return points of mean 0 and covariance I exactly, (K, J), for the first row.
+
+    Orthogonal frames of random radii, each with its mirror image: the mean over them
+    is exact for every polynomial of degree 3.
+    """
+    n_frames = math.ceil(_MIN_POINTS / (2 * latent_dim))
+    matrices = noise.normal(n_frames, latent_dim, latent_dim)[0]
+    square = noise.normal(n_frames, latent_dim)[0].square().sum(dim=1)  # (F,)
+    radius = (latent_dim * square / square.mean()).sqrt()
+    frames, _ = torch.linalg.qr(matrices)
+    half = (frames * radius[:, None, None]).reshape(-1, latent_dim)
+    return torch.cat([half, -half])
+
+
+def fit(vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
+    """
+    Fit one Gaussian, from where the encoder has it.
+
+    Args:
+        x: One example, (1, D).
+        start: q(z|x), (1, J), float64.
+        noise: Of one row.
+    """
+    search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
+    found = search.climb(start.mu[0], torch.diag(start.sigma[0]), ())
+    return _modes([found])
+
+
+def fit_modes(
+    vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise
+) -> Modes:
+    """
+    Fit a Gaussian from the encoder's on, then others from where none explains p(z|x).
+
+    Climbs begin at pilot draws from the prior and from around the first mode: the best
+    of those that lie outside what was found. They end when two led to nothing new.
+    """
+    search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
+    spread = torch.diag(start.sigma[0])
+    modes = [search.climb(start.mu[0], spread, ())]
+    z, log_joint = search.pilots(modes[0], noise)
+    j, n_climbs, n_failures = z.shape[1], 0, 0
+    while n_failures < _MAX_FAILURES and len(modes) < _MAX_MODES:
+        excess = log_joint - torch.logsumexp(
+            torch.stack([mode.tail(z) for mode in modes]), dim=0
+        )
+        best = int(excess.argmax())
+        if n_climbs >= _always(j) and float(excess[best]) < 2 + j / 4:
+            break
+        n_climbs += 1
+        found = search.climb(z[best], spread, modes)
+        log_joint[best] = -math.inf
+        if found.is_new(modes):
+            modes.append(found)
+        else:
+            n_failures += 1
+    return _modes(modes)
+
+
+class _Fit(NamedTuple):
+    """A Gaussian with the ELBO there, its gradient and -E_q[Hessian]."""
+
+    elbo: float
+    mu: Tensor  # (J,)
+    scale_tril: Tensor  # (J, J)
+    gradient: Tensor  # (J,)
+    bend: Tensor  # (J, J)
+
+    def square_distance(self, z: Tensor) -> Tensor:
+        """Return (z - mu)' S^-1 (z - mu) of z, (..., J)."""
+        eps = torch.linalg.solve_triangular(
+            self.scale_tril, (z - self.mu)[..., None], upper=False
+        )
+        square: Tensor = eps.square().sum(dim=(-2, -1))
+        return square
+
+    def tail(self, z: Tensor) -> Tensor:
+        """Return log p(x, z) as a t distribution of J degrees of freedom has it."""
+        j = len(self.mu)
+        # At the mode the ELBO less log det L is log p(x, mu) - J / 2.
+        log_joint = self.elbo - float(self.scale_tril.diagonal().log().sum())
+        return log_joint + 0.5 * j - j * torch.log1p(self.square_distance(z) / j)
+
+    def is_near(self, other: "_Fit") -> bool:
+        """Say whether the other's mean lies within this one's bulk."""
+        return float(self.square_distance(other.mu)) < 0.25 * math.sqrt(len(self.mu))
+
+    def is_new(self, known: "list[_Fit]") -> bool:
+        """Say whether it is a mode that counts and that is not known."""
+        best = max(mode.elbo for mode in known)
+        return self.elbo > best - _NEGLIGIBLE and not any(
+            mode.is_near(self) for mode in known
+        )
+
+    def step(self, length: float, least: float) -> tuple[Tensor, Tensor]:
+        """
+        Return mean and factor after a step of Newton's method, or a part of one.
+
+        mu <- mu + S E_q[grad], S^-1 <- -E_q[Hessian] (Opper & Archambeau 2009), with
+        the precision blended and kept positive definite.
+        """
+        precision = torch.cholesky_inverse(self.scale_tril)
+        blended = (1 - length) * precision + length * self.bend
+        values, vectors = torch.linalg.eigh(blended)
+        values = values.clamp(min=least)
+        mu = self.mu + length * (vectors / values) @ (vectors.T @ self.gradient)
+        return mu, _triangular(vectors / values.sqrt())
+
+
+class _Search(NamedTuple):
+    """Climbs for one example, (1, D), with fixed points of noise, (K, J)."""
+
+    vae: VAE
+    x: Tensor
+    eps: Tensor
+
+    def climb(
+        self, mu: Tensor, scale_tril: Tensor, known: "list[_Fit] | tuple[()]"
+    ) -> _Fit:
+        """Maximize the ELBO over mean and covariance; stop at a mode that is known."""
+        best, length = self._fit(mu, scale_tril), 1.0
+        for _ in range(_MAX_STEPS):
+            if not math.isfinite(best.elbo):
+                best = self._fit(best.mu, _SHORTER * best.scale_tril)
+                continue
+            new = self._fit(*best.step(length, self._least))
+            if new.elbo > best.elbo:
+                gain, best, length = new.elbo - best.elbo, new, 1.0
+                if gain < _ARRIVED:
+                    break
+            elif length < 0.01:
+                break
+            else:
+                length *= _SHORTER
+            if any(mode.is_near(best) for mode in known):
+                break
+        return best
+
+    def pilots(self, first: _Fit, noise: RowNoise) -> tuple[Tensor, Tensor]:
+        """Draw from the prior and around the first mode; return z and log p(x, z)."""
+        p_z, j = self.vae.p_z, len(first.mu)
+        eps = noise.normal(2 * _N_PILOTS, j)[0]
+        strata = torch.arange(_N_PILOTS, device=eps.device)
+        u = (strata + noise.uniform(_N_PILOTS)[0]) / _N_PILOTS
+        prior = p_z.sample(eps[:_N_PILOTS], u)
+        wide = first.mu + _WIDER * eps[_N_PILOTS:] @ first.scale_tril.T
+        z = torch.cat([prior, wide])
+        with torch.no_grad():
+            return z, self.vae.log_joint(self.x, z)
+
+    @property
+    def _least(self) -> float:
+        widest = self.vae.p_z.moments(self.x.device).log_var.max()
+        return _MIN_PRECISION * math.exp(-float(widest))
+
+    def _fit(self, mu: Tensor, scale_tril: Tensor) -> _Fit:
+        """Measure a Gaussian; an ELBO that is no number is minus infinity."""
+        with torch.enable_grad():
+            z = (mu + self.eps @ scale_tril.T).detach().requires_grad_()
+            log_joint = self.vae.log_joint(self.x, z)
+            (slope,) = torch.autograd.grad(log_joint.sum(), z)
+        slope = slope.double()
+        # E[Hessian] = L'^-1 E[eps grad'] (Price's theorem), symmetric in expectation.
+        moment = self.eps.T @ slope / len(self.eps)
+        bend = -torch.linalg.solve_triangular(scale_tril.T, moment, upper=True)
+        entropy = scale_tril.diagonal().log().sum()
+        elbo = float(log_joint.detach().mean() + entropy)
+        is_finite = math.isfinite(elbo) and bool(bend.isfinite().all())
+        return _Fit(
+            elbo=elbo if is_finite else -math.inf,
+            mu=mu,
+            scale_tril=scale_tril,
+            gradient=slope.mean(dim=0),
+            bend=0.5 * (bend + bend.T),
+        )
+
+
+def _always(latent_dim: int) -> int:
+    """Return how many climbs are made though no pilot looks like another mode."""
+    return _MAX_FAILURES if latent_dim <= _FEW_DIMENSIONS else 0
+
+
+def _triangular(root: Tensor) -> Tensor:
+    """Return the lower triangular L with L L' = root root', (J, J)."""
+    r: Tensor = torch.linalg.qr(root.T).R
+    return (r * r.diagonal().sign()[:, None]).T
+
+
+def _modes(found: list[_Fit]) -> Modes:
+    q_z = FullGaussian(
+        torch.stack([mode.mu for mode in found]),
+        torch.stack([mode.scale_tril for mode in found]),
+    )
+    return Modes(q_z, q_z.mu.new_tensor([mode.elbo for mode in found]))
