@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app import command_line
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.server.run import run
 from app.server.startup import fail
 from app.settings import Settings

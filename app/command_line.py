@@ -12,7 +12,7 @@ from typing import Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from app.environment import PREFIX, SettingsError
+from app.configuration.environment import PREFIX, SettingsError
 from app.settings import Settings, documented
 from app.version import service_version
 

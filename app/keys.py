@@ -19,7 +19,7 @@ from hmac import compare_digest
 from pathlib import Path
 from typing import final
 
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.errors import UnauthorizedError
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from app.calls import table
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.lifecycle import Lifecycle
 from app.middleware.access import Guard
 from app.middleware.framework import framework

@@ -12,10 +12,10 @@ from pydantic import (
     Field,
 )
 
-from app import environment, memory_limits
-from app.environment import SettingRow
-from app.host_names import host_name, origin, split, split_names
-from app.machine import available_cores
+from app.configuration import environment, memory_limits
+from app.configuration.environment import SettingRow
+from app.configuration.host_names import host_name, origin, split, split_names
+from app.configuration.machine import available_cores
 
 # In the repository, in the images and where the wheel is installed.
 RELEASED = Path(__file__).parents[1] / "released" / "mnist"

@@ -12,7 +12,7 @@ NO_SNIFFING: Headers = ((b"x-content-type-options", b"nosniff"),)
 
 
 @final
-class Document:
+class StaticDocument:
     """A JSON document that does not change, with its entity tag; an endpoint."""
 
     def __init__(self, content: bytes) -> None:

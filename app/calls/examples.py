@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field
 
 from app.call_parts.call import Call, Endpoint, get
-from app.call_parts.document import Document
+from app.call_parts.document import StaticDocument
 from app.call_parts.fields import Numbers
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Shape, data_shape, max_rows
@@ -57,7 +57,7 @@ class HeldOut(StrictObject):
 @get("/examples", summary="Held-out rows to look at", response=HeldOut)
 def examples(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Return held-out rows of the checkpoint, and how such rows score."""
-    return Document(held_out(model.checkpoint))
+    return StaticDocument(held_out(model.checkpoint))
 
 
 def held_out(checkpoint: Checkpoint, *, max_values: int = MAX_VALUES) -> bytes:

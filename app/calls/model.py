@@ -6,7 +6,7 @@ from typing import Annotated, final
 from pydantic import BaseModel, Field
 
 from app.call_parts.call import Call, Endpoint, get, offered
-from app.call_parts.document import Document
+from app.call_parts.document import StaticDocument
 from app.call_parts.served_model import ServedModel
 from app.version import service_version
 from model.checkpoint.manifest import Figure, LatentUse
@@ -165,7 +165,7 @@ class Card(BaseModel):
 @get("/model", summary="What is served", response=Card)
 def model(served: ServedModel, calls: Sequence[Call]) -> Endpoint:
     """Say what is served: shapes, likelihood, θ and φ, limits, figures."""
-    return Document(card(served, calls).model_dump_json().encode())
+    return StaticDocument(card(served, calls).model_dump_json().encode())
 
 
 def card(served: ServedModel, calls: Sequence[Call]) -> Card:

@@ -26,7 +26,7 @@ _BETWEEN_LOOKS_SECONDS = 0.25  # a look at all connections takes half a millisec
 _BETWEEN_WARNINGS_SECONDS = 60.0
 
 
-class Connection(Protocol):
+class CountedConnection(Protocol):
     """What is to be known of a connection."""
 
     def rested(self) -> float:
@@ -45,12 +45,15 @@ class Admission:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._reserve: dict[Connection, None] = {}
-        self._resting: list[Connection] = []
+        self._reserve: dict[CountedConnection, None] = {}
+        self._resting: list[CountedConnection] = []
         self._looked = self._warned = float("-inf")
 
     def admit(
-        self, new: Connection, transport: Any, others: Collection[Connection]
+        self,
+        new: CountedConnection,
+        transport: Any,
+        others: Collection[CountedConnection],
     ) -> bool:
         """Make room for a connection; return whether it is for all requests."""
         if len(others) < self._limit and not self._lacks_files(transport):
@@ -64,7 +67,7 @@ class Admission:
             oldest.turn_away()
         return False
 
-    def forget(self, lost: Connection) -> None:
+    def forget(self, lost: CountedConnection) -> None:
         """Note that a connection of the reserve has ended."""
         self._reserve.pop(lost, None)
 
@@ -75,7 +78,7 @@ class Admission:
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
-    def _close_resting(self, others: Collection[Connection]) -> bool:
+    def _close_resting(self, others: Collection[CountedConnection]) -> bool:
         now = monotonic()
         if not self._resting and now - self._looked > _BETWEEN_LOOKS_SECONDS:
             self._looked = now

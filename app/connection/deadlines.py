@@ -20,7 +20,7 @@ _MAX_TICK_SECONDS = 1.0
 _TICKS_PER_DEADLINE = 4
 
 
-class Connection(Protocol):
+class WatchedConnection(Protocol):
     """
     What is looked at.
 
@@ -46,7 +46,10 @@ class Deadlines:
     """The deadlines of one connection."""
 
     def __init__(
-        self, connection: Connection, limits: Settings, loop: asyncio.AbstractEventLoop
+        self,
+        connection: WatchedConnection,
+        limits: Settings,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._connection = connection
         self._limits = limits

@@ -7,13 +7,13 @@ from fastapi.requests import Request
 from fastapi.responses import Response
 
 from app.http import static_files
-from app.http.static_files import INDEX, File
+from app.http.static_files import INDEX, StaticFile
 
 FOLDER = Path(__file__).parent
 POLICY = static_files.policy(images="'self'")
 
 
-def files() -> dict[str, File]:
+def files() -> dict[str, StaticFile]:
     """Read every file of the page, by name."""
     return static_files.read(FOLDER, POLICY)
 

@@ -11,7 +11,7 @@ from app.http import options
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.wire.body import Body as Content
 from app.wire.images import data_urls, decode, png
-from app.wire.images.decode import File
+from app.wire.images.decode import ImageFile
 from app.wire.images.layout import Grid, ImageLayout
 from app.wire.layout import Array, Layout, Rows
 from app.wire.negotiation import Format
@@ -63,7 +63,7 @@ class Images:
             ContentTooLargeError: It has too many pixels.
         """
         asked = options.read(schema, {}, query)
-        return await self._decoded([File("", format_, body)], asked), asked
+        return await self._decoded([ImageFile("", format_, body)], asked), asked
 
     async def read_urls(
         self, members: dict[str, Any], schema: type[_Options], query: bytes
@@ -101,7 +101,7 @@ class Images:
         file = b"".join(png.write(x, self._layout, grid))
         return f"data:image/png;base64,{b64encode(file).decode()}"
 
-    async def _decoded(self, files: list[File], asked: StrictObject) -> Rows:
+    async def _decoded(self, files: list[ImageFile], asked: StrictObject) -> Rows:
         resize = isinstance(asked, ImageInput) and asked.resize
         layout = self._layout
         if (

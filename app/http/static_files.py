@@ -22,7 +22,7 @@ _MEDIA_TYPES = {
 
 
 @final
-class File(NamedTuple):
+class StaticFile(NamedTuple):
     """A file of a page, with the headers it is served under."""
 
     content: bytes
@@ -50,7 +50,7 @@ def policy(images: str) -> str:
     )
 
 
-def read(folder: Path, policy: str) -> dict[str, File]:
+def read(folder: Path, policy: str) -> dict[str, StaticFile]:
     """Read every file of a page, by name."""
     return {
         path.name: _file(path, policy)
@@ -59,7 +59,7 @@ def read(folder: Path, policy: str) -> dict[str, File]:
     }
 
 
-def respond(request: Request, files: Mapping[str, File], name: str) -> Response:
+def respond(request: Request, files: Mapping[str, StaticFile], name: str) -> Response:
     """
     Return the response with a file, or 304 where the client has it.
 
@@ -74,9 +74,9 @@ def respond(request: Request, files: Mapping[str, File], name: str) -> Response:
     return Response(file.content, headers=file.headers)
 
 
-def _file(path: Path, policy: str) -> File:
+def _file(path: Path, policy: str) -> StaticFile:
     content = path.read_bytes()
-    return File(
+    return StaticFile(
         content,
         {
             "content-type": _MEDIA_TYPES[path.suffix],

@@ -4,9 +4,9 @@ import logging
 import os
 import sys
 
-from app.environment import service_links
-from app.machine import available_memory
-from app.memory_limits import wanted_bytes
+from app.configuration.environment import service_links
+from app.configuration.machine import available_memory
+from app.configuration.memory_limits import wanted_bytes
 from app.observability import log
 from app.observability.access_log import STANDARD_OUTPUT
 from app.observability.output import Output

@@ -1,6 +1,6 @@
 """What a service says on standard output when it starts."""
 
-from app.machine import available_memory
+from app.configuration.machine import available_memory
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
 from app.version import service_version

@@ -6,7 +6,7 @@ import pytest
 
 from app import command_line
 from app.__main__ import main
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.settings import Settings, documented
 
 

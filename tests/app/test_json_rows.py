@@ -19,7 +19,7 @@ FLAT = Layout("x", (4,), max_rows=1000)
 SHAPED = Layout("x", (2, 2), max_rows=1000)
 
 
-def read(body: bytes | bytearray, layout: Layout = FLAT) -> json_rows.Document:
+def read(body: bytes | bytearray, layout: Layout = FLAT) -> json_rows.ParsedBody:
     """Read a body with a fresh reader."""
     return asyncio.run(JsonRows(layout).read(body))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from app import keys
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.errors import UnauthorizedError
 from app.keys import MAX_KEYS, Keys
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from app.environment import SettingsError, service_links
-from app.machine import available_cores
+from app.configuration.environment import SettingsError, service_links
+from app.configuration.machine import available_cores
 from app.settings import Settings, documented
 
 

@@ -8,7 +8,7 @@ import orjson
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.wire.body import Body
-from app.wire.images.decode import File
+from app.wire.images.decode import ImageFile
 from app.wire.json.strict import kind
 from app.wire.negotiation import JPEG, PNG
 
@@ -66,7 +66,7 @@ def members(body: Body) -> dict[str, Any] | None:
     return found
 
 
-def files(x_png: object) -> list[File]:
+def files(x_png: object) -> list[ImageFile]:
     """
     Return the images of the member `x_png`.
 
@@ -89,7 +89,7 @@ def _urls(x_png: object) -> list[tuple[str, str]]:
     return [(f"/{NAME}/{i}", url) for i, url in enumerate(x_png)]
 
 
-def _file(pointer: str, url: str) -> File:
+def _file(pointer: str, url: str) -> ImageFile:
     found = [(p, format_) for p, format_ in _PREFIXES if url.startswith(p)]
     if not found:
         _refuse(pointer, f"expected {_WANTED}, got another string")
@@ -98,7 +98,7 @@ def _file(pointer: str, url: str) -> File:
         content = binascii.a2b_base64(url[len(prefix) :], strict_mode=True)
     except ValueError:  # of which binascii.Error is one
         _refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
-    return File(pointer, format_, content)
+    return ImageFile(pointer, format_, content)
 
 
 def _refuse(pointer: str, detail: str) -> Never:

@@ -69,7 +69,7 @@ _TILE_PIXELS = 1 << 18
 
 
 @final
-class File(NamedTuple):
+class ImageFile(NamedTuple):
     """An image as it came, and the JSON pointer to it."""
 
     pointer: str
@@ -78,7 +78,7 @@ class File(NamedTuple):
 
 
 def read(
-    files: Sequence[File],
+    files: Sequence[ImageFile],
     layout: ImageLayout,
     *,
     resize: bool,

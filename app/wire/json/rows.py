@@ -36,7 +36,7 @@ Scalars = Mapping[str, Any]
 
 
 @final
-class Document(NamedTuple):
+class ParsedBody(NamedTuple):
     """What a body says: the rows of its array, and its other members unchecked."""
 
     rows: Rows
@@ -67,7 +67,7 @@ class JsonRows:
         self._arrays = Arrays(layout)
         self._long = LongArrays(layout, self._arrays)
 
-    async def read(self, body: Body) -> Document:
+    async def read(self, body: Body) -> ParsedBody:
         """
         Read a whole body.
 
@@ -81,13 +81,13 @@ class JsonRows:
         if scalars is None:
             return await self._read_slowly(body)
         try:
-            return Document(await self.read_array(body, start, stop + 1), scalars)
+            return ParsedBody(await self.read_array(body, start, stop + 1), scalars)
         except RefusedError:
             pass
         if len(body) <= strict.MAX_EXPLAINED_BYTES or self._may_have_images(body):
             return await self._read_slowly(body)
         rows = await self._long.read(body, start, stop + 1, pieces.EXPLAINED_BYTES)
-        return Document(rows, scalars)
+        return ParsedBody(rows, scalars)
 
     async def read_array(self, body: Body, start: int, stop: int) -> Rows:
         """
@@ -105,14 +105,14 @@ class JsonRows:
     def _may_have_images(self, body: Body) -> bool:
         return self.may_be_images and data_urls.is_named(body)
 
-    async def _read_slowly(self, body: Body) -> Document:
+    async def _read_slowly(self, body: Body) -> ParsedBody:
         if self._may_have_images(body):
             members = data_urls.members(body)
             if members is not None:
                 raise ImagesInsteadError(members)
         if len(body) <= _WORDED_INLINE_BYTES:
-            return Document(*strict.read(body, self._layout))
-        return Document(*await asyncio.to_thread(strict.read, body, self._layout))
+            return ParsedBody(*strict.read(body, self._layout))
+        return ParsedBody(*await asyncio.to_thread(strict.read, body, self._layout))
 
     def _scalars(self, body: Body, start: int, stop: int) -> Scalars | None:
         """Return the members beside the array, or None if the body needs words."""

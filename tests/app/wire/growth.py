@@ -27,7 +27,7 @@ from app.http.body_budget import Bodies
 from app.http.exchange import Request
 from app.wire import npy, safetensors
 from app.wire.body import Body
-from app.wire.images.decode import File
+from app.wire.images.decode import ImageFile
 from app.wire.images.decode import read as decoded
 from app.wire.images.layout import image_layout
 from app.wire.json.rows import ImagesInsteadError, JsonRows
@@ -78,7 +78,7 @@ def _masked_tensors(layout: Layout) -> Callable[[Body], Any]:
 
 
 def _image(format_: Format, layout: Any = GREY) -> Callable[[Body], Any]:
-    return lambda body: decoded([File("", format_, body)], layout, resize=True)
+    return lambda body: decoded([ImageFile("", format_, body)], layout, resize=True)
 
 
 def _npy(values: Any) -> bytes:

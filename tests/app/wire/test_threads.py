@@ -6,7 +6,7 @@ from threading import Event
 import pytest
 from PIL import Image
 
-from app.wire.images.decode import File
+from app.wire.images.decode import ImageFile
 from app.wire.images.decode import read as decoded
 from app.wire.images.layout import image_layout
 from app.wire.images.parts import StoppedError
@@ -63,9 +63,9 @@ def test_reading_an_image_ends_when_it_is_not_wanted(
     layout = image_layout((4, 4), max_pixels=1 << 20)
     stop = Event()
 
-    read = decoded([File("", format_, file)], layout, resize=True, stop=stop)
+    read = decoded([ImageFile("", format_, file)], layout, resize=True, stop=stop)
     stop.set()
 
     assert read.values.shape == (1, 16)
     with pytest.raises(StoppedError):
-        decoded([File("", format_, file)], layout, resize=True, stop=stop)
+        decoded([ImageFile("", format_, file)], layout, resize=True, stop=stop)

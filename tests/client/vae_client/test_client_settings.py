@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from app.environment import PREFIX as SERVICE_PREFIX
+from app.configuration.environment import PREFIX as SERVICE_PREFIX
 from vae_client.client_settings import PREFIX, ClientSettings
 
 

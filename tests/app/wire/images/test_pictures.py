@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.wire.images.decode import File, read
+from app.wire.images.decode import ImageFile, read
 from app.wire.images.header import orientation
 from app.wire.images.layout import image_layout
 from app.wire.negotiation import JPEG, PNG
@@ -93,7 +93,7 @@ def test_images_are_read_as_training_reads_a_folder(tmp_path: Path) -> None:
     wanted = folders.read(tmp_path)
 
     layout = image_layout(wanted.data_shape, max_pixels=1 << 20)
-    rows = read([File("", f, c) for c, f in files.values()], layout, resize=False)
+    rows = read([ImageFile("", f, c) for c, f in files.values()], layout, resize=False)
 
     assert (layout.height, layout.width, layout.n_channels) == (30, 20, 3)
     np.testing.assert_array_equal(rows.values, wanted.rows.x)
@@ -108,7 +108,7 @@ def test_every_orientation_of_a_camera_is_undone(orientation: int) -> None:
     height, width = (4, 5) if orientation < 5 else (5, 4)
     layout = image_layout((height, width, 3), max_pixels=100)
 
-    rows = read([File("", PNG, file)], layout, resize=False)
+    rows = read([ImageFile("", PNG, file)], layout, resize=False)
 
     upright = [
         COLOURS,
@@ -365,7 +365,7 @@ def test_another_size_is_resized_if_that_is_asked(bernoulli: Served) -> None:
     response = post(bernoulli, "/encode?resize=true", png(large))
 
     layout = image_layout((4, 4), max_pixels=1000)
-    row = read([File("", PNG, png(large))], layout, resize=True).values
+    row = read([ImageFile("", PNG, png(large))], layout, resize=True).values
     pixels = np.rint(row.reshape(4, 4) * 255)
     assert np.abs(pixels - means).max() < 1
     wanted = bernoulli.post("/encode", {"x": values(pixels.astype(np.uint8))})
@@ -409,7 +409,7 @@ import resource, sys
 from app.errors import ContentTooLargeError
 from app.wire.images.header import orientation
 from app.wire.images.layout import image_layout
-from app.wire.images.decode import File, read
+from app.wire.images.decode import ImageFile, read
 from app.wire.negotiation import JPEG, PNG
 from PIL import Image, JpegImagePlugin, PngImagePlugin
 
@@ -418,7 +418,7 @@ format_ = PNG if file.startswith(b"\\x89PNG") else JPEG
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 try:
     layout = image_layout((4, 4), max_pixels=1 << 24)
-    read([File("", format_, file)], layout, resize=True)
+    read([ImageFile("", format_, file)], layout, resize=True)
 except ContentTooLargeError as error:
     print(error.detail)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)

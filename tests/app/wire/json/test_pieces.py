@@ -153,7 +153,7 @@ def test_nor_is_there_one_for_masked_rows(steps: Steps, name: str) -> None:
     assert steps.longest <= pieces.PIECE_BYTES + 16
 
 
-def read(body: bytes, layout: Layout) -> rows.Document:
+def read(body: bytes, layout: Layout) -> rows.ParsedBody:
     """Read a body with a fresh reader."""
     return asyncio.run(JsonRows(layout).read(body))
 

@@ -9,7 +9,7 @@ what clients can make grow, and a share is left to what is held for a moment onl
 
 from pathlib import Path
 
-from app.machine import available_memory
+from app.configuration.machine import available_memory
 
 PROCESS_BYTES = 256 << 20
 MIN_SHARED_BYTES = 64 << 20

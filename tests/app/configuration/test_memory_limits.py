@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app import memory_limits
-from app.memory_limits import (
+from app.configuration import memory_limits
+from app.configuration.memory_limits import (
     MIN_SHARED_BYTES,
     N_SHARES,
     PROCESS_BYTES,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.environment import SettingsError
+from app.configuration.environment import SettingsError
 from app.settings import Settings
 
 
