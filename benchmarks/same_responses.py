@@ -12,6 +12,7 @@ import argparse
 import http.client
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -220,8 +221,13 @@ class Server:
                 return
         raise RuntimeError(f"the service of {checkout} did not start: see {log}")
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def close(self) -> None:
         """End it."""
+        self._process.send_signal(signal.SIGCONT)
         self._process.terminate()
         self._process.wait(60)
         self._log.close()
