@@ -24,16 +24,17 @@ CAN_SERVE = $(VENV)/.can-serve
 CAN_TRAIN = $(VENV)/.can-train
 CAN_TEST = $(VENV)/.can-test
 AUDITORS = $(VENV)-audit/.installed
+TOOLS = $(VENV)-external/.installed
 # Where a browser on this machine finds what listens on HOST.
 NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test check audit sbom fuzz fuzz-bodies fix types install docker clean
+.PHONY: help serve train released test test-external check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@printf '%s\n' '' \
 	  'Variables (make serve PORT=9000 VAE_MAX_ROWS=100):' \
 	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
@@ -63,6 +64,16 @@ released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten m
 
 test: $(CAN_TEST) ## Run the tests, e.g. make test ARGS='-k elbo'
 	$(PY) -m pytest $(ARGS)
+
+# The tools bring thirty packages that nothing else here needs.
+test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others
+	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' $(PY) -m pytest -m external $(ARGS)
+
+$(TOOLS):
+	@'$(PYTHON)' -m venv $(VENV)-external
+	@$(VENV)-external/bin/pip install --quiet 'openapi-python-client==0.29.1' \
+	  'openapi-spec-validator==0.9.0' 'python-dateutil==4.0.0'
+	@touch $@
 
 check: $(CAN_TEST) ## Lint, formatting, types, known vulnerabilities
 	$(PY) -m ruff check
@@ -109,14 +120,7 @@ fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and for
 
 # The document does not depend on the checkpoint, so any will do. Needs npm.
 types: $(CAN_TEST) ## Generate client/typescript/vae.d.ts from the OpenAPI document
-	@cd client/typescript && npm install --no-audit --no-fund --no-package-lock
-	@VAE_PORT=8798 VAE_CHECKPOINT='$(CHECKPOINT)' VAE_DRAIN_DELAY=0 $(PY) -m app & \
-	  trap "kill $$!" EXIT; \
-	  $(PY) -c "import httpx, vae_client; from pathlib import Path; \
-	  url = 'http://127.0.0.1:8798'; vae_client.Client(url).wait_ready(); \
-	  document = httpx.get(url + '/openapi.json').content; \
-	  Path('client/typescript/openapi.json').write_bytes(document)" && \
-	  cd client/typescript && npm run types
+	UPDATE_TYPES=1 $(PY) -m pytest tests/client/test_typescript.py -k fresh
 
 install: $(CAN_TEST) ## Make the environment in .venv without starting anything
 
@@ -157,5 +161,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

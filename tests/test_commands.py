@@ -154,15 +154,25 @@ def test_make_refuses_an_old_python_in_a_sentence(project: Path) -> None:
 
 
 @needs_make
-def test_types_are_generated_from_a_running_service(project: Path) -> None:
-    """Npm gets the document of a service that is started for it."""
-    npm = fake_program(project / "bin" / "npm")
-    (project / "client" / "typescript").mkdir()
+def test_types_are_generated_by_the_test_that_compares_them(project: Path) -> None:
+    """So they are those that it asks for."""
+    make(project, "types")
 
-    make(project, "types", PATH=f"{project / 'bin'}:{os.environ['PATH']}")
+    [call] = read_calls(project / "python.calls")
+    assert call == "-m pytest tests/client/test_typescript.py -k fresh"
 
-    assert [call.split()[0] for call in read_calls(npm)] == ["install", "run"]
-    assert "/openapi.json" in "".join(read_calls(project / "python.calls"))
+
+@needs_make
+def test_the_tools_of_others_have_an_environment_of_their_own(project: Path) -> None:
+    """The tests that need them run with it, and only those."""
+    tools = project / ".venv-external"
+    fake_program(tools / "bin" / "pip", calls=project)
+    (tools / ".installed").touch()
+
+    make(project, "test-external")
+
+    [call] = read_calls(project / "python.calls")
+    assert call == "-m pytest -m external"
 
 
 @needs_make

@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.api_docs import forms
 from app.api_docs.problem import Problem
 from app.call_parts.call import Call, offered
 from app.call_parts.examples import ExampleValues
@@ -63,10 +64,7 @@ _SCHEMES = {
 }
 _ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _REF = "#/components/schemas/{model}"
-_X_PNG = (
-    "Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel "
-    "v of 0 to 255 is the value v / 255."
-)
+_NOT_HERE = "Not with this model"
 _ONE_IMAGE = (
     "One image, opaque, 8 bits per channel, of the model's size. A pixel v of 0 to 255 "
     "is the value v / 255. Grey becomes RGB; RGB becomes grey if it has no colours."
@@ -136,12 +134,17 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
         "description": call.description,
         "operationId": call.id,
     }
+    why_not = call.why_not(values.checkpoint)
+    if why_not:
+        entry["summary"] += " (not with this model)"
+        entry["description"] = f"**{_NOT_HERE}: {why_not}.**\n\n{call.description}"
     if call.options is not None:
         entry["parameters"] = _parameters(call.options, facts, call.query or {})
     entry["responses"] = {"200": _success(call, facts)}
     if call.request is not None:
         body = _contents(call.request, offered(call.reads, facts), _BINARY_READ)
-        if bodies := call.examples(values):
+        body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
+        if not why_not and (bodies := call.examples(values)):
             body[JSON.name]["examples"] = {
                 name: {"value": example, "summary": "Runs as it stands"}
                 for name, example in bodies.items()
@@ -169,7 +172,7 @@ def _contents(
     contents: Json = {}
     for format_ in formats:
         if format_ is JSON:
-            contents[format_.name] = {"schema": _ref(schema)}
+            contents[format_.name] = {"schema": _ref(schema.__name__)}
         else:
             binary = {
                 "type": "string",
@@ -207,7 +210,7 @@ def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
 
 def _problems(descriptions: Mapping[str, str]) -> Json:
     """Return errors, by their status, for operations to refer to."""
-    content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem)}}
+    content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem.__name__)}}
     return {
         status: {"description": description, "content": content}
         for status, description in descriptions.items()
@@ -226,8 +229,8 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
         schema = schemas[model.__name__]
         _remove_images(model, schema.get("properties", {}), facts)
         resolve(model, schema.get("properties", {}), facts)
-        _add_forms(model, schema, facts)
-    return schemas
+        schemas.update(forms.split(model, schemas.pop(model.__name__), facts))
+    return dict(sorted(schemas.items()))
 
 
 def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> None:
@@ -240,22 +243,11 @@ def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> No
                 properties.pop(name, None)
 
 
-def _add_forms(model: type[BaseModel], schema: Json, facts: Facts) -> None:
-    """Say of which members a body has exactly one: x or z, or x or images."""
-    names = getattr(model, "exactly_one_of", ())
-    if (
-        issubclass(model, ImageInput)
-        and has_images(facts)
-        and "x" in model.model_fields
-    ):
-        one = {"type": "string", "pattern": "^data:image/(png|jpeg);base64,"}
-        many = {"type": "array", "minItems": 1, "items": one}
-        schema["properties"]["x_png"] = {"oneOf": [one, many], "description": _X_PNG}
-        names = ("x", "x_png")
-    if names:
-        schema["oneOf"] = [{"required": [name]} for name in names]
-        del schema["required"]
+def _any_of(names: Sequence[str]) -> Json:
+    """Return a reference to a schema, or to any of several."""
+    refs = [_ref(name) for name in names]
+    return refs[0] if len(refs) == 1 else {"oneOf": refs}
 
 
-def _ref(schema: type[BaseModel]) -> Json:
-    return {"$ref": _REF.format(model=schema.__name__)}
+def _ref(name: str) -> Json:
+    return {"$ref": _REF.format(model=name)}

@@ -26,10 +26,12 @@ from app.call_parts.served_model import Room, ServedModel
 from app.call_parts.shapes import Condition, Facts
 from app.http.exchange import Request, Response
 from app.wire.negotiation import Format, Formats, response_format
+from model.checkpoint import Checkpoint
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 Answer = Callable[[ServedModel, Request, Format], Awaitable[Response]]
 Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
+WhyNot = Callable[[Checkpoint], str]
 Tag = Literal["operations", "analyses", "service"]
 
 READS = ("GET", "HEAD")
@@ -44,6 +46,11 @@ class When(NamedTuple):
 
 
 Offers = tuple[Format | When, ...]
+
+
+def always_possible(_: Checkpoint) -> str:
+    """Return why a model cannot answer a call: no reason."""
+    return ""
 
 
 def no_examples(_: ExampleValues) -> Mapping[str, Mapping[str, Any]]:
@@ -67,6 +74,7 @@ class Call:
         writes: The formats of its response.
         examples: Makes bodies that run as they stand, by their names.
         query: An example of its query.
+        why_not: Says why a model cannot answer the call; "" if it can.
         is_documented: Whether the API documentation has it.
     """
 
@@ -84,6 +92,7 @@ class Call:
     writes: Offers = ()
     examples: Examples = no_examples
     query: Mapping[str, int] | None = None
+    why_not: WhyNot = always_possible
     is_documented: bool = True
 
     def by_query(self, id_: str, *, summary: str, query: Mapping[str, int]) -> Self:
@@ -124,6 +133,7 @@ def post(
     room: Room = "batches",
     tag: Tag = "operations",
     examples: Examples = no_examples,
+    why_not: WhyNot = always_possible,
 ) -> Callable[[Answer], Call]:
     """
     Make a call of a function: a POST with a body.
@@ -147,6 +157,7 @@ def post(
             reads=reads,
             writes=writes,
             examples=examples,
+            why_not=why_not,
         )
 
     return call

@@ -35,7 +35,6 @@ class ExampleValues:
         config, moments = engine.checkpoint.config, engine.prior_moments
         z = moments.mean.astype(np.float32)[None]
         sigma = moments.standard_deviation.astype(np.float32)
-        self.latent_dim = config.latent_dim
         self.checkpoint = engine.checkpoint
         self.z: Rows = z.tolist()
         self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]

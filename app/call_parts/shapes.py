@@ -20,7 +20,13 @@ from app.wire.layout import LARGEST
 Json = dict[str, Any]
 
 _NUMBER: Json = {"type": "number"}
-_FLOAT32: Json = {**_NUMBER, "minimum": -LARGEST, "maximum": LARGEST}
+# Every likelihood has 0 in its support: what is shown where there is no other example.
+_FLOAT32: Json = {
+    **_NUMBER,
+    "minimum": -LARGEST,
+    "maximum": LARGEST,
+    "examples": [0],
+}
 
 
 @final

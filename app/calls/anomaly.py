@@ -21,6 +21,7 @@ from app.compute.operations import Binarize
 from app.errors import Fault, UnprocessableError
 from app.http.exchange import Request, Response
 from app.wire.negotiation import Format
+from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Calibration, Scores
 from model.config import Binarization
 
@@ -94,8 +95,16 @@ class AnomalyResponse(AnalysisResponse):
 
 
 def _examples(values: ExampleValues) -> Bodies:
-    has_scores = usable(values.checkpoint.calibration) is not None
-    return with_x(values, seed=SEED) if has_scores else {}
+    return with_x(values, seed=SEED)
+
+
+def _why_not(checkpoint: Checkpoint) -> str:
+    if usable(checkpoint.calibration) is not None:
+        return ""
+    return (
+        f"expected a checkpoint with held-out scores ({SCORE}), this one has none; "
+        "training writes them"
+    )
 
 
 @post(
@@ -109,6 +118,7 @@ def _examples(values: ExampleValues) -> Bodies:
     room="analyses",
     tag="analyses",
     examples=_examples,
+    why_not=_why_not,
 )
 async def anomaly(model: ServedModel, request: Request, format_: Format) -> Response:
     """
@@ -130,11 +140,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     asked = await read(model, request, AnomalyOptions)
     calibration = usable(model.checkpoint.calibration)
     if calibration is None or calibration.settings.n_samples is None:
-        what = (
-            f"expected a checkpoint with held-out scores ({SCORE}), this one has "
-            "none; training writes them"
-        )
-        raise UnprocessableError(Fault("", what))
+        raise UnprocessableError(Fault("", _why_not(model.checkpoint)))
     settings = calibration.settings
     _check_same(asked.options.binarize, settings.binarization)
     n_samples = calibration.settings.n_samples

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, read
 from app.call_parts.call import post
-from app.call_parts.examples import Bodies, ExampleValues, with_x
+from app.call_parts.examples import with_x
 from app.call_parts.fields import Flags, Numbers, Values
 from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
 from app.call_parts.served_model import ServedModel
@@ -21,6 +21,7 @@ from app.call_parts.shapes import (
 from app.errors import Fault, UnprocessableError
 from app.http.exchange import Request, Response
 from app.wire.negotiation import Format
+from model.checkpoint import Checkpoint
 from model.inference import analyses
 from model.inference.analyses import MAX_LATENT_DIM, N_GRID
 
@@ -73,8 +74,11 @@ class PosteriorResponse(AnalysisResponse):
     ]
 
 
-def _examples(values: ExampleValues) -> Bodies:
-    return with_x(values) if values.latent_dim <= MAX_LATENT_DIM else {}
+def _why_not(checkpoint: Checkpoint) -> str:
+    j = checkpoint.config.latent_dim
+    if j <= MAX_LATENT_DIM:
+        return ""
+    return f"expected a model of 1 or 2 latent dimensions, this one has {j}"
 
 
 @post(
@@ -87,7 +91,8 @@ def _examples(values: ExampleValues) -> Bodies:
     writes=ALL_ARRAYS,
     room="analyses",
     tag="analyses",
-    examples=_examples,
+    examples=with_x,
+    why_not=_why_not,
 )
 async def posterior(model: ServedModel, request: Request, format_: Format) -> Response:
     """
@@ -102,10 +107,9 @@ async def posterior(model: ServedModel, request: Request, format_: Format) -> Re
     those of the grid. Models with more latent dimensions are refused (422).
     """
     asked = await read(model, request, PosteriorOptions)
+    if why_not := _why_not(model.checkpoint):
+        raise UnprocessableError(Fault("", why_not))
     j = model.config.latent_dim
-    if j > MAX_LATENT_DIM:
-        what = f"expected a model of 1 or 2 latent dimensions, this one has {j}"
-        raise UnprocessableError(Fault("", what))
     model.check_output(len(asked.x.values), 2 * N_GRID[j] ** j)
     return await analyze(
         model,

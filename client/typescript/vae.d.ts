@@ -673,10 +673,8 @@ export interface components {
              */
             binarize?: ("threshold" | "sample") | null;
             /** X */
-            x?: number[][] | number[][][];
-            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
-            x_png?: string | string[];
-        } & (unknown | unknown);
+            x: number[][] | number[][][];
+        };
         /**
          * ElboResponse
          * @description The ELBO of each example and its terms, in nats.
@@ -724,6 +722,38 @@ export interface components {
             units: "nats";
         };
         /**
+         * ElboXPngRequest
+         * @description Data in the likelihood's support, and how to estimate.
+         */
+        ElboXPngRequest: {
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /**
+             * N Samples
+             * @description K, draws of z per example.
+             * @default 1
+             */
+            n_samples?: number;
+            /**
+             * Seed
+             * @description Drawn by the server if it is left out.
+             * @default null
+             */
+            seed?: number | null;
+            /**
+             * Binarize
+             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
+             * @default null
+             */
+            binarize?: ("threshold" | "sample") | null;
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png: string | string[];
+        };
+        /**
          * EncodeRequest
          * @description Data to encode.
          */
@@ -735,10 +765,8 @@ export interface components {
              */
             resize?: boolean;
             /** X */
-            x?: number[][] | number[][][];
-            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
-            x_png?: string | string[];
-        } & (unknown | unknown);
+            x: number[][] | number[][][];
+        };
         /**
          * EncodeResponse
          * @description q(z|x), a diagonal Gaussian per example.
@@ -754,6 +782,20 @@ export interface components {
              * @description log sigma^2, [N, J].
              */
             log_var: number[][];
+        };
+        /**
+         * EncodeXPngRequest
+         * @description Data to encode.
+         */
+        EncodeXPngRequest: {
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png: string | string[];
         };
         /**
          * Figure
@@ -1099,10 +1141,8 @@ export interface components {
              */
             path?: "straight" | "great_circle";
             /** X */
-            x?: number[][] | number[][][];
-            /** Z */
-            z?: number[][];
-        } & (unknown | unknown);
+            x: number[][] | number[][][];
+        };
         /**
          * InterpolateResponse
          * @description A path in latent space, and what is decoded along it.
@@ -1123,6 +1163,27 @@ export interface components {
              * @enum {string}
              */
             path: "straight" | "great_circle";
+        };
+        /**
+         * InterpolateZRequest
+         * @description Two rows of data, or two latents.
+         */
+        InterpolateZRequest: {
+            /**
+             * N
+             * @description Points, the first and the last are the ends.
+             * @default 11
+             */
+            n?: number;
+            /**
+             * Path
+             * @description `straight` is the line; `great_circle` turns from one to the other, and its norm goes evenly from that of the one to the other's.
+             * @default great_circle
+             * @enum {string}
+             */
+            path?: "straight" | "great_circle";
+            /** Z */
+            z: number[][];
         };
         /**
          * LatentUse
@@ -1570,10 +1631,8 @@ export interface components {
              */
             seed?: number | null;
             /** X */
-            x?: number[][] | number[][][];
-            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
-            x_png?: string | string[];
-        } & (unknown | unknown);
+            x: number[][] | number[][][];
+        };
         /**
          * ReconstructResponse
          * @description E[x|z] of each example, with z from its own q(z|x).
@@ -1590,6 +1649,44 @@ export interface components {
              * @default null
              */
             seed?: number | null;
+        };
+        /**
+         * ReconstructXPngRequest
+         * @description Data to encode and decode.
+         */
+        ReconstructXPngRequest: {
+            /**
+             * Columns
+             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @default null
+             */
+            columns?: number | null;
+            /**
+             * Scale
+             * @description For image/png: the side of the square that shows a pixel.
+             * @default 1
+             */
+            scale?: number;
+            /**
+             * Resize
+             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @default false
+             */
+            resize?: boolean;
+            /**
+             * N Samples
+             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead.
+             * @default 0
+             */
+            n_samples?: number;
+            /**
+             * Seed
+             * @description Drawn by the server if it is left out.
+             * @default null
+             */
+            seed?: number | null;
+            /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
+            x_png: string | string[];
         };
         /**
          * RefineRequest
@@ -1777,10 +1874,8 @@ export interface components {
              */
             scale?: "prior" | "aggregate";
             /** X */
-            x?: number[][] | number[][][];
-            /** Z */
-            z?: number[][];
-        } & (unknown | unknown);
+            x: number[][] | number[][][];
+        };
         /**
          * TraverseResponse
          * @description What each latent dimension changes, the others held.
@@ -1811,6 +1906,33 @@ export interface components {
              * @enum {string}
              */
             scale: "prior" | "aggregate";
+        };
+        /**
+         * TraverseZRequest
+         * @description One row of data, or one latent.
+         */
+        TraverseZRequest: {
+            /**
+             * Dims
+             * @description Latent dimensions to move along, the first is 0; all if left out. In the query `dims=0,3`.
+             * @default null
+             */
+            dims?: number[] | null;
+            /**
+             * N
+             * @description Values per dimension: quantiles at (i + 1/2) / n.
+             * @default 11
+             */
+            n?: number;
+            /**
+             * Scale
+             * @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them.
+             * @default prior
+             * @enum {string}
+             */
+            scale?: "prior" | "aggregate";
+            /** Z */
+            z: number[][];
         };
     };
     responses: {
@@ -1960,7 +2082,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["EncodeRequest"];
+                "application/json": components["schemas"]["EncodeRequest"] | components["schemas"]["EncodeXPngRequest"];
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "image/png": string;
@@ -2170,7 +2292,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ElboRequest"];
+                "application/json": components["schemas"]["ElboRequest"] | components["schemas"]["ElboXPngRequest"];
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "image/png": string;
@@ -2224,7 +2346,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["ReconstructRequest"];
+                "application/json": components["schemas"]["ReconstructRequest"] | components["schemas"]["ReconstructXPngRequest"];
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "image/png": string;
@@ -2274,7 +2396,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["InterpolateRequest"];
+                "application/json": components["schemas"]["InterpolateRequest"] | components["schemas"]["InterpolateZRequest"];
                 "application/vnd.safetensors": string;
             };
         };
@@ -2321,7 +2443,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["TraverseRequest"];
+                "application/json": components["schemas"]["TraverseRequest"] | components["schemas"]["TraverseZRequest"];
                 "application/vnd.safetensors": string;
             };
         };

@@ -10,5 +10,6 @@ SwaggerUIBundle({
   displayRequestDuration: true,
   showExtensions: true,
   showCommonExtensions: true,
+  syntaxHighlight: false, // it takes seconds for a long array
   validatorUrl: null, // it would send the address of this service to another
 });

@@ -43,7 +43,14 @@ def operations(served: Served) -> dict[str, tuple[str, str, dict[str, Any]]]:
 
 def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
     """A generated client has methods of these names."""
-    calls = {"encode", "decode", "sample", "sampleByQuery", "elbo"} | PATHS
+    calls = {
+        "encode",
+        "decode",
+        "reconstruct",
+        "sample",
+        "sampleByQuery",
+        "elbo",
+    } | PATHS
 
     assert operations(bernoulli).keys() == calls | ANALYSES | {
         "model",
@@ -81,8 +88,8 @@ def test_every_example_runs(served: Served) -> None:
     n_analyses = 4 + (served.checkpoint.config.latent_dim <= 2)
     n_analyses += served.checkpoint.calibration is not None
     # Where data are images, each call that takes x has an image for an example too.
-    n_images = 2 if "columns" in served.get("/openapi.json").text else 0
-    assert n_examples == 7 + n_analyses + n_images
+    n_images = 3 if "columns" in served.get("/openapi.json").text else 0
+    assert n_examples == 8 + n_analyses + n_images
 
 
 def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
@@ -111,6 +118,7 @@ def served_as(served: Served, method: str, path: str, name: str, kind: str) -> s
     bodies: dict[str, dict[str, Any] | None] = {
         "encode": {"x": [[0] * 16]},
         "decode": {"z": [[0] * 2]},
+        "reconstruct": {"x": [[0] * 16]},
         "sample": {},
         "sampleByQuery": None,
         "elbo": {"x": [[0] * 16]},
@@ -184,3 +192,56 @@ def test_the_documentation_is_a_page(bernoulli: Served) -> None:
 
     assert page.headers["content-type"].startswith("text/html")
     assert 'href="openapi.json"' in page.text
+
+
+def test_each_form_of_a_body_is_a_schema_of_its_own(bernoulli: Served) -> None:
+    """Generators make a class of each: x or images, x or z, one of them required."""
+    document = bernoulli.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    forms = {
+        "encode": {"EncodeRequest": "x", "EncodeXPngRequest": "x_png"},
+        "elbo": {"ElboRequest": "x", "ElboXPngRequest": "x_png"},
+        "reconstruct": {"ReconstructRequest": "x", "ReconstructXPngRequest": "x_png"},
+        "interpolate": {"InterpolateRequest": "x", "InterpolateZRequest": "z"},
+        "traverse": {"TraverseRequest": "x", "TraverseZRequest": "z"},
+    }
+
+    for name, members in forms.items():
+        body = document["paths"][f"/{name}"]["post"]["requestBody"]["content"]
+        refs = [ref["$ref"] for ref in body["application/json"]["schema"]["oneOf"]]
+        assert [ref.rsplit("/", 1)[1] for ref in refs] == list(members)
+        for schema, member in members.items():
+            others = {*members.values()} - {member}
+            assert schemas[schema]["required"] == [member]
+            assert not others & schemas[schema]["properties"].keys()
+            assert "oneOf" not in schemas[schema]
+
+
+def test_a_call_that_a_model_cannot_answer_says_why(served: Served) -> None:
+    """In the words of the 422 that it would get, and without an example."""
+    for name, (method, path, entry) in operations(served).items():
+        if not entry["summary"].endswith(" (not with this model)"):
+            continue
+        size = served.checkpoint.config.data_dim
+        problem = served.request(method, path, json={"x": [[0] * size]}).json()
+
+        assert name in ("posterior", "anomaly")
+        assert problem["status"] == 422
+        assert f"**Not with this model: {problem['detail']}.**" in entry["description"]
+        assert "examples" not in entry["requestBody"]["content"]["application/json"]
+
+
+def test_no_default_is_outside_its_own_schema(served: Served) -> None:
+    """A list that is empty where left out has no least length."""
+
+    def check(schema: Any) -> None:
+        if isinstance(schema, list):
+            for one in schema:
+                check(one)
+        if isinstance(schema, dict):
+            if schema.get("default") == []:
+                assert not schema.get("minItems"), schema
+            for one in schema.values():
+                check(one)
+
+    check(served.get("/openapi.json").json()["components"])
