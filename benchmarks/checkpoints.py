@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from model import checkpoint
-from model.checkpoint.manifest import Metrics, Provenance
-from model.config import Config, Conv, Data, Likelihood, Mlp
+from model.checkpoint.manifest import ModelMetrics, Provenance
+from model.config import Config, Conv, Data, LikelihoodConfig, Mlp
 from model.vae import VAE, initialized
 
 SEED = 0
@@ -18,7 +18,7 @@ def digits() -> VAE:
             format_version=1,
             data_shape=(28, 28),
             latent_dim=20,
-            likelihood=Likelihood(kind="bernoulli", sigma_floor=None),
+            likelihood=LikelihoodConfig(kind="bernoulli", sigma_floor=None),
             encoder=layers,
             decoder=layers,
             data=Data(
@@ -42,7 +42,7 @@ def images() -> VAE:
             format_version=1,
             data_shape=(64, 64, 3),
             latent_dim=128,
-            likelihood=Likelihood(kind="continuous_bernoulli", sigma_floor=None),
+            likelihood=LikelihoodConfig(kind="continuous_bernoulli", sigma_floor=None),
             encoder=layers,
             decoder=layers,
             data=Data(
@@ -68,7 +68,7 @@ def save(vae: VAE, directory: Path) -> Path:
             dataset_source="none",
             command=("benchmarks",),
         ),
-        metrics=Metrics(figures=()),
+        metrics=ModelMetrics(figures=()),
         card="# Random weights\n",
     )
     return directory

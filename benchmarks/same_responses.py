@@ -26,7 +26,7 @@ from safetensors.numpy import save as to_safetensors
 
 from benchmarks import checkpoints
 from benchmarks.processes import ROOT
-from model.config import Config, Data, Likelihood, Mlp
+from model.config import Config, Data, LikelihoodConfig, Mlp
 from model.vae import VAE, initialized
 
 _VOLATILE = {"x-request-id", "date", "server-timing"}
@@ -58,7 +58,7 @@ def table() -> VAE:
         format_version=1,
         data_shape=(5,),
         latent_dim=2,
-        likelihood=Likelihood(kind="gaussian", sigma_floor=0.1),
+        likelihood=LikelihoodConfig(kind="gaussian", sigma_floor=0.1),
         encoder=layers,
         decoder=layers,
         data=Data(

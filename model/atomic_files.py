@@ -1,4 +1,4 @@
-"""Write a file whole or not at all."""
+"""Replace a file atomically: a reader sees the old content or the new, never a part."""
 
 import os
 from pathlib import Path
@@ -8,13 +8,13 @@ from model import staging
 
 def replace(path: Path, content: bytes | bytearray) -> None:
     """
-    Put a file in place in one step; a kill at any moment leaves the old or the new one.
+    Replace a file in one step; a kill at any moment leaves the old or the new content.
 
-    Processes that write the same file at the same time do not disturb each other: the
-    last rename wins. What a killed process left half written is removed.
+    Several processes may write the same file at the same time: the last rename wins.
+    Incomplete files that killed processes have left are removed first.
 
     Raises:
-        OSError: The disk refused; what stood there before still stands.
+        OSError: Writing failed; the old file is unchanged.
     """
     staging.remove_leftovers(path)
     with staging.new_file(path) as (staged, file):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 _MISSING = 2
-# What the commands need and serving does not.
+# Packages that the commands need and serving does not.
 _EXTRA = ("matplotlib", "sklearn", "tqdm", "tyro")
 
 

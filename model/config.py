@@ -1,7 +1,8 @@
 """
-What a checkpoint's `config.json` may say: the model, complete.
+The schema of a checkpoint's `config.json`, a complete description of the model.
 
-Nothing is defaulted but what older files do not know: their prior is a standard normal.
+Only fields that older files lack have a default: without `prior`, the prior is a
+standard normal.
 """
 
 from itertools import pairwise
@@ -23,7 +24,11 @@ Binarization = Literal["none", "static", "dynamic", "threshold"]
 
 
 class Section(BaseModel):
-    """A part of the configuration: frozen, strict, finite, no unknown keys."""
+    """
+    A part of the configuration.
+
+    Instances are frozen. Unknown keys, type coercion, NaN and infinity are rejected.
+    """
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, allow_inf_nan=False
@@ -31,7 +36,7 @@ class Section(BaseModel):
 
 
 class Mlp(Section):
-    """Fully connected layers, as in AEVB App. C; no hidden layer makes it linear."""
+    """Fully connected layers, as in AEVB App. C; without hidden layers it is linear."""
 
     kind: Literal["mlp"]
     hidden: Annotated[tuple[Width, ...], Field(max_length=32)]
@@ -39,7 +44,11 @@ class Mlp(Section):
 
 
 class Conv(Section):
-    """Strided convolutions that halve an image once per entry, then one dense layer."""
+    """
+    Strided convolutions, then one dense layer.
+
+    Each entry of `channels` is a convolution that halves the height and width.
+    """
 
     kind: Literal["conv"]
     channels: Annotated[tuple[Width, ...], Field(min_length=1, max_length=10)]
@@ -51,7 +60,7 @@ Network = Annotated[Mlp | Conv, Field(discriminator="kind")]
 
 
 def describe(network: Mlp | Conv) -> str:
-    """Return what a network is made of, in a few words."""
+    """Return a short description of a network's layers."""
     if isinstance(network, Conv):
         channels, width = "-".join(map(str, network.channels)), network.hidden
         return f"convolutions {channels}, dense {width} ({network.activation})"
@@ -60,7 +69,7 @@ def describe(network: Mlp | Conv) -> str:
     return f"MLP {'-'.join(map(str, network.hidden))} ({network.activation})"
 
 
-class StandardNormal(Section):
+class StandardNormalConfig(Section):
     """p(z) = N(0, I), as in AEVB."""
 
     kind: Literal["standard_normal"]
@@ -69,30 +78,33 @@ class StandardNormal(Section):
 NComponents = Annotated[int, Field(ge=1, le=MAX_COMPONENTS)]
 
 
-class GaussianMixture(Section):
-    """p(z), a mixture of C diagonal Gaussians whose parameters are learned."""
+class GaussianMixtureConfig(Section):
+    """p(z) is a mixture of C diagonal Gaussians with learned parameters."""
 
     kind: Literal["gaussian_mixture"]
     n_components: NComponents
 
 
 class Vamp(Section):
-    """p(z) = 1/C sum_c q(z|u_c), u_c learned (Tomczak & Welling 2018)."""
+    """p(z) = 1/C sum_c q(z|u_c) with learned u_c (Tomczak & Welling 2018)."""
 
     kind: Literal["vamp"]
     n_components: NComponents
 
 
-Prior = Annotated[StandardNormal | GaussianMixture | Vamp, Field(discriminator="kind")]
+Prior = Annotated[
+    StandardNormalConfig | GaussianMixtureConfig | Vamp, Field(discriminator="kind")
+]
 
 
-class Likelihood(Section):
+class LikelihoodConfig(Section):
     """
     The family of p(x|z).
 
     Attributes:
-        sigma_floor: The least standard deviation of a Gaussian decoder, in units of
-            `Data.standardized` data (the data's own where it is false); else null.
+        sigma_floor: The smallest standard deviation of a Gaussian decoder, in the
+            network's units: those of standardized data if `Data.standardized`, else
+            the data's own. Null for other likelihoods.
     """
 
     kind: LikelihoodName
@@ -110,14 +122,15 @@ class Likelihood(Section):
 
 class Data(Section):
     """
-    What the data were before they reached the model.
+    The training data, and how they were preprocessed.
 
     Attributes:
         name: The data set.
         divided_by: Raw values were divided by this (255 for 8-bit images).
-        binarization: How grey values became {0, 1} in training.
-        standardized: Whether encoder and decoder hold a shift and a scale that map the
-            data's own units to the network's. Densities are in the data's own units.
+        binarization: How training binarized gray values.
+        standardized: Whether encoder and decoder contain a shift and a scale that
+            convert between the data's own units and the network's. Densities are in
+            the data's own units.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -138,26 +151,26 @@ class Config(Section):
     format_version: Literal[1]
     data_shape: Annotated[tuple[Width, ...], Field(min_length=1, max_length=3)]
     latent_dim: Annotated[int, Field(ge=1, le=65_536)]
-    likelihood: Likelihood
+    likelihood: LikelihoodConfig
     encoder: Network
     decoder: Network
     data: Data
-    prior: Prior = StandardNormal(kind="standard_normal")
+    prior: Prior = StandardNormalConfig(kind="standard_normal")
 
     @property
     def data_dim(self) -> int:
-        """D, the number of values of one example."""
+        """D, the number of values in one example."""
         return prod(self.data_shape)
 
     @property
     def n_components(self) -> int:
-        """C, the number of Gaussians that p(z) is made of."""
+        """C, the number of Gaussian components of p(z)."""
         prior = self.prior
-        return 1 if isinstance(prior, StandardNormal) else prior.n_components
+        return 1 if isinstance(prior, StandardNormalConfig) else prior.n_components
 
     @property
     def values_per_draw(self) -> int:
-        """How many values one z takes at its widest: of x, of z, or one a component."""
+        """The size of the largest array per draw of z: max(D, J, C)."""
         return max(self.data_dim, self.latent_dim, self.n_components)
 
     @model_validator(mode="after")
@@ -186,14 +199,14 @@ class Config(Section):
         return self
 
     def _max_weights(self, network: Mlp | Conv, n_in: int, n_out: int) -> int:
-        """Count the weights of a network with two heads, the most there are."""
+        """Return an upper bound on the number of weights: that of two output heads."""
         if isinstance(network, Mlp):
             return _n_weights((n_in, *network.hidden, 2 * n_out))
         height, width = conv_grid(self.data_shape, len(network.channels))
         n_features = network.channels[-1] * height * width
-        n_colours = prod(self.data_shape[2:])
-        # The heads are convolutions, with kernels of 4 x 4, or dense.
-        return 16 * _n_weights((2 * n_colours, *network.channels)) + _n_weights(
+        n_colors = prod(self.data_shape[2:])
+        # The heads are either convolutions with 4 x 4 kernels or dense layers.
+        return 16 * _n_weights((2 * n_colors, *network.channels)) + _n_weights(
             (n_features, network.hidden, 2 * self.latent_dim)
         )
 
@@ -207,7 +220,7 @@ def conv_grid(data_shape: tuple[int, ...], n_halvings: int) -> tuple[int, int]:
     Return height and width of an image after `n_halvings` halvings, rounded down.
 
     Raises:
-        ValueError: The data are not an image, or too small to halve that often.
+        ValueError: The data are not images, or are too small for that many halvings.
     """
     if len(data_shape) < 2:
         raise ValueError(
@@ -218,6 +231,6 @@ def conv_grid(data_shape: tuple[int, ...], n_halvings: int) -> tuple[int, int]:
     if height < 1 or width < 1:
         raise ValueError(
             f"an image of {data_shape[0]}x{data_shape[1]} cannot be halved "
-            f"{n_halvings} times; use fewer channels entries"
+            f"{n_halvings} times; give fewer channels"
         )
     return height, width

@@ -7,15 +7,15 @@ import torch
 
 @final
 class DeviceError(ValueError):
-    """A device was asked for that this machine or this build of torch lacks."""
+    """This machine or this build of torch does not have the requested device."""
 
 
 def choose_device(name: str) -> torch.device:
     """
-    Return the device of a name; `auto` is a GPU where there is one.
+    Return the torch device of a name; `auto` is CUDA if available, else the CPU.
 
     Raises:
-        DeviceError: There is no such device.
+        DeviceError: The device is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise DeviceError("device cuda was asked for, but torch finds no CUDA device")

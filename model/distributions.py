@@ -1,4 +1,4 @@
-"""The distributions of a VAE: q(z|x), and the families of p(x|z)."""
+"""The distributions of a VAE: q(z|x) and the families of p(x|z)."""
 
 import math
 from abc import ABC, abstractmethod
@@ -9,19 +9,19 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-# log1p(exp(t)) overflows nowhere below it and equals t in float64 above it.
+# Below it, log1p(exp(t)) does not overflow; above it, it equals t in float64.
 _SOFTPLUS_THRESHOLD = 40.0
 
 
 def normal_log_prob(x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
     """Return log N(x; mu, exp(log_var)) of each element, in nats."""
-    # Squared last: 1 / sigma is finite where 1 / sigma^2 overflows.
+    # Square last: 1 / sigma can be finite where 1 / sigma^2 overflows.
     u = (x - mu) * torch.exp(-0.5 * log_var)
     return -0.5 * (math.log(2 * math.pi) + log_var + u.square())
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """Return log N(z; 0, I) of z, (..., J), in nats and in float64, (...)."""
+    """Return log N(z; 0, I) for z, (..., J), in nats, as float64, (...)."""
     square = z.double().square().sum(dim=-1)
     return -0.5 * (z.shape[-1] * math.log(2 * math.pi) + square)
 
@@ -47,7 +47,7 @@ class DiagonalGaussian:
 
     @property
     def noise_dim(self) -> int:
-        """J: a draw takes as many normals as it has dimensions."""
+        """J, the number of standard normals that one draw needs."""
         return self.mu.shape[-1]
 
     def reparameterize(self, eps: Tensor) -> Tensor:
@@ -74,12 +74,13 @@ class DiagonalGaussian:
 
 class Likelihood(ABC):
     """
-    p(x|z) = prod_d p(x_d|z), what the decoder puts out.
+    p(x|z) = prod_d p(x_d|z), the distribution that the decoder returns.
 
     Attributes:
-        kind: The name in `config.json`.
-        noise: Which noise `sample` takes.
-        support: The values x may have, in words.
+        kind: Its name in `config.json`.
+        noise: The kind of noise that `sample` needs.
+        support: The values that x may have, as text for messages.
+        value_range: The smallest and the largest value of x; None if unbounded.
     """
 
     kind: ClassVar[str]
@@ -103,12 +104,12 @@ class Likelihood(ABC):
 
     @abstractmethod
     def sample(self, noise: Tensor) -> Tensor:
-        """Turn noise of the kind `self.noise`, (..., D), into x ~ p(x|z), (..., D)."""
+        """Draw x ~ p(x|z), (..., D), from noise of the kind `self.noise`, (..., D)."""
 
     @staticmethod
     @abstractmethod
     def in_support(x: Tensor) -> Tensor:
-        """Say for each element whether it lies in the support."""
+        """Return for each element whether it lies in the support."""
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Return log p(x|z) in nats, (...)."""
@@ -206,7 +207,7 @@ class ContinuousBernoulli(Likelihood):
         )
 
     def sample(self, noise: Tensor) -> Tensor:
-        # Inverse distribution function, mirrored: the exponent is never positive.
+        # Inverse CDF, mirrored for eta < 0, so that the exponent is never positive.
         u = torch.where(self.eta < 0, 1 - noise, noise)
         eta = self.eta.abs()
         small = eta < 1e-3
@@ -264,7 +265,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {
 
 
 def _log_sinhc(a: Tensor) -> Tensor:
-    """Return log(sinh(a) / a), even in a, 0 at 0."""
+    """Return log(sinh(a) / a), an even function of a that is 0 at 0."""
     small = a.abs() < 0.25
     # The inner wheres keep the gradient of the branch not taken finite.
     square = torch.where(small, a, 0.0).square()

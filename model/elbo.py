@@ -1,4 +1,4 @@
-"""The evidence lower bound, with its two terms, per example and in nats."""
+"""The evidence lower bound (ELBO) and its two terms, per example, in nats."""
 
 from typing import NamedTuple
 
@@ -9,14 +9,14 @@ from model.vae import VAE
 
 class Elbo(NamedTuple):
     """
-    An estimate of the ELBO and what it is made of, in nats.
+    An estimate of the ELBO and its terms, in nats.
 
     Attributes:
         log_likelihood: Monte Carlo mean of log p(x|z) over K draws of z, (N,).
-        kl: KL(q(z|x) || p(z)), (N,): closed form under a standard normal prior; under a
-            mixture its mean over the same draws, which may be negative.
-        kl_per_dim: KL(q(z_j|x) || p(z_j)), whose sum it is, (N, J); None under a
-            mixture, where no terms of dimensions add up to it.
+        kl: KL(q(z|x) || p(z)), (N,). Under a standard normal prior it has a closed
+            form; under a mixture it is a mean over the same draws and may be negative.
+        kl_per_dim: KL(q(z_j|x) || p(z_j)), (N, J); its sum over j is `kl`. None under
+            a mixture, where the KL is not a sum over dimensions.
     """
 
     log_likelihood: Tensor
@@ -34,7 +34,7 @@ def elbo(vae: VAE, x: Tensor, *, eps: Tensor) -> Elbo:
     Estimate E_q[log p(x|z)] - KL(q(z|x) || p(z)), a lower bound on log p(x), in nats.
 
     Estimator (B) of Kingma & Welling (2014): Monte Carlo for the expectation, closed
-    form for the KL divergence, where there is one (`Prior.kl`).
+    form for the KL divergence if the prior has one (`Prior.kl`).
 
     Args:
         x: Data in the likelihood's support, (N, D).

@@ -1,7 +1,7 @@
 """
-Evaluate a VAE on a data set, with noise that any other caller can repeat.
+Estimate the ELBO of a VAE on a data set, with noise that depends on a seed alone.
 
-`python -m model.evaluate` does so for a checkpoint.
+`python -m model.evaluate` does this for a checkpoint.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ OnRows = Callable[[int], object]
 
 
 class Evaluation(NamedTuple):
-    """The ELBO's terms in nats, (N,) each, and mu of q(z|x), (N, J); float64."""
+    """The terms of the ELBO in nats, (N,) each, and mu of q(z|x), (N, J); float64."""
 
     log_likelihood: NDArray[np.float64]
     kl: NDArray[np.float64]
@@ -38,12 +38,12 @@ class Evaluation(NamedTuple):
 
     @property
     def n_active(self) -> int:
-        """How many latent dimensions are active units (Burda et al. 2016)."""
+        """The number of active latent dimensions (Burda et al. 2016)."""
         return int(active_units(self.mu).sum())
 
 
 def active_units(mu: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Say of each latent dimension whether it is active, from mu of q(z|x), (N, J)."""
+    """Return for each latent dimension whether it is active, from mu, (N, J)."""
     active: NDArray[np.bool_] = mu.var(axis=0) > ACTIVE_VARIANCE
     return active
 

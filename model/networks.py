@@ -1,4 +1,4 @@
-"""Encoder and decoder: a torso of hidden layers, and one output layer per parameter."""
+"""The encoder and decoder: hidden layers (the torso), then one head per parameter."""
 
 import math
 from collections.abc import Callable
@@ -25,15 +25,16 @@ _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
 }
 Heads = tuple[Tensor, ...]
 
-_KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even size exactly
+_KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even height or width exactly
 
 
 @final
 class Standardization(nn.Module):
     """
-    The affine map x = shift + scale * u between data and network units.
+    The affine map x = shift + scale * u between data units and network units.
 
-    Buffers, not parameters: it is measured on the training data, never optimised.
+    The two are buffers, not parameters: training computes them from the data and does
+    not optimize them.
     """
 
     shift: Tensor
@@ -46,7 +47,7 @@ class Standardization(nn.Module):
         self.reset()
 
     def reset(self) -> None:
-        """Make it the identity."""
+        """Set it to the identity."""
         self.shift.zero_()
         self.scale.fill_(1)
 
@@ -74,9 +75,9 @@ class FromChannels(nn.Module):
 @final
 class Encoder(nn.Module):
     """
-    x -> q(z|x), a diagonal Gaussian (AEVB App. C.2). Its parameters are phi.
+    Map x to q(z|x), a diagonal Gaussian (AEVB App. C.2); its parameters are phi.
 
-    The torso's last layer feeds two heads, mu and log sigma^2.
+    The torso's output goes to two heads, mu and log sigma^2.
     """
 
     def __init__(self, config: Config) -> None:
@@ -93,13 +94,13 @@ class Encoder(nn.Module):
         return DiagonalGaussian(*over_rows(self.layers, self.standardized(x)))
 
     def standardized(self, x: Tensor) -> Tensor:
-        """Return x in the network's units."""
+        """Convert x to the network's units."""
         if self.standardization is None:
             return x
         return (x - self.standardization.shift) / self.standardization.scale
 
     def layers(self, x: Tensor) -> Heads:
-        """Return mu and log_var for rows of standardised data, (N, D)."""
+        """Return mu and log_var for rows of standardized data, (N, D)."""
         h = self.torso(x)
         return self.mu(h), self.log_var(h)
 
@@ -107,11 +108,11 @@ class Encoder(nn.Module):
 @final
 class Decoder(nn.Module):
     """
-    z -> p(x|z), a likelihood (AEVB App. C). Its parameters are theta.
+    Map z to p(x|z), a likelihood (AEVB App. C); its parameters are theta.
 
-    A Bernoulli decoder has one head, the logits eta; a Gaussian one has mu and
-    log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that no likelihood is
-    unbounded.
+    A Bernoulli decoder has one head, the logits eta. A Gaussian decoder has two, mu and
+    log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that its density is
+    bounded.
     """
 
     def __init__(self, config: Config) -> None:
@@ -134,14 +135,14 @@ class Decoder(nn.Module):
         return self.likelihood(*over_rows(self.layers, z))
 
     def layers(self, z: Tensor) -> Heads:
-        """Return eta, or mu and log_var, in the network's units for rows, (N, J)."""
+        """Return eta, or mu and log_var in the network's units, for rows, (N, J)."""
         h = self.torso(z)
         if self.kind == "gaussian":
             return self.mu(h), self.log_var(h)
         return (self.eta(h),)
 
     def likelihood(self, *heads: Tensor) -> Likelihood:
-        """Return p(x|z) in the data's own units from what `layers` put out."""
+        """Return p(x|z) in the data's own units from the output of `layers`."""
         if self.kind == "bernoulli":
             return Bernoulli(*heads)
         if self.kind == "continuous_bernoulli":
@@ -150,14 +151,14 @@ class Decoder(nn.Module):
         # log(sigma_floor^2 + exp(log_var))
         log_var = self.log_var_floor + softplus(log_var - self.log_var_floor)
         if self.standardization is not None:
-            # An affine map of x: its Jacobian is the change of log_var.
+            # The map of x is affine: its Jacobian is a change of log_var.
             mu = self.standardization.shift + self.standardization.scale * mu
             log_var = log_var + 2 * torch.log(self.standardization.scale)
         return Gaussian(mu=mu, log_var=log_var)
 
 
 def over_rows(layers: Callable[[Tensor], Heads], x: Tensor) -> Heads:
-    """Apply a function of rows, (N, D), to x with any leading dimensions, (..., D)."""
+    """Apply a function of rows, (N, D), to x of any leading dimensions, (..., D)."""
     if x.dim() == 2:
         return layers(x)
     heads = layers(x.reshape(-1, x.shape[-1]))
@@ -166,10 +167,10 @@ def over_rows(layers: Callable[[Tensor], Heads], x: Tensor) -> Heads:
 
 def initialize(module: nn.Module, *, generator: torch.Generator) -> None:
     """
-    Draw every weight afresh: Glorot & Bengio (2010) uniform, biases zero.
+    Initialize every weight as in Glorot & Bengio (2010), uniform, with zero biases.
 
-    The order is that of `named_parameters`, so a seed gives the same weights anywhere.
-    A standardisation becomes the identity.
+    Weights are drawn in the order of `named_parameters`, so a seed gives the same
+    weights on every machine. A standardization becomes the identity.
     """
     for part in module.modules():
         if isinstance(part, Standardization):
@@ -184,14 +185,14 @@ def initialize(module: nn.Module, *, generator: torch.Generator) -> None:
 def _encoder_torso(
     network: Mlp | Conv, data_shape: tuple[int, ...]
 ) -> tuple[nn.Sequential, int]:
-    """Return the hidden layers and the width of what they put out."""
+    """Return the hidden layers and the width of their output."""
     activation = _ACTIVATIONS[network.activation]
     if isinstance(network, Mlp):
         widths = (torch.Size(data_shape).numel(), *network.hidden)
         return _dense(widths, activation), widths[-1]
     height, width = conv_grid(data_shape, len(network.channels))
     layers: list[nn.Module] = [ToChannels(data_shape[0], data_shape[1])]
-    for before, after in pairwise((_n_colours(data_shape), *network.channels)):
+    for before, after in pairwise((_n_colors(data_shape), *network.channels)):
         layers += [nn.Conv2d(before, after, _KERNEL, _STRIDE, _PADDING), activation()]
     layers += [
         FromChannels(),
@@ -204,7 +205,7 @@ def _encoder_torso(
 def _decoder_torso(
     network: Mlp | Conv, data_shape: tuple[int, ...], latent_dim: int
 ) -> tuple[nn.Sequential, Callable[[], nn.Module]]:
-    """Return the hidden layers and a maker of output layers."""
+    """Return the hidden layers and a function that makes an output layer."""
     activation = _ACTIVATIONS[network.activation]
     if isinstance(network, Mlp):
         widths = (latent_dim, *network.hidden)
@@ -221,7 +222,7 @@ def _decoder_torso(
         before, after = network.channels[i], network.channels[i - 1]
         layers += [_doubling(before, after, data_shape, i), activation()]
     return nn.Sequential(*layers), lambda: nn.Sequential(
-        _doubling(network.channels[0], _n_colours(data_shape), data_shape, 0),
+        _doubling(network.channels[0], _n_colors(data_shape), data_shape, 0),
         FromChannels(),
     )
 
@@ -236,7 +237,7 @@ def _dense(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequentia
 def _doubling(
     before: int, after: int, data_shape: tuple[int, ...], n_halvings: int
 ) -> nn.ConvTranspose2d:
-    """Undo one halving: give the exact size the image had after `n_halvings`."""
+    """Return a layer that doubles an image to its exact size after `n_halvings`."""
     height, width = conv_grid(data_shape, n_halvings)
     return nn.ConvTranspose2d(
         before,
@@ -248,5 +249,5 @@ def _doubling(
     )
 
 
-def _n_colours(data_shape: tuple[int, ...]) -> int:
+def _n_colors(data_shape: tuple[int, ...]) -> int:
     return data_shape[2] if len(data_shape) == 3 else 1

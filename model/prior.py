@@ -1,8 +1,8 @@
 """
 The priors p(z): the standard normal, and mixtures of diagonal Gaussians.
 
-A VampPrior (Tomczak & Welling 2018) is such a mixture: its components are what the
-encoder makes of pseudo-inputs. Where they come from is in `prior_weights`.
+A VampPrior (Tomczak & Welling 2018) is such a mixture: its components are q(z|u) of
+learned pseudo-inputs u. The learned parameters are in `prior_weights`.
 """
 
 import math
@@ -23,7 +23,7 @@ _BISECTIONS = 60
 
 
 class Box(NamedTuple):
-    """A rectangle of the latent space: its lower and upper ends, (J,) each."""
+    """A box in latent space: its lower and upper corner, (J,) each."""
 
     low: Tensor
     high: Tensor
@@ -43,40 +43,40 @@ class Prior(ABC):
 
     @abstractmethod
     def marginal(self, dims: Sequence[int]) -> "Prior":
-        """Return the p of some of the dimensions."""
+        """Return the marginal prior of these dimensions."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """Return log p(z) of z, (..., J), in float64, (...)."""
+        """Return log p(z) for z, (..., J), as float64, (...)."""
 
     @abstractmethod
     def kl_per_dim(self, q_z: DiagonalGaussian) -> Tensor | None:
-        """Return KL(q(z_j|x) || p(z_j)), (..., J); None if they do not add up."""
+        """Return KL(q(z_j|x) || p(z_j)), (..., J); None if the KL is not their sum."""
 
     @abstractmethod
     def kl_per_draw(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
-        """Return for each z ~ q(z|x), (..., J), an unbiased KL(q(z|x) || p(z))."""
+        """Return an unbiased estimate of KL(q(z|x) || p(z)) from each z, (..., J)."""
 
     def kl(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
         """
-        Return KL(q(z|x) || p(z)), (N,), in closed form or else from draws.
+        Return KL(q(z|x) || p(z)), (N,): the closed form if it exists, else from draws.
 
         Args:
             q_z: (N, J).
-            z: Draws of it, (K, N, J).
+            z: Draws from q_z, (K, N, J).
         """
         return self.kl_per_draw(q_z, z).mean(dim=0)
 
     @abstractmethod
     def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
         """
-        Turn noise into z ~ p(z), (..., J), in the dtype of eps.
+        Return z ~ p(z), (..., J), from noise, in the dtype of eps.
 
         Args:
             eps: Standard normal, (..., J).
-            u: Uniform on [0, 1), (...); chooses the component of a mixture.
-            temperature: Factor of the standard deviation, in a mixture of those of the
-                components; the means stay, and so do the weights.
+            u: Uniform on [0, 1), (...); selects the component of a mixture.
+            temperature: Factor of the standard deviation (of each component, in a
+                mixture). Means and weights are unchanged.
         """
 
     @abstractmethod
@@ -93,7 +93,7 @@ class Prior(ABC):
 
     @abstractmethod
     def box(self, half_width: float, device: torch.device) -> Box:
-        """Return what holds every component to so many standard deviations."""
+        """Return the box that holds every component's mean +- half_width * sigma."""
 
 
 @final
@@ -129,7 +129,7 @@ class StandardNormal(Prior):
         return q_z.kl_to_standard_normal().sum(dim=-1).expand(z.shape[:-1])
 
     def kl(self, q_z: DiagonalGaussian, z: Tensor) -> Tensor:
-        """Return the closed form, (N,); z is of no matter."""
+        """Return the closed form, (N,); z is not used."""
         return q_z.kl_to_standard_normal().sum(dim=-1)
 
     def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
@@ -149,10 +149,10 @@ class StandardNormal(Prior):
 @dataclass(frozen=True, eq=False)
 class GaussianMixture(Prior):
     """
-    p(z) = sum_c pi_c N(z; mu_c, diag(sigma_c^2)); computed in float64.
+    p(z) = sum_c pi_c N(z; mu_c, diag(sigma_c^2)), computed in float64.
 
     Attributes:
-        log_weights: log pi, normalised, (C,).
+        log_weights: log pi, normalized, (C,).
         mu: (C, J).
         log_var: log sigma^2, (C, J).
     """
@@ -189,10 +189,11 @@ class GaussianMixture(Prior):
         """
         Return E_q[log q - h] + h(z) - log p(z), unbiased for every h, (...).
 
-        h(z) = sum_c w_c log N(z; mu_c, sigma_c^2) with w_c in proportion to
-        pi_c exp E_q[log N_c], as in the variational bound of Hershey & Olsen (2007),
-        has its expectation in closed form and goes with log p(z), so that the variance
-        is small, and 0 where one component has all the weight.
+        h is a control variate: h(z) = sum_c w_c log N(z; mu_c, sigma_c^2), where w_c is
+        proportional to pi_c exp E_q[log N_c], as in the variational bound of Hershey &
+        Olsen (2007). Its expectation has a closed form, and it is strongly correlated
+        with log p(z), so the variance is small; it is 0 where one component has all the
+        weight.
         """
         z, mu, log_var = z.double(), q_z.mu.double(), q_z.log_var.double()
         log_weights = self.log_weights.to(z)
@@ -207,7 +208,7 @@ class GaussianMixture(Prior):
     def sample(self, eps: Tensor, u: Tensor, *, temperature: float = 1.0) -> Tensor:
         weights, mu, log_var = self._in_float64(eps.device)
         share = weights.cumsum(dim=0)
-        # Scaled by the last, which rounding leaves beside 1.
+        # Scaled by the last cumulative weight, which rounding may move away from 1.
         aim = u.double().contiguous() * share[-1]
         component = torch.searchsorted(share, aim, right=True)
         component = component.clamp(max=len(share) - 1)
@@ -221,7 +222,8 @@ class GaussianMixture(Prior):
         own = torch.special.ndtri(levels)[:, None]  # (Q, 1)
         found = []
         for m, s in zip(mu.T, torch.exp(0.5 * log_var).T, strict=True):  # (C,) each
-            ends = m + s * own  # (Q, C): a mixture's quantile lies among its parts'
+            # A quantile of a mixture lies between those of its components.
+            ends = m + s * own  # (Q, C)
             low, high = ends.amin(dim=1), ends.amax(dim=1)
             for _ in range(_BISECTIONS):
                 middle = 0.5 * (low + high)
@@ -237,17 +239,18 @@ class GaussianMixture(Prior):
         return Box((mu - reach).amin(dim=0), (mu + reach).amax(dim=0))
 
     def _in_float64(self, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
-        """Return weights, means and log variances on a device."""
+        """Return weights, means and log variances in float64 on a device."""
         parts = (self.log_weights, self.mu, self.log_var)
         log_weights, mu, log_var = (part.to(device).double() for part in parts)
         return log_weights.exp(), mu, log_var
 
     def _log_normals(self, z: Tensor, square: Tensor) -> Tensor:
         """
-        Return log N(z; mu_c, sigma_c^2), (..., C), linear in z and its square.
+        Return log N(z; mu_c, sigma_c^2), (..., C), from z and its square.
 
-        From E_q[z] and E_q[z^2] it is therefore E_q[log N(z; mu_c, sigma_c^2)]. Two
-        products of matrices take C J operations a row and nothing of size (..., C, J).
+        It is linear in both, so from E_q[z] and E_q[z^2] it gives
+        E_q[log N(z; mu_c, sigma_c^2)]. Two matrix products take C J operations per row
+        and need no array of shape (..., C, J).
         """
         mu, log_var = self.mu.to(z), self.log_var.to(z)
         precision = torch.exp(-log_var)  # (C, J)

@@ -1,4 +1,4 @@
-"""What a model learns of its prior p(z): the parameters named `prior.`, if any."""
+"""The learned parameters of the prior p(z), named `prior.*` in a checkpoint."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,14 +7,13 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from model.config import Config
-from model.config import GaussianMixture as MixtureConfig
+from model.config import Config, GaussianMixtureConfig
 from model.networks import Encoder
 from model.prior import GaussianMixture, Prior, StandardNormal
 
 
 class PriorWeights(nn.Module, ABC):
-    """The parameters of p(z); part of theta."""
+    """The parameters of p(z), which are part of theta."""
 
     @abstractmethod
     def forward(self, encoder: Encoder) -> Prior:
@@ -22,13 +21,13 @@ class PriorWeights(nn.Module, ABC):
 
     @abstractmethod
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the parameters afresh."""
+        """Initialize the parameters."""
 
     def settle(self, encoder: Encoder) -> None:
-        """Keep what p(z) takes of the encoder, whose weights no longer change."""
+        """Cache what p(z) needs of the encoder, whose weights no longer change."""
 
     def unsettle(self) -> None:
-        """Undo `settle`."""
+        """Drop what `settle` has cached."""
 
 
 @final
@@ -62,7 +61,11 @@ class MixtureWeights(PriorWeights):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Make it N(0, I) in expectation: means and components have variance 1/2."""
+        """
+        Initialize so that p(z) is N(0, I) in expectation.
+
+        The means have variance 1/2, and so has each component.
+        """
         self.logits.zero_()
         self.mean.normal_(std=math.sqrt(0.5), generator=generator)
         self.log_var.fill_(math.log(0.5))
@@ -73,9 +76,9 @@ class VampWeights(PriorWeights):
     """
     p(z) = 1/C sum_c q(z|u_c), the VampPrior of Tomczak & Welling (2018), eq. 9.
 
-    The pseudo-inputs u_c are parameters in the encoder's units, those of standardised
-    data, and may be any real numbers: the encoder is only a function. So p(z) carries
-    phi too. Of a model in evaluation mode the components are computed once.
+    The pseudo-inputs u_c are parameters in the encoder's units, those of standardized
+    data. They may be any real numbers, since the encoder is defined for all of them.
+    p(z) thus depends on phi too. In evaluation mode the components are computed once.
     """
 
     mu: Tensor | None
@@ -95,28 +98,28 @@ class VampWeights(PriorWeights):
 
     @torch.no_grad()
     def reset(self, generator: torch.Generator) -> None:
-        """Draw the pseudo-inputs from U(0, 1); training takes rows of its data."""
+        """Draw the pseudo-inputs from U(0, 1); training replaces them by data rows."""
         self.pseudo_inputs.uniform_(generator=generator)
 
     @torch.no_grad()
     def settle(self, encoder: Encoder) -> None:
-        """Encode the pseudo-inputs once."""
+        """Encode the pseudo-inputs and keep the result."""
         for name, head in zip(
             ("mu", "log_var"), encoder.layers(self.pseudo_inputs), strict=True
         ):
             self.register_buffer(name, head, persistent=False)
 
     def unsettle(self) -> None:
-        """Encode the pseudo-inputs afresh at every use."""
+        """Encode the pseudo-inputs again at every use."""
         self.register_buffer("mu", None, persistent=False)
         self.register_buffer("log_var", None, persistent=False)
 
 
 def prior_weights(config: Config) -> PriorWeights:
-    """Return the parameters that the prior of a configuration has, without values."""
+    """Return uninitialized parameters for the prior of a configuration."""
     prior = config.prior
     if prior.kind == "standard_normal":
         return NoWeights(config)
-    if isinstance(prior, MixtureConfig):
+    if isinstance(prior, GaussianMixtureConfig):
         return MixtureWeights(config, prior.n_components)
     return VampWeights(config, prior.n_components)

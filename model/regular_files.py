@@ -1,8 +1,8 @@
 """
-Read regular files only, and never more than was asked for.
+Open and read regular files only, up to a limit of size.
 
-A pipe, a device or a directory in the place of a file is an error at once; no reader
-waits for it or reads it without an end.
+A pipe, a device or a directory where a file is expected is an error at once, so that no
+reader blocks on it or reads without end.
 """
 
 import errno
@@ -17,12 +17,12 @@ def open_regular(path: Path | str, *, directory: int | None = None) -> BinaryIO:
     Open a regular file, or a symbolic link to one, for reading.
 
     Args:
-        directory: A descriptor of the directory that a relative path starts from.
+        directory: Descriptor of the directory that a relative path is relative to.
 
     Raises:
-        OSError: There is no such file, it cannot be opened, or it is not regular.
+        OSError: The file does not exist, cannot be opened, or is not regular.
     """
-    # Checked before it is opened too: opening some devices has an effect.
+    # Checked before opening too: opening some devices has side effects.
     _check_regular(os.stat(path, dir_fd=directory), path)
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     descriptor = os.open(path, flags, dir_fd=directory)
@@ -41,7 +41,7 @@ def read_regular(
     Return the content of a regular file.
 
     Raises:
-        OSError: As `open_regular`, or the file has more than `max_bytes` bytes.
+        OSError: As in `open_regular`, or the file has more than `max_bytes` bytes.
     """
     with open_regular(path, directory=directory) as file:
         size = size_of(file)
@@ -52,7 +52,7 @@ def read_regular(
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return how many bytes an open file has."""
+    """Return the size of an open file in bytes."""
     return os.fstat(file.fileno()).st_size
 
 

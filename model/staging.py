@@ -1,9 +1,9 @@
 """
-Temporary names for what is being written, and removal of what killed processes left.
+Create temporary files and directories, and remove those that killed processes left.
 
 A process holds a lock (flock) on what it is writing. The kernel releases the lock when
-the process ends, however it ends, so a temporary file or directory without a lock is a
-leftover. Where a file system has no such locks, leftovers stay.
+the process ends, for whatever reason, so a temporary file or directory without a lock
+is a leftover. On a file system without such locks, leftovers are not removed.
 """
 
 import fcntl
@@ -22,12 +22,12 @@ _SUFFIX = ".partial"
 @contextmanager
 def new_directory(target: Path) -> Iterator[Path]:
     """
-    Make a directory beside `target`, to be renamed to it, and remove it in the end.
+    Make a directory next to `target`, to be renamed to it; remove it at the end.
 
-    If it was exchanged with `target`, what it is exchanged for is removed.
+    If the caller has exchanged it with `target`, the old content is removed.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The directory cannot be made.
     """
     staged, descriptor = _make_locked(target, _make_directory)
     try:
@@ -40,10 +40,10 @@ def new_directory(target: Path) -> Iterator[Path]:
 @contextmanager
 def new_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
     """
-    Open a new file beside `target` to be renamed to it; remove it if it was not.
+    Open a new file next to `target`, to be renamed to it; remove it if it was not.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The file cannot be made.
     """
     staged, descriptor = _make_locked(target, _make_file)
     with os.fdopen(descriptor, "wb") as file:
@@ -54,7 +54,7 @@ def new_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def remove_leftovers(target: Path) -> None:
-    """Remove what processes that were killed have left beside `target`."""
+    """Remove what killed processes have left next to `target`."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{_SUFFIX}")
     for path in list(target.parent.iterdir()):
         if pattern.fullmatch(path.name):
@@ -77,10 +77,10 @@ def try_lock(descriptor: int) -> bool:
 
 def fsync_directory(directory: Path) -> None:
     """
-    Wait until the names in a directory are on disk.
+    Wait until the entries of a directory are on disk.
 
     Raises:
-        OSError: The disk refused.
+        OSError: The write failed.
     """
     descriptor = os.open(directory, os.O_RDONLY)
     try:
@@ -90,13 +90,13 @@ def fsync_directory(directory: Path) -> None:
 
 
 def _make_locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path, int]:
-    """Return a new temporary name and a descriptor that holds its lock."""
+    """Create a file or directory; return its path and a descriptor with its lock."""
     while True:
         staged = target.with_name(f".{target.name}.{secrets.token_hex(8)}{_SUFFIX}")
         descriptor = make(staged)
         if descriptor is None:
             continue
-        # Until it is locked it looks like a leftover, and may be removed as one.
+        # Until it is locked it looks like a leftover; another process may remove it.
         if _is_ours(descriptor) and _is_named(descriptor, staged):
             return staged, descriptor
         os.close(descriptor)
@@ -106,7 +106,7 @@ def _make_directory(path: Path) -> int | None:
     path.mkdir(mode=0o700)
     try:
         return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except FileNotFoundError:  # removed as a leftover
+    except FileNotFoundError:  # another process removed it as a leftover
         return None
 
 
@@ -117,7 +117,7 @@ def _make_file(path: Path) -> int:
 def _is_ours(descriptor: int) -> bool:
     try:
         return try_lock(descriptor)
-    except OSError:  # without locks nothing is removed either
+    except OSError:  # without locks, no process removes leftovers
         return True
 
 
@@ -132,7 +132,7 @@ def _remove_if_left(path: Path) -> None:
     try:
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path, flags)
-    except OSError:  # removed meanwhile, or of a kind that is never written here
+    except OSError:  # already removed, or not a kind of file that this module writes
         return
     try:
         if not try_lock(descriptor):
@@ -141,7 +141,7 @@ def _remove_if_left(path: Path) -> None:
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)
-    except OSError:  # no locks, so nobody knows whether it is still being written
+    except OSError:  # without locks, it may still be in use
         return
     finally:
         os.close(descriptor)

@@ -16,12 +16,12 @@ from model.prior_weights import prior_weights
 @final
 class VAE(nn.Module):
     """
-    p_theta(x|z) p(z) with the amortised posterior q_phi(z|x) (AEVB Sec. 3).
+    p_theta(x|z) p(z) with the amortized posterior q_phi(z|x) (AEVB Sec. 3).
 
     Attributes:
-        encoder: Its parameters are phi; they alone optimise q.
-        decoder: Its parameters are theta; they and p(z) define p(x).
-        prior: What is learned of p(z), nothing where it is N(0, I); part of theta.
+        encoder: Its parameters are phi; q depends on them alone.
+        decoder: Its parameters are part of theta; with p(z) they define p(x).
+        prior: The learned parameters of p(z), none if it is N(0, I); part of theta.
     """
 
     def __init__(self, config: Config) -> None:
@@ -38,12 +38,12 @@ class VAE(nn.Module):
 
     @property
     def theta(self) -> list[nn.Parameter]:
-        """The parameters of p_theta(x|z) p(z): those of the decoder and the prior."""
+        """The parameters of p_theta(x|z) p(z): of the decoder and of the prior."""
         return [*self.decoder.parameters(), *self.prior.parameters()]
 
     @property
     def phi(self) -> list[nn.Parameter]:
-        """The encoder's weights and biases, the variational parameters."""
+        """The variational parameters: the weights and biases of the encoder."""
         return list(self.encoder.parameters())
 
     @property
@@ -54,9 +54,9 @@ class VAE(nn.Module):
 
     def train(self, mode: bool = True) -> Self:  # noqa: FBT001, FBT002  as in torch
         """
-        Set the mode, as modules do; in evaluation mode p(z) is computed once.
+        Set training or evaluation mode; in evaluation mode p(z) is computed once.
 
-        Weights must not be changed in evaluation mode: a VampPrior would not follow.
+        Do not change weights in evaluation mode: a VampPrior would keep its old p(z).
         """
         super().train(mode)
         if mode:
@@ -81,14 +81,14 @@ class VAE(nn.Module):
 
         Args:
             x: Data of the model's dtype, (..., D).
-            z: Latents of any dtype, (..., J); the decoder sees them in that of x.
+            z: Latents of any dtype, (..., J); they are decoded in the dtype of x.
         """
         log_p_x = self.decode(z.to(x.dtype)).log_prob_per_dim(x)
         return log_p_x.sum(dim=-1, dtype=torch.float64) + self.p_z.log_prob(z)
 
 
 def initialized(config: Config, *, seed: int) -> VAE:
-    """Return a VAE with fresh weights that depend on the seed alone."""
+    """Return a VAE with initial weights that depend on the seed alone."""
     vae = empty(config).to_empty(device="cpu")
     draw = generator(seed, Stream.INITIALIZATION)
     noise = torch.Generator().manual_seed(int(draw.integers(2**63)))
@@ -99,6 +99,6 @@ def initialized(config: Config, *, seed: int) -> VAE:
 
 
 def empty(config: Config) -> VAE:
-    """Return a VAE with shapes but no storage, to load weights into."""
+    """Return a VAE on the meta device, without storage, to load weights into."""
     with torch.device("meta"):
         return VAE(config)

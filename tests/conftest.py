@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from model import checkpoint
 from model.checkpoint.golden import golden
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.checkpoint.manifest import Figure, Golden, Metrics, Provenance
+from model.checkpoint.manifest import Figure, Golden, ModelMetrics, Provenance
 from model.config import (
     Binarization,
     Config,
     Conv,
     Data,
-    Likelihood,
+    LikelihoodConfig,
     LikelihoodName,
     Mlp,
     Network,
@@ -57,7 +57,7 @@ def tiny_config(
         format_version=1,
         data_shape=data_shape,
         latent_dim=latent_dim,
-        likelihood=Likelihood(kind=kind, sigma_floor=0.1 if gaussian else None),
+        likelihood=LikelihoodConfig(kind=kind, sigma_floor=0.1 if gaussian else None),
         encoder=network,
         decoder=network,
         data=Data(
@@ -97,7 +97,7 @@ def save_tiny(
         directory,
         vae=vae,
         provenance=provenance,
-        metrics=Metrics(figures=(FIGURE,)),
+        metrics=ModelMetrics(figures=(FIGURE,)),
         card="# tiny\n",
         attachments=attachments,
         golden=golden,

@@ -154,7 +154,7 @@ class LatentUse(Section):
     noise_seed: int
 
 
-class Metrics(Section):
+class ModelMetrics(Section):
     """
     The figures of the model card.
 

@@ -32,7 +32,13 @@ from model.checkpoint.files import (
     read_manifest,
 )
 from model.checkpoint.held_out import Calibration, Examples
-from model.checkpoint.manifest import FileEntry, Golden, Manifest, Metrics, Provenance
+from model.checkpoint.manifest import (
+    FileEntry,
+    Golden,
+    Manifest,
+    ModelMetrics,
+    Provenance,
+)
 from model.checkpoint.tensors import check_shapes, check_values
 from model.config import Config
 from model.vae import VAE, empty
@@ -66,7 +72,7 @@ class Checkpoint:
 
     vae: VAE
     manifest: Manifest
-    metrics: Metrics
+    metrics: ModelMetrics
     sha256: str
     calibration: Calibration | None
     examples: Examples | None
@@ -87,7 +93,7 @@ def save(
     *,
     vae: VAE,
     provenance: Provenance,
-    metrics: Metrics,
+    metrics: ModelMetrics,
     card: str,
     attachments: Mapping[str, bytes] | None = None,
     golden: Golden | None = None,
@@ -164,7 +170,7 @@ def identity(directory: Path) -> str:
 
 def _load(files: Files) -> Checkpoint:
     config = _parse_file(files, CONFIG, Config)
-    metrics = _parse_file(files, METRICS, Metrics)
+    metrics = _parse_file(files, METRICS, ModelMetrics)
     vae = empty(config)
     wanted = vae.state_dict()
     content = files.read(WEIGHTS, max_bytes=_max_bytes(wanted))

@@ -1,4 +1,8 @@
-"""The model in memory: arrays of rows in, arrays of rows out. All of torch is here."""
+"""
+The engine: a loaded model that maps arrays of rows to arrays of rows.
+
+The service computes through it and imports no torch itself.
+"""
 
 from model.engine.arrays import Array, Decoding, Encoding, Scores
 from model.engine.backends import Backend, EngineError

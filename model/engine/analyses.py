@@ -1,10 +1,11 @@
 """
-The analyses of the served model: slices of rows in, columns of numpy arrays out.
+The analyses of the served model: from a slice of rows to columns of numpy arrays.
 
-Torch computes them, whatever computes the layers for the other operations, since they
-differentiate or need float64. They run in a thread of their own beside the engine's and
-share with it nothing but the weights, which nobody changes. Torch's number of threads
-is one setting for the process, made when the engine chose; here it is left alone.
+Torch always computes them, also where ONNX Runtime computes the other operations,
+because they need gradients or float64. They run in a thread of their own and share
+only the weights with the engine's thread; the weights never change. Torch has one
+number of threads per process, which the engine sets when it chooses a backend; it is
+not changed here.
 """
 
 from typing import final
@@ -33,7 +34,7 @@ from model.inference.proposals import encoded
 
 @final
 class NotFiniteError(ValueError):
-    """The model's densities of a row are not finite; `row` says of which."""
+    """The model's densities of the row `row` are not finite."""
 
     def __init__(self, row: int) -> None:
         super().__init__(f"the model's log p(x, z) of row {row} is not finite")
@@ -43,10 +44,10 @@ class NotFiniteError(ValueError):
 @final
 class Analyst:
     """
-    Analyses of rows of x, (N, D); calls may come from any thread, one at a time.
+    Analyses of rows of x, (N, D). Any thread may call it, one call at a time.
 
-    Every method computes the rows of a slice, and raises `NotFiniteError` if the model
-    cannot score one of them. The noise of row i is that of position `first` + i.
+    Every method computes the rows of a slice, and raises `NotFiniteError` if a density
+    is not finite. Row i uses the noise of position `first` + i.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -70,7 +71,7 @@ class Analyst:
         return analyses.bracketed(self._vae, data, effort, seed=seed, first=first)
 
     def refined(self, x: Array, rows: slice, *, seed: int, first: int) -> Refined:
-        """Optimise q(z|x) for each row alone."""
+        """Optimize q(z|x) for each row separately."""
         data = self._tensor(x, rows)
         return analyses.refined(self._vae, data, seed=seed, first=first + rows.start)
 
@@ -84,7 +85,7 @@ class Analyst:
         seed: int,
         first: int,
     ) -> Gaps:
-        """Split log p(x) - ELBO into its two gaps."""
+        """Split log p(x) - ELBO into the approximation and the amortization gap."""
         return analyses.gaps(
             self._vae,
             self._tensor(x, rows),
@@ -95,13 +96,13 @@ class Analyst:
         )
 
     def posteriors(self, x: Array, rows: slice) -> Posteriors:
-        """Integrate over one or two latent dimensions."""
+        """Compute p(z|x) by integration over one or two latent dimensions."""
         return analyses.posteriors(self._vae, self._tensor(x, rows))
 
     def anomalies(
         self, x: Array, rows: slice, calibration: Scores, *, seed: int, first: int
     ) -> Anomalies:
-        """Score rows and rank them among held-out ones."""
+        """Compute anomaly scores, and rank them among those of held-out rows."""
         data = self._tensor(x, rows)
         first += rows.start
         found = analyses.anomalies(self._vae, data, calibration, seed=seed, first=first)
@@ -119,7 +120,7 @@ class Analyst:
         seed: int,
         first: int,
     ) -> Imputed:
-        """Fill in what is missing; `known` says what is not, (N, D)."""
+        """Impute missing values; `known`, (N, D), is true where x is observed."""
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
         mask = torch.from_numpy(known[rows]).to(self._device)
         self._check_observed(data, mask, rows)
@@ -137,7 +138,7 @@ class Analyst:
 
     @torch.no_grad()
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
-        """Check that the model can score what is known, at the prior's mean."""
+        """Check that the density of the observed x is finite at the prior's mean."""
         index = torch.arange(len(x), device=x.device)
         z = self._vae.p_z.moments(x.device).mu.expand(1, len(x), -1)
         log_joint = observed.log_joint(self._vae, x, mask)
@@ -145,7 +146,7 @@ class Analyst:
 
     @torch.no_grad()
     def _tensor(self, x: Array, rows: slice) -> Tensor:
-        """Return rows on the device, once their densities are known to be finite."""
+        """Return rows on the device, and check that their densities are finite."""
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
         q_z = encoded(self._vae, data)
         is_finite = self._vae.log_joint(data, q_z.mu).isfinite()

@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out: float32 arrays, row by row."""
+"""The inputs and results of the engine: float32 arrays, one row per example."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class Encoding(NamedTuple):
 
 
 class Decoding(NamedTuple):
-    """p(x|z): mean, (N, D), and log_var, (N, D), where the likelihood has one."""
+    """p(x|z): mean, (N, D), and log_var, (N, D), if the likelihood has one."""
 
     mean: Array
     log_var: Array | None = None
@@ -36,8 +36,8 @@ class Scores(NamedTuple):
 
     Attributes:
         log_likelihood: log p(x|z) of each draw, (N, K).
-        kl: KL(q(z_j|x) || p(z_j)) of each dimension, (N, J), where `kl_adds_up`; else
-            an unbiased estimate of KL(q(z|x) || p(z)) from each draw, (N, K).
+        kl: If `Engine.kl_adds_up`, KL(q(z_j|x) || p(z_j)) of each dimension, (N, J);
+            else an unbiased estimate of KL(q(z|x) || p(z)) from each draw, (N, K).
     """
 
     log_likelihood: Array

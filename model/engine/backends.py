@@ -1,4 +1,4 @@
-"""Which library computes the layers: torch, or ONNX Runtime where it is right."""
+"""Choose the library that computes the layers: torch, or ONNX Runtime if it agrees."""
 
 import logging
 from collections.abc import Sequence
@@ -17,15 +17,15 @@ logger = logging.getLogger(__name__)
 
 Backend = Literal["auto", "torch", "onnx"]
 
-# Of the largest value: float32 sums of thousands of terms, in another order.
+# Relative to the largest value: float32 sums of thousands of terms in another order.
 _TOLERANCE = 1e-5
 
 
 class Coder(Protocol):
-    """What computes: the VAE itself, or its layers in another library."""
+    """Encodes and decodes: the VAE itself, or its layers in another library."""
 
     def encode_rows(self, x: Array) -> Sequence[Array]:
-        """Return mu and log_var of q(z|x) for x, (N, D), without any detour."""
+        """Return mu and log_var of q(z|x) for x, (N, D), without tensors between."""
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
@@ -50,11 +50,11 @@ class TorchVAE:
 
 @final
 class EngineError(ValueError):
-    """The engine cannot compute where or how it was told to."""
+    """The requested device or backend is not available."""
 
 
 class Choice(NamedTuple):
-    """A library by its name, and the model in it."""
+    """The name of the chosen library, and the model in it."""
 
     name: Literal["torch", "onnx"]
     coder: Coder
@@ -62,26 +62,26 @@ class Choice(NamedTuple):
 
 def choose_device(name: str) -> torch.device:
     """
-    Return the device of a name, in full float32 precision.
+    Return the torch device of a name, and turn TF32 off.
 
     Raises:
-        EngineError: There is no such device.
+        EngineError: The device is not available.
     """
     try:
         chosen = device.choose_device(name)
     except device.DeviceError as error:
         raise EngineError(str(error)) from error
-    # Ten bits of mantissa in convolutions would not do for densities in float32.
+    # TF32 convolutions have 10 bits of mantissa, too few for float32 densities.
     torch.backends.cudnn.allow_tf32 = False
     return chosen
 
 
 def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice:
     """
-    Return ONNX Runtime on a CPU if its answers are torch's, else torch.
+    Return ONNX Runtime on a CPU if its results agree with torch's, else torch.
 
     Raises:
-        EngineError: ONNX Runtime was asked for and cannot be had.
+        EngineError: ONNX Runtime was requested and cannot be used.
     """
     device = next(vae.parameters()).device
     reference = TorchVAE(vae)
@@ -90,25 +90,25 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
         return Choice("torch", reference)
     if device.type != "cpu":
         raise EngineError(f"backend onnx computes on the cpu, got device {device}")
-    # Half a second that no other backend needs.
+    # Imported here: it takes half a second, and only this backend needs it.
     from model.engine.onnx import OnnxVAE  # noqa: PLC0415
 
     compiled = OnnxVAE(vae, n_threads=n_threads)
     difference = _difference(compiled, reference, probe)
     if difference <= _TOLERANCE:
-        torch.set_num_threads(1)  # what is left to it is not worth two
+        torch.set_num_threads(1)  # what torch still computes is too small for two
         return Choice("onnx", compiled)
     words = f"onnx differs from torch by {difference:.2g}, more than {_TOLERANCE:g}"
     if wanted == "onnx":
         raise EngineError(words)
-    logger.warning("%s; torch computes", words)
+    logger.warning("%s; using torch", words)
     torch.set_num_threads(n_threads)
     return Choice("torch", reference)
 
 
 @torch.inference_mode()
 def _difference(ours: Coder, reference: Coder, probe: Probe) -> float:
-    """Return the largest error, as a part of the largest value."""
+    """Return the largest error relative to the largest value."""
     x, z = torch.from_numpy(probe.x), torch.from_numpy(probe.z)
     pairs = (
         (ours.encode(x).mu, reference.encode(x).mu),

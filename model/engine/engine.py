@@ -1,10 +1,10 @@
 """
-The checkpoint in memory and the operations on it: rows of arrays in, rows out.
+A checkpoint in memory, and its operations on arrays of rows.
 
-Every operation is a function of each row alone, and so are its bits: rows are computed
-in tiles of at most `TILE`, padded to a height at which the engine has proved to itself,
-at start-up, that neither company nor position changes a bit; one by one if there is no
-such height.
+The result of a row depends on that row alone, bit for bit. Rows are computed in tiles
+of at most `TILE` rows, padded to a height for which the engine has verified at start-up
+that neither the other rows nor the position in the tile changes a bit. If there is no
+such height, rows are computed one by one.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,11 +34,12 @@ _Rows = Callable[..., Sequence[Array]]
 @final
 class Engine:
     """
-    One loaded model. Calls may come from any thread, one at a time.
+    One loaded model. Any thread may call it, one call at a time.
 
     Attributes:
         backend: The library that computes the layers.
-        batch_invariant: Whether the bits of a row were proved to be its own.
+        batch_invariant: Whether the bits of a row were verified not to depend on the
+            other rows.
     """
 
     def __init__(
@@ -61,18 +62,18 @@ class Engine:
         cls, path: Path, *, device: str, backend: Backend, n_threads: int
     ) -> "Engine":
         """
-        Read a checkpoint.
+        Load a checkpoint.
 
         Raises:
             CheckpointError: It is missing or damaged.
-            EngineError: The device or the backend is not there.
+            EngineError: The device or the backend is not available.
         """
         loaded = checkpoint.load(path)
         return cls(loaded, device=device, backend=backend, n_threads=n_threads)
 
     @property
     def device(self) -> str:
-        """Where it computes: cpu or cuda."""
+        """The device that computes: cpu or cuda."""
         return self._device.type
 
     @property
@@ -107,7 +108,7 @@ class Engine:
         return Decoding(*self._rows(self._decode, z))
 
     def draw(self, z: Array, noise: Array) -> Array:
-        """Return x ~ p(x|z) for z, (N, J), with the likelihood's noise, (N, D)."""
+        """Draw x ~ p(x|z) for z, (N, J), from the likelihood's noise, (N, D)."""
         return self._rows(self._draw, z, noise)[0]
 
     def score(self, x: Array, eps: Array) -> Scores:
@@ -115,7 +116,7 @@ class Engine:
         return Scores(*self._rows(self._score, x, eps))
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
-        """Say for each value whether the likelihood's support holds it, (N, D)."""
+        """Return for each value whether it lies in the likelihood's support, (N, D)."""
         values = torch.from_numpy(_padded(x, len(x)))
         return self._vae.likelihood.in_support(values).numpy()
 
@@ -136,7 +137,7 @@ class Engine:
         data = self._tensor(x)
         q_z = self._coder.encode(data)
         mu, sigma = q_z.mu[:, None], q_z.sigma[:, None]
-        # A piece of K at a time: (N, K, D) values would not fit for a large K.
+        # In pieces of K: for a large K, (N, K, D) values would not fit into memory.
         latents = [
             mu + sigma * piece
             for piece in torch.split(self._tensor(eps), max(1, TILE // len(x)), dim=1)
@@ -154,18 +155,19 @@ class Engine:
         """
         Return values on the device.
 
-        No weight of a loaded checkpoint requires a gradient, so torch records nothing.
+        The weights of a loaded checkpoint require no gradient, so autograd records
+        nothing.
         """
         return torch.from_numpy(values).to(self._device)
 
     def _rows(self, rows: _Rows, *arrays: Array) -> Sequence[Array]:
-        """Apply a function of rows in the tiling that was proved for it."""
+        """Apply a function of rows in the tiling that was verified for it."""
         return self._tiled(rows, self._tilings[rows.__name__], arrays)
 
     def _tiled(
         self, rows: _Rows, tiling: Tiling, arrays: Sequence[Array]
     ) -> Sequence[Array]:
-        """Apply a function of rows to tiles of them and join what it returns."""
+        """Apply a function of rows to each tile, and concatenate the results."""
         n, (height, padding) = len(arrays[0]), tiling
         if n <= height:
             return self._tile(rows, padding, arrays)
@@ -178,14 +180,14 @@ class Engine:
     def _tile(
         self, rows: _Rows, padding: int, arrays: Sequence[Array]
     ) -> Sequence[Array]:
-        """Apply a function of rows to one tile, padded to a multiple of rows."""
+        """Apply a function of rows to one tile, padded to a multiple of `padding`."""
         n = len(arrays[0])
         height = n + -n % padding
         results = rows(*(_padded(array, height) for array in arrays))
         return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
-        """Find for each operation a tiling in which rows are independent."""
+        """Find a tiling for each operation in which rows are independent."""
         remainder = whole_vectors(rows.x.shape[1])
         inputs: dict[_Rows, tuple[int, tuple[Array, ...]]] = {
             self._encode: (1, (rows.x,)),
@@ -206,7 +208,7 @@ def _arrays(*tensors: Tensor) -> Sequence[Array]:
 
 
 def _padded(array: Array, height: int) -> Array:
-    """Return an array of that many rows that a library may take, zeros at the end."""
+    """Return a writeable, contiguous array of `height` rows, padded with zeros."""
     if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
         return array
     padded = np.zeros((height, *array.shape[1:]), np.float32)

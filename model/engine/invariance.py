@@ -1,9 +1,10 @@
 """
-Prove on this machine that the bits of a row do not depend on its company.
+Verify on this machine that the bits of a row do not depend on the other rows.
 
-Matrix products choose other kernels for other heights, and elementwise functions treat
-the last few values of an array with other code. Both are facts of a processor and a
-library, promised by nobody; so the engine tries, and pads until it holds.
+Matrix products use different kernels for different heights, and vectorized elementwise
+functions use different code for the last few values of an array. This depends on the
+processor and the library, and neither documents it. So the engine tests it, with more
+and more padding until no bit changes.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ class Tiling(NamedTuple):
 Tiled = Callable[[Tiling, Sequence[Array]], Sequence[Array]]
 
 _PADDINGS = (1, 2, 4, 8, 16, 32)
-_VECTOR = 32  # two registers of 16 float32, the most that is unrolled today
+_VECTOR = 32  # two registers of 16 float32, the longest unrolling in use today
 # Heights on both sides of the powers of two where kernels change.
 _HEIGHTS = (1, 2, 3, 4, 5, 7, 9, 15, 17, 31, 33, 63, 65)
 _SLOW_SECONDS, _SLOW_HEIGHTS = 0.02, (1, 2, 3, 5, 17)
@@ -34,9 +35,10 @@ _SLOW_SECONDS, _SLOW_HEIGHTS = 0.02, (1, 2, 3, 5, 17)
 
 def whole_vectors(width: int) -> int:
     """
-    Return how many rows of that many values fill vector registers to the last.
+    Return the number of rows of `width` values that fill whole vector registers.
 
-    Elementwise code rounds a remainder otherwise too rarely to be found by trying.
+    Elementwise code may round a remainder differently, but too rarely for a test to
+    find it.
     """
     return _VECTOR // gcd(_VECTOR, width)
 
@@ -45,15 +47,16 @@ def independent_tiling(
     tiled: Tiled, arrays: Sequence[Array], *, at_least: int = 1
 ) -> Tiling | None:
     """
-    Return the cheapest tiling at which no bit of a row was seen to change.
+    Return the cheapest tiling for which no bit of a row changed in the test.
 
     Args:
         tiled: Computes rows in a given tiling.
-        arrays: A whole tile of inputs.
-        at_least: The least padding to try.
+        arrays: The inputs of one full tile.
+        at_least: The smallest padding to try.
 
     Returns:
-        A tiling, rows one by one if nothing else will do; None if not even that does.
+        A tiling; `Tiling(1, 1)`, rows one by one, if no padding works; None if that
+        fails too.
     """
     height = len(arrays[0])
     paddings = [padding for padding in (*_PADDINGS, height) if padding >= at_least]
@@ -69,7 +72,7 @@ def _holds(tiled: Tiled, tiling: Tiling, arrays: Sequence[Array]) -> bool:
     together = tiled(tiling, arrays)
     is_slow = perf_counter() - started > _SLOW_SECONDS
     for n in _SLOW_HEIGHTS if is_slow else _HEIGHTS:
-        # The first rows, the last ones, and some between at an odd place.
+        # The first rows, the last ones, and some in the middle at an odd index.
         for start in (0, height - n, (height - n) // 2 | 1):
             part = slice(start, start + n)
             alone = tiled(tiling, [array[part] for array in arrays])

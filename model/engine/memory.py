@@ -1,4 +1,4 @@
-"""What the libraries that compute raise when there is no memory for a result."""
+"""Recognize the out-of-memory errors of torch and ONNX Runtime."""
 
 import torch
 
@@ -11,7 +11,7 @@ _WORDS = (
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Say whether an error, of any of them, is that memory was lacking."""
+    """Return whether an error means that there was not enough memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return any(words in str(error) for words in _WORDS)

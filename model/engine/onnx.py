@@ -1,10 +1,10 @@
 """
-Encoder and decoder compiled by ONNX Runtime, in place of torch's on a CPU.
+The encoder and decoder in ONNX Runtime, which replaces torch on a CPU.
 
-Torch's dispatch costs more than the arithmetic of a single row, and its products are
-slower for few rows (`benchmarks/RESULTS.md`). The graph is made in memory from the
-checkpoint's own weights. Only the layers are in it: distributions and units remain the
-one implementation in `model`.
+Torch's dispatch costs more than the arithmetic of a single row, and its matrix products
+are slower for few rows (`benchmarks/RESULTS.md`). The graph is built in memory from the
+checkpoint's weights. It contains only the layers; distributions and units are computed
+by the same code in `model` as with torch.
 """
 
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 @final
 class OnnxVAE:
-    """`encode` and `decode` of a VAE, with ONNX Runtime for the layers."""
+    """`encode` and `decode` of a VAE; ONNX Runtime computes the layers."""
 
     def __init__(self, vae: VAE, *, n_threads: int) -> None:
         encoder, decoder = vae.encoder, vae.decoder
@@ -72,11 +72,11 @@ def _of_tensors(layers: _Layers) -> Callable[[Tensor], Heads]:
 def _compiled(
     torso: nn.Sequential, heads: list[nn.Module], width: int, n_threads: int
 ) -> _Layers:
-    """Return a function of rows that ONNX Runtime computes."""
+    """Compile layers into a function of rows that ONNX Runtime computes."""
     options = SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
-    # Threads that spin between two requests would burn a core in an idle service.
+    # Threads that spin between requests would keep a core busy in an idle service.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     graph = Graph(width).add(torso, heads)
     session = InferenceSession(graph.SerializeToString(), options)
@@ -85,7 +85,7 @@ def _compiled(
 
 @final
 class Graph:
-    """An ONNX graph under construction: a chain of layers, then several heads."""
+    """Builds an ONNX graph: a sequence of layers, then several heads."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -93,7 +93,7 @@ class Graph:
         self._weights: list[TensorProto] = []
 
     def add(self, torso: nn.Sequential, heads: list[nn.Module]) -> ModelProto:
-        """Return the model of these layers."""
+        """Return the ONNX model of these layers."""
         h = self._layer(torso, "rows")
         names = [self._layer(head, h) for head in heads]
         graph = helper.make_graph(
@@ -110,7 +110,7 @@ class Graph:
         return helper.make_model(graph, opset_imports=[_OPSET], ir_version=_IR_VERSION)
 
     def _layer(self, layer: nn.Module, x: str) -> str:
-        """Add a layer that reads `x`; return the name of what it puts out."""
+        """Add a layer with the input `x`; return the name of its output."""
         match layer:
             case nn.Sequential():
                 for part in layer:

@@ -1,4 +1,4 @@
-"""Paths in latent space as numpy arrays; decoding them is left to the batcher."""
+"""Paths in latent space as numpy arrays; the caller decodes them."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -19,7 +19,7 @@ _PATHS = {"straight": interpolation.line, "great_circle": interpolation.great_ci
 def interpolated(
     ends: Array, n: int, path: Literal["straight", "great_circle"]
 ) -> Array:
-    """Return n points from the first to the second of two latents, (2, J) to (n, J)."""
+    """Return n points, (n, J), from the first to the second of two latents, (2, J)."""
     start, end = torch.from_numpy(np.array(ends))
     t = torch.linspace(0, 1, n, dtype=torch.float64)
     z: Array = _PATHS[path](start, end, t).numpy()
@@ -28,10 +28,10 @@ def interpolated(
 
 def traversed(base: Array, dims: Sequence[int], quantiles: Quantiles) -> Array:
     """
-    Move a latent, (J,), along each of the dimensions, (len(dims), n, J).
+    Move a latent, (J,), along each of `dims`; return (len(dims), n, J).
 
     Args:
-        quantiles: The values of these dimensions, (len(dims), n).
+        quantiles: The n values that each of these dimensions takes, (len(dims), n).
     """
     z = torch.from_numpy(np.array(base))
     paths = [
@@ -44,10 +44,10 @@ def traversed(base: Array, dims: Sequence[int], quantiles: Quantiles) -> Array:
 
 def aggregate_quantiles(levels: Quantiles, aggregate: AggregateQuantiles) -> Quantiles:
     """
-    Return those of the aggregate posterior, (J, n), as a checkpoint has it.
+    Return quantiles of the aggregate posterior, (J, n), from those of a checkpoint.
 
     Raises:
-        ValueError: A level is outside those that it has.
+        ValueError: A level lies outside the range of levels in the checkpoint.
     """
     known = torch.from_numpy(aggregate.values), torch.from_numpy(aggregate.levels)
     found = interpolation.between_quantiles(*known, torch.from_numpy(levels))

@@ -1,4 +1,4 @@
-"""Rows for the engine to check itself on: data from the model, latents and noise."""
+"""Rows on which the engine checks itself: latents, noise, and data from the model."""
 
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ from model.vae import VAE
 
 
 class Probe(NamedTuple):
-    """x, (N, D), and the z, (N, J), and noise, (N, D), that it was made of."""
+    """x, (N, D), and the z, (N, J), and noise, (N, D), that it was drawn from."""
 
     x: Array
     z: Array
@@ -20,7 +20,7 @@ class Probe(NamedTuple):
 
 @torch.inference_mode()
 def probe(vae: VAE, n: int) -> Probe:
-    """Return n rows as clients will send them: x ~ p(x|z) for z from the prior."""
+    """Return n rows like those of clients: x ~ p(x|z) for z drawn from the prior."""
     config, family = vae.config, vae.likelihood
     z = drawn(vae.p_z, n, seed=0)
     noise = data_noise(family.noise, (n, config.data_dim), seed=0)

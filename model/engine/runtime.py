@@ -1,8 +1,9 @@
 """
-ONNX Runtime, imported with its telemetry off.
+Import ONNX Runtime with its telemetry turned off.
 
-Since 1.32 it sends events to its vendor and keeps a device id under HOME, unless this
-variable is set when the library is loaded. So it is imported here and nowhere else.
+Since version 1.32 it sends events to its vendor and stores a device id under HOME,
+unless this environment variable is set when the library is loaded. So all other modules
+import it from here.
 """
 
 import os

@@ -13,8 +13,8 @@ from model.checkpoint import Checkpoint
 from model.device import choose_device
 from model.evaluate import mask, report, rows
 from model.evaluate.measures import Measured, Subject, measure
-from model.evaluate.options import Options
-from model.evaluate.rows import Rows
+from model.evaluate.options import EvaluateOptions
+from model.evaluate.rows import EvaluationRows
 
 _BAD_INPUT, _INTERRUPTED = 2, 130
 
@@ -22,7 +22,7 @@ _BAD_INPUT, _INTERRUPTED = 2, 130
 def main(arguments: Sequence[str]) -> int:
     """Read the command line, measure, and return the exit status."""
     try:
-        run(tyro.cli(Options, prog="python -m model.evaluate", args=arguments))
+        run(tyro.cli(EvaluateOptions, prog="python -m model.evaluate", args=arguments))
     except OSError as error:
         known = error.filename and error.strerror
         return _fail(f"{error.filename}: {error.strerror}" if known else str(error))
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def run(options: Options) -> None:
+def run(options: EvaluateOptions) -> None:
     """
     Measure what the options ask for, print the table and write the JSON file.
 
@@ -66,7 +66,9 @@ def run(options: Options) -> None:
     sys.stderr.write(f"{options.file}\n")
 
 
-def _head(options: Options, loaded: Checkpoint, measured_on: Rows) -> dict[str, object]:
+def _head(
+    options: EvaluateOptions, loaded: Checkpoint, measured_on: EvaluationRows
+) -> dict[str, object]:
     """Return what the figures were measured of, and on."""
     return {
         "checkpoint": options.checkpoint.resolve().name,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from model.checkpoint.held_out import Calibration
-from model.evaluate.options import Measure, Options
+from model.evaluate.options import EvaluateOptions, Measure
 from model.evaluation import OnRows, evaluate
 from model.inference import analyses
 from model.inference.columns import Column, Columns, joined, named
@@ -38,7 +38,7 @@ class Subject(NamedTuple):
 
 
 def measure(
-    what: Measure, subject: Subject, options: Options, *, on_rows: OnRows
+    what: Measure, subject: Subject, options: EvaluateOptions, *, on_rows: OnRows
 ) -> Measured:
     """
     Measure every row.
@@ -58,7 +58,7 @@ def measure(
     return measures[what](subject, options, on_rows)
 
 
-def _elbo(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _elbo(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     k = options.n_samples or _ELBO_SAMPLES
     found = evaluate(
         subject.vae, subject.x, n_samples=k, seed=options.seed, on_rows=on_rows
@@ -71,7 +71,7 @@ def _elbo(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {"n_samples": k})
 
 
-def _loglik(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _loglik(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     if options.n_samples is None:
         effort = Effort.adaptive(target=options.target, budget=options.budget)
         settings = {"target": options.target, "budget": options.budget}
@@ -89,7 +89,7 @@ def _loglik(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {**settings})
 
 
-def _gap(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _gap(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     settings = {"target": options.target, "budget": options.budget}
     columns = _in_slices(
         lambda x, first: analyses.gaps(
@@ -107,7 +107,7 @@ def _gap(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {**settings})
 
 
-def _refine(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _refine(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     columns = _in_slices(
         lambda x, first: analyses.refined(
             subject.vae, x, seed=options.seed, first=first
@@ -119,7 +119,7 @@ def _refine(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {})
 
 
-def _posterior(subject: Subject, _: Options, on_rows: OnRows) -> Measured:
+def _posterior(subject: Subject, _: EvaluateOptions, on_rows: OnRows) -> Measured:
     if (j := subject.vae.config.latent_dim) > analyses.MAX_LATENT_DIM:
         raise ValueError(f"--measure posterior needs 1 or 2 latent dimensions, got {j}")
     columns = _in_slices(
@@ -131,7 +131,7 @@ def _posterior(subject: Subject, _: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {})
 
 
-def _anomaly(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     calibration = subject.calibration
     scores = None if calibration is None else calibration.scores.get("negative_elbo")
     if scores is None or scores.settings.n_samples is None:
@@ -158,7 +158,7 @@ def _anomaly(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
     return Measured(columns, {**settings})
 
 
-def _impute(subject: Subject, options: Options, on_rows: OnRows) -> Measured:
+def _impute(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     if (observed := subject.observed) is None:
         raise ValueError("--measure impute needs a --mask")
     n_draws = options.n_draws

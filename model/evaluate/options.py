@@ -12,7 +12,7 @@ Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly", "im
 
 @final
 @dataclass(frozen=True)
-class Options:
+class EvaluateOptions:
     """
     Measure a checkpoint on data, print a table and write every row's figures as JSON.
 

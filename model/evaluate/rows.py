@@ -11,12 +11,12 @@ from model.config import Binarization, Config
 from model.data import Dataset
 from model.data.preparation import prepare
 from model.distributions import LIKELIHOODS
-from model.evaluate.options import Options
+from model.evaluate.options import EvaluateOptions
 
 
 @final
 @dataclass(frozen=True, eq=False)
-class Rows:
+class EvaluationRows:
     """
     Data in the support of the likelihood.
 
@@ -30,7 +30,7 @@ class Rows:
     binarize: str | None
 
 
-def read(options: Options, config: Config) -> Rows:
+def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
     """
     Load, split and binarize as training does, with the noise of `/elbo`'s `binarize`.
 
@@ -59,10 +59,10 @@ def read(options: Options, config: Config) -> Rows:
         "test": prepared.test,
     }
     binarize = {"static": "sample", "threshold": "threshold"}.get(how)
-    return Rows(splits[options.split][: options.n], dataset, binarize)
+    return EvaluationRows(splits[options.split][: options.n], dataset, binarize)
 
 
-def _how(options: Options, config: Config) -> Binarization:
+def _how(options: EvaluateOptions, config: Config) -> Binarization:
     """Return how to binarize; what training drew afresh at every use is drawn once."""
     if options.binarize is not None and config.likelihood.kind != "bernoulli":
         raise ValueError(

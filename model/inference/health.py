@@ -18,7 +18,7 @@ _DENSITIES_PER_CHUNK = 4_000_000
 _LITTLE = 0.01  # nats: what a dimension may carry and still be called empty
 
 
-class Estimate(NamedTuple):
+class MeanEstimate(NamedTuple):
     """A mean over the examples and its standard error, NaN of a single one; nats."""
 
     value: float
@@ -39,8 +39,8 @@ class Aggregate(NamedTuple):
         n_examples: N, for the ceiling log N of the mutual information.
     """
 
-    mutual_information: Estimate
-    kl_to_prior: Estimate
+    mutual_information: MeanEstimate
+    kl_to_prior: MeanEstimate
     expected_kl: float
     n_examples: int
 
@@ -156,9 +156,9 @@ def _log_mixture(q_z: DiagonalGaussian, z: Tensor) -> Tensor:
     return torch.logsumexp(total, dim=1) - math.log(len(q_z.mu))
 
 
-def _estimate(values: Tensor) -> Estimate:
+def _estimate(values: Tensor) -> MeanEstimate:
     """Average draws, then examples, (K, N)."""
     by_example = values.mean(dim=0)
     n = len(by_example)
     error = float(by_example.std()) / math.sqrt(n) if n > 1 else math.nan
-    return Estimate(float(by_example.mean()), error)
+    return MeanEstimate(float(by_example.mean()), error)

@@ -12,7 +12,7 @@ import tyro
 from tqdm import tqdm
 
 from model import data
-from model.checkpoint.manifest import Metrics
+from model.checkpoint.manifest import ModelMetrics
 from model.data import Dataset
 from model.data.preparation import Prepared, prepare
 from model.device import choose_device
@@ -21,7 +21,7 @@ from model.train import resumption
 from model.train.assembly import configure, start
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.places import Places
 from model.train.publication import publish
 from model.train.run_lock import RunLock
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str]) -> int:
         return _fail(f"--compile failed: {str(error).splitlines()[0]}", _BAD_INPUT)
 
 
-def train(options: Options, *, command: Sequence[str]) -> int:
+def train(options: TrainOptions, *, command: Sequence[str]) -> int:
     """
     Train, write the checkpoint, and return the exit status.
 
@@ -87,7 +87,7 @@ def _run(
     state: State,
     dataset: Dataset,
     prepared: Prepared,
-    options: Options,
+    options: TrainOptions,
     places: Places,
     identity: dict[str, Any],
 ) -> int:
@@ -114,19 +114,19 @@ def _run(
     return 0 if complete else _INTERRUPTED
 
 
-def _parse(arguments: Sequence[str]) -> tuple[Options, Sequence[str]]:
+def _parse(arguments: Sequence[str]) -> tuple[TrainOptions, Sequence[str]]:
     prog = "python -m model.train"
-    options = tyro.cli(Options, prog=prog, args=arguments)
+    options = tyro.cli(TrainOptions, prog=prog, args=arguments)
     if options.resume is None:
         return options, (*prog.split(), *arguments)
     first, command = resumption.run_options(options.resume)
     # Parsed again: what the command line leaves out is as the run began.
-    given = tyro.cli(Options, prog=prog, args=arguments, default=first)
+    given = tyro.cli(TrainOptions, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)
     return first, command
 
 
-def _check_places(places: Places, options: Options) -> None:
+def _check_places(places: Places, options: TrainOptions) -> None:
     """Check that nothing will be lost where the run writes."""
     if options.overwrite:
         places.check_replaceable()
@@ -134,7 +134,7 @@ def _check_places(places: Places, options: Options) -> None:
         places.check_free()
 
 
-def _load(options: Options) -> Dataset:
+def _load(options: TrainOptions) -> Dataset:
     dataset = data.load(
         options.data,
         data_dir=options.data_dir,
@@ -147,7 +147,7 @@ def _load(options: Options) -> Dataset:
     return dataset
 
 
-def _prepare(dataset: Dataset, options: Options) -> Prepared:
+def _prepare(dataset: Dataset, options: TrainOptions) -> Prepared:
     standardize = options.standardize
     return prepare(
         dataset,
@@ -163,7 +163,7 @@ def _prepare(dataset: Dataset, options: Options) -> Prepared:
 def _fit(
     state: State,
     prepared: Prepared,
-    options: Options,
+    options: TrainOptions,
     places: Places,
     identity: dict[str, Any],
 ) -> DivergedError | None:
@@ -228,7 +228,7 @@ def _summary(line: dict[str, Any]) -> str:
     )
 
 
-def _report(places: Places, metrics: Metrics) -> None:
+def _report(places: Places, metrics: ModelMetrics) -> None:
     for figure in metrics.figures:
         error = figure.standard_error
         _say(

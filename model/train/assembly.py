@@ -13,14 +13,14 @@ from model.data.preparation import Affine, Array, Prepared
 from model.networks import Standardization
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.state import State
 from model.vae import VAE, initialized
 
 _PSEUDO_INPUT_NOISE = 0.01
 
 
-def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
+def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Config:
     """
     Write down the model, nothing left to a default.
 
@@ -53,7 +53,7 @@ def configure(options: Options, dataset: Dataset, prepared: Prepared) -> Config:
 
 
 def start(
-    config: Config, options: Options, prepared: Prepared, device: torch.device
+    config: Config, options: TrainOptions, prepared: Prepared, device: torch.device
 ) -> State:
     """
     Return the state of a run before its first step.
@@ -70,7 +70,7 @@ def start(
     )
 
 
-def _first_model(config: Config, options: Options, prepared: Prepared) -> VAE:
+def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> VAE:
     # A run that goes on has weights of its own.
     if options.init_from is not None and options.resume is None:
         return _trained_before(options.init_from, config, options.seed, prepared)
@@ -104,7 +104,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     return vae
 
 
-def _network(options: Options, hidden: tuple[int, ...]) -> dict[str, object]:
+def _network(options: TrainOptions, hidden: tuple[int, ...]) -> dict[str, object]:
     if options.network == "mlp":
         return {"kind": "mlp", "hidden": hidden, "activation": options.activation}
     return {
@@ -115,7 +115,7 @@ def _network(options: Options, hidden: tuple[int, ...]) -> dict[str, object]:
     }
 
 
-def _prior(options: Options) -> dict[str, object]:
+def _prior(options: TrainOptions) -> dict[str, object]:
     if options.prior == "standard":
         return {"kind": "standard_normal"}
     kind = {"mixture": "gaussian_mixture", "vamp": "vamp"}[options.prior]
@@ -156,7 +156,7 @@ def _set_pseudo_inputs(vae: VAE, train: Array, seed: int) -> None:
     vae.prior.pseudo_inputs.copy_(x + _PSEUDO_INPUT_NOISE * noise)
 
 
-def _optimizer(vae: VAE, options: Options) -> torch.optim.Optimizer:
+def _optimizer(vae: VAE, options: TrainOptions) -> torch.optim.Optimizer:
     family = torch.optim.AdamW if options.optimizer == "adam" else torch.optim.Adagrad
     # Fused: one pass over memory per step instead of a dozen.
     return family(

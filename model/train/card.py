@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable
 from string import Template
 
-from model.checkpoint.manifest import Figure, LatentUse, Metrics, Provenance
+from model.checkpoint.manifest import Figure, LatentUse, ModelMetrics, Provenance
 from model.config import Config, describe
 from model.vae import VAE
 
@@ -53,7 +53,7 @@ _CAPTIONS = {
 def card(
     vae: VAE,
     *,
-    metrics: Metrics,
+    metrics: ModelMetrics,
     provenance: Provenance,
     training: str,
     pictures: Iterable[str],

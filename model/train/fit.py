@@ -14,7 +14,7 @@ from model.evaluation import Evaluation, evaluate
 from model.train import schedules
 from model.train.batches import Batches
 from model.train.objectives import OBJECTIVES, Objective, mean_bound
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.places import Places
 from model.train.state import State, copy_weights
 from model.vae import VAE
@@ -65,7 +65,7 @@ class Run:
             self.save(state)
 
 
-def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
+def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
     """
     Train until the epochs are done, patience runs out or the run is stopped.
 
@@ -103,7 +103,7 @@ def fit(state: State, data: Prepared, options: Options, run: Run) -> None:
     run.save(state)
 
 
-def is_complete(state: State, options: Options) -> bool:
+def is_complete(state: State, options: TrainOptions) -> bool:
     """Say whether the epochs are done or patience has run out."""
     progress = state.progress
     if progress.epoch >= options.epochs:
@@ -117,7 +117,7 @@ def _epoch(
     state: State,
     batches: Batches,
     objective: Objective,
-    options: Options,
+    options: TrainOptions,
     run: Run,
 ) -> bool:
     """Take the steps left of an epoch; return False if stopped before its last."""
@@ -146,7 +146,7 @@ def _update(
     objective: Objective,
     x: Tensor,
     eps: Tensor,
-    options: Options,
+    options: TrainOptions,
     n_steps: int,
 ) -> None:
     """Take one step of the optimizer."""
@@ -204,7 +204,7 @@ class _Validation(NamedTuple):
     bound: float
 
 
-def _validate(vae: VAE, x: Tensor, options: Options) -> _Validation:
+def _validate(vae: VAE, x: Tensor, options: TrainOptions) -> _Validation:
     # One draw: the mean over all rows is precise enough to compare epochs.
     evaluation = evaluate(vae, x, n_samples=1, seed=options.test_seed)
     if options.objective == "elbo":
@@ -217,7 +217,7 @@ def _line(
     state: State,
     batches: Batches,
     validation: _Validation,
-    options: Options,
+    options: TrainOptions,
     speed: float,
 ) -> dict[str, Any]:
     """Return the line of the journal for the epoch that just ended."""

@@ -8,7 +8,7 @@ from torch import Tensor
 from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import LatentUse, Split
 from model.config import Binarization
-from model.inference.health import Estimate, health, posteriors
+from model.inference.health import MeanEstimate, health, posteriors
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 
@@ -47,7 +47,7 @@ def latent_use(
     )
 
 
-def _error(estimate: Estimate) -> float | None:
+def _error(estimate: MeanEstimate) -> float | None:
     """Return the standard error; a single example has none."""
     error = estimate.standard_error
     return error if math.isfinite(error) else None

@@ -41,7 +41,7 @@ def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
     """
     Return -L_K, L_K = E[log 1/K sum_k w_k], and the terms (Burda et al. 2016, eq. 8).
 
-    With w_k = p(x|z_k) p(z_k) / q(z_k|x); the gradient is the reparameterised one.
+    With w_k = p(x|z_k) p(z_k) / q(z_k|x); the gradient is the reparameterized one.
     """
     q_z = vae.encode(x)
     z = q_z.reparameterize(eps)
@@ -52,7 +52,7 @@ def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
 
 def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, Terms]:
     """
-    Return a loss with the doubly reparameterised gradient of -L_K, and the terms.
+    Return a loss with the doubly reparameterized gradient of -L_K, and the terms.
 
     With v_k = w_k / sum w the gradient of L_K in theta is E[sum_k v_k d log w_k], as
     for `iwae`, and in phi E[sum_k v_k^2 d log w_k / dz_k dz_k / dphi], of the same

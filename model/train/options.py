@@ -30,7 +30,7 @@ _POSITIVE = (
 
 @final
 @dataclass(frozen=True)
-class Options:
+class TrainOptions:
     """
     Train a variational autoencoder and write a checkpoint.
 
@@ -172,13 +172,13 @@ class Options:
             raise ValueError(
                 f"--network conv takes one --hidden width, got {self.hidden}"
             )
-        if self.network != "conv" and self.channels != Options.channels:
+        if self.network != "conv" and self.channels != TrainOptions.channels:
             raise ValueError("--channels needs --network conv")
         if self.components > MAX_COMPONENTS:
             raise ValueError(
                 f"--components must be at most {MAX_COMPONENTS}, got {self.components}"
             )
-        if self.prior == "standard" and self.components != Options.components:
+        if self.prior == "standard" and self.components != TrainOptions.components:
             raise ValueError("--components needs --prior mixture or vamp")
         if self.objective != "elbo" and self.n_samples < 2:
             raise ValueError(
@@ -189,7 +189,10 @@ class Options:
             raise ValueError(
                 f"--kl-warmup-epochs needs --objective elbo: {self.objective} has no KL"
             )
-        if self.likelihood != "gaussian" and self.sigma_floor != Options.sigma_floor:
+        if (
+            self.likelihood != "gaussian"
+            and self.sigma_floor != TrainOptions.sigma_floor
+        ):
             raise ValueError("--sigma-floor needs --likelihood gaussian")
         if self.likelihood == "bernoulli" and self.standardize:
             raise ValueError("--standardize does not go with --likelihood bernoulli")

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from model import atomic_files
 from model.checkpoint import MANIFEST
 from model.regular_files import read_regular
-from model.train.options import Options
+from model.train.options import TrainOptions
 
 _MAX_JOURNAL_BYTES = 1 << 28
 
@@ -43,7 +43,7 @@ class Places:
     run: Path
 
     @classmethod
-    def of(cls, options: Options) -> Self:
+    def of(cls, options: TrainOptions) -> Self:
         """
         Name them after --out, or after the data.
 

@@ -18,7 +18,7 @@ from model.checkpoint.held_out import (
     ScoreSettings,
     evenly,
 )
-from model.checkpoint.manifest import Figure, LatentUse, Metrics, Provenance, Split
+from model.checkpoint.manifest import Figure, LatentUse, ModelMetrics, Provenance, Split
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
 from model.evaluation import Evaluation, evaluate
@@ -27,7 +27,7 @@ from model.train.card import card
 from model.train.gain import amortization_gap
 from model.train.latent_quantiles import latent_quantiles
 from model.train.latent_use import latent_use
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.places import Places
 from model.vae import VAE
 
@@ -41,11 +41,11 @@ def publish(
     vae: VAE,
     dataset: Dataset,
     prepared: Prepared,
-    options: Options,
+    options: TrainOptions,
     complete: bool,
     command: Sequence[str],
     parent_sha256: str | None,
-) -> Metrics:
+) -> ModelMetrics:
     """
     Write the checkpoint of a run's best weights, and return its figures.
 
@@ -87,20 +87,20 @@ def _metrics(
     vae: VAE,
     held_out: Evaluation,
     prepared: Prepared,
-    options: Options,
+    options: TrainOptions,
     *,
     complete: bool,
-) -> Metrics:
+) -> ModelMetrics:
     figures = _figures(held_out, "validation", prepared, options)
     if complete:
         test = _evaluate(vae, prepared.test, options)
         figures += _figures(test, "test", prepared, options)
         figures += _gain(vae, prepared, options)
-    return Metrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
+    return ModelMetrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
 
 
 def _provenance(
-    dataset: Dataset, options: Options, command: Sequence[str], parent: str | None
+    dataset: Dataset, options: TrainOptions, command: Sequence[str], parent: str | None
 ) -> Provenance:
     return Provenance.here_and_now(
         seed=options.seed,
@@ -112,7 +112,7 @@ def _provenance(
     )
 
 
-def _evaluate(vae: VAE, x: Array, options: Options) -> Evaluation:
+def _evaluate(vae: VAE, x: Array, options: TrainOptions) -> Evaluation:
     return evaluate(
         vae,
         _on_device(vae, x),
@@ -122,7 +122,7 @@ def _evaluate(vae: VAE, x: Array, options: Options) -> Evaluation:
 
 
 def _figures(
-    evaluation: Evaluation, split: Split, prepared: Prepared, options: Options
+    evaluation: Evaluation, split: Split, prepared: Prepared, options: TrainOptions
 ) -> tuple[Figure, ...]:
     return summarize(
         evaluation,
@@ -133,7 +133,7 @@ def _figures(
     )
 
 
-def _gain(vae: VAE, prepared: Prepared, options: Options) -> tuple[Figure, ...]:
+def _gain(vae: VAE, prepared: Prepared, options: TrainOptions) -> tuple[Figure, ...]:
     found = amortization_gap(
         vae,
         _on_device(vae, prepared.test),
@@ -144,7 +144,7 @@ def _gain(vae: VAE, prepared: Prepared, options: Options) -> tuple[Figure, ...]:
     return () if found is None else (found,)
 
 
-def _latent_use(vae: VAE, prepared: Prepared, options: Options) -> LatentUse:
+def _latent_use(vae: VAE, prepared: Prepared, options: TrainOptions) -> LatentUse:
     return latent_use(
         vae,
         _on_device(vae, prepared.validation),
@@ -159,7 +159,7 @@ def _held_out(
     evaluation: Evaluation,
     examples: Examples | None,
     prepared: Prepared,
-    options: Options,
+    options: TrainOptions,
 ) -> dict[str, bytes]:
     """Return the files with scores and rows of the validation split."""
     files = {checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options)}
@@ -169,7 +169,7 @@ def _held_out(
 
 
 def _calibration(
-    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Options
+    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: TrainOptions
 ) -> bytes:
     """Return scores of at most 10,000 validation rows, and quantiles of their z."""
     settings = ScoreSettings(
@@ -191,7 +191,7 @@ def _calibration(
 
 
 def _examples(
-    dataset: Dataset, prepared: Prepared, options: Options
+    dataset: Dataset, prepared: Prepared, options: TrainOptions
 ) -> Examples | None:
     """Return the validation rows to store, with their labels; None for none."""
     split = dataset.validation
@@ -207,7 +207,10 @@ def _examples(
 
 
 def _pictures(
-    vae: VAE, prepared: Prepared, options: Options, journal: Sequence[dict[str, Any]]
+    vae: VAE,
+    prepared: Prepared,
+    options: TrainOptions,
+    journal: Sequence[dict[str, Any]],
 ) -> dict[str, bytes]:
     drawn = {}
     if journal:  # it may have been deleted

@@ -12,7 +12,7 @@ from model import checkpoint
 from model.config import Section
 from model.data import Dataset
 from model.train import saved_state
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.places import Places
 from model.train.saved_state import StateError
 from model.train.state import State
@@ -31,7 +31,7 @@ class _SavedRun(Section):
 
 
 def identity(
-    options: Options, dataset: Dataset, command: Sequence[str]
+    options: TrainOptions, dataset: Dataset, command: Sequence[str]
 ) -> dict[str, Any]:
     """Say in JSON which run this is."""
     chosen = {
@@ -47,7 +47,7 @@ def identity(
     }
 
 
-def _parent_sha256(options: Options) -> str | None:
+def _parent_sha256(options: TrainOptions) -> str | None:
     """Return the hash of the checkpoint that the run started from, if it did."""
     if options.resume is not None:
         return _saved_run(Places.of(options)).parent_sha256
@@ -56,7 +56,7 @@ def _parent_sha256(options: Options) -> str | None:
     return checkpoint.identity(options.init_from)
 
 
-def run_options(path: Path) -> tuple[Options, Sequence[str]]:
+def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
     """
     Return the options and the command that the run began with.
 
@@ -67,22 +67,24 @@ def run_options(path: Path) -> tuple[Options, Sequence[str]]:
         StateError: There is no such run, it is damaged, or it has options that this
             version does not have.
     """
-    places = Places.of(Options(out=path))
+    places = Places.of(TrainOptions(out=path))
     run = _saved_run(places)
-    unknown = run.options.keys() - {field.name for field in fields(Options)}
+    unknown = run.options.keys() - {field.name for field in fields(TrainOptions)}
     if unknown:
         raise StateError(
             f"the run at {path} was begun by another version: this one does not have "
             f"the options {sorted(unknown)}"
         )
     try:
-        first = TypeAdapter(Options).validate_json(json.dumps(run.options), strict=True)
+        first = TypeAdapter(TrainOptions).validate_json(
+            json.dumps(run.options), strict=True
+        )
     except ValidationError as error:
         raise _damage_error(places, "run.options", error) from error
     return replace(first, out=path, resume=path), run.command
 
 
-def check_same(first: Options, given: Options) -> None:
+def check_same(first: TrainOptions, given: TrainOptions) -> None:
     """
     Refuse options that contradict those the run began with.
 
@@ -92,7 +94,7 @@ def check_same(first: Options, given: Options) -> None:
     Raises:
         StateError: It names the option.
     """
-    for name in (field.name for field in fields(Options)):
+    for name in (field.name for field in fields(TrainOptions)):
         before, now = getattr(first, name), getattr(given, name)
         if now != before:
             raise StateError(

@@ -2,10 +2,10 @@
 
 import math
 
-from model.train.options import Options
+from model.train.options import TrainOptions
 
 
-def learning_rate(options: Options, done: float) -> float:
+def learning_rate(options: TrainOptions, done: float) -> float:
     """Return the learning rate when a fraction `done` of all steps is taken."""
     if options.schedule == "linear":
         return options.learning_rate * (1 - done)
@@ -14,7 +14,7 @@ def learning_rate(options: Options, done: float) -> float:
     return options.learning_rate
 
 
-def kl_weight(options: Options, epochs_done: float) -> float:
+def kl_weight(options: TrainOptions, epochs_done: float) -> float:
     """Return the weight of the KL in the loss: 0 to 1 over the warm-up, then 1."""
     if epochs_done >= options.kl_warmup_epochs:
         return 1.0

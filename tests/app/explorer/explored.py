@@ -15,7 +15,7 @@ from app.main import create_app
 from app.settings import Settings
 from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.checkpoint.manifest import Metrics, Provenance
+from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.config import Config, LikelihoodName
 from tests.conftest import FIGURE, tiny_config, tiny_vae
 
@@ -90,7 +90,7 @@ def save(directory: Path, name: str) -> Path:
             dataset_source="made up",
             command=("python", "-m", "model.train"),
         ),
-        metrics=Metrics(figures=(FIGURE,)),
+        metrics=ModelMetrics(figures=(FIGURE,)),
         card="# tiny\n",
         attachments={
             checkpoint.EXAMPLES: Examples(x=x, grey=None, labels=labels).to_bytes(),

@@ -13,7 +13,7 @@ from app.calls.examples import MAX_VALUES, held_out
 from app.http.static_files import INDEX
 from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.checkpoint.manifest import Metrics, Provenance
+from model.checkpoint.manifest import ModelMetrics, Provenance
 from tests.app.served import Served, assert_problem
 from tests.conftest import FIGURE, tiny_config, tiny_vae
 
@@ -60,7 +60,7 @@ def save_with(directory: Path, rows: Examples, scores: Calibration) -> None:
             dataset_source="made up",
             command=("python", "-m", "model.train"),
         ),
-        metrics=Metrics(figures=(FIGURE,)),
+        metrics=ModelMetrics(figures=(FIGURE,)),
         card="# tiny\n",
         attachments={
             checkpoint.EXAMPLES: rows.to_bytes(),

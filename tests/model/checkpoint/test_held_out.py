@@ -23,7 +23,7 @@ from model.checkpoint.held_out import (
     ScoreSettings,
     evenly,
 )
-from model.checkpoint.manifest import Metrics, Provenance
+from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.vae import VAE
 
 Build = Callable[..., VAE]
@@ -58,7 +58,7 @@ def save(tmp_path: Path, build: Build) -> Save:
                 dataset_source="made up",
                 command=("train",),
             ),
-            metrics=Metrics(figures=()),
+            metrics=ModelMetrics(figures=()),
             card="# Tiny\n",
             attachments={names[name]: content for name, content in attachments.items()},
         )

@@ -10,7 +10,7 @@ import safetensors
 import torch
 from pydantic import ValidationError
 
-from model.checkpoint.manifest import Figure, FileEntry, Metrics, Provenance
+from model.checkpoint.manifest import Figure, FileEntry, ModelMetrics, Provenance
 
 FIGURE: dict[str, Any] = {
     "name": "elbo",
@@ -54,9 +54,9 @@ def test_provenance_is_of_here_and_now() -> None:
 
 def test_figures_survive_their_file() -> None:
     """Metrics that are written and read again are the same, to the last bit."""
-    metrics = Metrics(figures=(Figure(**FIGURE | {"value": -98.1 / 3}),))
+    metrics = ModelMetrics(figures=(Figure(**FIGURE | {"value": -98.1 / 3}),))
 
-    again = Metrics.model_validate_json(metrics.model_dump_json())
+    again = ModelMetrics.model_validate_json(metrics.model_dump_json())
 
     assert again == metrics
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from model import checkpoint
 from model.checkpoint import CheckpointError, directories, files, store
-from model.checkpoint.manifest import Metrics, Provenance
+from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.config import Config
 from model.elbo import elbo
 from model.vae import VAE, empty
@@ -58,7 +58,7 @@ def save() -> Save:
             directory,
             vae=vae,
             provenance=PROVENANCE,
-            metrics=Metrics(figures=()),
+            metrics=ModelMetrics(figures=()),
             card="# Tiny\n",
             attachments=attachments,
         )
@@ -148,7 +148,7 @@ def test_a_checkpoint_is_read_back_to_the_bit(
     assert loaded.config == vae.config
     assert bits(loaded.vae) == bits(vae)
     assert loaded.manifest.provenance == PROVENANCE
-    assert loaded.metrics == Metrics(figures=())
+    assert loaded.metrics == ModelMetrics(figures=())
     z = torch.ones(2, 3)
     assert torch.equal(loaded.vae.decode(z).mean, vae.decode(z).mean)
 

@@ -18,8 +18,8 @@ from model.distributions import DiagonalGaussian
 from model.evaluation import evaluate
 from model.inference.health import (
     Aggregate,
-    Estimate,
     Health,
+    MeanEstimate,
     aggregate,
     health,
     posteriors,
@@ -196,7 +196,7 @@ def test_the_verdict_says_what_the_numbers_say(
     kl_per_dim: list[float] | None, active: list[bool], verdict: str
 ) -> None:
     """None, all or some dimensions active, and what the others are."""
-    parts = Aggregate(Estimate(1.5, 0.1), Estimate(0.5, 0.1), 2.0, 100)
+    parts = Aggregate(MeanEstimate(1.5, 0.1), MeanEstimate(0.5, 0.1), 2.0, 100)
 
     per_dim = None if kl_per_dim is None else np.array(kl_per_dim)
     found = Health(per_dim, np.array(active), parts)

@@ -19,7 +19,7 @@ from model.distributions import LIKELIHOODS
 from model.train import resumption
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.places import Places
 from model.train.state import State
 
@@ -67,7 +67,7 @@ class Trainer:
         lines: The journal's lines so far, of all sittings.
     """
 
-    options: Options
+    options: TrainOptions
     lines: list[Line] = field(default_factory=list)
     after_step: Callable[[State], object] = lambda state: None
     after_epoch: Callable[[State], object] = lambda state: None

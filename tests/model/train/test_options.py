@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model.train.__main__ import main
-from model.train.options import Options
+from model.train.options import TrainOptions
 
 LARGEST = 2**31 - 1
 POSITIVE = f"must be positive and at most {LARGEST}, got"
@@ -17,16 +17,16 @@ POSITIVE = f"must be positive and at most {LARGEST}, got"
 def test_every_option_has_its_help(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`--help` shows each option by its flag, with what `Options` says of it."""
+    """`--help` shows each option by its flag, with what `TrainOptions` says of it."""
     monkeypatch.setenv("COLUMNS", "1000")
 
     with pytest.raises(SystemExit) as end:
         main(["--help"])
 
     shown = " ".join(re.sub("[│╭╮╰╯─]", " ", capsys.readouterr().out).split())
-    said = described(Options)
+    said = described(TrainOptions)
     assert end.value.code == 0
-    assert said.keys() == {field.name for field in dataclasses.fields(Options)}
+    assert said.keys() == {field.name for field in dataclasses.fields(TrainOptions)}
     for name, words in said.items():
         flag = re.escape("--" + name.replace("_", "-"))
         assert len(words) > 10
@@ -42,7 +42,7 @@ def described(options: type) -> dict[str, str]:
 
 def test_the_defaults_are_possible() -> None:
     """What nobody chose is accepted."""
-    Options().check()
+    TrainOptions().check()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_an_impossible_option_is_named_with_its_value(
 ) -> None:
     """One sentence: what was wanted and what came."""
     with pytest.raises(ValueError, match=f"^{re.escape(refusal)}$"):
-        Options(**options).check()
+        TrainOptions(**options).check()
 
 
 @pytest.mark.parametrize(
@@ -132,4 +132,4 @@ def test_an_impossible_option_is_named_with_its_value(
 )
 def test_the_edges_of_what_is_possible_are_accepted(options: dict[str, Any]) -> None:
     """No bound refuses too much."""
-    Options(**options).check()
+    TrainOptions(**options).check()

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from model.train import fit, resumption, saved_state
-from model.train.options import Options
+from model.train.options import TrainOptions
 from model.train.saved_state import StateError
 from model.train.state import State
 from tests.model.train.runs import (
@@ -27,7 +27,7 @@ N_STEPS = 9  # 3 epochs of 3 steps, the last of them smaller
 
 def images(where: Path, **changes: Any) -> Trainer:
     """Return a run with everything in it that could be forgotten on the way."""
-    options = Options(
+    options = TrainOptions(
         data=str(write_images(where / "images.npy")),
         out=where / "run",
         hidden=(6,),
@@ -45,7 +45,7 @@ def images(where: Path, **changes: Any) -> Trainer:
 
 def table(where: Path) -> Trainer:
     """Return a run on real numbers, with what the other does not have."""
-    options = Options(
+    options = TrainOptions(
         data=str(write_table(where / "table.npy", n=48)),
         out=where / "run",
         likelihood="gaussian",
@@ -224,7 +224,9 @@ def test_an_option_that_contradicts_the_run_is_refused(tmp_path: Path) -> None:
     resumption.check_same(first, first)
 
     with pytest.raises(StateError) as refusal:
-        resumption.check_same(first, dataclasses.replace(first, epochs=Options.epochs))
+        resumption.check_same(
+            first, dataclasses.replace(first, epochs=TrainOptions.epochs)
+        )
 
     assert str(refusal.value) == (
         f"the run at {tmp_path / 'run'} began with epochs = 3, got 200; leave the "
