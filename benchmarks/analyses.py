@@ -12,6 +12,7 @@ import argparse
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def speed(vae: VAE, x: Tensor, sizes: tuple[int, ...]) -> str:
         floors, times = [], {}
         for n in sizes:
             floors.append(_floor(vae))
-            times[n] = _seconds(lambda n=n, call=call: call(x[:n])) / n
+            times[n] = _seconds(partial(call, x[:n])) / n
             floors.append(_floor(vae))
         ratio = times[8 if 8 in times else sizes[0]] / float(np.mean(floors))
         lines.append(

@@ -118,7 +118,7 @@ def test_each_picture_is_the_file_that_is_shown(
     ended = run(command, address, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
-    (path,) = tmp_path.iterdir()
+    path = tmp_path / shown.partition(":")[0]
     with Image.open(path) as image:
         image.load()
         described = (
