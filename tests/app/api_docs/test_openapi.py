@@ -113,7 +113,6 @@ def served_as(served: Served, method: str, path: str, name: str, kind: str) -> s
         "sample": {},
         "sampleByQuery": None,
         "elbo": {"x": [[0] * 16]},
-        "reconstruct": {"x": [[0] * 16]},
         **{key: {"x": [[0] * 16]} for key in ANALYSES},
         "impute": {"x": [[0] * 16], "mask": [[1] * 16]},
         "interpolate": {"z": [[0] * 2, [1] * 2]},
