@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.noise import Stream, uniform
+from model.noise import Stream, uniform_rows
 
 
 def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -18,13 +18,20 @@ def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return (x >= 0.5).astype(np.float32)
 
 
-def drawn(x: NDArray[np.floating[Any]], *, seed: int) -> NDArray[np.float32]:
+def drawn(
+    x: NDArray[np.floating[Any]], *, seed: int, first: int = 0
+) -> NDArray[np.float32]:
     """
-    Draw from Bernoulli(x) with the noise of a seed, of any shape.
+    Draw from Bernoulli(x) with the noise of a seed, (N, ...).
 
-    Training and `/elbo` share it: what one measured, the other can be asked for again.
+    Training and every call of the service share it, so that one seed makes one x of
+    the same grey rows, whatever is asked of it.
+
+    Args:
+        first: Position of the first row in its data.
     """
-    return bernoulli(x, uniform(x.shape, seed=seed, stream=Stream.BINARIZATION))
+    noise = uniform_rows(x.shape, seed=seed, stream=Stream.BINARIZATION, first=first)
+    return bernoulli(x, noise)
 
 
 def bernoulli(

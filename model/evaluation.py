@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.elbo import elbo
-from model.noise import Stream, generator
+from model.noise import BLOCK_ROWS, Stream, generator
 from model.vae import VAE
 
 # Burda et al. (2016), Sec. 2: a unit is active if Cov_x(E[z_j|x]) exceeds this.
@@ -60,19 +60,20 @@ def evaluate(
     """
     Estimate the ELBO of every row of x, (N, D), on the device of x.
 
-    The noise is that of `/elbo` asked about the same rows in one request: eps is drawn
-    in row order, (N, K, J).
+    The noise is that of `/elbo` asked about the same rows, in one request or in pieces:
+    `normal_rows` of (N, K, J).
 
     Args:
         on_rows: Told how many rows each step has done.
     """
-    draw = generator(seed, Stream.LATENT)
     parts: list[list[NDArray[np.float64]]] = []
-    for rows in torch.split(x, max(1, _PAIRS_PER_CHUNK // n_samples)):
-        shape = (len(rows), n_samples, vae.config.latent_dim)
-        eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
-        bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
-        tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
-        parts.append([tensor.double().cpu().numpy() for tensor in tensors])
-        on_rows(len(rows))
+    for i, block in enumerate(torch.split(x, BLOCK_ROWS)):
+        draw = generator(seed, Stream.LATENT, 0, i)
+        for rows in torch.split(block, max(1, _PAIRS_PER_CHUNK // n_samples)):
+            shape = (len(rows), n_samples, vae.config.latent_dim)
+            eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
+            bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
+            tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
+            parts.append([tensor.double().cpu().numpy() for tensor in tensors])
+            on_rows(len(rows))
     return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))

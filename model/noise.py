@@ -1,26 +1,39 @@
 """
 Turn a seed into noise: the only source of randomness in the model and the service.
 
-NumPy's counter-based Philox is keyed by (seed, stream), so streams never overlap, and
-numbers are drawn in row order, so row i is the same however many rows are asked for
-(Salmon et al. 2011, *Parallel random numbers: as easy as 1, 2, 3*).
+NumPy's counter-based Philox is keyed by (seed, stream), so streams never overlap
+(Salmon et al. 2011, *Parallel random numbers: as easy as 1, 2, 3*). Whatever a request
+may feed with the answer to another has a stream of its own, so that one seed may serve
+for both.
+
+Noise for many rows is drawn in row order, so row i is the same however many rows are
+asked for, and it can be asked for from any row on (`first`). Uniform numbers take a
+fixed number of bits, so the generator jumps to the first of them. Normal ones do not;
+they start anew every `BLOCK_ROWS` rows in a part of their own, and what lies before
+`first` in its block is drawn and thrown away.
 """
 
 from enum import IntEnum
+from math import prod
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 MAX_SEED = 2**63 - 1
+BLOCK_ROWS = 16_384
+
+_FLOATS_PER_COUNT = 8  # a count of Philox gives 256 bits, float32 takes 32
+_WORD = 1 << 64
+_SKIPPED_AT_ONCE = 1 << 18
 
 
 class Stream(IntEnum):
-    """What the noise is for; part of the key, never renumbered."""
+    """What the noise is for; part of the key, so added to and never renumbered."""
 
-    LATENT = 0
-    DATA = 1
-    BINARIZATION = 2
+    LATENT = 0  # z ~ q(z|x) of the ELBO: `/elbo`, training, evaluation
+    DATA = 1  # x ~ p(x|z) of `/sample`
+    BINARIZATION = 2  # of x, whatever is then asked of it
     INITIALIZATION = 3
     ORDER = 4
     SPLIT = 5
@@ -28,12 +41,29 @@ class Stream(IntEnum):
     REFINEMENT = 7
     EVALUATION = 8
     MARKOV_CHAIN = 9
-    COMPONENT = 10
+    COMPONENT = 10  # of a mixture prior, for `/sample`
+    PRIOR = 11  # z ~ p(z) of `/sample`
+    ANOMALY = 12
+    IMPUTATION = 13
+    OBSERVED = 14  # q(z|x_o), fitted to what was observed
     RECONSTRUCTION = 15  # z ~ q(z|x) of `/reconstruct`
 
 
+# Of these every row has a part; those of the others begin at row 0 of all rows.
+ROW_BY_ROW = frozenset(
+    {
+        Stream.IMPORTANCE,
+        Stream.REFINEMENT,
+        Stream.EVALUATION,
+        Stream.MARKOV_CHAIN,
+        Stream.ANOMALY,
+        Stream.IMPUTATION,
+    }
+)
+
+
 def generator(
-    seed: int, stream: Stream, major: int = 0, minor: int = 0
+    seed: int, stream: Stream, major: int = 0, minor: int = 0, *, skipped: int = 0
 ) -> np.random.Generator:
     """
     Return the generator of one stream.
@@ -41,17 +71,19 @@ def generator(
     Args:
         seed: 0 to 2^63 - 1.
         major: With `minor`, selects a part of the stream, such as that of an epoch
-            and a step; parts lie 2^128 blocks apart in Philox's counter.
+            and a step; parts lie 2^128 counts apart in Philox's counter.
+        skipped: How many counts, of 256 bits, to leave out of the part.
 
     Raises:
         ValueError: The seed is out of range.
     """
     if not 0 <= seed <= MAX_SEED:
         raise ValueError(f"seed must lie in 0 to 2^63 - 1, got {seed}")
+    high, low = divmod(skipped, _WORD)
     return np.random.Generator(
         np.random.Philox(
             key=np.array([seed, stream], dtype=np.uint64),
-            counter=np.array([0, 0, minor, major], dtype=np.uint64),
+            counter=np.array([low, high, minor, major], dtype=np.uint64),
         )
     )
 
@@ -59,15 +91,59 @@ def generator(
 def standard_normal(
     shape: tuple[int, ...], *, seed: int, stream: Stream, index: tuple[int, ...] = ()
 ) -> NDArray[np.float32]:
-    """Draw eps ~ N(0, 1) in row order, float32."""
+    """Draw eps ~ N(0, 1) in row order from one part of a stream, float32."""
     return generator(seed, stream, *index).standard_normal(shape, dtype=np.float32)
 
 
 def uniform(
     shape: tuple[int, ...], *, seed: int, stream: Stream, index: tuple[int, ...] = ()
 ) -> NDArray[np.float32]:
-    """Draw u ~ U[0, 1) in row order, float32."""
+    """Draw u ~ U[0, 1) in row order from one part of a stream, float32."""
     return generator(seed, stream, *index).random(shape, dtype=np.float32)
+
+
+def normal_rows(
+    shape: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
+) -> NDArray[np.float32]:
+    """
+    Draw eps ~ N(0, 1) for the rows from `first` on, float32.
+
+    Args:
+        shape: (N, ...), whatever a row has.
+        first: Position of the first row in its data.
+
+    Raises:
+        ValueError: The stream is one of `ROW_BY_ROW`.
+    """
+    _check_ordered(stream)
+    n_rows, row = shape[0], shape[1:]
+    eps = np.empty(shape, np.float32)
+    start = first
+    while start < first + n_rows:
+        block, skipped = divmod(start, BLOCK_ROWS)
+        stop = min((block + 1) * BLOCK_ROWS, first + n_rows)
+        draw = generator(seed, stream, 0, block)
+        _skip_normals(draw, skipped * prod(row))
+        part = eps[start - first : stop - first]
+        draw.standard_normal(dtype=np.float32, out=part)
+        start = stop
+    return eps
+
+
+def uniform_rows(
+    shape: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
+) -> NDArray[np.float32]:
+    """Draw u ~ U[0, 1) for the rows from `first` on, float32; as `normal_rows`."""
+    _check_ordered(stream)
+    skipped, rest = divmod(first * prod(shape[1:]), _FLOATS_PER_COUNT)
+    draw = generator(seed, stream, skipped=skipped)
+    draw.random(rest, dtype=np.float32)
+    return draw.random(shape, dtype=np.float32)
+
+
+def normals_skipped(first: int) -> int:
+    """Return how many rows of normal noise are drawn in vain to start at `first`."""
+    return first % BLOCK_ROWS
 
 
 def data_noise(
@@ -75,13 +151,23 @@ def data_noise(
     shape: tuple[int, ...],
     *,
     seed: int,
-    index: tuple[int, ...] = (),
+    first: int = 0,
 ) -> NDArray[np.float32]:
-    """Draw the noise that a likelihood of this kind turns into x, in row order."""
-    draw = uniform if kind == "uniform" else standard_normal
-    return draw(shape, seed=seed, stream=Stream.DATA, index=index)
+    """Draw the noise that a likelihood of this kind turns into x, as `normal_rows`."""
+    draw = uniform_rows if kind == "uniform" else normal_rows
+    return draw(shape, seed=seed, stream=Stream.DATA, first=first)
 
 
 def random_seed() -> int:
     """Draw a seed from the operating system, for a request that brought none."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _check_ordered(stream: Stream) -> None:
+    if stream in ROW_BY_ROW:
+        raise ValueError(f"noise of stream {stream.name} is drawn row by row")
+
+
+def _skip_normals(draw: np.random.Generator, n: int) -> None:
+    for done in range(0, n, _SKIPPED_AT_ONCE):
+        draw.standard_normal(min(_SKIPPED_AT_ONCE, n - done), dtype=np.float32)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian, standard_normal_log_prob
-from model.noise import Stream, standard_normal, uniform
+from model.noise import Stream, normal_rows, uniform_rows
 
 _BISECTIONS = 60
 
@@ -260,16 +260,18 @@ class GaussianMixture(Prior):
 
 
 def drawn(
-    p_z: Prior, n: int, *, seed: int, temperature: float = 1.0
+    p_z: Prior, n: int, *, seed: int, temperature: float = 1.0, first: int = 0
 ) -> NDArray[np.float32]:
     """
-    Draw z ~ p(z), (n, J), as `/sample` does: row i depends on the seed and i alone.
+    Draw z ~ p(z), (n, J), as `/sample` does: a row depends on seed and position alone.
 
     Args:
         temperature: As in `Prior.sample`.
+        first: Position of the first row.
     """
-    eps = standard_normal((n, p_z.latent_dim), seed=seed, stream=Stream.LATENT)
-    u = uniform((n,), seed=seed, stream=Stream.COMPONENT)
+    shape = (n, p_z.latent_dim)
+    eps = normal_rows(shape, seed=seed, stream=Stream.PRIOR, first=first)
+    u = uniform_rows((n,), seed=seed, stream=Stream.COMPONENT, first=first)
     z = p_z.sample(torch.from_numpy(eps), torch.from_numpy(u), temperature=temperature)
     found: NDArray[np.float32] = z.detach().cpu().numpy()
     return found

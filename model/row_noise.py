@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.noise import Stream, generator
+from model.noise import ROW_BY_ROW, Stream, generator
 
 
 @final
@@ -38,7 +38,12 @@ class RowNoise:
         Args:
             positions: (R,), on the device that the noise is for.
             part: Which of a row's streams, all independent.
+
+        Raises:
+            ValueError: The stream is not one of `ROW_BY_ROW`.
         """
+        if stream not in ROW_BY_ROW:
+            raise ValueError(f"noise of stream {stream.name} is drawn in row order")
         generators = (generator(seed, stream, i, part) for i in positions.tolist())
         return cls(tuple(generators), positions.device)
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, final
 
 from pydantic import Field
 
-from app.call_parts.fields import BinarizeUsed, SeedOption, SeedUsed
+from app.call_parts.fields import BinarizeUsed, First, SeedOption, SeedUsed
 from app.call_parts.served_model import ServedModel
 from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
@@ -20,18 +20,7 @@ from model.engine.analyses import NotFiniteError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 
-MAX_FIRST = 2**53
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
-
-First = Annotated[
-    int,
-    Field(
-        ge=0,
-        le=MAX_FIRST,
-        description="Position of the first row in its data: the noise of row i is a "
-        "function of seed and first + i, so that data may be sent in pieces.",
-    ),
-]
 
 
 class AnalysisOptions(StrictObject):
@@ -41,11 +30,6 @@ class AnalysisOptions(StrictObject):
     binarize: Annotated[
         Binarize | None, Field(description="As in `/elbo`, for gray x.")
     ] = None
-
-
-class PositionedOptions(AnalysisOptions):
-    """The options of analyses whose noise belongs to a row's position."""
-
     first: First = 0
 
 
@@ -74,7 +58,7 @@ async def read(
 ) -> AnalysisInput[Options]:
     """Read a request and check what does not depend on the analysis."""
     x, options = await model.reader.read(request, model.reader.analyzed, schema)
-    _check(model, options)
+    model.reader.check_binarize(options.binarize)
     return AnalysisInput(x, options, seed_of(options.seed))
 
 
@@ -83,7 +67,7 @@ async def read_masked(
 ) -> tuple[AnalysisInput[Options], Mask]:
     """Read a request that says of each value of x whether it is known."""
     (x, observed), options = await model.reader.read_masked(request, schema)
-    _check(model, options)
+    model.reader.check_binarize(options.binarize)
     return AnalysisInput(x, options, seed_of(options.seed)), observed
 
 
@@ -137,7 +121,10 @@ async def _computed(
         )
     try:
         x = await model.compute.supported(
-            asked.x.values, seed=asked.seed, binarize=asked.options.binarize
+            asked.x.values,
+            seed=asked.seed,
+            binarize=asked.options.binarize,
+            first=asked.options.first,
         )
         return await model.analysis_thread.run(
             lambda rows: compute(x, rows),
@@ -148,10 +135,3 @@ async def _computed(
     except NotFiniteError as error:
         what = f"the model's densities of row {error.row} are not finite; too large?"
         raise UnprocessableError(Fault(f"/x/{error.row}", what)) from error
-
-
-def _check(model: ServedModel, options: AnalysisOptions) -> None:
-    model.reader.check_binarize(options.binarize)
-    if options.binarize == "sample" and getattr(options, "first", 0) > 0:
-        what = "expected 0 where rows are drawn from the seed in order to binarize"
-        raise UnprocessableError(Fault("/first", what))

@@ -20,6 +20,15 @@ SeedOption = Annotated[
     Seed | None, Field(description="Drawn by the server if it is left out.")
 ]
 SeedUsed = Annotated[Seed, Field(description="The seed used.")]
+First = Annotated[
+    int,
+    Field(
+        ge=0,
+        le=2**53,
+        description="Position of the first row in its data: the noise of row i is a "
+        "function of seed and first + i, so that data may be sent in pieces.",
+    ),
+]
 BinarizeOption = Annotated[
     Binarize | None,
     Field(

@@ -19,6 +19,7 @@ from model.checkpoint import Checkpoint
 from model.config import Config
 from model.engine import Engine
 from model.engine.analyses import Analyst
+from model.noise import BLOCK_ROWS, normals_skipped
 
 # Where a call is computed, and so where there must be room for it.
 Room = Literal["batches", "analyses"]
@@ -90,6 +91,21 @@ class ServedModel:
         """
         self.check_output(n_rows)
         request.hold(n_rows * self.config.data_dim * FLOAT32_BYTES)
+
+    def check_first(self, first: int, noise_per_row: int) -> None:
+        """
+        Check how much noise is drawn in vain to start at the row `first`.
+
+        Raises:
+            ContentTooLargeError: It is too much.
+        """
+        skipped, limit = normals_skipped(first), self.settings.max_work
+        if skipped * noise_per_row > limit:
+            raise ContentTooLargeError(
+                f"expected first of at most {limit // noise_per_row} rows beyond a "
+                f"multiple of {BLOCK_ROWS}, where noise starts anew, got {first}, "
+                f"which is {skipped} beyond"
+            )
 
     def check_output(self, n_rows: int, values_per_row: int | None = None) -> None:
         """

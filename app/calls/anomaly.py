@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.call_parts.analysis import AnalysisResponse, PositionedOptions, analyze, read
+from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, read
 from app.call_parts.call import post
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Numbers, Values
@@ -35,7 +35,7 @@ _SAME: dict[Binarization, Binarize | None] = {
 }
 
 
-class AnomalyOptions(PositionedOptions):
+class AnomalyOptions(AnalysisOptions):
     """The options of `/anomaly`."""
 
     binarize: Annotated[

@@ -9,6 +9,7 @@ from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x_or_image
 from app.call_parts.fields import (
     BinarizeOption,
     BinarizeUsed,
+    First,
     Numbers,
     SeedOption,
     SeedUsed,
@@ -46,6 +47,7 @@ class ElboOptions(ImageInput):
     ] = 1
     seed: SeedOption = None
     binarize: BinarizeOption = None
+    first: First = 0
 
 
 class ElboRequest(ElboOptions):
@@ -105,7 +107,11 @@ async def elbo(model: ServedModel, request: Request, format_: Format) -> Respons
     seed = seed_of(options.seed)
     try:
         bound = await model.compute.elbo(
-            x.values, n_samples=options.n_samples, seed=seed, binarize=options.binarize
+            x.values,
+            n_samples=options.n_samples,
+            seed=seed,
+            binarize=options.binarize,
+            first=options.first,
         )
     except OutsideSupportError as error:
         raise model.reader.outside(error, x) from error
@@ -126,6 +132,7 @@ def _check(model: ServedModel, options: ElboOptions, *, n_rows: int) -> None:
         what = f"expected 1 to {limits.max_n_samples}, got {number(n_samples)}"
         raise UnprocessableError(Fault("/n_samples", what))
     model.reader.check_binarize(options.binarize)
+    model.check_first(options.first, n_samples * model.config.latent_dim)
     n_values = n_samples * n_rows * model.config.values_per_draw
     if n_values > limits.max_work:
         raise ContentTooLargeError(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.call_parts.analysis import PositionedOptions, analyze, read
+from app.call_parts.analysis import AnalysisOptions, analyze, read
 from app.call_parts.call import post
 from app.call_parts.evidence import (
     DEFAULT_BUDGET,
@@ -26,7 +26,7 @@ from app.wire.negotiation import Format
 from model.inference import analyses
 
 
-class GapOptions(PositionedOptions):
+class GapOptions(AnalysisOptions):
     """The options of `/gap`."""
 
     target: Target = DEFAULT_TARGET

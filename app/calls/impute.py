@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from app.call_parts.analysis import (
+    AnalysisOptions,
     AnalysisResponse,
-    PositionedOptions,
     analyze,
     read_masked,
 )
@@ -32,7 +32,7 @@ from model.inference import analyses
 DEFAULT_DRAWS = 1000
 
 
-class ImputeOptions(PositionedOptions):
+class ImputeOptions(AnalysisOptions):
     """The options of `/impute`."""
 
     n_samples: Annotated[

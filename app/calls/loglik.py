@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.call_parts.analysis import PositionedOptions, analyze, read
+from app.call_parts.analysis import AnalysisOptions, analyze, read
 from app.call_parts.call import post
 from app.call_parts.evidence import (
     DEFAULT_BUDGET,
@@ -30,7 +30,7 @@ from model.inference.bounds import max_samples
 from model.inference.effort import Effort
 
 
-class LoglikOptions(PositionedOptions):
+class LoglikOptions(AnalysisOptions):
     """The options of `/loglik`: `n_samples`, or `target` and `budget`."""
 
     n_samples: Annotated[

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from app.call_parts.call import post
 from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
-from app.call_parts.fields import Numbers, SeedOption
+from app.call_parts.fields import First, Numbers, SeedOption
 from app.call_parts.formats import DATA_OR_IMAGES, ONE_ARRAY, PICTURE
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
@@ -27,7 +27,7 @@ from app.wire.layout import Array
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 from model.engine import Encoding
-from model.noise import Stream, standard_normal
+from model.noise import Stream, normal_rows
 
 
 class ReconstructOptions(ImageInput, ImageOutput):
@@ -43,6 +43,7 @@ class ReconstructOptions(ImageInput, ImageOutput):
         AtMost(max_decoded_rows),
     ] = 0
     seed: SeedOption = None
+    first: First = 0
 
 
 class ReconstructRequest(ReconstructOptions):
@@ -100,13 +101,14 @@ async def reconstruct(
             f"expected at most {most} rows, got {n_rows} with {n_samples} draws each"
         )
     model.reserve_output(request, n_decoded)
+    model.check_first(options.first, max(1, n_samples) * model.config.latent_dim)
     picture = model.reader.picture(n_decoded, options, format_)
     q_z = await model.compute.encode(x.values)
     if n_samples == 0:
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
         return await respond(Reply({"x": mean}), format_, source="x", picture=picture)
     seed = seed_of(options.seed)
-    z = _drawn(q_z, n_samples, seed=seed).reshape(n_decoded, -1)
+    z = _drawn(q_z, n_samples, seed=seed, first=options.first).reshape(n_decoded, -1)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
     if picture is None:
         mean = mean.reshape(n_rows, n_samples, *model.config.data_shape)
@@ -114,11 +116,11 @@ async def reconstruct(
     return await respond(reply, format_, source="x", picture=picture)
 
 
-def _drawn(q_z: Encoding, n_samples: int, *, seed: int) -> Array:
+def _drawn(q_z: Encoding, n_samples: int, *, seed: int, first: int) -> Array:
     """Draw z ~ q(z|x), (N, K, J)."""
     n_rows, latent_dim = q_z.mu.shape
     shape = (n_rows, n_samples, latent_dim)
-    eps = standard_normal(shape, seed=seed, stream=Stream.RECONSTRUCTION)
+    eps = normal_rows(shape, seed=seed, stream=Stream.RECONSTRUCTION, first=first)
     sigma = np.exp(0.5 * q_z.log_var)
     z: Array = q_z.mu[:, None] + sigma[:, None] * eps
     return z

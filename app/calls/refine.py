@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.call_parts.analysis import AnalysisResponse, PositionedOptions, analyze, read
+from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, read
 from app.call_parts.call import post
 from app.call_parts.evidence import STANDARD_ERROR
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
@@ -24,7 +24,7 @@ from app.wire.negotiation import Format
 from model.inference import analyses
 
 
-class RefineOptions(PositionedOptions):
+class RefineOptions(AnalysisOptions):
     """The options of `/refine`."""
 
 

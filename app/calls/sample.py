@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.call_parts.call import post
 from app.call_parts.examples import SEED, Bodies, ExampleValues, example
-from app.call_parts.fields import Numbers, SeedOption, SeedUsed
+from app.call_parts.fields import First, Numbers, SeedOption, SeedUsed
 from app.call_parts.formats import ONE_ARRAY, OPTIONS_ONLY, PICTURE
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
@@ -53,6 +53,7 @@ class SampleOptions(ImageOutput):
         Draw,
         Field(description="`mean` answers E[x|z], `sample` draws x ~ p(x|z)."),
     ] = "mean"
+    first: First = 0
 
 
 class SampleRequest(SampleOptions):
@@ -94,10 +95,18 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
     if n > most:
         raise ContentTooLargeError(f"expected n of at most {most}, got {n}")
     model.reserve_output(request, n)
+    noise_per_row = model.config.latent_dim
+    if options.draw == "sample" and model.config.likelihood.kind == "gaussian":
+        noise_per_row += model.config.data_dim
+    model.check_first(options.first, noise_per_row)
     picture = model.reader.picture(n, options, format_)
     seed = seed_of(options.seed)
     x, z = await model.compute.sample(
-        n, seed=seed, temperature=options.temperature, draw=options.draw
+        n,
+        seed=seed,
+        temperature=options.temperature,
+        draw=options.draw,
+        first=options.first,
     )
     reply = Reply({"x": model.in_data_shape(x), "z": z}, {"seed": seed})
     return await respond(

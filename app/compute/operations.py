@@ -18,7 +18,7 @@ from app.compute.queues import Queue
 from app.observability.batch import Batch
 from model import binarization
 from model.engine import TILE, Array, Decoding, Encoding, Engine, Scores
-from model.noise import Stream, data_noise, standard_normal
+from model.noise import Stream, data_noise, normal_rows, normals_skipped
 
 Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
@@ -87,36 +87,48 @@ class Operations:
         return Decoding(*await self._batcher.rows(self._decode, z))
 
     async def sample(
-        self, n: int, *, seed: int, temperature: float, draw: Draw
+        self, n: int, *, seed: int, temperature: float, draw: Draw, first: int = 0
     ) -> Sample:
         """
         Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
         The temperature is a factor of the prior's standard deviation, of a mixture's
-        those of its components. Row i depends on the seed and i alone.
+        those of its components. Row i depends on the seed and first + i alone.
         """
         config = self.engine.checkpoint.config
-        n_values = n * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
-        z = await _made(n_values, self._latents, n, seed, temperature)
+        n_drawn = n + normals_skipped(first)
+        n_values = n_drawn * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
+        z = await _made(n_values, self._latents, n, seed, temperature, first)
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
-        noise = await _made(n * config.data_dim, self._noise, n, seed)
+        n_values = n_drawn * config.data_dim
+        noise = await _made(n_values, self._noise, n, seed, first)
         (x,) = await self._batcher.rows(self._draw, z, noise)
         return Sample(x, z)
 
     async def elbo(
-        self, x: Array, *, n_samples: int, seed: int, binarize: Binarize | None
+        self,
+        x: Array,
+        *,
+        n_samples: int,
+        seed: int,
+        binarize: Binarize | None,
+        first: int = 0,
     ) -> Elbo:
         """
         Estimate the ELBO of x, (N, D), with `n_samples` draws of z per example.
+
+        Args:
+            first: Position of the first row in its data.
 
         Raises:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        x = await self.supported(x, seed=seed, binarize=binarize)
+        x = await self.supported(x, seed=seed, binarize=binarize, first=first)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
-        eps = await _made(prod(shape), _latent_noise, shape, seed)
+        n_drawn = prod(shape) + normals_skipped(first) * prod(shape[1:])
+        eps = await _made(n_drawn, _latent_noise, shape, seed, first)
         scores = await self._scores(x, eps)
         return elbo_of(scores, adds_up=self.engine.kl_adds_up)
 
@@ -129,7 +141,7 @@ class Operations:
         return await _made(n_values, self.engine.prior_quantiles, dims, levels)
 
     async def supported(
-        self, x: Array, *, seed: int, binarize: Binarize | None
+        self, x: Array, *, seed: int, binarize: Binarize | None, first: int = 0
     ) -> Array:
         """
         Return x, (N, D), binarised as asked, once all of it lies in the support.
@@ -137,7 +149,7 @@ class Operations:
         Raises:
             OutsideSupportError: As `elbo`.
         """
-        return await _made(x.size, self._supported, x, seed, binarize)
+        return await _made(x.size, self._supported, x, seed, binarize, first)
 
     def check_room(self) -> None:
         """
@@ -155,8 +167,8 @@ class Operations:
 
         Batches of a model whose rows cost nobody knows what would be short ones.
         """
-        z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0)
-        noise = self._noise(TILE, 0)
+        z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0, 0)
+        noise = self._noise(TILE, 0, 0)
         x = self.engine.draw(z, noise)
         self._encode.rehearse(x)
         self._decode.rehearse(z)
@@ -192,25 +204,28 @@ class Operations:
             return Scores(log_likelihood, pieces[0].kl)
         return Scores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
 
-    def _latents(self, n: int, seed: int, temperature: float) -> Array:
-        return self.engine.latents(n, seed=seed, temperature=temperature)
+    def _latents(self, n: int, seed: int, temperature: float, first: int) -> Array:
+        return self.engine.latents(n, seed=seed, temperature=temperature, first=first)
 
     def _elbo(self, n_samples: int) -> Queue:
         """Return a queue whose rows have so many draws, as those of a batch must."""
         return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
 
-    def _noise(self, n: int, seed: int) -> Array:
+    def _noise(self, n: int, seed: int, first: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise
-        return data_noise(kind, (n, self.engine.checkpoint.config.data_dim), seed=seed)
+        shape = (n, self.engine.checkpoint.config.data_dim)
+        return data_noise(kind, shape, seed=seed, first=first)
 
-    def _supported(self, x: Array, seed: int, how: Binarize | None) -> Array:
+    def _supported(
+        self, x: Array, seed: int, how: Binarize | None, first: int
+    ) -> Array:
         """Return x, binarised as asked, once all of it lies in the support."""
         if how is not None:
             _refuse((x < 0) | (x > 1), x, "[0, 1] before it is binarised")
         if how == "threshold":
             x = binarization.threshold(x)
         elif how == "sample":
-            x = binarization.drawn(x, seed=seed)
+            x = binarization.drawn(x, seed=seed, first=first)
         family = self.engine.checkpoint.vae.likelihood
         _refuse(~self.engine.in_support(x), x, family.support)
         return x
@@ -243,8 +258,8 @@ def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[Array]:
     return [engine.draw(z, noise)]
 
 
-def _latent_noise(shape: tuple[int, ...], seed: int) -> Array:
-    return standard_normal(shape, seed=seed, stream=Stream.LATENT)
+def _latent_noise(shape: tuple[int, ...], seed: int, first: int) -> Array:
+    return normal_rows(shape, seed=seed, stream=Stream.LATENT, first=first)
 
 
 async def _made(n_values: int, make: Callable[..., _T], *arguments: object) -> _T:

@@ -261,8 +261,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The true p(z|x) on a grid, for one or two latent dimensions
-         * @description Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
+         * The true p(z|x) on a grid, for one or two latent dimensions (not with this model)
+         * @description **Not with this model: expected a model of 1 or 2 latent dimensions, this one has 20.**
+         *
+         *     Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
          *
          *     Which z may have made this x? The encoder's q(z|x) is an approximation of the
          *     answer; in one or two dimensions the answer itself can be computed, by
@@ -289,8 +291,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Whether x belongs: its score among held-out ones
-         * @description Answer whether each row belongs: how it ranks among rows held out of training.
+         * Whether x belongs: its score among held-out ones (not with this model)
+         * @description **Not with this model: expected a checkpoint with held-out scores (negative_elbo), this one has none; training writes them.**
+         *
+         *     Answer whether each row belongs: how it ranks among rows held out of training.
          *
          *     A score alone says little: is -ELBO = 95 nats a lot? So it is ranked among the
          *     scores of rows that training has not seen, which the checkpoint carries, and
@@ -672,6 +676,12 @@ export interface components {
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
             /** X */
             x: number[][] | number[][][];
         };
@@ -750,6 +760,12 @@ export interface components {
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
             /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
             x_png: string | string[];
         };
@@ -1451,6 +1467,12 @@ export interface components {
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
             /** X */
             x: number[][] | number[][][];
         };
@@ -1630,6 +1652,12 @@ export interface components {
              * @default null
              */
             seed?: number | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
             /** X */
             x: number[][] | number[][][];
         };
@@ -1685,6 +1713,12 @@ export interface components {
              * @default null
              */
             seed?: number | null;
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
             /** @description Images in place of x, as data URLs: PNG or JPEG in base64, one or a list. A pixel v of 0 to 255 is the value v / 255. */
             x_png: string | string[];
         };
@@ -1827,6 +1861,12 @@ export interface components {
              * @enum {string}
              */
             draw?: "mean" | "sample";
+            /**
+             * First
+             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @default 0
+             */
+            first?: number;
         };
         /**
          * SampleResponse
@@ -2185,6 +2225,8 @@ export interface operations {
                 temperature?: number;
                 /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
+                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                first?: number;
             };
             header?: never;
             path?: never;
@@ -2235,6 +2277,8 @@ export interface operations {
                 temperature?: number;
                 /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
+                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                first?: number;
             };
             header?: never;
             path?: never;
@@ -2285,6 +2329,8 @@ export interface operations {
                 seed?: number | null;
                 /** @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed. */
                 binarize?: ("threshold" | "sample") | null;
+                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                first?: number;
             };
             header?: never;
             path?: never;
@@ -2339,6 +2385,8 @@ export interface operations {
                 n_samples?: number;
                 /** @description Drawn by the server if it is left out. */
                 seed?: number | null;
+                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                first?: number;
             };
             header?: never;
             path?: never;
@@ -2637,6 +2685,8 @@ export interface operations {
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
+                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                first?: number;
             };
             header?: never;
             path?: never;

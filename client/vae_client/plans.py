@@ -9,8 +9,8 @@ gives exactly the same result:
 - `analysis`: the noise of a row is a function of the seed and of the row's position,
   `first` + i. The service computes 16 rows at a time (or 8, 4, 2, 1), so pieces start
   at multiples of 16: each row is then computed together with the same other rows.
-- `whole` (`/sample`, `/elbo`): the noise of a row depends on the rows before it, so
-  there are no exact pieces. Above a limit these raise `LimitError` and send nothing.
+- `whole` (`/sample`, `/elbo`, `/reconstruct` with draws): not split. Above a limit
+  these raise `LimitError` and send nothing; with `first` they give any exact piece.
 
 Pieces are separate requests: if the service loads another model between two of them,
 the result has rows of both.
@@ -37,7 +37,7 @@ READY = HttpRequest("GET", "/readyz", accept="*/*")
 
 _ROWS_TOGETHER = 16
 _HEADER_BYTES = 256  # more than the safetensors header takes per tensor
-_DEPENDS_ON_ROWS_BEFORE = "the random numbers of a row depend on the rows before it"
+_ASK_IN_PIECES = "ask for pieces, each with `first`, the position of its first row"
 
 
 @final
@@ -94,23 +94,25 @@ def whole(
     tensors: Tensors,
     options: QueryOptions,
     *,
+    first: int,
     n_rows: int | None = None,
     n_outputs: int = 0,
 ) -> CallPlan[R]:
     """
-    Plan a call that cannot be split.
+    Plan a call that is not split.
 
     Args:
+        first: The position of the first row in the data it belongs to.
         n_rows: How many rows the response has, if not as many as the request.
         n_outputs: How many rows of data the response has per such row.
 
     Raises:
         LimitError: There are too many rows for one request.
     """
-    request = _request(path, tensors, options, n_rows=n_rows)
+    request = _request(path, tensors, options, n_rows=n_rows)._replace(first=first)
     most = _most_rows(model, tensors, n_outputs)
     if request.n_rows > most:
-        raise _limit_error(request, most, _DEPENDS_ON_ROWS_BEFORE)
+        raise _limit_error(request, most, _ASK_IN_PIECES)
     return CallPlan((request,), readers.tensors_reader(result), _only)
 
 
@@ -121,15 +123,14 @@ def analysis(
     tensors: Tensors,
     options: QueryOptions,
     *,
-    first: int | None,
+    first: int,
     multiple: int = _ROWS_TOGETHER,
 ) -> CallPlan[R]:
     """
     Plan an analysis, in as many requests as needed.
 
     Args:
-        first: The position of the first row in the data it belongs to; None for an
-            analysis without noise.
+        first: The position of the first row in the data it belongs to.
         multiple: Pieces start at multiples of so many rows.
 
     Raises:
@@ -137,19 +138,16 @@ def analysis(
     """
     request = _request(path, tensors, options)._replace(first=first)
     most = min(_most_rows(model, tensors, 0), model.limits.max_analysis_rows)
-    # What binarizes a row is drawn for all rows in order, whatever `first` is.
-    is_exact = options.get("binarize") != "sample"
-    if request.n_rows > most:
-        if not is_exact:
-            why = f'with binarize="sample", {_DEPENDS_ON_ROWS_BEFORE}'
-            raise _limit_error(request, most, why)
-        if most < multiple:
-            why = f"pieces of fewer than {multiple} rows may differ in their last bits"
-            raise _limit_error(request, most, why)
+    if request.n_rows > most and most < multiple:
+        why = (
+            "they cannot be split exactly: "
+            f"pieces of fewer than {multiple} rows may differ in their last bits"
+        )
+        raise _limit_error(request, most, why)
     is_one = request.n_rows <= most
     pieces = (request,) if is_one else request.split(most, multiple=multiple)
     read = readers.tensors_reader(result)
-    return CallPlan(pieces, read, readers.join_rows, multiple if is_exact else None)
+    return CallPlan(pieces, read, readers.join_rows, multiple)
 
 
 def latent_path(
@@ -219,7 +217,7 @@ def _most_rows(model: ModelResult, tensors: Tensors, n_outputs: int) -> int:
 def _limit_error(request: HttpRequest, most: int, why: str) -> LimitError:
     return LimitError(
         f"{request.path} accepts at most {most} rows at once, got {request.n_rows}; "
-        f"they cannot be split exactly: {why}"
+        f"{why}"
     )
 
 

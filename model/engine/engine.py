@@ -87,9 +87,11 @@ class Engine:
         moments = self._p_z.moments(torch.device("cpu"))
         return Moments(moments.mu.numpy(), moments.sigma.numpy())
 
-    def latents(self, n: int, *, seed: int, temperature: float) -> Array:
+    def latents(
+        self, n: int, *, seed: int, temperature: float, first: int = 0
+    ) -> Array:
         """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
-        return drawn(self._p_z, n, seed=seed, temperature=temperature)
+        return drawn(self._p_z, n, seed=seed, temperature=temperature, first=first)
 
     def prior_quantiles(
         self, dims: Sequence[int], levels: NDArray[np.float64]

@@ -163,7 +163,7 @@ def anomalies(
     if n_samples is None:
         raise ValueError("expected calibration scores of K draws of z, got none")
     rows = torch.arange(len(x), device=x.device)
-    noise = RowNoise.at(rows + first, seed=seed, stream=Stream.LATENT)
+    noise = RowNoise.at(rows + first, seed=seed, stream=Stream.ANOMALY)
     eps = noise.normal(n_samples, vae.config.latent_dim).transpose(0, 1)
     surprise = anomaly.surprise_per_dim(vae, x, eps=eps.to(x.dtype))
     q_z = encoded(vae, x)

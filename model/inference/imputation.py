@@ -19,13 +19,15 @@ from torch import Tensor
 from model.distributions import DiagonalGaussian
 from model.inference.observed import fitted, known_values, log_joint, masked_log_prob
 from model.inference.proposals import pairs_at_once
-from model.noise import Stream, data_noise, standard_normal, uniform
+from model.noise import Stream, standard_normal, uniform
 from model.prior import Prior
 from model.vae import VAE
 
 _TOLERANCE = 1e-4  # nats of the ELBO left to gain
 _MAX_STEPS = 200
 _PRIOR_EVERY = 10  # one draw in ten is from the prior
+
+_LATENT, _COMPONENT, _CHOICE, _DATA = range(4)  # parts of a row's stream
 
 
 class Latents(NamedTuple):
@@ -103,14 +105,8 @@ def latents(
     )
     log_prob = log_joint(vae, known, observed)
     shape, positions = (n_draws, vae.config.latent_dim), range(first, first + len(x))
-    eps = _by_row(
-        lambda i: standard_normal(shape, seed=seed, stream=Stream.LATENT, index=(i, 0)),
-        positions,
-    )
-    u = _by_row(
-        lambda i: uniform(shape[:1], seed=seed, stream=Stream.COMPONENT, index=(i, 0)),
-        positions,
-    )
+    eps = _by_row(standard_normal, shape, seed, _LATENT, positions)
+    u = _by_row(uniform, shape[:1], seed, _COMPONENT, positions)
     with torch.no_grad():
         noise = (eps.to(x.device).double(), u.to(x.device))
         z, log_proposal = _proposed(vae.p_z, q_z, *noise)
@@ -155,10 +151,9 @@ def impute(
     between = torch.clamp(squares - total.square(), min=0)  # not below by rounding
     positions = range(first, first + len(x))
     z = _resampled(given, n_samples, seed=seed, positions=positions)
-    shape, kind = (n_samples, x.shape[1]), vae.likelihood.noise
-    noise = _by_row(
-        lambda i: data_noise(kind, shape, seed=seed, index=(i, 0)), positions
-    )
+    shape = (n_samples, x.shape[1])
+    draw = uniform if vae.likelihood.noise == "uniform" else standard_normal
+    noise = _by_row(draw, shape, seed, _DATA, positions)
     drawn = vae.decode(z.to(x.dtype)).sample(noise.to(x))
     return Imputation(
         mean=torch.where(observed, known, total.to(x.dtype)),
@@ -220,10 +215,7 @@ def _resampled(
     given: Latents, n_samples: int, *, seed: int, positions: range
 ) -> Tensor:
     """Choose S of each row's K latents by their weights, (S, N, J)."""
-    shape = (n_samples,)
-    u = _by_row(
-        lambda i: uniform(shape, seed=seed, stream=Stream.DATA, index=(i, 1)), positions
-    )
+    u = _by_row(uniform, (n_samples,), seed, _CHOICE, positions)
     share = given.log_weights.exp().T.cumsum(dim=1).contiguous()  # (N, K)
     # Scaled by the last, which rounding leaves beside 1.
     aim = u.T.to(share).contiguous() * share[:, -1:]
@@ -232,9 +224,19 @@ def _resampled(
     return given.z.gather(0, index.expand(-1, -1, given.z.shape[2]))
 
 
-def _by_row(draw: Callable[[int], NDArray[np.float32]], positions: range) -> Tensor:
+def _by_row(
+    draw: Callable[..., NDArray[np.float32]],
+    shape: tuple[int, ...],
+    seed: int,
+    part: int,
+    positions: range,
+) -> Tensor:
     """Put the noise of the rows at these positions side by side, (..., N, ...)."""
-    return torch.from_numpy(np.stack([draw(i) for i in positions], axis=1))
+    rows = [
+        draw(shape, seed=seed, stream=Stream.IMPUTATION, index=(i, part))
+        for i in positions
+    ]
+    return torch.from_numpy(np.stack(rows, axis=1))
 
 
 def _parts(vae: VAE, draws: Tensor) -> tuple[Tensor, ...]:

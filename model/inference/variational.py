@@ -49,5 +49,5 @@ def fit(
 def balanced_noise(latent_dim: int, *, seed: int) -> Tensor:
     """Return noise of mean 0 and covariance I exactly, of K = 64 or 4J, (K, 1, J)."""
     shape = (1, default_points(latent_dim) // 2, latent_dim)
-    eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.REFINEMENT))
+    eps = torch.from_numpy(standard_normal(shape, seed=seed, stream=Stream.OBSERVED))
     return moment_matched(eps.double()).transpose(0, 1)

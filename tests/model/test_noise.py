@@ -2,17 +2,21 @@
 
 from collections.abc import Callable
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
 
 from model.noise import (
+    BLOCK_ROWS,
     MAX_SEED,
     Stream,
     generator,
+    normal_rows,
     random_seed,
     standard_normal,
     uniform,
+    uniform_rows,
 )
 
 N = 100_000
@@ -76,6 +80,44 @@ def test_the_numbers_are_pinned(
     assert flat.tolist() == uniforms
 
 
+@pytest.mark.parametrize("draw", [normal_rows, uniform_rows])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 5)])
+def test_rows_can_be_drawn_from_any_row_on(
+    draw: Callable[..., np.ndarray], shape: tuple[int, ...]
+) -> None:
+    """A piece has the bits of the whole, within a block and across its end."""
+    key: dict[str, Any] = {"seed": 5, "stream": Stream.LATENT}
+    whole = draw((2 * BLOCK_ROWS + 100, *shape), **key)
+
+    for first in (0, 1, 13, BLOCK_ROWS - 1, BLOCK_ROWS, BLOCK_ROWS + 9, 2 * BLOCK_ROWS):
+        piece = draw((60, *shape), **key, first=first)
+        np.testing.assert_array_equal(piece, whole[first : first + 60])
+
+
+def test_the_rows_of_a_block_are_those_of_the_stream() -> None:
+    """Up to the end of the first block normals are drawn in row order; uniforms on."""
+    key: dict[str, Any] = {"seed": 5, "stream": Stream.LATENT}
+    shape = (BLOCK_ROWS + 10, 3)
+
+    eps, u = normal_rows(shape, **key), uniform_rows(shape, **key)
+
+    in_order = standard_normal(shape, **key)
+    np.testing.assert_array_equal(eps[:BLOCK_ROWS], in_order[:BLOCK_ROWS])
+    second = standard_normal((10, 3), **key, index=(0, 1))
+    np.testing.assert_array_equal(eps[BLOCK_ROWS:], second)
+    np.testing.assert_array_equal(u, uniform(shape, **key))
+
+
+def test_the_farthest_row_has_noise_of_its_own() -> None:
+    """Positions up to 2^53 of wide rows neither fail nor fold."""
+    key: dict[str, Any] = {"seed": 5, "stream": Stream.DATA}
+    shape = (2, 1 << 14)
+
+    for draw in (normal_rows, uniform_rows):
+        near, far = draw(shape, **key), draw(shape, **key, first=2**53)
+        assert abs(np.corrcoef(near.ravel(), far.ravel())[0, 1]) < 5 / 2**7.5
+
+
 def test_stream_numbers_are_never_renumbered() -> None:
     """The number of a stream is part of the key, so it is fixed for good."""
     assert {stream.name: stream.value for stream in Stream} == {
@@ -90,6 +132,11 @@ def test_stream_numbers_are_never_renumbered() -> None:
         "EVALUATION": 8,
         "MARKOV_CHAIN": 9,
         "COMPONENT": 10,
+        "PRIOR": 11,
+        "ANOMALY": 12,
+        "IMPUTATION": 13,
+        "OBSERVED": 14,
+        "RECONSTRUCTION": 15,
     }
 
 
@@ -109,7 +156,7 @@ def test_streams_seeds_and_indices_are_independent() -> None:
 
     correlations = [np.mean(a * b) for a, b in combinations(draws, 2)]
 
-    # 55 pairs, each with a standard error of 1 / sqrt(N).
+    # 210 pairs, each with a standard error of 1 / sqrt(N).
     assert np.abs(correlations).max() < 5 / np.sqrt(N)
 
 

@@ -1,9 +1,10 @@
 """The noise of a row is its own, in whatever portions and company it is read."""
 
 import numpy as np
+import pytest
 import torch
 
-from model.noise import Stream, standard_normal
+from model.noise import ROW_BY_ROW, Stream, normal_rows, standard_normal, uniform_rows
 from model.row_noise import RowNoise
 
 
@@ -50,6 +51,19 @@ def test_rows_seeds_and_parts_are_independent() -> None:
     correlation = torch.corrcoef(draws) - torch.eye(4)
 
     assert correlation.abs().max() < 5 / 50_000**0.5
+
+
+def test_streams_are_read_row_by_row_or_in_row_order() -> None:
+    """A stream in row order begins where row 0 would, so none is read in both ways."""
+    ordered = set(Stream) - ROW_BY_ROW
+    assert Stream.LATENT in ordered
+    for stream in ordered:
+        with pytest.raises(ValueError, match=f"{stream.name} is drawn in row order"):
+            RowNoise.at(torch.tensor([0]), seed=5, stream=stream)
+    for stream in ROW_BY_ROW:
+        for draw in (normal_rows, uniform_rows):
+            with pytest.raises(ValueError, match=f"{stream.name} is drawn row by row"):
+                draw((1,), seed=5, stream=stream)
 
 
 def test_uniform_noise_lies_in_the_unit_interval() -> None:

@@ -106,6 +106,7 @@ class AsyncAnalysisMethods(AsyncSession):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        first: int = 0,
     ) -> PosteriorResult:
         """
         Return p(z|x) itself, on a grid, for models with one or two latent dimensions.
@@ -124,7 +125,7 @@ class AsyncAnalysisMethods(AsyncSession):
             PosteriorResult,
             tensors,
             options,
-            first=None,
+            first=index(first),
             multiple=1,
         )
         return await self._call(plan)

@@ -56,9 +56,12 @@ class AsyncClient(AsyncAnalysisMethods):
         seed: int | None = None,
         temperature: float = 1.0,
         draw: DrawChoice = "mean",
+        first: int = 0,
     ) -> SampleResult:
         """
         Return n draws of z ~ p(z) at a temperature, and for each E[x|z] or a draw of x.
+
+        They are the rows from `first` on of all that the seed gives.
 
         Raises:
             LimitError: n is too large for one request; see `vae_client.plans`.
@@ -72,7 +75,14 @@ class AsyncClient(AsyncAnalysisMethods):
         }
         model = await self._model()
         plan = plans.whole(
-            model, "/sample", SampleResult, {}, options, n_rows=n, n_outputs=1
+            model,
+            "/sample",
+            SampleResult,
+            {},
+            options,
+            first=index(first),
+            n_rows=n,
+            n_outputs=1,
         )
         return await self._call(plan)
 
@@ -83,9 +93,12 @@ class AsyncClient(AsyncAnalysisMethods):
         n_samples: int = 1,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        first: int = 0,
     ) -> ElboResult:
         """
         Return the ELBO of each row of x and its terms, in nats.
+
+        The first row is scored as the row at position `first` of its data.
 
         Raises:
             LimitError: x has too many rows for one request; see `vae_client.plans`.
@@ -97,11 +110,18 @@ class AsyncClient(AsyncAnalysisMethods):
             "binarize": binarize,
         }
         model = await self._model()
-        plan = plans.whole(model, "/elbo", ElboResult, tensors, options)
+        plan = plans.whole(
+            model, "/elbo", ElboResult, tensors, options, first=index(first)
+        )
         return await self._call(plan)
 
     async def reconstruct(
-        self, x: ArrayLike, *, n_samples: int = 0, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        n_samples: int = 0,
+        seed: int | None = None,
+        first: int = 0,
     ) -> ReconstructResult:
         """
         Return E[x|z] of each row, z the mean of q(z|x) or `n_samples` draws of it.
@@ -122,7 +142,13 @@ class AsyncClient(AsyncAnalysisMethods):
         options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
         return await self._call(
             plans.whole(
-                model, path, ReconstructResult, tensors, options, n_outputs=n_samples
+                model,
+                path,
+                ReconstructResult,
+                tensors,
+                options,
+                first=index(first),
+                n_outputs=n_samples,
             )
         )
 

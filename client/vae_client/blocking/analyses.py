@@ -107,6 +107,7 @@ class AnalysisMethods(Session):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        first: int = 0,
     ) -> PosteriorResult:
         """
         Return p(z|x) itself, on a grid, for models with one or two latent dimensions.
@@ -125,7 +126,7 @@ class AnalysisMethods(Session):
             PosteriorResult,
             tensors,
             options,
-            first=None,
+            first=index(first),
             multiple=1,
         )
         return self._call(plan)

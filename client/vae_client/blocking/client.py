@@ -57,9 +57,12 @@ class Client(AnalysisMethods):
         seed: int | None = None,
         temperature: float = 1.0,
         draw: DrawChoice = "mean",
+        first: int = 0,
     ) -> SampleResult:
         """
         Return n draws of z ~ p(z) at a temperature, and for each E[x|z] or a draw of x.
+
+        They are the rows from `first` on of all that the seed gives.
 
         Raises:
             LimitError: n is too large for one request; see `vae_client.plans`.
@@ -73,7 +76,14 @@ class Client(AnalysisMethods):
         }
         model = self._model()
         plan = plans.whole(
-            model, "/sample", SampleResult, {}, options, n_rows=n, n_outputs=1
+            model,
+            "/sample",
+            SampleResult,
+            {},
+            options,
+            first=index(first),
+            n_rows=n,
+            n_outputs=1,
         )
         return self._call(plan)
 
@@ -84,9 +94,12 @@ class Client(AnalysisMethods):
         n_samples: int = 1,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        first: int = 0,
     ) -> ElboResult:
         """
         Return the ELBO of each row of x and its terms, in nats.
+
+        The first row is scored as the row at position `first` of its data.
 
         Raises:
             LimitError: x has too many rows for one request; see `vae_client.plans`.
@@ -98,11 +111,18 @@ class Client(AnalysisMethods):
             "binarize": binarize,
         }
         model = self._model()
-        plan = plans.whole(model, "/elbo", ElboResult, tensors, options)
+        plan = plans.whole(
+            model, "/elbo", ElboResult, tensors, options, first=index(first)
+        )
         return self._call(plan)
 
     def reconstruct(
-        self, x: ArrayLike, *, n_samples: int = 0, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        n_samples: int = 0,
+        seed: int | None = None,
+        first: int = 0,
     ) -> ReconstructResult:
         """
         Return E[x|z] of each row, z the mean of q(z|x) or `n_samples` draws of it.
@@ -123,7 +143,13 @@ class Client(AnalysisMethods):
         options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
         return self._call(
             plans.whole(
-                model, path, ReconstructResult, tensors, options, n_outputs=n_samples
+                model,
+                path,
+                ReconstructResult,
+                tensors,
+                options,
+                first=index(first),
+                n_outputs=n_samples,
             )
         )
 

@@ -231,6 +231,11 @@ def test_grey_values_are_binarised_as_asked(plane: Served, name: str) -> None:
         found = plane.post(f"/{name}", asked).json()
         direct = plane.post(f"/{name}", {"x": binary.astype(int).tolist(), "seed": 5})
         assert found == {**direct.json(), "binarize": how}
+    asked = {"x": grey[1:].tolist(), "seed": 5, "binarize": "sample", "first": 1}
+    found = plane.post(f"/{name}", asked).json()
+    x = (noise < grey)[1:].astype(int).tolist()
+    direct = plane.post(f"/{name}", {"x": x, "seed": 5, "first": 1})
+    assert found == {**direct.json(), "binarize": "sample"}
     problem = assert_problem(plane.post(f"/{name}", {"x": grey.tolist()}), 422)
     assert problem["errors"][0]["pointer"] == "/x/0/0"
     assert "binarize" in problem["detail"]

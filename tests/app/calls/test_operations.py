@@ -65,7 +65,7 @@ def test_sample_scales_the_noise_of_its_seed(bernoulli: Served) -> None:
 
     answer = bernoulli.post("/sample", request).json()
 
-    z = 0.5 * standard_normal((4, 3), seed=7, stream=Stream.LATENT)
+    z = 0.5 * standard_normal((4, 3), seed=7, stream=Stream.PRIOR)
     mean = bernoulli.checkpoint.vae.decode(torch.from_numpy(z)).mean
     assert answer["seed"] == 7
     np.testing.assert_array_equal(np.float32(answer["z"]), z)
@@ -78,7 +78,7 @@ def test_a_drawn_sample_is_in_the_support(bernoulli: Served) -> None:
 
     x = np.reshape(bernoulli.post("/sample", request).json()["x"], (4, 16))
 
-    z = torch.from_numpy(standard_normal((4, 3), seed=7, stream=Stream.LATENT))
+    z = torch.from_numpy(standard_normal((4, 3), seed=7, stream=Stream.PRIOR))
     u = torch.from_numpy(uniform((4, 16), seed=7, stream=Stream.DATA))
     wanted = bernoulli.checkpoint.vae.decode(z).sample(u)
     np.testing.assert_array_equal(x, wanted)

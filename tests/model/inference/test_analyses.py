@@ -250,7 +250,7 @@ def test_anomalies_are_ranked_elbos(build: Build) -> None:
     found = analyses.anomalies(vae, x, held_out, seed=3, first=2)
 
     noise = [
-        standard_normal((3, 3), seed=3, stream=Stream.LATENT, index=(2 + i, 0))
+        standard_normal((3, 3), seed=3, stream=Stream.ANOMALY, index=(2 + i, 0))
         for i in range(5)
     ]
     eps = torch.from_numpy(np.stack(noise, axis=1)).double()

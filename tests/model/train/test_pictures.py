@@ -98,7 +98,7 @@ def test_reconstructions_stand_under_their_examples() -> None:
 
 def test_samples_are_those_of_the_prior_with_a_seed() -> None:
     """E[x|z] for the z that `/sample` draws, in rows of ten."""
-    z = standard_normal((100, 2), seed=5, stream=Stream.LATENT)
+    z = standard_normal((100, 2), seed=5, stream=Stream.PRIOR)
     wanted = np.rint(255 / (1 + np.exp(-2 * z))).reshape(10, 10, 2)
 
     picture = tiles(pictures.samples(plane(), 100, seed=5), n_columns=10)

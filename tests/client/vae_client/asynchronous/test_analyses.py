@@ -251,12 +251,16 @@ def test_sixteen_rows_are_not_halved(address: str, ask: Ask, x: Rows) -> None:
     assert n_asked == 2
 
 
-def test_rows_binarized_by_the_seed_are_not_halved(
+def test_rows_binarized_by_the_seed_are_halved_exactly(
     address: str, ask: Ask, x: Rows
 ) -> None:
-    """The error of the whole request is raised."""
-    with pytest.raises(RequestError, match="got 2 rows"):
-        ask(address, "posterior", x[:2], binarize="sample")
+    """Each half says its position, so the binary rows are those of the whole."""
+    grey = (0.2 + 0.6 * x[:2]).astype(np.float32)
+
+    found = ask(address, "posterior", grey, seed=4, binarize="sample")
+
+    last = ask(address, "posterior", grey[1:], seed=4, binarize="sample", first=1)
+    np.testing.assert_array_equal(found.log_p_x[1:], last.log_p_x)
 
 
 def test_a_fault_in_a_mask_has_the_callers_row(address: str, ask: Ask, x: Rows) -> None:
