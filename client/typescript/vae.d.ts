@@ -261,10 +261,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The true p(z|x) on a grid, for one or two latent dimensions (not with this model)
-         * @description **Not with this model: expected a model of 1 or 2 latent dimensions, this one has 20.**
-         *
-         *     Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
+         * The true p(z|x) on a grid, for one or two latent dimensions
+         * @description Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
          *
          *     Which z may have made this x? The encoder's q(z|x) is an approximation of the
          *     answer; in one or two dimensions the answer itself can be computed, by
@@ -291,10 +289,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Whether x belongs: its score among held-out ones (not with this model)
-         * @description **Not with this model: expected a checkpoint with held-out scores (negative_elbo), this one has none; training writes them.**
-         *
-         *     Answer whether each row belongs: how it ranks among rows held out of training.
+         * Whether x belongs: its score among held-out ones
+         * @description Answer whether each row belongs: how it ranks among rows held out of training.
          *
          *     A score alone says little: is -ELBO = 95 nats a lot? So it is ranked among the
          *     scores of rows that training has not seen, which the checkpoint carries, and
