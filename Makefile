@@ -111,7 +111,7 @@ fuzz: $(CAN_SERVE) ## Throw thousands of requests at the served model's own desc
 	  --wait-for-schema 60 --checks all --exclude-checks positive_data_acceptance $(ARGS)
 
 fuzz-bodies: $(CAN_TEST) ## Throw 50,000 mutated bodies of every format at every call
-	$(PY) -m tests.app.fuzz $(ARGS)
+	$(PY) -m tests.app.wire.fuzz $(ARGS)
 
 fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and format
 	$(PY) client/generate_blocking.py

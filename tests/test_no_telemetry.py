@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.test_process import PYTHON_APP, ROOT, process
+from tests.app.processes import PYTHON_APP, ROOT, SECONDS, process
 
 STRACE = ("strace", "-D", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none")
 
@@ -71,7 +71,9 @@ def test_a_service_writes_no_file_and_opens_no_socket(
     tracer = strace(log)
 
     with process(settings, command=(*tracer, *PYTHON_APP)) as (address, running):
-        answer = httpx.post(f"{address}/encode", json={"x": [[0.5] * 16]})
+        answer = httpx.post(
+            f"{address}/encode", json={"x": [[0.5] * 16]}, timeout=SECONDS
+        )
         others = foreign_connections(running.pid, httpx.URL(address).port or 0)
 
     assert answer.status_code == 200

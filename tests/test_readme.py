@@ -16,7 +16,7 @@ from app.observability.access_log import Line
 from app.settings import documented
 from model.data import NAMES
 from model.distributions import LIKELIHOODS
-from tests.app.test_process import process
+from tests.app.processes import process
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.test_process import SECONDS, process
+from tests.app.processes import SECONDS, process
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "model", "released")

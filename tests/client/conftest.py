@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.app.processes import process
 from tests.app.served import Served
-from tests.app.test_process import process
 from tests.client.faulty import FaultyProxy
 from vae_client import AsyncClient, Client, retries
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.app.processes import process
 from tests.app.served import Served
-from tests.app.test_process import process
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
 SOURCES = Path(__file__).parents[2] / "client" / "typescript"

@@ -13,7 +13,7 @@ from app.compute.analysis_thread import RETRY_AFTER_SECONDS, AnalysisThread
 from app.errors import OverloadedError
 from model.inference.columns import Evidence
 
-SECONDS = 20  # how long a thread may take to be scheduled
+SECONDS = 120  # how long a thread may take to be scheduled
 
 
 def ten(n_slices: int) -> list[slice]:

@@ -14,7 +14,7 @@ from app.observability.batch import Batch
 from model.engine import TILE, Array
 
 _T = TypeVar("_T")
-_WAIT_SECONDS = 30
+_WAIT_SECONDS = 120
 AMPLE = Capacity(rows=1 << 20, bytes=1 << 30)
 
 

@@ -17,8 +17,7 @@ from app.configuration.memory_limits import (
     wanted_bytes,
 )
 from app.settings import RELEASED, Settings
-from tests.app.test_faults import counted, workers
-from tests.app.test_process import SECONDS, process
+from tests.app.processes import SECONDS, counted, process, workers
 
 MIB, GIB = 1 << 20, 1 << 30
 DERIVED = (

@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.app.connection.test_protocol import (
+from tests.app.connection.test_protocol import HEAD_BYTES
+from tests.app.processes import process
+from tests.app.raw_http import (
     CHUNKED,
     GET,
-    HEAD_BYTES,
     LAST,
     POST,
     SAMPLE,
@@ -22,7 +23,6 @@ from tests.app.connection.test_protocol import (
     Target,
     assert_refused,
 )
-from tests.app.test_process import process
 
 CONNECTIONS = 5
 DEADLINE = 0.3

@@ -36,7 +36,7 @@ PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
 WITH_ROWS = {"pictures", "colours"}
 N_ROWS = 12
 MAX_ROWS = 20  # of "limited": fewer than the page would ask for
-SECONDS = 20
+SECONDS = 120
 
 
 class Opened(NamedTuple):

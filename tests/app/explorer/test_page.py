@@ -222,7 +222,7 @@ def test_latents_under_a_learned_prior_are_its_own(
 ) -> None:
     """Told as the model has them; dials, map and KL go by the prior's mean, sigma."""
     page, address, complaints, _ = opened("learned")
-    prior = httpx.get(f"{address}/model").json()["prior"]
+    prior = httpx.get(f"{address}/model", timeout=SECONDS).json()["prior"]
     mean, sigma = (np.array(prior[k]) for k in ("mean", "standard_deviation"))
 
     with page.expect_request("**/decode") as asked:
@@ -245,7 +245,9 @@ def test_latents_under_a_learned_prior_are_its_own(
         dial = page.locator(f"#dial-{j}")
         ends = [float(dial.get_attribute(end)) for end in ("min", "max")]
         assert ends[0] <= mean[j] - 3 * sigma[j] < mean[j] + 3 * sigma[j] <= ends[1]
-    told = httpx.post(f"{address}/encode", json=encoded.value.post_data_json).json()
+    told = httpx.post(
+        f"{address}/encode", json=encoded.value.post_data_json, timeout=SECONDS
+    ).json()
     mu, log_var = (np.array(told[k][0]) for k in ("mu", "log_var"))
     ratio = np.exp(log_var) / sigma**2
     kl = 0.5 * (((mu - mean) / sigma) ** 2 + ratio - 1 - np.log(ratio))

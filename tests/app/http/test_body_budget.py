@@ -11,17 +11,10 @@ from typing import Any
 import pytest
 
 from app.compute.operations import Operations
-from tests.app.connection.test_protocol import (
-    MAX_GROWTH_BYTES,
-    Answered,
-    Target,
-    assert_refused,
-    parse,
-    send,
-    until,
-)
+from tests.app.connection.test_protocol import MAX_GROWTH_BYTES
+from tests.app.processes import process, until
+from tests.app.raw_http import Answered, Target, assert_refused, parse, send
 from tests.app.served import Served
-from tests.app.test_process import process
 
 ROOM = 2048
 ROW = json.dumps({"x": [[0.5] * 16]}).encode()

@@ -12,10 +12,10 @@ import pytest
 
 from app.errors import OverloadedError
 from app.http.response_budget import Responses
-from tests.app.connection.test_protocol import Target, until
 from tests.app.http.test_body_budget import ask, assert_overloaded, cut
+from tests.app.processes import process, until
+from tests.app.raw_http import Target
 from tests.app.served import Served
-from tests.app.test_process import process
 from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
 
 SIDE = 64

@@ -18,14 +18,14 @@ from starlette.types import Message
 
 from app import main
 from app.keys import line_of
+from tests.app.processes import process
 from tests.app.served import Served, assert_problem
-from tests.app.test_process import process
 
 KEY, OTHER_KEY, NEW_KEY = "the-key", "another", "fresh"
 BEARER = {"authorization": f"Bearer {KEY}"}
 N_WORKERS = 2
 MAX_TRIES = 1000
-SECONDS = 20
+SECONDS = 120
 
 
 def write_keys(path: Path, keys: Iterable[str]) -> Path:

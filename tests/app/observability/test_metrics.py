@@ -18,8 +18,8 @@ from starlette.types import Message
 from app.errors import ProblemError, reasons
 from app.observability.batch import Batch
 from app.observability.metrics import Metrics
+from tests.app.processes import WORKER, process
 from tests.app.served import Served
-from tests.app.test_process import WORKER, process
 
 SECONDS = 60
 SECONDS_BOUNDS = (

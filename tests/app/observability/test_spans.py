@@ -10,8 +10,8 @@ from time import time_ns
 import httpx
 import pytest
 
+from tests.app.processes import SECONDS, process
 from tests.app.served import Served
-from tests.app.test_process import process
 
 pytest.importorskip("opentelemetry.sdk", reason="the extra otel is not installed")
 
@@ -272,7 +272,10 @@ def test_what_is_not_sent_yet_is_sent_at_the_end(checkpoints: Path) -> None:
         }
         with process(settings) as (address, _):
             httpx.post(
-                f"{address}/encode", json=X, headers={"traceparent": TRACEPARENT}
+                f"{address}/encode",
+                json=X,
+                headers={"traceparent": TRACEPARENT},
+                timeout=SECONDS,
             )
             before = len(came)
         collector.shutdown()

@@ -25,7 +25,7 @@ from model.engine import TILE, Array, Encoding, Engine
 from model.inference.columns import Evidence
 from tests.app.served import Served
 
-SECONDS = 30
+SECONDS = 120
 AMPLE = Capacity(rows=1 << 20, bytes=1 << 30)
 PHASES = ["queue", "compute", "total"]
 HELD = 0.05  # seconds

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 from app.server.endings import FORCED
-from tests.app.test_process import ROOT, SECONDS
+from tests.app.processes import ROOT, SECONDS
 
 # Blocked in C, where no handler of Python runs.
 STUCK = """

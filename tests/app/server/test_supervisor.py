@@ -14,15 +14,17 @@ import httpx
 import pytest
 
 from app.server.startup import STARTUP_FAILURE
-from tests.app.test_faults import counted, until, workers
-from tests.app.test_process import (
+from tests.app.processes import (
     PYTHON_APP,
     ROOT,
     SECONDS,
+    counted,
     environment,
     failed_start,
     process,
     start_lines,
+    until,
+    workers,
 )
 
 PATIENCE = "600"  # no test waits for a delay of so many seconds
@@ -41,7 +43,9 @@ def test_a_second_signal_to_the_parent_ends_the_delay(
     """As with one process."""
     with process(settings(checkpoints, VAE_DRAIN_DELAY=PATIENCE)) as (address, running):
         running.send_signal(signal.SIGTERM)
-        until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
+        until(
+            lambda: httpx.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+        )
         running.send_signal(second)
         status = running.wait(SECONDS)
 
@@ -73,7 +77,7 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(
     assert [path.name.rpartition("-")[0] for path in there] == ["vae-metrics"]
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{address}/livez")
+        httpx.get(f"{address}/livez", timeout=SECONDS)
 
 
 @pytest.mark.slow
@@ -157,7 +161,7 @@ def test_the_start_says_what_is_served_how_and_where(
         assert running.stdout is not None
         first, second, third, fourth, last = start_lines(running.stdout)
         url = last.removeprefix("listening on ")
-        model = httpx.get(f"{url}/model").json()
+        model = httpx.get(f"{url}/model", timeout=SECONDS).json()
         running.send_signal(signal.SIGTERM)
         running.wait(SECONDS)
 

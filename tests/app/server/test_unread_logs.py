@@ -8,13 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.app.test_process import (
-    PYTHON_APP,
-    ROOT,
-    SECONDS,
-    environment,
-    start_lines,
-)
+from tests.app.processes import PYTHON_APP, ROOT, SECONDS, environment, start_lines
 
 N_REQUESTS = 400
 PIPE_BYTES = 4096

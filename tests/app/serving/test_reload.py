@@ -27,8 +27,9 @@ from app.serving.loaded_model import LoadedModel
 from app.serving.loader import Loader
 from model import checkpoint
 from model.checkpoint import CheckpointError
+from tests.app.damages import flip_a_bit
+from tests.app.processes import ROOT, environment, process, start_lines
 from tests.app.served import Served
-from tests.app.test_process import ROOT, environment, flip_a_bit, process, start_lines
 from tests.conftest import save_golden, tiny_config, tiny_vae
 
 SECONDS = 60

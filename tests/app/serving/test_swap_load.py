@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.app.processes import SECONDS, process
 from tests.app.served import Served
-from tests.app.test_process import SECONDS, process
 from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
 
 logger = logging.getLogger(__name__)

@@ -19,8 +19,8 @@ from model.checkpoint.held_out import (
     Scores,
     ScoreSettings,
 )
+from tests.app.processes import SECONDS, process
 from tests.app.served import Served
-from tests.app.test_process import process
 from tests.client.conftest import Ask
 from tests.client.faulty import FaultyProxy, answer, cut
 from tests.client.planned import result_of, with_limits
@@ -315,7 +315,7 @@ def test_held_out_rows_come_with_their_labels_and_scores(
     address: str, ask: Ask
 ) -> None:
     """As arrays in the shape of data, as the service returns them."""
-    wanted = httpx.get(f"{address}/examples").json()
+    wanted = httpx.get(f"{address}/examples", timeout=SECONDS).json()
 
     found = ask(address, "examples")
 

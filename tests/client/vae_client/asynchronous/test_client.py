@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from app.settings import Settings as ServiceSettings
+from tests.app.processes import SECONDS
 from tests.app.served import Served
 from tests.client.conftest import MAX_ROWS, Ask
 from tests.client.faulty import FaultyProxy, meeting
@@ -178,7 +179,7 @@ def test_limits_are_asked_for_once(proxy: FaultyProxy) -> None:
 
 def test_model_describes_what_is_served(address: str, ask: Ask) -> None:
     """What a caller needs is typed, and the whole document is there."""
-    card = httpx.get(f"{address}/model").json()
+    card = httpx.get(f"{address}/model", timeout=SECONDS).json()
 
     model = ask(address, "model")
 
@@ -249,7 +250,7 @@ def test_importing_it_imports_nothing_of_the_service() -> None:
 
 def test_every_call_of_the_service_is_a_method_with_its_options(address: str) -> None:
     """The paths and the members of requests are those of the OpenAPI document."""
-    document = httpx.get(f"{address}/openapi.json").json()
+    document = httpx.get(f"{address}/openapi.json", timeout=SECONDS).json()
     schemas = document["components"]["schemas"]
 
     posted = {

@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save
 
 from model.config import Mlp
-from tests.app.test_process import SECONDS, process
+from tests.app.processes import SECONDS, process
 from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 N_REQUESTS = 2000

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -19,7 +18,14 @@ import pytest
 import torch
 
 from model import checkpoint
-from tests.app.test_process import SECONDS, WORKER, process
+from tests.app.processes import (
+    SECONDS,
+    counted,
+    cpu_seconds,
+    process,
+    until,
+    workers,
+)
 
 FAULTY = (sys.executable, "-m", "benchmarks.faulty")
 POISON, STALL = 777.0, 888.0
@@ -35,14 +41,6 @@ def settings(checkpoints: Path, **others: str) -> dict[str, str]:
         "WATCHDOG_SECONDS": str(WATCHDOG_SECONDS),
         **others,
     }
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for something that must come."""
-    end = time.monotonic() + SECONDS
-    while not is_so():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def row(first: float, number: int) -> list[float]:
@@ -168,33 +166,6 @@ def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
     assert meanwhile == {wanted}
     assert after == wanted
     assert new not in {killed, other}
-
-
-def workers(pid: int) -> list[int]:
-    """Return the ids of a supervisor's workers."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if WORKER in command_line(child)]
-
-
-def command_line(pid: str) -> bytes:
-    """Return how a process was started, nothing if it has ended."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def counted(address: str, name: str) -> float:
-    """Return one of the service's metrics, 0 if it is not there."""
-    text = httpx.get(f"{address}/metrics").text
-    found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
-    return float(found[1]) if found else 0
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has had."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:13])) / 100
 
 
 @pytest.mark.parametrize("path", ["/elbo", "/sample"])

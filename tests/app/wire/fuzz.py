@@ -1,5 +1,7 @@
 """
-Bodies of every format, mutated, to every call: `python -m tests.app.fuzz --n 50000`.
+Bodies of every format, mutated, to every call.
+
+Run `python -m tests.app.wire.fuzz --n 50000`.
 
 What is sent is a function of the seed. A service of a tiny model of images is started
 for it. It must answer everything, never 5xx but 503, spend less than a second of
@@ -24,9 +26,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save
 
-from tests.app.mutations import JSON, MAX, MUTATIONS, SAFETENSORS, Case, cases
 from tests.app.pictures import chunk, header, image_model
-from tests.app.test_process import SECONDS, process
+from tests.app.processes import SECONDS, process
+from tests.app.wire.mutations import JSON, MAX, MUTATIONS, SAFETENSORS, Case, cases
 
 SHAPE = (4, 4)
 LATENT_DIM = 3

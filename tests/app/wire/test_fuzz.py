@@ -1,6 +1,6 @@
 """A short run of the fuzz of bodies; `make fuzz-bodies` is the long one."""
 
-from tests.app.fuzz import calls, run
+from tests.app.wire.fuzz import calls, run
 
 N = 1_000
 SECONDS = 120

@@ -14,14 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.connection.test_protocol import (
-    Target,
-    assert_refused,
-    parse,
-    received,
-)
+from tests.app.processes import SECONDS, process
+from tests.app.raw_http import Target, assert_refused, parse, received
 from tests.app.serving.test_swap_load import raw
-from tests.app.test_process import SECONDS, process
 
 BODY = json.dumps({"x": [[0.5] * 16]})
 HEADERS = {"content-type": "application/json"}
@@ -96,7 +91,10 @@ def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_DRAIN_DELAY": str(2 * DELAY),
     }
-    with process(settings) as (address, running), httpx.Client(base_url=address) as ask:
+    with (
+        process(settings) as (address, running),
+        httpx.Client(base_url=address, timeout=SECONDS) as ask,
+    ):
         before = ask.get("/readyz")
         running.send_signal(signal.SIGTERM)
         started = time.monotonic()
@@ -137,7 +135,10 @@ def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
         asking = threading.Thread(target=ask, args=(address,))
         asking.start()
         # Both workers together: the long request, and the one that asks for this.
-        while "vae_requests_in_flight 2.0" not in httpx.get(f"{address}/metrics").text:
+        while (
+            "vae_requests_in_flight 2.0"
+            not in httpx.get(f"{address}/metrics", timeout=SECONDS).text
+        ):
             assert asking.is_alive()
         running.send_signal(signal.SIGTERM)
         refused = False
@@ -215,7 +216,7 @@ def test_the_end_of_the_drain_is_a_503(checkpoints: Path, workers: str) -> None:
 
 def n_in_flight(address: str) -> list[float]:
     """Ask how many requests are in flight, this one among them."""
-    text = httpx.get(f"{address}/metrics").text
+    text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
     return [
         float(line.split()[-1])
         for line in text.splitlines()

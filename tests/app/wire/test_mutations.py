@@ -20,9 +20,9 @@ from app.http.response_budget import Responses
 from app.settings import Settings
 from app.wire.layout import Array
 from model import checkpoint
-from tests.app.mutations import Case, cases, mutated
 from tests.app.pictures import image_model
-from tests.app.test_process import SECONDS, process
+from tests.app.processes import SECONDS, process
+from tests.app.wire.mutations import Case, cases, mutated
 
 SHAPES = ((4, 4), (5, 6, 3))
 MAX_ROWS = 64
