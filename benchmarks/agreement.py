@@ -3,7 +3,7 @@ Ask a running service for the ELBO of a test set, and compare with the model car
 
     python -m benchmarks.agreement --url http://127.0.0.1:8000 --data mnist
 
-`/elbo` gets the grey test rows in one request, with the binarisation, the K and the
+`/elbo` gets the gray test rows in one request, with the binarization, the K and the
 seed that the card states, so its mean is the card's figure to float32 rounding.
 """
 

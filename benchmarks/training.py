@@ -258,12 +258,12 @@ def _contest(arguments: argparse.Namespace, scratch: Path) -> Contest:
 
 
 def _synthetic(scratch: Path) -> Path:
-    """Write grey images of 28 x 28 whose logits are linear in ten latents."""
+    """Write gray images of 28 x 28 whose logits are linear in ten latents."""
     draw = np.random.default_rng(0)
     logits = draw.normal(size=(_N_SYNTHETIC, 10)) @ draw.normal(size=(10, 784))
-    grey = 255 / (1 + np.exp(-logits))
+    gray = 255 / (1 + np.exp(-logits))
     path = scratch / "synthetic.npy"
-    np.save(path, grey.astype(np.uint8).reshape(-1, 28, 28))
+    np.save(path, gray.astype(np.uint8).reshape(-1, 28, 28))
     return path
 
 
@@ -276,7 +276,7 @@ def _report(contest: Contest, arguments: argparse.Namespace) -> str:
     source = (
         "synthetic images (no --data-dir was given)"
         if arguments.data_dir is None
-        else "MNIST, statically binarised with seed 0"
+        else "MNIST, statically binarized with seed 0"
     )
     ratio = ours / statistics.median(contest.others[0].speeds[1:])
     return (

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
         return self.mu(h), self.log_var(h)
 
 
-class Colours(nn.Module):
+class Colors(nn.Module):
     """Reshape (N, H*W*3), square images, to (N, 3, H, W)."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -72,7 +72,7 @@ def _mlp(weights: Weights, names: list[str]) -> nn.Sequential:
 
 
 def _conv(weights: Weights, names: list[str]) -> nn.Sequential:
-    layers: list[nn.Module] = [Colours()]
+    layers: list[nn.Module] = [Colors()]
     for name in names[:-1]:
         layers += [_convolution(weights, name), nn.ReLU()]
     return nn.Sequential(*layers, Flat(), _linear(weights, names[-1]), nn.ReLU())

@@ -44,7 +44,7 @@ def elbo(study: Study) -> str:
         raise SystemExit("elbo: there is no run to measure")
     k, n = found[-1].n_samples, found[-1].n_examples
     return (
-        f"Test -ELBO in nats, lower is better: {n:,} rows, statically binarised with "
+        f"Test -ELBO in nats, lower is better: {n:,} rows, statically binarized with "
         f"seed {DATA_SEED}, K = {k}; training seeds from {study.seeds[0]} on. A run "
         "had one core, at times beside other work.\n\n"
         + table(
@@ -80,10 +80,10 @@ def nll(study: Study) -> str:
     n = len(study.rows(_N_FINE)[1])
     return (
         f"Test -L_5000 in nats (Burda et al. 2016), lower is better: all "
-        f"{len(study.test):,} rows, binarised once with seed {DATA_SEED}; the mean of "
+        f"{len(study.test):,} rows, binarized once with seed {DATA_SEED}; the mean of "
         f"L_50 over all of them plus that of L_5000 - L_50 over {n:,} at even "
         "distances, whose standard error is `of choosing rows`. The J = 20 network was "
-        "trained on static binarisation, the others on dynamic: they do not compare. "
+        "trained on static binarization, the others on dynamic: they do not compare. "
         f"Training seeds from {study.seeds[0]} on.\n\n"
         + table(
             [

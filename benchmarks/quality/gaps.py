@@ -56,10 +56,10 @@ def gap(study: Study) -> str:
         f"{len(index):,} test rows at even distances, in nats, mean ± standard error "
         "over rows; log p(x) by importance weighting from the refined q, at most "
         f"{_GAP_BUDGET:,} draws a row; training and noise seed {study.seeds[0]} and "
-        f"{_SEED}. The amortisation gap is what refinement gains.\n\n"
+        f"{_SEED}. The amortization gap is what refinement gains.\n\n"
         + table(
             [
-                *("network", "ELBO", "amortisation gap", "refined ELBO"),
+                *("network", "ELBO", "amortization gap", "refined ELBO"),
                 *("approximation gap", "log p(x)", "log p(x) - ELBO"),
                 *("reliable", "converged"),
             ],

@@ -46,7 +46,7 @@ def halves(study: Study) -> str:
     return (
         f"-log p of the true lower half (14 rows of pixels) given the upper half, in "
         f"nats per image, lower is better, mean ± standard error: {len(index):,} test "
-        "rows of MNIST at even distances, binarised once. 784-500, J = 20, training "
+        "rows of MNIST at even distances, binarized once. 784-500, J = 20, training "
         f"seed {study.seeds[0]}; {_N_DRAWS:,} draws of z.\n\n"
         + table(["predictive", "nats", "more than the first"], rows)
     )
@@ -110,6 +110,6 @@ def _cross_entropy(p: Tensor, x: Tensor, missing: Tensor) -> Column:
 
 def _pixel_mean(study: Study) -> Tensor:
     """Return P(x_d = 1) over training rows, by the rule of succession, (784,)."""
-    grey = study.mnist.train.x
-    share = (grey.sum(axis=0, dtype=np.float64) + 1) / (len(grey) + 2)
+    gray = study.mnist.train.x
+    share = (gray.sum(axis=0, dtype=np.float64) + 1) / (len(gray) + 2)
     return torch.from_numpy(share.astype(np.float32))

@@ -25,7 +25,7 @@ _SEED = 0  # of all noise
 _TARGET, _BUDGET = 0.1, 1024
 _SIDE = 28
 
-Grey = NDArray[np.float32]
+Gray = NDArray[np.float32]
 
 
 class _Scores(NamedTuple):
@@ -40,10 +40,10 @@ class _Scores(NamedTuple):
 def anomaly(study: Study) -> str:
     """Report the AUROC of each score for each kind of rows that do not belong."""
     vae = study.model("aevb20").vae
-    grey = study.mnist.test.x[evenly(len(study.test), study.n or _N_ROWS)]
-    inside = _scores(vae, grey, "MNIST")
+    gray = study.mnist.test.x[evenly(len(study.test), study.n or _N_ROWS)]
+    inside = _scores(vae, gray, "MNIST")
     rows = []
-    for name, outside in _outsiders(study, grey):
+    for name, outside in _outsiders(study, gray):
         scores = _scores(vae, outside, name)
         rows.append(
             [
@@ -61,20 +61,20 @@ def anomaly(study: Study) -> str:
             ]
         )
     return (
-        f"AUROC ± standard error (DeLong et al. 1988) against {len(grey)} test rows of "
+        f"AUROC ± standard error (DeLong et al. 1988) against {len(gray)} test rows of "
         "MNIST at even distances, whose mean -log p(x) is "
         f"{mean(inside.negative_log_p_x).value:.0f} and mean gap "
-        f"{mean(inside.regret).value:.1f} nats. All are binarised alike, once, "
-        "x ~ Bernoulli(grey), with one seed. 784-500, J = 20, training seed "
+        f"{mean(inside.regret).value:.1f} nats. All are binarized alike, once, "
+        "x ~ Bernoulli(gray), with one seed. 784-500, J = 20, training seed "
         f"{study.seeds[0]}. Scores: -log p(x) by importance weighting from the refined "
-        f"q ({_BUDGET:,} draws at most), -ELBO of the encoder, the amortisation gap "
+        f"q ({_BUDGET:,} draws at most), -ELBO of the encoder, the amortization gap "
         "(likelihood regret, Xiao et al. 2020, over the local parameters). Below 0.5 a "
         "score takes the outsiders for more usual than MNIST's own test rows."
         f"{_absent(study)}\n\n"
         + table(
             [
                 *("what does not belong", "rows", "-log p(x)", "-ELBO"),
-                *("amortisation gap", "its mean -log p(x)", "mean gap"),
+                *("amortization gap", "its mean -log p(x)", "mean gap"),
                 "log p(x) reliable",
             ],
             rows,
@@ -82,8 +82,8 @@ def anomaly(study: Study) -> str:
     )
 
 
-def _scores(vae: VAE, grey: Grey, title: str) -> _Scores:
-    x = binarized(grey)
+def _scores(vae: VAE, gray: Gray, title: str) -> _Scores:
+    x = binarized(gray)
     found: Gaps = joined(
         [
             analyses.gaps(
@@ -97,9 +97,9 @@ def _scores(vae: VAE, grey: Grey, title: str) -> _Scores:
     )
 
 
-def _outsiders(study: Study, grey: Grey) -> Iterator[tuple[str, Grey]]:
-    """Yield sets of grey rows, (n, 784), with their names."""
-    n = len(grey)
+def _outsiders(study: Study, gray: Gray) -> Iterator[tuple[str, Gray]]:
+    """Yield sets of gray rows, (n, 784), with their names."""
+    n = len(gray)
     fashion = _fashion(study)
     if fashion is not None:
         yield "Fashion-MNIST, test", fashion[evenly(len(fashion), n)]
@@ -110,33 +110,33 @@ def _outsiders(study: Study, grey: Grey) -> Iterator[tuple[str, Grey]]:
         digits[evenly(len(digits), n)],
     )
     for name, changed in _CHANGES.items():
-        yield f"MNIST, {name}", changed(grey)
+        yield f"MNIST, {name}", changed(gray)
 
 
-def _rotated(grey: Grey) -> Grey:
-    images = grey.reshape(-1, _SIDE, _SIDE)
-    return np.ascontiguousarray(np.rot90(images, axes=(1, 2))).reshape(grey.shape)
+def _rotated(gray: Gray) -> Gray:
+    images = gray.reshape(-1, _SIDE, _SIDE)
+    return np.ascontiguousarray(np.rot90(images, axes=(1, 2))).reshape(gray.shape)
 
 
-def _shuffled(grey: Grey) -> Grey:
-    order = generator(_SEED, Stream.ORDER).permutation(grey.shape[1])
-    return grey[:, order]
+def _shuffled(gray: Gray) -> Gray:
+    order = generator(_SEED, Stream.ORDER).permutation(gray.shape[1])
+    return gray[:, order]
 
 
-def _lower_half_blank(grey: Grey) -> Grey:
-    rows = np.arange(grey.shape[1]) < grey.shape[1] // 2
-    return np.where(rows, grey, np.float32(0))
+def _lower_half_blank(gray: Gray) -> Gray:
+    rows = np.arange(gray.shape[1]) < gray.shape[1] // 2
+    return np.where(rows, gray, np.float32(0))
 
 
-_CHANGES: Mapping[str, Callable[[Grey], Grey]] = {
+_CHANGES: Mapping[str, Callable[[Gray], Gray]] = {
     "rotated by 90 degrees": _rotated,
-    "inverted": lambda grey: 1 - grey,
+    "inverted": lambda gray: 1 - gray,
     "pixels in another order": _shuffled,
     "lower half blank": _lower_half_blank,
 }
 
 
-def _fashion(study: Study) -> Grey | None:
+def _fashion(study: Study) -> Gray | None:
     """Return Fashion-MNIST's test images, or nothing where it is not to be had."""
     try:
         return data.load("fashion-mnist", data_dir=study.fashion_dir).test.x
@@ -152,8 +152,8 @@ def _absent(study: Study) -> str:
     return " Fashion-MNIST could not be downloaded here; `--fashion-dir` takes it."
 
 
-def _photographs(n: int) -> Grey:
-    """Cut n pieces at random places from the grey photographs of scikit-learn."""
+def _photographs(n: int) -> Gray:
+    """Cut n pieces at random places from the gray photographs of scikit-learn."""
     images = [
         _unit(np.asarray(Image.fromarray(image).convert("L")))
         for image in load_sample_images().images
@@ -167,7 +167,7 @@ def _photographs(n: int) -> Grey:
     return np.stack(pieces)
 
 
-def _digits() -> Grey:
+def _digits() -> Gray:
     """Return scikit-learn's digits at the size of MNIST's, (1797, 784)."""
     small = (load_digits().images * (255 / 16)).round().astype(np.uint8)
     size = (_SIDE, _SIDE)
@@ -178,8 +178,8 @@ def _digits() -> Grey:
     return _unit(np.stack(large).reshape(len(small), -1))
 
 
-def _unit(pixels: NDArray[np.uint8]) -> Grey:
+def _unit(pixels: NDArray[np.uint8]) -> Gray:
     """Return 8-bit pixels as values in [0, 1]."""
-    grey: Grey = pixels.astype(np.float32)
-    grey /= 255
-    return grey
+    gray: Gray = pixels.astype(np.float32)
+    gray /= 255
+    return gray

@@ -21,7 +21,7 @@ from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import evenly
 from model.data import Dataset
 
-DATA_SEED = 0  # of the binarisation of test rows, drawn once, as in the model cards
+DATA_SEED = 0  # of the binarization of test rows, drawn once, as in the model cards
 
 _STATIC = ("--binarization", "static", "--epochs", "60")
 _DEEP = (
@@ -107,12 +107,12 @@ class Study:
 
     @cached_property
     def mnist(self) -> Dataset:
-        """MNIST, grey."""
+        """MNIST, gray."""
         return data.load("mnist", data_dir=self.data_dir)
 
     @cached_property
     def test(self) -> Tensor:
-        """All test rows, binarised once, (10000, 784)."""
+        """All test rows, binarized once, (10000, 784)."""
         return binarized(self.mnist.test.x)
 
     def asked(self, bars: Mapping[str, Bar]) -> Iterator[tuple[str, Bar]]:
@@ -174,9 +174,9 @@ class Study:
         return (self._run(name, seed) / checkpoint.MANIFEST).is_file()
 
 
-def binarized(grey: NDArray[np.float32]) -> Tensor:
-    """Draw x ~ Bernoulli(grey) as `/elbo` does with `binarize: "sample"`."""
-    return torch.from_numpy(binarization.drawn(grey, seed=DATA_SEED))
+def binarized(gray: NDArray[np.float32]) -> Tensor:
+    """Draw x ~ Bernoulli(gray) as `/elbo` does with `binarize: "sample"`."""
+    return torch.from_numpy(binarization.drawn(gray, seed=DATA_SEED))
 
 
 def chunks(n: int, size: int, title: str) -> Iterator[slice]:

@@ -1,9 +1,9 @@
 """
-Analyses of the rows of x, (N, D): results as columns, one array per quantity.
+Analyses of the rows of x, (N, D), with results as columns, one array per quantity.
 
-The service and `python -m model.evaluate` share it, so that both give the same figures.
-Rows are computed in slices whose size depends on the model and on what is asked alone;
-a row's noise depends on its position alone, never on the slice.
+The service and `python -m model.evaluate` both use it and thus give the same figures.
+Rows are computed in slices whose size depends only on the model and the options; the
+noise of a row depends on its position, never on the slice.
 """
 
 from collections.abc import Iterator
@@ -60,7 +60,7 @@ def evidence(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Evidence:
     """
-    Estimate log p(x), or, where K is given, its bound L_K.
+    Estimate log p(x), or the bound L_K if K is given.
 
     See `log_evidence` and `importance_weighted`.
     """
@@ -93,7 +93,7 @@ def bracketed(
 
 
 def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
-    """Optimise mu and log sigma^2 of q(z|x) for each example; see `refine`."""
+    """Optimize mu and log sigma^2 of q(z|x) for each example; see `refine`."""
     found = refinement.refine(vae, x, seed=seed, max_steps=_MAX_STEPS, first=first)
     return Refined(
         mu=column(found.q_z.mu),
@@ -112,7 +112,7 @@ def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
 def gaps(
     vae: VAE, x: Tensor, *, target: float, budget: int, seed: int, first: int = 0
 ) -> Gaps:
-    """Split log p(x) - ELBO into the approximation and the amortisation gap."""
+    """Split log p(x) - ELBO into the approximation and the amortization gap."""
     found = gap.gap(vae, x, target=target, budget=budget, seed=seed, first=first)
     lower, refinement = found.log_p_x, found.refinement
     return Gaps(
@@ -139,7 +139,8 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     """
     Integrate p(x, z) over z for each example; see `posterior` and `kl_to_posterior`.
 
-    Each is computed alone, so that its bits depend on no other.
+    Examples are computed one at a time, so that the bits of one do not depend on the
+    others.
 
     Raises:
         ValueError: The model has more than two latent dimensions.
@@ -157,7 +158,7 @@ def anomalies(
     Score each example by -ELBO with the calibration's K, and rank it; see `p_values`.
 
     Raises:
-        ValueError: The calibration scores are of no K draws, so no negative ELBO.
+        ValueError: The calibration has no K, so its scores are not negative ELBOs.
     """
     n_samples = calibration.settings.n_samples
     if n_samples is None:
@@ -189,7 +190,7 @@ def imputed(
     seed: int,
     first: int = 0,
 ) -> Imputed:
-    """Fill in what is missing given what was observed; see `impute`."""
+    """Impute missing values given the observed ones; see `impute`."""
     given = imputation.latents(
         vae, x, observed, n_draws=n_draws, seed=seed, first=first
     )
@@ -206,38 +207,38 @@ def imputed(
 
 
 def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:
-    """Return about how many draws imputing one example decodes at most."""
+    """Return roughly the most draws of z that imputing one example decodes."""
     return default_points(config.latent_dim) * _MAX_STEPS + 2 * n_draws + n_samples
 
 
 def draws_refining(config: Config) -> int:
-    """Return about how many draws of z refining one example decodes at most."""
+    """Return roughly the most draws of z that refining one example decodes."""
     measured = 2 * refinement.N_FRAMES * (2 * config.latent_dim + 1)
     return default_points(config.latent_dim) * _MAX_STEPS + measured
 
 
 def draws_above(config: Config) -> int:
-    """Return about how many draws bounding one example from above decodes."""
+    """Return roughly how many draws of z an upper bound for one example decodes."""
     chains = _N_CHAINS * (_N_DRAWS + _N_WARMUP) * _N_LEAPFROGS
     return draws_refining(config) + chains
 
 
 def draws_integrating(config: Config) -> int:
-    """Return about how many z quadrature decodes at most for one example."""
+    """Return the most values of z that quadrature decodes for one example."""
     return 2 * _MAX_QUADRATURE[config.latent_dim]
 
 
 def values_decoded(config: Config, draws: int) -> int:
-    """Return how many values so many draws of one example take."""
+    """Return how many values this many draws for one example take."""
     return draws * config.values_per_draw
 
 
 def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
     """
-    Cut rows into slices that are computed whole, each of bounded work.
+    Split rows into slices of bounded work; each slice is computed at once.
 
-    Their size is a power of two, at most 16: data cut at multiples of 16 rows are
-    computed in the slices of the whole, to the same bits.
+    The size is a power of two, at most 16. So data that are sent in pieces, split at
+    multiples of 16 rows, are computed in the same slices and give the same bits.
     """
     most = min(_MAX_SLICE_ROWS, max(1, _SLICE_VALUES // values_per_row))
     size = 1 << (most.bit_length() - 1)
@@ -247,7 +248,7 @@ def slices(n_rows: int, *, values_per_row: int) -> Iterator[slice]:
 def _lower(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int
 ) -> ImportanceWeighted:
-    """Return what is said of log p(x) from below."""
+    """Return the estimate of log p(x), or the lower bound L_K."""
     if effort.n_samples is not None:
         return bounds.importance_weighted(
             vae, x, n_samples=effort.n_samples, seed=seed, first=first

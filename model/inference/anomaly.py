@@ -1,4 +1,4 @@
-"""How unusual a row is: conformal p-values of any score, and surprise by dimension."""
+"""Anomaly detection: conformal p-values of any score, and surprise per dimension."""
 
 from typing import Any, NamedTuple
 
@@ -14,12 +14,12 @@ Array = NDArray[np.floating[Any]]
 
 class PValues(NamedTuple):
     """
-    Conformal p-values, each in [1 / (n + 1), 1], of the shape of the scores.
+    Conformal p-values in [1 / (n + 1), 1], in the shape of the scores.
 
     Attributes:
-        upper: Small where the score is high beside the calibration scores.
-        lower: Small where it is low.
-        two_sided: Twice the smaller of both, at most 1: small where it is either.
+        upper: Small where the score is high compared with the calibration scores.
+        lower: Small where the score is low.
+        two_sided: Twice the smaller of the two, at most 1; small in both cases.
     """
 
     upper: NDArray[np.float64]
@@ -33,14 +33,14 @@ def p_values(scores: Array, calibration: Array) -> PValues:
 
     With n calibration scores c_i, upper = (1 + #{c_i >= s}) / (n + 1) and lower =
     (1 + #{c_i <= s}) / (n + 1). A tie counts as at least as extreme on both sides, so
-    with ties the p-values are larger than they need be, never smaller. If a row is
-    exchangeable with the calibration rows, P(p <= a) <= a for every a, whatever the
-    score is: -ELBO, -log p(x) or likelihood regret (Xiao et al. 2020), one and the
-    same on both sides, with the same K but noise of its own. Rows that training or
-    model choice has seen score too well to be exchangeable with new ones.
+    ties can only make p-values larger. If a row is exchangeable with the calibration
+    rows, P(p <= a) <= a for every a. This holds for any score, such as -ELBO,
+    -log p(x) or likelihood regret (Xiao et al. 2020), if the row and the calibration
+    rows have the same score, with the same K and independent noise. Rows used in
+    training or model selection score too well to be exchangeable with new ones.
 
     Args:
-        scores: Any shape; infinite is allowed.
+        scores: Any shape; infinity is allowed.
         calibration: Scores of held-out rows, (n,), n >= 1.
 
     Raises:
@@ -53,7 +53,7 @@ def p_values(scores: Array, calibration: Array) -> PValues:
     for name, values in (("score", scores), ("calibration score", calibration)):
         if np.isnan(values).any():
             index = np.argwhere(np.isnan(values))[0].tolist()
-            raise ValueError(f"{name} {index} is NaN; a rank needs a number")
+            raise ValueError(f"{name} {index} is NaN; expected a number")
     ordered = np.sort(calibration)
     n = len(ordered)
     upper = (1 + n - np.searchsorted(ordered, scores, side="left")) / (n + 1)
@@ -65,9 +65,9 @@ def surprise_per_dim(vae: VAE, x: Tensor, *, eps: Tensor) -> Tensor:
     """
     Return E_q[-log p(x_d|z)] of every dimension, (N, D), in nats.
 
-    The sum over dimensions is the ELBO's -log-likelihood with the same noise. Under a
-    density, of a Gaussian or a continuous Bernoulli, it may be negative and moves with
-    the units of x_d: compare a dimension with itself over rows.
+    The sum over dimensions is minus the log-likelihood term of the ELBO with the same
+    noise. Under a density (Gaussian or continuous Bernoulli) the surprise may be
+    negative and depends on the units of x_d, so compare one dimension over rows.
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -75,6 +75,6 @@ def surprise_per_dim(vae: VAE, x: Tensor, *, eps: Tensor) -> Tensor:
     """
     q_z = vae.encode(x)
     total = torch.zeros_like(x)
-    for one in eps:  # a draw at a time: (K, N, D) may not fit into memory
+    for one in eps:  # one draw at a time: (K, N, D) may not fit into memory
         total = total - vae.decode(q_z.reparameterize(one)).log_prob_per_dim(x)
     return total / len(eps)

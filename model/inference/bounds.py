@@ -1,4 +1,4 @@
-"""The importance-weighted bound of Burda et al. (2016), L_K, and its standard error."""
+"""The importance-weighted bound L_K of Burda et al. (2016) and its standard error."""
 
 import math
 from typing import NamedTuple
@@ -15,19 +15,20 @@ from model.vae import VAE
 
 N_BLOCKS = 32
 
-_DRAWS = 8192  # in all blocks together, unless one has more
-_FEWEST = 8  # blocks whose spread is a standard error
-_GROUPS = 32  # of draws, for the jackknife of fewer blocks
-_PORTION = 1024  # draws decoded at once, at most
+_DRAWS = 8192  # in all blocks together, unless one block has more
+_FEWEST = 8  # the least number of blocks for a standard error from their spread
+_GROUPS = 32  # groups of draws, for the jackknife with fewer blocks
+_PORTION = 1024  # the most draws decoded at once
 
 
 class ImportanceWeighted(NamedTuple):
     """
-    What importance weights say of log p(x), per example, in nats.
+    An importance-sampling estimate of log p(x), per example, in nats.
 
     Attributes:
         bound: An estimate whose expectation is at most log p(x), and its standard error
-            about that expectation. It says nothing of how far log p(x) is above.
+            around that expectation. The error does not include the bias, the distance
+            from the expectation to log p(x).
         pooled: log of the mean of all weights, the best estimate of log p(x), (N,).
         n_samples: K, which may differ between examples, (N,).
         effective_sample_size: (sum w)^2 / sum w^2, of all weights (Kong 1992), (N,).
@@ -45,12 +46,12 @@ class ImportanceWeighted(NamedTuple):
 
 
 def default_blocks(n_samples: int) -> int:
-    """Return how many blocks of K draws are averaged: 32, fewer where K is large."""
+    """Return how many blocks of K draws are averaged: 32, or fewer for a large K."""
     return min(N_BLOCKS, max(1, _DRAWS // n_samples))
 
 
 def max_samples(max_draws: int) -> int:
-    """Return the largest K of which no bound takes more than so many draws."""
+    """Return the largest K for which a bound takes at most `max_draws` draws."""
     return max_draws if max_draws >= _DRAWS else max_draws // N_BLOCKS
 
 
@@ -68,18 +69,19 @@ def importance_weighted(
     Estimate L_K = E[log 1/K sum_k p(x, z_k) / q(z_k|x)] <= log p(x), in nats.
 
     Burda et al. (2016), eq. 8, in float64: the mean over independent blocks of K draws.
-    Every example is computed alone, so that its bits depend on no other.
+    Examples are computed one at a time, so that the bits of one do not depend on the
+    others.
 
     Args:
         x: Data in the likelihood's support, (N, D).
         n_samples: K.
         n_blocks: B; `default_blocks` unless given.
         proposal: q(z|x) in float64; the encoder's unless given.
-        first: Position of the first row in the data that it is part of. The noise of
-            row i is a function of (seed, first + i) alone.
+        first: Position of the first row in the whole data set. The noise of row i is a
+            function of (seed, first + i) alone.
 
     Raises:
-        ValueError: There is no draw or no block.
+        ValueError: `n_samples` or `n_blocks` is less than 1.
     """
     if n_samples < 1 or (n_blocks is not None and n_blocks < 1):
         raise ValueError(
@@ -111,7 +113,7 @@ def importance_weighted(
 def _log_weights(
     vae: VAE, x: Tensor, q_z: Proposal, noise: RowNoise, n_draws: int
 ) -> Tensor:
-    """Return the log weights of the draws of one example, (n_draws,)."""
+    """Return the log weights of all draws for one example, (n_draws,)."""
     portion = min(_PORTION, pairs_at_once(vae))
     log_weights = []
     for start in range(0, n_draws, portion):
@@ -121,7 +123,7 @@ def _log_weights(
 
 
 class _One(NamedTuple):
-    """What is measured of one example, each field ()."""
+    """The estimate for one example; each field is a scalar, ()."""
 
     value: Tensor
     standard_error: Tensor
@@ -131,7 +133,7 @@ class _One(NamedTuple):
 
 
 def _measured(log_weights: Tensor, n: int) -> _One:
-    """Measure an example by its log weights, (K B,): draw d is of block d mod B."""
+    """Return the estimate from log weights, (K B,); draw d is in block d mod B."""
     in_blocks = log_weights.reshape(-1, n)  # (K, B)
     values = torch.logsumexp(in_blocks, dim=0) - math.log(len(in_blocks))
     if n >= _FEWEST:
@@ -152,7 +154,7 @@ def _measured(log_weights: Tensor, n: int) -> _One:
 
 def _jackknife(log_weights: Tensor) -> Tensor:
     """
-    Return the standard errors of log 1/K sum_k w_k of blocks, (K, B), each alone, (B,).
+    Return the standard error of log 1/K sum_k w_k of each block, (K, B) to (B,).
 
     Each of 32 groups of draws is left out in turn (Efron & Tibshirani 1993, Ch. 11).
     """

@@ -1,11 +1,10 @@
 """
-Bounds on log p(x) from both sides, so that its error is known and not only its noise.
+Bounds on log p(x) from both sides, which limit its bias and not only its variance.
 
-The upper one turns importance sampling round: for z from p(z|x) the mean of
-q(z|x) / p(x, z) is 1 / p(x) (AEVB App. D), and minus its logarithm is too high in
-expectation by Jensen's inequality, as that of the importance-weighted bound is too low
-(Grosse et al. 2015, *Sandwiching the marginal likelihood using bidirectional Monte
-Carlo*).
+The upper bound is reverse importance sampling: for z from p(z|x), the mean of
+q(z|x) / p(x, z) is 1 / p(x) (AEVB App. D). By Jensen's inequality, minus its logarithm
+is too high in expectation, just as the importance-weighted bound is too low (Grosse et
+al. 2015, *Sandwiching the marginal likelihood using bidirectional Monte Carlo*).
 """
 
 import math
@@ -37,12 +36,12 @@ class Upper(NamedTuple):
     An upper bound on log p(x), per example, in nats.
 
     Attributes:
-        bound: Mean over the chains of -log 1/S sum_s q(z_s|x) / p(x, z_s). From an
-            exact start, chains of an example share it, and the standard error is less
-            than that of the expectation: take it between examples.
-        is_exact: Whether the chains began at exact draws of p(z|x), so that the
-            expectation over pairs of x and z is above that of log p(x). Where not, it
-            is only as true as the chains have converged.
+        bound: Mean over the chains of -log 1/S sum_s q(z_s|x) / p(x, z_s). Chains of
+            an example that start at the same exact draw are dependent, so their
+            standard error is too small: compute it between examples.
+        is_exact: Whether the chains began at exact draws from p(z|x), so that the
+            expectation over pairs of x and z is above that of log p(x). If not, the
+            bound holds only if the chains have converged.
         r_hat: Split R-hat of the chains; above 1.01 they have not converged, (N,).
         acceptance: Mean probability of acceptance, (N,).
     """
@@ -54,7 +53,7 @@ class Upper(NamedTuple):
 
 
 class Bracket(NamedTuple):
-    """The estimate of log p(x), in expectation below it, and the bound above it."""
+    """An estimate of log p(x) that is too low in expectation, and an upper bound."""
 
     lower: ImportanceWeighted
     upper: Upper
@@ -66,7 +65,7 @@ def simulate(vae: VAE, x_like: Tensor, n: int, *, seed: int) -> Simulated:
     Draw pairs whose z is an exact draw from p(z|x), with the noise of `/sample`.
 
     Args:
-        x_like: A tensor of the dtype and device that x shall have.
+        x_like: A tensor with the dtype and device for x.
     """
     config = vae.config
     z = torch.from_numpy(drawn(vae.p_z, n, seed=seed)).to(x_like)
@@ -93,13 +92,13 @@ def upper_bound(
     Args:
         x: Data in the likelihood's support, (N, D).
         q_z: A q(z|x) with lighter tails than p(z|x), such as a refined one; float64.
-        start: Exact draws of z given x, (N, J), known for `simulate`d x only.
+        start: Exact draws of z given x, (N, J), known only for `simulate`d x.
         n_chains: C, at least 2; each is one replicate.
-        n_samples: S, draws per chain, at least 4; the bound falls with it.
+        n_samples: S, draws per chain, at least 4; more draws give a lower bound.
         first: Position of the first row in its data, as in `sample_posterior`.
 
     Raises:
-        ValueError: There are fewer than 2 chains or 4 draws of each.
+        ValueError: There are fewer than 2 chains, or fewer than 4 draws per chain.
     """
     if n_chains < 2 or n_samples < 4:
         raise ValueError(
@@ -141,7 +140,7 @@ def bracket(
     Estimate log p(x) of each example of x, (N, D), and bound it from above.
 
     Args:
-        target: Standard error at which an example is done, in nats.
+        target: Standard error, in nats, at which sampling stops for an example.
         budget: The most draws of z for the estimate, per example.
         start: Exact draws of z given x, (N, J), if known.
         first: Position of the first row in its data, as in `log_evidence`.

@@ -1,8 +1,8 @@
 """
 The results of analyses as columns: one array per quantity, one row per example.
 
-Names are those of the contract: `/loglik` and the others answer these very columns.
-They are filled by name only, so that two figures cannot change places unseen.
+Names are part of the HTTP API: `/loglik` and the other calls return these columns.
+Fields are filled by name only, so that two figures cannot be swapped by mistake.
 """
 
 from collections.abc import Sequence
@@ -21,9 +21,9 @@ Column = NDArray[Any]
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
     """
-    log p(x) or a bound on it, with what `ImportanceWeighted` says of it, each (N,).
+    log p(x) or a bound on it, with the diagnostics of `ImportanceWeighted`, each (N,).
 
-    `is_reliable` is None where only the bound is meant.
+    `is_reliable` is None for the bound L_K.
     """
 
     log_p_x: Column
@@ -36,7 +36,7 @@ class Evidence:
 
     @staticmethod
     def of(found: ImportanceWeighted) -> "Evidence":
-        """Return what was found as columns."""
+        """Convert an estimate to columns."""
         return Evidence(
             log_p_x=column(found.bound.value),
             log_p_x_standard_error=column(found.bound.standard_error),
@@ -62,7 +62,7 @@ class Bracketed(Evidence):
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Refined:
-    """The refined q(z|x), (N, J), and what that gained, (N,)."""
+    """The refined q(z|x), (N, J), and its ELBO before and after, (N,)."""
 
     mu: Column
     log_var: Column
@@ -79,7 +79,7 @@ class Refined:
 @final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gaps:
-    """What separates the encoder's ELBO from log p(x), each (N,)."""
+    """The gaps between the encoder's ELBO and log p(x), each (N,)."""
 
     log_p_x: Column
     log_p_x_standard_error: Column
@@ -103,17 +103,17 @@ class Gaps:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Posteriors:
     """
-    p(z|x) by quadrature on a grid of G points per axis, G of `N_GRID`.
+    p(z|x) by quadrature on a grid of G points per axis; `N_GRID` has G.
 
     Attributes:
-        log_p_x: (N,), with `log_p_x_error`, that of quadrature.
+        log_p_x: (N,), with the error of quadrature, `log_p_x_error`.
         kl: KL(q(z|x) || p(z|x)), (N,), with `kl_error`.
-        converged: Whether log p(x) stayed within the tolerance, (N,).
+        converged: Whether the error of log p(x) is within the tolerance, (N,).
         mean: E[z|x], (N, J).
         covariance: Cov[z|x], (N, J, J).
         axes: Values of each z_j, (N, J, G).
         log_posterior: log p(z|x) on the grid, (N, G) or (N, G, G), z_1 first.
-        log_q: log q(z|x) on the grid, of the same shape; q may reach beyond it.
+        log_q: log q(z|x) on the grid, of the same shape; q may have mass outside it.
     """
 
     log_p_x: Column
@@ -132,13 +132,13 @@ class Posteriors:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Anomalies:
     """
-    How unusual each row is among held-out rows; scores in nats.
+    How unusual each row is compared with held-out rows; scores in nats.
 
     Attributes:
         negative_elbo: -ELBO, (N,).
-        p_value_upper: Of a score as high, (N,), as in `PValues`.
-        p_value_lower: Of one as low, (N,).
-        p_value_two_sided: Of either, (N,).
+        p_value_upper: Of a score at least as high, (N,), as in `PValues`.
+        p_value_lower: Of a score at least as low, (N,).
+        p_value_two_sided: Of a score as extreme on either side, (N,).
         surprise_per_dim: E_q[-log p(x_d|z)], (N, D).
     """
 
@@ -153,7 +153,7 @@ class Anomalies:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Imputed:
     """
-    What is missing given what was observed; observed values are given back.
+    Imputed values given the observed ones; observed values are returned unchanged.
 
     Attributes:
         mean: E[x | x_o], (N, D).
@@ -175,18 +175,18 @@ Columns = TypeVar("Columns", bound=Analysis)
 
 
 def column(tensor: Tensor) -> Column:
-    """Return a tensor as an array in the order of C, on the CPU."""
+    """Convert a tensor to a C-contiguous array on the CPU."""
     return np.ascontiguousarray(tensor.cpu().numpy())
 
 
 def flags(tensor: Tensor | None) -> Column | None:
-    """Return a tensor that may be missing as a column, or None."""
+    """Convert a tensor to a column; None stays None."""
     return None if tensor is None else column(tensor)
 
 
 def named(analysis: Analysis) -> dict[str, Column]:
     """
-    Return the columns by their names, in the order in which they are answered.
+    Return the columns by name, in the order in which responses have them.
 
     Columns that are None are left out; see `missing`.
     """
@@ -195,13 +195,13 @@ def named(analysis: Analysis) -> dict[str, Column]:
 
 
 def missing(analysis: Analysis) -> list[str]:
-    """Return the names of the columns that are None: they do not apply."""
+    """Return the names of the columns that are None because they do not apply."""
     names = [field.name for field in fields(analysis)]
     return [name for name in names if getattr(analysis, name) is None]
 
 
 def joined(parts: Sequence[Columns]) -> Columns:
-    """Put the results of consecutive slices together."""
+    """Concatenate the results of consecutive slices."""
     columns = [named(part) for part in parts]
     whole: dict[str, Any] = dict.fromkeys(missing(parts[0]))
     for name in columns[0]:

@@ -1,4 +1,4 @@
-"""Noise under which the expectation of a quadratic function has no error at all."""
+"""Noise for which the sample mean of a quadratic function is exact."""
 
 import math
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from torch import Tensor
 
 def moment_matched(eps: Tensor) -> Tensor:
     """
-    Return K points of mean 0 and covariance I exactly, from half as many, (R, K, J).
+    Return K points with exactly mean 0 and covariance I, from K / 2 points, (R, K, J).
 
-    Each point has its mirror image, and all are whitened. Every point weighs the same,
-    so what is optimised under them is a proper expectation; as an estimate it has a
-    bias of order 1 / K, of which a quadratic function is free.
+    Each point has its mirror image, and all are whitened. All points have equal
+    weights, so an objective averaged over them is a proper expectation. As an estimate
+    it has a bias of order 1 / K; for a quadratic function it has none.
 
     Args:
         eps: Standard normal noise, (R, K / 2, J) with K / 2 >= J.
@@ -31,8 +31,8 @@ class Frames(NamedTuple):
     The stochastic spherical-radial rule of degree 3 (Genz & Monahan 1998).
 
     E[f(eps)] = E[(1 - J / rho^2) f(0) + 1 / (2 rho^2) sum_j f(+-rho u_j)] for a random
-    orthogonal frame u and rho^2 ~ chi^2 with J + 2 degrees of freedom. One frame is
-    an unbiased estimate for every f, and free of error for a polynomial of degree 3.
+    orthogonal frame u and rho^2 ~ chi^2 with J + 2 degrees of freedom. One frame gives
+    an unbiased estimate for every f, and is exact for polynomials of degree 3.
 
     Attributes:
         points: 0, then F frames of 2 J points each, (R, 1 + 2 F J, J).
@@ -45,10 +45,10 @@ class Frames(NamedTuple):
     def expectations(self, values: Tensor) -> Tensor:
         """Return the F estimates of E[f(eps)] from f(points), (R, F)."""
         latent_dim = self.points.shape[-1]
-        centre, around = values[:, :1], values[:, 1:]
+        center, around = values[:, :1], values[:, 1:]
         by_frame = around.reshape(*self.square_radius.shape, 2 * latent_dim)
-        excess: Tensor = (by_frame - centre[:, :, None]).sum(dim=2)
-        return centre + excess / (2 * self.square_radius)
+        excess: Tensor = (by_frame - center[:, :, None]).sum(dim=2)
+        return center + excess / (2 * self.square_radius)
 
 
 def frames(matrices: Tensor, radii: Tensor) -> Frames:
@@ -56,7 +56,7 @@ def frames(matrices: Tensor, radii: Tensor) -> Frames:
     Make frames from standard normal noise.
 
     Args:
-        matrices: (R, F, J, J); its orthogonal factor is uniform (Stewart 1980).
+        matrices: (R, F, J, J); their orthogonal factors are uniform (Stewart 1980).
         radii: (R, F, J + 2).
     """
     q, r = torch.linalg.qr(matrices)
@@ -64,10 +64,10 @@ def frames(matrices: Tensor, radii: Tensor) -> Frames:
     square_radius = radii.square().sum(dim=-1)
     arms = u * square_radius.sqrt()[..., None, None]  # (R, F, J, J)
     around = torch.cat([arms, -arms], dim=2).flatten(1, 2)
-    centre = torch.zeros_like(around[:, :1])
-    return Frames(torch.cat([centre, around], dim=1), square_radius)
+    center = torch.zeros_like(around[:, :1])
+    return Frames(torch.cat([center, around], dim=1), square_radius)
 
 
 def default_points(latent_dim: int) -> int:
-    """Return an even K that leaves `moment_matched` noise far from degenerate."""
+    """Return an even K, large enough that `moment_matched` is well conditioned."""
     return max(64, 8 * math.ceil(latent_dim / 2))

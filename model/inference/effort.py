@@ -1,4 +1,4 @@
-"""How much an estimate of log p(x) may cost."""
+"""The effort of an estimate of log p(x): its target and its budget of draws."""
 
 from typing import NamedTuple, Self
 
@@ -13,9 +13,9 @@ class Effort(NamedTuple):
     How many draws of z an estimate of log p(x) may take, per example.
 
     Attributes:
-        n_samples: K, where the bound L_K of the encoder's q(z|x) is meant; None where
-            log p(x) itself is.
-        target: Standard error at which an example is done, in nats.
+        n_samples: K, to estimate the bound L_K of the encoder's q(z|x); None to
+            estimate log p(x) itself.
+        target: Standard error, in nats, at which sampling stops for an example.
         budget: The most draws.
     """
 
@@ -25,10 +25,10 @@ class Effort(NamedTuple):
 
     @classmethod
     def fixed(cls, n_samples: int) -> Self:
-        """Ask for L_K, measured with some blocks of K draws."""
+        """Return the effort for L_K, estimated with several blocks of K draws."""
         return cls(n_samples, 0.0, n_samples * default_blocks(n_samples))
 
     @classmethod
     def adaptive(cls, *, target: float, budget: int) -> Self:
-        """Ask for log p(x) with a standard error of at most the target."""
+        """Return the effort for log p(x) with a standard error up to the target."""
         return cls(None, target, budget)

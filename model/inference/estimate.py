@@ -1,4 +1,4 @@
-"""A Monte Carlo estimate and how sure it is."""
+"""A Monte Carlo estimate and its standard error."""
 
 import math
 from typing import NamedTuple, Self
@@ -14,9 +14,9 @@ class Estimate(NamedTuple):
 
     Attributes:
         value: In nats, (N,).
-        standard_error: Of `value` about its own expectation, in nats, (N,). It knows
-            nothing of a bias, the distance of that expectation from something else.
-        n_replicates: How many independent values the mean and its error rest on.
+        standard_error: Of `value` around its own expectation, in nats, (N,). It does
+            not include the bias of that expectation.
+        n_replicates: The number of independent values that were averaged.
     """
 
     value: Tensor
@@ -26,10 +26,10 @@ class Estimate(NamedTuple):
     @classmethod
     def mean(cls, replicates: Tensor) -> Self:
         """
-        Average independent replicates of the same thing, (N, R).
+        Average independent replicates of the same quantity, (N, R).
 
         Raises:
-            ValueError: There are fewer than two, and so no error to be seen.
+            ValueError: There are fewer than two, too few for a standard error.
         """
         n = replicates.shape[1]
         if n < 2:
@@ -38,12 +38,12 @@ class Estimate(NamedTuple):
 
     @property
     def interval(self) -> tuple[Tensor, Tensor]:
-        """Ends of the 95 % interval by Student's t, each (N,)."""
+        """The ends of the 95 % confidence interval by Student's t, each (N,)."""
         half = student_t_975(self.n_replicates - 1) * self.standard_error
         return self.value - half, self.value + half
 
     def minus(self, other: "Estimate") -> "Estimate":
-        """Subtract an independent estimate; its degrees of freedom are the fewer."""
+        """Subtract an independent estimate; keep the fewer degrees of freedom."""
         return Estimate(
             self.value - other.value,
             (self.standard_error.square() + other.standard_error.square()).sqrt(),

@@ -1,4 +1,4 @@
-"""log p(x) by importance sampling, how sure that is, and whether to believe it."""
+"""Estimate log p(x) by importance sampling, with its error and its reliability."""
 
 import copy
 import math
@@ -20,13 +20,13 @@ from model.vae import VAE
 MIN_BUDGET = 256
 
 _FIRST_DRAWS = 512
-_GROWTH = 1.25, 4.0  # of the draws from one round to the next, least and most
+_GROWTH = 1.25, 4.0  # of the number of draws per round: least and most
 _SPARE = 1.05
 _PORTION_VALUES = 1 << 20  # decoded at once
 _N_CHECKED = 64  # draws that are decoded in float64 too
-_N_REPLICATES = 64  # about as many the error has degrees of freedom, or more
+_N_REPLICATES = 64  # a lower estimate of the degrees of freedom of the error
 
-# What is believed; see `_is_reliable`.
+# Thresholds of `_is_reliable`.
 _MAX_K = 0.5
 _MIN_SAMPLE_SIZE = 40.0
 _MAX_SHARE = 0.1
@@ -34,7 +34,7 @@ _MAX_ERROR = 0.5
 
 
 class _One(NamedTuple):
-    """What is said of one example, each field a number."""
+    """The estimate for one example; each field is a number."""
 
     value: float
     standard_error: float
@@ -54,22 +54,22 @@ def log_evidence(
     first: int = 0,
 ) -> ImportanceWeighted:
     """
-    Estimate log p(x) with as many draws as bring its error under the target.
+    Estimate log p(x), with enough draws to bring its standard error under the target.
 
-    The log of the mean weight is in expectation at most log p(x), short of it by half
-    the square of its standard error. That knows of chance, and of the rounding of a
-    decoder in float32, which is corrected for.
+    The log of the mean weight is at most log p(x) in expectation, and too low by about
+    half its squared standard error. The standard error includes sampling noise and the
+    rounding of a float32 decoder; the mean effect of rounding is corrected.
 
-    Draws are of a `Mixture` around modes fitted to each example alone. Every example is
-    computed alone, too, so that its bits depend on no other.
+    Draws come from a `Mixture` around modes that are fitted to each example. Examples
+    are computed one at a time, so that the bits of one do not depend on the others.
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        target: An example is done when its standard error is at most this, in nats,
-            and it is reliable.
-        budget: Or when it has so many draws, at least 256.
-        first: Position of the first row in the data that it is part of. The noise of
-            row i is a function of (seed, first + i) alone.
+        target: Sampling stops for an example when its standard error is at most this,
+            in nats, and the estimate is reliable.
+        budget: Sampling also stops after this many draws; at least 256.
+        first: Position of the first row in the whole data set. The noise of row i is a
+            function of (seed, first + i) alone.
 
     Raises:
         ValueError: The budget is too small.
@@ -98,7 +98,7 @@ def log_evidence(
 
 
 def wide_decoder(vae: VAE) -> nn.Module | None:
-    """Return the decoder in float64, None where it is so anyway."""
+    """Return a float64 copy of the decoder, or None if it is in float64 already."""
     if next(vae.decoder.parameters()).dtype == torch.float64:
         return None
     return copy.deepcopy(vae.decoder).double()
@@ -115,7 +115,7 @@ def estimated(
     target: float,
     budget: int,
 ) -> _One:
-    """Draw until the estimate of one example, (1, D), is sure enough."""
+    """Draw until the estimate for one example, (1, D), is precise enough."""
     n = min(_FIRST_DRAWS, budget // SLOTS * SLOTS)
     draws = _Draws(vae, x, q_z, noise)
     log_weights, z = draws.next(n)
@@ -164,10 +164,10 @@ def _rounding(
     vae: VAE, exact: nn.Module | None, x: Tensor, z: Tensor, log_weights: Tensor
 ) -> tuple[float, float]:
     """
-    Return what rounding takes from log p(x), and the standard error of that.
+    Return the effect of rounding on log p(x), and the standard error of that.
 
-    The mean over some draws, by their weights, of log p(x|z) in float64 less that in
-    the decoder's precision.
+    The weighted mean, over some of the draws, of log p(x|z) in float64 minus log p(x|z)
+    in the decoder's precision.
     """
     if exact is None:
         return 0.0, 0.0
@@ -184,7 +184,7 @@ def _rounding(
 def _measured(
     log_weights: Tensor, slots: list[int], offset: tuple[float, float]
 ) -> _One:
-    """Measure one example by its log weights, (n,), drawn in strata."""
+    """Return the estimate from log weights, (n,), that were drawn in strata."""
     n, top = len(log_weights), log_weights.max()
     weights = torch.exp(log_weights - top)
     variance = weights.new_zeros(())
@@ -206,7 +206,7 @@ def _measured(
 
 
 def _is_reliable(k: float, size: float, error: float, share: float) -> bool:
-    """Say whether nothing speaks against an estimate and its error."""
+    """Return whether all diagnostics of an estimate are within their thresholds."""
     return (
         (k < _MAX_K or math.isnan(k))
         and size >= _MIN_SAMPLE_SIZE
@@ -216,7 +216,7 @@ def _is_reliable(k: float, size: float, error: float, share: float) -> bool:
 
 
 def _assembled(found: list[_One], x: Tensor) -> ImportanceWeighted:
-    """Put examples together on the device of x."""
+    """Combine the estimates of all examples, on the device of x."""
     value, error, n, size, k, is_reliable = (
         _column(values, x) for values in zip(*found, strict=True)
     )
@@ -231,6 +231,6 @@ def _assembled(found: list[_One], x: Tensor) -> ImportanceWeighted:
 
 
 def _column(values: tuple[Any, ...], x: Tensor) -> Tensor:
-    """Return numbers as a tensor; what is no whole number or flag in float64."""
+    """Return numbers as a tensor; floats become float64."""
     dtype = torch.float64 if isinstance(values[0], float) else None
     return torch.tensor(values, dtype=dtype, device=x.device)

@@ -1,8 +1,8 @@
 """
-Gaussians of full covariance that are fitted to p(z|x) of one example, one a mode.
+Fit Gaussians with full covariance to p(z|x) of one example, one for each mode.
 
-They are variational approximations, as q(z|x) is, but of the example alone and with
-correlations between dimensions: draws from them need few corrections by weights.
+Like q(z|x), they are variational approximations, but each is fitted to one example and
+has correlations between dimensions, so importance weights of its draws vary little.
 """
 
 import math
@@ -18,26 +18,26 @@ from model.vae import VAE
 
 _MIN_POINTS = 32
 _MAX_STEPS = 30
-_ARRIVED = 0.02  # nats of the ELBO that the last step gained
+_CONVERGED = 0.02  # stop when a step gains less than this, in nats of the ELBO
 _SHORTER = 0.3
-# No direction is given more than the variance of the prior, twice.
+# The variance in any direction is at most twice the prior's.
 _MIN_PRECISION = 0.5
 
-_N_PILOTS = 128  # draws among which other modes are looked for, of each kind
+_N_PILOTS = 128  # draws of each kind, as starting points in the search for modes
 _WIDER = 2.5
 _MAX_MODES = 8
 _FEW_DIMENSIONS = 10
 _MAX_FAILURES = 2
-_NEGLIGIBLE = 12.0  # nats of the ELBO below the best mode's
+_NEGLIGIBLE = 12.0  # a mode counts if its ELBO is within this of the best, in nats
 
 
 class Modes(NamedTuple):
     """
-    Gaussians around the modes of p(z|x) that were found, the encoder's first.
+    Gaussians around the modes of p(z|x), first the one that the encoder's q leads to.
 
     Attributes:
-        q_z: M of them, (M, J), float64.
-        elbo: Of each, less a constant that they share, in nats, (M,).
+        q_z: M Gaussians, (M, J), float64.
+        elbo: The ELBO of each up to a common constant, in nats, (M,).
     """
 
     q_z: FullGaussian
@@ -46,10 +46,10 @@ class Modes(NamedTuple):
 
 def sphere(noise: RowNoise, latent_dim: int) -> Tensor:
     """
-    Return points of mean 0 and covariance I exactly, (K, J), for the first row.
+    Return points with exactly mean 0 and covariance I, (K, J), for the first row.
 
-    Orthogonal frames of random radii, each with its mirror image: the mean over them
-    is exact for every polynomial of degree 3.
+    They are orthogonal frames with random radii, and their mirror images. The mean over
+    them is exact for polynomials of degree 3.
     """
     n_frames = math.ceil(_MIN_POINTS / (2 * latent_dim))
     matrices = noise.normal(n_frames, latent_dim, latent_dim)[0]
@@ -62,12 +62,12 @@ def sphere(noise: RowNoise, latent_dim: int) -> Tensor:
 
 def fit(vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
     """
-    Fit one Gaussian, from where the encoder has it.
+    Fit one Gaussian, starting from q(z|x).
 
     Args:
         x: One example, (1, D).
         start: q(z|x), (1, J), float64.
-        noise: Of one row.
+        noise: Noise of one row.
     """
     search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
     found = search.climb(start.mu[0], torch.diag(start.sigma[0]), ())
@@ -78,10 +78,11 @@ def fit_modes(
     vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise
 ) -> Modes:
     """
-    Fit a Gaussian from the encoder's on, then others from where none explains p(z|x).
+    Fit a Gaussian starting from q(z|x), then others where the known ones are too low.
 
-    Climbs begin at pilot draws from the prior and from around the first mode: the best
-    of those that lie outside what was found. They end when two led to nothing new.
+    Each further search starts at the pilot draw with the highest p(x, z) relative to
+    the known modes; pilots are drawn from the prior and around the first mode. It ends
+    after two searches without a new mode.
     """
     search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
     spread = torch.diag(start.sigma[0])
@@ -106,7 +107,7 @@ def fit_modes(
 
 
 class _Fit(NamedTuple):
-    """A Gaussian with the ELBO there, its gradient and -E_q[Hessian]."""
+    """A Gaussian, its ELBO, the gradient E_q[grad log p(x, z)] and -E_q[Hessian]."""
 
     elbo: float
     mu: Tensor  # (J,)
@@ -115,7 +116,7 @@ class _Fit(NamedTuple):
     bend: Tensor  # (J, J)
 
     def square_distance(self, z: Tensor) -> Tensor:
-        """Return (z - mu)' S^-1 (z - mu) of z, (..., J)."""
+        """Return (z - mu)' S^-1 (z - mu) for z, (..., J)."""
         eps = torch.linalg.solve_triangular(
             self.scale_tril, (z - self.mu)[..., None], upper=False
         )
@@ -123,18 +124,18 @@ class _Fit(NamedTuple):
         return square
 
     def tail(self, z: Tensor) -> Tensor:
-        """Return log p(x, z) as a t distribution of J degrees of freedom has it."""
+        """Return log p(x, z) approximated by a t density with J degrees of freedom."""
         j = len(self.mu)
-        # At the mode the ELBO less log det L is log p(x, mu) - J / 2.
+        # At the mode, the ELBO minus log det L is log p(x, mu) - J / 2.
         log_joint = self.elbo - float(self.scale_tril.diagonal().log().sum())
         return log_joint + 0.5 * j - j * torch.log1p(self.square_distance(z) / j)
 
     def is_near(self, other: "_Fit") -> bool:
-        """Say whether the other's mean lies within this one's bulk."""
+        """Return whether the other's mean lies within the bulk of this one."""
         return float(self.square_distance(other.mu)) < 0.25 * math.sqrt(len(self.mu))
 
     def is_new(self, known: "list[_Fit]") -> bool:
-        """Say whether it is a mode that counts and that is not known."""
+        """Return whether this mode is not negligible and not among the known ones."""
         best = max(mode.elbo for mode in known)
         return self.elbo > best - _NEGLIGIBLE and not any(
             mode.is_near(self) for mode in known
@@ -142,10 +143,10 @@ class _Fit(NamedTuple):
 
     def step(self, length: float, least: float) -> tuple[Tensor, Tensor]:
         """
-        Return mean and factor after a step of Newton's method, or a part of one.
+        Return mean and factor after a full or partial step of Newton's method.
 
-        mu <- mu + S E_q[grad], S^-1 <- -E_q[Hessian] (Opper & Archambeau 2009), with
-        the precision blended and kept positive definite.
+        mu <- mu + S E_q[grad], S^-1 <- -E_q[Hessian] (Opper & Archambeau 2009), where
+        the new precision is a mean of old and new, kept positive definite.
         """
         precision = torch.cholesky_inverse(self.scale_tril)
         blended = (1 - length) * precision + length * self.bend
@@ -156,7 +157,7 @@ class _Fit(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Climbs for one example, (1, D), with fixed points of noise, (K, J)."""
+    """Maximizes the ELBO of one example, (1, D), with fixed noise points, (K, J)."""
 
     vae: VAE
     x: Tensor
@@ -165,7 +166,7 @@ class _Search(NamedTuple):
     def climb(
         self, mu: Tensor, scale_tril: Tensor, known: "list[_Fit] | tuple[()]"
     ) -> _Fit:
-        """Maximize the ELBO over mean and covariance; stop at a mode that is known."""
+        """Maximize the ELBO over mean and covariance; stop near a known mode."""
         best, length = self._fit(mu, scale_tril), 1.0
         for _ in range(_MAX_STEPS):
             if not math.isfinite(best.elbo):
@@ -174,7 +175,7 @@ class _Search(NamedTuple):
             new = self._fit(*best.step(length, self._least))
             if new.elbo > best.elbo:
                 gain, best, length = new.elbo - best.elbo, new, 1.0
-                if gain < _ARRIVED:
+                if gain < _CONVERGED:
                     break
             elif length < 0.01:
                 break
@@ -202,7 +203,7 @@ class _Search(NamedTuple):
         return _MIN_PRECISION * math.exp(-float(widest))
 
     def _fit(self, mu: Tensor, scale_tril: Tensor) -> _Fit:
-        """Measure a Gaussian; an ELBO that is no number is minus infinity."""
+        """Compute the ELBO and its derivatives; an ELBO that is not finite is -inf."""
         with torch.enable_grad():
             z = (mu + self.eps @ scale_tril.T).detach().requires_grad_()
             log_joint = self.vae.log_joint(self.x, z)
@@ -224,7 +225,7 @@ class _Search(NamedTuple):
 
 
 def _always(latent_dim: int) -> int:
-    """Return how many climbs are made though no pilot looks like another mode."""
+    """Return how many searches are made even if no pilot suggests another mode."""
     return _MAX_FAILURES if latent_dim <= _FEW_DIMENSIONS else 0
 
 

@@ -1,9 +1,10 @@
 """
-What separates the encoder's ELBO from log p(x): the two gaps of Cremer et al. (2018).
+The two gaps between the encoder's ELBO and log p(x) (Cremer et al. 2018).
 
 log p(x) - ELBO(q) = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)], where q is the
-encoder's and q* the best diagonal Gaussian: the approximation gap, which the family of
-q costs, and the amortisation gap, which sharing phi between examples costs.
+encoder's and q* the best diagonal Gaussian. The first term is the approximation gap,
+the cost of the family of q; the second is the amortization gap, the cost of sharing phi
+between examples.
 """
 
 from typing import NamedTuple
@@ -19,14 +20,14 @@ from model.vae import VAE
 
 class Gap(NamedTuple):
     """
-    The parts of log p(x) - ELBO, per example, in nats.
+    The terms of log p(x) - ELBO, per example, in nats.
 
-    The approximation gap is long by what the local search missed of q*; the
-    amortization gap is short by that.
+    If the local optimization ends below q*, the approximation gap is too large and the
+    amortization gap too small by the same amount.
 
     Attributes:
         log_p_x: log p(x), with its diagnostics.
-        refinement: q* with its ELBO and the encoder's.
+        refinement: q*, its ELBO, and the ELBO of the encoder's q.
         approximation: log p(x) - ELBO(q*).
         amortization: ELBO(q*) - ELBO(q), from the same noise.
         total: log p(x) - ELBO(q) = KL(q(z|x) || p(z|x)).
@@ -46,7 +47,7 @@ def gap(
     Measure both gaps of each example of x, (N, D).
 
     Args:
-        target: Standard error of log p(x) at which an example is done, in nats.
+        target: Standard error of log p(x), in nats, at which sampling stops.
         budget: The most draws of z for log p(x), per example.
         first: Position of the first row in its data, as in `log_evidence`.
     """

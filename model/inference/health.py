@@ -1,4 +1,4 @@
-"""How well a model uses its latents: KL spectrum, mutual information, collapse."""
+"""How a model uses its latent dimensions: KLs, mutual information, collapse."""
 
 import math
 from typing import NamedTuple
@@ -15,11 +15,11 @@ from model.vae import VAE
 
 _ROWS_PER_CHUNK = 4096
 _DENSITIES_PER_CHUNK = 4_000_000
-_LITTLE = 0.01  # nats: what a dimension may carry and still be called empty
+_LITTLE = 0.01  # nats; a dimension with a smaller KL follows the prior
 
 
 class MeanEstimate(NamedTuple):
-    """A mean over the examples and its standard error, NaN of a single one; nats."""
+    """A mean over the examples and its standard error, NaN for one example; in nats."""
 
     value: float
     standard_error: float
@@ -27,16 +27,16 @@ class MeanEstimate(NamedTuple):
 
 class Aggregate(NamedTuple):
     """
-    E_x[KL(q(z|x) || p(z))] taken apart (Hoffman & Johnson 2016), in nats.
+    The two terms of E_x[KL(q(z|x) || p(z))] (Hoffman & Johnson 2016), in nats.
 
     Attributes:
-        mutual_information: I_q(x; z) of z with which of the N examples it is of. As an
-            estimate for the whole population it is biased low, and never above log N.
+        mutual_information: I_q(x; z) between z and the index of its example among N. As
+            an estimate for the whole population it is biased low, and at most log N.
         kl_to_prior: KL(q(z) || p(z)) of the mixture q(z) = mean_n q(z|x_n). For the
-            population it is biased high, by as much.
-        expected_kl: Their sum by `Prior.kl`, free of both biases, and of noise where
-            that has a closed form.
-        n_examples: N, for the ceiling log N of the mutual information.
+            population it is biased high by the same amount.
+        expected_kl: Their sum by `Prior.kl`, without these biases, and without noise if
+            the KL has a closed form.
+        n_examples: N; the mutual information is at most log N.
     """
 
     mutual_information: MeanEstimate
@@ -46,17 +46,17 @@ class Aggregate(NamedTuple):
 
     @property
     def ceiling(self) -> float:
-        """The most that N examples can show of the mutual information, log N."""
+        """The largest mutual information that N examples can show, log N."""
         return math.log(self.n_examples)
 
 
 class Health(NamedTuple):
     """
-    What the latents of a model are used for, measured on N examples.
+    How a model uses its latent dimensions, measured on N examples.
 
     Attributes:
-        kl_per_dim: E_x[KL(q(z_j|x) || p(z_j))] in nats, (J,); null where p(z) is a
-            mixture, in which the KL is no sum over dimensions.
+        kl_per_dim: E_x[KL(q(z_j|x) || p(z_j))] in nats, (J,); None if p(z) is a
+            mixture, where the KL is not a sum over dimensions.
         active: Which dimensions are active units (Burda et al. 2016), (J,).
     """
 
@@ -68,26 +68,26 @@ class Health(NamedTuple):
     def verdict(self) -> str:
         """Whether the posterior has collapsed, in words."""
         n_active, n_dims = int(self.active.sum()), len(self.active)
-        information = self.aggregate.mutual_information.value
-        told = f"z tells {information:.1f} nats of which example it is of"
+        nats = self.aggregate.mutual_information.value
+        information = f"z carries {nats:.1f} nats of information about its example"
         if n_active == 0:
             return (
                 f"Posterior collapse: none of the {n_dims} latent dimensions is "
-                f"active; {told}."
+                f"active; {information}."
             )
         if n_active == n_dims:
             return (
                 "No posterior collapse: every latent dimension is active "
-                f"({n_dims}); {told}."
+                f"({n_dims}); {information}."
             )
         return (
             f"Partial collapse: {n_active} of {n_dims} latent dimensions are active, "
-            f"the others {self._carried}; {told}."
+            f"the others {self._inactive_behavior}; {information}."
         )
 
     @property
-    def _carried(self) -> str:
-        """What the dimensions do that are not active."""
+    def _inactive_behavior(self) -> str:
+        """What the dimensions that are not active do, in words."""
         if self.kl_per_dim is None:
             return "hardly move with x"
         rest = float(self.kl_per_dim[~self.active].max())
@@ -127,8 +127,8 @@ def aggregate(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Aggregate:
     Split the mean KL into I_q(x; z) and KL(q(z) || p(z)) (Hoffman & Johnson 2016).
 
     With z ~ q(z|x_n), the first is the mean of log q(z|x_n) - log q(z) and the second
-    that of log q(z) - log p(z), where q(z) is exact for these N examples: every z is
-    weighed against every q(z|x_m), N^2 K densities, in chunks.
+    that of log q(z) - log p(z). q(z) is exact for these N examples: every q(z|x_m) is
+    evaluated at every z, N^2 K densities, in chunks.
 
     Args:
         q_z: (N, J).
@@ -151,13 +151,13 @@ def aggregate(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Aggregate:
 def _log_mixture(q_z: DiagonalGaussian, z: Tensor) -> Tensor:
     """Return log mean_n q(z|x_n) of each row of z, (M, J) to (M,)."""
     total = z.new_zeros(len(z), len(q_z.mu))
-    for j in range(z.shape[1]):  # (M, N, J) at once would not fit into memory
+    for j in range(z.shape[1]):  # an array (M, N, J) would not fit into memory
         total += normal_log_prob(z[:, j, None], q_z.mu[:, j], q_z.log_var[:, j])
     return torch.logsumexp(total, dim=1) - math.log(len(q_z.mu))
 
 
 def _estimate(values: Tensor) -> MeanEstimate:
-    """Average draws, then examples, (K, N)."""
+    """Average over draws, then over examples, (K, N)."""
     by_example = values.mean(dim=0)
     n = len(by_example)
     error = float(by_example.std()) / math.sqrt(n) if n > 1 else math.nan

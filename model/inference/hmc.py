@@ -1,7 +1,7 @@
 """
-Draws from the posterior p(z|x) by Hamiltonian Monte Carlo, many chains at once.
+Draw from the posterior p(z|x) by Hamiltonian Monte Carlo, many chains at once.
 
-It differentiates, so what calls it must not run under `torch.inference_mode`.
+It needs gradients, so callers must not run under `torch.inference_mode`.
 """
 
 import math
@@ -16,8 +16,8 @@ from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
 
-# Above the 0.65 that costs least in high dimensions (Beskos et al. 2013), as in Stan:
-# too small a step costs a little, too large a one can stop a chain.
+# The optimum in high dimensions is 0.65 (Beskos et al. 2013). It is larger here, as in
+# Stan: a step that is too small costs little, one that is too large can stop a chain.
 _ACCEPTANCE = 0.8
 _N_LEAPFROGS = 3
 _FIRST_STEP = 0.5
@@ -34,7 +34,7 @@ class Chains(NamedTuple):
         log_joint: Log p(x, z) of each, in nats, (S, C, N).
         acceptance: Mean probability of acceptance, (N,).
         r_hat: Split R-hat of log p(x, z) over the chains (Gelman et al. 2013, Sec.
-            11.4): near 1 where they agree; NaN without any movement, (N,).
+            11.4), (N,): near 1 if the chains agree; NaN if no chain moved.
     """
 
     z: Tensor
@@ -58,16 +58,17 @@ def sample_posterior(
     """
     Run chains that leave p(z|x) invariant (Neal 2011), in units of q.
 
-    The step size of each example is tuned on chains from q, then fixed. The chains
-    that count go on from there, which is near p(z|x) only; or begin at `start`.
+    The step size of each example is tuned on warm-up chains that start from q, then
+    fixed. Sampling continues from their ends, which are only approximate draws from
+    p(z|x), or begins at `start`.
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        q_z: In float64; its sigma is the scale of the momenta's inverse masses.
+        q_z: In float64; its sigma sets the scale of each dimension.
         n_samples: S, at least 4.
         n_warmup: Transitions for tuning.
         start: One z per example for all its chains, (N, J). If it is an exact draw
-            from p(z|x), so is every draw of every chain; they are not independent.
+            from p(z|x), every draw of every chain is too, but they are not independent.
         first: Position of the first row in its data; the noise of row i is a function
             of (seed, first + i) alone.
     """
@@ -109,7 +110,7 @@ class _Target(NamedTuple):
 
 
 class _Point(NamedTuple):
-    """Where chains are: u, (C, R, J), log density, (C, R), and its gradient."""
+    """The state of the chains: u, (C, R, J), log density, (C, R), and its gradient."""
 
     u: Tensor
     value: Tensor
@@ -119,11 +120,11 @@ class _Point(NamedTuple):
 def _transition(
     target: _Target, at: _Point, step: Tensor, noise: RowNoise
 ) -> tuple[_Point, Tensor]:
-    """Make one Hamiltonian transition; return where to, and the acceptance, (C, R)."""
+    """Make one transition; return the new point and the acceptance, (C, R)."""
     n_chains, _, latent_dim = at.u.shape
     momentum = noise.normal(n_chains, latent_dim).transpose(0, 1)
     jitter, uniform = noise.uniform(2, n_chains).permute(1, 2, 0)  # each (C, R)
-    # A length that varies does not fall in with the orbits' period (Neal 2011).
+    # A random step size avoids resonance with the period of an orbit (Neal 2011).
     h = (step * (0.5 + 0.5 * jitter))[..., None]
     p, new = momentum, at
     for _ in range(_N_LEAPFROGS):
@@ -146,7 +147,7 @@ def _transition(
 def _tuned(
     target: _Target, noise: RowNoise, *, n_chains: int, n_warmup: int
 ) -> tuple[Tensor, Tensor]:
-    """Start chains from q; return their last u and the step size of each row, (R,)."""
+    """Run warm-up chains from q; return their last u and the step sizes, (R,)."""
     u = noise.normal(n_chains, target.vae.config.latent_dim).transpose(0, 1)
     at = _Point(u, *target(u))
     log_step = torch.full_like(u[0, :, 0], math.log(_FIRST_STEP))
@@ -164,7 +165,7 @@ def _tuned(
 def _run(
     target: _Target, noise: RowNoise, u: Tensor, step: Tensor, *, n_samples: int
 ) -> Chains:
-    """Make so many transitions from u, (C, R, J)."""
+    """Make `n_samples` transitions from u, (C, R, J)."""
     at = _Point(u, *target(u))
     draws, values, total = [], [], torch.zeros_like(step)
     for _ in range(n_samples):
@@ -179,7 +180,7 @@ def _run(
 
 
 def _split_r_hat(values: Tensor) -> Tensor:
-    """Return R-hat over the halves of chains, (S, C, R)."""
+    """Return R-hat, (R,), over the halves of the chains, (S, C, R)."""
     half = len(values) // 2
     halves = torch.cat([values[:half], values[half : 2 * half]], dim=1)  # (S/2, 2C, R)
     within = halves.var(dim=0).mean(dim=0)

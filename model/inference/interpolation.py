@@ -1,4 +1,4 @@
-"""Paths in latent space: between two latents, and along one dimension. No decoding."""
+"""Paths in latent space: between two latents, and along one dimension."""
 
 import math
 
@@ -11,10 +11,10 @@ from model.prior import GaussianMixture
 
 def line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     """
-    Return (1 - t) start + t end, the end points to the bit; (T, ..., J).
+    Return (1 - t) start + t end, (T, ..., J), with end points exact to the bit.
 
-    Halfway between two independent draws of N(0, I) the squared norm is half of
-    theirs: in many dimensions the path leaves the shell where its mass is.
+    Halfway between two independent draws from N(0, I) the squared norm is half of
+    theirs, so in many dimensions the path leaves the shell that has most of the mass.
 
     Args:
         start: Latents, (..., J).
@@ -25,23 +25,24 @@ def line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
         ValueError: The shapes differ, or a position is outside [0, 1].
     """
     _check(start, end, t)
-    t = _beside(t, start)
-    return _ended((1 - t) * start.double() + t * end.double(), start, end, t)
+    t = _aligned(t, start)
+    return _with_ends((1 - t) * start.double() + t * end.double(), start, end, t)
 
 
 def great_circle(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     """
-    Turn from start to end at an even rate (slerp, White 2016); (T, ..., J).
+    Rotate from start to end at a constant rate (slerp, White 2016); (T, ..., J).
 
-    With Omega the angle between the directions a and b, and o the part of b orthogonal
-    to a, made a unit, the direction at t is cos(t Omega) a + sin(t Omega) o. The norm
-    goes evenly from that of start to that of end. Where the norms are equal this is
-    White's sin((1 - t) Omega) / sin(Omega) start + sin(t Omega) / sin(Omega) end; where
-    they are not, that formula leaves both norms, without bound as Omega nears pi.
+    Let a and b be the directions, Omega the angle between them, and o the unit vector
+    along the part of b that is orthogonal to a. The direction at t is
+    cos(t Omega) a + sin(t Omega) o. The norm changes linearly from that of start to
+    that of end. For equal norms this is White's
+    sin((1 - t) Omega) / sin(Omega) start + sin(t Omega) / sin(Omega) end; for different
+    norms that formula exceeds both, without bound as Omega approaches pi.
 
     Parallel latents, a zero latent, which has no direction, and J = 1 give the line.
-    Opposite latents have no one great circle: it is then the one through the axis most
-    nearly orthogonal to start, the first of equals. End points are exact to the bit.
+    Opposite latents have many great circles: the one used goes through the axis most
+    nearly orthogonal to start, the first of several. End points are exact to the bit.
 
     Args, Raises: As for `line`.
     """
@@ -60,17 +61,18 @@ def great_circle(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     aligned = sine <= _rounding(start)
     o = torch.where(aligned, _orthogonal(a), o / torch.where(aligned, 1.0, sine))
     omega = torch.atan2(torch.where(aligned, 0.0, sine), cosine)
-    t_ = _beside(t, start)
+    t_ = _aligned(t, start)
     direction = torch.cos(t_ * omega) * a + torch.sin(t_ * omega) * o
     path = ((1 - t_) * norms[0] + t_ * norms[1]) * direction
-    return torch.where(straight, line(start, end, t), _ended(path, start, end, t_))
+    return torch.where(straight, line(start, end, t), _with_ends(path, start, end, t_))
 
 
 def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
     """
     Return the quantiles of the aggregate posterior of each dimension, (J, Q).
 
-    Of q(z_j) = mean_n N(z_j; mu_nj, sigma_nj^2), exact to rounding, by bisection.
+    The aggregate posterior is q(z_j) = mean_n N(z_j; mu_nj, sigma_nj^2). Its quantiles
+    are found by bisection, exact to rounding.
 
     Args:
         q_z: q(z|x) of N examples, (N, J).
@@ -85,10 +87,10 @@ def aggregate_quantiles(q_z: DiagonalGaussian, levels: Tensor) -> Tensor:
 
 def between_quantiles(known: Tensor, known_levels: Tensor, levels: Tensor) -> Tensor:
     """
-    Return quantiles of each dimension at other levels than those known, (J, Q).
+    Interpolate quantiles of each dimension to other levels, (J, Q).
 
-    Linear in the normal score Phi^-1(level) between the two levels next to each, so
-    exact where q(z_j) is a Gaussian, and else between their quantiles.
+    Interpolation between the two nearest known levels is linear in the normal score
+    Phi^-1(level), so it is exact if q(z_j) is a Gaussian.
 
     Args:
         known: Quantiles, (J, P), P >= 2.
@@ -96,7 +98,7 @@ def between_quantiles(known: Tensor, known_levels: Tensor, levels: Tensor) -> Te
         levels: Probabilities, (Q,).
 
     Raises:
-        ValueError: A level is not between the first and the last that is known.
+        ValueError: A level is not between the first and the last known level.
     """
     outside = ~((levels >= known_levels[0]) & (levels <= known_levels[-1]))
     if outside.any():
@@ -117,16 +119,16 @@ def between_quantiles(known: Tensor, known_levels: Tensor, levels: Tensor) -> Te
 
 def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
     """
-    Move z along one dimension through its quantiles, the others held; (Q, ..., J).
+    Set one dimension of z to each of its quantiles, others unchanged; (Q, ..., J).
 
     Args:
         z: Latents, (..., J).
-        dim: Which dimension, 0 to J - 1.
-        quantiles: Values of every dimension, (J, Q): those of the prior,
-            `Prior.quantiles`, or `aggregate_quantiles`, or any others.
+        dim: The dimension to change, 0 to J - 1.
+        quantiles: Values of every dimension, (J, Q): `Prior.quantiles`,
+            `aggregate_quantiles`, or any others.
 
     Raises:
-        ValueError: No such dimension, or quantiles for another number of them.
+        ValueError: The dimension does not exist, or `quantiles` is not (J, Q).
     """
     n_dims = z.shape[-1]
     if quantiles.dim() != 2 or len(quantiles) != n_dims:
@@ -137,23 +139,23 @@ def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
         raise ValueError(f"expected a dimension from 0 to {n_dims - 1}, got {dim}")
     values = quantiles[dim].to(z)
     path = z.expand(len(values), *z.shape).clone()
-    path[..., dim] = _beside(values, z[..., 0])
+    path[..., dim] = _aligned(values, z[..., 0])
     return path
 
 
-def _beside(t: Tensor, z: Tensor) -> Tensor:
-    """Shape t, (T,), to broadcast against z, (T, 1, ...)."""
+def _aligned(t: Tensor, z: Tensor) -> Tensor:
+    """Reshape t, (T,), to (T, 1, ...), so that it broadcasts against z."""
     return t.to(z.device).reshape(-1, *(1,) * z.dim())
 
 
-def _ended(path: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
-    """Put the end points in, which rounding may have moved."""
+def _with_ends(path: Tensor, start: Tensor, end: Tensor, t: Tensor) -> Tensor:
+    """Replace the ends of a path, which may be rounded, by the exact end points."""
     path = torch.where(t == 0, start, path.to(start.dtype))
     return torch.where(t == 1, end, path)
 
 
 def _rounding(z: Tensor) -> float:
-    """Return the sine below which two directions cannot be told from one line."""
+    """Return the sine below which rounding hides the angle of two directions."""
     return 4 * torch.finfo(z.dtype).eps
 
 

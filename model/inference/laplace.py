@@ -11,9 +11,9 @@ from model.inference.lbfgs import Optimum, maximize
 from model.inference.proposals import FullGaussian, encoded, rows_at_once
 from model.vae import VAE
 
-# No direction is given more than 10 of the prior's standard deviation at its widest.
+# The standard deviation in any direction is at most 10 times the prior's largest.
 _MIN_PRECISION = 0.01
-_ARRIVED = 1e-4
+_CONVERGED = 1e-4
 
 
 class Laplace(NamedTuple):
@@ -25,8 +25,8 @@ class Laplace(NamedTuple):
         log_joint: log p(x, z) at the mode, in nats, (N,).
         log_p_x: Laplace's approximation of log p(x), neither a bound nor an estimate:
             log_joint + J/2 log 2 pi - 1/2 log det H (MacKay 2003, Ch. 27), (N,).
-        is_mode: Whether the climb arrived and H is positive definite there; where not,
-            a precision below 0.01 of the prior's is replaced by that, (N,).
+        is_mode: Whether the search converged and H is positive definite there, (N,). If
+            not, precisions below 0.01 of the prior's are replaced by 0.01 of it.
     """
 
     q_z: FullGaussian
@@ -44,15 +44,15 @@ def laplace(
     tolerance: float = 1e-12,
 ) -> Laplace:
     """
-    Find the mode of p(z|x) by L-BFGS and the curvature there by differentiation.
+    Find a mode of p(z|x) by L-BFGS and the Hessian there by automatic differentiation.
 
-    Its ELBO and its importance-weighted bound come from `elbo_replicates` and
-    `log_evidence` with `q_z`. The mode is the one uphill of the start.
+    `elbo_replicates` and `importance_weighted` give the ELBO and L_K of its `q_z`. The
+    mode is the one that L-BFGS reaches from the start.
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        start: In float64; the encoder's q(z|x) unless given. Its sigma is the scale of
-            the first steps.
+        start: In float64; the encoder's q(z|x) unless given. Its sigma sets the scale
+            of the first steps.
         tolerance: In nats.
     """
     q_z = encoded(vae, x) if start is None else start
@@ -61,7 +61,7 @@ def laplace(
     values, vectors = torch.linalg.eigh(_precision(vae, x, mode))
     least = _MIN_PRECISION * torch.exp(-vae.p_z.moments(x.device).log_var.max())
     safe = torch.maximum(values, least)  # (N, J)
-    # V diag(1 / sqrt(safe)) is a root of the covariance; its QR, a triangular one.
+    # V diag(1 / sqrt(safe)) is a root of the covariance; QR makes it triangular.
     root = vectors / safe.sqrt()[:, None, :]
     r = torch.linalg.qr(root.transpose(1, 2)).R
     scale_tril = (r * r.diagonal(dim1=1, dim2=2).sign()[..., None]).transpose(1, 2)
@@ -71,14 +71,14 @@ def laplace(
         q_z=q_laplace,
         log_joint=best.value,
         log_p_x=best.value - q_laplace.log_prob(mode),
-        is_mode=(best.gain < _ARRIVED) & (values[:, 0] > least),
+        is_mode=(best.gain < _CONVERGED) & (values[:, 0] > least),
     )
 
 
 def _modes(
     vae: VAE, x: Tensor, q_z: DiagonalGaussian, *, max_steps: int, tolerance: float
 ) -> Optimum:
-    """Climb to the modes in units of q's standard deviations."""
+    """Maximize log p(x, z) from q's mean, in units of q's standard deviations."""
 
     def log_joint(index: Tensor, eps: Tensor) -> Tensor:
         return vae.log_joint(x[index], q_z.rows(index).reparameterize(eps))
@@ -93,7 +93,7 @@ def _precision(vae: VAE, x: Tensor, mode: Tensor) -> Tensor:
     def log_joint(z: Tensor, one: Tensor) -> Tensor:
         return vae.log_joint(one[None], z[None])[0]
 
-    # Reverse mode twice: forward mode imports what torch 2.13 has deprecated.
+    # Reverse mode twice: forward mode uses functions that torch 2.13 deprecates.
     each = vmap(jacrev(grad(log_joint)))
     rows = rows_at_once(vae, 4 * vae.config.latent_dim)
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """
-Maximise many independent functions at once, each with a state of its own.
+Maximize many independent functions at once, each with its own optimizer state.
 
-It differentiates, so what calls it must not run under `torch.inference_mode`.
+It needs gradients, so callers must not run under `torch.inference_mode`.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Objective = Callable[[Tensor, Tensor], Tensor]
 
 _MEMORY = 8
 _ARMIJO = 1e-4
-_MAX_HALVINGS = 10  # a step as short gains less than float32 can tell
+_MAX_HALVINGS = 10  # a shorter step gains less than float32 can resolve
 # A step of length 1 is one standard deviation, or a factor e^1 of a variance.
 _MAX_FIRST_STEP = 1.0
 
@@ -27,7 +27,7 @@ class Optimum(NamedTuple):
     Attributes:
         point: (R, P).
         value: (R,).
-        gain: How much more a quadratic model promises at that point, (R,).
+        gain: The further gain that a quadratic model predicts at that point, (R,).
         n_steps: Steps taken, (R,).
     """
 
@@ -40,7 +40,7 @@ class Optimum(NamedTuple):
 @final
 @dataclass(eq=False)
 class _State:
-    """Rows under way: their position, the curvature seen, and what they promise."""
+    """Rows that are still optimized: index, point, value, gradient and history."""
 
     index: Tensor  # (R,)
     point: Tensor  # (R, P)
@@ -64,11 +64,12 @@ def maximize(
     objective: Objective, start: Tensor, *, tolerance: float, max_steps: int
 ) -> Optimum:
     """
-    Climb from each row of start by L-BFGS (Nocedal & Wright 2006, Alg. 7.4).
+    Maximize from each row of start by L-BFGS (Nocedal & Wright 2006, Alg. 7.4).
 
-    No row feels another: each has its curvature, its step length (halved until Armijo's
-    condition holds) and its end, when the quadratic model promises less than the
-    tolerance or rounding leaves nothing to climb. A row that is done is not evaluated.
+    Rows are independent: each has its own curvature, its own step length (halved until
+    Armijo's condition holds) and its own end. A row ends when the quadratic model
+    predicts a gain below the tolerance, or when rounding allows no further increase. It
+    is then no longer evaluated.
 
     Args:
         objective: Takes row numbers, (R',), and their points, (R', P); returns values,
@@ -85,12 +86,12 @@ def maximize(
     )
     for step in range(max_steps + 1):
         direction = _direction(state)
-        promised = 0.5 * (state.gradient * direction).sum(dim=1)
+        predicted = 0.5 * (state.gradient * direction).sum(dim=1)
         best.point[state.index] = state.point
         best.value[state.index] = state.value
-        best.gain[state.index] = promised
+        best.gain[state.index] = predicted
         best.n_steps[state.index] = step
-        going = promised > tolerance
+        going = predicted > tolerance
         if step == max_steps or not going.any():
             break
         moved, climbed = _climb(objective, state.rows(going), direction[going])
@@ -103,17 +104,17 @@ def maximize(
 def _evaluate(
     objective: Objective, index: Tensor, point: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return values and gradients; a value that is no number is minus infinity."""
+    """Return values and gradients; a value that is not finite is minus infinity."""
     with torch.enable_grad():
         leaf = point.detach().requires_grad_()
         values = objective(index, leaf)
-        # Rows are independent: the gradient of the sum is every row's own.
+        # Rows are independent: the gradient of their sum has the gradient of each.
         (gradient,) = torch.autograd.grad(values.sum(), leaf)
     return values.detach().nan_to_num(-torch.inf, -torch.inf, -torch.inf), gradient
 
 
 def _direction(state: _State) -> Tensor:
-    """Apply the inverse Hessian that the last steps suggest, by two loops, (R, P)."""
+    """Apply the L-BFGS inverse Hessian to the gradient (two-loop recursion), (R, P)."""
     direction = state.gradient
     curvature = (state.steps * state.bends).sum(dim=2)  # (M, R)
     is_bent = curvature > 0
@@ -135,7 +136,7 @@ def _direction(state: _State) -> Tensor:
 def _climb(
     objective: Objective, state: _State, direction: Tensor
 ) -> tuple[_State, Tensor]:
-    """Move every row as far as it climbs enough, and say which rows did."""
+    """Do a line search for every row; return the new state and which rows rose."""
     slope = (state.gradient * direction).sum(dim=1)
     if len(state.steps):
         length = torch.ones_like(slope)
@@ -147,7 +148,7 @@ def _climb(
     for _ in range(_MAX_HALVINGS):
         there = state.point[trying] + length[trying, None] * direction[trying]
         new, new_gradient = _evaluate(objective, state.index[trying], there)
-        # Strictly more: at the limit of rounding a row ends instead of wandering.
+        # Strictly more, so that a row ends when only rounding changes its value.
         enough = (new > state.value[trying]) & (
             new >= state.value[trying] + _ARMIJO * length[trying] * slope[trying]
         )

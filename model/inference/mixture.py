@@ -1,4 +1,4 @@
-"""The mixture that log p(x) of one example is estimated from, drawn in strata."""
+"""The proposal for log p(x) of one example: a mixture, sampled in strata."""
 
 import math
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ SLOTS = 64
 _PRIOR_SLOTS, _ENCODER_SLOTS = 4, 2
 _LEAST_SLOTS = 4  # of a mode, one for each of its scales
 _ENCODER_SCALE = 1.5
-# The scales of a mode's copies are 1 + w / sqrt(J): each is as unlikely to be drawn
-# from the one before in many dimensions as it is in few.
+# The scales of a mode's copies are 1 + w / sqrt(J), so that the overlap of successive
+# copies does not depend on the number of dimensions.
 _WIDENINGS = (0.0, 0.45, 0.9, 1.8)
 
 
 class Stratum(NamedTuple):
-    """A Gaussian of a mixture with its factor of the deviation, and its slots."""
+    """A Gaussian of the mixture, the factor of its sigma, and its slots."""
 
     component: int
     scale: float
@@ -36,14 +36,14 @@ class Mixture:
     """
     Gaussians around the modes and wider copies of them, the encoder's q, and the prior.
 
-    Of 64 draws in a row each stratum has a fixed number, so that none is left to chance
-    (Owen & Zhou 2000, Sec. 5; Elvira et al. 2019); `log_prob` is that of the whole
-    mixture. As a sixteenth is the prior's, no weight exceeds 16 p(x|z).
+    Of every 64 successive draws, each stratum has a fixed number (Owen & Zhou 2000,
+    Sec. 5; Elvira et al. 2019); `log_prob` is the density of the whole mixture. The
+    prior has one draw in sixteen, so no weight exceeds 16 p(x|z).
 
     Attributes:
         q_z: The Gaussians, (G, J), float64.
-        inverse: The inverses of their factors, (G, J, J).
-        strata: All but the prior's, in the order of their draws.
+        inverse: The inverses of their `scale_tril`, (G, J, J).
+        strata: All strata except the prior's, in the order of their draws.
         p_z: The prior.
     """
 
@@ -77,7 +77,7 @@ class Mixture:
 
     @property
     def noise_dim(self) -> int:
-        """J + 1: the last normal chooses the component of a mixture prior."""
+        """J + 1: the last normal selects the component of a mixture prior."""
         return self.q_z.noise_dim + 1
 
     @property
@@ -86,7 +86,7 @@ class Mixture:
         return [*(stratum.slots for stratum in self.strata), _PRIOR_SLOTS]
 
     def reparameterize(self, eps: Tensor) -> Tensor:
-        """Return z, (K, J), made of eps ~ N(0, I), (K, J + 1), K a multiple of 64."""
+        """Return z, (K, J), from eps ~ N(0, I), (K, J + 1); K is a multiple of 64."""
         j = self.q_z.noise_dim
         slots = torch.split(eps.reshape(-1, SLOTS, j + 1), self.slots, dim=1)
         z = []
@@ -99,10 +99,10 @@ class Mixture:
 
     def log_prob(self, z: Tensor, log_p_z: Tensor) -> Tensor:
         """
-        Return the mixture's log density in nats of z, (K, J), (K,).
+        Return the log density of the mixture at z, (K, J), in nats, (K,).
 
         Args:
-            log_p_z: The prior's there, (K,).
+            log_p_z: The log density of the prior at z, (K,).
         """
         j = z.shape[-1]
         off = z - self.q_z.mu[:, None]  # (G, K, J)
@@ -121,7 +121,7 @@ class Mixture:
 
 
 def _slots(elbo: Tensor) -> list[int]:
-    """Share the slots of the modes by their mass, none with fewer than four."""
+    """Return the slots of the modes, in proportion to their mass, at least 4 each."""
     free = SLOTS - _PRIOR_SLOTS - _ENCODER_SLOTS
     share = torch.softmax(elbo, dim=0).tolist()
     slots = [max(_LEAST_SLOTS, round(free * s)) for s in share]

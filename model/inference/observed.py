@@ -1,7 +1,8 @@
 """
-The part of x that was observed: its likelihood, and q(z|x_o) fitted to it alone.
+Likelihood of the observed part x_o of x, and q(z|x_o) fitted to that part.
 
-A likelihood factorises over dimensions given z, so that of a part is a sum over it.
+Given z, the likelihood factorizes over dimensions, so the log-likelihood of a part of x
+is a sum over its dimensions.
 """
 
 import torch
@@ -15,14 +16,15 @@ from model.vae import VAE
 
 def known_values(vae: VAE, x: Tensor, observed: Tensor) -> Tensor:
     """
-    Return x with 0, which is in every support, for what was not observed.
+    Return x with unobserved values set to 0, which lies in every support.
 
     Args:
         x: (N, D).
         observed: True where x is known, bool, (N, D).
 
     Raises:
-        ValueError: The mask is no mask of x, or an observed value is impossible.
+        ValueError: The mask does not fit x, or an observed value is outside the
+            support.
     """
     if observed.dtype != torch.bool or observed.shape != x.shape:
         raise ValueError(
@@ -41,13 +43,13 @@ def known_values(vae: VAE, x: Tensor, observed: Tensor) -> Tensor:
 
 
 def masked_log_prob(p_x: Likelihood, x: Tensor, mask: Tensor) -> Tensor:
-    """Return log p(x_d|z) summed over where the mask is True, in float64, (...)."""
+    """Return the sum of log p(x_d|z) where the mask is True, in float64, (...)."""
     per_dim = p_x.log_prob_per_dim(x)
     return torch.where(mask, per_dim, 0.0).sum(dim=-1, dtype=torch.float64)
 
 
 def log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
-    """Return log p(x_o|z) + log p(z) as a function of rows and their z, (K, R, J)."""
+    """Return the function log p(x_o|z) + log p(z) of row indices and z, (K, R, J)."""
 
     def log_prob(rows: Tensor, z: Tensor) -> Tensor:
         p_x = vae.decode(z.to(known.dtype))
@@ -66,7 +68,7 @@ def fitted(
     tolerance: float,
     max_steps: int,
 ) -> DiagonalGaussian:
-    """Fit q to the observed values of each row, a bounded number at once."""
+    """Fit q(z|x_o) to the observed values of each row, a few rows at once."""
     noise = balanced_noise(vae.config.latent_dim, seed=seed).to(known.device)
     size = rows_at_once(vae, len(noise))
     parts = [
@@ -89,9 +91,9 @@ def fitted(
 @torch.no_grad()
 def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGaussian:
     """
-    Return the prior's moments or the encoder's q, by row: what has the better ELBO.
+    Return for each row the prior's moments or the encoder's q, by the higher ELBO.
 
-    The encoder sees E[x|z] at the prior's mean in the gaps.
+    Unobserved values are replaced by E[x|z] at the prior's mean for the encoder.
     """
     log_prob = log_joint(vae, known, observed)
     moments = vae.p_z.moments(known.device)
@@ -101,7 +103,7 @@ def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGa
     filling = vae.decode(prior.mu.to(known.dtype)).mean
     encoded = vae.encode(torch.where(observed, known, filling))
     q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
-    # The entropies of both, less the constant they share.
+    # Both ELBOs leave out the same constant of the entropy.
     rows = torch.arange(len(known), device=known.device)
     of_prior = log_prob(rows, prior.reparameterize(eps)).mean(dim=0)
     of_q = log_prob(rows, q_z.reparameterize(eps)).mean(dim=0)

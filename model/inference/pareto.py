@@ -1,4 +1,4 @@
-"""The Pareto k-hat of importance weights: how heavy the tail is that was not drawn."""
+"""Pareto k-hat, a diagnostic of the tail of importance weights."""
 
 import math
 
@@ -17,12 +17,12 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     """
     Return k-hat of each row of log importance weights, (N, S), as float64, (N,).
 
-    The shape of a generalised Pareto distribution fitted to the M = min(S / 5,
-    3 sqrt(S)) largest weights (Vehtari et al. 2024): weights have finite
-    moments up to the order 1 / k. Below `pareto_threshold(S)` a mean of S weights can
-    be trusted; above it no standard error can. NaN where there is no tail to fit: for
-    S < 25, or weights that are constant, as under q(z|x) = p(z|x). Infinite where the
-    largest weights differ by more than float64 can hold.
+    It is the shape of a generalized Pareto distribution fitted to the M = min(S / 5,
+    3 sqrt(S)) largest weights (Vehtari et al. 2024): weights have finite moments up to
+    the order 1 / k. Below `pareto_threshold(S)` a mean of S weights is reliable; above
+    it, its standard error is not. NaN if there is no tail to fit: for S < 25, or for
+    constant weights, as with q(z|x) = p(z|x). Infinite if the largest weights differ by
+    more than float64 can represent.
     """
     n_draws = log_weights.shape[1]
     n_tail = math.ceil(min(n_draws / 5, 3 * math.sqrt(n_draws)))
@@ -38,19 +38,19 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 
 
 def pareto_threshold(n_draws: int) -> float:
-    """Return the k-hat above which a mean of so many weights is unreliable."""
+    """Return the k-hat above which a mean of `n_draws` weights is unreliable."""
     # Vehtari et al. (2024): min(1 - 1 / log10 S, 0.7)
     return min(1 - 1 / math.log10(n_draws), 0.7) if n_draws > 1 else -math.inf
 
 
 def _generalized_pareto_k(excess: Tensor) -> Tensor:
     """
-    Fit by the quasi-Bayesian estimator of Zhang & Stephens (2009).
+    Return the quasi-Bayesian estimate of k by Zhang & Stephens (2009).
 
-    Its theta is b = -k / sigma here: k is positive for heavy tails.
+    Their theta is b = -k / sigma here: k is positive for heavy tails.
 
     Args:
-        excess: What exceeds the threshold, ascending, (N, M).
+        excess: The amounts above the threshold, ascending, (N, M).
     """
     n_tail = excess.shape[1]
     n_grid = 30 + int(math.sqrt(n_tail))

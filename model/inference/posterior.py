@@ -1,4 +1,4 @@
-"""The posterior p(z|x) of one or two latent dimensions by quadrature: the truth."""
+"""The exact posterior p(z|x) in one or two latent dimensions, by quadrature."""
 
 import math
 from typing import NamedTuple
@@ -13,27 +13,28 @@ from model.vae import VAE
 
 MAX_LATENT_DIM = 2
 
-# Points per axis, for J = 1 and 2: to begin with, and at most. A mode that the search
-# from q does not reach is seen if its standard deviation is above 0.001 and 0.02.
+# Points per axis, for J = 1 and 2: initial and maximal. A mode that the search from q
+# does not reach is found if its standard deviation is above 0.001 and 0.02.
 _POINTS = {1: (4097, 65_537), 2: (129, 1025)}
-_HALF_WIDTH = 8.0  # the grid's, to begin with, in standard deviations
+_HALF_WIDTH = 8.0  # of the initial grid, in standard deviations
 _NEGLIGIBLE = 50.0  # nats below the maximum
 _MAX_ROUNDS = 40
 
-_HERMITE_WIDTH = 8.5  # of a standard normal, 2e-17 of whose mass lies outside
+_HERMITE_WIDTH = 8.5  # standard deviations; 2e-17 of a normal's mass lies outside
 _HERMITE_POINTS = {1: (129, 32_769), 2: (65, 1025)}
 
 
 class Posterior(NamedTuple):
     """
-    p(z|x) of one example on a rectangular grid of equal steps, in float64.
+    p(z|x) of one example on a rectangular grid with equal steps, in float64.
 
     Attributes:
         axes: Values of each z_j, J of (G,).
         log_density: log p(z|x) in nats, (G,) or (G, G).
-        log_p_x: Evidence, in nats; not finite where no grid resolves p(z|x).
-        error: How much log p(x) changed when the steps were last halved, in nats. The
-            trapezoidal rule converges geometrically here, so it is mostly less wrong.
+        log_p_x: Evidence, in nats; not finite if no grid resolves p(z|x).
+        error: The change of log p(x) when the steps were last halved, in nats. The
+            trapezoidal rule converges geometrically here, so the true error is usually
+            smaller.
         converged: Whether `error` is within the tolerance.
     """
 
@@ -51,8 +52,8 @@ class Posterior(NamedTuple):
     @property
     def covariance(self) -> Tensor:
         """Cov[z|x], (J, J)."""
-        centred = self._grid - self.mean
-        return self._expectation(centred[..., :, None] * centred[..., None, :])
+        centered = self._grid - self.mean
+        return self._expectation(centered[..., :, None] * centered[..., None, :])
 
     @property
     def _grid(self) -> Tensor:
@@ -65,7 +66,7 @@ class Posterior(NamedTuple):
 
 
 class Divergence(NamedTuple):
-    """KL(q(z|x) || p(z|x)) in nats, (N,), and the error of quadrature in it, (N,)."""
+    """KL(q(z|x) || p(z|x)) in nats, (N,), and its error by quadrature, (N,)."""
 
     value: Tensor
     error: Tensor
@@ -80,11 +81,12 @@ def posterior(
     tolerance: float = 1e-6,
 ) -> tuple[Posterior, ...]:
     """
-    Integrate p(x, z) over z for each example, and normalise.
+    Integrate p(x, z) over z for each example, and normalize.
 
-    The grid covers the prior, q and the mode uphill of q; then it is cut to where
-    p(x, z) is within 50 nats of its maximum, widened where that reaches its edge, and
-    made finer until log p(x) stays within the tolerance, in nats.
+    The grid first covers the prior, q, and the mode that is reached from q. It is then
+    reduced to the region where p(x, z) is within 50 nats of its maximum, extended where
+    that region reaches an edge, and refined until log p(x) changes by less than the
+    tolerance, in nats.
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -118,12 +120,12 @@ def kl_to_posterior(
     """
     Return KL(q(z|x) || p(z|x)) = log p(x) - E_q[log p(x, z) - log q(z|x)].
 
-    The expectation too is taken by the trapezoidal rule, in units of q.
+    The expectation is computed by the trapezoidal rule too, in units of q.
 
     Args:
         x: Data, (N, D).
         q_z: Any Gaussian, in float64.
-        posteriors: What `posterior` gave for x.
+        posteriors: The result of `posterior` for x.
     """
     _check(vae)
     values, errors = [], []
@@ -137,7 +139,7 @@ def kl_to_posterior(
 
 
 class _Box(NamedTuple):
-    """A rectangle of the latent space; low and high are (J,)."""
+    """A box in latent space; low and high are (J,)."""
 
     low: Tensor
     high: Tensor
@@ -147,7 +149,7 @@ class _Box(NamedTuple):
         return tuple(low + (high - low) * unit for low, high in zip(*self, strict=True))
 
     def fitted(self, log_joint: Tensor, mode: Tensor, ceiling: Tensor) -> "_Box":
-        """Cut to where the density is not negligible; widen where that is cut off."""
+        """Shrink to where the density is not negligible; extend where it is cut off."""
         n = log_joint.shape[0]
         step = (self.high - self.low) / (n - 1)
         kept = torch.nonzero(log_joint > ceiling - _NEGLIGIBLE)  # (P, J)
@@ -165,14 +167,14 @@ class _Box(NamedTuple):
         return _Box(torch.minimum(low, mode - step), torch.maximum(high, mode + step))
 
     def is_much_changed(self, box: "_Box") -> bool:
-        """Say whether another box is wider somewhere, or narrower by a quarter."""
+        """Return whether another box is wider in a dimension, or narrower by 1/4."""
         change = (box.high - box.low) / (self.high - self.low)
         wider = (box.low < self.low) | (box.high > self.high)
         return bool((wider | (change < 0.75)).any())
 
 
 def _points(axes: tuple[Tensor, ...]) -> Tensor:
-    """Return the points of a grid, the last axis fastest, (P, J)."""
+    """Return the points of a grid, (P, J); the last axis varies fastest."""
     product: Tensor = torch.cartesian_prod(*axes)
     return product.reshape(-1, len(axes))
 
@@ -188,13 +190,13 @@ def _check(vae: VAE) -> None:
 def _integrated(
     vae: VAE, x: Tensor, mode: Tensor, box: _Box, tolerance: float
 ) -> Posterior:
-    """Fit the box and halve the steps until log p(x), x (D,), does not change."""
+    """Fit the box and halve the steps until log p(x) does not change; x is (D,)."""
     n, most = _POINTS[len(mode)]
     at_mode = vae.log_joint(x[None], mode[None])[0]
     for _ in range(_MAX_ROUNDS):
         axes = box.axes(n)
         log_joint = _on_grid(vae, x, axes)
-        # Minus infinity where z is so large that float64 has no smaller steps.
+        # Minus infinity if z is so large that float64 cannot resolve the steps.
         steps = torch.stack([axis[1] - axis[0] for axis in axes])
         log_step = float(steps.log().sum())
         log_p_x = float(torch.logsumexp(log_joint.flatten(), dim=0)) + log_step

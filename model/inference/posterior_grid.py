@@ -1,4 +1,4 @@
-"""The true posterior of one example as columns: a grid thin enough to be answered."""
+"""The exact posterior of one example as columns, on a grid small enough to return."""
 
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ from model.inference.posterior import Posterior
 from model.inference.proposals import encoded
 from model.vae import VAE
 
-# Points per axis of the grid that is returned, for J = 1 and 2; the grid that is
-# integrated on has a multiple of these steps.
+# Points per axis of the returned grid, for J = 1 and 2. The grid of the integration has
+# a multiple of these steps.
 N_GRID = {1: 513, 2: 129}
 
 
@@ -48,7 +48,7 @@ class _Grid(NamedTuple):
 
 
 def _gridded(found: Posterior, q_z: DiagonalGaussian, i: int) -> _Grid:
-    """Thin out the grid of example i, and return both log densities on it."""
+    """Return both log densities on a coarser grid, for example i."""
     n_axes = len(found.axes)
     thinned = slice(None, None, (len(found.axes[0]) - 1) // (N_GRID[n_axes] - 1))
     axes = torch.stack([axis[thinned] for axis in found.axes])  # (J, G)

@@ -1,4 +1,4 @@
-"""Proposals q(z|x) for importance weights p(x, z) / q(z|x)."""
+"""Proposal distributions q(z|x) for importance weights p(x, z) / q(z|x)."""
 
 from dataclasses import dataclass
 from typing import Protocol, Self, final
@@ -20,14 +20,14 @@ _DOUBLINGS = 4  # of the factors in a product, 16 at most
 
 
 class Proposal(Protocol):
-    """q(z|x) of N examples: the encoder's, a refined one, or others for weights."""
+    """q(z|x) of N examples, such as the encoder's or a refined one."""
 
     @property
     def noise_dim(self) -> int:
-        """How many normals a draw takes: J, unless it takes some to choose."""
+        """The number of normals per draw: J, or more if it also selects a component."""
 
     def reparameterize(self, eps: Tensor) -> Tensor:
-        """Return z, (..., N, J), made of eps ~ N(0, I), (..., N, `noise_dim`)."""
+        """Return z, (..., N, J), from eps ~ N(0, I), (..., N, `noise_dim`)."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z|x) in nats for z, (..., N, J)."""
@@ -52,7 +52,7 @@ class FullGaussian:
 
     @property
     def noise_dim(self) -> int:
-        """J: a draw takes as many normals as it has dimensions."""
+        """J, the number of standard normals that one draw needs."""
         return self.mu.shape[-1]
 
     def reparameterize(self, eps: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ class FullGaussian:
 
 @torch.no_grad()
 def encoded(vae: VAE, x: Tensor) -> DiagonalGaussian:
-    """Return the encoder's q(z|x) of x, (N, D), in float64 and without gradient."""
+    """Return the encoder's q(z|x) for x, (N, D), in float64 and without gradients."""
     q_z = vae.encode(x)
     return DiagonalGaussian(q_z.mu.double(), q_z.log_var.double())
 
@@ -87,7 +87,7 @@ def log_weight(vae: VAE, x: Tensor, q_z: Proposal, eps: Tensor) -> Tensor:
 
     Args:
         x: Data, (N, D).
-        q_z: In float64: a z that was rounded has another density.
+        q_z: In float64, because rounding z would change its density.
         eps: (..., N, `q_z.noise_dim`).
     """
     z = q_z.reparameterize(eps)
@@ -97,10 +97,10 @@ def log_weight(vae: VAE, x: Tensor, q_z: Proposal, eps: Tensor) -> Tensor:
 @torch.no_grad()
 def log_likelihood(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
     """
-    Return log p(x|z) in nats, summed in float64, without a gradient, (...).
+    Return log p(x|z) in nats, summed in float64, without gradients, (...).
 
-    Of binary x it is -log prod_d (1 + exp((1 - 2 x_d) eta_d)): the logarithm of a
-    product takes less time than the sum of as many logarithms.
+    For binary x it is -log prod_d (1 + exp((1 - 2 x_d) eta_d)); one logarithm of a
+    product is faster than a sum of many logarithms.
 
     Args:
         x: Data of the model's dtype, (N, D).
@@ -122,7 +122,7 @@ def log_likelihood(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
 
 
 def rows_at_once(vae: VAE, draws_per_row: int) -> int:
-    """Return how many rows with so many draws each fit a bounded piece of memory."""
+    """Return how many rows, with `draws_per_row` each, may be decoded together."""
     return max(1, pairs_at_once(vae) // draws_per_row)
 
 

@@ -1,8 +1,8 @@
 """
-Local variational parameters: mu and log sigma^2 of q(z|x) optimised for each x.
+Local variational parameters: mu and log sigma^2 of q(z|x), optimized for each x.
 
-This is variational inference without amortisation. What the encoder's own q(z|x) falls
-short of it by, in nats, is the amortisation gap (Cremer et al. 2018).
+This is variational inference without amortization. The amortization gap (Cremer et al.
+2018) is the difference in ELBO, in nats, to the encoder's q(z|x).
 """
 
 from typing import NamedTuple
@@ -26,24 +26,24 @@ from model.vae import VAE
 
 N_FRAMES = 16
 
-# An example whose model promises no more than this, in nats, has arrived.
-_ARRIVED = 1e-4
-# Less is lost in the rounding of a decoder in float32, and costs most of the steps.
+# An example has converged if the quadratic model predicts a smaller gain, in nats.
+_CONVERGED = 1e-4
+# A smaller tolerance is within the rounding of a float32 decoder, and takes many steps.
 _TOLERANCE = 1e-6
-_CLOSE = 0.02  # nats, of the first steps
+_CLOSE = 0.02  # nats; the tolerance of the first steps
 
 
 class Refinement(NamedTuple):
     """
-    q(z|x) after local optimisation, and what that gained.
+    q(z|x) after local optimization, and the gain in ELBO.
 
     Attributes:
         q_z: The refined q, mu and log_var (N, J), float64.
-        before: ELBO of the q that it started from.
+        before: ELBO of the initial q.
         after: ELBO of the refined q.
-        improvement: `after` - `before` from the same noise, so it is surer than either.
+        improvement: `after` - `before` with the same noise, so its error is smaller.
         n_steps: Steps that each example took, (N,).
-        converged: Whether it then had less than 1e-4 nats to gain, (N,).
+        converged: Whether the predicted further gain is below 1e-4 nats, (N,).
     """
 
     q_z: DiagonalGaussian
@@ -69,25 +69,26 @@ def refine(
     """
     Maximize the ELBO of each example over its own mu and log sigma^2.
 
-    Every example is computed alone, so that its bits depend on no other.
+    Examples are computed one at a time, so that the bits of one do not depend on the
+    others.
 
-    The objective has fixed noise of mean 0 and covariance I (`moment_matched`), under
-    which a linear-Gaussian model's ELBO is exact, and the KL divergence of `Prior.kl`,
-    in closed form where there is one. The ELBOs reported are measured with other noise:
-    a maximum is above what it is of.
+    The objective has fixed noise with mean 0 and covariance I (`moment_matched`), for
+    which the ELBO of a linear-Gaussian model is exact. Its KL divergence is `Prior.kl`,
+    in closed form if there is one. The reported ELBOs are measured with other noise,
+    because the maximum of an objective with fixed noise is biased upward.
 
     Args:
         x: Data in the likelihood's support, (N, D).
         start: The encoder's q(z|x) unless given; float64.
-        n_samples: Points of noise, even and at least 2 J; max(64, 4 J) unless given.
-        n_frames: How many replicates measure the ELBO, of 2 J decoded points each.
+        n_samples: Noise points, even and at least 2 J; max(64, 4 J) unless given.
+        n_frames: Replicates that measure the ELBO, with 2 J decoded points each.
         max_steps: The most steps of L-BFGS.
-        tolerance: In nats, of the objective.
+        tolerance: Of the objective, in nats.
         first: Position of the first row in its data; the noise of row i is a function
             of (seed, first + i) alone.
 
     Raises:
-        ValueError: The points of noise are odd in number, or fewer than 2 J.
+        ValueError: `n_samples` is odd or less than 2 J.
     """
     before = _encoded_alone(vae, x) if start is None else start
     best = _optimized(
@@ -111,7 +112,7 @@ def refine(
         after=Estimate.mean(values[1]),
         improvement=Estimate.mean(values[1] - values[0]),
         n_steps=best.n_steps,
-        converged=best.gain < _ARRIVED,
+        converged=best.gain < _CONVERGED,
     )
 
 
@@ -128,8 +129,8 @@ def elbo_replicates(
     """
     Return independent unbiased estimates of E_q[log p(x, z) - log q(z|x)], (N, F).
 
-    In nats, for any Gaussian q. Each is free of error where log p(x|z) is quadratic in
-    z, and differences between two q have the same noise in every estimate.
+    In nats, for any Gaussian q. Each is exact if log p(x|z) is quadratic in z. Two q
+    get the same noise, so that the noise in their difference is small.
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -156,7 +157,7 @@ def elbo_replicates(
 
 
 def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
-    """Return the encoder's q(z|x), every example encoded alone for its bits' sake."""
+    """Return the encoder's q(z|x), computed one example at a time for fixed bits."""
     parts = [encoded(vae, one) for one in torch.split(x, 1)]
     return DiagonalGaussian(
         torch.cat([q_z.mu for q_z in parts]), torch.cat([q_z.log_var for q_z in parts])
@@ -164,7 +165,7 @@ def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
 
 
 def _n_points(latent_dim: int, wanted: int | None) -> int:
-    """Return how many points of matched noise to use, having checked the number."""
+    """Return the number of moment-matched points, the default or the checked option."""
     n = default_points(latent_dim) if wanted is None else wanted
     if n % 2 or n < 2 * latent_dim:
         raise ValueError(
@@ -185,9 +186,9 @@ def _optimized(
     max_steps: int,
 ) -> Optimum:
     """
-    Optimize every example alone, in the coordinates of `_moved`.
+    Optimize examples one at a time, in the coordinates of `_moved`.
 
-    The first steps, which lead to about the right place, have half the points.
+    The first steps, to the neighborhood of the optimum, use half the points.
     """
     optima = []
     n_few = n_samples // 4
@@ -210,7 +211,7 @@ def _optimized(
 
 
 class _Rows(NamedTuple):
-    """Examples with the q that they start from and their fixed noise, (R, K, J)."""
+    """Examples, their initial q, and their fixed noise, (R, K, J)."""
 
     vae: VAE
     x: Tensor
@@ -219,11 +220,11 @@ class _Rows(NamedTuple):
 
     @property
     def start(self) -> Tensor:
-        """The coordinates of `_moved` where nothing is moved, (R, 2 J)."""
+        """The coordinates of the initial q in `_moved`, zeros, (R, 2 J)."""
         return torch.zeros_like(self.q_z.mu).repeat(1, 2)
 
     def elbo(self, index: Tensor, point: Tensor) -> Tensor:
-        """Return the ELBO of some examples with their fixed noise, (R',)."""
+        """Return the ELBO of the examples at `index` with their fixed noise, (R',)."""
         q_z = _moved(self.q_z.rows(index), point)
         z = q_z.reparameterize(self.eps[index].transpose(0, 1))  # (K, R', J)
         x = self.x[index]
@@ -234,9 +235,9 @@ class _Rows(NamedTuple):
 
 def _moved(q_z: DiagonalGaussian, point: Tensor) -> DiagonalGaussian:
     """
-    Move mu by so many standard deviations, and log_var by so much, (R, 2 J).
+    Move mu, in units of sigma, and log_var by the two halves of `point`, (R, 2 J).
 
-    In these coordinates the ELBO's curvature is about 1 and 1/2 near the optimum.
+    In these coordinates the curvature of the ELBO is about 1 and 1/2 near the optimum.
     """
     by_mu, by_log_var = point.chunk(2, dim=1)
     return DiagonalGaussian(q_z.mu + q_z.sigma * by_mu, q_z.log_var + by_log_var)

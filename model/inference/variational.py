@@ -1,8 +1,8 @@
 """
-Classic variational inference: fit q of each row to that row alone, amortising nothing.
+Variational inference without amortization: fit q to each row separately.
 
-The parameters mu and log_var of a diagonal Gaussian are the local ones of each example,
-found by maximising its own ELBO, where an encoder would guess them from x.
+The local parameters mu and log_var of a diagonal Gaussian maximize the ELBO of one
+example; an encoder would predict them from x.
 """
 
 import math
@@ -29,11 +29,11 @@ def fit(
     max_steps: int,
 ) -> DiagonalGaussian:
     """
-    Maximise the ELBO of each row over its own mu and log_var, the noise held fixed.
+    Maximize the ELBO of each row over its own mu and log_var, with fixed noise.
 
-    E_q[log p(x, z)] is the mean over `eps`, (K, 1, J); with noise of mean 0 and
-    covariance I it is exact where log p(x, z) is quadratic in z. The entropy of q is
-    exact. Returned in float64, (N, J).
+    E_q[log p(x, z)] is the mean over `eps`, (K, 1, J). With noise of mean 0 and
+    covariance I it is exact if log p(x, z) is quadratic in z. The entropy of q is
+    exact. The result is in float64, (N, J).
     """
 
     def bound(rows: Tensor, parameters: Tensor) -> Tensor:

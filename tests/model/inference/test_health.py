@@ -201,7 +201,9 @@ def test_the_verdict_says_what_the_numbers_say(
     per_dim = None if kl_per_dim is None else np.array(kl_per_dim)
     found = Health(per_dim, np.array(active), parts)
 
-    assert found.verdict == f"{verdict}; z tells 1.5 nats of which example it is of."
+    assert found.verdict == (
+        f"{verdict}; z carries 1.5 nats of information about its example."
+    )
 
 
 def test_an_encoder_that_ignores_x_has_collapsed(build: Build) -> None:
@@ -214,7 +216,7 @@ def test_an_encoder_that_ignores_x_has_collapsed(build: Build) -> None:
     found = health(posteriors(vae, random(20, 6)), vae.p_z, eps=random(1, 20, 3))
 
     assert found.verdict == (
-        "Posterior collapse: none of the 3 latent dimensions is active; z tells "
-        "0.0 nats of which example it is of."
+        "Posterior collapse: none of the 3 latent dimensions is active; z carries "
+        "0.0 nats of information about its example."
     )
     assert found.aggregate.kl_to_prior.value == pytest.approx(0, abs=1e-12)
