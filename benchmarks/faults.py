@@ -70,6 +70,7 @@ _HEAD = (
 _MOST_GROWTH = 1.2
 _N_UNREAD = 40
 _UNREAD_SECONDS = 2.0
+_SEGMENTS_BYTES, _N_SEGMENTED = 16 << 20, 4
 _ENDED = 4  # computations that the end of the drain interrupts
 
 
@@ -164,6 +165,25 @@ async def _cut_answers(service: Service, _request: Request) -> None:
     await _cut(service, [asked % seed for seed in range(60)], n_bytes=1)
 
 
+async def _segments(service: Service, _request: Request) -> None:
+    """Send JPEG files of millions of empty comments, several at once."""
+    jpeg = b"\xff\xd8" + b"\xff\xfe\x00\x02" * (_SEGMENTS_BYTES // 4)
+    head = (
+        "POST /encode HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
+    )
+
+    async def one() -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(head.encode() + jpeg)
+        came = await reader.read()
+        writer.close()
+        return came
+
+    for came in await asyncio.gather(*(one() for _ in range(_N_SEGMENTED))):
+        assert came[9:12] == b"422", came[:200]
+
+
 async def _never_read(service: Service, _request: Request) -> None:
     """Ask for 4 MiB on each of 40 connections, read nothing, and go after a while."""
     asked = b"GET /sample?n=16384&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -243,6 +263,7 @@ FAULTS = (
     ),
     Fault("cut requests", _cut_requests),
     Fault("cut answers", _cut_answers),
+    Fault("segments", _segments, is_freed=True),
     Fault(
         "clients that never read",
         _never_read,

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import final
 
 from app.errors import CLOSE, OverloadedError
+from app.http.freed_memory import FreedMemory
 from app.lifecycle import RETRY_AFTER_SECONDS
 
 _FIRST_SHARE = 16
@@ -33,6 +34,7 @@ class Bodies:
         self.max_bytes = max_bytes
         self._max_together = max_bytes_together
         self._n_bytes = 0
+        self._freed = FreedMemory()
 
     def check_room(self, announced: int) -> None:
         """
@@ -60,6 +62,7 @@ class Bodies:
     def release(self, n_bytes: int) -> None:
         """Forget bytes that were taken."""
         self._n_bytes -= n_bytes
+        self._freed.note(n_bytes)
 
     def _overloaded(self, n_bytes: int) -> OverloadedError:
         return OverloadedError(
