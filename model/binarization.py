@@ -1,4 +1,4 @@
-"""Grey values in [0, 1] made binary: the x in {0, 1} that a Bernoulli is for."""
+"""Binarize gray values in [0, 1] to x in {0, 1}, the support of a Bernoulli."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from model.noise import Stream, uniform_rows
 
 def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """
-    Return 1 where x >= 1/2, else 0, of any shape.
+    Return 1 where x >= 1/2, else 0; x has any shape.
 
-    No 8-bit grey value sits on the boundary, 127/255 < 1/2 < 128/255, so for those
-    this is exactly "grey >= 128".
+    No 8-bit gray value lies on the boundary (127/255 < 1/2 < 128/255), so for 8-bit
+    images this is exactly "gray >= 128".
     """
     return (x >= 0.5).astype(np.float32)
 
@@ -22,13 +22,13 @@ def drawn(
     x: NDArray[np.floating[Any]], *, seed: int, first: int = 0
 ) -> NDArray[np.float32]:
     """
-    Draw from Bernoulli(x) with the noise of a seed, (N, ...).
+    Draw from Bernoulli(x) with noise from a seed, (N, ...).
 
-    Training and every call of the service share it, so that one seed makes one x of
-    the same grey rows, whatever is asked of it.
+    Training and every call of the service use it, so the same seed and gray rows give
+    the same binary x everywhere.
 
     Args:
-        first: Position of the first row in its data.
+        first: Position of the first row in the whole data set.
     """
     noise = uniform_rows(x.shape, seed=seed, stream=Stream.BINARIZATION, first=first)
     return bernoulli(x, noise)
@@ -40,13 +40,14 @@ def bernoulli(
     """
     Draw from Bernoulli(x), elementwise: 1 where uniform < x, else 0.
 
-    With uniform in [0, 1), x = 0 always gives 0 and x = 1 always gives 1.
+    Since the noise is in [0, 1), x = 0 always gives 0 and x = 1 always gives 1.
 
     Args:
         uniform: Noise in [0, 1), of the same shape as x.
 
     Raises:
-        ValueError: The shapes differ; broadcasting would share noise between rows.
+        ValueError: The shapes differ. Broadcasting would give several rows the same
+            noise.
     """
     if x.shape != uniform.shape:
         raise ValueError(f"expected uniform noise {x.shape}, got {uniform.shape}")

@@ -60,11 +60,11 @@ def evaluate(
     """
     Estimate the ELBO of every row of x, (N, D), on the device of x.
 
-    The noise is that of `/elbo` asked about the same rows, in one request or in pieces:
-    `normal_rows` of (N, K, J).
+    The noise is the same as for `/elbo` with these rows, in one request or in pieces:
+    `normal_rows` of shape (N, K, J).
 
     Args:
-        on_rows: Told how many rows each step has done.
+        on_rows: Called after each step with the number of rows it has evaluated.
     """
     parts: list[list[NDArray[np.float64]]] = []
     for i, block in enumerate(torch.split(x, BLOCK_ROWS)):

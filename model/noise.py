@@ -1,16 +1,16 @@
 """
 Turn a seed into noise: the only source of randomness in the model and the service.
 
-NumPy's counter-based Philox is keyed by (seed, stream), so streams never overlap
-(Salmon et al. 2011, *Parallel random numbers: as easy as 1, 2, 3*). Whatever a request
-may feed with the answer to another has a stream of its own, so that one seed may serve
-for both.
+The generator is NumPy's Philox, a counter-based generator (Salmon et al. 2011,
+*Parallel random numbers: as easy as 1, 2, 3*), with (seed, stream) as its key, so
+streams never overlap. If the result of one request can be the input of another, the two
+use different streams, so that both may have the same seed.
 
-Noise for many rows is drawn in row order, so row i is the same however many rows are
-asked for, and it can be asked for from any row on (`first`). Uniform numbers take a
-fixed number of bits, so the generator jumps to the first of them. Normal ones do not;
-they start anew every `BLOCK_ROWS` rows in a part of their own, and what lies before
-`first` in its block is drawn and thrown away.
+Noise for many rows is drawn in row order, so row i does not depend on the number of
+rows, and drawing can start at any row (`first`). Uniform numbers take a fixed number of
+bits, so the generator can jump to the first row. Normal numbers do not: every
+`BLOCK_ROWS` rows start a new part of the stream, and the numbers before `first` in its
+block are drawn and discarded.
 """
 
 from enum import IntEnum
@@ -29,11 +29,11 @@ _SKIPPED_AT_ONCE = 1 << 18
 
 
 class Stream(IntEnum):
-    """What the noise is for; part of the key, so added to and never renumbered."""
+    """The purpose of the noise; part of the key, so a number must never change."""
 
-    LATENT = 0  # z ~ q(z|x) of the ELBO: `/elbo`, training, evaluation
-    DATA = 1  # x ~ p(x|z) of `/sample`
-    BINARIZATION = 2  # of x, whatever is then asked of it
+    LATENT = 0  # z ~ q(z|x) for the ELBO: `/elbo`, training, evaluation
+    DATA = 1  # x ~ p(x|z) for `/sample`
+    BINARIZATION = 2  # of x, for all calls and training
     INITIALIZATION = 3
     ORDER = 4
     SPLIT = 5
@@ -42,14 +42,14 @@ class Stream(IntEnum):
     EVALUATION = 8
     MARKOV_CHAIN = 9
     COMPONENT = 10  # of a mixture prior, for `/sample`
-    PRIOR = 11  # z ~ p(z) of `/sample`
+    PRIOR = 11  # z ~ p(z) for `/sample`
     ANOMALY = 12
     IMPUTATION = 13
-    OBSERVED = 14  # q(z|x_o), fitted to what was observed
-    RECONSTRUCTION = 15  # z ~ q(z|x) of `/reconstruct`
+    OBSERVED = 14  # for fitting q(z|x_o) to observed values
+    RECONSTRUCTION = 15  # z ~ q(z|x) for `/reconstruct`
 
 
-# Of these every row has a part; those of the others begin at row 0 of all rows.
+# In these streams each row has a part of its own; others are drawn in row order.
 ROW_BY_ROW = frozenset(
     {
         Stream.IMPORTANCE,
@@ -70,9 +70,9 @@ def generator(
 
     Args:
         seed: 0 to 2^63 - 1.
-        major: With `minor`, selects a part of the stream, such as that of an epoch
-            and a step; parts lie 2^128 counts apart in Philox's counter.
-        skipped: How many counts, of 256 bits, to leave out of the part.
+        major: Selects, with `minor`, a part of the stream, for example an epoch and a
+            step. Parts lie 2^128 counts apart in Philox's counter.
+        skipped: How many counts, of 256 bits each, to skip at the start of the part.
 
     Raises:
         ValueError: The seed is out of range.
@@ -106,11 +106,11 @@ def normal_rows(
     shape: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
 ) -> NDArray[np.float32]:
     """
-    Draw eps ~ N(0, 1) for the rows from `first` on, float32.
+    Draw eps ~ N(0, 1) for N rows that start at `first`, float32.
 
     Args:
-        shape: (N, ...), whatever a row has.
-        first: Position of the first row in its data.
+        shape: (N, ...).
+        first: Position of the first row in the whole data set.
 
     Raises:
         ValueError: The stream is one of `ROW_BY_ROW`.
@@ -133,7 +133,7 @@ def normal_rows(
 def uniform_rows(
     shape: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
 ) -> NDArray[np.float32]:
-    """Draw u ~ U[0, 1) for the rows from `first` on, float32; as `normal_rows`."""
+    """Draw u ~ U[0, 1) for rows that start at `first`, float32; see `normal_rows`."""
     _check_ordered(stream)
     skipped, rest = divmod(first * prod(shape[1:]), _FLOATS_PER_COUNT)
     draw = generator(seed, stream, skipped=skipped)
@@ -142,7 +142,7 @@ def uniform_rows(
 
 
 def normals_skipped(first: int) -> int:
-    """Return how many rows of normal noise are drawn in vain to start at `first`."""
+    """Return how many rows of normal noise are drawn and discarded before `first`."""
     return first % BLOCK_ROWS
 
 
@@ -153,13 +153,13 @@ def data_noise(
     seed: int,
     first: int = 0,
 ) -> NDArray[np.float32]:
-    """Draw the noise that a likelihood of this kind turns into x, as `normal_rows`."""
+    """Draw the noise that a likelihood needs to sample x; see `normal_rows`."""
     draw = uniform_rows if kind == "uniform" else normal_rows
     return draw(shape, seed=seed, stream=Stream.DATA, first=first)
 
 
 def random_seed() -> int:
-    """Draw a seed from the operating system, for a request that brought none."""
+    """Draw a seed from the operating system, for a request without one."""
     return int(np.random.SeedSequence().generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 

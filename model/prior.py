@@ -263,7 +263,7 @@ def drawn(
     p_z: Prior, n: int, *, seed: int, temperature: float = 1.0, first: int = 0
 ) -> NDArray[np.float32]:
     """
-    Draw z ~ p(z), (n, J), as `/sample` does: a row depends on seed and position alone.
+    Draw z ~ p(z), (n, J), as `/sample` does; a row depends on seed and position alone.
 
     Args:
         temperature: As in `Prior.sample`.

@@ -1,4 +1,4 @@
-"""Noise for rows that take different amounts of it, each from a stream of its own."""
+"""Noise for rows that need different amounts of it, from one stream per row."""
 
 from dataclasses import dataclass
 from typing import Self, final
@@ -14,10 +14,10 @@ from model.noise import ROW_BY_ROW, Stream, generator
 @dataclass(frozen=True, eq=False)
 class RowNoise:
     """
-    Noise of R rows: that of a row is a function of (seed, stream, position) alone.
+    Noise of R rows; that of a row is a function of (seed, stream, position) alone.
 
-    Each row reads its own stream from the start, in order. So neither the other rows,
-    nor how much they read, nor the portions in which it is read, change what it gets.
+    Each row reads its own stream in order from the start, so its noise does not depend
+    on the other rows, on how much they read, or on the sizes of the reads.
     """
 
     generators: tuple[np.random.Generator, ...]
@@ -33,11 +33,11 @@ class RowNoise:
         part: int = 0,
     ) -> Self:
         """
-        Start the streams of the rows at these positions of the data.
+        Start the streams of the rows at these positions in the data.
 
         Args:
-            positions: (R,), on the device that the noise is for.
-            part: Which of a row's streams, all independent.
+            positions: (R,), on the device where the noise is needed.
+            part: Number of the stream; the streams of a row are independent.
 
         Raises:
             ValueError: The stream is not one of `ROW_BY_ROW`.
@@ -48,13 +48,13 @@ class RowNoise:
         return cls(tuple(generators), positions.device)
 
     def rows(self, index: Tensor) -> Self:
-        """Go on with the rows at `index`, (R',), where they are."""
+        """Keep only the rows at `index`, (R',); their streams continue."""
         kept = tuple(self.generators[i] for i in index.tolist())
         return type(self)(kept, self.device)
 
     def normal(self, *shape: int) -> Tensor:
-        """Draw eps ~ N(0, 1) with the precision of float32, as float64, (R, *shape)."""
-        # Float32, as all noise of this package: a float64 draw reads the stream anew.
+        """Draw eps ~ N(0, 1) in float32 precision, as float64, (R, *shape)."""
+        # Float32 like all noise of this package: a float64 draw gives other numbers.
         draws = [g.standard_normal(shape, dtype=np.float32) for g in self.generators]
         return torch.from_numpy(np.stack(draws)).to(self.device).double()
 

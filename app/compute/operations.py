@@ -17,7 +17,7 @@ from app.compute.batcher import Batcher, Capacity
 from app.compute.queues import Queue
 from app.observability.batch import Batch
 from model import binarization
-from model.engine import TILE, Array, Decoding, Encoding, Engine, Scores
+from model.engine import TILE, Array, Decoding, Encoding, Engine, RowScores
 from model.noise import Stream, data_noise, normal_rows, normals_skipped
 
 Binarize = Literal["threshold", "sample"]
@@ -38,7 +38,7 @@ class Sample(NamedTuple):
     z: Array
 
 
-class Elbo(NamedTuple):
+class ElboTerms(NamedTuple):
     """
     The ELBO of each example and its terms, in nats: (N,) and (N, J).
 
@@ -114,7 +114,7 @@ class Operations:
         seed: int,
         binarize: Binarize | None,
         first: int = 0,
-    ) -> Elbo:
+    ) -> ElboTerms:
         """
         Estimate the ELBO of x, (N, D), with `n_samples` draws of z per example.
 
@@ -189,20 +189,20 @@ class Operations:
         """Finish what is running and stop the compute thread."""
         self._batcher.close()
 
-    async def _scores(self, x: Array, eps: Array) -> Scores:
+    async def _scores(self, x: Array, eps: Array) -> RowScores:
         """Score x with eps, (N, K, J), a tile's worth of K at a time."""
         n_samples = eps.shape[1]
         pieces = []
         for start in range(0, n_samples, TILE):
             piece = eps[:, start : start + TILE]
             queue = self._elbo(piece.shape[1])
-            pieces.append(Scores(*await self._batcher.rows(queue, x, piece)))
+            pieces.append(RowScores(*await self._batcher.rows(queue, x, piece)))
         if len(pieces) == 1:
             return pieces[0]
         log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
         if self.engine.kl_adds_up:
-            return Scores(log_likelihood, pieces[0].kl)
-        return Scores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
+            return RowScores(log_likelihood, pieces[0].kl)
+        return RowScores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
 
     def _latents(self, n: int, seed: int, temperature: float, first: int) -> Array:
         return self.engine.latents(n, seed=seed, temperature=temperature, first=first)
@@ -231,7 +231,7 @@ class Operations:
         return x
 
 
-def elbo_of(scores: Scores, *, adds_up: bool) -> Elbo:
+def elbo_of(scores: RowScores, *, adds_up: bool) -> ElboTerms:
     """
     Return the ELBO of scored rows; the caller looks whether it is finite.
 
@@ -242,7 +242,7 @@ def elbo_of(scores: Scores, *, adds_up: bool) -> Elbo:
         log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
         kl = scores.kl.sum(axis=1, dtype=np.float64)
         kl = kl if adds_up else kl / scores.kl.shape[1]
-        return Elbo(
+        return ElboTerms(
             elbo=(log_likelihood - kl).astype(np.float32),
             log_likelihood=log_likelihood.astype(np.float32),
             kl=kl.astype(np.float32),

@@ -4,7 +4,7 @@ The engine: a loaded model that maps arrays of rows to arrays of rows.
 The service computes through it and imports no torch itself.
 """
 
-from model.engine.arrays import Array, Decoding, Encoding, Scores
+from model.engine.arrays import Array, Decoding, Encoding, RowScores
 from model.engine.backends import Backend, EngineError
 from model.engine.engine import TILE, Engine
 from model.engine.memory import is_out_of_memory
@@ -17,6 +17,6 @@ __all__ = [
     "Encoding",
     "Engine",
     "EngineError",
-    "Scores",
+    "RowScores",
     "is_out_of_memory",
 ]

@@ -30,7 +30,7 @@ class Moments(NamedTuple):
     standard_deviation: NDArray[np.float64]
 
 
-class Scores(NamedTuple):
+class RowScores(NamedTuple):
     """
     The terms of the ELBO in nats.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.distributions import DiagonalGaussian, Gaussian
-from model.engine.arrays import Array, Decoding, Encoding, Moments, Scores
+from model.engine.arrays import Array, Decoding, Encoding, Moments, RowScores
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
 from model.engine.probe import Probe, probe
@@ -113,9 +113,9 @@ class Engine:
         """Draw x ~ p(x|z) for z, (N, J), from the likelihood's noise, (N, D)."""
         return self._rows(self._draw, z, noise)[0]
 
-    def score(self, x: Array, eps: Array) -> Scores:
+    def score(self, x: Array, eps: Array) -> RowScores:
         """Return the two terms of the ELBO for x, (N, D), with eps, (N, K, J)."""
-        return Scores(*self._rows(self._score, x, eps))
+        return RowScores(*self._rows(self._score, x, eps))
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
         """Return for each value whether it lies in the likelihood's support, (N, D)."""

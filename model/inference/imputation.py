@@ -1,10 +1,10 @@
 """
-Impute what is missing in x from what was observed: draws, mean, variance, density.
+Impute missing values of x from the observed ones: draws, mean, variance, density.
 
 With x_o the observed and x_m the missing values, p(x_m | x_o) is the integral of
-p(x_m|z) p(z|x_o) over z, because a likelihood factorises over dimensions given z. The
-posterior p(z|x_o) is approximated by a diagonal Gaussian, found from x_o alone, and
-then by draws from it with importance weights (Mattei & Frellsen 2018, Sec. 3.3).
+p(x_m|z) p(z|x_o) over z, because given z the likelihood factorizes over dimensions. The
+posterior p(z|x_o) is approximated by a diagonal Gaussian, fitted to x_o, and then by
+draws from it with importance weights (Mattei & Frellsen 2018, Sec. 3.3).
 """
 
 import math
@@ -32,15 +32,15 @@ _LATENT, _COMPONENT, _CHOICE, _DATA = range(4)  # parts of a row's stream
 
 class Latents(NamedTuple):
     """
-    Draws of z that stand for p(z|x_o), with weights; computed in float64.
+    Weighted draws of z that represent p(z|x_o), in float64.
 
     Attributes:
         z: (K, N, J).
-        log_weights: Logarithms of weights that sum to 1 over the draws, (K, N).
+        log_weights: Logarithms of the weights, which sum to 1 over the draws, (K, N).
         log_p_observed: Estimate of log p(x_o) in nats, the log of an unbiased estimate
             of p(x_o), so in expectation a lower bound (Burda et al. 2016), (N,).
-        q_z: The diagonal Gaussian nine in ten draws are from; the rest, the first
-            K // 10, are from the prior, for what q leaves out.
+        q_z: The diagonal Gaussian of nine in ten draws. The others, the first K // 10,
+            are from the prior, to cover what q misses.
     """
 
     z: Tensor
@@ -56,13 +56,13 @@ class Latents(NamedTuple):
 
 class Imputation(NamedTuple):
     """
-    What p(x_m | x_o) says of the missing values; observed values are given back.
+    Moments of and draws from p(x_m | x_o); observed values are returned unchanged.
 
     Attributes:
         mean: E[x_d | x_o], (N, D).
         variance: E[Var[x_d|z]] + Var[E[x_d|z]] given x_o, 0 where observed, (N, D).
-        x: Draws of the whole x, (S, N, D).
-        z: The latents they are from, (S, N, J).
+        x: Draws of the complete x, (S, N, D).
+        z: The latents of these draws, (S, N, J).
     """
 
     mean: Tensor
@@ -83,21 +83,22 @@ def latents(
     max_steps: int = _MAX_STEPS,
 ) -> Latents:
     """
-    Draw from p(z|x_o) by self-normalised importance sampling.
+    Draw from p(z|x_o) by self-normalized importance sampling.
 
-    q starts at the better of the prior's moments and the encoder's answer to x with
-    E[x|z] at the prior's mean in the gaps, and is then fitted to each row's own
-    observed values.
+    q is initialized with the prior's moments or with the encoder's q(z|x), whichever is
+    better, where missing values of x are E[x|z] at the prior's mean. It is then fitted
+    to the observed values of each row.
 
     Args:
-        x: Data, (N, D); what is not observed is never read and may be NaN.
+        x: Data, (N, D); unobserved values are not read and may be NaN.
         observed: True where x is known, bool, (N, D).
         n_draws: K.
         first: Position of the first row; a row's noise depends on seed and position.
-        tolerance: Nats of the ELBO of x_o below which a row's fit stops.
+        tolerance: The fit of a row stops at a smaller predicted gain in ELBO, in nats.
 
     Raises:
-        ValueError: The mask is no mask of x, or an observed value is impossible.
+        ValueError: The mask does not fit x, or an observed value is outside the
+            support.
     """
     known = known_values(vae, x, observed)
     q_z = fitted(
@@ -129,13 +130,13 @@ def impute(
     first: int = 0,
 ) -> Imputation:
     """
-    Return mean, variance and S = `n_samples` draws of x given what was observed.
+    Return mean, variance and S = `n_samples` draws of x given the observed values.
 
-    The draws take z with probabilities equal to the weights, then x ~ p(x|z).
+    A draw takes a z with probability equal to its weight, then x ~ p(x|z).
 
     Args:
-        given: What `latents` found for the same x and mask.
-        seed: Of the choice among the latents, and of the data noise.
+        given: The result of `latents` for the same x and mask.
+        seed: For the choice among the latents, and for the data noise.
         first: Position of the first row, as for `latents`.
     """
     known = known_values(vae, x, observed)
@@ -148,7 +149,7 @@ def impute(
         total += (w * mean).sum(dim=0)
         squares += (w * mean.square()).sum(dim=0)
         within += (w * p_x.variance.double()).sum(dim=0)
-    between = torch.clamp(squares - total.square(), min=0)  # not below by rounding
+    between = torch.clamp(squares - total.square(), min=0)  # rounding can make it < 0
     positions = range(first, first + len(x))
     z = _resampled(given, n_samples, seed=seed, positions=positions)
     shape = (n_samples, x.shape[1])
@@ -170,12 +171,12 @@ def log_prob_missing(
     """
     Estimate log p(x_m | x_o) at the true x_m, log sum_k w_k p(x_m|z_k), (N,), in nats.
 
-    0 where nothing is missing. The estimate is consistent in K; where the truth is
-    improbable given x_o few draws carry it, and it is then likely too low.
+    It is 0 if nothing is missing. The estimate is consistent in K. If the truth is
+    improbable given x_o, few draws contribute, and the estimate is probably too low.
 
     Args:
         truth: Complete data, (N, D); its missing part must lie in the support.
-        given: What `latents` found for the observed part of the same rows.
+        given: The result of `latents` for the observed part of the same rows.
 
     Raises:
         ValueError: A value is outside the support of the likelihood.
@@ -195,10 +196,10 @@ def _proposed(
     p_z: Prior, q_z: DiagonalGaussian, eps: Tensor, u: Tensor
 ) -> tuple[Tensor, Tensor]:
     """
-    Draw from the prior a tenth of K times, else from q; return log proposal, (K, N).
+    Draw K / 10 times from the prior, else from q; return z and its log density.
 
-    A defensive mixture (Hesterberg 1995): with a share a from the prior no weight is
-    above p(x_o|z) / a, however much of the posterior q leaves out.
+    This is a defensive mixture (Hesterberg 1995): with a share a from the prior, no
+    weight is above p(x_o|z) / a, even where q misses part of the posterior.
     """
     n_prior = len(eps) // _PRIOR_EVERY
     of_prior = p_z.sample(eps[:n_prior], u[:n_prior])
@@ -214,10 +215,10 @@ def _proposed(
 def _resampled(
     given: Latents, n_samples: int, *, seed: int, positions: range
 ) -> Tensor:
-    """Choose S of each row's K latents by their weights, (S, N, J)."""
+    """Resample S of each row's K latents by their weights, (S, N, J)."""
     u = _by_row(uniform, (n_samples,), seed, _CHOICE, positions)
     share = given.log_weights.exp().T.cumsum(dim=1).contiguous()  # (N, K)
-    # Scaled by the last, which rounding leaves beside 1.
+    # Scaled by the last cumulative weight, which rounding may move away from 1.
     aim = u.T.to(share).contiguous() * share[:, -1:]
     index = torch.searchsorted(share, aim, right=True)
     index = index.clamp(max=share.shape[1] - 1).T[..., None]  # (S, N, 1)
@@ -231,7 +232,7 @@ def _by_row(
     part: int,
     positions: range,
 ) -> Tensor:
-    """Put the noise of the rows at these positions side by side, (..., N, ...)."""
+    """Stack the noise of the rows at these positions, (..., N, ...)."""
     rows = [
         draw(shape, seed=seed, stream=Stream.IMPUTATION, index=(i, part))
         for i in positions
@@ -240,5 +241,5 @@ def _by_row(
 
 
 def _parts(vae: VAE, draws: Tensor) -> tuple[Tensor, ...]:
-    """Split draws, (K, N, ...), so that each part fits into memory once decoded."""
+    """Split draws, (K, N, ...), so that each decoded part fits into memory."""
     return torch.split(draws, max(1, pairs_at_once(vae) // max(1, draws.shape[1])))
