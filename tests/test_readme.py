@@ -20,7 +20,7 @@ from tests.app.processes import process
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
-PAGES = (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")))
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))
 README = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
 BLOCK = r"```sh\n(curl (?:(?!```).)*)```\n\n```{kind}\n(.*?)```"
 CURLS = [
