@@ -30,7 +30,7 @@ NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test test-external check audit sbom fuzz fuzz-bodies fix types install docker clean
+.PHONY: help serve train released test test-quick test-external check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -62,8 +62,12 @@ released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten m
 	$(PY) -m model.train --data mnist --binarization static --epochs 60 --seed 0 \
 	  --out released/mnist --overwrite $(ARGS)
 
-test: $(CAN_TEST) ## Run the tests, e.g. make test ARGS='-k elbo'
-	$(PY) -m pytest $(ARGS)
+# Each file of tests stays in one process, with the services that it starts.
+test: $(CAN_TEST) ## Run the tests on all cores, e.g. make test ARGS='-k elbo'
+	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+
+test-quick: $(CAN_TEST) ## Run only those that take no process, browser or training
+	$(PY) -m pytest -n auto --dist loadfile -m 'not slow and not external' $(ARGS)
 
 # The tools bring thirty packages that nothing else here needs.
 test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others

@@ -359,3 +359,30 @@ def exists(name: str) -> bool:
     return any(
         (folder / name).exists() for folder in (ROOT, ROOT / "app", ROOT / "model")
     )
+
+
+def test_what_is_slow_says_why() -> None:
+    """`pytest.mark.slow` has a reason, which is one sentence of words."""
+    bare = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").glob("**/*.py"))
+        for node in nodes(path)
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "pytest.mark.slow"
+        if not any(
+            isinstance(call, ast.Call) and call.func is node and len(call.args) == 1
+            for call in nodes(path)
+        )
+    ]
+
+    assert bare == []
+
+
+def test_tests_mirror_the_sources() -> None:
+    """A folder with tests of app/, model/ or the client has the name of a source's."""
+    folders = {path.parent for path in (ROOT / "tests").glob("*/**/test_*.py")}
+    sources = {path.parent.relative_to(ROOT) for path in SOURCES}
+    mirrored = {folder.relative_to(ROOT / "tests") for folder in folders}
+    others = {Path("benchmarks"), Path("external"), Path("client")}
+
+    assert Path("app/calls") in mirrored
+    assert mirrored - sources - others == set()

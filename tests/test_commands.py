@@ -25,6 +25,7 @@ MAKE_READS = (
 STAMPS = (".torch-auto", ".can-serve", ".can-train", ".can-test")
 PIP_INSTALL = "-m pip install --constraint constraints.txt"
 
+PYTEST = "-m pytest -n auto --dist loadfile"
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
 
 
@@ -79,7 +80,7 @@ def test_serving_installs_what_serving_needs_and_testing_the_rest(
         "-m app",
         f"{PIP_INSTALL} --editable .[train,dev] --editable ./client",
         f"{PIP_INSTALL} --editable .[train]",
-        "-m pytest",
+        PYTEST,
     ]
 
 
@@ -116,6 +117,17 @@ def test_another_torch_replaces_the_one_that_is_there(project: Path) -> None:
 
 
 @needs_make
+def test_the_inner_loop_leaves_out_what_is_slow(project: Path) -> None:
+    """Both run on all cores, and take arguments that come last."""
+    make(project, "test", "ARGS=-k elbo -n 0")
+    make(project, "test-quick", "ARGS=-x")
+
+    whole, quick = read_calls(project / "python.calls")
+    assert whole == f"{PYTEST} -k elbo -n 0"
+    assert quick == f"{PYTEST} -m not slow and not external -x"
+
+
+@needs_make
 @pytest.mark.parametrize(
     "changed", ["pyproject.toml", "client/pyproject.toml", "constraints.txt"]
 )
@@ -124,7 +136,7 @@ def test_make_installs_again_when_requirements_change(
 ) -> None:
     """A second call installs nothing, unless what decides the packages is newer."""
     make(project, "test")
-    assert read_calls(project / "python.calls") == ["-m pytest"]
+    assert read_calls(project / "python.calls") == [PYTEST]
     stamp = (project / ".venv" / ".can-test").stat().st_mtime
     os.utime(project / changed, (stamp + 1, stamp + 1))
 

@@ -13,6 +13,8 @@ from tests.app.processes import PYTHON_APP, ROOT, SECONDS, process
 
 STRACE = ("strace", "-D", "-f", "-qq", "-e", "trace=socket", "-e", "signal=none")
 
+pytestmark = pytest.mark.slow("starts the service and traces it")
+
 
 def strace(log: Path) -> tuple[str, ...]:
     """Return what writes the sockets that a command opens to a file; () if it fails."""

@@ -17,7 +17,7 @@ SECONDS = 1800  # ends only what hangs: a busy machine takes more than 300
 pytest.importorskip("matplotlib")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("trains")
 def test_the_notebook_runs(tmp_path: Path) -> None:
     """Its cells are one program that trains, serves, asks, plots and ends well."""
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]

@@ -85,6 +85,7 @@ def flat(text: str) -> str:
     return " ".join(text.replace("*", "").split())
 
 
+@pytest.mark.slow("starts the service for each program")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
 @pytest.mark.parametrize(("page", "command", "shown"), CURLS)
 def test_each_curl_gets_the_answer_that_is_shown(
@@ -109,6 +110,7 @@ def test_each_curl_gets_the_answer_that_is_shown(
                 )
 
 
+@pytest.mark.slow("starts the service for each program")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
 @pytest.mark.parametrize(("command", "shown"), PICTURES)
 def test_each_picture_is_the_file_that_is_shown(
@@ -149,6 +151,7 @@ def test_each_operation_has_a_curl() -> None:
     }
 
 
+@pytest.mark.slow("starts the service for each program")
 @pytest.mark.parametrize("program", PYTHON)
 def test_the_python_example_runs(
     address: str, program: str, capsys: pytest.CaptureFixture[str]

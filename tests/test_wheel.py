@@ -19,7 +19,7 @@ FOLDERS = ("app", "model", "released")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.slow("builds a wheel and installs it"),
     pytest.mark.skipif(find_spec("pip") is None, reason="pip is absent"),
 ]
 

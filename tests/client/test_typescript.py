@@ -35,7 +35,10 @@ export { units };
 """
 SECONDS = 180
 
-pytestmark = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is absent")
+pytestmark = [
+    pytest.mark.slow("installs packages of npm"),
+    pytest.mark.skipif(shutil.which("npm") is None, reason="npm is absent"),
+]
 
 
 def npm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

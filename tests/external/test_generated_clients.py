@@ -33,7 +33,7 @@ COMPILER = {
 KINDS = ["pictures", "colours", "table", "planes", "narrow", "learned"]
 SECONDS = 300
 
-pytestmark = pytest.mark.external
+pytestmark = [pytest.mark.slow("starts processes"), pytest.mark.external]
 
 
 class Operation(NamedTuple):

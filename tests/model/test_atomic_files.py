@@ -80,6 +80,7 @@ def test_writers_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow("starts processes")
 def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path: Path) -> None:
     """SIGKILL before the new file is on disk; the old one stands, and then no scrap."""
     path = tmp_path / "file"

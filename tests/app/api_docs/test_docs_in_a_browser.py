@@ -37,7 +37,7 @@ def address(
     stop()
 
 
-@pytest.mark.slow
+@pytest.mark.slow("shows pages in a browser")
 @pytest.mark.parametrize("model", MODELS)
 def test_execute_runs_on_every_operation_as_it_stands(
     browser: Any, address: Callable[[str], str], model: str

@@ -99,6 +99,7 @@ async def digests(
         return await asyncio.gather(*map(one, asked))
 
 
+@pytest.mark.slow("starts processes")
 def test_answers_have_the_same_bytes_alone_and_under_load(address: str) -> None:
     """2,000 different requests, one by one and then 64 at a time in another order."""
     asked = different_requests(N_REQUESTS)

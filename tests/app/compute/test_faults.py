@@ -32,6 +32,8 @@ POISON, STALL = 777.0, 888.0
 STALL_SECONDS, WATCHDOG_SECONDS = 4.0, 0.5
 N_CLIENTS = 16
 
+pytestmark = pytest.mark.slow("starts processes")
+
 
 def settings(checkpoints: Path, **others: str) -> dict[str, str]:
     """Return the environment of a service that fails at marked rows."""
@@ -138,7 +140,6 @@ def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
     assert spent < 0.2
 
 
-@pytest.mark.slow
 def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
     """The other one answers meanwhile; then there are two again, and both answer."""
     environment = {

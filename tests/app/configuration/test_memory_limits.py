@@ -105,7 +105,7 @@ def peak_bytes(pid: int) -> tuple[int, int]:
 KEYS = ("VmRSS", "VmHWM")
 
 
-@pytest.mark.slow
+@pytest.mark.slow("starts processes")
 def test_twelve_long_responses_at_once_stay_within_two_gib(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -44,6 +44,8 @@ CONNECTIONS = 110
 DEADLINE = 0.5
 MAX_GROWTH_BYTES = 50 << 20
 
+pytestmark = pytest.mark.slow("starts the service and waits for its deadlines")
+
 
 @pytest.fixture(scope="module")
 def target(

@@ -27,6 +27,8 @@ from tests.app.raw_http import (
 CONNECTIONS = 5
 DEADLINE = 0.3
 
+pytestmark = pytest.mark.slow("starts processes")
+
 
 class Logged:
     """A running service, sockets to it, and the lines of its access log."""

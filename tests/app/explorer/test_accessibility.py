@@ -26,6 +26,8 @@ FOCUS = """() => {
     };
 }"""
 
+pytestmark = pytest.mark.slow("shows pages in a browser")
+
 
 @pytest.mark.parametrize("name", ["pictures", "colours", "table"])
 def test_axe_finds_nothing(opened: Callable[..., Opened], name: str) -> None:

@@ -29,6 +29,8 @@ from tests.app.explorer.explored import (
     shown,
 )
 
+pytestmark = pytest.mark.slow("shows pages in a browser")
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_page_shows_each_kind_of_model(

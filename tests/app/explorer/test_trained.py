@@ -21,7 +21,10 @@ from tests.app.explorer.explored import (
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIDE = 12
-pytestmark = pytest.mark.usefixtures("browser")  # before anything is trained
+pytestmark = [
+    pytest.mark.slow("trains models and shows their pages in a browser"),
+    pytest.mark.usefixtures("browser"),
+]  # before anything is trained
 
 
 def discs(n: int, *, seed: int) -> NDArray[np.uint8]:

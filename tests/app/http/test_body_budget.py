@@ -259,6 +259,7 @@ def test_an_analysis_too_many_is_told_before_the_body_is_read(
         served.run(both(served))
 
 
+@pytest.mark.slow("starts processes")
 def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
     """Of 24 clients that hold back the end of 8 MiB, two fit; short ones are served."""
     size, n_clients = 8 << 20, 24

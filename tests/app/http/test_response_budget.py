@@ -83,6 +83,7 @@ def is_answered(target: Target) -> bool:
     return answer.status == 200 and len(json.loads(answer.body)["x"][0]) == SIDE
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("accept", [JSON, SAFETENSORS])
 def test_responses_that_nobody_takes_do_not_fill_the_memory(
     wide: Path, accept: bytes
@@ -108,6 +109,7 @@ def test_responses_that_nobody_takes_do_not_fill_the_memory(
     assert growth < 2 * ROOM
 
 
+@pytest.mark.slow("starts processes")
 def test_a_long_response_is_whole_however_slowly_it_is_taken(wide: Path) -> None:
     """What a client takes late has the bits of what another takes at once."""
     with serving(wide) as target, ExitStack() as clients:
@@ -124,6 +126,7 @@ def test_a_long_response_is_whole_however_slowly_it_is_taken(wide: Path) -> None
     assert short["seed"] == 1
 
 
+@pytest.mark.slow("starts processes")
 def test_http_1_0_is_told_the_length(wide: Path) -> None:
     """It has no chunks, so a long text is written twice, the first time to count it."""
     with serving(wide) as target, ExitStack() as clients:
@@ -136,6 +139,7 @@ def test_http_1_0_is_told_the_length(wide: Path) -> None:
     assert answer.body == unchunked(chunked)
 
 
+@pytest.mark.slow("starts processes")
 def test_head_has_no_body_and_makes_none(wide: Path) -> None:
     """HEAD of a long response ends with its head, and the connection goes on."""
     head = b"HEAD" + LONG[3:] % (N_ROWS, JSON)
@@ -152,6 +156,7 @@ def test_head_has_no_body_and_makes_none(wide: Path) -> None:
     assert rest.endswith(b"\r\n\r\nok\n")
 
 
+@pytest.mark.slow("starts processes")
 def test_a_client_that_takes_nothing_is_cut(wide: Path) -> None:
     """After the stated time its connection ends, and its room is another's."""
     room = str(RESPONSE_BYTES + (1 << 20))
@@ -167,6 +172,7 @@ def test_a_client_that_takes_nothing_is_cut(wide: Path) -> None:
         until(is_free)
 
 
+@pytest.mark.slow("starts processes")
 def test_a_slow_client_delays_no_swap(tmp_path: Path) -> None:
     """Two swaps, of which the second waits for the end of the first, pass it by."""
     config = tiny_config("bernoulli", data_shape=(SIDE, SIDE), network=MLP)
@@ -194,6 +200,7 @@ def test_a_slow_client_delays_no_swap(tmp_path: Path) -> None:
     assert len(json.loads(unchunked(body))["x"]) == N_ROWS
 
 
+@pytest.mark.slow("starts processes")
 def test_nothing_is_computed_for_a_client_that_does_not_read(wide: Path) -> None:
     """Of pipelined requests the next begins when the response before it is taken."""
     with serving(wide) as target, target.connection() as connected:

@@ -382,6 +382,7 @@ def refusal(address: str, head: bytes) -> bytes:
     return came
 
 
+@pytest.mark.slow("starts processes")
 def test_workers_are_guarded_and_tell_every_request(
     checkpoints: Path, tmp_path: Path
 ) -> None:

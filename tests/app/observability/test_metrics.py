@@ -162,6 +162,7 @@ def in_flight(address: str) -> float:
     return sample_of(text, "vae_requests_in_flight")
 
 
+@pytest.mark.slow("starts processes")
 def test_a_worker_that_died_has_nothing_in_flight(checkpoints: Path) -> None:
     """Its part of the gauge goes with it, while another takes its place."""
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}

@@ -86,6 +86,7 @@ def test_what_cannot_be_traced_is_served_all_the_same(
     assert "there are none" in record.getMessage()
 
 
+@pytest.mark.slow("starts processes")
 def test_nothing_is_imported_that_nobody_asked_for() -> None:
     """Without its variables the SDK of OpenTelemetry is not even looked for."""
     others = {k: v for k, v in os.environ.items() if not k.startswith("OTEL_")}

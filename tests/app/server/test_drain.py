@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.app.processes import SECONDS, process
+from tests.app.processes import SECONDS, process, until
 from tests.app.raw_http import Target, assert_refused, parse, received
 from tests.app.serving.test_swap_load import raw
 
@@ -22,6 +22,8 @@ BODY = json.dumps({"x": [[0.5] * 16]})
 HEADERS = {"content-type": "application/json"}
 N_CLIENTS = 16
 DELAY = 1.0
+
+pytestmark = pytest.mark.slow("starts processes")
 
 
 class Clients:
@@ -72,13 +74,15 @@ def test_no_request_is_lost(checkpoints: Path, workers: str) -> None:
     }
     with process(settings) as (address, running):
         clients = Clients(address)
-        time.sleep(1)
+        until(lambda: clients.outcomes["200"] > 10 * N_CLIENTS)
         running.send_signal(signal.SIGTERM)
+        started = time.monotonic()
         clients.wait()
         assert running.wait(SECONDS) == 0
+        seconds = time.monotonic() - started
 
     assert clients.outcomes.keys() == {"200", "503"}, clients.outcomes
-    assert clients.outcomes["200"] >= N_CLIENTS
+    assert seconds >= DELAY
     assert len(clients.bodies) == 1
     assert len(clients.last) == N_CLIENTS
     assert {connection for connection, _ in clients.last} == {"close"}
@@ -89,7 +93,7 @@ def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
     """Until the delay is over requests are answered; `/readyz` warns at once."""
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
-        "VAE_DRAIN_DELAY": str(2 * DELAY),
+        "VAE_DRAIN_DELAY": "600",
     }
     with (
         process(settings) as (address, running),
@@ -97,21 +101,18 @@ def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
     ):
         before = ask.get("/readyz")
         running.send_signal(signal.SIGTERM)
-        started = time.monotonic()
-        while (ready := ask.get("/readyz")).status_code == 200:
-            assert time.monotonic() - started < DELAY
+        until(lambda: ask.get("/readyz").status_code == 503)
+        ready = ask.get("/readyz")
         answer = ask.post("/encode", content=BODY, headers=HEADERS)
         alive = ask.get("/livez")
-        assert time.monotonic() - started < 2 * DELAY
+        running.send_signal(signal.SIGTERM)  # which ends the delay
         assert running.wait(SECONDS) == 0
-        seconds = time.monotonic() - started
 
     assert before.status_code == 200
     assert (ready.status_code, ready.json()["status"]) == (503, 503)
     assert "retry-after" in ready.headers
     assert (answer.status_code, alive.status_code) == (200, 200)
     assert answer.headers["connection"] == alive.headers["connection"] == "close"
-    assert seconds >= 2 * DELAY
 
 
 def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
@@ -125,7 +126,7 @@ def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
     answers: list[httpx.Response] = []
 
     def ask(address: str) -> None:
-        headers = {"x-request-timeout": "5"}
+        headers = {"x-request-timeout": "10"}
         answers.append(
             httpx.post(f"{address}/elbo", json=long, headers=headers, timeout=SECONDS)
         )
@@ -163,9 +164,11 @@ def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_DRAIN_DELAY": "600",
     }
-    with process(settings) as (_, running):
+    with process(settings) as (address, running):
         running.send_signal(signal.SIGTERM)
-        time.sleep(0.2)
+        until(
+            lambda: httpx.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+        )
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == 0
 

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 from app.server.endings import FORCED
 from tests.app.processes import ROOT, SECONDS
 
@@ -19,6 +21,8 @@ endings.is_serving = lambda: {is_serving}
 print("ready", flush=True)
 ctypes.CDLL(None).pause()
 """
+
+pytestmark = pytest.mark.slow("starts processes")
 
 
 def ended(number: signal.Signals, *, is_serving: bool) -> tuple[int, str]:

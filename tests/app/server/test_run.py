@@ -10,6 +10,8 @@ import pytest
 from tests.app.damages import DAMAGES
 from tests.app.processes import PYTHON_APP, SECONDS, UVICORN, failed_start, process
 
+pytestmark = pytest.mark.slow("starts processes")
+
 
 def test_a_damaged_checkpoint_ends_the_start(checkpoints: Path, tmp_path: Path) -> None:
     """Exit status 3 and one line that names what is wrong; nothing on stdout."""

@@ -29,6 +29,8 @@ from tests.app.processes import (
 
 PATIENCE = "600"  # no test waits for a delay of so many seconds
 
+pytestmark = pytest.mark.slow("starts processes")
+
 
 def settings(checkpoints: Path, **others: str) -> dict[str, str]:
     """Return the environment of a service of two workers."""
@@ -80,7 +82,6 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(
         httpx.get(f"{address}/livez", timeout=SECONDS)
 
 
-@pytest.mark.slow
 def test_what_a_killed_family_leaves_the_next_removes(
     checkpoints: Path, tmp_path: Path
 ) -> None:

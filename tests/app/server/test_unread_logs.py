@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.app.processes import PYTHON_APP, ROOT, SECONDS, environment, start_lines
 
@@ -14,6 +15,7 @@ N_REQUESTS = 400
 PIPE_BYTES = 4096
 
 
+@pytest.mark.slow("starts processes")
 def test_requests_are_answered_while_nobody_reads_the_log(checkpoints: Path) -> None:
     """More of them than a pipe has room for lines; then SIGTERM ends the process."""
     variables = {

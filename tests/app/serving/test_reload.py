@@ -509,6 +509,7 @@ def processes(running: subprocess.Popen[str]) -> set[int]:
     return {int(pid) for pid in children.read_text().split()}
 
 
+@pytest.mark.slow("starts processes")
 def test_every_worker_swaps_and_none_is_replaced(directory: Path) -> None:
     """One SIGHUP to the parent: both count a swap, and no old version is left."""
     settings = {"VAE_CHECKPOINT": str(directory), "VAE_WORKERS": "2"}
@@ -536,6 +537,7 @@ def test_every_worker_swaps_and_none_is_replaced(directory: Path) -> None:
     assert running.returncode == 0
 
 
+@pytest.mark.slow("starts processes")
 def test_a_hangup_does_not_end_a_start(directory: Path) -> None:
     """It waits until somebody hears it: what it asks for is not lost."""
     with subprocess.Popen(

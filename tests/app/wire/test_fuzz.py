@@ -1,11 +1,14 @@
 """A short run of the fuzz of bodies; `make fuzz-bodies` is the long one."""
 
+import pytest
+
 from tests.app.wire.fuzz import calls, run
 
 N = 1_000
 SECONDS = 120
 
 
+@pytest.mark.slow("starts processes")
 def test_mutated_bodies_are_answered() -> None:
     """Every call answers each: no 5xx, nothing long, no more memory."""
     report = run(N, seed=1, seconds=SECONDS)

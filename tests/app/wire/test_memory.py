@@ -29,7 +29,7 @@ def measured() -> dict[str, dict[str, Any]]:
     return {line["name"]: line for line in lines}
 
 
-@pytest.mark.slow
+@pytest.mark.slow("measures memory in processes of their own")
 @pytest.mark.parametrize("name", [case.name for case in growth.cases()])
 def test_reading_takes_no_more_than_it_decodes(
     measured: dict[str, dict[str, Any]], name: str

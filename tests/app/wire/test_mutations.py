@@ -127,7 +127,7 @@ def test_coloured(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
     readers[SHAPES[1]].check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tries many mutations")
 @thorough
 @given(mutated(ORIGINALS[SHAPES[0]]))
 def test_grey_thoroughly(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
@@ -135,7 +135,7 @@ def test_grey_thoroughly(readers: dict[tuple[int, ...], Readers], case: Case) ->
     readers[SHAPES[0]].check(case)
 
 
-@pytest.mark.slow
+@pytest.mark.slow("tries many mutations")
 @thorough
 @given(mutated(ORIGINALS[SHAPES[1]]))
 def test_coloured_thoroughly(
@@ -200,6 +200,7 @@ def asker(paths: dict[tuple[int, ...], Path]) -> Iterator[Asker]:
         one.close()
 
 
+@pytest.mark.slow("starts processes")
 @settings(
     max_examples=N_ASKED,
     deadline=None,

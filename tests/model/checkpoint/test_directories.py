@@ -33,6 +33,7 @@ def go(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(directories, "_try_exchange", lambda *_: False)
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("way", [*WAYS, "first"])
 def test_a_writer_killed_at_any_moment_leaves_the_old_one_or_the_new_one(
     tmp_path: Path, way: str

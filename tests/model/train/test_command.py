@@ -107,6 +107,7 @@ def assert_same_run(out: Path, wanted: Path) -> None:
         assert (out / name).read_bytes() == (wanted / name).read_bytes()
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_ctrl_c_keeps_the_best_weights_and_says_how_to_go_on(
     interrupted: Ended,
 ) -> None:
@@ -123,6 +124,7 @@ def test_ctrl_c_keeps_the_best_weights_and_says_how_to_go_on(
     assert loaded.config.latent_dim == 2
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_an_interrupted_run_does_not_look_at_the_test_set(interrupted: Ended) -> None:
     """There are figures of validation only, in the report, the metrics and the card."""
     figures = checkpoint.load(interrupted.out).metrics.figures
@@ -134,6 +136,7 @@ def test_an_interrupted_run_does_not_look_at_the_test_set(interrupted: Ended) ->
     assert "after which training was stopped before its end" in card
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_ctrl_c_and_resume_is_as_if_never_stopped(
     interrupted: Ended, whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -144,6 +147,7 @@ def test_ctrl_c_and_resume_is_as_if_never_stopped(
     assert "      test elbo" in capsys.readouterr().err
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_kill_and_resume_is_as_if_never_killed(tmp_path: Path, whole: Path) -> None:
     """SIGKILL leaves no checkpoint and no scraps, and a state to go on from."""
     killed = train_until_signal(tmp_path, signal.SIGKILL)

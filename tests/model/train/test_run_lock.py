@@ -38,6 +38,7 @@ def holder(directory: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_the_second_process_is_told_the_first(tmp_path: Path) -> None:
     """By its process id; after SIGKILL of the first, the lock is free."""
     with holder(tmp_path / "run") as process:
@@ -90,6 +91,7 @@ def test_where_there_are_no_locks_one_trains_without(
         lock.take()
 
 
+@pytest.mark.slow("trains in processes of their own")
 @pytest.mark.parametrize("arguments", [["--overwrite"], [], ["--resume"]])
 def test_a_second_run_is_refused_and_disturbs_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str]
@@ -117,6 +119,7 @@ def test_a_second_run_is_refused_and_disturbs_nothing(
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.slow("trains in processes of their own")
 def test_of_two_new_runs_at_once_one_trains(tmp_path: Path) -> None:
     """They find nothing there, both; the journal is of one of them."""
     data = write_images(tmp_path / "images.npy")

@@ -450,6 +450,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_is_decoded(bernoulli: Served, name: str) -> None:
     """It is a 413 that costs no memory, measured in a process of its own."""
