@@ -2,8 +2,9 @@
 Gives memory that long bodies and responses leave back to the system.
 
 glibc gives back only what lies at the end of a heap, and `startup.keep_freed_memory`
-has it keep even that, so a burst of long bodies or responses would cost memory until the
-process ends. Under steady load nothing is given back: it would be fetched again at once.
+has it keep even that, so a burst of long bodies or responses would cost memory until
+the process ends. Under steady load nothing is given back: it would be fetched again at
+once.
 """
 
 import asyncio
