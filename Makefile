@@ -62,12 +62,15 @@ released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten m
 	$(PY) -m model.train --data mnist --binarization static --epochs 60 --seed 0 \
 	  --out released/mnist --overwrite $(ARGS)
 
-# Each file of tests stays in one process, with the services that it starts.
+# Each file of tests stays in one process, with the services that it starts; those that
+# take longest begin first (tests/conftest.py).
+IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+
 test: $(CAN_TEST) ## Run the tests on all cores, e.g. make test ARGS='-k elbo'
-	$(PY) -m pytest -n auto --dist loadfile $(ARGS)
+	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
 
 test-quick: $(CAN_TEST) ## Run only those that take no process, browser or training
-	$(PY) -m pytest -n auto --dist loadfile -m 'not slow and not external' $(ARGS)
+	$(PY) -m pytest $(IN_PARALLEL) -m 'not slow and not external' $(ARGS)
 
 # The tools bring thirty packages that nothing else here needs.
 test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others

@@ -1,5 +1,6 @@
 """Tiny real checkpoints, one of each kind of model, written by the model package."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -127,6 +128,13 @@ def calibrated(
     )
     scores = {"negative_elbo": Scores(values, settings)}
     return {checkpoint.CALIBRATION: Calibration(scores).to_bytes()}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have files with slow tests come first, beginning with those of few tests."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    n_tests = Counter(item.path for item in items)
+    items.sort(key=lambda item: (item.path not in slow, n_tests[item.path]))
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ MAKE_READS = (
 STAMPS = (".torch-auto", ".can-serve", ".can-train", ".can-test")
 PIP_INSTALL = "-m pip install --constraint constraints.txt"
 
-PYTEST = "-m pytest -n auto --dist loadfile"
+PYTEST = "-m pytest -n auto --dist loadfile --no-loadscope-reorder"
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is absent")
 
 
