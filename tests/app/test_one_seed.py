@@ -74,6 +74,7 @@ ESTIMATES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
 ]
 
 
+@pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("make", [sampled_means, sampled, imputed])
 @pytest.mark.parametrize(("url", "names", "options"), ESTIMATES)
 def test_no_estimate_of_rows_depends_on_what_made_them(

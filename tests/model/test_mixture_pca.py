@@ -154,6 +154,7 @@ def test_refinement_gains_under_a_mixture(build: Build) -> None:
     assert ((values.mean(dim=1) - exact_elbo(model)).abs() < 3 * error).all()
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_evidence_is_bracketed(build: Build) -> None:
     """Up to three standard errors, and the bracket is narrow; the chains agree."""
     model = mixture_pca(build, 2)
@@ -336,6 +337,7 @@ def arrays(found: Analysis | list[Any]) -> list[Any]:
     return found if isinstance(found, list) else list(named(found).values())
 
 
+@pytest.mark.slow("computes many estimates")
 @pytest.mark.parametrize("kind", ["gaussian_mixture", "vamp"])
 @pytest.mark.parametrize(
     "analysis",

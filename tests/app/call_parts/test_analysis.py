@@ -140,6 +140,7 @@ def test_what_is_over_the_number_in_hand_is_told_to_come_back(
     assert again.status_code == 200
 
 
+@pytest.mark.slow("computes analyses")
 def test_an_analysis_past_its_deadline_is_ended(checkpoints: Path) -> None:
     """504 states the deadline, and the service answers on."""
     with Served(
@@ -152,6 +153,7 @@ def test_an_analysis_past_its_deadline_is_ended(checkpoints: Path) -> None:
     assert after.status_code == 200
 
 
+@pytest.mark.slow("computes analyses")
 def test_a_departed_client_ends_its_analysis(checkpoints: Path) -> None:
     """The slices left of a client that leaves do not hold up the next request."""
     sent: list[Message] = []

@@ -45,6 +45,7 @@ def test_formats_say_the_same(plane: Served, name: str) -> None:
     assert tensors.get("converged", tensors.get("is_reliable")).dtype == np.bool_  # type: ignore[union-attr]  # each has one of them
 
 
+@pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("name", ["loglik", "gap", "refine"])
 def test_a_row_is_its_own(bernoulli: Served, name: str) -> None:
     """Rows beyond a slice, asked about alone at their position, answer the same."""
@@ -83,6 +84,7 @@ def test_a_missing_seed_is_told(plane: Served, name: str) -> None:
     assert again == first
 
 
+@pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("name", ANALYSES)
 def test_grey_values_are_binarised_as_asked(plane: Served, name: str) -> None:
     """By threshold and by the seed's own draw, and refused without."""
@@ -104,6 +106,7 @@ def test_grey_values_are_binarised_as_asked(plane: Served, name: str) -> None:
     assert "binarize" in problem["detail"]
 
 
+@pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_row_that_overflows_is_named(linear: Served, known: Known, name: str) -> None:
     """Densities that are not finite are a 422 about that row, never null."""
@@ -116,6 +119,7 @@ def test_a_row_that_overflows_is_named(linear: Served, known: Known, name: str) 
     assert "not finite" in problem["detail"]
 
 
+@pytest.mark.slow("computes analyses")
 def test_encode_does_not_wait_for_an_analysis(
     bernoulli: Served, checkpoints: Path
 ) -> None:

@@ -1,6 +1,7 @@
 """`/loglik` against the closed form of a linear-Gaussian model."""
 
 import numpy as np
+import pytest
 
 from model.inference import analyses
 from model.inference.columns import named
@@ -11,6 +12,7 @@ from tests.app.known import Known
 ROUNDING = 1e-4
 
 
+@pytest.mark.slow("computes analyses")
 def test_loglik_encloses_the_evidence(known: Known) -> None:
     """With `upper` log p(x) of the closed form lies between, and near both."""
     found = known.ask("/loglik", target=0.005, budget=65_536, upper=True)

@@ -194,6 +194,7 @@ def test_a_request_in_flight_is_answered_by_the_checkpoint_it_met(
     wait_for(served, lambda: old() is None)
 
 
+@pytest.mark.slow("loads many checkpoints")
 @pytest.mark.parametrize("path", ["/encode", "/loglik", "/model", "/examples"])
 def test_an_old_checkpoint_is_freed_at_once(
     served: Served, directory: Path, path: str
@@ -276,6 +277,7 @@ def edit_card(directory: Path) -> None:
     (directory / "README.md").write_text("# Tiny\n")
 
 
+@pytest.mark.slow("loads many checkpoints")
 @pytest.mark.parametrize(
     ("harm", "words"),
     [

@@ -104,6 +104,7 @@ def test_further_members_are_handed_on() -> None:
     assert scalars == {"a": [1], "seed": 2}
 
 
+@pytest.mark.slow("reads many bodies")
 def test_random_damage_is_refused_or_read_as_it_stands() -> None:
     """A body with a byte changed says what the standard library reads, or is a 422."""
     body = json.dumps({"x": X, "mask": MASK, "seed": 1}).encode()

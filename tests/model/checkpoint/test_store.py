@@ -773,6 +773,7 @@ def test_a_reader_that_opened_too_few_files_reads_the_new_one(
     assert bits(checkpoint.load(directory).vae) == bits(other)
 
 
+@pytest.mark.slow("writes many checkpoints")
 @pytest.mark.parametrize("way", ["exchange", "steps"])
 def test_readers_and_writers_at_once_see_whole_checkpoints(
     directory: Path,

@@ -71,6 +71,7 @@ def test_answers_are_those_of_the_model(engine: Engine, rows: Probe) -> None:
     assert np.mean(np.isclose(drawn, rows.x, atol=1e-4)) > 0.999  # ties at a threshold
 
 
+@pytest.mark.slow("computes in many batches")
 @pytest.mark.parametrize(
     "part", [slice(0, 1), slice(1, 2), slice(37, 40), slice(100, 283)]
 )

@@ -95,6 +95,7 @@ def grey(images: Path, n: int) -> list[list[float]]:
     return rows
 
 
+@pytest.mark.slow("trains and evaluates")
 @pytest.mark.parametrize("measure", get_args(Measure))
 def test_figures_are_those_of_the_service(
     plane: Served,

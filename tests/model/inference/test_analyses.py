@@ -168,6 +168,7 @@ def test_slices_change_nothing(build: Build) -> None:
         )
 
 
+@pytest.mark.slow("computes many estimates")
 @pytest.mark.parametrize(
     "analysis",
     [

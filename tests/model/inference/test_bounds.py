@@ -122,6 +122,7 @@ def test_with_one_draw_it_is_the_elbo(build: Build) -> None:
     assert (off.abs() < 4 * result.bound.standard_error).all()
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_bound_rises_with_k_and_stays_below(build: Build) -> None:
     """L_1 < L_4 < L_16 < log p(x) (Burda et al. 2016, Theorem 1)."""
     bounds, log_p_x = [], 0.0
@@ -208,6 +209,7 @@ def test_no_bound_takes_more_draws_than_allowed() -> None:
         assert k * default_blocks(k) == most
 
 
+@pytest.mark.slow("computes many estimates")
 @pytest.mark.parametrize("by", [0.0, 1.5, 2.5])
 def test_one_block_knows_its_own_error(build: Build, by: float) -> None:
     """

@@ -162,6 +162,7 @@ def test_kill_and_resume_is_as_if_never_killed(tmp_path: Path, whole: Path) -> N
     }
 
 
+@pytest.mark.slow("trains")
 def test_a_resumed_run_keeps_the_command_it_began_with(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

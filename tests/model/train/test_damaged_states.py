@@ -262,6 +262,7 @@ def square(parts: Parts) -> str:
     return "sum" if "optimizer.0.sum" in parts.tensors else "exp_avg_sq"
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize("kind", SIGNED)
 def test_a_state_that_makes_no_sense_is_refused(
     trainer: Trainer, path: Path, capsys: pytest.CaptureFixture[str], kind: str

@@ -71,6 +71,7 @@ def mean_log_normal(x: NDArray[np.float32], covariance: NDArray[np.float64]) -> 
     return -0.5 * (log_det + float(distances.mean()))
 
 
+@pytest.mark.slow("trains")
 def test_training_reaches_the_likelihood_of_probabilistic_pca(tmp_path: Path) -> None:
     """
     On linear Gaussian data the ELBO rises by 1.5 nats to log p(x) itself.
@@ -199,6 +200,7 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path: Path) -> None:
     assert state.progress.best_epoch == 1
 
 
+@pytest.mark.slow("trains")
 def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
     """What is kept has the best validation ELBO of the journal, not the last."""
     # So fast that it jumps about.
@@ -319,6 +321,7 @@ def test_the_state_on_disk_is_never_poisoned(
     assert all(torch.isfinite(w).all() for w in state.best.values())
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize(
     "likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"]
 )

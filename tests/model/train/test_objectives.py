@@ -185,6 +185,7 @@ def trained() -> Estimators:
     return estimators(vae, random(1, D))
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize("where", ["anywhere", "trained"])
 def test_dreg_has_the_expected_gradient_of_iwae_in_phi(
     where: str, request: pytest.FixtureRequest

@@ -74,6 +74,7 @@ def apart(where: Path, name: str) -> Path:
     return where / name
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize("stop", range(1, N_STEPS))
 @pytest.mark.parametrize("optimizer", ["adam", "adagrad"])
 def test_a_stopped_run_goes_on_bit_for_bit(
@@ -128,6 +129,7 @@ def test_a_stop_after_the_last_step_of_an_epoch_ends_the_epoch(tmp_path: Path) -
     assert state.best
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize("killed_in", range(1, N_STEPS + 1))
 def test_a_killed_run_goes_on_from_its_last_save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, killed_in: int

@@ -336,6 +336,7 @@ def test_progressive_and_multiple_pictures_are_jpeg(bernoulli: Served) -> None:
         assert response.content == wanted.content
 
 
+@pytest.mark.slow("decodes many images")
 @pytest.mark.parametrize(("format_", "kind"), [(PNG, "PNG"), (JPEG, "JPEG")])
 def test_no_damage_is_a_defect(bernoulli: Served, format_: Any, kind: str) -> None:
     """A file cut off anywhere, or with any byte changed, is answered or a 4xx."""
@@ -705,6 +706,7 @@ def test_one_channel_is_grey(tmp_path: Path) -> None:
     assert image.content == numbers.content
 
 
+@pytest.mark.slow("decodes many images")
 def test_large_images_are_decoded_beside_the_event_loop(tmp_path: Path) -> None:
     """An image above the size for the event loop has the same answer."""
     pixels = RNG.integers(0, 256, (140, 150), dtype=np.uint8)

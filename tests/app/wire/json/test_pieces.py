@@ -158,6 +158,7 @@ def read(body: bytes, layout: Layout) -> rows.ParsedBody:
     return asyncio.run(JsonRows(layout).read(body))
 
 
+@pytest.mark.slow("reads many bodies")
 @pytest.mark.parametrize("shaped", [True, False])
 @pytest.mark.parametrize("separators", [(",", ":"), (" , ", " : ")])
 def test_a_row_longer_than_a_piece_is_read(
@@ -198,6 +199,7 @@ def slow_outcome(body: bytes, layout: Layout) -> Any:
 SHAPES = [(4,), (2, 2), (1,), (2, 1, 2), (1, 1), (3, 2)]
 
 
+@pytest.mark.slow("reads many bodies")
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("piece_bytes", [64, 100, 150])
 def test_pieces_accept_what_the_standard_library_accepts(

@@ -62,6 +62,7 @@ def test_numbers_are_rounded_once_to_double_and_once_to_float32() -> None:
     np.testing.assert_array_equal(values.reshape(-1), wanted)
 
 
+@pytest.mark.slow("reads many bodies")
 @pytest.mark.parametrize("layout", [FLAT, SHAPED], ids=["flat", "shaped"])
 def test_mutated_bodies_are_read_as_the_standard_library_reads_them(
     layout: Layout,

@@ -176,6 +176,7 @@ def test_an_upper_bound_comes_on_request(address: str, ask: Ask, x: Rows) -> Non
     assert found.upper > found.log_p_x - 1
 
 
+@pytest.mark.slow("asks for analyses of many rows")
 @pytest.mark.parametrize(("verb", "result", "options"), SPLIT)
 def test_pieces_have_the_bits_of_the_whole(
     whole: Served,
@@ -207,6 +208,7 @@ def test_pieces_have_the_bits_of_the_whole(
         np.testing.assert_array_equal(getattr(found, name), values, name)
 
 
+@pytest.mark.slow("asks for analyses of many rows")
 @pytest.mark.usefixtures("hurried")
 def test_ten_thousand_rows_keep_their_order_and_their_noise(
     address: str, ask: Ask, scored: dict[str, Any], x: Rows
