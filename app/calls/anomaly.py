@@ -60,6 +60,13 @@ class AnomalyResponse(AnalysisResponse):
         Values,
         Field(description="The score: -ELBO in nats, of n_samples draws of z, [N]."),
     ]
+    negative_elbo_standard_error: Annotated[
+        Values | None,
+        Field(
+            description="Its standard error, from the spread of the K draws, [N]. "
+            "Null for K = 1, which has no spread."
+        ),
+    ]
     p_value_upper: Annotated[
         Values,
         Field(

@@ -60,6 +60,13 @@ class ElboResponse(StrictObject):
     """The ELBO of each example and its terms, in nats."""
 
     elbo: Annotated[Values, Field(description="log_likelihood - kl, [N].")]
+    elbo_standard_error: Annotated[
+        Values | None,
+        Field(
+            description="Its standard error, from the spread of the K draws, [N]. "
+            "Null for K = 1, which has no spread."
+        ),
+    ]
     log_likelihood: Annotated[
         Values, Field(description="Mean of log p(x|z) over K draws, [N].")
     ]
@@ -116,6 +123,7 @@ async def elbo(model: ServedModel, request: Request, format_: Format) -> Respons
     except OutsideSupportError as error:
         raise model.reader.outside(error, x) from error
     scalars = {
+        **({"elbo_standard_error": None} if options.n_samples == 1 else {}),
         "n_samples": options.n_samples,
         "seed": seed,
         "binarize": options.binarize,

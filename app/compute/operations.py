@@ -43,10 +43,12 @@ class ElboTerms(NamedTuple):
     The ELBO of each example and its terms, in nats: (N,) and (N, J).
 
     Attributes:
+        elbo_standard_error: Of `elbo`, from the spread of the K draws; None for K = 1.
         kl_per_dim: None under a learned prior, in which the KL is no such sum.
     """
 
     elbo: Array
+    elbo_standard_error: Array | None
     log_likelihood: Array
     kl: Array
     kl_per_dim: Array | None
@@ -130,7 +132,8 @@ class Operations:
         n_drawn = prod(shape) + normals_skipped(first) * prod(shape[1:])
         eps = await _made(n_drawn, _latent_noise, shape, seed, first)
         scores = await self._scores(x, eps)
-        return elbo_of(scores, adds_up=self.engine.kl_adds_up)
+        summed = partial(elbo_of, adds_up=self.engine.kl_adds_up)
+        return await _made(scores.log_likelihood.size, summed, scores)
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
@@ -244,10 +247,27 @@ def elbo_of(scores: RowScores, *, adds_up: bool) -> ElboTerms:
         kl = kl if adds_up else kl / scores.kl.shape[1]
         return ElboTerms(
             elbo=(log_likelihood - kl).astype(np.float32),
+            elbo_standard_error=_standard_error(scores, adds_up=adds_up),
             log_likelihood=log_likelihood.astype(np.float32),
             kl=kl.astype(np.float32),
             kl_per_dim=scores.kl if adds_up else None,
         )
+
+
+def _standard_error(scores: RowScores, *, adds_up: bool) -> Array | None:
+    """
+    Return the standard error of the ELBO, (N,): sd over K draws / sqrt(K).
+
+    A KL that adds up is exact; else each draw has its own estimate of it.
+    """
+    per_draw = scores.log_likelihood.astype(np.float64)  # (N, K)
+    n_samples = per_draw.shape[1]
+    if n_samples == 1:
+        return None
+    if not adds_up:
+        per_draw -= scores.kl
+    error: Array = (per_draw.std(axis=1, ddof=1) / n_samples**0.5).astype(np.float32)
+    return error
 
 
 def _decoded(engine: Engine, z: Array) -> Sequence[Array]:

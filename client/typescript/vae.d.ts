@@ -499,6 +499,11 @@ export interface components {
              */
             negative_elbo: number[];
             /**
+             * Negative Elbo Standard Error
+             * @description Its standard error, from the spread of the K draws, [N]. Null for K = 1, which has no spread.
+             */
+            negative_elbo_standard_error: number[] | null;
+            /**
              * P Value Upper
              * @description Small where the score is higher than those of held-out rows: the row is less likely than they are, [N].
              */
@@ -691,6 +696,11 @@ export interface components {
              * @description log_likelihood - kl, [N].
              */
             elbo: number[];
+            /**
+             * Elbo Standard Error
+             * @description Its standard error, from the spread of the K draws, [N]. Null for K = 1, which has no spread.
+             */
+            elbo_standard_error: number[] | null;
             /**
              * Log Likelihood
              * @description Mean of log p(x|z) over K draws, [N].

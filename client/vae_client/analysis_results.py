@@ -164,6 +164,8 @@ class AnomalyResult(AnalysisResult):
 
     Attributes:
         negative_elbo: The score, (N,).
+        negative_elbo_standard_error: Its standard error, from the spread of the K
+            draws, or None for K = 1.
         p_value_upper: Small if the example is less likely than those rows, (N,).
         p_value_lower: Small if it is more likely than those rows, (N,).
         p_value_two_sided: Small in both cases, (N,).
@@ -175,6 +177,7 @@ class AnomalyResult(AnalysisResult):
     """
 
     negative_elbo: Float64Array
+    negative_elbo_standard_error: Float64Array | None
     p_value_upper: Float64Array
     p_value_lower: Float64Array
     p_value_two_sided: Float64Array

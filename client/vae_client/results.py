@@ -84,6 +84,8 @@ class ElboResult:
 
     Attributes:
         elbo: `log_likelihood` - `kl`.
+        elbo_standard_error: Its standard error, from the spread of the K draws, or None
+            for K = 1.
         log_likelihood: The mean of log p(x|z) over K draws of z.
         kl: KL(q(z|x) || p(z)): exact under a standard normal prior; under a learned
             prior estimated from the same draws, so it can be below 0.
@@ -94,6 +96,7 @@ class ElboResult:
     """
 
     elbo: Float32Array
+    elbo_standard_error: Float32Array | None
     log_likelihood: Float32Array
     kl: Float32Array
     kl_per_dim: Float32Array | None

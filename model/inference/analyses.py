@@ -33,12 +33,13 @@ from model.inference.columns import (
     Posteriors,
     Refined,
     column,
-    flags,
     joined,
     named,
+    optional_column,
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
+from model.inference.estimate import Estimate
 from model.inference.evidence import log_evidence
 from model.inference.proposals import encoded
 from model.noise import Stream
@@ -130,7 +131,7 @@ def gaps(
         total_gap_standard_error=column(found.total.standard_error),
         n_samples=column(lower.n_samples),
         pareto_k=column(lower.pareto_k),
-        is_reliable=flags(lower.is_reliable),
+        is_reliable=optional_column(lower.is_reliable),
         converged=column(refinement.converged),
     )
 
@@ -166,17 +167,22 @@ def anomalies(
     rows = torch.arange(len(x), device=x.device)
     noise = RowNoise.at(rows + first, seed=seed, stream=Stream.ANOMALY)
     eps = noise.normal(n_samples, vae.config.latent_dim).transpose(0, 1)
-    surprise = anomaly.surprise_per_dim(vae, x, eps=eps.to(x.dtype))
+    surprise = anomaly.surprise(vae, x, eps=eps.to(x.dtype))
     q_z = encoded(vae, x)
-    kl = vae.p_z.kl(q_z, q_z.reparameterize(eps))
-    score = (surprise.sum(dim=1, dtype=torch.float64) + kl).cpu().numpy()
+    z = q_z.reparameterize(eps)
+    total = surprise.per_dim.sum(dim=1, dtype=torch.float64)
+    score = (total + vae.p_z.kl(q_z, z)).cpu().numpy()
+    per_draw = surprise.per_draw + vae.p_z.kl_per_draw(q_z, z)  # (K, N)
     found = anomaly.p_values(score, calibration.values)
     return Anomalies(
         negative_elbo=score,
+        negative_elbo_standard_error=optional_column(
+            None if n_samples == 1 else Estimate.mean(per_draw.T).standard_error
+        ),
         p_value_upper=found.upper,
         p_value_lower=found.lower,
         p_value_two_sided=found.two_sided,
-        surprise_per_dim=column(surprise),
+        surprise_per_dim=column(surprise.per_dim),
     )
 
 

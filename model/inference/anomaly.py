@@ -61,9 +61,22 @@ def p_values(scores: Array, calibration: Array) -> PValues:
     return PValues(upper, lower, np.minimum(1.0, 2 * np.minimum(upper, lower)))
 
 
-def surprise_per_dim(vae: VAE, x: Tensor, *, eps: Tensor) -> Tensor:
+class Surprise(NamedTuple):
     """
-    Return E_q[-log p(x_d|z)] of every dimension, (N, D), in nats.
+    -log p(x|z) under draws of z from q(z|x), in nats.
+
+    Attributes:
+        per_dim: E_q[-log p(x_d|z)], the mean over K draws, (N, D).
+        per_draw: -log p(x|z) of each draw, float64, (K, N).
+    """
+
+    per_dim: Tensor
+    per_draw: Tensor
+
+
+def surprise(vae: VAE, x: Tensor, *, eps: Tensor) -> Surprise:
+    """
+    Return -log p(x|z) for z ~ q(z|x), of every dimension and of every draw, in nats.
 
     The sum over dimensions is minus the log-likelihood term of the ELBO with the same
     noise. Under a density (Gaussian or continuous Bernoulli) the surprise may be
@@ -74,7 +87,9 @@ def surprise_per_dim(vae: VAE, x: Tensor, *, eps: Tensor) -> Tensor:
         eps: Standard normal noise, (K, N, J).
     """
     q_z = vae.encode(x)
-    total = torch.zeros_like(x)
+    total, per_draw = torch.zeros_like(x), []
     for one in eps:  # one draw at a time: (K, N, D) may not fit into memory
-        total = total - vae.decode(q_z.reparameterize(one)).log_prob_per_dim(x)
-    return total / len(eps)
+        log_prob = vae.decode(q_z.reparameterize(one)).log_prob_per_dim(x)
+        total = total - log_prob
+        per_draw.append(-log_prob.sum(dim=1, dtype=torch.float64))
+    return Surprise(total / len(eps), torch.stack(per_draw))

@@ -44,7 +44,7 @@ class Evidence:
             n_samples=column(found.n_samples),
             effective_sample_size=column(found.effective_sample_size),
             pareto_k=column(found.pareto_k),
-            is_reliable=flags(found.is_reliable),
+            is_reliable=optional_column(found.is_reliable),
         )
 
 
@@ -136,6 +136,7 @@ class Anomalies:
 
     Attributes:
         negative_elbo: -ELBO, (N,).
+        negative_elbo_standard_error: Of the K draws' mean, (N,); None for K = 1.
         p_value_upper: Of a score at least as high, (N,), as in `PValues`.
         p_value_lower: Of a score at least as low, (N,).
         p_value_two_sided: Of a score as extreme on either side, (N,).
@@ -143,6 +144,7 @@ class Anomalies:
     """
 
     negative_elbo: Column
+    negative_elbo_standard_error: Column | None
     p_value_upper: Column
     p_value_lower: Column
     p_value_two_sided: Column
@@ -179,7 +181,7 @@ def column(tensor: Tensor) -> Column:
     return np.ascontiguousarray(tensor.cpu().numpy())
 
 
-def flags(tensor: Tensor | None) -> Column | None:
+def optional_column(tensor: Tensor | None) -> Column | None:
     """Convert a tensor to a column; None stays None."""
     return None if tensor is None else column(tensor)
 

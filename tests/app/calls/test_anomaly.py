@@ -115,7 +115,39 @@ def test_the_score_estimates_the_negative_elbo(tmp_path: Path) -> None:
     variance = slope.square().sum(dim=0) + 0.5 * curvature.square().sum()
     error = (variance / 4000).sqrt().numpy()
     assert (np.abs(found["negative_elbo"] - exact) < 5 * error + 1e-4).all()
+    stated = found["negative_elbo_standard_error"]
+    np.testing.assert_allclose(stated, error, rtol=0.1)
     assert (error < 0.02 * exact).all()
+
+
+def test_the_error_of_the_score_is_calibrated(tmp_path: Path) -> None:
+    """Of 250 scores of each of 4 rows with other noise, RMS(error / SE) is near 1."""
+    path = tmp_path / "linear"
+    model = linear_gaussian.save(path, 2)
+    scores = calibrated(np.zeros(9), n_samples=128, binarization="none")
+    save_tiny(path, checkpoint.load(path).vae, scores)
+
+    with Served(path, max_analysis_rows=1000) as served:
+        found = ask(served, x=model.x.repeat(250, 1).tolist(), seed=1)
+
+    exact = (model.kl - model.log_likelihood).repeat(250).numpy()
+    ratio = (found["negative_elbo"] - exact) / found["negative_elbo_standard_error"]
+    assert 0.9 < np.sqrt(np.mean(ratio**2)) < 1.1
+
+
+def test_a_score_of_one_draw_has_no_error(tmp_path: Path) -> None:
+    """Null in JSON; not there in safetensors."""
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(16,)))
+    scores = calibrated(np.linspace(5, 20, 9), n_samples=1)
+
+    with Served(save_tiny(tmp_path / "one", vae, scores)) as served:
+        found = ask(served, x=X, seed=1)
+        headers = {"accept": SAFETENSORS}
+        answer = served.post("/anomaly", {"x": X, "seed": 1}, headers=headers)
+
+    assert found["negative_elbo_standard_error"] is None
+    assert "negative_elbo_standard_error" not in load(answer.content)
+    assert (found["negative_elbo"] > 0).all()
 
 
 def test_a_row_is_its_own(plane: Served) -> None:

@@ -1,10 +1,14 @@
 """What `/elbo` answers, against the model itself."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
+from safetensors.numpy import load
 
 from model.elbo import elbo
 from model.noise import Stream, standard_normal, uniform
+from tests.app import linear_gaussian
 from tests.app.served import Served
 
 
@@ -32,6 +36,59 @@ def test_elbo_answers_the_bound_and_its_terms(gaussian: Served) -> None:
     assert answer["seed"] == 11
     assert answer["binarize"] is None
     assert answer["units"] == "nats"
+
+
+def test_the_error_of_the_elbo_is_calibrated(tmp_path: Path) -> None:
+    """
+    Under 250 seeds' worth of noise for each of 4 rows, RMS(error / SE) is near 1.
+
+    The ELBO of a linear-Gaussian model has a closed form.
+    """
+    model = linear_gaussian.save(tmp_path / "linear", 2)
+    x = model.x.repeat(250, 1).tolist()  # the noise of a row depends on its position
+
+    with Served(tmp_path / "linear") as served:
+        answer = served.post("/elbo", {"x": x, "n_samples": 128, "seed": 1}).json()
+
+    wanted = (model.log_likelihood - model.kl).repeat(250).numpy()
+    ratio = (np.array(answer["elbo"]) - wanted) / np.array(
+        answer["elbo_standard_error"]
+    )
+    assert 0.9 < np.sqrt(np.mean(ratio**2)) < 1.1
+    for row in range(4):
+        assert 0.8 < np.sqrt(np.mean(ratio[row::4] ** 2)) < 1.2
+
+
+def test_the_error_of_the_elbo_is_the_spread_of_its_draws(gaussian: Served) -> None:
+    """With K draws it is sd / sqrt(K) of K bounds of one draw, beyond a tile too."""
+    x = np.random.default_rng(0).standard_normal((2, 5)).astype(np.float32)
+    request = {"x": x.tolist(), "n_samples": 150, "seed": 11}
+
+    answer = gaussian.post("/elbo", request).json()
+
+    eps = standard_normal((2, 150, 3), seed=11, stream=Stream.LATENT)
+    vae, data = gaussian.checkpoint.vae, torch.from_numpy(x)
+    each = [
+        elbo(vae, data, eps=torch.from_numpy(np.array(eps[None, :, k]))).bound.numpy()
+        for k in range(150)
+    ]
+    wanted = np.std(each, axis=0, ddof=1) / np.sqrt(150)
+    np.testing.assert_allclose(answer["elbo_standard_error"], wanted, rtol=1e-3)
+
+
+def test_one_draw_has_no_error(gaussian: Served) -> None:
+    """Null in JSON; not there in safetensors, so that the client returns None."""
+    headers = {"accept": "application/vnd.safetensors"}
+    body = {"x": [[0.5, -1, 2, 0, 3]], "seed": 1}
+
+    answer = gaussian.post("/elbo", body).json()
+    tensors = load(gaussian.post("/elbo", body, headers=headers).content)
+
+    assert answer["elbo_standard_error"] is None
+    assert "elbo_standard_error" not in tensors
+    assert "elbo_standard_error" in load(
+        gaussian.post("/elbo?n_samples=2", body, headers=headers).content
+    )
 
 
 def test_binarize_threshold_is_the_elbo_of_binary_data(bernoulli: Served) -> None:

@@ -100,6 +100,41 @@ def test_the_elbo_is_the_models(learned: Served, n_samples: int) -> None:
     assert alone["kl"] == answer["kl"][:1]
 
 
+def test_the_error_of_the_elbo_includes_that_of_the_kl(learned: Served) -> None:
+    """It is the spread of log p(x|z) - KL over the draws, in several tiles too."""
+    x = binary(3)
+    asked = {"x": x.tolist(), "n_samples": 150, "seed": 11}
+
+    answer = learned.post("/elbo", asked).json()
+
+    noise = standard_normal((3, 150, 2), seed=11, stream=Stream.LATENT)
+    vae, data = learned.checkpoint.vae, torch.from_numpy(x)
+    each = [
+        elbo(vae, data, eps=torch.from_numpy(np.array(noise[None, :, k]))).bound.numpy()
+        for k in range(150)
+    ]
+    wanted = np.std(each, axis=0, ddof=1) / np.sqrt(150)
+    np.testing.assert_allclose(answer["elbo_standard_error"], wanted, rtol=1e-3)
+
+
+def test_the_error_of_the_elbo_under_a_learned_prior_is_calibrated(
+    tmp_path: Path,
+) -> None:
+    """Of 250 estimates for each of 4 rows, RMS(error / SE) is near 1."""
+    rows = np.random.default_rng(1).integers(0, 2, (4, 16))
+    x = np.tile(rows, (250, 1)).tolist()  # the noise of a row depends on its position
+
+    with Served(saved(tmp_path, "vamp")) as served:
+        answer = served.post("/elbo", {"x": x, "n_samples": 256, "seed": 3}).json()
+
+    bound, error = (
+        np.array(answer[name]).reshape(250, 4)
+        for name in ("elbo", "elbo_standard_error")
+    )
+    ratio = (bound - bound.mean(axis=0)) / error
+    assert 0.9 < np.sqrt(np.mean(ratio**2)) < 1.1
+
+
 def test_the_document_and_the_client_know_that_the_kl_has_no_terms(
     learned: Served,
 ) -> None:

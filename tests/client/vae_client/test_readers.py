@@ -54,6 +54,7 @@ def test_a_response_that_lacks_something_is_an_error() -> None:
     arrays = {"elbo": two, "log_likelihood": two, "kl": two, "kl_per_dim": two}
 
     assert read(TWO_ROWS, safetensors(scalars, **arrays)).seed == 1
+    assert read(TWO_ROWS, safetensors(scalars, **arrays)).elbo_standard_error is None
     for metadata, tensors, words in (
         (scalars, {**arrays, "kl": one}, r"'kl' of 2 rows, got \[1\]"),
         (scalars, {"elbo": two}, "a tensor 'log_likelihood'"),

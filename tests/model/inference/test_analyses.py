@@ -12,7 +12,7 @@ from model.checkpoint.held_out import Scores, ScoreSettings
 from model.config import Config
 from model.elbo import elbo
 from model.inference import analyses
-from model.inference.anomaly import p_values, surprise_per_dim
+from model.inference.anomaly import p_values, surprise
 from model.inference.bounds import importance_weighted
 from model.inference.columns import Analysis, Imputed, joined, named
 from model.inference.effort import Effort
@@ -261,8 +261,25 @@ def test_anomalies_are_ranked_elbos(build: Build) -> None:
     np.testing.assert_array_equal(found.p_value_upper, wanted.upper)
     np.testing.assert_array_equal(found.p_value_lower, wanted.lower)
     np.testing.assert_array_equal(found.p_value_two_sided, wanted.two_sided)
-    surprise = surprise_per_dim(vae, x, eps=eps)
-    np.testing.assert_allclose(found.surprise_per_dim, surprise, rtol=1e-12)
+    per_dim = surprise(vae, x, eps=eps).per_dim
+    np.testing.assert_allclose(found.surprise_per_dim, per_dim, rtol=1e-12)
+    each = np.stack([-elbo(vae, x, eps=one[None]).bound.numpy() for one in eps])
+    assert found.negative_elbo_standard_error is not None
+    np.testing.assert_allclose(
+        found.negative_elbo_standard_error, each.std(axis=0, ddof=1) / np.sqrt(3)
+    )
+
+
+def test_a_score_of_one_draw_has_no_error(build: Build) -> None:
+    """One draw has no spread, so there is no column."""
+    settings = ScoreSettings(
+        split="validation", binarization="static", n_samples=1, noise_seed=0
+    )
+    held_out = Scores(np.linspace(2, 8, 19), settings)
+
+    found = analyses.anomalies(build(), torch.zeros(1, 6).double(), held_out, seed=3)
+
+    assert found.negative_elbo_standard_error is None
 
 
 def test_scores_without_draws_are_no_elbos(build: Build) -> None:

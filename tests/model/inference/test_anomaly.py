@@ -9,7 +9,7 @@ from scipy.stats import kstest  # type: ignore[import-untyped]  # it ships none
 from torch import Tensor
 
 from model.elbo import elbo
-from model.inference.anomaly import p_values, surprise_per_dim
+from model.inference.anomaly import p_values, surprise
 from model.vae import VAE
 
 Build = Callable[..., VAE]
@@ -132,11 +132,14 @@ def test_surprise_adds_up_to_the_negative_log_likelihood(
     vae = build(likelihood=likelihood).requires_grad_(False)
     x, eps = (random(4, 6) > 0).double(), random(7, 4, 3, seed=1)
 
-    surprise = surprise_per_dim(vae, x, eps=eps)
+    found = surprise(vae, x, eps=eps)
 
-    assert surprise.shape == (4, 6)
+    assert found.per_dim.shape == (4, 6)
+    assert found.per_draw.shape == (7, 4)
     total = elbo(vae, x, eps=eps).log_likelihood
-    torch.testing.assert_close(surprise.sum(dim=1), -total)
+    torch.testing.assert_close(found.per_dim.sum(dim=1), -total)
+    log_likelihood = vae.decode(vae.encode(x).reparameterize(eps)).log_prob(x)
+    torch.testing.assert_close(found.per_draw, -log_likelihood)
 
 
 def test_surprise_is_found_where_it_is(build: Build) -> None:
@@ -149,9 +152,8 @@ def test_surprise_is_found_where_it_is(build: Build) -> None:
     changed[:, 4] += 30
     eps = random(5, 3, 3, seed=1)
 
-    difference = surprise_per_dim(vae, changed, eps=eps) - surprise_per_dim(
-        vae, x, eps=eps
-    )
+    before, after = (surprise(vae, some, eps=eps).per_dim for some in (x, changed))
 
+    difference = after - before
     assert (difference[:, 4] > 1).all()
     assert torch.equal(difference[:, [0, 1, 2, 3, 5]], torch.zeros(3, 5).double())
