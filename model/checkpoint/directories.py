@@ -1,9 +1,9 @@
 """
-Put a directory in place in one step, and open the one that is in place.
+Replace a directory atomically, and open the current one.
 
-Where the system can exchange two names at once (Linux, `renameat2`), a checkpoint is
-under its name at every moment. Elsewhere an old one is renamed first, to a name that
-both readers and the next writer know.
+If the system can exchange two names in one step (Linux, `renameat2`), a checkpoint
+exists under its name at every moment. On other systems the old one is first renamed to
+a name that readers and the next writer know.
 """
 
 import ctypes
@@ -30,9 +30,9 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     What killed writers have left next to it is removed.
 
     Raises:
-        OSError: The disk refused; what stood under the name before still stands.
+        OSError: Writing failed; an existing directory is unchanged.
     """
-    directory = directory.resolve()  # what a link points to is replaced, not the link
+    directory = directory.resolve()  # replace the target of a link, not the link
     if directory.exists() and not directory.is_dir():
         raise NotADirectoryError(f"{directory}: expected a directory or nothing there")
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -55,10 +55,10 @@ def open_directory(directory: Path) -> Iterator[int]:
     """
     Yield a descriptor of a directory, or of the one that a killed writer set aside.
 
-    Files opened by it are those of this directory, whatever is put in its place.
+    Files that are opened through it belong to this directory, even if it is replaced.
 
     Raises:
-        OSError: There is no such directory, or it cannot be opened.
+        OSError: The directory does not exist or cannot be opened.
     """
     descriptor = _open(directory)
     try:
@@ -68,7 +68,7 @@ def open_directory(directory: Path) -> Iterator[int]:
 
 
 def is_replaced(descriptor: int, directory: Path) -> bool:
-    """Say whether another directory has taken the name of an open one."""
+    """Return whether another directory now has the name of an open one."""
     try:
         with open_directory(directory) as now:
             return not os.path.samestat(os.fstat(descriptor), os.fstat(now))
@@ -89,12 +89,12 @@ def _open(directory: Path) -> int:
 
 
 def _set_aside(directory: Path) -> Path:
-    """Return where an old directory is while it is replaced in two steps."""
+    """Return the name of the old directory while it is replaced in two steps."""
     return directory.with_name(f".{directory.name}.previous")
 
 
 def _recover(directory: Path) -> None:
-    """Put back, or remove, what a killed writer set aside."""
+    """Restore or remove a directory that a killed writer set aside."""
     previous = _set_aside(directory)
     if not previous.is_dir():
         return
@@ -117,7 +117,7 @@ def _put_in_place(staged: Path, directory: Path) -> None:
                 staged.rename(directory)
             return
         except OSError as error:
-            # Another writer came first, or a directory was removed meanwhile.
+            # Another writer was faster, or a directory has been removed.
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
     raise OSError(errno.EBUSY, "other processes keep replacing it", str(directory))
@@ -125,10 +125,10 @@ def _put_in_place(staged: Path, directory: Path) -> None:
 
 def _try_exchange(one: Path, other: Path) -> bool:
     """
-    Exchange two names in one step; return False where there is no such call.
+    Exchange two names in one step; return False if the system cannot do that.
 
     Raises:
-        OSError: The system refused.
+        OSError: The exchange failed.
     """
     if sys.platform != "linux":
         return False
@@ -154,7 +154,7 @@ def _replace_in_two_steps(staged: Path, directory: Path) -> None:
         except OSError:
             previous.rename(directory)
             raise
-        previous.rename(staged)  # as what is left of this write it is removed
+        previous.rename(staged)  # so that it is removed with the temporary directory
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Build the figures of a model card, each with all it takes to measure it again."""
+"""Build the figures of a model card, each with everything needed to reproduce it."""
 
 import math
 
@@ -56,7 +56,7 @@ def mean_figure(
     n_samples: int | None,
     noise_seed: int,
 ) -> Figure:
-    """Return the mean over examples, (N,), in nats; one has no standard error."""
+    """Return the mean over examples, (N,), in nats, with its standard error."""
     n = len(values)
     return Figure(
         name=name,

@@ -1,8 +1,8 @@
 """
-The files of one checkpoint: opened together, and verified against the manifest.
+The files of one checkpoint, opened together and verified against the manifest.
 
-Only regular files are opened, by a descriptor of their directory, so that the files of
-two checkpoints are never mixed when one replaces the other.
+Only regular files are opened, through a descriptor of their directory, so that the
+files of two checkpoints are never mixed while one replaces the other.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ _Result = TypeVar("_Result")
 
 @final
 class CheckpointError(ValueError):
-    """A checkpoint is missing, damaged or of a format this version cannot read."""
+    """A checkpoint is missing or damaged, or this version cannot read its format."""
 
 
 @final
@@ -39,9 +39,9 @@ class Files:
     The open files of one checkpoint.
 
     Attributes:
-        path: Where they were found, for messages.
-        manifest: What is listed there.
-        sha256: Hash of the manifest, which names the hash of every file.
+        path: The path of the checkpoint, for messages.
+        manifest: The manifest.
+        sha256: Hash of the manifest, which contains the hash of every file.
     """
 
     def __init__(self, path: Path, directory: int, closing: ExitStack) -> None:
@@ -63,7 +63,7 @@ class Files:
             check_names(self.manifest.files)
         except ValueError as error:
             raise CheckpointError(f"{path / MANIFEST}: files: {error}") from error
-        # At once: a file that is open can still be read after it was removed.
+        # All at once: an open file can still be read after it has been removed.
         self._open: dict[str, BinaryIO] = {}
         for name in self.manifest.files:
             try:
@@ -75,10 +75,10 @@ class Files:
 
     def read(self, name: str, *, max_bytes: int) -> bytes:
         """
-        Return the content of a file, verified.
+        Return the verified content of a file.
 
         Raises:
-            CheckpointError: It is not listed, not what is listed, or too large.
+            CheckpointError: It is not in the manifest, differs from it or is too large.
         """
         entry = self.manifest.files.get(name)
         if entry is None:
@@ -93,10 +93,10 @@ class Files:
 
     def verify_rest(self) -> None:
         """
-        Check the files that were not read.
+        Verify the files that have not been read.
 
         Raises:
-            CheckpointError: One of them is not what is listed.
+            CheckpointError: A file differs from the manifest.
         """
         for name in sorted(self._unverified):
             entry = self.manifest.files[name]
@@ -139,7 +139,7 @@ def read_files(path: Path, read: Callable[[Files], _Result]) -> _Result:
     Read a checkpoint; if it was replaced before its files were open, read the new one.
 
     Raises:
-        CheckpointError: There is none, or what `read` raises.
+        CheckpointError: There is no checkpoint, or `read` raises it.
     """
     while True:
         try:
@@ -169,10 +169,10 @@ def read_manifest(path: Path) -> bytes:
 
 def check_names(names: Collection[str]) -> None:
     """
-    Check the names of a checkpoint's files: each lies in the directory itself.
+    Check that each file of a checkpoint lies in the directory itself.
 
     Raises:
-        ValueError: One does not, or there are too many.
+        ValueError: A name is not allowed, or there are too many.
     """
     for name in names:
         if name in ("", ".", "..", MANIFEST) or "/" in name or "\0" in name:
@@ -183,10 +183,10 @@ def check_names(names: Collection[str]) -> None:
 
 def parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:
     """
-    Return what a JSON document says.
+    Parse a JSON document by a schema.
 
     Raises:
-        CheckpointError: It does not fit the schema; the message names the place.
+        CheckpointError: It does not fit the schema; the message names the field.
     """
     try:
         return schema.model_validate_json(content)

@@ -1,5 +1,5 @@
 """
-The golden check: stored examples must score what they scored when they were stored.
+The golden check: stored examples must have the ELBO that training stored for them.
 
 Hashes prove that the bytes are those that were written. This check proves that they
 still mean the same: architecture, weights, noise and arithmetic, in the backend that
@@ -20,9 +20,10 @@ from model.vae import VAE
 N_EXAMPLES = 16
 _N_SAMPLES = 4
 
-# Nats. Sums of float32 products in another order: of MLPs and convolutional networks,
-# torch, ONNX Runtime and float64 differ by at most a fifth of it where the units
-# saturate, by a hundredth where they do not. Another weight or layout costs whole nats.
+# In nats. Float32 sums in another order cause small differences: for MLPs and
+# convolutional networks, torch, ONNX Runtime and float64 differ by at most a fifth of
+# this if units saturate, and by a hundredth if not. A wrong weight or layout changes
+# the ELBO by whole nats.
 _ABSOLUTE, _RELATIVE = 1e-3, 1e-5
 
 
@@ -38,17 +39,17 @@ def golden(vae: VAE, x: NDArray[np.float32], *, seed: int) -> Golden:
 
 
 def noise(record: Golden, latent_dim: int) -> NDArray[np.float32]:
-    """Return the eps that the examples are scored with, (n, K, J)."""
+    """Return the eps with which the examples are scored, (n, K, J)."""
     shape = (len(record.elbo), record.n_samples, latent_dim)
     return standard_normal(shape, seed=record.seed, stream=Stream.LATENT)
 
 
 def check(record: Golden, elbo: NDArray[np.floating]) -> None:
     """
-    Check an ELBO of the examples, (n,), in nats, against the one that is stored.
+    Check the ELBO of the examples, (n,), in nats, against the stored one.
 
     Raises:
-        ValueError: One differs by more than 1e-3 + 1e-5 |ELBO| nats, or is not finite.
+        ValueError: A value differs by more than 1e-3 + 1e-5 |ELBO|, or is not finite.
     """
     wanted = np.array(record.elbo)
     near = np.abs(elbo - wanted) <= _ABSOLUTE + _RELATIVE * np.abs(wanted)

@@ -1,9 +1,8 @@
 """
-What a checkpoint may hold of held-out data: scores and quantiles, and rows to show.
+Held-out data in a checkpoint: scores and quantiles, and example rows.
 
-Both are optional files of a checkpoint in the format of safetensors, listed with their
-hashes in its manifest. This module turns values into bytes and bytes into values;
-`store` reads and verifies the bytes.
+Both are optional safetensors files of a checkpoint, listed with their hashes in its
+manifest. This module encodes and decodes them; `store` reads and verifies the bytes.
 """
 
 import json
@@ -33,12 +32,12 @@ _Settings = TypeVar("_Settings", bound=Section)
 
 class ScoreSettings(Section):
     """
-    All it takes to compute a score of another row as the held-out ones were.
+    The settings for scoring another row in the same way as the held-out rows.
 
     Attributes:
-        split: What the rows were held out as.
-        binarization: How the rows became {0, 1}.
-        n_samples: K, the draws of z per example; null where there is no draw.
+        split: The split that the rows belong to.
+        binarization: How the rows were binarized.
+        n_samples: K, the draws of z per example; null if there are no draws.
         noise_seed: Of the latent noise, drawn in row order; null where there is none.
     """
 
@@ -52,7 +51,7 @@ class ScoreSettings(Section):
 @dataclass(frozen=True, eq=False)
 class Scores:
     """
-    Scores of held-out rows, the higher the more unusual, in nats.
+    Scores of held-out rows in nats; a higher score is more unusual.
 
     Attributes:
         values: In the order of the rows, (n,), 1 <= n <= 10,000.
@@ -78,7 +77,7 @@ class AggregateQuantiles:
 
     Attributes:
         levels: Probabilities in (0, 1), ascending, (Q,), 2 <= Q <= 4096.
-        values: Of each dimension at these levels, never descending, (J, Q).
+        values: Of each dimension at these levels, non-decreasing, (J, Q).
     """
 
     levels: NDArray[np.float64]
@@ -90,10 +89,10 @@ class AggregateQuantiles:
         cls, tensors: dict[str, NDArray[Any]], metadata: dict[str, str]
     ) -> Self | None:
         """
-        Take the quantiles out of what a file holds, if it holds any.
+        Remove the quantiles from the content of a file and return them, if present.
 
         Raises:
-            ValueError: It says which array has what fault.
+            ValueError: An array is invalid; the message names it.
         """
         if not {_AGGREGATE, _LEVELS} & tensors.keys():
             return None
@@ -116,18 +115,18 @@ class AggregateQuantiles:
 @dataclass(frozen=True, eq=False)
 class Calibration:
     """
-    What `calibration.safetensors` holds.
+    The content of `calibration.safetensors`.
 
     Attributes:
-        scores: By name, `negative_elbo` where training wrote it.
-        aggregate: Null in checkpoints from before it was estimated.
+        scores: By name; training writes `negative_elbo`.
+        aggregate: None in older checkpoints.
     """
 
     scores: Mapping[str, Scores]
     aggregate: AggregateQuantiles | None = None
 
     def to_bytes(self) -> bytes:
-        """Write values as tensors and settings as metadata."""
+        """Encode values as tensors and settings as metadata."""
         tensors = {name: scores.values for name, scores in self.scores.items()}
         settings: dict[str, Section] = {
             name: scores.settings for name, scores in self.scores.items()
@@ -146,7 +145,7 @@ class Calibration:
         Check that it fits a model, and return it.
 
         Raises:
-            ValueError: Its number of latent dimensions is another one.
+            ValueError: Its number of latent dimensions differs from the model's.
         """
         if self.aggregate is not None:
             values = self.aggregate.values
@@ -156,10 +155,10 @@ class Calibration:
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """
-        Read what `to_bytes` wrote.
+        Decode the result of `to_bytes`.
 
         Raises:
-            ValueError: It says which score has what fault.
+            ValueError: A score is invalid; the message names it.
         """
         tensors, metadata = _read(content)
         aggregate = AggregateQuantiles.take_from(tensors, metadata)
@@ -183,9 +182,9 @@ class Examples:
     Held-out rows, `examples.safetensors`.
 
     Attributes:
-        x: As the model is given them, (n, D), 1 <= n <= 64.
-        grey: The same rows before they were binarized, (n, D); null where they were
-            not.
+        x: In the form that the model gets, (n, D), 1 <= n <= 64.
+        grey: The same rows before binarization, (n, D); None if they were not
+            binarized.
         labels: Their classes, (n,); null where the data have none.
     """
 
@@ -194,7 +193,7 @@ class Examples:
     labels: NDArray[np.int64] | None
 
     def to_bytes(self) -> bytes:
-        """Write every array that there is as a tensor."""
+        """Encode every array as a tensor."""
         arrays = {_X: self.x, _GREY: self.grey, _LABELS: self.labels}
         return save(
             {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
@@ -203,10 +202,10 @@ class Examples:
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
         """
-        Read what `to_bytes` wrote.
+        Decode the result of `to_bytes`.
 
         Raises:
-            ValueError: It says which array has what fault.
+            ValueError: An array is invalid; the message names it.
         """
         tensors, _ = _read(content)
         unknown = tensors.keys() - {_X, _GREY, _LABELS}
@@ -227,7 +226,7 @@ class Examples:
         Check that they fit a model, and return them.
 
         Raises:
-            ValueError: The rows are of another length.
+            ValueError: The rows have another length than the model's.
         """
         if self.x.shape[1] != config.data_dim:
             raise ValueError(
@@ -237,7 +236,7 @@ class Examples:
 
 
 def evenly(n: int, n_wanted: int) -> NDArray[np.int64]:
-    """Choose at most `n_wanted` of n rows, evenly spaced, in order, (m,)."""
+    """Return the indices of at most `n_wanted` of n rows, evenly spaced, (m,)."""
     # A file may be sorted, so its first rows may all be of one class.
     m = min(n, n_wanted)
     return np.arange(m, dtype=np.int64) * n // max(1, m)
@@ -247,9 +246,10 @@ def _read(content: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return the tensors and the metadata of a safetensors file."""
     try:
         tensors = load(content)
-    except (SafetensorError, KeyError) as error:  # KeyError: a dtype numpy has not
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype numpy lacks
         raise ValueError(f"not a safetensors file: {error}") from error
-    # `load` keeps the metadata to itself: a JSON header follows its length in 8 bytes.
+    # `load` does not return the metadata. They are in a JSON header, after 8 bytes with
+    # its length.
     length = int.from_bytes(content[:8], "little")
     return tensors, json.loads(content[8 : 8 + length]).get("__metadata__", {})
 

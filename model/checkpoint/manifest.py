@@ -72,10 +72,10 @@ class Provenance(Section):
 
 class Golden(Section):
     """
-    The ELBO of stored examples, for whoever serves the checkpoint to compute again.
+    The ELBO of stored examples, which a server computes again as a check.
 
     Attributes:
-        seed: Of the latent noise, drawn in row order as `/elbo` draws it.
+        seed: Of the latent noise, which is drawn in row order as in `/elbo`.
         n_samples: K, the draws of z per example.
         elbo: Of the first rows of `examples.safetensors`, in nats.
     """
@@ -87,10 +87,10 @@ class Golden(Section):
 
 class Manifest(Section):
     """
-    The list of files with their hashes, and where they come from.
+    The list of files with their hashes, and their provenance.
 
     Attributes:
-        golden: Null in checkpoints without examples, or from before it was stored.
+        golden: Null in checkpoints without examples, and in older checkpoints.
     """
 
     format_version: Literal[1]
@@ -159,7 +159,7 @@ class ModelMetrics(Section):
     The figures of the model card.
 
     Attributes:
-        latent_use: Null in checkpoints from before it was measured.
+        latent_use: Null in older checkpoints.
     """
 
     figures: tuple[Figure, ...]

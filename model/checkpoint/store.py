@@ -2,10 +2,9 @@
 The only reader and writer of checkpoints.
 
 A checkpoint is a directory: `config.json`, `model.safetensors`, `manifest.json`,
-`metrics.json`, `README.md` and pictures, and where training wrote them
-`calibration.safetensors` and `examples.safetensors`. It is written whole or not at all,
-and every file that the manifest lists is verified before anything is used. Nothing here
-can unpickle.
+`metrics.json`, `README.md` and pictures, and usually `calibration.safetensors` and
+`examples.safetensors`. It is written atomically, and every file in the manifest is
+verified before anything is used. Nothing here can unpickle.
 """
 
 import hashlib
@@ -65,8 +64,8 @@ class Checkpoint:
 
     Attributes:
         vae: Weights on the CPU, in evaluation mode, not requiring gradients.
-        sha256: Hash of the manifest, which names the hash of every file.
-        calibration: Of held-out rows; null where none was written.
+        sha256: Hash of the manifest, which contains the hash of every file.
+        calibration: Of held-out rows; None if the checkpoint has none.
         examples: Held-out rows; null where none were written.
     """
 
@@ -79,7 +78,7 @@ class Checkpoint:
 
     @property
     def config(self) -> Config:
-        """The model's architecture and what its data were."""
+        """The model's architecture and the preprocessing of its data."""
         return self.vae.config
 
     @property
@@ -101,14 +100,14 @@ def save(
     """
     Write a checkpoint atomically: temporary directory, fsync, rename.
 
-    An existing checkpoint of that name is replaced; until the new one is complete on
-    disk the old one stays.
+    An existing checkpoint of that name is replaced when the new one is complete on
+    disk.
 
     Args:
         card: The model card, Markdown.
         attachments: Further files by name: the card's pictures, `CALIBRATION`,
             `EXAMPLES`.
-        golden: What the first of the examples score; null if there are none.
+        golden: The ELBO of the first examples; None without examples.
     """
     files = {
         CONFIG: vae.config.model_dump_json(indent=2).encode(),
@@ -133,12 +132,12 @@ def load(directory: Path) -> Checkpoint:
     """
     Read and verify a checkpoint.
 
-    One that is replaced meanwhile is read to its end, or else the new one is read.
+    If it is replaced during that, either the old one is read completely or the new one.
 
     Raises:
-        CheckpointError: Anything is missing, changed, of another format, of another
-            shape or dtype, or not finite; the message names file and key, what was
-            wanted and what came.
+        CheckpointError: Something is missing, changed, of another format, shape or
+            dtype, or not finite; the message has file, key, and the expected and the
+            actual value.
     """
     return read_files(directory, _load)
 
@@ -148,7 +147,7 @@ def verify(directory: Path) -> str:
     Check every file of a checkpoint against its manifest, and return its sha256.
 
     Raises:
-        CheckpointError: A file is missing or is not what the manifest lists.
+        CheckpointError: A file is missing or differs from the manifest.
     """
 
     def check(files: Files) -> str:
@@ -160,7 +159,7 @@ def verify(directory: Path) -> str:
 
 def identity(directory: Path) -> str:
     """
-    Return what `load` would give as the sha256 of the checkpoint.
+    Return the sha256 of a checkpoint, as in `load`, without verifying its files.
 
     Raises:
         CheckpointError: Its manifest cannot be read.
@@ -215,7 +214,7 @@ def _parse_file(files: Files, name: str, schema: type[_Schema]) -> _Schema:
 def _optional(
     files: Files, name: str, read: Callable[[bytes], _Content]
 ) -> _Content | None:
-    """Read a file that older checkpoints lack, if the manifest lists it."""
+    """Read a file that older checkpoints lack, if it is in the manifest."""
     if name not in files.manifest.files:
         return None
     try:

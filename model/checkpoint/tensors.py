@@ -11,7 +11,7 @@ def check_shapes(found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> N
     Check that there are exactly the wanted tensors, each of its shape and dtype.
 
     Raises:
-        ValueError: It names tensors that are missing or unknown, or the one at fault.
+        ValueError: Tensors are missing, unknown or wrong; the message names them.
     """
     missing, unknown = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     if missing or unknown:
@@ -33,7 +33,7 @@ def check_values(found: Mapping[str, Tensor]) -> None:
     Check that every value is finite, and every scale of a standardization positive.
 
     Raises:
-        ValueError: It names tensor, value and index.
+        ValueError: A value is wrong; the message has tensor, value and index.
     """
     for name, tensor in found.items():
         check_all(tensor, torch.isfinite(tensor), "finite values", name)
@@ -46,7 +46,7 @@ def check_all(tensor: Tensor, is_good: Tensor, wanted: str, name: str) -> None:
     Check that every value is good.
 
     Raises:
-        ValueError: It names the first that is not, and its index.
+        ValueError: A value is not; the message has the first one and its index.
     """
     if not is_good.all():
         index = (~is_good).nonzero()[0].tolist()

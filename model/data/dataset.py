@@ -1,8 +1,8 @@
 """
-What a data set is: rows in memory, in three splits, each row traceable to its file.
+A data set: rows in memory, in three splits, each row traceable to its file.
 
-Errors name a place in the data as its owner would look it up: rows of an array count
-from 0 as in NumPy, lines of a CSV file from 1 as in an editor, images have file names.
+Errors give the place of a value so that users can find it: rows of an array count from
+0 as in NumPy, lines of a CSV file from 1 as in an editor, images have file names.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 class DataError(ValueError):
-    """Data that cannot be trained on; the message names file, row and value."""
+    """Data that cannot be used for training; the message has file, row and value."""
 
 
 @final
@@ -26,7 +26,7 @@ class Origin:
 
     Attributes:
         file: "table.csv", "scores.npz[train]", or the name of a folder of images.
-        unit: What an example is called there: "row", "line" or "image".
+        unit: The word for an example: "row", "line" or "image".
         columns: The names in a table's header.
         images: The file names in a folder of images, by row.
     """
@@ -59,7 +59,7 @@ class Split:
     Attributes:
         x: Data in its own units, 8-bit images in [0, 1]; (N, D), C-contiguous.
         labels: Classes, never trained on, (N,).
-        rows: Where each example stands in the origin, (N,).
+        rows: The index of each example in the origin, (N,).
     """
 
     x: NDArray[np.float32]
@@ -86,8 +86,8 @@ class Dataset:
     Attributes:
         name: "digits", "mnist", ..., or the stem of the user's file.
         data_shape: (H, W) or (H, W, 3) for images, (D,) for tables.
-        divided_by: What the numbers in the file were divided by to give x.
-        sha256: Of the x of all three splits, so a checkpoint can name what it saw.
+        divided_by: The numbers in the file were divided by this to give x.
+        sha256: Of the x of all three splits; identifies the data in a checkpoint.
         source: One sentence: where the data came from and how it was split.
     """
 
@@ -106,7 +106,7 @@ class Dataset:
         return self.train, self.validation, self.test
 
     def locate(self, split: Split, n: int, d: int) -> str:
-        """Say where split.x[n, d] stands in the file it was read from."""
+        """Return the place of split.x[n, d] in its file, as text."""
         position = tuple(int(axis) for axis in np.unravel_index(d, self.data_shape))
         return split.origin.value(int(split.rows[n]), position)
 
@@ -133,7 +133,7 @@ def split_of(
     Check an array of examples, (N, ...), and flatten it to float32, (N, D).
 
     Raises:
-        DataError: Not numbers, no rows or columns, or a value not finite in float32.
+        DataError: No numbers, no rows or columns, or a value not finite in float32.
     """
     if array.dtype.kind not in "biuf":
         raise DataError(f"{origin.file}: expected numbers, got dtype {array.dtype}")
@@ -144,7 +144,7 @@ def split_of(
         )
     if rows is None:
         rows = np.arange(len(array))
-    with np.errstate(over="ignore", invalid="ignore"):  # refused by name below
+    with np.errstate(over="ignore", invalid="ignore"):  # checked below
         x = array.astype(np.float32, order="C")
     if not (finite := np.isfinite(x)).all():
         first = np.unravel_index(np.argmin(finite), x.shape)

@@ -1,4 +1,4 @@
-"""Download files from public mirrors, and verify them before they get their name."""
+"""Download files from public mirrors, and verify them before they are stored."""
 
 import os
 import urllib.request

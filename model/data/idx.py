@@ -39,10 +39,10 @@ def parse(content: bytes, *, file: str) -> NDArray[np.uint8]:
     Read an array of unsigned bytes, of any number of axes.
 
     Args:
-        file: What to call the content in errors.
+        file: The name of the content in errors.
 
     Raises:
-        DataError: The magic number is wrong, or the length is not what it says.
+        DataError: The magic number is wrong, or the length differs from the header.
     """
     if len(content) < 4 or content[:3] != bytes([0, 0, _UNSIGNED_BYTE]):
         raise DataError(

@@ -1,4 +1,4 @@
-"""Load a data set by name or path; there is no other way to a Dataset."""
+"""Load a data set by name or path."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -32,13 +32,13 @@ def load(
     Args:
         name_or_path: One of NAMES, a .npy, .npz or .csv file, or a folder of images.
         data_dir: Folder of IDX files for mnist and fashion-mnist; None downloads them.
-        validation_fraction: Of the rows that did not come as another split. None is
-            the convention of a named data set, or a tenth of a file.
+        validation_fraction: Fraction of the rows that are not in a given split. None
+            is the convention of a named data set, or 0.1 of a file.
         test_fraction: The same for test rows; those of named data sets are fixed.
-        seed: Chooses the validation rows; the test rows do not depend on it.
+        seed: Selects the validation rows; the test rows do not depend on it.
 
     Raises:
-        DataError: Bad data, or options that do not fit it.
+        DataError: Invalid data, or options that do not fit the data.
     """
     _check_fractions(validation_fraction, test_fraction)
     _check_fit(name_or_path, data_dir, test_fraction)

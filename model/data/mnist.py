@@ -1,4 +1,4 @@
-"""MNIST and Fashion-MNIST: four IDX files each, known by their checksums."""
+"""MNIST and Fashion-MNIST: four IDX files each, verified by their checksums."""
 
 import hashlib
 import os
@@ -22,13 +22,13 @@ TEST_LABELS = "t10k-labels-idx1-ubyte"
 @dataclass(frozen=True)
 class IdxFiles:
     """
-    A data set in the form of MNIST.
+    A data set in the format of MNIST.
 
     Attributes:
-        title: Its name in words, with its authors.
+        title: The full name, with the authors.
         mirrors: URLs of folders with the gzip files, each ending in a slash.
         md5: Of the uncompressed content, by file: gzip files of one content differ.
-        n_validation: How many training images, the last ones, are for validation.
+        n_validation: How many of the last training images are for validation.
     """
 
     name: str
@@ -83,7 +83,7 @@ def read(
     """
     Read the four files from a folder, or from a cache that is filled by download.
 
-    Validation is the last of the training images: by convention `n_validation` of them,
+    Validation rows are the last training images: by convention `n_validation` of them,
     or a fraction.
 
     Raises:
@@ -127,7 +127,7 @@ def _content(files: IdxFiles, file: str, data_dir: Path | None) -> bytes:
     if data_dir is not None:
         return _read_verified(_find(data_dir, file), md5)
     directory = cache_directory(files, os.environ)
-    with suppress(DataError):  # not there yet, or damaged: download it
+    with suppress(DataError):  # missing or damaged: download it
         return _read_verified(directory / f"{file}.gz", md5)
     path = download.fetch(
         f"{file}.gz",

@@ -1,4 +1,4 @@
-"""Make data fit a likelihood: binarize, measure shift and scale, check support."""
+"""Prepare data for a likelihood: binarize, compute shift and scale, check support."""
 
 from dataclasses import dataclass
 from typing import NamedTuple, final
@@ -26,11 +26,11 @@ class Affine(NamedTuple):
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """
-    Data as the model sees it, (N, D) each.
+    Data in the form that the model gets, (N, D) each.
 
     Attributes:
-        train: Gray where `binarization` is dynamic, for `binarized_afresh`.
-        standardization: Null where the networks see the data's own units.
+        train: Gray values if `binarization` is dynamic; `Batches` binarizes them.
+        standardization: None if the networks get the data's own units.
     """
 
     train: Array
@@ -49,10 +49,10 @@ def prepare(
     seed: int,
 ) -> Prepared:
     """
-    Binarize once what is binarized once, and check every value.
+    Binarize what is binarized once, and check every value.
 
-    Validation and test rows are drawn with `seed` as `/elbo` draws them with
-    `binarize: "sample"`, so that its figures can be asked for again over HTTP.
+    Validation and test rows are binarized with `seed` as in `/elbo` with
+    `binarize: "sample"`, so that `/elbo` can reproduce the figures.
 
     Raises:
         DataError: A value lies outside the support of the likelihood.
@@ -103,16 +103,16 @@ def _binarize(x: Array, how: Binarization, seed: int) -> Array:
 
 def _affine(train: Array, n_axes: int) -> Affine:
     """
-    Measure shift and scale on the training rows.
+    Compute shift and scale from the training rows.
 
-    Images get one scale for all pixels: a border pixel that is set once in the data
-    would otherwise weigh as much as the picture. Columns of a table each get their own.
+    Images get one scale for all pixels; otherwise a border pixel that is rarely set
+    would be scaled up to the weight of all others. Each column of a table has its own.
     """
     shift = train.mean(axis=0, dtype=np.float64)
     deviation = np.sqrt(((train - shift) ** 2).mean(axis=0))
     if n_axes > 1:
         deviation = np.full_like(deviation, np.sqrt((deviation**2).mean()))
-    # A constant column has no scale of its own; 1 leaves it in its own units.
+    # A constant column has no scale; 1 keeps it in its own units.
     scale = np.where(deviation > 1e-6 * (1 + np.abs(shift)), deviation, 1.0)
     return Affine(shift.astype(np.float32), scale.astype(np.float32))
 

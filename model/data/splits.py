@@ -16,11 +16,11 @@ _TEST, _VALIDATION = 1, 2
 @dataclass(frozen=True, eq=False)
 class Parts:
     """
-    What a reader found: rows, and those splits that came ready-made.
+    The result of a reader: rows, and those splits that the file has.
 
     Attributes:
         name: As in Dataset.
-        rows: Rows to train on; missing splits are taken from them.
+        rows: Training rows; missing splits are taken from them.
         source: Where the rows came from, the first half of a sentence.
     """
 
@@ -35,13 +35,13 @@ class Parts:
 
 def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Dataset:
     """
-    Take the splits that are missing from the rows, and leave the rest to train on.
+    Take missing splits from the rows; the remaining rows are for training.
 
-    The test rows are chosen by a constant, so that models trained with different seeds
-    are compared on the same test set; the validation rows are chosen by the seed.
+    The test rows are selected by a constant, so that models trained with different
+    seeds have the same test set; the validation rows are selected by the seed.
 
     Raises:
-        DataError: No row would be left to train on.
+        DataError: No row would be left for training.
     """
     train, validation, test = parts.rows, parts.validation, parts.test
     source = [parts.source]
@@ -78,7 +78,7 @@ def _choose(split: Split, n: int, *, key: tuple[int, int]) -> tuple[Split, Split
 
 
 def _permutation(n: int, key: tuple[int, int]) -> NDArray[np.int64]:
-    # NumPy promises the raw stream of Philox for all versions, but not permutation().
+    # NumPy guarantees the raw stream of Philox for all versions, but not permutation().
     stream = np.random.Philox(key=np.array(key, dtype=np.uint64))
     order: NDArray[np.int64] = np.argsort(stream.random_raw(n), kind="stable")
     return order

@@ -36,12 +36,12 @@ def read_npy(path: Path) -> Parts:
 
 def read_npz(path: Path) -> Parts:
     """
-    Read the arrays train, validation and test, or x_train ..., or x, or the only one.
+    Read the arrays train, validation and test, or x_train ..., or x, or the only array.
 
     Validation and test may be missing; labels are y_train, ..., or y.
 
     Raises:
-        DataError: No such array, different shapes, or as for `read_npy`.
+        DataError: No such array, different shapes, or as in `read_npy`.
     """
     archive = load_arrays(path)
     if not isinstance(archive, NpzFile):
@@ -71,7 +71,7 @@ def read_npz(path: Path) -> Parts:
 
 def read_csv(path: Path) -> Parts:
     """
-    Read a table of numbers separated by commas, with or without a header.
+    Read a table of comma-separated numbers, with or without a header.
 
     The first line is a header if none of its cells is a number.
 
@@ -93,7 +93,7 @@ def read_csv(path: Path) -> Parts:
 
 def load_arrays(path: Path) -> Any:
     """
-    Return the array of a .npy file, or the archive of a .npz file; nothing pickled.
+    Return the array of a .npy file, or the archive of a .npz file, without pickle.
 
     Raises:
         DataError: It cannot be read.

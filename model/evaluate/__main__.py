@@ -40,7 +40,7 @@ def run(options: EvaluateOptions) -> None:
     Measure what the options ask for, print the table and write the JSON file.
 
     Raises:
-        ValueError: Options, checkpoint or data are at fault.
+        ValueError: Options, checkpoint or data are invalid.
     """
     options.check()
     _check_writable(options.file)
@@ -57,7 +57,7 @@ def run(options: EvaluateOptions) -> None:
     subject = Subject(loaded.vae.to(device), x, loaded.calibration, observed)
     found: dict[str, Measured] = {}
     for what in dict.fromkeys(options.measure):
-        # No bar where standard error is no terminal.
+        # No bar if standard error is not a terminal.
         with tqdm(total=len(x), desc=what, unit="row", disable=None) as bar:
             found[what] = measure(what, subject, options, on_rows=bar.update)
     content = report.document(_head(options, loaded, measured_on), found)
@@ -69,7 +69,7 @@ def run(options: EvaluateOptions) -> None:
 def _head(
     options: EvaluateOptions, loaded: Checkpoint, measured_on: EvaluationRows
 ) -> dict[str, object]:
-    """Return what the figures were measured of, and on."""
+    """Return the checkpoint, the data and the seed of the figures."""
     return {
         "checkpoint": options.checkpoint.resolve().name,
         "sha256": loaded.sha256,
@@ -83,7 +83,7 @@ def _head(
 
 
 def _check_writable(file: Path) -> None:
-    """Refuse a place for the figures that is none, before any work."""
+    """Check the path of the JSON file before any work."""
     if not file.parent.is_dir():
         raise ValueError(f"--out {file}: there is no directory {file.parent}")
     if file.is_dir():

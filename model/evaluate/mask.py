@@ -11,13 +11,13 @@ from model.data.tables import load_arrays
 
 def read(path: Path, *, data_shape: tuple[int, ...], n_rows: int) -> NDArray[np.bool_]:
     """
-    Return where x is known, (N, D), from a .npy file.
+    Read where x is known, (N, D), from a .npy file.
 
-    The file has the shape of an example, for all rows alike, or one such mask for
-    each row; an example may be flat.
+    The file has one mask in the shape of an example, for all rows, or one such mask for
+    each row. Examples may be flattened.
 
     Raises:
-        ValueError: It is no mask, or has another shape.
+        ValueError: It is not a mask, or has another shape.
     """
     try:
         values = load_arrays(path)

@@ -1,4 +1,4 @@
-"""What is measured: columns of figures, a row per example, as the service has them."""
+"""The measures: columns of figures, one row per example, as in the service."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +17,7 @@ _ELBO_SAMPLES = 16
 
 
 class Measured(NamedTuple):
-    """Columns by the names of the contract, (N,) each, and what they were asked for."""
+    """Columns under the names of the HTTP API, (N,) each, and the options used."""
 
     columns: dict[str, Column]
     settings: dict[str, float | int | None]
@@ -25,7 +25,7 @@ class Measured(NamedTuple):
 
 class Subject(NamedTuple):
     """
-    What is measured: a model, data on its device, (N, D), and held-out scores.
+    The subject of a measure: model, data on its device, (N, D), and held-out scores.
 
     Attributes:
         observed: Where x is known, (N, D), for `impute`.
@@ -44,7 +44,7 @@ def measure(
     Measure every row.
 
     Raises:
-        ValueError: The checkpoint has not what the measure needs.
+        ValueError: The checkpoint lacks something that the measure needs.
     """
     measures = {
         "elbo": _elbo,
@@ -186,11 +186,11 @@ def _in_slices(
     on_rows: OnRows,
 ) -> dict[str, Column]:
     """
-    Compute the slices that the service would, so that the bits are the same.
+    Compute in the same slices as the service, which gives the same bits.
 
     Args:
-        compute: Takes rows and the position of the first.
-        draws: The most draws of z that a row takes.
+        compute: Takes rows and the position of the first one.
+        draws: The most draws of z per row.
 
     Returns:
         The columns of one value per row.

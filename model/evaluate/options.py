@@ -19,32 +19,32 @@ class EvaluateOptions:
     Attributes:
         checkpoint: Directory of the checkpoint.
         data: digits, mnist, fashion-mnist, or a path: .npy, .npz, .csv or a folder of
-            images; split as training splits it.
+            images; split as in training.
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
         split: Which rows of the data.
-        n: How many of them, from the first on; all if not given.
+        n: Use only the first n rows; all if not given.
         measure: elbo: the ELBO and its terms, as /elbo. loglik: log p(x) by importance
             weighting, as /loglik. gap: log p(x) - ELBO in its two parts, as /gap.
             refine: the ELBO of the best q(z|x) for each row, as /refine. posterior:
             log p(x) and KL(q(z|x) || p(z|x)) by quadrature, as /posterior. anomaly:
-            the rank among held-out rows, as /anomaly. impute: log p of what --mask
-            says is known, as /impute.
-        n_samples: K. Of elbo, 16 if not given; of loglik, doubled as far as --target
-            and --budget tell if not given.
-        target: Standard error of a row's log p(x), in nats, at which it is done.
-        budget: The most draws of z for the log p(x) of a row.
-        mask: For impute, a .npy file with 1 where x is known and 0 where it is missing;
-            of the shape of an example, for all rows, or with a mask for each row.
-        n_draws: Draws of z for each row that impute rests on.
-        seed: Of all noise; the same seed over HTTP gives the same figures.
-        binarize: How gray values become {0, 1}: threshold at 1/2, or sample with the
+            the rank among held-out rows, as /anomaly. impute: log p of the values that
+            are known by --mask, as /impute.
+        n_samples: K. If not given: for elbo 16; for loglik, log p(x) is estimated with
+            --target and --budget.
+        target: Standard error of log p(x), in nats, at which sampling of a row stops.
+        budget: The most draws of z for log p(x) of a row.
+        mask: For impute, a .npy file with 1 where x is known and 0 where it is missing,
+            in the shape of an example, for all rows, or with one mask per row.
+        n_draws: Draws of z per row for impute.
+        seed: Seed of all noise; the same seed over HTTP gives the same figures.
+        binarize: How to binarize gray values: threshold at 1/2, or sample with the
             seed. If not given: as in training.
-        data_seed: The --seed of training, which chose the validation rows.
+        data_seed: The --seed of training, which selected the validation rows.
         validation_fraction: As in training.
         test_fraction: As in training.
         out: The JSON file; CHECKPOINT.evaluation.json if not given.
-        device: auto takes a GPU where there is one.
+        device: auto uses a GPU if there is one.
         threads: CPU threads; all cores if not given.
     """
 
@@ -70,16 +70,16 @@ class EvaluateOptions:
 
     @property
     def file(self) -> Path:
-        """Where the JSON goes."""
+        """The path of the JSON file."""
         checkpoint = self.checkpoint.resolve()
         return self.out or checkpoint.with_name(f"{checkpoint.name}.evaluation.json")
 
     def check(self) -> None:
         """
-        Refuse impossible options before any work.
+        Check the options before any work.
 
         Raises:
-            ValueError: It names option and value.
+            ValueError: An option is invalid; the message has its name and value.
         """
         for name, value, least in (
             ("--n", self.n, 1),

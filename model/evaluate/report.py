@@ -1,4 +1,4 @@
-"""An evaluation summed up: means over the examples, a table, and all of it as JSON."""
+"""Reports of an evaluation: means over the examples, a table, and JSON."""
 
 import json
 import math
@@ -11,7 +11,7 @@ from model.evaluate.measures import Measured
 from model.inference.columns import Column
 
 _ERROR = "_standard_error"
-# Properties of a row's estimate, no quantities whose mean says anything.
+# Diagnostics of a row's estimate, whose mean has no meaning.
 _PER_ROW_ONLY = ("n_samples", "pareto_k")
 
 
@@ -20,9 +20,9 @@ class Summary(NamedTuple):
     A column's mean over the examples.
 
     Attributes:
-        standard_error: Of the mean, over the choice of examples and of noise alike;
-            None of a single example.
-        monte_carlo_error: The part that noise has in it, where rows have errors.
+        standard_error: Of the mean, over the choice of examples and of noise; None for
+            a single example.
+        monte_carlo_error: The part of it that comes from noise, if rows have errors.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class Summary(NamedTuple):
 
 
 def summaries(measured: Measured) -> dict[str, Summary]:
-    """Sum up every column that is a quantity; of flags, the share that is true."""
+    """Summarize every column that is a quantity; for flags, the share that is true."""
     columns = measured.columns
     return {
         name: _summary(values, columns.get(name + _ERROR))
@@ -41,7 +41,7 @@ def summaries(measured: Measured) -> dict[str, Summary]:
 
 
 def table(found: Mapping[str, Measured]) -> str:
-    """Return the means of all measures as a table for people to read."""
+    """Return the means of all measures as a text table."""
     lines = [f"{'':8}{'':24}{'mean':>12}{'± standard error':>20}{'of it noise':>14}"]
     for measure, measured in found.items():
         for name, summary in summaries(measured).items():

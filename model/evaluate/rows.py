@@ -1,4 +1,4 @@
-"""The rows that a checkpoint is measured on, as its model sees them."""
+"""Load and binarize the rows that a checkpoint is measured on."""
 
 from dataclasses import dataclass
 from typing import final
@@ -22,7 +22,7 @@ class EvaluationRows:
 
     Attributes:
         x: (N, D).
-        binarize: What `/elbo` would have to be asked for to do the same to the data.
+        binarize: The value of `binarize` in `/elbo` that gives the same data.
     """
 
     x: NDArray[np.float32]
@@ -35,7 +35,7 @@ def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
     Load, split and binarize as training does, with the noise of `/elbo`'s `binarize`.
 
     Raises:
-        ValueError: The data are bad, or not of the kind that the model was trained on.
+        ValueError: The data are invalid, or of another kind than the training data.
     """
     dataset = data.load(
         options.data,
@@ -63,7 +63,7 @@ def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
 
 
 def _how(options: EvaluateOptions, config: Config) -> Binarization:
-    """Return how to binarize; what training drew afresh at every use is drawn once."""
+    """Return how to binarize; dynamic binarization of training becomes static here."""
     if options.binarize is not None and config.likelihood.kind != "bernoulli":
         raise ValueError(
             f"--binarize {options.binarize} needs a Bernoulli model, "

@@ -56,16 +56,16 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
     Train, write the checkpoint, and return the exit status.
 
     Raises:
-        ValueError: Options or data are at fault, or another process is training into
-            the same directory; nothing was trained.
-        DivergedError: The loss became NaN or infinite; the best weights before that
-            are in the checkpoint.
+        ValueError: Options or data are invalid, or another process is training in the
+            same directory; nothing was trained.
+        DivergedError: The loss became NaN or infinite; the checkpoint has the best
+            weights before that.
     """
     options.check()
     places = Places.of(options)
     with RunLock(places.run) as lock:
         if places.run.is_dir():
-            lock.take()  # now: reading the data first may take long
+            lock.take()  # before reading the data, which may take long
         _check_places(places, options)
         torch.set_num_threads(options.threads or torch.get_num_threads())
         device = choose_device(options.device)
@@ -75,7 +75,7 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
         state = start(config, options, prepared, device)
         identity = resumption.identity(options, dataset, command)
         lock.take()
-        _check_places(places, options)  # another run may have ended meanwhile
+        _check_places(places, options)  # another run may have ended in the meantime
         if options.resume is None:
             places.clear()
         else:
@@ -110,7 +110,10 @@ def _run(
             places.abandon()
         raise diverged
     if not complete:
-        _say(f"stopped; go on with: python -m model.train --resume {places.checkpoint}")
+        _say(
+            "stopped; continue with: "
+            f"python -m model.train --resume {places.checkpoint}"
+        )
     return 0 if complete else _INTERRUPTED
 
 
@@ -120,14 +123,14 @@ def _parse(arguments: Sequence[str]) -> tuple[TrainOptions, Sequence[str]]:
     if options.resume is None:
         return options, (*prog.split(), *arguments)
     first, command = resumption.run_options(options.resume)
-    # Parsed again: what the command line leaves out is as the run began.
+    # Parsed again, with the run's first options as defaults.
     given = tyro.cli(TrainOptions, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)
     return first, command
 
 
 def _check_places(places: Places, options: TrainOptions) -> None:
-    """Check that nothing will be lost where the run writes."""
+    """Check that the run does not overwrite existing files."""
     if options.overwrite:
         places.check_replaceable()
     elif options.resume is None:
@@ -167,14 +170,14 @@ def _fit(
     places: Places,
     identity: dict[str, Any],
 ) -> DivergedError | None:
-    """Train under a progress bar; Ctrl-C ends the run after the step it is in."""
+    """Train with a progress bar; Ctrl-C ends the run after the current step."""
     n_steps = len(state.terms)
     with (
         _stop_on_signals() as stopped,
         tqdm(
             total=options.epochs * n_steps,
             initial=state.progress.n_updates,
-            disable=None,  # where standard error is no terminal
+            disable=None,  # no bar if standard error is not a terminal
             unit="step",
             mininterval=0.2,
         ) as bar,
@@ -202,7 +205,7 @@ def _fit(
 
 @contextmanager
 def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Note the first SIGINT or SIGTERM, and let the second one end the process."""
+    """Record the first SIGINT or SIGTERM; the second one ends the process."""
     received: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,4 @@
-"""Build what a run trains from its options and data: config, model, optimizer."""
+"""Build config, model and optimizer of a run from its options and data."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ _PSEUDO_INPUT_NOISE = 0.01
 
 def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Config:
     """
-    Write down the model, nothing left to a default.
+    Return the complete configuration of the model.
 
     Raises:
         ValueError: The options do not fit the data, such as a conv network for a table.
@@ -59,7 +59,7 @@ def start(
     Return the state of a run before its first step.
 
     Raises:
-        ValueError: --init-from names no checkpoint, or that of another architecture.
+        ValueError: --init-from is not a checkpoint, or has another architecture.
     """
     vae = _first_model(config, options, prepared).to(device)
     return State(
@@ -71,7 +71,7 @@ def start(
 
 
 def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> VAE:
-    # A run that goes on has weights of its own.
+    # A resumed run has its own weights.
     if options.init_from is not None and options.resume is None:
         return _trained_before(options.init_from, config, options.seed, prepared)
     vae = initialized(config, seed=options.seed)
@@ -94,7 +94,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
             raise ValueError(f"--init-from {path}: data.{name} is {before}, not {now}")
     vae = initialized(config, seed=seed)
     known = loaded.config.prior == config.prior
-    # Without the prior if it is another one; the rest has the names and shapes above.
+    # Without the prior if it differs; the other weights have equal names and shapes.
     parts = ("encoder.", "decoder.", "prior.") if known else ("encoder.", "decoder.")
     before = loaded.vae.state_dict()
     taken = {name: w for name, w in before.items() if name.startswith(parts)}
@@ -123,7 +123,7 @@ def _prior(options: TrainOptions) -> dict[str, object]:
 
 
 def _sentence(error: ValidationError) -> str:
-    """Say in one sentence what pydantic says in a paragraph."""
+    """Return the first error of pydantic's report as one sentence."""
     first = error.errors(include_url=False)[0]
     if first["type"] == "value_error":  # raised by the schema itself, in full
         return str(first["ctx"]["error"])
@@ -141,10 +141,10 @@ def _set_standardization(vae: VAE, affine: Affine) -> None:
 @torch.no_grad()
 def _set_pseudo_inputs(vae: VAE, train: Array, seed: int) -> None:
     """
-    Make the pseudo-inputs of a VampPrior rows of the training data, with some noise.
+    Set the pseudo-inputs of a VampPrior to rows of the training data plus some noise.
 
-    As in Tomczak & Welling (2018): other rows as far as there are enough, the noise of
-    standard deviation 0.01, here in the units of the encoder's layers.
+    As in Tomczak & Welling (2018). The rows are distinct if there are enough. The noise
+    has a standard deviation of 0.01 in the units of the encoder's layers.
     """
     if not isinstance(vae.prior, VampWeights):
         return

@@ -14,11 +14,11 @@ from model.noise import Stream, generator, standard_normal, uniform
 @dataclass(frozen=True, eq=False)
 class Batches:
     """
-    Everything random about a training step, as a function of (seed, epoch, step).
+    Everything random in a training step, as a function of (seed, epoch, step).
 
     Attributes:
-        x: All training rows, gray where `dynamic`, (N, D).
-        dynamic: Whether rows are binarized afresh at every use.
+        x: All training rows, (N, D); gray values if `dynamic`.
+        dynamic: Whether rows are binarized again at every use.
     """
 
     x: Tensor

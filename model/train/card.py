@@ -62,7 +62,7 @@ def card(
     Write the card of a trained model.
 
     Args:
-        training: One sentence on where the weights come from.
+        training: One sentence about the origin of the weights.
         pictures: Names of attached files.
     """
     config, use = vae.config, metrics.latent_use
@@ -131,7 +131,7 @@ def _table(figures: Iterable[Figure]) -> str:
 
 
 def amount(figure: Figure) -> str:
-    """Write a value with its units: nats have decimals, a count has none."""
+    """Format a value with its units: nats with decimals, a count without."""
     return f"{figure.value:.{3 if figure.units == 'nats' else 0}f} {figure.units}"
 
 

@@ -32,11 +32,11 @@ class DivergedError(ArithmeticError):
 @dataclass(frozen=True, eq=False)
 class Run:
     """
-    What the training loop works with, besides model and data.
+    What the training loop needs besides model and data.
 
     Attributes:
         places: Where the state is kept.
-        identity: Which run this is, saved with the state so that none are mixed up.
+        identity: Identifies the run; saved with the state, so that runs are not mixed.
         stopped: Whether the run was asked to stop.
         on_step: Called after each step, to move a progress bar.
         on_epoch: Called with the journal's line after each epoch.
@@ -53,24 +53,24 @@ class Run:
         Write the state to disk.
 
         Raises:
-            DivergedError: It is poisoned; what was saved before stays.
+            DivergedError: It has NaN or infinity; the last saved state is kept.
         """
         _check_finite(state)
         _check_weights(state)
         state.save(self.places.state, run=self.identity)
 
     def save_if_due(self, state: State) -> None:
-        """Write the state to disk every 20 s: a kill costs no more than that."""
+        """Write the state to disk every 20 s, so that a kill loses at most that."""
         if time.monotonic() - state.saved_at > _SECONDS_BETWEEN_SAVES:
             self.save(state)
 
 
 def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
     """
-    Train until the epochs are done, patience runs out or the run is stopped.
+    Train until all epochs are done, patience has run out or the run is stopped.
 
-    The best weights on validation, by the bound that is trained on, are left in
-    `state.best`; the state on disk allows going on from any step, bit for bit.
+    `state.best` has the weights with the best validation value of the bound that is
+    trained on. From the state on disk, training can resume at any step, bit for bit.
 
     Raises:
         DivergedError: The loss is not finite; it names epoch and step.
@@ -85,7 +85,7 @@ def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
     )
     objective = OBJECTIVES[options.objective]
     if options.compile:
-        # A program for each batch size: bits must not depend on which one runs first.
+        # One program per batch size: bits must not depend on which size runs first.
         objective = torch.compile(objective, dynamic=False)
 
     run.save_if_due(state)  # at once, so that there is a run to resume
@@ -104,7 +104,7 @@ def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
 
 
 def is_complete(state: State, options: TrainOptions) -> bool:
-    """Say whether the epochs are done or patience has run out."""
+    """Return whether all epochs are done or patience has run out."""
     progress = state.progress
     if progress.epoch >= options.epochs:
         return True
@@ -120,7 +120,7 @@ def _epoch(
     options: TrainOptions,
     run: Run,
 ) -> bool:
-    """Take the steps left of an epoch; return False if stopped before its last."""
+    """Take the remaining steps of an epoch; return False if stopped before its end."""
     progress = state.progress
     order = batches.order(progress.epoch)
     for step in range(progress.step, batches.n_steps):
@@ -184,7 +184,7 @@ def _check_finite(state: State) -> None:
 
 
 def _check_weights(state: State) -> None:
-    # The last step's weights are in no loss yet.
+    # No loss has been computed with the weights of the last step yet.
     if not all(torch.isfinite(weights).all() for weights in state.weights.values()):
         raise DivergedError(
             f"the weights became NaN or infinite in epoch {state.progress.epoch + 1} "
@@ -193,7 +193,7 @@ def _check_weights(state: State) -> None:
 
 
 def _model_to_evaluate(state: State) -> VAE:
-    """Return the model to evaluate: with averaged weights where there is an average."""
+    """Return the model to evaluate: with averaged weights if there is an average."""
     return state.model(state.average) if state.average else state.vae
 
 

@@ -1,4 +1,4 @@
-"""The amortization gap: what a q(z|x) fitted to each held-out row alone gains."""
+"""The amortization gap: the gain in ELBO if q(z|x) is fitted to each held-out row."""
 
 import torch
 
@@ -22,10 +22,10 @@ def amortization_gap(
     noise_seed: int,
 ) -> Figure | None:
     """
-    Return the amortization gap (Cremer et al. 2018), or None where there is one row.
+    Return the amortization gap (Cremer et al. 2018), or None if there is only one row.
 
-    The mean of ELBO(q*) - ELBO(q) in nats over at most 100 evenly spaced rows of x,
-    (N, D), fewer of a large model; q* is what `refine` finds with its defaults.
+    It is the mean of ELBO(q*) - ELBO(q) in nats over at most 100 evenly spaced rows of
+    x, (N, D), fewer for a large model; q* is the result of `refine` with its defaults.
     """
     n = min(_MOST_ROWS, max(2, _MOST_VALUES // vae.config.values_per_draw))
     rows = x[torch.from_numpy(evenly(len(x), n)).to(x.device)]

@@ -1,4 +1,4 @@
-"""Estimate where held-out rows lie along each latent dimension."""
+"""Estimate the quantiles of each latent dimension over held-out rows."""
 
 import torch
 from torch import Tensor
@@ -10,7 +10,7 @@ from model.inference.health import posteriors
 from model.inference.interpolation import aggregate_quantiles
 from model.vae import VAE
 
-# The cost is their number times that of the levels, many times over.
+# The cost grows with this number times the number of levels.
 MAX_EXAMPLES = 512
 # Levels at equal steps of their normal score, from 3.4e-6 to 1 - 3.4e-6.
 N_LEVELS, MAX_SCORE = 129, 4.5
@@ -31,7 +31,7 @@ def latent_quantiles(
     values = aggregate_quantiles(posteriors(vae, rows), levels)
     return AggregateQuantiles(
         levels=levels.numpy(),
-        # Bisections of one value may end a rounding apart.
+        # Rounding may leave equal quantiles out of order.
         values=values.cummax(dim=1).values.numpy(),
         settings=AggregateSettings(
             split=split, binarization=binarization, n_examples=len(rows)

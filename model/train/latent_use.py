@@ -1,4 +1,4 @@
-"""Measure what a trained model uses its latent dimensions for."""
+"""Measure how a trained model uses its latent dimensions."""
 
 import math
 
@@ -12,7 +12,7 @@ from model.inference.health import MeanEstimate, health, posteriors
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 
-# Every example is weighed against every other one.
+# The cost grows with the square of this number.
 MAX_EXAMPLES = 4096
 
 
@@ -20,7 +20,7 @@ def latent_use(
     vae: VAE, x: Tensor, *, split: Split, binarization: Binarization, noise_seed: int
 ) -> LatentUse:
     """
-    Measure it on the rows of a split, (N, D), of at most `MAX_EXAMPLES` of them.
+    Measure it on the rows of a split, (N, D), on at most `MAX_EXAMPLES` of them.
 
     Args:
         x: Data in the likelihood's support, on the model's device.
@@ -48,6 +48,6 @@ def latent_use(
 
 
 def _error(estimate: MeanEstimate) -> float | None:
-    """Return the standard error; a single example has none."""
+    """Return the standard error, or None for a single example."""
     error = estimate.standard_error
     return error if math.isfinite(error) else None

@@ -18,20 +18,20 @@ _PAIRS_PER_CHUNK = 2000
 
 
 class Terms(NamedTuple):
-    """The ELBO's terms under any objective, means over a batch, in nats."""
+    """The terms of the ELBO, for every objective: means over a batch, in nats."""
 
     log_likelihood: Tensor
     kl: Tensor
 
 
-# VAE, x (N, D), eps (K, N, J) and the weight of the KL to a loss and the terms.
+# Maps a VAE, x (N, D), eps (K, N, J) and the weight of the KL to the loss and terms.
 Objective = Callable[[VAE, Tensor, Tensor, Tensor], tuple[Tensor, Terms]]
 
 
 def mean_elbo(
     vae: VAE, x: Tensor, eps: Tensor, kl_weight: Tensor
 ) -> tuple[Tensor, Terms]:
-    """Return the loss, and the terms of the ELBO, which carry no weight."""
+    """Return the loss, and the terms of the ELBO without the weight of the KL."""
     bound = elbo(vae, x, eps=eps)
     terms = Terms(bound.log_likelihood.mean(), bound.kl.mean())
     return kl_weight * terms.kl - terms.log_likelihood, terms
@@ -41,7 +41,7 @@ def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
     """
     Return -L_K, L_K = E[log 1/K sum_k w_k], and the terms (Burda et al. 2016, eq. 8).
 
-    With w_k = p(x|z_k) p(z_k) / q(z_k|x); the gradient is the reparameterized one.
+    Here w_k = p(x|z_k) p(z_k) / q(z_k|x), and the gradient is the reparameterized one.
     """
     q_z = vae.encode(x)
     z = q_z.reparameterize(eps)
@@ -56,18 +56,19 @@ def dreg(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, 
 
     With v_k = w_k / sum w the gradient of L_K in theta is E[sum_k v_k d log w_k], as
     for `iwae`, and in phi E[sum_k v_k^2 d log w_k / dz_k dz_k / dphi], of the same
-    expectation (Tucker et al. 2019, eq. 8). Its variance vanishes as q nears p(z|x);
-    far from there it may be the greater one. The loss itself, minus the mean of
-    sum_k v_k log w_k, is no bound.
+    expectation (Tucker et al. 2019, eq. 8). Its variance vanishes as q approaches
+    p(z|x); far from there it may be larger than that of `iwae`. The loss itself, minus
+    the mean of sum_k v_k log w_k, is not a bound.
     """
     q_z = vae.encode(x)
     z = q_z.reparameterize(eps)
-    # phi acts through z alone: the score of q is left out, its mean accounted for.
+    # phi acts only through z: the score term of q is left out, and the second factor
+    # v_k below accounts for its expectation.
     held = DiagonalGaussian(q_z.mu.detach(), q_z.log_var.detach())
     log_likelihood, log_w = _log_weights(vae, x, z, held)
     share = torch.softmax(log_w.detach(), dim=0)  # v_k, (K, N)
     if z.requires_grad:
-        # What flows back into z holds v_k once already; theta is not downstream of it.
+        # The gradient in z has one factor v_k already. The hook does not affect theta.
         z.register_hook(share[..., None].mul)  # type: ignore[no-untyped-call]
     surrogate = (share * log_w).sum(dim=0)
     return -surrogate.mean(), _terms(vae, log_likelihood, q_z, z)

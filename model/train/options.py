@@ -40,59 +40,61 @@ class TrainOptions:
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
         out: Directory of the checkpoint; checkpoints/NAME if not given.
-        overwrite: Replace what stands at --out.
-        resume: Go on with the run whose --out this was; its options are taken over.
-        init_from: Checkpoint whose weights, with their shift and scale of the data,
-            the run starts from; its architecture must be the one asked for. The prior
-            is taken over if it is the one asked for, else it begins afresh.
+        overwrite: Replace an existing checkpoint or run at --out.
+        resume: Continue the run that had this --out, with the same options.
+        init_from: Checkpoint to take the initial weights from, with their shift and
+            scale of the data. Its architecture must be that of the options. Its prior
+            is used if it is that of the options; else the prior is initialized.
         network: mlp is that of the paper; conv needs images.
-        hidden: Widths of the hidden layers of encoder and, reversed, decoder; conv
-            takes one.
+        hidden: Widths of the hidden layers of the encoder, and reversed of the decoder;
+            conv takes one.
         channels: Channels of the convolutions, each of which halves the image.
         activation: Of the hidden layers; tanh as in the paper.
         likelihood: p(x|z): bernoulli for {0, 1}, continuous_bernoulli for [0, 1],
             gaussian for real numbers.
-        sigma_floor: Least standard deviation of a Gaussian decoder, in units of
+        sigma_floor: Smallest standard deviation of a Gaussian decoder, in units of
             standardized data.
-        latent_dim: J, the dimensions of z.
-        prior: p(z): standard is N(0, I) as in the paper; mixture a Gaussian mixture
-            that is learned; vamp the mean of q(z|u) over pseudo-inputs u that are
-            learned (Tomczak & Welling 2018).
-        components: C of mixture and vamp; a step of vamp encodes C rows more.
+        latent_dim: J, the number of dimensions of z.
+        prior: p(z): standard is N(0, I) as in the paper; mixture a learned Gaussian
+            mixture; vamp the mean of q(z|u) over learned pseudo-inputs u (Tomczak &
+            Welling 2018).
+        components: C of mixture and vamp; with vamp, a step encodes C more rows.
         objective: elbo as in the paper; iwae is the bound of K importance-weighted
             draws (Burda et al. 2016), dreg the same bound with a gradient of less
-            variance where q is close to the posterior (Tucker et al. 2019). The best
-            epoch is chosen by the bound that is trained on, with as many draws;
-            figures are by the ELBO.
+            variance if q is close to the posterior (Tucker et al. 2019). The best epoch
+            is selected by the bound that is trained on, with as many draws; figures are
+            of the ELBO.
         n_samples: K, draws of z per example and step; iwae and dreg need two or more.
         optimizer: adam, or adagrad as in the paper.
-        learning_rate: At its highest.
+        learning_rate: The highest learning rate of the run.
         schedule: How the learning rate falls to zero over the run, if at all.
         batch_size: Examples per step.
         epochs: Passes over the training data.
         kl_warmup_epochs: Epochs over which the weight of the KL in the loss rises from
-            0 to 1; the ELBO reported never has a weight in it.
+            0 to 1; reported ELBOs have no weight.
         weight_decay: Decoupled for adam (AdamW), an L2 penalty for adagrad.
-        ema: Decay of an exponential moving average of the weights, None for none; the
-            average is what is evaluated and saved.
+        ema: Decay of an exponential moving average of the weights, None for none; if
+            there is an average, it is evaluated and saved.
         patience: Stop after this many epochs without a better validation bound.
-        binarization: How gray values become {0, 1}: static draws once, dynamic afresh
-            at every use, threshold cuts at 1/2. If not given: dynamic for bernoulli on
-            gray data, else none.
+        binarization: How gray values are binarized: static draws once, dynamic draws
+            again at every use, threshold cuts at 1/2. If not given: dynamic for
+            bernoulli on gray data, else none.
         standardize: Shift and scale the data for the networks; densities stay in the
             data's own units. If not given: only for gaussian.
-        validation_fraction: Of the rows to train on that become validation rows; if not
-            given, 0.1 of a file that brings none, and the usual ones of a named set.
-        test_fraction: Of a file that brings no test rows; 0.1 if not given.
+        validation_fraction: Fraction of the training rows to use for validation. If not
+            given: 0.1 for a file without validation rows, and the usual rows of a named
+            data set.
+        test_fraction: Fraction of the rows of a file without test rows to use for
+            testing; 0.1 if not given.
         test_samples: K of the figures in the model card.
-        test_seed: Seed of the noise of those figures, and of what is binarized once.
-        examples: Held-out rows stored in the checkpoint, at most 64, for pages that
-            show some; 0 keeps the data out of it, but for the card's pictures.
-        seed: Of weights, noise and order.
-        device: auto takes a GPU where there is one.
+        test_seed: Seed for the noise of those figures, and for static binarization.
+        examples: Number of held-out rows to store in the checkpoint, at most 64, for
+            the explorer. With 0 the checkpoint has no data except the card's pictures.
+        seed: Seed for initial weights, noise and order.
+        device: auto uses a GPU if there is one.
         threads: CPU threads; all cores if not given.
-        compile: Compile the step with torch.compile: needs a C++ compiler and half a
-            minute, then is faster.
+        compile: Compile the step with torch.compile. This needs a C++ compiler and half
+            a minute; then training is faster.
     """
 
     data: str = "digits"
@@ -135,7 +137,7 @@ class TrainOptions:
 
     def check(self) -> None:
         """
-        Refuse impossible options before any work.
+        Check the options before any work.
 
         Raises:
             ValueError: It names option and value.
@@ -167,7 +169,7 @@ class TrainOptions:
         self._check_pairs()
 
     def _check_pairs(self) -> None:
-        """Refuse options that would be ignored, or contradict each other."""
+        """Check for options that would be ignored or contradict each other."""
         if self.network == "conv" and len(self.hidden) != 1:
             raise ValueError(
                 f"--network conv takes one --hidden width, got {self.hidden}"

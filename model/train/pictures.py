@@ -33,7 +33,7 @@ def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
     for split in ("train", "validation"):
         elbo = [line[split]["elbo"] for line in journal]
         axes.plot(epochs, elbo, label=split, marker="." if len(elbo) < 20 else None)
-        # The first epochs would squeeze all the others into a line.
+        # The low values of the first epochs would hide the differences of the others.
         settled += elbo[len(elbo) // 10 :]
     margin = 0.05 * (max(settled) - min(settled)) or 1.0
     axes.set_ylim(min(settled) - margin, max(settled) + margin)
@@ -54,14 +54,14 @@ def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
 
     def bound(line: dict[str, Any]) -> float:
         found: float = line["validation"].get("bound", line["validation"]["elbo"])
-        return found  # older journals have the ELBO alone, by which they chose
+        return found  # older journals have only the ELBO, which selected the epoch
 
     best: int = max(journal, key=bound)["epoch"]
     return best
 
 
 def drawable(data_shape: tuple[int, ...]) -> bool:
-    """Say whether examples are gray or RGB images."""
+    """Return whether examples are gray or RGB images."""
     return len(data_shape) == 2 or (len(data_shape) == 3 and data_shape[2] in (1, 3))
 
 
@@ -84,8 +84,8 @@ def manifold(vae: VAE) -> bytes:
     """
     Show E[x|z] over the plane of a two-dimensional latent (AEVB Fig. 4).
 
-    z runs through the prior's quantiles of an even grid, so that every row and every
-    column stands for the same share of the prior.
+    The values of z are prior quantiles at even probabilities, so that every row and
+    every column has the same share of the prior.
     """
     even = (torch.arange(_MANIFOLD_SIDE) + 0.5) / _MANIFOLD_SIDE
     across, up = vae.p_z.quantiles(even)
@@ -98,7 +98,7 @@ def _like(vae: VAE, z: Tensor | NDArray[np.float32]) -> Tensor:
 
 
 def _grid(vae: VAE, x: Tensor, *, n_columns: int) -> bytes:
-    """Lay images out in rows, on white."""
+    """Arrange images in rows, on white."""
     images = x.reshape(-1, *vae.config.data_shape).float().cpu().numpy()
     low, high = vae.likelihood.value_range or (images.min(), images.max())
     scaled = np.clip((images - low) / (high - low or 1), 0, 1)
@@ -114,7 +114,7 @@ def _tile(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Enlarge an image to about the size of a tile, with a white border."""
     side = max(image.shape[:2])
     picture = Image.fromarray(image.squeeze(-1) if image.shape[2:] == (1,) else image)
-    picture = picture.reduce(-(-side // _TILE))  # a factor of 1 where it is smaller
+    picture = picture.reduce(-(-side // _TILE))  # a factor of 1 if it is smaller
     enlarged = np.asarray(picture).repeat(max(1, _TILE // side), axis=0)
     enlarged = enlarged.repeat(max(1, _TILE // side), axis=1)
     edges = ((_GAP, _GAP), (_GAP, _GAP), (0, 0))[: enlarged.ndim]

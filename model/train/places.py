@@ -1,4 +1,4 @@
-"""Where a run keeps its files: the checkpoint, and its own directory next to it."""
+"""The paths of a run: its checkpoint, and its own directory next to it."""
 
 import json
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class _Bound(BaseModel):
 
 @final
 class _Line(BaseModel):
-    """What every line of a journal has at least."""
+    """The fields that every line of a journal has."""
 
     epoch: int
     train: _Bound
@@ -45,10 +45,10 @@ class Places:
     @classmethod
     def of(cls, options: TrainOptions) -> Self:
         """
-        Name them after --out, or after the data.
+        Return the paths for --out, or named after the data.
 
         Raises:
-            ValueError: --out names no directory that could be made or replaced.
+            ValueError: --out does not name a directory that can be made or replaced.
         """
         out = options.out or Path("checkpoints") / Path(options.data).resolve().stem
         if out.name in ("", ".."):
@@ -57,27 +57,27 @@ class Places:
 
     @property
     def journal(self) -> Path:
-        """One JSON line per epoch."""
+        """The journal, one JSON line per epoch."""
         return self.run / "metrics.jsonl"
 
     @property
     def state(self) -> Path:
-        """What `--resume` reads."""
+        """The saved state, which `--resume` reads."""
         return self.run / "state.safetensors"
 
     def check_free(self) -> None:
         """
-        Refuse to replace what an earlier run has left.
+        Check that there are no files of an earlier run.
 
         Raises:
-            ValueError: Something is there that would be lost.
+            ValueError: There are files that would be lost.
         """
         go_on = (
-            f"go on with --resume {self.checkpoint}, " if self.state.exists() else ""
+            f"continue with --resume {self.checkpoint}, " if self.state.exists() else ""
         )
         if _holds_anything(self.checkpoint):
             raise ValueError(
-                f"{self.checkpoint} is there already: {go_on}give another --out, or "
+                f"{self.checkpoint} already exists: {go_on}give another --out, or "
                 "--overwrite to replace it"
             )
         if go_on:
@@ -88,32 +88,32 @@ class Places:
 
     def check_replaceable(self) -> None:
         """
-        Refuse to replace what is no checkpoint.
+        Check that an existing directory is a checkpoint, so that it may be replaced.
 
         Raises:
-            ValueError: The directory holds other files than a checkpoint's.
+            ValueError: The directory has files but is not a checkpoint.
         """
         if (
             _holds_anything(self.checkpoint)
             and not (self.checkpoint / MANIFEST).is_file()
         ):
             raise ValueError(
-                f"{self.checkpoint} is no checkpoint, so --overwrite leaves it alone: "
-                "give another --out"
+                f"{self.checkpoint} is not a checkpoint, so --overwrite "
+                "does not replace it: give another --out"
             )
 
     def clear(self) -> None:
         """
-        Remove what an earlier run has left, but for its checkpoint.
+        Remove the files of an earlier run except its checkpoint.
 
-        The checkpoint of an earlier run stays until the new one replaces it.
+        The checkpoint is kept until the new one replaces it.
         """
         self.run.mkdir(parents=True, exist_ok=True)
         self.state.unlink(missing_ok=True)
         self.journal.unlink(missing_ok=True)
 
     def abandon(self) -> None:
-        """Remove the state of a run without weights to keep: another run may start."""
+        """Remove the state of a run without usable weights, so another can start."""
         self.state.unlink(missing_ok=True)
 
     def record(self, line: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def publish(
     depend on them.
 
     Args:
-        parent_sha256: Of the checkpoint that the weights started from, if any.
+        parent_sha256: sha256 of the checkpoint in --init-from, if any.
     """
     journal = places.journal_lines()
     held_out = _evaluate(vae, prepared.validation, options)
@@ -193,7 +193,7 @@ def _calibration(
 def _examples(
     dataset: Dataset, prepared: Prepared, options: TrainOptions
 ) -> Examples | None:
-    """Return the validation rows to store, with their labels; None for none."""
+    """Return the validation rows to store, with their labels, or None."""
     split = dataset.validation
     n_bytes = split.x[0].nbytes
     rows = evenly(len(split.x), min(options.examples, MAX_EXAMPLE_BYTES // n_bytes))
@@ -213,7 +213,7 @@ def _pictures(
     journal: Sequence[dict[str, Any]],
 ) -> dict[str, bytes]:
     drawn = {}
-    if journal:  # it may have been deleted
+    if journal:  # the file may have been deleted
         drawn["learning_curve.png"] = pictures.learning_curve(journal)
     if pictures.drawable(vae.config.data_shape):
         x = _on_device(vae, prepared.validation[:_N_RECONSTRUCTIONS])

@@ -1,4 +1,4 @@
-"""Resume an interrupted run: which run it was, and from where."""
+"""Resume an interrupted run: identify it, compare its options, load its state."""
 
 import json
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from model.train.places import Places
 from model.train.saved_state import StateError
 from model.train.state import State
 
-_FREE = {"resume", "out", "overwrite"}  # these do not make it another run
+_FREE = {"resume", "out", "overwrite"}  # not part of a run's identity
 
 
 @final
 class _SavedRun(Section):
-    """Which run a state is of, as `identity` wrote it."""
+    """The identity of the run that a state belongs to, written by `identity`."""
 
     options: dict[str, Any]
     dataset_sha256: str | None
@@ -33,7 +33,7 @@ class _SavedRun(Section):
 def identity(
     options: TrainOptions, dataset: Dataset, command: Sequence[str]
 ) -> dict[str, Any]:
-    """Say in JSON which run this is."""
+    """Return what identifies a run, as JSON."""
     chosen = {
         name: str(value) if isinstance(value, Path) else value
         for name, value in asdict(options).items()
@@ -48,7 +48,7 @@ def identity(
 
 
 def _parent_sha256(options: TrainOptions) -> str | None:
-    """Return the hash of the checkpoint that the run started from, if it did."""
+    """Return the sha256 of the checkpoint in --init-from, if any."""
     if options.resume is not None:
         return _saved_run(Places.of(options)).parent_sha256
     if options.init_from is None:
@@ -58,7 +58,7 @@ def _parent_sha256(options: TrainOptions) -> str | None:
 
 def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
     """
-    Return the options and the command that the run began with.
+    Return the options and the command that the run was started with.
 
     Args:
         path: The checkpoint of the run, its --out.
@@ -72,7 +72,7 @@ def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
     unknown = run.options.keys() - {field.name for field in fields(TrainOptions)}
     if unknown:
         raise StateError(
-            f"the run at {path} was begun by another version: this one does not have "
+            f"the run at {path} was started by another version: this one does not have "
             f"the options {sorted(unknown)}"
         )
     try:
@@ -86,20 +86,20 @@ def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
 
 def check_same(first: TrainOptions, given: TrainOptions) -> None:
     """
-    Refuse options that contradict those the run began with.
+    Check that no option differs from those that the run was started with.
 
     Args:
-        given: What the command line says; what it leaves out is as in `first`.
+        given: The options of the command line, with those of `first` as defaults.
 
     Raises:
-        StateError: It names the option.
+        StateError: An option differs; the message names it.
     """
     for name in (field.name for field in fields(TrainOptions)):
         before, now = getattr(first, name), getattr(given, name)
         if now != before:
             raise StateError(
                 f"the run at {first.resume} began with {name} = {before}, got {now}; "
-                "leave the option out to go on with it"
+                "leave the option out to continue the run"
             )
 
 
@@ -111,7 +111,7 @@ def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:
         wanted: The identity of the run.
 
     Raises:
-        StateError: It is damaged, or the data are not those the run began with.
+        StateError: It is damaged, or the data differ from those of the first start.
     """
     before = _saved_run(places).dataset_sha256
     if before != wanted["dataset_sha256"]:

@@ -1,4 +1,4 @@
-"""Keep two processes from training into one directory."""
+"""A lock that keeps two processes from training in the same directory."""
 
 import fcntl
 import os
@@ -13,15 +13,16 @@ _MAX_BYTES = 300
 
 @final
 class RunInUseError(ValueError):
-    """Another process is training into the directory."""
+    """Another process is training in the directory."""
 
 
 @final
 class RunLock:
     """
-    A lock (flock) on the directory of a run, which the kernel releases at any end.
+    A lock (flock) on the directory of a run.
 
-    The file that is locked stays; who holds the lock is written in it.
+    The kernel releases it when the process ends, for whatever reason. The lock file is
+    not removed; it has the process id and host of the holder.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,7 +44,7 @@ class RunLock:
 
     def take(self) -> None:
         """
-        Make the directory and lock it, if that has not been done.
+        Make the directory and lock it, if it is not locked by this object already.
 
         Raises:
             RunInUseError: Another process has locked it; the message names it.
@@ -69,14 +70,14 @@ class RunLock:
                 f"{self._directory} is in use by {_holder(descriptor)}: wait for its "
                 "end, or give another --out"
             ) from None
-        except OSError:  # a file system without locks: better unlocked than not at all
+        except OSError:  # a file system without locks: train without one
             return
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
 
 
 def _holder(descriptor: int) -> str:
-    """Return who has written that it holds the lock."""
+    """Return a description of the process that holds the lock, from the lock file."""
     written = os.pread(descriptor, _MAX_BYTES, 0).decode(errors="replace").split()
     if len(written) != 2 or not written[0].isdecimal():
         return "another process"

@@ -1,8 +1,8 @@
 """
-The file that a run is resumed from: tensors, progress, and which run it is.
+The file that a run is resumed from: tensors, progress and identity of the run.
 
-A safetensors file. Its metadata have the SHA-256 of the whole file, computed with zeros
-in the place of the hash, so that a damaged file is never trained on. Nothing here can
+It is a safetensors file. Its metadata have the SHA-256 of the whole file, computed with
+zeros in the place of the hash, so that a damaged file is detected. Nothing here can
 unpickle.
 """
 
@@ -24,27 +24,27 @@ from model.regular_files import read_regular
 _HASH = "sha256"
 _NO_HASH = "0" * 64
 _KEYS = {"run", "progress"}
-_MAX_BYTES = 32 << 30  # five times the most weights a configuration may have
+_MAX_BYTES = 32 << 30  # about five times the weights of the largest configuration
 
 _Count = Annotated[int, Field(ge=0)]
 
 
 @final
 class StateError(ValueError):
-    """There is no run to resume, it is damaged, or it is not the one that was meant."""
+    """There is no run to resume, it is damaged, or it does not fit the options."""
 
 
 @dataclass
 class Progress:
     """
-    Where a run stands.
+    The progress of a run.
 
-    Noise and order are functions of (seed, epoch, step), so counters are enough.
+    Noise and order are functions of (seed, epoch, step), so counters are sufficient.
 
     Attributes:
         epoch: Epochs completed.
         step: Steps taken in the current epoch.
-        n_updates: Steps taken in all.
+        n_updates: Steps taken in total.
     """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -60,10 +60,10 @@ class Progress:
 @dataclass(frozen=True, eq=False)
 class SavedState:
     """
-    What the file holds.
+    The content of the file.
 
     Attributes:
-        run: Which run it is, as JSON.
+        run: The identity of the run, as JSON.
     """
 
     tensors: dict[str, Tensor]
@@ -74,7 +74,7 @@ class SavedState:
 def to_bytes(
     tensors: Mapping[str, Tensor], progress: Progress, run: Mapping[str, Any]
 ) -> bytearray:
-    """Return the content of the file."""
+    """Encode the content of the file."""
     content = bytearray(
         safetensors_save(
             {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
@@ -95,17 +95,17 @@ def read(path: Path) -> SavedState:
     Read and verify the file.
 
     Raises:
-        StateError: It is missing, damaged, or the state of no run.
+        StateError: It is missing or damaged, or not the state of a run.
     """
     try:
         content = read_regular(path, max_bytes=_MAX_BYTES)
     except FileNotFoundError:
-        raise StateError(f"no run to go on with: there is no {path}") from None
+        raise StateError(f"no run to resume: there is no {path}") from None
     except OSError as error:
         raise StateError(f"{path} cannot be read: {error.strerror}") from error
     try:
         tensors = safetensors_load(content)
-    except (SafetensorError, KeyError) as error:  # KeyError: a dtype torch has not
+    except (SafetensorError, KeyError) as error:  # KeyError: a dtype torch lacks
         raise StateError(f"{path} is damaged: {error}") from error
     metadata = _metadata(content)
     if not metadata.keys() >= _KEYS:
@@ -126,7 +126,7 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 def _check_hash(content: bytes, metadata: Mapping[str, str], path: Path) -> None:
     if metadata.keys() == _KEYS:
-        return  # written before there was a hash
+        return  # written by a version without hashes
     wanted = metadata.get(_HASH, "")
     if metadata.keys() != {*_KEYS, _HASH} or len(wanted) != len(_NO_HASH):
         raise StateError(f"{path} is damaged: unknown metadata {sorted(metadata)}")
@@ -136,7 +136,7 @@ def _check_hash(content: bytes, metadata: Mapping[str, str], path: Path) -> None
 
 
 def _hash_at(content: bytes | bytearray) -> int:
-    """Return where the hash is; quotes inside of other metadata are escaped."""
+    """Return the position of the hash; quotes in other metadata are escaped."""
     key = b'"sha256":"'
     return content.index(key) + len(key)
 

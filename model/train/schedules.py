@@ -1,4 +1,4 @@
-"""How learning rate and KL weight change over a run: pure functions of progress."""
+"""The schedules of a run: learning rate, KL weight and decay of the average."""
 
 import math
 
@@ -6,7 +6,7 @@ from model.train.options import TrainOptions
 
 
 def learning_rate(options: TrainOptions, done: float) -> float:
-    """Return the learning rate when a fraction `done` of all steps is taken."""
+    """Return the learning rate after a fraction `done` of all steps."""
     if options.schedule == "linear":
         return options.learning_rate * (1 - done)
     if options.schedule == "cosine":  # Loshchilov & Hutter (2017), without restarts
@@ -22,5 +22,5 @@ def kl_weight(options: TrainOptions, epochs_done: float) -> float:
 
 
 def average_decay(decay: float, n_updates: int) -> float:
-    """Return the EMA's decay, less at first, so that the first weights count little."""
+    """Return the EMA's decay; it is smaller at first, to forget the first weights."""
     return min(decay, (1 + n_updates) / (10 + n_updates))

@@ -1,4 +1,4 @@
-"""The state of a training run: all it takes to resume it bit for bit."""
+"""The state of a training run, from which it can resume bit for bit."""
 
 import math
 import time
@@ -59,7 +59,7 @@ class State:
         return vae.requires_grad_(False).eval()
 
     def save(self, path: Path, *, run: Mapping[str, Any]) -> None:
-        """Write all of it in one step; `run` says which run it is."""
+        """Write the state atomically; `run` is the identity of the run."""
         tensors = {f"weights.{k}": v for k, v in self.weights.items()}
         tensors |= {f"average.{k}": v for k, v in self.average.items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -72,11 +72,11 @@ class State:
 
     def load(self, path: Path) -> None:
         """
-        Take over what `save` wrote.
+        Load what `save` has written.
 
         Raises:
-            StateError: It is missing, damaged, or of another model; this state is as
-                it was.
+            StateError: It is missing, damaged, or of another model; this state is
+                unchanged.
         """
         saved = saved_state.read(path)
         try:
@@ -88,7 +88,7 @@ class State:
         self.vae.load_state_dict(part(tensors, "weights."))
         device = self.terms.device
         average = part(tensors, "average.")
-        # In the order of the weights, which the file does not keep.
+        # In the order of the weights; the file has another order.
         self.average = {k: average[k].to(device) for k in self.average}
         self.best = {k: v.to(device) for k, v in part(tensors, "best.").items()}
         self.terms.copy_(tensors["terms"])

@@ -1,4 +1,4 @@
-"""Check what was saved of a run against the run that would resume from it."""
+"""Check a saved state against the run that is to resume from it."""
 
 from collections.abc import Mapping
 
@@ -12,11 +12,11 @@ from model.train.saved_state import Progress
 _SQUARES = {torch.optim.AdamW: "exp_avg_sq", torch.optim.Adagrad: "sum"}
 _OTHERS = {torch.optim.AdamW: ("exp_avg",), torch.optim.Adagrad: ()}
 _STEP = "step"
-_MAX_STEP = 1 << 24  # float32 counts no further
+_MAX_STEP = 1 << 24  # float32 cannot count further
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Return the tensors whose names have a prefix, without it."""
+    """Return the tensors whose names have a prefix, under names without it."""
     return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
 
 
@@ -25,10 +25,10 @@ def check_progress(progress: Progress, *, n_steps: int) -> None:
     Check that counters agree with each other.
 
     Args:
-        n_steps: Of an epoch.
+        n_steps: Steps per epoch.
 
     Raises:
-        ValueError: It names the counter.
+        ValueError: A counter is wrong; the message names it.
     """
     if progress.step >= n_steps:
         raise ValueError(f"step: expected less than {n_steps}, got {progress.step}")
@@ -52,7 +52,7 @@ def check_tensors(
         n_done: Steps of the epoch whose terms are known.
 
     Raises:
-        ValueError: It names the tensor, what was wanted and what came.
+        ValueError: A tensor is wrong; the message has its name and the expected value.
     """
     check_shapes(found, wanted)
     check_values({**found, "terms": found["terms"][:n_done]})
@@ -65,7 +65,7 @@ def check_optimizer(
     Check the optimizer's step and moments, named `index.key` for each parameter.
 
     Raises:
-        ValueError: It names the tensor, what was wanted and what came.
+        ValueError: A tensor is wrong; the message has its name and the expected value.
     """
     kind = type(optimizer)
     square, others = _SQUARES[kind], _OTHERS[kind]

@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_the_best_weights_and_says_how_to_go_on(
     assert interrupted.status == 130
     assert "Traceback" not in interrupted.stderr
     assert interrupted.stderr.endswith(
-        f"stopped; go on with: python -m model.train --resume {interrupted.out}\n"
+        f"stopped; continue with: python -m model.train --resume {interrupted.out}\n"
     )
     n_epochs = len(read_journal(interrupted.out / "metrics.jsonl"))
     assert 1 <= n_epochs < N_EPOCHS
@@ -212,13 +212,13 @@ def failure(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> str
         ("--data photos", "photos holds no .png"),
         ("--data bad.csv", "line 5 of bad.csv, column 2 holds nan"),
         ("--data table.npy", "of table.npy, position "),
-        ("--resume nowhere", "no run to go on with: there is no nowhere.training"),
-        ("--out images.npy", "images.npy is there already: give another --out, or"),
+        ("--resume nowhere", "no run to resume: there is no nowhere.training"),
+        ("--out images.npy", "images.npy already exists: give another --out, or"),
         ("--out photos/..", "--out must name a directory of its own, got photos/.."),
         ("--out images.npy/x", "images.npy/x.training: Not a directory"),
         (
             "--out images.npy --overwrite",
-            "images.npy is no checkpoint, so --overwrite leaves it alone",
+            "images.npy is not a checkpoint, so --overwrite does not replace it",
         ),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_second_run_does_not_take_the_place_of_the_first(
     said = failure(["--data", "digits", "--out", str(whole)], capsys)
 
     assert said == (
-        f"{whole} is there already: go on with --resume {whole}, give another --out, "
+        f"{whole} already exists: continue with --resume {whole}, give another --out, "
         "or --overwrite to replace it"
     )
 

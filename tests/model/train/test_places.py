@@ -54,7 +54,7 @@ def test_a_checkpoint_is_not_taken_over(tmp_path: Path) -> None:
     run.checkpoint.mkdir()
     (run.checkpoint / "manifest.json").touch()
 
-    with pytest.raises(ValueError, match="is there already: give another --out, or"):
+    with pytest.raises(ValueError, match="already exists: give another --out, or"):
         run.check_free()
     run.check_replaceable()
 
@@ -66,7 +66,9 @@ def test_an_unfinished_run_is_not_taken_over(tmp_path: Path) -> None:
     run.check_free()  # nothing was saved yet
     run.state.touch()
 
-    with pytest.raises(ValueError, match=f"go on with --resume {run.checkpoint}, or"):
+    with pytest.raises(
+        ValueError, match=f"continue with --resume {run.checkpoint}, or"
+    ):
         run.check_free()
     run.check_replaceable()
 
@@ -81,9 +83,11 @@ def test_what_is_no_checkpoint_is_never_replaced(tmp_path: Path, kind: str) -> N
     else:
         run.checkpoint.touch()
 
-    with pytest.raises(ValueError, match="is no checkpoint, so --overwrite leaves it"):
+    with pytest.raises(
+        ValueError, match="is not a checkpoint, so --overwrite does not"
+    ):
         run.check_replaceable()
-    with pytest.raises(ValueError, match="is there already"):
+    with pytest.raises(ValueError, match="already exists"):
         run.check_free()
 
 

@@ -232,7 +232,7 @@ def test_an_option_that_contradicts_the_run_is_refused(tmp_path: Path) -> None:
 
     assert str(refusal.value) == (
         f"the run at {tmp_path / 'run'} began with epochs = 3, got 200; leave the "
-        "option out to go on with it"
+        "option out to continue the run"
     )
 
 
@@ -260,7 +260,7 @@ def test_a_run_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateError) as refusal:
         resumption.run_options(tmp_path / "nothing")
 
-    assert str(refusal.value) == f"no run to go on with: there is no {wanted}"
+    assert str(refusal.value) == f"no run to resume: there is no {wanted}"
 
 
 def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     state = run.go_on()
     state.save(run.places.state, run=json.loads(json.dumps(document)))
 
-    with pytest.raises(StateError, match=r"begun by another version: .*'beta'"):
+    with pytest.raises(StateError, match=r"started by another version: .*'beta'"):
         resumption.run_options(tmp_path / "run")
 
 

@@ -134,6 +134,6 @@ def test_of_two_new_runs_at_once_one_trains(tmp_path: Path) -> None:
     assert sorted(run.returncode for run in runs) == [0, 2]
     [refused] = [text for text, run in zip(said, runs, strict=True) if run.returncode]
     last = refused.splitlines()[-1]
-    assert " is in use by process " in last or " is there already: " in last
+    assert " is in use by process " in last or " already exists: " in last
     journal = read_journal(tmp_path / "run.training" / "metrics.jsonl")
     assert [line["epoch"] for line in journal] == [*range(1, 31)]
