@@ -1,1 +1,1 @@
-"""What the speed claims rest on; run by hand on a machine with nothing else to do."""
+"""The measurements behind the speed claims; run them by hand on an idle machine."""

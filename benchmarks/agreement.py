@@ -1,10 +1,10 @@
 """
-Ask a running service for the ELBO of a test set, and compare with the model card.
+Compare the ELBO of a test set, from a running service, with the model card.
 
     python -m benchmarks.agreement --url http://127.0.0.1:8000 --data mnist
 
 `/elbo` gets the gray test rows in one request, with the binarization, the K and the
-seed that the card states, so its mean is the card's figure to float32 rounding.
+seed of the model card, so its mean equals the card's figure up to float32 rounding.
 """
 
 import argparse
@@ -24,7 +24,7 @@ _BINARIZE = {"static": "sample", "dynamic": "sample", "threshold": "threshold"}
 
 
 def asked(client: httpx.Client, x: np.ndarray, figure: dict[str, Any]) -> float:
-    """Return the mean ELBO of x under the conditions of a figure of the card."""
+    """Return the mean ELBO of x with the settings of a figure of the card."""
     options = {"n_samples": figure["n_samples"], "seed": figure["noise_seed"]}
     if figure["binarization"] in _BINARIZE:
         options["binarize"] = _BINARIZE[figure["binarization"]]

@@ -1,11 +1,11 @@
 """
-Time the analyses of a checkpoint beside the products of matrices that they need.
+Time the analyses of a checkpoint, relative to the matrix products that they need.
 
     python -m benchmarks.analyses --data-dir DATA [--write]
 
-F is the time that the matrix products of 5,000 draws through the decoder take, on one
-core, in the same run: figures are multiples of it, so that they hold on other machines.
-Time is that of the processor, which other processes change little.
+F is the time of the decoder's matrix products for 5,000 draws, on one core, in the same
+run. Figures are multiples of F, so that they are comparable between machines. Times are
+processor times, which other processes affect little.
 """
 
 import argparse
@@ -34,7 +34,7 @@ Call = Callable[[Tensor], object]
 
 
 def calls(vae: VAE) -> dict[str, tuple[Call, float]]:
-    """Return what is timed, with the bar in F."""
+    """Return the calls to time, each with its bar in units of F."""
 
     def plain(x: Tensor) -> object:
         return [_plain_bound(vae, one) for one in torch.split(x, 1)]
@@ -82,7 +82,7 @@ def speed(vae: VAE, x: Tensor, sizes: tuple[int, ...]) -> str:
 
 
 def main() -> None:
-    """Time, print, and write where asked to."""
+    """Measure, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=Path("released/mnist"))
     parser.add_argument("--data-dir", type=Path, required=True)

@@ -1,4 +1,4 @@
-"""The ratios the service is to reach, and whether it does."""
+"""The bars: ratios that the service should reach, and whether it does."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from benchmarks.contest import Outcome, middle
 
 @dataclass(frozen=True)
 class AtLeast:
-    """Ours is to be so many times the best of the others."""
+    """Ours must be at least `factor` times the best of the others."""
 
     case: str
     factor: float
@@ -27,7 +27,7 @@ class AtLeast:
 
 @dataclass(frozen=True)
 class AtMost:
-    """Ours is to be at most so many times the other."""
+    """Ours must be at most `factor` times the other."""
 
     case: str
     factor: float
@@ -37,7 +37,7 @@ class AtMost:
 
 @dataclass(frozen=True)
 class Below:
-    """Ours is to be below a value."""
+    """Ours must be below a value."""
 
     case: str
     value: float
@@ -49,7 +49,7 @@ Bar = AtLeast | AtMost | Below
 
 @dataclass(frozen=True)
 class Verdict:
-    """A bar, what was reached, and whether that is enough."""
+    """A bar, the measured value, and whether it meets the bar."""
 
     case: str
     wanted: str
@@ -85,7 +85,7 @@ BARS: tuple[Bar, ...] = (
 
 
 def verdicts(results: Mapping[Case, Outcome]) -> list[Verdict]:
-    """Judge every bar whose case and servers were measured."""
+    """Return the verdict on every bar whose case and servers were measured."""
     found = []
     by_name = {case.name: case for case in results}
     for bar in BARS:

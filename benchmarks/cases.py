@@ -1,4 +1,4 @@
-"""What is measured: which servers answer which requests, and the figure that counts."""
+"""The cases: which servers get which requests, and which figure is compared."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -65,9 +65,9 @@ class Case:
     One comparison.
 
     Attributes:
-        figure: What is compared; the others are shown beside it.
-        entries: What is compared, by the name it has in the tables.
-        mixed: Whether its requests are of several kinds, which wrk cannot tell apart.
+        figure: The figure that is compared; tables show the others too.
+        entries: The servers or loops, by their names in the tables.
+        mixed: Whether its requests are of several kinds, which wrk cannot distinguish.
     """
 
     name: str

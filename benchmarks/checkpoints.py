@@ -1,4 +1,4 @@
-"""The models that are served: random weights, since speed does not depend on them."""
+"""The served models, with random weights, since speed does not depend on them."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Keep-alive connections that outlive the server, and what became of their requests."""
+"""Clients that reconnect when a server restarts, and the outcomes of their requests."""
 
 import asyncio
 import time
@@ -18,15 +18,15 @@ _PAUSE_SECONDS = 0.1  # of a client that was told an error, or finds nobody list
 @dataclass
 class Tally:
     """
-    What became of requests: each that was sent is one of the others in the end.
+    The outcomes of requests: each request that was sent is counted in one of them.
 
     Attributes:
-        told: How many were told a status other than 200.
-        cut: How many saw their connection end before the answer was whole.
-        lost: How many waited 20 seconds for what did not come.
-        wrong: How many were answered what is not right; of poisoned rows (those whose
-            answer is `unseen`) any answer but 500 is, and of others a 500.
-        right_at: When the right answers came, by `time.monotonic`.
+        told: How many got a status other than 200.
+        cut: How many lost their connection before the response was complete.
+        lost: How many got no response within 20 seconds.
+        wrong: How many got a wrong response. For poisoned rows (those with the check
+            `unseen`) that is any status but 500, for others also a 500.
+        right_at: The times of the right responses, by `time.monotonic`.
         struck: When a fault was over.
     """
 
@@ -47,13 +47,13 @@ class Tally:
 
     @property
     def gap(self) -> float:
-        """The longest time between two right answers, in seconds."""
+        """The longest time between two right responses, in seconds."""
         return float(np.diff(self.right_at).max()) if len(self.right_at) > 1 else 0.0
 
 
 @final
 class Client:
-    """One keep-alive connection, opened again whenever it ends."""
+    """One keep-alive connection, which is opened again whenever it ends."""
 
     def __init__(self, port: int, requests: Sequence[Request], tally: Tally) -> None:
         self._port = port
@@ -62,7 +62,7 @@ class Client:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, stop: asyncio.Event, first: int) -> None:
-        """Ask for one request after the other until told to stop."""
+        """Send one request after the other until `stop` is set."""
         number = first
         while not stop.is_set():
             if not await self._connected():

@@ -1,4 +1,4 @@
-"""Runs a case: what is compared takes turns on one core, the rest is frozen."""
+"""Run a case: its servers take turns on one core while the others are frozen."""
 
 import subprocess
 import sys
@@ -30,10 +30,10 @@ _NOTHING = float("nan")
 @final
 class Contest:
     """
-    Everything of one case that runs.
+    All processes of one case.
 
-    Servers are started afresh for each case: some learn from the load how long to wait
-    for a batch, and would carry what they learned into a load of another kind.
+    Servers are started anew for each case, because some adapt the waiting time of a
+    batch to the load, which would affect the next case.
     """
 
     def __init__(self, case: Case, folder: Path, core: int, generate: Generator):
@@ -69,7 +69,7 @@ class Contest:
     def _entry(
         self, entry: Served | InProcess, stack: ExitStack
     ) -> tuple[Process, Measure]:
-        """Start what an entry needs; return it frozen, with how to measure it."""
+        """Start the process of an entry; return it, frozen, and how to measure it."""
         if isinstance(entry, InProcess):
             process = self._loop(entry)
             stack.callback(process.end)
@@ -136,7 +136,7 @@ def middle(measurements: list[Measurement], figure: str) -> float:
 
 
 def shown(value: float) -> str:
-    """Return a figure with as many digits as mean something."""
+    """Format a figure with its significant digits."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 

@@ -1,12 +1,12 @@
 """
-How long the page at `/` takes from a stroke to its reconstruction, in a browser.
+Measure the time from a stroke to its reconstruction on the page at `/`, in a browser.
 
     python -m benchmarks.explorer http://127.0.0.1:8000 [http://... ...]
 
-Chromium, driven by Playwright, moves a pressed pointer over the pad of a running
-service of pictures, one move at a time. A time runs from the `pointermove` event to the
-frame after the reconstruction was drawn: what the page does before it asks, `/encode`,
-`/decode`, and what it does with the answer.
+Chromium, controlled by Playwright, moves a pressed pointer over the pad of a running
+service for images, one move at a time. A time runs from the `pointermove` event to the
+frame after the reconstruction is drawn. It includes the page's own work, `/encode` and
+`/decode`.
 """
 
 import argparse

@@ -1,11 +1,11 @@
 """
-Break the service under load, in every way that is known, and count what becomes of it.
+Cause every known kind of failure in a service under load, and count the outcomes.
 
     python -m benchmarks.faults [--seconds 8] [--faults poison "cut answers"] [--write]
 
-32 keep-alive connections ask for 512 different rows to be encoded, whose right answers
-are computed beforehand, while the fault strikes. Each request that was written to its
-connection ends in exactly one of these:
+32 keep-alive connections send requests to encode 512 different rows, whose right
+responses are computed beforehand, while the failure is caused. Each request that was
+sent has exactly one of these outcomes:
 
 right    status 200, and the values of this request's own answer, to 1e-4.
 told     another status. A poisoned row is to be told 500, and nobody else is.
@@ -79,14 +79,14 @@ Strike = Callable[[Service, Request], Awaitable[None]]
 
 class Fault(NamedTuple):
     """
-    One way to break the service.
+    One kind of failure.
 
     Attributes:
-        strike: Does it, given a right request, and returns once it is done.
-        poisoned: Whether some of the requests are.
-        is_log_read: Whether anybody reads what the service writes.
-        ends: Whether the service is meant to end.
-        is_freed: Whether memory is to be as before in the end.
+        strike: Causes it, given a valid request, and returns when it is done.
+        poisoned: Whether some of the requests are poisoned.
+        is_log_read: Whether the output of the service is read.
+        ends: Whether the service is expected to exit.
+        is_freed: Whether memory must be as before at the end.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Fault(NamedTuple):
 
 
 async def _nothing(_service: Service, _request: Request) -> None:
-    """Let poisoned rows be the fault."""
+    """Do nothing: the poisoned rows cause the failure."""
 
 
 async def _stall(service: Service, request: Request) -> None:
@@ -144,7 +144,7 @@ def _metrics(port: int) -> str:
 
 
 async def _terminate_and_wait(service: Service, _request: Request) -> None:
-    """Ask it to end, which it is to do although nobody reads its log."""
+    """Send SIGTERM; the service must exit although its log is not read."""
     os.kill(service.process.pid, signal.SIGTERM)
     await asyncio.to_thread(service.process.await_end, _END_SECONDS)
 
@@ -154,13 +154,13 @@ async def _terminate(service: Service, _request: Request) -> None:
 
 
 async def _cut_requests(service: Service, request: Request) -> None:
-    """Send a part of a request, of any length, and be gone."""
+    """Send a part of a request, of any length, and disconnect."""
     wire = request.wire()
     await _cut(service, [wire[:n] for n in range(1, len(wire), 97)], n_bytes=0)
 
 
 async def _cut_answers(service: Service, _request: Request) -> None:
-    """Ask for a megabyte, read some of it, and be gone."""
+    """Request a megabyte, read some of it, and disconnect."""
     asked = b"GET /sample?n=64&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
     await _cut(service, [asked % seed for seed in range(60)], n_bytes=1)
 
@@ -185,7 +185,7 @@ async def _segments(service: Service, _request: Request) -> None:
 
 
 async def _never_read(service: Service, _request: Request) -> None:
-    """Ask for 4 MiB on each of 40 connections, read nothing, and go after a while."""
+    """Request 4 MiB on each of 40 connections, read nothing, and disconnect later."""
     asked = b"GET /sample?n=16384&seed=%d HTTP/1.1\r\nHost: a\r\n\r\n"
     writers, statuses = [], Counter[bytes]()
     for seed in range(_N_UNREAD):
@@ -202,7 +202,7 @@ async def _never_read(service: Service, _request: Request) -> None:
 
 
 async def _end_of_drain(service: Service, request: Request) -> None:
-    """End while there is far more to compute than may take until the end."""
+    """Send SIGTERM with more work in progress than can be done before the exit."""
     long = replace(request, path="/elbo", body=_many_draws(request), check=unseen)
 
     async def one() -> bytes:
@@ -229,7 +229,7 @@ def _many_draws(request: Request) -> bytes:
 
 
 async def _cut(service: Service, texts: Sequence[bytes], *, n_bytes: int) -> None:
-    """Send each text; once so many bytes have come, reset the connection."""
+    """Send each text; reset the connection after `n_bytes` of the response."""
     free = asyncio.Semaphore(_CUTTERS)
 
     async def one(text: bytes) -> None:
@@ -280,7 +280,7 @@ FAULTS = (
 
 
 def marked(request: Request, value: float) -> Request:
-    """Return a request whose row begins with a value; nothing is its right answer."""
+    """Return a request whose row begins with a value; no response to it is right."""
     start, stop = request.body.find(b"[[") + 2, request.body.find(b",")
     body = request.body[:start] + str(value).encode() + request.body[stop:]
     return replace(request, body=body, check=unseen)
@@ -298,10 +298,10 @@ async def _struck(
     service: Service, fault: Fault, requests: Sequence[Request], seconds: float
 ) -> tuple[Tally, int, int]:
     """
-    Strike after a quarter of the time.
+    Cause the failure after a quarter of the time.
 
     Returns:
-        What became of the requests, and the memory before and after.
+        The outcomes of the requests, and the memory before and after.
     """
     tally, stop = Tally(), asyncio.Event()
     asked = _mixed(requests) if fault.poisoned else requests
@@ -337,7 +337,7 @@ def _row(fault: Fault, tally: Tally, before: int, after: int) -> list[str]:
 
 
 def _check_different(requests: Sequence[Request], port: int) -> None:
-    """Check that no answer would pass for that to another request."""
+    """Check that no response passes for the response to another request."""
     for one, other in pairwise(requests):
         try:
             one.check(ask(port, other))
@@ -386,7 +386,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Measure, print, and write if asked to; return 1 if a bar is missed."""
+    """Measure, print, and write if requested; return 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each fault")
     names = [fault.name for fault in FAULTS]

@@ -1,9 +1,9 @@
 """
-Our service with an engine that fails: at rows that are marked, as the environment says.
+Our service with an engine that fails for marked rows, as the environment says.
 
-A row whose first value is `POISON` raises; one whose first value is `STALL` holds up
-the compute thread for STALL_SECONDS. All batches are computed in that thread, and the
-watchdog is patient for WATCHDOG_SECONDS, `/livez` for twice as long. One process only:
+A row whose first value is `POISON` raises; one whose first value is `STALL` blocks the
+compute thread for STALL_SECONDS. All batches are computed in that thread. The watchdog
+waits for WATCHDOG_SECONDS, `/livez` for twice as long. One process only:
 workers are spawned, and would import the engine anew.
 """
 

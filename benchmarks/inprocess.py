@@ -1,5 +1,5 @@
 """
-The same network without HTTP: rows a second of a loop around the encoder.
+The same network without HTTP: rows per second of a loop around the encoder.
 
 Reads seconds, one number per line, and answers each with rows per second.
 """
@@ -41,7 +41,7 @@ _WAYS = {"torch": torch_eager, "engine": engine}
 
 
 def main() -> None:
-    """Measure whenever asked to."""
+    """Measure for each line of input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--way", choices=_WAYS, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def calls_per_second(call: Callable[[], object], seconds: float) -> float:
-    """Call for so long."""
+    """Call repeatedly for this time."""
     started = perf_counter()
     n_calls = 0
     while (elapsed := perf_counter() - started) < seconds:

@@ -1,11 +1,11 @@
 """
-Replace a checkpoint again and again in processes that are killed on the way.
+Replace a checkpoint repeatedly, in processes that are killed while they write.
 
     python -m benchmarks.killed DIRECTORY PID
 
-The first process is ended by SIGKILL before its first call of the system that writes,
-the second before its second, and so on to the first that replaces the checkpoint whole.
-After each, the server PID is sent SIGHUP. The weights stay the same, so answers do.
+The first process is killed with SIGKILL before its first system call that writes, the
+second before its second, and so on until one replaces the checkpoint completely. After
+each, the server PID gets SIGHUP. The weights stay the same, and so do the responses.
 """
 
 import os

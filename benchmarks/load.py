@@ -1,4 +1,4 @@
-"""Load on a server: wrk, or a generator of our own where it is missing or too plain."""
+"""Put load on a server with wrk, or with our own generator if wrk cannot do it."""
 
 import json
 import shutil

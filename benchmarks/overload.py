@@ -1,15 +1,15 @@
 """
-What the service does with more than it can carry.
+Measure the service under more load than it can handle.
 
     python -m benchmarks.overload [--seconds 8] [--queue-rows 64] [--write]
 
-Requests of one image to a convolutional network arrive at random times (Poisson), at
-0.5, 1, 2 and 4 times the rate that closed connections reach, whether or not the earlier
-ones are answered; meanwhile probes ask `/livez` ten times a second. A request that
-finds no free connection waits for one, and its latency counts from its arrival. In the
-last row 40 more clients have asked for 1,024 images each and read nothing; then they
-go, and memory is to be at most a fifth above what it was before them. The server has
-one core, the load another.
+Requests with one image for a convolutional network arrive at random times (Poisson), at
+0.5, 1, 2 and 4 times the rate of a closed loop, whether or not the earlier ones are
+answered. Probes call `/livez` ten times a second. A request that finds no free
+connection waits for one, and its latency counts from its arrival. In the last row, 40
+more clients have requested 1,024 images each and read nothing. After they disconnect,
+memory must be at most a fifth above what it was before. The server has one core, the
+load another.
 """
 
 import argparse
@@ -50,7 +50,7 @@ _HEAD = (
 
 @dataclass
 class Outcome:
-    """What became of the requests of one rate."""
+    """The outcomes of the requests at one rate."""
 
     n_arrived: int = 0
     latencies: list[float] = field(default_factory=list)
@@ -87,7 +87,7 @@ class Pool:
 async def offer(
     port: int, requests: Sequence[Request], *, rate: float, seconds: float
 ) -> Outcome:
-    """Let requests arrive at a rate; return what became of them once all are done."""
+    """Send requests at a rate; return their outcomes when all are done."""
     outcome, pool = Outcome(), Pool(port)
     await pool.fill(_CONNECTIONS)
     arrivals = np.random.default_rng(0).exponential(1 / rate, int(rate * seconds))
@@ -150,7 +150,7 @@ def _row(
 
 
 def _unread(port: int) -> list[socket.socket]:
-    """Return connections on which long responses wait for nobody to read them."""
+    """Return connections with long responses that are not read."""
     clients = []
     for seed in range(_N_UNREAD):
         client = socket.create_connection(("127.0.0.1", port), timeout=60)

@@ -1,4 +1,4 @@
-"""Child processes pinned to a core, frozen while others are measured, and ended."""
+"""Child processes on one core, which can be frozen while others are measured."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""`benchmarks/RESULTS.md`: a section per benchmark, and where its figures are from."""
+"""Write `benchmarks/RESULTS.md`: one section per benchmark, with its circumstances."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _TITLE = "# Results\n"
 
 
 def circumstances(packages: Sequence[str]) -> str:
-    """Say in one paragraph when, where and with what figures were taken."""
+    """Return a paragraph with the date, the machine and the versions of a run."""
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}; {_processor()}, "
@@ -34,7 +34,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_section(name: str, text: str, path: Path = RESULTS) -> None:
-    """Put a section in place of the one of that name, or behind the others."""
+    """Replace the section of that name, or append it."""
     old = (path.read_text() if path.exists() else "") or _TITLE
     section = f"## {name}\n\n{text.strip()}\n"
     pattern = re.compile(

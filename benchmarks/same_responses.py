@@ -35,7 +35,7 @@ _SAFETENSORS, _NPY = "application/vnd.safetensors", "application/x-npy"
 
 
 class Request(NamedTuple):
-    """One request as it is sent."""
+    """One request, ready to be sent."""
 
     method: str
     target: str
@@ -44,7 +44,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What came back, without what differs from one request to the next."""
+    """A response without the parts that differ from one request to the next."""
 
     status: int
     headers: tuple[tuple[str, str], ...]

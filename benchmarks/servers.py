@@ -1,4 +1,4 @@
-"""The servers that are compared: ours, its peers, and what HTTP alone costs."""
+"""The servers that are compared: ours, its peers, and HTTP without a model."""
 
 import json
 import socket

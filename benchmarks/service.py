@@ -1,4 +1,4 @@
-"""Our service on a port of its own, started and ended as often as need be."""
+"""Our service on a free port, which can be started and stopped repeatedly."""
 
 import os
 import socket

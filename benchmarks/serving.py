@@ -1,9 +1,9 @@
 """
-Measure the service beside its peers and beside what HTTP alone costs.
+Compare the speed of the service with its peers and with HTTP without a model.
 
-Servers have one core, the load another. What is compared takes turns; figures are
-medians over the repetitions. Answers are checked against the model while they are
-measured. A complete run replaces its section in `benchmarks/RESULTS.md`.
+Servers have one core, the load another. The servers of a case take turns; figures are
+medians over the repetitions. Responses are checked against the model during the
+measurement. A complete run replaces its section in `benchmarks/RESULTS.md`.
 """
 
 import argparse
@@ -28,7 +28,7 @@ _QUICK_SECONDS, _QUICK_REPEATS = 1.0, 1
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run what the options say; return the exit status."""
+    """Run the selected cases; return the exit status."""
     # Leave as after Ctrl-C, so that every server is ended.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     options = _options(words)

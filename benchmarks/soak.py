@@ -1,19 +1,19 @@
 """
-Serve for a long time what clients mix, and see whether anything grows.
+Serve a mixture of requests for a long time, and check that nothing grows.
 
     python -m benchmarks.soak [--minutes 10] [--write]
 
-Requests arrive at random times (Poisson) at 80 % of the rate that closed connections
-reach: most of them for one row, to encode, sample, bound and decode in JSON and binary,
-some for hundreds, now and then an analysis, a request that is wrong, and a client that
-leaves before its answer. Every few seconds the server's resident memory, threads and
-open files are read.
+Requests arrive at random times (Poisson) at 80 % of the rate of a closed loop. Most are
+for one row: `/encode`, `/sample`, `/elbo` and `/decode` in JSON and binary. Some are
+for hundreds of rows; a few are analyses, invalid requests, and clients that disconnect
+before the response. Every few seconds the server's resident memory, threads and open
+files are read.
 
-After a warm-up, a quarter of the time, memory is to grow by less than a MiB in a minute
+After a warm-up, a quarter of the time, memory must grow by less than a MiB per minute
 or 2 % over the whole time, whichever is more, by the Theil-Sen slope (Sen 1968): the
-median of the slopes between all pairs of readings, which a few spikes do not move.
-Threads and open files are to be no more at the end than the most that the warm-up saw.
-The server has one core, the load another.
+median of the slopes between all pairs of readings, which is robust against spikes. At
+the end there must not be more threads and open files than during the warm-up. The
+server has one core, the load another.
 """
 
 import argparse
@@ -64,7 +64,7 @@ _HEAD = ("minute", "memory, MiB", "threads", "open files", "answered", "others")
 
 @final
 class Reading(NamedTuple):
-    """What the server has in use after so many minutes."""
+    """The resources of the server at a time in minutes."""
 
     minutes: float
     memory: float  # MiB
@@ -76,7 +76,7 @@ class Reading(NamedTuple):
 
 @final
 class Traffic:
-    """Requests on their way, and what became of them."""
+    """Requests in progress, and the outcomes of others."""
 
     def __init__(self, port: int, requests: Sequence[Request]) -> None:
         self._port = port
@@ -124,7 +124,7 @@ class Traffic:
 
 
 def mixture(vae: VAE) -> list[Request]:
-    """Return requests in the shares in which they are asked."""
+    """Return requests in the proportions of the mixture."""
     rows = [*encodings(vae, NATIVE, 1), *encodings(vae, BINARY, 1)]
     rows += [*samples(vae, 1), *elbos(vae, 1), *_decodings(vae)]
     many = [*encodings(vae, NATIVE, 256)[:1], *encodings(vae, BINARY, 512)[:1]]
@@ -152,7 +152,7 @@ def _decodings(vae: VAE) -> list[Request]:
 async def _soaked(
     service: Service, requests: Sequence[Request], *, rate: float, seconds: float
 ) -> tuple[list[Reading], Traffic]:
-    """Let requests arrive, and read what the server has in use meanwhile."""
+    """Send requests, and read the resources of the server in the meantime."""
     traffic = Traffic(service.port, requests)
     readings: list[Reading] = []
     flowing = asyncio.ensure_future(traffic.flow(rate, seconds))
@@ -187,7 +187,7 @@ def slope(readings: Sequence[Reading]) -> float:
 
 
 def faults(readings: Sequence[Reading]) -> list[str]:
-    """Return what has grown though it should not have."""
+    """Return the names of the resources that have grown."""
     n_warm = max(1, int(_WARM_UP * len(readings)))
     warm, steady = readings[:n_warm], readings[n_warm:]
     minutes = steady[-1].minutes - steady[0].minutes
@@ -240,7 +240,7 @@ def _say(line: str) -> None:
 
 
 def main() -> int:
-    """Measure, print, and write if asked to; return 1 if anything has grown."""
+    """Measure, print, and write if requested; return 1 if anything has grown."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[1])
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--write", action="store_true", help="into RESULTS.md")

@@ -1,8 +1,8 @@
 """
 A load generator: keep-alive connections, one request at a time on each.
 
-It reads of HTTP/1.1 what the servers here write: a status line, then a body with a
-Content-Length, or in chunks. Anything else is an error, not a figure.
+It understands the part of HTTP/1.1 that the servers here use: a status line, then a
+body with a Content-Length, or in chunks. Anything else is an error.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ async def _load(
     deadline = perf_counter() + seconds
     for connection in connections:
         connection.start(deadline)
-    # What is under way at the end is waited for, so that no server works on for nobody.
+    # Wait for requests in progress, so that no server still works on them afterwards.
     async with asyncio.timeout(seconds + _LAST_ANSWER_SECONDS):
         await asyncio.gather(*(connection.done for connection in connections))
     return traffic
@@ -125,7 +125,7 @@ class _Connection(asyncio.Protocol):
             length = _content_length(bytes(self._received[:end]))
             self._is_chunked = length is None
             self._length = None if length is None else self._body_start + length
-        # Only one answer is under way, and no text of JSON ends like its last chunk.
+        # There is one response at a time, and no JSON text ends like the last chunk.
         if self._is_chunked and self._received.endswith(_LAST_CHUNK):
             self._length = len(self._received)
         if self._length is None or len(self._received) < self._length:

@@ -1,9 +1,9 @@
 """
-How long reading a body holds the event loop, at most: `python -m benchmarks.steps`.
+Measure how long reading a body blocks the event loop: `python -m benchmarks.steps`.
 
-Bodies as long as may be are read by a reader in this process, of the kinds that would
-hold a loop longest. The tests assert how many bytes a step has; here is what it takes,
-in processor time, which is the same on a busy machine.
+A reader in this process reads bodies of the largest size, of the kinds that block a
+loop longest. The tests assert the number of bytes per step; here the processor time of
+a step is measured, which does not depend on other processes.
 """
 
 import asyncio

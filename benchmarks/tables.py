@@ -21,7 +21,7 @@ _BESIDE = ("p50_ms", "p99_ms", "cpu_us")
 
 
 def overview(results: Results) -> str:
-    """Return the servers against the cases with JSON, each with ours over it."""
+    """Return a table of servers and JSON cases, each with the ratio of ours to it."""
     shown = [case for case in results if case.name.startswith("json-")]
     servers = dict.fromkeys(name for case in shown for name in results[case])
     head = ["server", *(f"{c.name}, {_UNITS[c.figure]}" for c in shown)]
@@ -41,7 +41,7 @@ def details(results: Results) -> str:
 
 
 def legend(results: Results) -> str:
-    """Say what each case is."""
+    """Return an explanation of each case."""
     rows = [[case.name, case.title, str(case.connections)] for case in results]
     return table(["case", "what is asked", "connections"], rows)
 

@@ -11,8 +11,8 @@ summed; `Adam` as it comes; `loss.item()` at every step. It runs twice: over ite
 the example has them, each made a PIL image and then a tensor as torchvision does, and
 over tensors made before.
 
-All start from the same weights and take turns, an epoch each, so that what disturbs the
-machine disturbs all. The first epoch of each warms up and is not counted.
+All start from the same weights and take turns, an epoch each, so that other load on the
+machine affects all. The first epoch of each is a warm-up and is not counted.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Requests, the answers that are right, and how each server wants them written."""
+"""Requests, their right responses, and the format that each server uses."""
 
 import json
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""What HTTP alone costs: read the body, answer a constant."""
+"""HTTP without a model: read the body and return a constant."""
 
 from fastapi import FastAPI, Request
 from starlette.applications import Starlette

@@ -1,1 +1,1 @@
-"""What the quality claims of README.md and of the model card rest on, measured."""
+"""The measurements behind the quality claims of README.md and of the model card."""

@@ -1,14 +1,14 @@
 """
-Measure what the models of this project are worth, on MNIST, and print the tables.
+Measure the quality of the models of this project on MNIST, and print the tables.
 
     python -m benchmarks.quality --data-dir path/to/mnist --write
 
-Parts: `elbo` and `nll` are the bounds on test over training runs, `gap` what
-refinement gains, `quadrature` how the bounds and their errors do beside the truth,
-`anomaly` which rows are told from MNIST, `imputation` what halves of digits say of the
-other halves. Runs that are not in the folder of runs are trained first, which takes
-hours; so is nothing that is there. What a part has found stays in that folder too, and
-`--write` puts all that is there into RESULTS.md.
+The parts are: `elbo` and `nll`, the bounds on test data over training runs; `gap`, the
+gain of refinement; `quadrature`, the bounds and their errors compared with the exact
+value; `anomaly`, how well scores separate other data from MNIST; `imputation`, the
+density of one half of a digit given the other. Runs that are missing in the folder of
+runs are trained first, which takes hours. The results of the parts are stored in that
+folder too, and `--write` writes all of them into RESULTS.md.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _SECTION = "Quality"
 
 
 def main() -> None:
-    """Measure the parts asked for, and print them as they are done."""
+    """Measure the selected parts, and print each when it is done."""
     arguments = _arguments()
     torch.set_num_threads(arguments.threads)
     arguments.runs.mkdir(parents=True, exist_ok=True)

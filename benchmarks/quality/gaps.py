@@ -1,4 +1,4 @@
-"""Parts `gap` and `quadrature`: what q costs, and the bounds beside the truth."""
+"""Parts `gap` and `quadrature`: the gaps, and the bounds compared with quadrature."""
 
 import numpy as np
 
@@ -22,7 +22,7 @@ _GAP_TARGET, _GAP_BUDGET = 0.05, 4096
 
 
 def gap(study: Study) -> str:
-    """Report what refinement gains and the gaps, on the test rows of two networks."""
+    """Report the gain of refinement and the gaps on test rows, for two networks."""
     x, index = study.rows(_N_GAPS)
     rows = []
     for name, _ in study.asked(dict.fromkeys(_GAP_MODELS)):
@@ -69,7 +69,7 @@ def gap(study: Study) -> str:
 
 
 def quadrature(study: Study) -> str:
-    """Report how often bounds and their errors hold, where the truth is known."""
+    """Report how often bounds and their errors hold, where log p(x) is known."""
     x, index = study.rows(_N_POSTERIORS)
     vae = study.model("aevb2").vae
     effort = Effort.adaptive(target=_TARGET, budget=_BUDGET)

@@ -1,4 +1,4 @@
-"""Part `imputation`: the lower halves of digits, from what the model was shown."""
+"""Part `imputation`: the lower halves of digits given the upper halves."""
 
 import numpy as np
 import torch

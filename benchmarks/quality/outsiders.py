@@ -1,4 +1,4 @@
-"""Part `anomaly`: rows that do not belong, and which scores tell them from MNIST."""
+"""Part `anomaly`: how well scores separate other data from MNIST."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class _Scores(NamedTuple):
 
 
 def anomaly(study: Study) -> str:
-    """Report the AUROC of each score for each kind of rows that do not belong."""
+    """Report the AUROC of each score for each kind of other data."""
     vae = study.model("aevb20").vae
     gray = study.mnist.test.x[evenly(len(study.test), study.n or _N_ROWS)]
     inside = _scores(vae, gray, "MNIST")

@@ -1,4 +1,4 @@
-"""The models that are measured, how they are trained, and the rows they see."""
+"""The models that are measured, their training, and the rows they are measured on."""
 
 import json
 import shlex
