@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.workload import Request, unseen
 
 _SILENT_SECONDS = 20.0
-_PAUSE_SECONDS = 0.1  # of a client that was told an error, or finds nobody listening
+_PAUSE_SECONDS = 0.1  # after an error response or a refused connection
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Tally:
     The outcomes of requests: each request that was sent is counted in one of them.
 
     Attributes:
-        told: How many got a status other than 200.
+        refused: How many got a status other than 200, by status.
         cut: How many lost their connection before the response was complete.
         lost: How many got no response within 20 seconds.
         wrong: How many got a wrong response. For poisoned rows (those with the check
@@ -32,7 +32,7 @@ class Tally:
 
     sent: int = 0
     right: int = 0
-    told: Counter[int] = field(default_factory=Counter)
+    refused: Counter[int] = field(default_factory=Counter)
     cut: int = 0
     lost: int = 0
     wrong: int = 0
@@ -42,7 +42,7 @@ class Tally:
     @property
     def is_good(self) -> bool:
         """Whether nothing was lost or wrong, and every request has ended."""
-        ended = self.right + self.told.total() + self.cut + self.lost + self.wrong
+        ended = self.right + self.refused.total() + self.cut + self.lost + self.wrong
         return self.lost == self.wrong == 0 and ended == self.sent
 
     @property
@@ -111,7 +111,7 @@ class Client:
             if status == 500 and not is_poisoned:
                 tally.wrong += 1
             else:
-                tally.told[status] += 1
+                tally.refused[status] += 1
             return
         try:
             assert not is_poisoned

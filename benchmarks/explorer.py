@@ -23,7 +23,7 @@ from benchmarks.results import circumstances, table, write_section
 BAR_MS = 100
 _SIDE = 6
 _QUIET_MS = 400
-# Each drawing of a canvas sets its width, which the observer is told of.
+# Each drawing of a canvas sets its width, which triggers the observer.
 _WATCH = """() => {
     window.times = [];
     let moved;

@@ -7,21 +7,22 @@ Cause every known kind of failure in a service under load, and count the outcome
 responses are computed beforehand, while the failure is caused. Each request that was
 sent has exactly one of these outcomes:
 
-right    status 200, and the values of this request's own answer, to 1e-4.
-told     another status. A poisoned row is to be told 500, and nobody else is.
-cut      its connection was closed or reset before its answer was whole. The client
-         knows, and may ask again: encoding changes nothing. What a process killed with
-         SIGKILL had in hand ends so, for the kernel resets its connections; no server
-         can do better for those without a second copy of each request elsewhere.
-lost     neither an answer nor the end of the connection within 20 seconds: the client
-         waits for what never comes. The bar is 0, SIGKILL included.
+right    status 200, and the values of this request's own response, to 1e-4.
+refused  another status. A poisoned row must get 500, and no other row may.
+cut      its connection was closed or reset before its response was complete. The
+         client notices and can retry, since encoding changes nothing. Requests in a
+         process that is killed with SIGKILL end like this, because the kernel resets
+         its connections; to avoid it, a server would need a copy of each request in
+         another process.
+lost     neither a response nor the end of the connection within 20 seconds, so the
+         client would wait for ever. The bar is 0, SIGKILL included.
 wrong    status 200 with anything else, or status 500 to a row that is not poisoned.
          The bar is 0.
 
-A connection that is refused while no process listens is no request; it is tried again.
-Memory is that of all processes of the service, before the fault and at the end; where
-the fault is about memory, it is to be at most a fifth more then. The server has one
-core, the load another.
+A connection that is refused while no process listens does not count as a request; it is
+retried. Memory is that of all processes of the service, before the failure and at the
+end. For failures that concern memory, it must be at most a fifth more at the end. The
+server has one core, the load another.
 """
 
 import argparse
@@ -64,7 +65,7 @@ _ENVIRONMENT = {
 _CUTTERS = 8
 _END_SECONDS = 20.0
 _HEAD = (
-    *("fault", "sent", "right", "told, by status", "cut", "lost", "wrong"),
+    *("fault", "sent", "right", "refused, by status", "cut", "lost", "wrong"),
     *("right after it", "longest gap, s", "memory, MiB"),
 )
 _MOST_GROWTH = 1.2
@@ -107,7 +108,7 @@ async def _stall(service: Service, request: Request) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(marked(request, faulty.STALL).wire())
     status = (await reader.readuntil(b"\r\n\r\n"))[9:12]
-    assert status == b"503", f"the request that stalls was told {status.decode()}"
+    assert status == b"503", f"the request that stalls got {status.decode()}"
     writer.close()
     await asyncio.sleep(_STALL_SECONDS - _WATCHDOG_SECONDS)
 
@@ -320,13 +321,14 @@ async def _struck(
 
 
 def _row(fault: Fault, tally: Tally, before: int, after: int) -> list[str]:
-    told = ", ".join(f"{status}: {n:,}" for status, n in sorted(tally.told.items()))
+    refused = sorted(tally.refused.items())
+    statuses = ", ".join(f"{status}: {n:,}" for status, n in refused)
     n_after = sum(at > tally.struck for at in tally.right_at)
     return [
         fault.name,
         f"{tally.sent:,}",
         f"{tally.right:,}",
-        told or "0",
+        statuses or "0",
         f"{tally.cut:,}",
         f"{tally.lost:,}",
         f"{tally.wrong:,}",

@@ -53,7 +53,7 @@ def generator(name: str) -> Generator:
 def with_wrk(
     port: int, requests: Sequence[Request], connections: int, seconds: float
 ) -> Measurement:
-    """Load with wrk requests of one number of rows; ask a few beside it to look at."""
+    """Put load on a server with wrk; send a few more requests to check responses."""
     with TemporaryDirectory() as folder:
         files = [Path(folder) / str(i) for i in range(len(requests))]
         for file, request in zip(files, requests, strict=True):

@@ -89,7 +89,7 @@ class Process:
             raise RuntimeError(f"it ended with status {self._popen.returncode}:{self}")
 
     def __str__(self) -> str:
-        if self._log.is_fifo():  # nobody writes to it any more: reading would not end
+        if self._log.is_fifo():  # it has no writer any more: reading would not end
             return " (its log is not read)"
         return "\n" + self._log.read_text(errors="replace")[-2000:]
 
@@ -155,7 +155,7 @@ def _children(pid: int) -> list[int]:
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         try:
             children += map(int, task.read_text().split())
-        except OSError:  # ended meanwhile
+        except OSError:  # it has ended
             continue
     return children
 
@@ -164,7 +164,7 @@ def cpu_seconds(pid: int) -> float:
     """Return the processor time that a process has had."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:  # ended meanwhile
+    except OSError:  # it has ended
         return 0.0
     user, system = status.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
@@ -174,7 +174,7 @@ def resident_bytes(pid: int) -> int:
     """Return the memory that a process has in use."""
     try:
         pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-    except OSError:  # ended meanwhile
+    except OSError:  # it has ended
         return 0
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 

@@ -29,7 +29,7 @@ _START_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Ports:
-    """Free ports: the server's own, and two that some want beside it."""
+    """Free ports: one for the server, and two more that some servers need."""
 
     http: int
     grpc: int
@@ -176,7 +176,7 @@ def running(
     Start a server, wait for the right answer to a first request, and end it after all.
 
     Args:
-        environment: Variables beside the server's own.
+        environment: Variables in addition to the server's own.
 
     Raises:
         RuntimeError: It ended, or did not answer in two minutes.

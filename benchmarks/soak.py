@@ -219,7 +219,7 @@ def _text(readings: Sequence[Reading], traffic: Traffic, rate: float) -> str:
     if traffic.n_failed:
         found.append(f"{traffic.n_failed} requests were not answered")
     if defects := sum(n for status, n in traffic.statuses.items() if status >= 500):
-        found.append(f"{defects} requests were told a status of 500 or more")
+        found.append(f"{defects} requests got a status of 500 or more")
     steady = readings[max(1, int(_WARM_UP * len(readings))) :]
     verdict = f"MISSED: {'; '.join(found)}." if found else "Nothing grows."
     told = ", ".join(

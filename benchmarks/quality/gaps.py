@@ -17,7 +17,7 @@ _N_GAPS, _N_POSTERIORS = 500, 200
 _ROWS = 16  # at once
 _SEED = 0  # of all noise
 _N_CHAINS = 16  # of the upper bound
-_TARGET, _BUDGET = 0.02, 8192  # those of `/loglik` unless told otherwise
+_TARGET, _BUDGET = 0.02, 8192  # the defaults of `/loglik`
 _GAP_TARGET, _GAP_BUDGET = 0.05, 4096
 
 

@@ -17,7 +17,7 @@ from model.vae import VAE
 _N_ROWS = 1000
 _ROWS = 20  # at once
 _SEED = 0  # of all noise
-_N_DRAWS = 1000  # those of `/impute` unless told otherwise
+_N_DRAWS = 1000  # the default of `/impute`
 _N_RECONSTRUCTIONS = 100
 
 Column = NDArray[np.float64]
