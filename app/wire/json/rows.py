@@ -20,7 +20,7 @@ import orjson
 
 from app.wire.body import Body
 from app.wire.images import data_urls
-from app.wire.json import pieces, strict
+from app.wire.json import pieces, spaces, strict
 from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.json.pieces import LongArrays
 from app.wire.layout import Layout, Rows
@@ -112,6 +112,12 @@ class JsonRows:
                 raise ImagesInsteadError(members)
         if len(body) <= _WORDED_INLINE_BYTES:
             return ParsedBody(*strict.read(body, self._layout))
+        if len(body) > strict.MAX_EXPLAINED_BYTES:
+            found = await asyncio.to_thread(spaces.surroundings, body)
+            scalars = found and _members(found.skeleton, self._layout.name)
+            if found is not None and scalars is not None:
+                rows = await self._long.read(body, found.start, found.stop)
+                return ParsedBody(rows, scalars)
         return ParsedBody(*await asyncio.to_thread(strict.read, body, self._layout))
 
     def _scalars(self, body: Body, start: int, stop: int) -> Scalars | None:
