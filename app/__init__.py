@@ -1,1 +1,1 @@
-"""The HTTP service: it loads one checkpoint and answers for it."""
+"""The HTTP service: loads one checkpoint and serves it."""

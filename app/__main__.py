@@ -1,4 +1,4 @@
-"""The command `vae-serve`, which is `python -m app`: serve a model."""
+"""The command `vae-serve`, also `python -m app`: serve a model."""
 
 import os
 import sys
@@ -15,13 +15,13 @@ _NEXT_STEP = "train one (vae-train --help), then: vae-serve DIRECTORY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal comes; return the exit status."""
+    """Serve until a stop signal; return the exit status."""
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        # Workers are processes of their own, which read their environment.
+        # Worker processes inherit the environment.
         os.environ.update(command_line.read(given, os.environ))
         settings = Settings.from_environment(os.environ)
-        if not _is_there(settings.checkpoint):
+        if not _exists(settings.checkpoint):
             where = f"no checkpoint at {settings.checkpoint}: no such directory"
             raise SettingsError(f"{where}; {_NEXT_STEP}")
     except SettingsError as error:
@@ -29,10 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return run(settings)
 
 
-def _is_there(checkpoint: Path) -> bool:
-    """Say whether a checkpoint could be read, without importing what reads it."""
+def _exists(checkpoint: Path) -> bool:
+    """Return whether a checkpoint exists, without importing the code that reads it."""
     real = checkpoint.resolve()
-    # What a writer that was killed had set aside, see `model.checkpoint.directories`.
+    # Left by a writer that was killed, see `model.checkpoint.directories`.
     set_aside = real.with_name(f".{real.name}.previous") if real.name else real
     return checkpoint.exists() or set_aside.exists()
 

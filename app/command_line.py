@@ -1,8 +1,8 @@
 """
-The command line of `vae-serve`, which is that of `python -m app`.
+The command line of `vae-serve` and `python -m app`.
 
-Every field of `Settings` is an option besides a variable: names, meanings and defaults
-have one source. An option overrides its variable.
+Every field of `Settings` is an environment variable and an option, with the same
+meaning and default. An option overrides its variable.
 """
 
 import argparse
@@ -22,24 +22,24 @@ _DESCRIPTION = (
     "released model of MNIST."
 )
 _EPILOG = (
-    "Each option has a variable, in brackets, which it overrides. A browser finds the "
-    "model at http://127.0.0.1:8000/ and the API at http://127.0.0.1:8000/docs."
+    "Each option overrides the variable in brackets. The web page is at "
+    "http://127.0.0.1:8000/ and the API at http://127.0.0.1:8000/docs."
 )
 _CHECKPOINT, _POSITIONAL = "checkpoint", "positional"
 
 
 def read(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """
-    Return the environment as the options change it, checked.
+    Return the environment with the options applied, after checking all settings.
 
-    Ends the process after --help and --version, and with status 2 if an argument is
-    unknown or an option has a bad value.
+    Exits after --help and --version, and with status 2 if an argument is unknown or an
+    option has an invalid value.
 
     Raises:
-        SettingsError: A variable is unknown or has a bad value.
+        SettingsError: A variable is unknown or has an invalid value.
     """
     parser = _parser()
-    given = _given(parser, arguments)
+    given = _parse(parser, arguments)
     variables = {PREFIX + name.upper(): value for name, value in given.items()}
     changed = {**environ, **variables}
     try:
@@ -52,8 +52,8 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
     return changed
 
 
-def _given(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
-    """Return the settings on the command line by their names, as text."""
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[str, str]:
+    """Return the settings on the command line by name, as text."""
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.error(_unknown(unknown[0]))
@@ -111,7 +111,7 @@ def _option(name: str) -> str:
 
 
 def _unknown(argument: str) -> str:
-    """Return what to say of an argument that is none."""
+    """Return the error for an unknown argument."""
     options = [_option(name) for name in Settings.model_fields]
     nearest = get_close_matches(argument, options, n=1)
     hint = f"did you mean {nearest[0]}?" if nearest else "see vae-serve --help"

@@ -1,28 +1,28 @@
 """
-Every way a request can fail, and the one shape it is told in.
+All errors of requests, and the document that reports them.
 
     ProblemError
-    ├── BadRequestError            400  no HTTP request, or one of two meanings
-    ├── UnauthorizedError          401  no key that is known, with WWW-Authenticate
+    ├── BadRequestError            400  not valid HTTP, or ambiguous
+    ├── UnauthorizedError          401  no valid key, with WWW-Authenticate
     ├── NotFoundError              404  no such path
     ├── MethodNotAllowedError      405  with Allow
-    ├── NotAcceptableError         406  names what can be had
+    ├── NotAcceptableError         406  lists the available formats
     ├── RequestTimeoutError        408  the head or the body came too slowly
     ├── ContentTooLargeError       413  body, rows, output or work over a limit
     ├── TargetTooLongError         414  the target alone is over the limit of a head
-    ├── UnsupportedMediaTypeError  415  names what can be sent
-    ├── MisdirectedError           421  for a host that is not served here
-    ├── UnprocessableError         422  faults, each with a JSON pointer
-    ├── OverloadedError            429  as much is asked as is taken, with Retry-After
+    ├── UnsupportedMediaTypeError  415  lists the accepted formats
+    ├── MisdirectedError           421  for another host
+    ├── UnprocessableError         422  invalid values, each with a JSON pointer
+    ├── OverloadedError            429  too much work at a time, with Retry-After
     ├── HeadersTooLargeError       431  the head or its trailers are over a limit
-    ├── InternalError              500  nothing but a request id
+    ├── InternalError              500  a bug; only a request id
     ├── UnavailableError           503  loading, draining or full, with Retry-After
-    └── DeadlineError              504  the answer took longer than is allowed
-    DisconnectedError                   the client has gone; nobody is told
+    └── DeadlineError              504  the response took too long
+    DisconnectedError                   the client has disconnected; no response
 
-A problem is `application/problem+json` (RFC 9457). It never repeats input but for the
-offending number and a short key, and it is small however bad the request: texts are
-cut, and of the faults only as many are told as fit `MAX_BYTES`.
+A problem is `application/problem+json` (RFC 9457). Of the input it repeats only the
+invalid number or a short key. It is always small: texts are cut, and it lists only as
+many faults as fit in `MAX_BYTES`.
 """
 
 import re
@@ -40,20 +40,20 @@ _MAX_DETAIL = 180
 _MAX_PATH = 80
 
 Headers = tuple[tuple[bytes, bytes], ...]
-# Of a refusal while a body is on its way, which would be read as the next request; and
-# of every answer of a service that is leaving.
+# Sent with a refusal before the body is read, as the body would be parsed as the next
+# request; and with every response while the service is leaving.
 CLOSE: Headers = ((b"connection", b"close"),)
 
 
 class Fault(NamedTuple):
-    """One thing wrong in a request: where, as a JSON pointer, and what."""
+    """An error in a request: where, as a JSON pointer, and what."""
 
     pointer: str
     detail: str
 
 
 class ProblemError(Exception):
-    """A request cannot be answered; `detail` says what was wanted and what came."""
+    """A request failed; `detail` says what was expected and what was received."""
 
     status: ClassVar[HTTPStatus]
 
@@ -93,14 +93,14 @@ class ProblemError(Exception):
 
 @final
 class BadRequestError(ProblemError):
-    """What came is no HTTP request, or can be read as two different ones."""
+    """The request is not valid HTTP, or ambiguous."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 @final
 class UnauthorizedError(ProblemError):
-    """No key came with the request, or none that is known."""
+    """The request has no valid key."""
 
     status = HTTPStatus.UNAUTHORIZED
 
@@ -117,14 +117,14 @@ class NotFoundError(ProblemError):
 
 @final
 class MethodNotAllowedError(ProblemError):
-    """The path exists, for other methods."""
+    """The path exists, but not with this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
 
 @final
 class NotAcceptableError(ProblemError):
-    """The answer cannot be given in any type the client accepts."""
+    """The response is not available in a format that the client accepts."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
 
@@ -145,28 +145,28 @@ class ContentTooLargeError(ProblemError):
 
 @final
 class TargetTooLongError(ProblemError):
-    """The target of a request is longer than a head may be."""
+    """The target of the request is longer than the limit of a head."""
 
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 @final
 class UnsupportedMediaTypeError(ProblemError):
-    """The body's type or encoding is not one that is read here."""
+    """The body's type or encoding is not supported."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 @final
 class MisdirectedError(ProblemError):
-    """The request is for a host that is not served here (RFC 9110, 7.4)."""
+    """The request is for another host (RFC 9110, 7.4)."""
 
     status = HTTPStatus.MISDIRECTED_REQUEST
 
 
 @final
 class UnprocessableError(ProblemError):
-    """The body or the query has faults."""
+    """The body or the query is invalid."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -178,7 +178,7 @@ class UnprocessableError(ProblemError):
 
 @final
 class OverloadedError(ProblemError):
-    """As many requests wait as may wait; this one may be asked again."""
+    """The service is at its limit of work; the client may try again."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
 
@@ -198,12 +198,12 @@ class HeadersTooLargeError(ProblemError):
 
 @final
 class InternalError(ProblemError):
-    """A defect of the service; the log has it under the request id."""
+    """A bug in the service; it is logged under the request id."""
 
     status = HTTPStatus.INTERNAL_SERVER_ERROR
 
     def __init__(self) -> None:
-        super().__init__("the service failed; its log says more under this request_id")
+        super().__init__("internal error; see the service's log for this request_id")
 
 
 @final
@@ -218,26 +218,26 @@ class UnavailableError(ProblemError):
 
 @final
 class DeadlineError(ProblemError):
-    """The answer was not there in the time that it may take."""
+    """The response was not ready within the time limit."""
 
     status = HTTPStatus.GATEWAY_TIMEOUT
 
 
 @final
 class DisconnectedError(Exception):
-    """The client closed the connection before its request was complete."""
+    """The client closed the connection before the response was sent."""
 
 
 def out_of_memory() -> UnavailableError:
-    """Return what to say to a request for which there is not enough memory."""
+    """Return the error for a request that needs more memory than available."""
     return UnavailableError(
-        "expected to need less memory than there is; ask for less, or again",
+        "not enough memory for this request; send a smaller one, or try again",
         retry_after_seconds=1,
     )
 
 
 def reasons() -> dict[int, str]:
-    """Return a short name for each status that a problem has, for the metrics."""
+    """Return a short name for the status of each error, for the metrics."""
     return {
         problem.status.value: _words(problem.__name__.removesuffix("Error"))
         for problem in ProblemError.__subclasses__()
@@ -245,7 +245,7 @@ def reasons() -> dict[int, str]:
 
 
 def number(value: float) -> str:
-    """Return a number as an error may repeat it."""
+    """Format a number for an error message."""
     return f"{value:.9g}"
 
 

@@ -1,10 +1,10 @@
 """
-Access keys: their digests in a file, the check of a request, and a command for a key.
+Access keys: the file of digests, the check of a request, and the command `vae-keys`.
 
-The file of `VAE_API_KEYS_FILE` has one SHA-256 in 64 hex digits on a line, then, if
-wanted, a name; `#` starts a comment. Only digests are kept, so a file that leaks opens
-nothing. One round of SHA-256 without salt is enough for keys that cannot be guessed,
-as those of `vae-keys [NAME]`, which prints a fresh one with its line.
+Each line of the file `VAE_API_KEYS_FILE` has a SHA-256 in 64 hex digits and,
+optionally, a name; `#` starts a comment. Only digests are stored, so a leaked file does
+not give access. One round of SHA-256 without salt is enough for random keys, such as
+those of `vae-keys [NAME]`, which prints a new key and its line for the file.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from app.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 256
-_COMMAND = "Print a fresh access key, and its line for the file of VAE_API_KEYS_FILE."
+_COMMAND = "Print a new access key, and its line for the file of VAE_API_KEYS_FILE."
 _MAX_FILE_BYTES = 1 << 16
 _HEX_DIGITS = frozenset(b"0123456789abcdef")
 _KEY_BYTES = 32
@@ -33,14 +33,14 @@ _KEY_BYTES = 32
 
 @final
 class Keys:
-    """The keys that open the service, as a file has them."""
+    """The accepted keys, read from a file."""
 
     def __init__(self, path: Path) -> None:
         """
         Read the file.
 
         Raises:
-            SettingsError: It cannot be read, has no key, or a line is none.
+            SettingsError: It cannot be read, has no key, or has an invalid line.
         """
         self._path = path
         self._digests = read(path)
@@ -49,13 +49,14 @@ class Keys:
         """
         Check an Authorization header: Bearer (RFC 6750), or Basic (RFC 7617).
 
-        A Basic password is the key, whatever the user: browsers can ask for one.
+        With Basic, the key is the password, with any user name: browsers can ask for a
+        password.
 
-        The time it takes depends on the number of keys and the length of the header,
-        on neither a key nor how much of one is right.
+        The time of the check depends on the number of keys and the length of the
+        header, but not on the keys or on how much of a key matches.
 
         Raises:
-            UnauthorizedError: It does not carry one of the keys.
+            UnauthorizedError: It does not contain one of the keys.
         """
         if authorization is None:
             raise UnauthorizedError("expected one header Authorization: Bearer KEY")
@@ -64,20 +65,20 @@ class Keys:
         for digest in self._digests:
             is_known |= compare_digest(digest, given)
         if not is_known:
-            raise UnauthorizedError("expected a key that is known here")
+            raise UnauthorizedError("expected a valid key")
 
     def reread(self) -> None:
         """Read the file again; if that fails, log why and keep the keys."""
         try:
             self._digests = read(self._path)
         except SettingsError as error:
-            logger.error("the access keys stay as they were: %s", error)
+            logger.error("the access keys are unchanged: %s", error)
         else:
-            logger.info("%d access keys are read", len(self._digests))
+            logger.info("%d access keys were read", len(self._digests))
 
 
 def is_basic(authorization: bytes | None) -> bool:
-    """Say whether a header carries what a browser sends by itself, asked or not."""
+    """Return whether a header has Basic credentials, which browsers add unasked."""
     return authorization is not None and _split(authorization)[0] == b"basic"
 
 
@@ -86,8 +87,8 @@ def read(path: Path) -> tuple[bytes, ...]:
     Return the digests in a file of keys, 32 bytes each.
 
     Raises:
-        SettingsError: It cannot be read, has no key or too many, or a line is none.
-            What stands in the line is not repeated: it may be a key itself.
+        SettingsError: It cannot be read, has no key or too many, or has an invalid
+            line. The message does not repeat the line, which may be a key itself.
     """
     digests = []
     for i, line in enumerate(_content(path).split(b"\n"), start=1):
@@ -117,14 +118,14 @@ def fresh_key() -> str:
 
 
 def line_of(key: str, *, name: str = "") -> str:
-    """Return the line of a key for the file."""
+    """Return the line for a key in the file."""
     return f"{sha256(key.encode()).hexdigest()} {name}".rstrip()
 
 
 def main() -> int:
-    """Print a fresh key, and its line for the file."""
+    """Print a new key, and its line for the file."""
     parser = argparse.ArgumentParser(prog="vae-keys", description=_COMMAND)
-    parser.add_argument("name", nargs="*", metavar="NAME", help="whose key it is")
+    parser.add_argument("name", nargs="*", metavar="NAME", help="the owner of the key")
     name = " ".join(parser.parse_args().name)
     key = fresh_key()
     line = line_of(key, name=name)
@@ -154,11 +155,11 @@ def _split(authorization: bytes) -> tuple[bytes, bytes]:
 
 def _content(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_without_waiting) as file:
+        with open(path, "rb", opener=_open_nonblocking) as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise SettingsError(f"VAE_API_KEYS_FILE: expected a file, got {path}")
-            _warn_of_writers(path, found)
+            _warn_if_writable(path, found)
             content = file.read(_MAX_FILE_BYTES + 1)
     except OSError as error:
         raise SettingsError(
@@ -171,13 +172,13 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a file, or a pipe that nobody writes to."""
+def _open_nonblocking(path: str, flags: int) -> int:
+    """Open a file without blocking if it is a pipe without a writer."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _warn_of_writers(path: Path, found: os.stat_result) -> None:
-    """Warn if every user of the system may write the file, or put another there."""
+def _warn_if_writable(path: Path, found: os.stat_result) -> None:
+    """Warn if every user of the system may write or replace the file."""
     directory = path.parent.stat().st_mode
     if found.st_mode & stat.S_IWOTH:
         what = f"write {path} (chmod o-w)"

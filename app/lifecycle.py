@@ -1,10 +1,11 @@
 """
-Whether the service takes requests: it loads, is ready, leaves, and drains.
+The phases of the service: loading, ready, leaving, draining.
 
-At SIGTERM it leaves: `/readyz` says so, so that no balancer sends it more, while what
-still comes is answered, each answer with `Connection: close`. After a delay it drains:
-what was taken is answered, what still comes is told 503. Then the server hears the
-signal, listens no longer, and ends with the last answer.
+On SIGTERM the service is leaving: `/readyz` returns 503, so that load balancers send no
+more requests. Requests that still arrive are answered, with `Connection: close`. Then,
+after a delay, it is draining: requests in progress are finished, new ones get 503. At
+last the server receives the signal, closes its sockets, and exits after the last
+response.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ Phase = Literal["loading", "ready", "leaving", "draining"]
 _Handler = Callable[[int, FrameType | None], object]
 
 RETRY_AFTER_SECONDS = 1
-# Until the server closes its socket, on which connections nobody has read may wait.
+# Time to answer connections that wait to be accepted, before the socket is closed.
 _REFUSAL_SECONDS = 0.5
 
 
@@ -34,35 +35,35 @@ class Lifecycle:
 
     @property
     def is_leaving(self) -> bool:
-        """Whether connections are to be closed after an answer."""
+        """Whether connections are to be closed after a response."""
         return self.phase in {"leaving", "draining"}
 
     def check_ready(self) -> None:
         """
-        Check that requests should be sent here.
+        Check that load balancers should send requests here.
 
         Raises:
-            UnavailableError: They should not, yet or any more.
+            UnavailableError: The service is loading or stopping.
         """
         if self.phase != "ready":
             raise self._unavailable()
 
     def check_serving(self) -> None:
         """
-        Check that requests are answered.
+        Check that requests are still accepted.
 
         Raises:
-            UnavailableError: They are not, yet or any more.
+            UnavailableError: The service is loading or draining.
         """
         if self.phase not in {"ready", "leaving"}:
             raise self._unavailable()
 
     @contextmanager
-    def leaving_at_sigterm(self, delay: float) -> Iterator[None]:
-        """Take SIGTERM first, and pass it on to the server after so many seconds."""
+    def drain_on_sigterm(self, delay: float) -> Iterator[None]:
+        """Handle SIGTERM: leave, and pass the signal to the server after a delay."""
         is_main = threading.current_thread() is threading.main_thread()
         if not is_main or not callable(signal.getsignal(signal.SIGTERM)):
-            yield  # no signal comes here, or no server waits for it
+            yield  # signals go to another thread, or no server handles them
             return
         loop = asyncio.get_running_loop()
         server = cast("_Handler", signal.getsignal(signal.SIGTERM))
@@ -75,7 +76,7 @@ class Lifecycle:
             if self.phase == "ready":
                 self.phase = "leaving"
                 loop.call_soon_threadsafe(loop.call_later, delay, drain, frame)
-            else:  # asked twice: no more patience
+            else:  # a second signal: stop at once
                 server(number, frame)
 
         signal.signal(signal.SIGTERM, leave)
@@ -86,14 +87,14 @@ class Lifecycle:
 
     def _unavailable(self) -> UnavailableError:
         return UnavailableError(
-            f"the service is {self.phase}; ask again",
+            f"the service is {self.phase}; try again",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
 
-def ended() -> UnavailableError:
-    """Return what to say of a request that the end of the drain interrupts."""
+def shut_down() -> UnavailableError:
+    """Return the error for a request that is interrupted at the end of the drain."""
     return UnavailableError(
-        "the service ends before the answer is there; ask again",
+        "the service shut down before the response was ready; try again",
         retry_after_seconds=RETRY_AFTER_SECONDS,
     )

@@ -1,4 +1,4 @@
-"""The composition root: settings in, the whole service out. Nothing imports it."""
+"""The composition root: builds the whole service from settings. Nothing imports it."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from app.calls import table
 from app.configuration.environment import SettingsError
 from app.lifecycle import Lifecycle
-from app.middleware.access import Guard
+from app.middleware.access import AccessCheck
 from app.middleware.framework import framework
 from app.middleware.pipeline import Pipeline
 from app.observability import log as operator_log
@@ -38,12 +38,12 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
     Load the checkpoint and build the service around it.
 
     Raises:
-        CheckpointError: The checkpoint is missing or damaged, or does not compute what
-            it did when it was written.
-        EngineError: The device is not there.
+        CheckpointError: The checkpoint is missing or damaged, or does not reproduce the
+            scores that training recorded.
+        EngineError: The device or the backend is not available.
         SettingsError: The file of access keys cannot be used.
     """
-    guard, lifecycle = Guard(settings), Lifecycle()
+    access, lifecycle = AccessCheck(settings), Lifecycle()
     metrics = Metrics(n_workers=settings.workers)
     log = _access_log(metrics) if settings.access_log else None
     operator_log.count_dropped(partial(metrics.processes.count_dropped, "log"))
@@ -59,7 +59,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         watch_seconds=settings.watch_seconds,
     )
     lifespan = partial(
-        _lifespan, lifecycle, reloader, guard, log, tracer, settings.drain_delay
+        _lifespan, lifecycle, reloader, access, log, tracer, settings.drain_delay
     )
     return Pipeline(
         framework(calls, settings, lifespan),
@@ -67,14 +67,14 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         metrics,
         lifecycle,
         timeout=settings.request_timeout,
-        guard=guard if guard.is_needed else None,
+        access=access if access.is_needed else None,
         log=log,
         tracer=tracer,
     )
 
 
 def from_environment() -> ASGIApp:
-    """Build the service from VAE_* variables, or end with one line and status 3."""
+    """Build the service from VAE_* variables, or exit with one line and status 3."""
     try:
         return build(Settings.from_environment(os.environ)).asgi
     except (SettingsError, StartError) as error:
@@ -83,10 +83,10 @@ def from_environment() -> ASGIApp:
 
 def build(settings: Settings) -> Application:
     """
-    Build the service in a process of its own.
+    Build the service in a process that serves nothing else.
 
     Raises:
-        StartError: It cannot be served.
+        StartError: The service cannot start.
     """
     keep_freed_memory()
     switch_threads_soon()
@@ -108,34 +108,34 @@ def _access_log(metrics: Metrics) -> AccessLog:
 async def _lifespan(
     lifecycle: Lifecycle,
     reloader: Reloader,
-    guard: Guard,
+    access: AccessCheck,
     log: AccessLog | None,
     tracer: Tracer | None,
     drain_delay: float,
     _: FastAPI,
 ) -> AsyncIterator[None]:
-    """Serve, with files that may change; log and traces are complete at the end."""
+    """Run the service: reload on SIGHUP, drain on SIGTERM, flush log and traces."""
 
     def reread_files() -> None:
-        if guard.keys is not None:
-            guard.keys.reread()
-        reloader.ask()
+        if access.keys is not None:
+            access.keys.reread()
+        reloader.request()
 
-    # What is loaded stays: no collection need look through it again. A loaded model,
-    # which may go, has no cycles once it is closed.
+    # Loaded objects stay, so garbage collections can skip them. A model that is
+    # replaced has no reference cycles after it is closed, and needs no collection.
     gc.freeze()
     try:
         async with reloader.reloading():
             try:
-                with sighup.heard(reread_files):
+                with sighup.on_sighup(reread_files):
                     lifecycle.phase = "ready"
                     try:
-                        with lifecycle.leaving_at_sigterm(drain_delay):
+                        with lifecycle.drain_on_sigterm(drain_delay):
                             yield
                     finally:
                         lifecycle.phase = "draining"
             finally:
-                if log is not None:  # at once: compute may take long to end
+                if log is not None:  # first, because closing the model may take long
                     await log.close()
     finally:
         if tracer is not None:

@@ -1,4 +1,4 @@
-"""What an operator may set: one frozen `Settings`, read from VAE_* variables."""
+"""The settings of the service: one frozen `Settings`, read from VAE_* variables."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ from app.configuration.environment import SettingRow
 from app.configuration.host_names import host_name, origin, split, split_names
 from app.configuration.machine import available_cores
 
-# In the repository, in the images and where the wheel is installed.
+# The same place in the repository, in the images and in an installed wheel.
 RELEASED = Path(__file__).parents[1] / "released" / "mnist"
 
 
@@ -25,25 +25,23 @@ def _threads(n_workers: int) -> int:
     return available_cores() if n_workers == 1 else 1
 
 
-def _within_memory(most: int, cost: int) -> Any:
-    """Return what makes a default: so many, or as many of that cost as have room."""
+def _within_memory(limit: int, cost: int) -> Any:
+    """Return a field with the default `limit`, or less if its memory share is less."""
     return Field(
         default_factory=lambda values: min(
-            most,
+            limit,
             memory_limits.share(
                 values.get("checkpoint", RELEASED), values.get("workers", 1)
             )
             // cost,
         ),
-        json_schema_extra={
-            "default_in_words": f"{most}, or less where memory is short"
-        },
+        json_schema_extra={"default_in_words": f"{limit}, or less if memory is short"},
     )
 
 
 @final
 class Settings(BaseModel):
-    """Every setting, its bounds as its type and its meaning as its description."""
+    """All settings, each with its type, bounds, default and description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,8 +58,8 @@ class Settings(BaseModel):
             ge=0,
             le=86_400,
             allow_inf_nan=False,
-            description="Seconds between two looks for a new checkpoint in its place; "
-            "0 looks at SIGHUP only.",
+            description="Seconds between two checks for a new checkpoint in the "
+            "directory; 0 checks only on SIGHUP.",
         ),
     ] = 0.0
     host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = (
@@ -69,22 +67,22 @@ class Settings(BaseModel):
     )
     port: Annotated[
         int,
-        Field(ge=0, le=65_535, description="Port to listen on; 0 takes a free one."),
+        Field(ge=0, le=65_535, description="Port to listen on; 0 picks a free port."),
     ] = 8000
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
-        Field(description="Where the model computes; `auto` takes a GPU if there is."),
+        Field(description="Device of the model; `auto` uses a GPU if there is one."),
     ] = "cpu"
     backend: Annotated[
         Literal["auto", "torch", "onnx"],
         Field(
-            description="What computes the layers; `auto` takes ONNX Runtime on a CPU "
-            "if its answers are torch's."
+            description="Library that computes the layers; `auto` uses ONNX Runtime on "
+            "a CPU if its results agree with torch's."
         ),
     ] = "auto"
     workers: Annotated[
         int,
-        Field(ge=1, le=256, description="Processes that serve, each with the model."),
+        Field(ge=1, le=256, description="Worker processes, each with its own model."),
     ] = 1
     threads: Annotated[
         int,
@@ -92,17 +90,17 @@ class Settings(BaseModel):
             default_factory=lambda values: _threads(values.get("workers", 1)),
             ge=1,
             le=1024,
-            description="Threads of one matrix product.",
+            description="Threads for one matrix product.",
             json_schema_extra={
-                "default_in_words": "the cores available; 1 with several workers"
+                "default_in_words": "the available cores; 1 with several workers"
             },
         ),
     ]
     explorer: Annotated[
         bool,
         Field(
-            description="Whether `/` is a page to explore the model with, and "
-            "`/examples` the checkpoint's held-out rows that it shows.",
+            description="Whether to serve the explorer page at `/`, and the "
+            "checkpoint's held-out rows at `/examples`.",
             json_schema_extra={"default_in_words": "true"},
         ),
     ] = True
@@ -113,33 +111,34 @@ class Settings(BaseModel):
         int,
         Field(
             ge=1024,
-            description="Most bytes of long bodies in hand, of a worker; past it, 429.",
+            description="Most bytes of long bodies in memory at a time, per worker; "
+            "more are refused with 429.",
         ),
     ] = _within_memory(512 << 20, memory_limits.PER_BODY_BYTE)
     max_responses_bytes: Annotated[
         int,
         Field(
             ge=1024,
-            description="Most bytes of long responses that are computed and not yet "
-            "taken, of a worker; past it, 429.",
+            description="Most bytes of long responses that clients have not read yet, "
+            "per worker; more are refused with 429.",
         ),
     ] = _within_memory(512 << 20, memory_limits.PER_BYTE)
     max_rows: Annotated[
-        int, Field(ge=1, description="Most rows of a request: N, or n of `/sample`.")
+        int, Field(ge=1, description="Most rows of a request: N, or n in `/sample`.")
     ] = 16_384
     max_n_samples: Annotated[
         int, Field(ge=1, description="Most draws of z per example (K) in `/elbo`.")
     ] = 10_000
     max_output_values: Annotated[
-        int, Field(ge=1, description="Most data values of an answer: N x D.")
+        int, Field(ge=1, description="Most data values of a response: N x D.")
     ] = _within_memory(1 << 24, memory_limits.PER_OUTPUT_VALUE)
     max_image_pixels: Annotated[
         int,
         Field(
             ge=1,
             le=1 << 26,
-            description="Most pixels of the images of a request, or of an answer "
-            "in PNG.",
+            description="Most pixels of the images of a request, or of a response in "
+            "PNG.",
         ),
     ] = _within_memory(1 << 24, memory_limits.PER_PIXEL)
     max_work: Annotated[
@@ -147,21 +146,23 @@ class Settings(BaseModel):
         Field(
             ge=1,
             description="Most values `/elbo` may compute: K x N x D, or K x N x J "
-            "where J is the larger.",
+            "if J is larger than D.",
         ),
     ] = 1 << 29
     max_queue_rows: Annotated[
-        int, Field(ge=1, description="Most rows in hand; past it, 429.")
+        int, Field(ge=1, description="Most rows queued or computed; more get 429.")
     ] = 65_536
     max_queue_bytes: Annotated[
-        int, Field(ge=1, description="Most bytes of rows in hand; past it, 429.")
+        int,
+        Field(ge=1, description="Most bytes of rows queued or computed; more get 429."),
     ] = _within_memory(1 << 30, memory_limits.PER_BYTE)
     request_timeout: Annotated[
         float,
         Field(
             gt=0,
             le=86_400,
-            description="Seconds an answer may take; `X-Request-Timeout` sets less.",
+            description="Seconds a response may take; a request may set less with "
+            "`X-Request-Timeout`.",
         ),
     ] = 120.0
     drain_delay: Annotated[
@@ -169,19 +170,21 @@ class Settings(BaseModel):
         Field(
             ge=0,
             le=3600,
-            description="Seconds from SIGTERM, when `/readyz` turns 503, to the end of "
-            "taking requests.",
+            description="Seconds after SIGTERM in which new requests are still "
+            "accepted, while `/readyz` returns 503.",
         ),
     ] = 2.0
     drain_timeout: Annotated[
         int,
         Field(
-            ge=1, le=3600, description="Seconds that accepted requests have after that."
+            ge=1,
+            le=3600,
+            description="Seconds after the drain delay to finish accepted requests.",
         ),
     ] = 30
     max_analyses: Annotated[
         int,
-        Field(ge=1, le=10_000, description="Most analyses in hand or waiting."),
+        Field(ge=1, le=10_000, description="Most analyses at a time; more get 429."),
     ] = 16
     max_analysis_rows: Annotated[
         int, Field(ge=1, description="Most rows of an analysis.")
@@ -199,11 +202,11 @@ class Settings(BaseModel):
         Field(
             ge=1,
             description="Most values an analysis may decode: draws x N x D, or "
-            "draws x N x J where J is the larger.",
+            "draws x N x J if J is larger than D.",
         ),
     ] = 1 << 34
     max_connections: Annotated[
-        int, Field(ge=1, description="Most open connections of a worker.")
+        int, Field(ge=1, description="Most open connections per worker.")
     ] = _within_memory(1024, memory_limits.PER_CONNECTION)
     max_headers: Annotated[
         int, Field(ge=1, le=10_000, description="Most headers of a request.")
@@ -213,7 +216,7 @@ class Settings(BaseModel):
         Field(
             ge=256,
             le=1 << 20,
-            description="Largest head of a request: target, headers.",
+            description="Largest head of a request, target and headers, in bytes.",
         ),
     ] = 16_384
     head_timeout: Annotated[
@@ -224,45 +227,46 @@ class Settings(BaseModel):
         Field(
             gt=0,
             le=3600,
-            description="Seconds for the body of a request, beside those at "
-            "the lowest rate.",
+            description="Seconds for the body of a request, plus the time it needs at "
+            "the lowest allowed rate.",
         ),
     ] = 30.0
     min_body_rate: Annotated[
-        int, Field(ge=1, description="Lowest rate of a body, in bytes per second.")
+        int,
+        Field(ge=1, description="Lowest allowed rate of a body, in bytes per second."),
     ] = 16_384
     idle_timeout: Annotated[
         float,
         Field(
             gt=0,
             le=3600,
-            description="Seconds a connection may rest, or leave an answer unread.",
+            description="Seconds a connection may be idle, or not read a response.",
         ),
     ] = 75.0
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="Least severity that is logged."),
+        Field(description="Lowest severity that is logged."),
     ] = "info"
     access_log: Annotated[
-        bool, Field(description="Whether each request is told on standard output.")
+        bool, Field(description="Whether to log each request on standard output.")
     ] = False
     api_keys_file: Annotated[
         Path | None,
         Field(
-            description="File with the SHA-256 of each access key; with it, requests "
-            "need one.",
+            description="File with the SHA-256 of each access key; if set, requests "
+            "need a key.",
             json_schema_extra={"default_in_words": "none"},
         ),
     ] = None
     metrics_public: Annotated[
-        bool,
-        Field(description="Whether `/metrics` is read without a key."),
+        bool, Field(description="Whether `/metrics` can be read without a key.")
     ] = False
     cors_origins: Annotated[
         tuple[Annotated[str, AfterValidator(origin)], ...],
         BeforeValidator(split),
         Field(
-            description="Origins whose pages may ask, comma separated; `*` is all.",
+            description="Origins that may send cross-origin requests, a list with "
+            "commas; `*` allows all.",
             json_schema_extra={"default_in_words": "none"},
         ),
     ] = ()
@@ -270,8 +274,7 @@ class Settings(BaseModel):
         tuple[Annotated[str, AfterValidator(host_name)], ...],
         BeforeValidator(split_names),
         Field(
-            description="Names in the Host of requests that are answered, comma "
-            "separated.",
+            description="Host names that the service answers for, a list with commas.",
             json_schema_extra={"default_in_words": "any"},
         ),
     ] = ()
@@ -279,14 +282,14 @@ class Settings(BaseModel):
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
         """
-        Read the VAE_* variables of `environ`; other variables are not looked at.
+        Read the VAE_* variables of `environ`, and ignore all others.
 
         Raises:
-            SettingsError: A name is unknown or a value unusable.
+            SettingsError: A name is unknown or a value is invalid.
         """
         return environment.read(cls, environ)
 
 
 def documented() -> tuple[SettingRow, ...]:
-    """Return one row per setting, in order, for the README's table."""
+    """Return one row per setting, in order, for the documentation."""
     return environment.rows(Settings)

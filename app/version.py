@@ -4,7 +4,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 
 def service_version() -> str:
-    """Return the installed version of this service, if it is installed."""
+    """Return the installed version of this service, "unknown" if not installed."""
     try:
         return version("vae-service")
     except PackageNotFoundError:

@@ -1,8 +1,8 @@
 """
-Bodies that have exactly one of several members: x or z, or x or images.
+Schemas of bodies with exactly one of several members: x or z, or x or images.
 
-Each form is a schema of its own. One schema with `oneOf` around its required members
-would say the same, but programs that generate clients take it for a body of any kind.
+Each variant gets its own schema. One schema with `oneOf` around its required members
+would be equivalent, but client generators read it as a body of any kind.
 """
 
 from collections.abc import Sequence
@@ -27,13 +27,13 @@ _DATA_URLS = {
 
 
 def names(model: type[BaseModel], facts: Facts) -> Sequence[str]:
-    """Return the names of a body's schemas, one a form."""
+    """Return the names of a body's schemas, one per variant."""
     members = _members(model, facts)
     return [_name(model, form, members) for form in members] or [model.__name__]
 
 
 def split(model: type[BaseModel], schema: Json, facts: Facts) -> Json:
-    """Return a schema for each form, by name, made of one with all their members."""
+    """Split a schema with all members into one schema per variant, by name."""
     members = _members(model, facts)
     if not members:
         return {model.__name__: schema}
@@ -55,7 +55,7 @@ def split(model: type[BaseModel], schema: Json, facts: Facts) -> Json:
 
 
 def _members(model: type[BaseModel], facts: Facts) -> tuple[str, ...]:
-    """Return the members of which a body has exactly one."""
+    """Return the members of which a body must have exactly one."""
     takes_images = issubclass(model, ImageInput) and "x" in model.model_fields
     if takes_images and has_images(facts):
         return ("x", _X_PNG)
@@ -64,7 +64,7 @@ def _members(model: type[BaseModel], facts: Facts) -> tuple[str, ...]:
 
 
 def _name(model: type[BaseModel], form: str, members: Sequence[str]) -> str:
-    """Return EncodeRequest for the first form, EncodeXPngRequest for x_png."""
+    """Return EncodeRequest for the first variant, EncodeXPngRequest for x_png."""
     if form == members[0]:
         return model.__name__
     word = "".join(part.capitalize() for part in form.split("_"))

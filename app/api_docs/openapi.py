@@ -1,8 +1,8 @@
 """
-The OpenAPI document of a served model, made from the table of calls.
+Generates the OpenAPI document of a served model from the table of calls.
 
-Schemas come from the calls' pydantic models; sizes, formats and examples from what each
-call says of itself, for the model that is served.
+Schemas come from the calls' pydantic models. Sizes, formats and examples come from the
+calls' annotations, for the served model.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,48 +26,48 @@ from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Form
 
 TITLE = "Variational autoencoder"
 DESCRIPTION = (
-    "A variational autoencoder behind HTTP: q(z|x), p(x|z), samples, and the ELBO "
-    "per example, in nats; and analyses that take longer: log p(x), what the encoder "
-    "costs, and the posterior. Arrays are batch first. Every stochastic answer is a "
-    "function of the checkpoint, the request and its seed."
+    "A variational autoencoder over HTTP: q(z|x), p(x|z), samples, and the ELBO per "
+    "example, in nats; and longer analyses: log p(x), the gap of the encoder, and the "
+    "posterior. Arrays are batch-first. Every stochastic response is a function of the "
+    "checkpoint, the request and its seed."
 )
 
 Json = dict[str, Any]
 
 _ERRORS = {
-    "400": "No request of HTTP/1.1, or one that can be read as two",
+    "400": "Not a valid HTTP/1.1 request, or an ambiguous one",
     "404": "No such path",
-    "405": "The path exists for other methods; Allow names them",
-    "406": "The answer cannot be had in an accepted type",
+    "405": "The path exists, but not with this method; see Allow",
+    "406": "The response is not available in an accepted format",
     "408": "The head or the body came too slowly",
     "413": "Body, batch, output or work over a limit",
     "414": "The target is over the limit of a head",
-    "415": "The body's type or encoding cannot be read",
-    "422": "A fault in the body or the query, with JSON pointers",
-    "429": "There is no room for more work; Retry-After says when to ask again",
+    "415": "The body's type or encoding is not supported",
+    "422": "The body or the query is invalid; errors have JSON pointers",
+    "429": "Too much work at a time; try again after Retry-After seconds",
     "431": "The headers or trailers are over a limit",
-    "500": "A defect of the service",
-    "503": "Loading, draining or full; Retry-After says when to ask again",
-    "504": "The answer took longer than the setting or X-Request-Timeout allows",
+    "500": "A bug in the service",
+    "503": "Loading, draining or full; try again after Retry-After seconds",
+    "504": "The response took longer than the setting or X-Request-Timeout allows",
 }
-_ERRORS_OF_GUARDS = {
-    "401": "No key that is known; WWW-Authenticate names the scheme",
-    "421": "For a host that is not served here",
+_ACCESS_ERRORS = {
+    "401": "No valid key; WWW-Authenticate names the scheme",
+    "421": "The service does not answer for this host",
 }
 _SCHEMES = {
     "key": {"type": "http", "scheme": "bearer"},
     "password": {
         "type": "http",
         "scheme": "basic",
-        "description": "The key is the password, of any user; not from other sites.",
+        "description": "The key as the password, with any user name; not cross-site.",
     },
 }
-_ERRORS_OF_READS = ("400", "404", "405", "408", "414", "431", "500", "503")
+_GET_ERRORS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _REF = "#/components/schemas/{model}"
-_NOT_HERE = "Not with this model"
+_NOT_AVAILABLE = "Not with this model"
 _ONE_IMAGE = (
     "One image, opaque, 8 bits per channel, of the model's size. A pixel v of 0 to 255 "
-    "is the value v / 255. Grey becomes RGB; RGB becomes grey if it has no colours."
+    "is the value v / 255. Gray becomes RGB; RGB becomes gray if it has no colors."
 )
 _BINARY_READ = {PNG: _ONE_IMAGE, JPEG: _ONE_IMAGE}
 _BINARY_WRITTEN = {
@@ -75,15 +75,15 @@ _BINARY_WRITTEN = {
     "is the pixel 255 v, rounded, with v clipped to [0, 1].",
 }
 _BINARY = {
-    SAFETENSORS: "Tensors by the names of the JSON members; scalars are strings "
-    "in `__metadata__` on the way out, query parameters on the way in.",
-    NPY: "One array, little-endian float in C order; scalars are query "
-    "parameters, and the seed comes back in the header `vae-seed`.",
+    SAFETENSORS: "Tensors with the names of the JSON members. Scalars are strings in "
+    "`__metadata__` in responses, and query parameters in requests.",
+    NPY: "One array, little-endian float in C order. Scalars are query parameters in "
+    "requests; responses have the seed in the header `vae-seed`.",
 }
 
 
 def document(calls: Sequence[Call], model: ServedModel) -> Json:
-    """Return the whole document for one served model."""
+    """Return the OpenAPI document for one served model."""
     documented = [call for call in calls if call.is_documented]
     values = ExampleValues(model.engine, model.reader.images)
     paths: Json = {}
@@ -109,11 +109,11 @@ def document(calls: Sequence[Call], model: ServedModel) -> Json:
 
 
 def _add_access(api: Json, settings: Settings) -> None:
-    """Say what a request must have, besides, to pass the access checks."""
+    """Add what the access checks require, and their errors."""
     has_keys, has_hosts = settings.api_keys_file is not None, settings.allowed_hosts
     statuses = [*(["401"] if has_keys else []), *(["421"] if has_hosts else [])]
     api["components"]["responses"].update(
-        _problems({status: _ERRORS_OF_GUARDS[status] for status in statuses})
+        _problems({status: _ACCESS_ERRORS[status] for status in statuses})
     )
     if has_keys:
         api["components"]["securitySchemes"] = _SCHEMES
@@ -121,9 +121,9 @@ def _add_access(api: Json, settings: Settings) -> None:
     public = public_paths(settings)
     for path, item in api["paths"].items():
         for entry in item.values():
-            is_open = has_keys and path in public
-            entry.update({"security": []} if is_open else {})
-            _add_errors(entry, [s for s in statuses if not (is_open and s == "401")])
+            is_public = has_keys and path in public
+            entry.update({"security": []} if is_public else {})
+            _add_errors(entry, [s for s in statuses if not (is_public and s == "401")])
 
 
 def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
@@ -137,7 +137,7 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
     why_not = call.why_not(values.checkpoint)
     if why_not:
         entry["summary"] += " (not with this model)"
-        entry["description"] = f"**{_NOT_HERE}: {why_not}.**\n\n{call.description}"
+        entry["description"] = f"**{_NOT_AVAILABLE}: {why_not}.**\n\n{call.description}"
     if call.options is not None:
         entry["parameters"] = _parameters(call.options, facts, call.query or {})
     entry["responses"] = {"200": _success(call, facts)}
@@ -146,12 +146,12 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
         body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
         if not why_not and (bodies := call.examples(values)):
             body[JSON.name]["examples"] = {
-                name: {"value": example, "summary": "Runs as it stands"}
+                name: {"value": example, "summary": "A complete request"}
                 for name, example in bodies.items()
             }
         required = bool(call.request.model_json_schema().get("required"))
         entry["requestBody"] = {"required": required, "content": body}
-    _add_errors(entry, _ERRORS_OF_READS if call.tag == "service" else tuple(_ERRORS))
+    _add_errors(entry, _GET_ERRORS if call.tag == "service" else tuple(_ERRORS))
     return entry
 
 
@@ -209,7 +209,7 @@ def _add_errors(entry: Json, statuses: Sequence[str]) -> None:
 
 
 def _problems(descriptions: Mapping[str, str]) -> Json:
-    """Return errors, by their status, for operations to refer to."""
+    """Return error responses by status, for references from operations."""
     content = {MEDIA_TYPE.decode(): {"schema": _ref(Problem.__name__)}}
     return {
         status: {"description": description, "content": content}
@@ -218,7 +218,7 @@ def _problems(descriptions: Mapping[str, str]) -> Json:
 
 
 def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
-    """Return the schemas of all bodies, with the sizes of this model."""
+    """Return the schemas of all bodies, with the sizes for this model."""
     found = [Problem, *(call.response for call in calls), *(c.request for c in calls)]
     models = list(dict.fromkeys(model for model in found if model is not None))
     _, definitions = models_json_schema(
@@ -234,7 +234,7 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
 
 
 def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> None:
-    """Remove the options of images, if the model's data are none."""
+    """Remove the options for images if the model's data are not images."""
     names: Collection[str] = ()
     if not has_images(facts):
         for images in (ImageInput, ImageOutput):
@@ -244,7 +244,7 @@ def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> No
 
 
 def _any_of(names: Sequence[str]) -> Json:
-    """Return a reference to a schema, or to any of several."""
+    """Return a reference to a schema, or to one of several."""
     refs = [_ref(name) for name in names]
     return refs[0] if len(refs) == 1 else {"oneOf": refs}
 

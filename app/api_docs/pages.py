@@ -1,4 +1,4 @@
-"""The page at `/docs`: Swagger UI, from files of our own, so that it works offline."""
+"""The page at `/docs`: Swagger UI from bundled files, so that it works offline."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from app.http import static_files
 from app.http.static_files import INDEX, StaticFile
 
 FOLDER = Path(__file__).parent / "swagger_ui"
-# The icons of the style sheet are data:, a response that is an image is blob:.
+# The style sheet has icons as data: URLs, and image responses are blob: URLs.
 POLICY = static_files.policy(images="'self' data: blob:")
 
 
@@ -20,7 +20,7 @@ def files() -> dict[str, StaticFile]:
 
 
 def docs() -> APIRouter:
-    """Return the routes of the page: `/docs`, and what it loads from `/docs/`."""
+    """Return the routes of the page: `/docs`, and its files under `/docs/`."""
     routes = APIRouter(include_in_schema=False)
     served = files()
 

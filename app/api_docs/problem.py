@@ -8,22 +8,22 @@ from app.http.schema import StrictObject
 
 
 class ProblemFault(StrictObject):
-    """One thing wrong in a request."""
+    """An error in a request."""
 
     pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
     detail: str
 
 
 class Problem(StrictObject):
-    """What went wrong (RFC 9457)."""
+    """An error response (RFC 9457)."""
 
     type: str
     title: str
     status: int
-    detail: Annotated[str, Field(description="What was wanted and what came.")]
-    instance: Annotated[str, Field(description="The path asked for.")]
+    detail: Annotated[str, Field(description="What was expected, and what came.")]
+    instance: Annotated[str, Field(description="The requested path.")]
     request_id: str
     errors: Annotated[
         list[ProblemFault],
-        Field(default_factory=list, description="With 422, the faults."),
+        Field(default_factory=list, description="With 422, each error."),
     ]

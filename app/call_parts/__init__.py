@@ -1,1 +1,1 @@
-"""What calls are made of: their form, their fields and sizes, the model they ask."""
+"""The parts that calls share: decorators, fields, sizes, and the served model."""

@@ -1,4 +1,4 @@
-"""What all analyses do: read a request, check its size, compute, write the response."""
+"""What all analyses share: read a request, check its size, compute, and respond."""
 
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, final
@@ -10,7 +10,7 @@ from app.call_parts.served_model import ServedModel
 from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.exchange import Request, Response
-from app.http.reader import seed_of
+from app.http.reader import seed_or_random
 from app.http.schema import StrictObject
 from app.http.writer import respond
 from app.wire.layout import Array, Mask, Rows
@@ -34,7 +34,7 @@ class AnalysisOptions(StrictObject):
 
 
 class AnalysisResponse(StrictObject):
-    """What the response to every analysis ends with."""
+    """The last members of every analysis response."""
 
     seed: SeedUsed
     binarize: BinarizeUsed
@@ -45,8 +45,8 @@ Options = TypeVar("Options", bound=AnalysisOptions)
 
 
 @final
-class AnalysisInput(NamedTuple, Generic[Options]):
-    """A request as it was read, nothing of it computed yet."""
+class AnalysisInputs(NamedTuple, Generic[Options]):
+    """The data, options and seed of a request."""
 
     x: Rows
     options: Options
@@ -55,25 +55,25 @@ class AnalysisInput(NamedTuple, Generic[Options]):
 
 async def read(
     model: ServedModel, request: Request, schema: type[Options]
-) -> AnalysisInput[Options]:
-    """Read a request and check what does not depend on the analysis."""
+) -> AnalysisInputs[Options]:
+    """Read a request, and check what all analyses have in common."""
     x, options = await model.reader.read(request, model.reader.analyzed, schema)
     model.reader.check_binarize(options.binarize)
-    return AnalysisInput(x, options, seed_of(options.seed))
+    return AnalysisInputs(x, options, seed_or_random(options.seed))
 
 
 async def read_masked(
     model: ServedModel, request: Request, schema: type[Options]
-) -> tuple[AnalysisInput[Options], Mask]:
-    """Read a request that says of each value of x whether it is known."""
+) -> tuple[AnalysisInputs[Options], Mask]:
+    """Read a request that also has a mask of the known values of x."""
     (x, observed), options = await model.reader.read_masked(request, schema)
     model.reader.check_binarize(options.binarize)
-    return AnalysisInput(x, options, seed_of(options.seed)), observed
+    return AnalysisInputs(x, options, seed_or_random(options.seed)), observed
 
 
 async def analyze(
     model: ServedModel,
-    asked: AnalysisInput[Any],
+    inputs: AnalysisInputs[Any],
     format_: Format,
     compute: Callable[[Array, slice], Columns],
     *,
@@ -82,15 +82,15 @@ async def analyze(
     shaped: tuple[str, ...] = (),
 ) -> Response:
     """
-    Check that the work is allowed, do it, and answer with its columns.
+    Check that the work is within the limits, compute, and respond with the columns.
 
     Args:
-        compute: Returns the columns of a slice of the rows of x.
-        draws: The most draws of z that a row takes.
-        scalars: What the response says besides seed, binarize and units.
-        shaped: Columns that have the shape of data.
+        compute: Returns the columns for a slice of the rows of x.
+        draws: The most draws of z for a row.
+        scalars: Further members of the response, before seed, binarize and units.
+        shaped: The columns to return in the shape of the data.
     """
-    columns = await _computed(model, asked, compute, draws)
+    columns = await _computed(model, inputs, compute, draws)
     shape = model.config.data_shape
     tensors = {
         name: values.reshape(*values.shape[:-1], *shape) if name in shaped else values
@@ -99,8 +99,8 @@ async def analyze(
     ending = {
         **dict.fromkeys(missing(columns)),
         **(scalars or {}),
-        "seed": asked.seed,
-        "binarize": asked.options.binarize,
+        "seed": inputs.seed,
+        "binarize": inputs.options.binarize,
         "units": "nats",
     }
     return await respond(Reply(tensors, ending, _NULLABLE), format_, source="x")
@@ -108,11 +108,11 @@ async def analyze(
 
 async def _computed(
     model: ServedModel,
-    asked: AnalysisInput[Any],
+    inputs: AnalysisInputs[Any],
     compute: Callable[[Array, slice], Columns],
     draws: int,
 ) -> Columns:
-    n_rows, limit = len(asked.x.values), model.settings.max_analysis_work
+    n_rows, limit = len(inputs.x.values), model.settings.max_analysis_work
     per_row = analyses.values_decoded(model.config, draws)
     if n_rows * per_row > limit:
         raise ContentTooLargeError(
@@ -121,17 +121,17 @@ async def _computed(
         )
     try:
         x = await model.compute.supported(
-            asked.x.values,
-            seed=asked.seed,
-            binarize=asked.options.binarize,
-            first=asked.options.first,
+            inputs.x.values,
+            seed=inputs.seed,
+            binarize=inputs.options.binarize,
+            first=inputs.options.first,
         )
         return await model.analysis_thread.run(
             lambda rows: compute(x, rows),
             analyses.slices(n_rows, values_per_row=per_row),
         )
     except OutsideSupportError as error:
-        raise model.reader.outside(error, asked.x) from error
+        raise model.reader.outside(error, inputs.x) from error
     except NotFiniteError as error:
         what = f"the model's densities of row {error.row} are not finite; too large?"
         raise UnprocessableError(Fault(f"/x/{error.row}", what)) from error

@@ -1,5 +1,5 @@
 """
-The form of a call: its URL, its schemas and formats, and the function that answers it.
+The definition of a call: its URL, schemas and formats, and the function that runs it.
 
 A call is a function with a decorator, much like a route of FastAPI:
 
@@ -8,9 +8,9 @@ A call is a function with a decorator, much like a route of FastAPI:
         model: ServedModel, request: Request, format_: Format
     ) -> Response:
 
-`format_` is the format of the response, chosen by the request's Accept header. From the
-decorator's arguments come the router, the fast path, the API documentation and what
-`/model` lists. `bind` gives the function its model.
+`format_` is the format of the response, chosen by the request's Accept header. The
+router, the fast path, the API documentation and the lists in `/model` are derived from
+the decorator's arguments. `bind` passes the model to the function.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from app.wire.negotiation import Format, Formats, response_format
 from model.checkpoint import Checkpoint
 
 Endpoint = Callable[[Request], Awaitable[Response]]
-Answer = Callable[[ServedModel, Request, Format], Awaitable[Response]]
+CallFunction = Callable[[ServedModel, Request, Format], Awaitable[Response]]
 Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
 WhyNot = Callable[[Checkpoint], str]
 Tag = Literal["operations", "analyses", "service"]
@@ -39,7 +39,7 @@ READS = ("GET", "HEAD")
 
 @final
 class When(NamedTuple):
-    """A format that only some models have."""
+    """A format that is available only with some models."""
 
     condition: Condition
     format: Format
@@ -49,12 +49,12 @@ Offers = tuple[Format | When, ...]
 
 
 def always_possible(_: Checkpoint) -> str:
-    """Return why a model cannot answer a call: no reason."""
+    """Return no reason why a model could not run a call."""
     return ""
 
 
 def no_examples(_: ExampleValues) -> Mapping[str, Mapping[str, Any]]:
-    """Return no request as an example."""
+    """Return no examples."""
     return {}
 
 
@@ -62,20 +62,20 @@ def no_examples(_: ExampleValues) -> Mapping[str, Mapping[str, Any]]:
 @dataclass(frozen=True, eq=False)
 class Call:
     """
-    One call of the contract.
+    One call of the API.
 
     Attributes:
         id: The operation id in the API documentation.
-        bind: Returns what answers requests with a model; it also gets all the calls.
+        bind: Returns the endpoint for a model; it also gets the list of all calls.
         request: Schema of the JSON body; None for a call that takes no body.
-        options: Its scalars, which are query parameters too; None if it has none.
+        options: Its options, which are also query parameters; None if it has none.
         response: Schema of the JSON response; None for plain text.
         reads: The formats of its body.
         writes: The formats of its response.
-        examples: Makes bodies that run as they stand, by their names.
+        examples: Returns complete example bodies by name.
         query: An example of its query.
-        why_not: Says why a model cannot answer the call; "" if it can.
-        is_documented: Whether the API documentation has it.
+        why_not: Returns why a model cannot run the call; "" if it can.
+        is_documented: Whether it is in the API documentation.
     """
 
     id: str
@@ -96,7 +96,7 @@ class Call:
     is_documented: bool = True
 
     def by_query(self, id_: str, *, summary: str, query: Mapping[str, int]) -> Self:
-        """Return the same call as a GET, its options in the query."""
+        """Return the same call as a GET with its options in the query."""
         return replace(
             self,
             id=id_,
@@ -113,7 +113,7 @@ Bind = Callable[[ServedModel, Sequence[Call]], Endpoint]
 
 
 def offered(offers: Offers, facts: Facts) -> Formats:
-    """Return the formats that a model has."""
+    """Return the formats that are available with a model."""
     return tuple(
         offer if isinstance(offer, Format) else offer.format
         for offer in offers
@@ -134,23 +134,23 @@ def post(
     tag: Tag = "operations",
     examples: Examples = no_examples,
     why_not: WhyNot = always_possible,
-) -> Callable[[Answer], Call]:
+) -> Callable[[CallFunction], Call]:
     """
-    Make a call of a function: a POST with a body.
+    Return a decorator that makes a function a call: a POST with a body.
 
     Args:
-        room: Where it is computed, and so where there must be room for it.
+        room: The queue whose capacity is checked before the request is read.
     """
 
-    def call(answer: Answer) -> Call:
+    def call(function: CallFunction) -> Call:
         return Call(
             id=path.removeprefix("/"),
             path=path,
             methods=("POST",),
             summary=summary,
-            description=cleandoc(answer.__doc__ or ""),
+            description=cleandoc(function.__doc__ or ""),
             tag=tag,
-            bind=partial(_gated, answer, room, writes),
+            bind=partial(_bind_with_checks, function, room, writes),
             request=request,
             options=options,
             response=response,
@@ -171,7 +171,7 @@ def get(
     methods: tuple[str, ...] = READS,
     is_documented: bool = True,
 ) -> Callable[[Bind], Call]:
-    """Make a call of a function that prepares, for a model, what answers a GET."""
+    """Return a decorator for a function that returns the endpoint of a GET."""
 
     def call(bind: Bind) -> Call:
         return Call(
@@ -189,14 +189,14 @@ def get(
     return call
 
 
-def _gated(
-    answer: Answer,
+def _bind_with_checks(
+    function: CallFunction,
     room: Room,
     writes: Offers,
     model: ServedModel,
     _: Sequence[Call],
 ) -> Endpoint:
-    """Bind a function that is called once a request is known to be answerable."""
+    """Return an endpoint that checks capacity and format before calling a function."""
     check = model.gate(room)
     formats = offered(writes, model.facts)
     note = model.reader.why_no_images if len(formats) < len(writes) else ""
@@ -204,6 +204,6 @@ def _gated(
     async def endpoint(request: Request) -> Response:
         check()
         format_ = response_format(request.accept, formats, note)
-        return await answer(model, request, format_)
+        return await function(model, request, format_)
 
     return endpoint

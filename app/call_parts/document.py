@@ -1,4 +1,4 @@
-"""A response that is made once for a model, and not sent to a client that has it."""
+"""Static responses: computed once for a model, with an entity tag."""
 
 from hashlib import sha256
 from http import HTTPStatus
@@ -13,14 +13,14 @@ NO_SNIFFING: Headers = ((b"x-content-type-options", b"nosniff"),)
 
 @final
 class StaticDocument:
-    """A JSON document that does not change, with its entity tag; an endpoint."""
+    """An endpoint that serves a constant JSON document with an entity tag."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content
         self._etag = f'"{sha256(content).hexdigest()}"'
 
     async def __call__(self, request: Request) -> Response:
-        """Return it, or a 304 if the client has it already."""
+        """Return the document, or 304 if the client has the current version."""
         headers = (
             (b"etag", self._etag.encode()),
             (b"cache-control", b"no-cache"),
@@ -36,5 +36,5 @@ class StaticDocument:
 def plain_text(
     text: bytes, media_type: bytes = b"text/plain; charset=utf-8"
 ) -> Response:
-    """Return a short text."""
+    """Return a response with a short text."""
     return Response(media_type, (text,), headers=NO_SNIFFING)

@@ -1,4 +1,4 @@
-"""log p(x) in the responses of `/loglik` and `/gap`, and how many draws it may take."""
+"""What `/loglik` and `/gap` share: log p(x) in responses, and the budget of draws."""
 
 from typing import Annotated
 
@@ -21,7 +21,7 @@ Target = Annotated[
         ge=0,
         le=1000,
         allow_inf_nan=False,
-        description="Standard error of log p(x), in nats, at which a row is done.",
+        description="Standard error of log p(x), in nats, at which to stop drawing.",
     ),
 ]
 Budget = Annotated[
@@ -35,22 +35,22 @@ def max_draws(facts: Facts) -> int:
 
 
 class EvidenceResponse(AnalysisResponse):
-    """What is said of log p(x)."""
+    """log p(x) of each row, with diagnostics."""
 
     log_p_x: Annotated[
         Values,
         Field(
-            description="The estimate of log p(x); with n_samples the bound of K "
+            description="The estimate of log p(x); with n_samples the bound with K "
             "draws, in expectation at most log p(x), [N]."
         ),
     ]
     log_p_x_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
-    n_samples: Annotated[Counts, Field(description="Draws of z of each row; K, [N].")]
+    n_samples: Annotated[Counts, Field(description="K, draws of z for each row, [N].")]
     pareto_k: Annotated[
         list[float | None],
         Field(
-            description="k-hat, how heavy the tail of the weights is; null where they "
-            "are constant (the best there are) or beyond measure, [N]."
+            description="k-hat, the tail index of the weights; null if the weights are "
+            "constant (the best case) or k-hat cannot be measured, [N]."
         ),
     ]
     is_reliable: Annotated[
@@ -62,15 +62,15 @@ class EvidenceResponse(AnalysisResponse):
     ]
 
 
-def budget_of(asked: int | None, settings: Settings) -> int:
+def budget_of(budget: int | None, settings: Settings) -> int:
     """
-    Return the most draws per row, as asked for or by default.
+    Return the most draws per row, as requested or by default.
 
     Raises:
-        UnprocessableError: More are asked for than are allowed.
+        UnprocessableError: The requested number is over the limit.
     """
-    most = settings.max_draws
-    if asked is not None and asked > most:
-        what = f"expected {MIN_BUDGET} to {most}, got {number(asked)}"
+    limit = settings.max_draws
+    if budget is not None and budget > limit:
+        what = f"expected {MIN_BUDGET} to {limit}, got {number(budget)}"
         raise UnprocessableError(Fault("/budget", what))
-    return min(DEFAULT_BUDGET, most) if asked is None else asked
+    return min(DEFAULT_BUDGET, limit) if budget is None else budget

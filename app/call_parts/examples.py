@@ -1,4 +1,4 @@
-"""The values that examples of requests are made of, for the API documentation."""
+"""Values for example requests in the API documentation."""
 
 from collections.abc import Mapping
 from typing import Any, final
@@ -21,14 +21,14 @@ Bodies = Mapping[str, Mapping[str, Any]]
 @final
 class ExampleValues:
     """
-    The prior's mean and what it decodes to.
+    The prior's mean and its decoded data.
 
     Attributes:
-        x: One row of data; None where it would be too long to read.
+        x: One row of data; None if it is too long to read.
         z: One latent.
         z_pair: Two latents, a standard deviation on either side of `z`.
-        mask: Of one row, of which the first half is known.
-        x_png: The row as an image; None where data are none, or it is too long.
+        mask: A mask for one row, with the first half known.
+        x_png: The row as an image; None if the data are not images, or too long.
     """
 
     def __init__(self, engine: Engine, images: Images | None) -> None:
@@ -56,12 +56,12 @@ def example(body: Mapping[str, Any]) -> Bodies:
 
 
 def with_x(values: ExampleValues, **options: object) -> Bodies:
-    """Return a body with x and these options, if x is not too long to read."""
+    """Return a body with x and options; none if x is too long to read."""
     return {} if values.x is None else example({"x": values.x, **options})
 
 
 def with_x_or_image(values: ExampleValues, **options: object) -> Bodies:
-    """Return a body with x, and one with an image where data are images."""
+    """Return a body with x, and one with an image if the data are images."""
     bodies = dict(with_x(values, **options))
     if values.x_png is not None:
         bodies[_IMAGE] = {"x_png": values.x_png, **options}

@@ -1,4 +1,4 @@
-"""Types of the fields that several calls share."""
+"""Types of fields that several calls share."""
 
 from typing import Annotated
 
@@ -14,26 +14,24 @@ Counts = list[int]
 
 Seed = Annotated[
     int,
-    Field(ge=0, le=MAX_SEED, description="Noise is a function of it alone."),
+    Field(ge=0, le=MAX_SEED, description="The noise is a function of the seed."),
 ]
-SeedOption = Annotated[
-    Seed | None, Field(description="Drawn by the server if it is left out.")
-]
+SeedOption = Annotated[Seed | None, Field(description="Chosen at random if left out.")]
 SeedUsed = Annotated[Seed, Field(description="The seed used.")]
 First = Annotated[
     int,
     Field(
         ge=0,
         le=2**53,
-        description="Position of the first row in its data: the noise of row i is a "
-        "function of seed and first + i, so that data may be sent in pieces.",
+        description="Position of the first row in the data. The noise of row i is a "
+        "function of seed and first + i, so data can be sent in several requests.",
     ),
 ]
 BinarizeOption = Annotated[
     Binarize | None,
     Field(
-        description="For a Bernoulli model and gray x in [0, 1]: `threshold` at "
-        "1/2, or `sample` x ~ Bernoulli(x) with the seed."
+        description="For a Bernoulli model and gray x in [0, 1]: `threshold` x at 1/2, "
+        "or `sample` x ~ Bernoulli(x) with the seed."
     ),
 ]
 BinarizeUsed = Annotated[Binarize | None, Field(description="How x was binarized.")]

@@ -1,4 +1,4 @@
-"""What `/interpolate` and `/traverse` share: they take x or z, and decode points."""
+"""What `/interpolate` and `/traverse` share: they read x or z, and decode points."""
 
 from typing import Literal, NamedTuple, TypeVar, final
 
@@ -19,7 +19,7 @@ class Ends(NamedTuple):
     Latents of a request, (N, J).
 
     Attributes:
-        name: What they came as; x is encoded to the mean of its q(z|x).
+        name: Whether the client sent z, or x, which is encoded to the mean of q(z|x).
     """
 
     z: Array
@@ -30,7 +30,7 @@ async def read(
     model: ServedModel, request: Request, schema: type[Options], *, n_rows: int
 ) -> tuple[Ends, Options]:
     """
-    Read a request of so many rows of x or of z.
+    Read a request with exactly `n_rows` rows of x or of z.
 
     Raises:
         UnprocessableError: It has another number of rows.
@@ -46,12 +46,13 @@ async def read(
 
 def check_points(model: ServedModel, request: Request, n: int) -> None:
     """
-    Check how many points are to be decoded, and count the bytes of the response.
+    Check the number of points to decode, and reserve memory for the response.
 
     Raises:
-        ContentTooLargeError: There are too many.
+        ContentTooLargeError: There are too many points.
+        OverloadedError: The budget for all responses is full.
     """
-    most = model.settings.max_rows
-    if n > most:
-        raise ContentTooLargeError(f"expected at most {most} points, got {n}")
+    limit = model.settings.max_rows
+    if n > limit:
+        raise ContentTooLargeError(f"expected at most {limit} points, got {n}")
     model.reserve_output(request, n)

@@ -1,4 +1,4 @@
-"""The served model with all that a call needs to answer with it."""
+"""The served model, with everything that a call needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from model.engine import Engine
 from model.engine.analyses import Analyst
 from model.noise import BLOCK_ROWS, normals_skipped
 
-# Where a call is computed, and so where there must be room for it.
+# Where a call is computed, and whose capacity is checked.
 Room = Literal["batches", "analyses"]
 
 
@@ -29,13 +29,13 @@ Room = Literal["batches", "analyses"]
 @dataclass(frozen=True, eq=False)
 class ServedModel:
     """
-    One checkpoint in memory, and what reads, computes and limits requests to it.
+    One checkpoint in memory, with the reader, the compute and the limits of requests.
 
     Attributes:
         compute: The batched operations on rows.
-        analysis_thread: Where analyses run, one slice of rows after the other.
-        analyst: What computes them.
-        facts: What the form of requests and responses depends on.
+        analysis_thread: Runs analyses, one slice of rows at a time.
+        analyst: Computes the analyses.
+        facts: The facts that the schemas of requests and responses depend on.
     """
 
     engine: Engine
@@ -60,10 +60,10 @@ class ServedModel:
 
     def gate(self, room: Room) -> Callable[[], None]:
         """
-        Return what checks that a request is taken, before anything of it is read.
+        Return a function that checks, before a request is read, that it is accepted.
 
-        It raises `UnavailableError` while the service drains or compute has stalled,
-        and `OverloadedError` where there is no room.
+        It raises `UnavailableError` while the service is draining or compute has
+        stalled, and `OverloadedError` if there is no room.
         """
         check_serving = self.lifecycle.check_serving
         check_room = {
@@ -83,18 +83,18 @@ class ServedModel:
 
     def reserve_output(self, request: Request, n_rows: int) -> None:
         """
-        Check that so many rows of data may be answered, and count their bytes.
+        Check the number of rows in a response, and reserve memory for it.
 
         Raises:
-            ContentTooLargeError: There are too many.
-            OverloadedError: Too many bytes of responses have not been taken yet.
+            ContentTooLargeError: There are too many rows.
+            OverloadedError: The budget for all responses is full.
         """
         self.check_output(n_rows)
-        request.hold(n_rows * self.config.data_dim * FLOAT32_BYTES)
+        request.reserve_response(n_rows * self.config.data_dim * FLOAT32_BYTES)
 
     def check_first(self, first: int, noise_per_row: int) -> None:
         """
-        Check how much noise is drawn in vain to start at the row `first`.
+        Check how much noise must be drawn and skipped to start at row `first`.
 
         Raises:
             ContentTooLargeError: It is too much.
@@ -102,25 +102,25 @@ class ServedModel:
         skipped, limit = normals_skipped(first), self.settings.max_work
         if skipped * noise_per_row > limit:
             raise ContentTooLargeError(
-                f"expected first of at most {limit // noise_per_row} rows beyond a "
-                f"multiple of {BLOCK_ROWS}, where noise starts anew, got {first}, "
-                f"which is {skipped} beyond"
+                f"expected first to be at most {limit // noise_per_row} rows after a "
+                f"multiple of {BLOCK_ROWS}, where the noise restarts; {first} is "
+                f"{skipped} rows after one"
             )
 
     def check_output(self, n_rows: int, values_per_row: int | None = None) -> None:
         """
-        Check how many values a response would have.
+        Check the number of values in a response.
 
         Args:
-            values_per_row: D if left out.
+            values_per_row: D by default.
 
         Raises:
-            ContentTooLargeError: There are too many.
+            ContentTooLargeError: There are too many values.
         """
         limit = self.settings.max_output_values
         per_row = self.config.data_dim if values_per_row is None else values_per_row
         if n_rows * per_row > limit:
             raise ContentTooLargeError(
-                f"expected to answer at most {limit} values, got {n_rows} rows of "
-                f"{per_row}, which are {n_rows * per_row}"
+                f"this response needs {n_rows * per_row} values ({n_rows} rows of "
+                f"{per_row}); the limit is {limit} (VAE_MAX_OUTPUT_VALUES)"
             )

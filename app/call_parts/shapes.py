@@ -1,9 +1,9 @@
 """
-How large the arrays and numbers of a call are, as annotations of its fields.
+Annotations for the sizes of arrays and numbers in requests and responses.
 
-Sizes depend on the served model and the settings. So a field names them, as in
-`Annotated[Numbers, Shape(max_rows, latent_shape)]`, and `resolve` puts in the numbers
-when the API documentation is made.
+Sizes depend on the served model and the settings. So a field refers to them by name, as
+in `Annotated[Numbers, Shape(max_rows, latent_shape)]`, and `resolve` fills in the
+numbers when the API documentation is generated.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +20,7 @@ from app.wire.layout import LARGEST
 Json = dict[str, Any]
 
 _NUMBER: Json = {"type": "number"}
-# Every likelihood has 0 in its support: what is shown where there is no other example.
+# The default example: 0 is in the support of every likelihood.
 _FLOAT32: Json = {
     **_NUMBER,
     "minimum": -LARGEST,
@@ -33,7 +33,7 @@ _FLOAT32: Json = {
 @dataclass(frozen=True)
 class Facts:
     """
-    What the form of requests and responses depends on.
+    The facts about a model that the schemas depend on.
 
     Attributes:
         has_images: Whether the data are images.
@@ -55,22 +55,22 @@ Axis = Callable[[Facts], tuple[int, ...]]
 
 
 def has_images(facts: Facts) -> bool:
-    """Say whether the data are images."""
+    """Return whether the data are images."""
     return facts.has_images
 
 
 def has_log_var(facts: Facts) -> bool:
-    """Say whether p(x|z) has a variance besides its mean."""
+    """Return whether p(x|z) has a variance in addition to its mean."""
     return facts.likelihood == "gaussian"
 
 
 def has_one_parameter(facts: Facts) -> bool:
-    """Say whether p(x|z) is given by one array, its mean."""
+    """Return whether p(x|z) is given by one array, its mean."""
     return not has_log_var(facts)
 
 
 def has_standard_prior(facts: Facts) -> bool:
-    """Say whether p(z) = N(0, I), so that the KL is a sum over dimensions."""
+    """Return whether p(z) = N(0, I), so that the KL is a sum over dimensions."""
     return facts.prior == "standard_normal"
 
 
@@ -101,7 +101,7 @@ def latent_shape(facts: Facts) -> tuple[int, ...]:
 
 
 class Marker(ABC):
-    """What a field says of itself besides its type."""
+    """An annotation of a field, which changes its schema."""
 
     @abstractmethod
     def apply(self, schema: Json, facts: Facts) -> Json | None:
@@ -150,7 +150,7 @@ class InputRows(Marker):
     An array of a request: rows of data, each flat or in its shape, or of latents.
 
     Attributes:
-        exactly: How many rows, if not up to `rows`.
+        exactly: The number of rows, if it is fixed.
     """
 
     axis: Axis
@@ -171,7 +171,7 @@ class InputRows(Marker):
 @final
 @dataclass(frozen=True)
 class AtMost(Marker):
-    """A whole number up to a limit."""
+    """An integer up to a limit."""
 
     limit: Callable[[Facts], int]
 
@@ -185,7 +185,7 @@ class AtMost(Marker):
 @final
 @dataclass(frozen=True)
 class OnlyIf(Marker):
-    """A field that only some models have."""
+    """A field that is present only with some models."""
 
     condition: Condition
 
@@ -194,7 +194,7 @@ class OnlyIf(Marker):
 
 
 def resolve(model: type[BaseModel], properties: Json, facts: Facts) -> None:
-    """Put the sizes of a served model into the properties of a schema."""
+    """Fill in the sizes of a served model in the properties of a schema."""
     for name, field in model.model_fields.items():
         for marker in field.metadata:
             if isinstance(marker, Marker) and name in properties:

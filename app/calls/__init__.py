@@ -1,1 +1,1 @@
-"""What can be asked of the service: one file per URL, and `table`, the URL map."""
+"""The calls of the service: one file per URL, and `table`, the URL map."""

@@ -1,4 +1,4 @@
-"""POST /anomaly: whether x belongs, by its rank among held-out rows."""
+"""POST /anomaly: how unusual x is, by its rank among held-out rows."""
 
 from typing import Annotated
 
@@ -26,7 +26,7 @@ from model.checkpoint.held_out import Calibration, Scores
 from model.config import Binarization
 
 SCORE = "negative_elbo"
-# How a request has rows made binary in the way that held-out rows were.
+# The option `binarize` that corresponds to how the held-out rows were binarized.
 _SAME: dict[Binarization, Binarize | None] = {
     "none": None,
     "threshold": "threshold",
@@ -41,8 +41,8 @@ class AnomalyOptions(AnalysisOptions):
     binarize: Annotated[
         Binarize | None,
         Field(
-            description="As in `/elbo`, for gray x; only the way in which the held-out "
-            "rows were binarized."
+            description="As in `/elbo`, for gray x. It must be the way in which the "
+            "held-out rows were binarized."
         ),
     ] = None
 
@@ -54,11 +54,11 @@ class AnomalyRequest(AnomalyOptions):
 
 
 class AnomalyResponse(AnalysisResponse):
-    """How unusual each row is beside rows that were held out of training."""
+    """How unusual each row is, compared with rows held out of training."""
 
     negative_elbo: Annotated[
         Values,
-        Field(description="The score: -ELBO in nats, of n_samples draws of z, [N]."),
+        Field(description="The score: -ELBO in nats, with n_samples draws of z, [N]."),
     ]
     negative_elbo_standard_error: Annotated[
         Values | None,
@@ -70,34 +70,34 @@ class AnomalyResponse(AnalysisResponse):
     p_value_upper: Annotated[
         Values,
         Field(
-            description="Small where the score is higher than those of held-out rows: "
-            "the row is less likely than they are, [N]."
+            description="Small if the score is higher than most held-out scores: the "
+            "row is less likely than they are, [N]."
         ),
     ]
     p_value_lower: Annotated[
         Values,
-        Field(description="Small where it is lower: suspiciously likely, [N]."),
+        Field(description="Small if it is lower: suspiciously likely, [N]."),
     ]
     p_value_two_sided: Annotated[
-        Values, Field(description="Small where it is either, [N].")
+        Values, Field(description="Small if it is either, [N].")
     ]
     surprise_per_dim: Annotated[
         Numbers,
         Field(
-            description="E_q[-log p(x_d|z)], which values of x the score comes from; "
-            "with KL(q(z|x) || p(z)) they add up to it, [N, *data_shape]."
+            description="E_q[-log p(x_d|z)]: how much each value of x contributes to "
+            "the score, which is their sum plus KL(q(z|x) || p(z)), [N, *data_shape]."
         ),
         Shape(max_rows, data_shape),
     ]
-    n_samples: Annotated[int, Field(description="K, that of the held-out scores.")]
+    n_samples: Annotated[int, Field(description="K, as for the held-out scores.")]
     n_calibration: Annotated[
         int,
         Field(
-            description="How many held-out rows the score is ranked among: no p-value "
-            "is below 1 / (n_calibration + 1)."
+            description="The number of held-out scores. No p-value is below "
+            "1 / (n_calibration + 1)."
         ),
     ]
-    split: Annotated[str, Field(description="What they were held out as.")]
+    split: Annotated[str, Field(description="The split that they come from.")]
     binarization: Annotated[str, Field(description="How they were binarized.")]
 
 
@@ -116,7 +116,7 @@ def _why_not(checkpoint: Checkpoint) -> str:
 
 @post(
     "/anomaly",
-    summary="Whether x belongs: its score among held-out ones",
+    summary="How unusual x is: its rank among held-out rows",
     request=AnomalyRequest,
     options=AnomalyOptions,
     response=AnomalyResponse,
@@ -129,35 +129,35 @@ def _why_not(checkpoint: Checkpoint) -> str:
 )
 async def anomaly(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer whether each row belongs: how it ranks among rows held out of training.
+    Return how unusual each row is, by its rank among rows held out of training.
 
     A score alone says little: is -ELBO = 95 nats a lot? So it is ranked among the
-    scores of rows that training has not seen, which the checkpoint carries, and
-    the rank is a p-value: if the row comes from where the held-out rows came from
-    (is exchangeable with them), a p-value of at most 0.01 happens to one such row
-    in a hundred. `p_value_upper` is small for rows that the model finds unlikely,
-    and `surprise_per_dim` shows which of their values it did not expect. Do not
-    rely on that side alone: data that do not belong at all may well be more likely
-    than those that do, if they are simpler, such as an image of one color
-    (Nalisnick et al. 2019). `p_value_lower` is small for those, `p_value_two_sided`
-    for both. A large p-value does not prove that a row belongs: only this one score
-    was looked at. Of many rows tested at 0.01, one in a hundred is reported though
-    all belong. A checkpoint without held-out scores is refused (422).
+    scores of rows that were not used in training, which are stored in the checkpoint.
+    The rank gives a p-value: if the row comes from the same distribution as the
+    held-out rows (is exchangeable with them), a p-value of at most 0.01 occurs for one
+    row in a hundred. `p_value_upper` is small for rows that are unlikely under the
+    model, and `surprise_per_dim` shows which of their values are unexpected. Do not
+    rely on that side alone: data of another kind may be more likely than the training
+    data if they are simpler, such as an image of one color (Nalisnick et al. 2019).
+    `p_value_lower` is small for those, `p_value_two_sided` for both. A large p-value
+    does not prove that a row is normal, because it tests only this one score. If many
+    normal rows are tested at 0.01, one in a hundred is reported. A checkpoint without
+    held-out scores is refused (422).
     """
-    asked = await read(model, request, AnomalyOptions)
+    inputs = await read(model, request, AnomalyOptions)
     calibration = usable(model.checkpoint.calibration)
     if calibration is None or calibration.settings.n_samples is None:
         raise UnprocessableError(Fault("", _why_not(model.checkpoint)))
     settings = calibration.settings
-    _check_same(asked.options.binarize, settings.binarization)
+    _check_same(inputs.options.binarize, settings.binarization)
     n_samples = calibration.settings.n_samples
-    model.check_output(len(asked.x.values))
+    model.check_output(len(inputs.x.values))
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
         lambda x, rows: model.analyst.anomalies(
-            x, rows, calibration, seed=asked.seed, first=asked.options.first
+            x, rows, calibration, seed=inputs.seed, first=inputs.options.first
         ),
         draws=n_samples,
         scalars={
@@ -176,11 +176,11 @@ def usable(calibration: Calibration | None) -> Scores | None:
     return None if scores is None or scores.settings.n_samples is None else scores
 
 
-def _check_same(asked: Binarize | None, held_out: Binarization) -> None:
-    """Refuse to make rows binary as held-out rows were not: they would rank wrongly."""
-    if asked is not None and asked != _SAME[held_out]:
+def _check_same(binarize: Binarize | None, held_out: Binarization) -> None:
+    """Refuse to binarize differently from held-out rows: ranks would be wrong."""
+    if binarize is not None and binarize != _SAME[held_out]:
         what = (
             f"expected {_SAME[held_out] or 'none'}, as the held-out rows were "
-            f"binarized ({held_out}), got {asked}"
+            f"binarized ({held_out}), got {binarize}"
         )
         raise UnprocessableError(Fault("/binarize", what))

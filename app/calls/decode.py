@@ -28,7 +28,7 @@ from app.wire.reply import Reply
 
 
 class DecodeOptions(ImageOutput):
-    """`/decode` has no options but those of the picture it answers."""
+    """The options of `/decode`: those of a picture in the response."""
 
 
 class DecodeRequest(DecodeOptions):
@@ -49,7 +49,7 @@ class DecodeResponse(StrictObject):
         Numbers,
         Field(
             default_factory=list,
-            description="log sigma^2 of x given z, where the likelihood has one.",
+            description="log sigma^2 of x given z, if the likelihood has a variance.",
         ),
         Shape(max_rows, data_shape),
         OnlyIf(has_log_var),
@@ -72,7 +72,7 @@ def _examples(values: ExampleValues) -> Bodies:
     examples=_examples,
 )
 async def decode(model: ServedModel, request: Request, format_: Format) -> Response:
-    """Answer the parameters of p(x|z) for z."""
+    """Return the parameters of p(x|z) for each row of z."""
     z, options = await model.reader.read(request, model.reader.z, DecodeOptions)
     model.reserve_output(request, len(z.values))
     picture = model.reader.picture(len(z.values), options, format_)

@@ -30,7 +30,7 @@ from app.call_parts.shapes import (
 from app.compute.operations import OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.http.exchange import Request, Response
-from app.http.reader import seed_of
+from app.http.reader import seed_or_random
 from app.http.schema import ImageInput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format
@@ -73,16 +73,16 @@ class ElboResponse(StrictObject):
     kl: Annotated[
         Values,
         Field(
-            description="KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else "
-            "estimated with the same draws, so that it may be below 0."
+            description="KL(q(z|x) || p(z)), [N]: exact if p(z) = N(0, I); otherwise "
+            "estimated with the same draws, so it may be negative."
         ),
     ]
     kl_per_dim: Annotated[
         Numbers,
         Field(
             default_factory=list,
-            description="Its terms, [N, J], where p(z) = N(0, I); a learned prior has "
-            "none.",
+            description="The terms of kl, [N, J], if p(z) = N(0, I); a learned prior "
+            "has no such terms.",
         ),
         Shape(max_rows, latent_shape),
         OnlyIf(has_standard_prior),
@@ -108,10 +108,10 @@ def _examples(values: ExampleValues) -> Bodies:
     examples=_examples,
 )
 async def elbo(model: ServedModel, request: Request, format_: Format) -> Response:
-    """Answer the ELBO of x and its terms."""
+    """Return an estimate of the ELBO of each row of x, with its terms, in nats."""
     x, options = await model.reader.read(request, model.reader.x, ElboOptions)
     _check(model, options, n_rows=len(x.values))
-    seed = seed_of(options.seed)
+    seed = seed_or_random(options.seed)
     try:
         bound = await model.compute.elbo(
             x.values,
@@ -134,7 +134,7 @@ async def elbo(model: ServedModel, request: Request, format_: Format) -> Respons
 
 
 def _check(model: ServedModel, options: ElboOptions, *, n_rows: int) -> None:
-    """Check that so much work is allowed."""
+    """Check that the options are valid, and the work within the limits."""
     n_samples, limits = options.n_samples, model.settings
     if n_samples > limits.max_n_samples:
         what = f"expected 1 to {limits.max_n_samples}, got {number(n_samples)}"

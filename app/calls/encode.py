@@ -18,7 +18,7 @@ from app.wire.reply import Reply
 
 
 class EncodeOptions(ImageInput):
-    """`/encode` has no options but those of images."""
+    """The options of `/encode`: those of images in the request."""
 
 
 class EncodeRequest(EncodeOptions):
@@ -55,7 +55,7 @@ def _examples(values: ExampleValues) -> Bodies:
     examples=_examples,
 )
 async def encode(model: ServedModel, request: Request, format_: Format) -> Response:
-    """Answer q(z|x) for x."""
+    """Return the parameters of q(z|x) for each row of x."""
     x, _ = await model.reader.read(request, model.reader.x, EncodeOptions)
     encoding = await model.compute.encode(x.values)
     reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})

@@ -1,4 +1,4 @@
-"""GET /examples: held-out rows of the checkpoint, and how such rows score."""
+"""GET /examples: held-out rows of the checkpoint, and the ELBO of such rows."""
 
 from collections.abc import Sequence
 from typing import Annotated, final
@@ -16,7 +16,7 @@ from app.http.schema import StrictObject
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import evenly
 
-# What is worth sending to look at: 64 color images of 32 x 32 fit.
+# Enough to look at: 64 color images of 32 x 32 fit.
 MAX_VALUES = 1 << 18
 _LEVELS = np.linspace(0, 1, 101)
 
@@ -26,42 +26,43 @@ class HeldOutElbo(StrictObject):
     """The ELBO of held-out rows, in nats per row."""
 
     quantiles: Annotated[
-        list[float], Field(description="At 0, 1, ..., 100 percent; ascending.")
+        list[float], Field(description="At 0, 1, ..., 100 percent, ascending.")
     ]
-    n: Annotated[int, Field(description="How many rows they are the quantiles of.")]
+    n: Annotated[int, Field(description="The number of rows.")]
     split: str
-    binarization: Annotated[str, Field(description="How the rows became {0, 1}.")]
+    binarization: Annotated[str, Field(description="How the rows were binarized.")]
     n_samples: Annotated[int | None, Field(description="K, draws of z per row.")]
 
 
 @final
 class HeldOut(StrictObject):
-    """Rows to look at that the model was not trained on."""
+    """Example rows that were not used in training."""
 
     x: Annotated[
         Numbers,
         Field(
-            description="As the model is given them, [n, *data_shape], n <= 64; "
-            "empty where the checkpoint holds none."
+            description="The rows, as the model takes them, [n, *data_shape], n <= 64; "
+            "empty if the checkpoint has none."
         ),
         Shape(max_rows, data_shape, at_least=0),
     ]
     labels: Annotated[
-        list[int] | None, Field(description="Their classes, if they have any.")
+        list[int] | None, Field(description="Their classes; null if unknown.")
     ]
     elbo: Annotated[
-        HeldOutElbo | None, Field(description="How held-out rows score, if known.")
+        HeldOutElbo | None,
+        Field(description="The ELBO of held-out rows; null if unknown."),
     ]
 
 
-@get("/examples", summary="Held-out rows to look at", response=HeldOut)
+@get("/examples", summary="Held-out example rows", response=HeldOut)
 def examples(model: ServedModel, _: Sequence[Call]) -> Endpoint:
-    """Return held-out rows of the checkpoint, and how such rows score."""
+    """Return held-out rows of the checkpoint, and the ELBO of such rows."""
     return StaticDocument(held_out(model.checkpoint))
 
 
 def held_out(checkpoint: Checkpoint, *, max_values: int = MAX_VALUES) -> bytes:
-    """Return a `HeldOut` in JSON, with as many rows as `max_values` values allow."""
+    """Return a `HeldOut` as JSON, with as many rows as fit in `max_values` values."""
     shape = checkpoint.config.data_shape
     x = np.empty((0, *shape), np.float32)
     labels = None

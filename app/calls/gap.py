@@ -1,4 +1,4 @@
-"""POST /gap: what the encoder costs, log p(x) - ELBO in two parts."""
+"""POST /gap: the gap log p(x) - ELBO, in two parts."""
 
 from typing import Annotated
 
@@ -51,13 +51,15 @@ class GapResponse(EvidenceResponse):
     elbo_after: Annotated[Values, Field(description="With the refined q, [N].")]
     elbo_after_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
     approximation_gap: Annotated[
-        Values, Field(description="log_p_x - elbo_after: the family of q, [N].")
+        Values,
+        Field(description="log_p_x - elbo_after: due to the family of q, [N]."),
     ]
     approximation_gap_standard_error: Annotated[
         Values, Field(description=STANDARD_ERROR)
     ]
     amortization_gap: Annotated[
-        Values, Field(description="elbo_after - elbo_before: sharing φ, [N].")
+        Values,
+        Field(description="elbo_after - elbo_before: due to sharing φ, [N]."),
     ]
     amortization_gap_standard_error: Annotated[
         Values, Field(description=STANDARD_ERROR)
@@ -67,7 +69,7 @@ class GapResponse(EvidenceResponse):
     ]
     total_gap_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
     converged: Annotated[
-        Flags, Field(description="Whether the refined q was found, [N].")
+        Flags, Field(description="Whether the search for q converged, [N].")
     ]
 
 
@@ -77,7 +79,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/gap",
-    summary="What the encoder costs: log p(x) - ELBO in two parts",
+    summary="The gap log p(x) - ELBO, in two parts",
     request=GapRequest,
     options=GapOptions,
     response=GapResponse,
@@ -89,29 +91,29 @@ def _examples(values: ExampleValues) -> Bodies:
 )
 async def gap(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer what the encoder costs: log p(x) - ELBO of each row, in its two parts.
+    Return the gap log p(x) - ELBO of each row, split into two parts.
 
-    A VAE approximates the posterior p(z|x) twice over. It takes a Gaussian with
-    independent dimensions, which may not fit: the approximation gap. And it asks
-    one network for the mean and variance of every x instead of searching for the
-    best ones: the amortization gap (Cremer et al. 2018). A large amortization gap
-    calls for a better encoder or longer training; a large approximation gap for
-    another family of q. All are in nats, each with its standard error; they rest
-    on log p(x), which can be trusted where `is_reliable` is true.
+    A VAE approximates the posterior p(z|x) in two ways. It uses a Gaussian with
+    independent dimensions, which may not fit: the approximation gap. And it uses one
+    network to predict the mean and variance for every x instead of optimizing them for
+    each: the amortization gap (Cremer et al. 2018). A large amortization gap calls for
+    a better encoder or longer training; a large approximation gap for another family of
+    q. All values are in nats, with standard errors. They depend on the estimate of
+    log p(x), which can be trusted if `is_reliable` is true.
     """
-    asked = await read(model, request, GapOptions)
-    options = asked.options
+    inputs = await read(model, request, GapOptions)
+    options = inputs.options
     budget = budget_of(options.budget, model.settings)
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
         lambda x, rows: model.analyst.gaps(
             x,
             rows,
             target=options.target,
             budget=budget,
-            seed=asked.seed,
+            seed=inputs.seed,
             first=options.first,
         ),
         draws=budget + analyses.draws_refining(model.config),

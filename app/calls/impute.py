@@ -1,4 +1,4 @@
-"""POST /impute: what is missing in x, given what is known of it."""
+"""POST /impute: the missing values of x, given the known ones."""
 
 from typing import Annotated
 
@@ -44,38 +44,38 @@ class ImputeOptions(AnalysisOptions):
         int | None,
         Field(
             ge=1,
-            description="K, draws of z per row that mean, variance and samples rest "
-            f"on; {DEFAULT_DRAWS} if left out.",
+            description="K, draws of z per row from which mean, variance and samples "
+            f"are computed; {DEFAULT_DRAWS} by default.",
         ),
         AtMost(max_draws),
     ] = None
 
 
 class ImputeRequest(ImputeOptions):
-    """Data in the likelihood's support where they are known, and where that is."""
+    """Data, in the likelihood's support where they are known, with their mask."""
 
     x: Annotated[Numbers, InputRows(data_shape, max_analyzed_rows)]
     mask: Annotated[
         Numbers,
         Field(
-            description="1 where x is known, 0 where it is missing; what x has there "
-            "is never read."
+            description="1 where x is known, 0 where it is missing; values of x there "
+            "are ignored."
         ),
         InputRows(data_shape, max_analyzed_rows),
     ]
 
 
 class ImputeResponse(AnalysisResponse):
-    """What the model says of missing values, given those that are known."""
+    """The distribution of the missing values, given the known ones."""
 
     mean: Annotated[
         Numbers,
-        Field(description="E[x | x_o]; x itself where it is known, [N, *data_shape]."),
+        Field(description="E[x | x_o]; x itself where known, [N, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
     variance: Annotated[
         Numbers,
-        Field(description="Var[x | x_o]; 0 where x is known, [N, *data_shape]."),
+        Field(description="Var[x | x_o]; 0 where known, [N, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
     samples: Annotated[
@@ -86,14 +86,14 @@ class ImputeResponse(AnalysisResponse):
     effective_sample_size: Annotated[
         Values,
         Field(
-            description="Of the K draws of z, how many count; if few, draw more, [N]."
+            description="The effective number of the K draws; if low, draw more, [N]."
         ),
     ]
     log_p_observed: Annotated[
         Values,
         Field(
-            description="log p(x_o) in nats, of the known values alone; in expectation "
-            "at most that, [N]."
+            description="An estimate of log p(x_o) in nats, for the known values only; "
+            "a lower bound in expectation, [N]."
         ),
     ]
     n_draws: Annotated[int, Field(description="K.")]
@@ -105,7 +105,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/impute",
-    summary="What is missing in x, given what is known of it",
+    summary="The missing values of x, given the known ones",
     request=ImputeRequest,
     options=ImputeOptions,
     response=ImputeResponse,
@@ -117,32 +117,31 @@ def _examples(values: ExampleValues) -> Bodies:
 )
 async def impute(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer what is missing in each row, given what is known of it.
+    Return the distribution of the missing values of each row, given the known ones.
 
-    Some values of x were not measured, or are to be replaced. `mask` says which
-    are known: 1 known, 0 missing; it has the shape of x. The model looks for the z
-    that may have made the known values, and for what those z say of the missing
-    ones. `mean` is the best single guess, `variance` how far off it may be, and
-    `samples` are whole rows that could be true, each consistent in itself, while a
-    mean of several possibilities may look like none of them. All of it rests on
-    `n_draws` draws of z weighed by importance (Mattei & Frellsen 2018); where
-    `effective_sample_size` is small, few of them count, and more should be drawn.
-    A value that the mask calls missing is never read: it may be any number, in
-    safetensors NaN too.
+    Some values of x were not measured, or should be replaced. `mask` has the shape of
+    x: 1 for known, 0 for missing. The service finds values of z that explain the known
+    values, and what these imply for the missing ones. `mean` is the best single guess,
+    `variance` its uncertainty, and `samples` are complete rows, each consistent in
+    itself, while the mean of several possibilities may look like none of them. The
+    estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018).
+    If `effective_sample_size` is small, few draws have most of the weight, and more
+    should be drawn. Missing values are ignored: they may be any number, and in
+    safetensors also NaN.
     """
-    asked, observed = await read_masked(model, request, ImputeOptions)
-    options, most = asked.options, model.settings.max_draws
+    inputs, observed = await read_masked(model, request, ImputeOptions)
+    options, limit = inputs.options, model.settings.max_draws
     n_samples = options.n_samples
-    n_draws = min(DEFAULT_DRAWS, most) if options.n_draws is None else options.n_draws
+    n_draws = min(DEFAULT_DRAWS, limit) if options.n_draws is None else options.n_draws
     for name, n in (("n_draws", n_draws), ("n_samples", n_samples)):
-        if n > most:
-            what = f"expected 1 to {most}, got {number(n)}"
+        if n > limit:
+            what = f"expected 1 to {limit}, got {number(n)}"
             raise UnprocessableError(Fault(f"/{name}", what))
     config = model.config
-    model.check_output(len(asked.x.values), (2 + n_samples) * config.data_dim)
+    model.check_output(len(inputs.x.values), (2 + n_samples) * config.data_dim)
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
         lambda x, rows: model.analyst.imputed(
             x,
@@ -150,7 +149,7 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
             rows,
             n_draws=n_draws,
             n_samples=n_samples,
-            seed=asked.seed,
+            seed=inputs.seed,
             first=options.first,
         ),
         draws=analyses.draws_imputing(config, n_draws=n_draws, n_samples=n_samples),

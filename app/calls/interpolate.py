@@ -1,4 +1,4 @@
-"""POST /interpolate: from one x or z to another through latent space."""
+"""POST /interpolate: a path in latent space from one x or z to another."""
 
 from typing import Annotated, Literal
 
@@ -25,13 +25,13 @@ class InterpolateOptions(StrictObject):
     """The options of `/interpolate`."""
 
     n: Annotated[
-        int, Field(ge=2, description="Points, the first and the last are the ends.")
+        int, Field(ge=2, description="Number of points, including both ends.")
     ] = DEFAULT_POINTS
     path: Annotated[
         Path,
         Field(
-            description="`straight` is the line; `great_circle` turns from one to the "
-            "other, and its norm goes evenly from that of the one to the other's."
+            description="`straight` is a straight line; `great_circle` rotates from "
+            "one end to the other, while the norm changes linearly."
         ),
     ] = "great_circle"
 
@@ -46,7 +46,7 @@ class InterpolateRequest(InterpolateOptions):
 
 
 class InterpolateResponse(StrictObject):
-    """A path in latent space, and what is decoded along it."""
+    """A path in latent space, decoded."""
 
     z: Annotated[
         Numbers,
@@ -55,7 +55,7 @@ class InterpolateResponse(StrictObject):
     ]
     mean: Annotated[
         Numbers,
-        Field(description="E[x|z] of each, [n, *data_shape]."),
+        Field(description="E[x|z] at each point, [n, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
     path: Path
@@ -67,7 +67,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/interpolate",
-    summary="From one x or z to another through latent space",
+    summary="A path in latent space from one x or z to another",
     request=InterpolateRequest,
     options=InterpolateOptions,
     response=InterpolateResponse,
@@ -79,13 +79,13 @@ async def interpolate(
     model: ServedModel, request: Request, format_: Format
 ) -> Response:
     """
-    Answer a path from one row to another through latent space, and its data.
+    Return a path in latent space from one row to another, decoded.
 
-    Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
-    are given. The first and the last point are exactly these. Between them a
-    straight line passes nearer to the origin than draws of a standard normal prior
-    lie, in many dimensions far nearer, where the model has learned little; a great
-    circle stays out there (White 2016). Of a learned prior neither is true.
+    The ends are two rows of `x`, each encoded to the mean of its q(z|x), or two rows of
+    `z`. They are exactly the first and the last point. A straight line between them
+    passes closer to the origin than draws from a standard normal prior, in many
+    dimensions much closer, where the model has learned little; a great circle avoids
+    that (White 2016). For a learned prior neither statement holds.
     """
     ends, options = await read(model, request, InterpolateOptions, n_rows=2)
     check_points(model, request, options.n)

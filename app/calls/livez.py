@@ -12,9 +12,9 @@ from app.http.exchange import Request, Response
 DEAD_SECONDS = 2 * STALLED_SECONDS
 
 
-@get("/livez", summary="Whether the process works")
+@get("/livez", summary="Whether the process is alive")
 def livez(model: ServedModel, _: Sequence[Call]) -> Endpoint:
-    """Say that the process serves HTTP and computes; if not, it is to be ended."""
+    """Return 200 if the process serves HTTP and computes; otherwise restart it."""
 
     async def endpoint(_: Request) -> Response:
         if model.compute.stalled_seconds > DEAD_SECONDS:

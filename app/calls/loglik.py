@@ -1,4 +1,4 @@
-"""POST /loglik: how likely x is, log p(x), and how sure that is."""
+"""POST /loglik: an estimate of log p(x), with its uncertainty."""
 
 from typing import Annotated
 
@@ -37,29 +37,29 @@ class LoglikOptions(AnalysisOptions):
         int | None,
         Field(
             ge=1,
-            description="K: asks for the bound L_K of K draws from the encoder's "
-            "q(z|x) (Burda et al. 2016), instead of for log p(x).",
+            description="K: return the bound L_K with K draws from the encoder's "
+            "q(z|x) (Burda et al. 2016) instead of an estimate of log p(x).",
         ),
         AtMost(lambda facts: max_samples(facts.limits.max_draws)),
     ] = None
     target: Annotated[
         Target | None,
         Field(
-            description="Without n_samples: a row is drawn for until its standard "
-            f"error is at most this, {DEFAULT_TARGET} nats if left out."
+            description="Without n_samples: draw until the standard error of a row is "
+            f"at most this; {DEFAULT_TARGET} nats by default."
         ),
     ] = None
     budget: Annotated[
         Budget | None,
         Field(
-            description="Without n_samples: or until it has so many draws, "
-            f"{DEFAULT_BUDGET} if left out."
+            description="Without n_samples: the most draws per row, "
+            f"{DEFAULT_BUDGET} by default."
         ),
         AtMost(max_draws),
     ] = None
     upper: Annotated[
         bool,
-        Field(description="Bound log p(x) from above, too; takes longer."),
+        Field(description="Also bound log p(x) from above, which takes longer."),
     ] = False
 
 
@@ -70,7 +70,7 @@ class LoglikRequest(LoglikOptions):
 
 
 class LoglikResponse(EvidenceResponse):
-    """log p(x) of each row, in nats, and how far it can be trusted."""
+    """log p(x) of each row, in nats, and how reliable the estimate is."""
 
     is_reliable: Annotated[  # type: ignore[assignment]  # null is the exception here
         Flags | None,
@@ -83,19 +83,19 @@ class LoglikResponse(EvidenceResponse):
     log_p_x_pooled: Annotated[
         Values,
         Field(
-            description="The estimate from all draws at once: with n_samples nearer "
-            "to log p(x) than log_p_x, else the same, [N]."
+            description="The estimate from all draws together: with n_samples closer "
+            "to log p(x) than log_p_x, otherwise equal to it, [N]."
         ),
     ]
     effective_sample_size: Annotated[
-        Values, Field(description="Of all draws, how many count, [N].")
+        Values, Field(description="The effective number of draws, [N].")
     ]
     upper: Annotated[
         Values,
         Field(
             default_factory=list,
-            description="With upper: true, a bound from above, as true as its Markov "
-            "chains have converged, [N].",
+            description="With upper: true, an upper bound, valid if its Markov chains "
+            "have converged, [N].",
         ),
     ]
     upper_standard_error: Annotated[
@@ -105,14 +105,14 @@ class LoglikResponse(EvidenceResponse):
         list[float | None],
         Field(
             default_factory=list,
-            description="Of the chains; above 1.01 they have not converged, [N].",
+            description="R-hat of the chains; above 1.01 they have not converged, [N].",
         ),
     ]
     acceptance: Annotated[
         Values,
         Field(
             default_factory=list,
-            description="The chains' mean probability of moving, [N].",
+            description="The mean acceptance probability of the chains, [N].",
         ),
     ]
 
@@ -123,7 +123,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/loglik",
-    summary="How likely x is: log p(x), and how sure that is",
+    summary="An estimate of log p(x), with its uncertainty",
     request=LoglikRequest,
     options=LoglikOptions,
     response=LoglikResponse,
@@ -135,36 +135,35 @@ def _examples(values: ExampleValues) -> Bodies:
 )
 async def loglik(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer how likely each row is under the model: log p(x), in nats.
+    Return an estimate of log p(x) of each row under the model, in nats.
 
-    The ELBO is only a lower bound on log p(x), and how far below it lies nobody
-    can see from it. Here Gaussians are fitted to the posterior p(z|x) of each row,
-    z is drawn from them, from the encoder's q(z|x) and from the prior, and the
-    draws are weighed by importance. That estimates log p(x) itself, with a standard
-    error, and `is_reliable` says whether both can be trusted: it is false where a
-    few draws carry the weight. Use it to compare models, or to find unusual data:
-    rows with a low log p(x) are the ones the model did not expect. With `n_samples`
-    the answer is the bound of K draws from the encoder's q(z|x), the figure of the
-    literature (Burda et al. 2016), and `is_reliable` is null. `upper` adds an
-    estimate from the other side, a bound where its Markov chains have converged
-    (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
+    The ELBO is only a lower bound on log p(x), and it does not show how far below it
+    is. Here Gaussians are fitted to the posterior p(z|x) of each row; z is drawn from
+    them, from the encoder's q(z|x) and from the prior, and the draws get importance
+    weights. This estimates log p(x) itself, with a standard error. `is_reliable` tells
+    whether both can be trusted: it is false if few draws have most of the weight. Use
+    it to compare models, or to find unusual data: rows with a low log p(x). With
+    `n_samples` the result is the bound with K draws from the encoder's q(z|x), as
+    reported in the literature (Burda et al. 2016), and `is_reliable` is null. `upper`
+    adds an upper bound, valid if its Markov chains have converged (`r_hat` up to 1.01),
+    so that log p(x) is between two numbers.
     """
-    asked = await read(model, request, LoglikOptions)
-    options = asked.options
+    inputs = await read(model, request, LoglikOptions)
+    options = inputs.options
     effort = _effort(options, model.settings)
     extra = analyses.draws_above(model.config) if options.upper else 0
     compute = model.analyst.bracketed if options.upper else model.analyst.evidence
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
-        lambda x, rows: compute(x, rows, effort, seed=asked.seed, first=options.first),
+        lambda x, rows: compute(x, rows, effort, seed=inputs.seed, first=options.first),
         draws=effort.budget + extra,
     )
 
 
 def _effort(options: LoglikOptions, settings: Settings) -> Effort:
-    """Return how many draws are asked for, if they are allowed."""
+    """Return the requested number of draws, after checking the limits."""
     if options.n_samples is None:
         target = DEFAULT_TARGET if options.target is None else options.target
         budget = budget_of(options.budget, settings)
@@ -172,8 +171,8 @@ def _effort(options: LoglikOptions, settings: Settings) -> Effort:
     if options.target is not None or options.budget is not None:
         what = "expected n_samples alone, or target and budget, got both"
         raise UnprocessableError(Fault("/n_samples", what))
-    most = max_samples(settings.max_draws)
-    if options.n_samples > most:
-        what = f"expected 1 to {most}, got {number(options.n_samples)}"
+    limit = max_samples(settings.max_draws)
+    if options.n_samples > limit:
+        what = f"expected 1 to {limit}, got {number(options.n_samples)}"
         raise UnprocessableError(Fault("/n_samples", what))
     return Effort.fixed(options.n_samples)

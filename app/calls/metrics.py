@@ -1,4 +1,4 @@
-"""GET /metrics: counters and times, as Prometheus reads them."""
+"""GET /metrics: the metrics for Prometheus."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,9 @@ from app.http.exchange import Request, Response
 from app.observability.metrics import MEDIA_TYPE
 
 
-@get("/metrics", summary="Metrics in Prometheus's format", methods=("GET",))
+@get("/metrics", summary="Metrics for Prometheus", methods=("GET",))
 def metrics(model: ServedModel, _: Sequence[Call]) -> Endpoint:
-    """Return the metrics as Prometheus reads them."""
+    """Return the metrics in the text format of Prometheus."""
 
     async def endpoint(_: Request) -> Response:
         return plain_text(model.metrics.exposition(), MEDIA_TYPE.encode())

@@ -1,4 +1,4 @@
-"""GET /model: what is served."""
+"""GET /model: a description of the served model."""
 
 from collections.abc import Sequence
 from typing import Annotated, final
@@ -28,8 +28,8 @@ PHI = (
 
 
 @final
-class Likelihood(BaseModel):
-    """The family of p(x|z) and the values it is for."""
+class LikelihoodCard(BaseModel):
+    """The family of p(x|z), and its support."""
 
     kind: str
     support: str
@@ -52,14 +52,14 @@ _PRIORS = {
 
 
 @final
-class Prior(BaseModel):
+class PriorCard(BaseModel):
     """The prior p(z)."""
 
     kind: Annotated[
         str, Field(description="standard_normal, gaussian_mixture or vamp.")
     ]
     n_components: Annotated[
-        int, Field(description="C, the Gaussians that it is made of.")
+        int, Field(description="C, the number of Gaussian components.")
     ]
     mean: Annotated[list[float], Field(description="E[z_j], [J].")]
     standard_deviation: Annotated[
@@ -70,7 +70,7 @@ class Prior(BaseModel):
 
 @final
 class Parameters(BaseModel):
-    """θ or φ: how many numbers, and what they are."""
+    """The number of parameters in θ or φ, and what they are."""
 
     n_parameters: int
     what: str
@@ -78,7 +78,7 @@ class Parameters(BaseModel):
 
 @final
 class Limits(BaseModel):
-    """What a request may ask for."""
+    """The limits of requests."""
 
     max_body_bytes: int
     max_rows: int
@@ -93,30 +93,30 @@ class Limits(BaseModel):
 
 @final
 class Compute(BaseModel):
-    """What computes, and whether a row's bits are its own."""
+    """The device and the library that compute, and a property of their results."""
 
     device: str
     backend: str
     batch_invariant: Annotated[
         bool,
         Field(
-            description="Whether, as tried at start-up, the bits of a row depend on "
-            "neither its company nor its place in a batch."
+            description="Whether the bits of a row do not depend on its batch or its "
+            "place in it, as tested at start-up."
         ),
     ]
 
 
 @final
 class MediaTypes(BaseModel):
-    """What one operation reads and writes."""
+    """The formats of a call's request and response."""
 
     request: list[str]
     response: list[str]
 
 
 @final
-class Origin(BaseModel):
-    """Where the checkpoint comes from."""
+class OriginCard(BaseModel):
+    """The provenance of the checkpoint."""
 
     created: str
     dataset: str
@@ -128,22 +128,25 @@ class Origin(BaseModel):
 
 @final
 class Card(BaseModel):
-    """The served model."""
+    """A description of the served model."""
 
     name: str
-    version: Annotated[str, Field(description="The start of sha256.")]
-    sha256: Annotated[str, Field(description="Of the checkpoint's manifest.")]
+    version: Annotated[str, Field(description="The first digits of sha256.")]
+    sha256: Annotated[
+        str, Field(description="The SHA-256 of the checkpoint's manifest.")
+    ]
     service_version: str
     format_version: int
     data_shape: tuple[int, ...]
     latent_dim: int
-    likelihood: Likelihood
-    prior: Prior
+    likelihood: LikelihoodCard
+    prior: PriorCard
     binarization: Annotated[
-        str, Field(description="How training made grey values binary.")
+        str, Field(description="How training binarized gray values.")
     ]
     divided_by: Annotated[
-        float, Field(description="Raw values were divided by it, 255 for 8-bit images.")
+        float,
+        Field(description="The divisor of raw values; 255 for 8-bit images."),
     ]
     theta: Parameters
     phi: Parameters
@@ -155,21 +158,21 @@ class Card(BaseModel):
     latent_use: Annotated[
         LatentUse | None,
         Field(
-            description="Which latent dimensions carry anything, and whether the "
-            "posterior has collapsed; null where training did not measure it."
+            description="Which latent dimensions carry information, and whether the "
+            "posterior has collapsed; null if training did not measure it."
         ),
     ]
-    provenance: Origin
+    provenance: OriginCard
 
 
-@get("/model", summary="What is served", response=Card)
+@get("/model", summary="The served model", response=Card)
 def model(served: ServedModel, calls: Sequence[Call]) -> Endpoint:
-    """Say what is served: shapes, likelihood, θ and φ, limits, figures."""
+    """Describe the served model: shapes, likelihood, θ and φ, limits, figures."""
     return StaticDocument(card(served, calls).model_dump_json().encode())
 
 
 def card(served: ServedModel, calls: Sequence[Call]) -> Card:
-    """Return the card of a served model."""
+    """Return the description of a served model."""
     checkpoint, engine, settings = served.checkpoint, served.engine, served.settings
     config, vae = checkpoint.config, checkpoint.vae
     return Card(
@@ -180,7 +183,7 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         format_version=config.format_version,
         data_shape=config.data_shape,
         latent_dim=config.latent_dim,
-        likelihood=Likelihood(
+        likelihood=LikelihoodCard(
             kind=config.likelihood.kind,
             support=vae.likelihood.support,
             value_range=vae.likelihood.value_range,
@@ -200,9 +203,9 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         media_types=_media_types(calls, served),
         figures=checkpoint.metrics.figures,
         latent_use=checkpoint.metrics.latent_use,
-        provenance=Origin(
+        provenance=OriginCard(
             **checkpoint.manifest.provenance.model_dump(
-                include=set(Origin.model_fields)
+                include=set(OriginCard.model_fields)
             )
         ),
     )
@@ -225,9 +228,9 @@ def _theta(engine: Engine) -> Parameters:
     return Parameters(n_parameters=n_parameters, what=what)
 
 
-def _prior(engine: Engine) -> Prior:
+def _prior(engine: Engine) -> PriorCard:
     config, moments = engine.checkpoint.config, engine.prior_moments
-    return Prior(
+    return PriorCard(
         kind=config.prior.kind,
         n_components=config.n_components,
         mean=moments.mean.tolist(),

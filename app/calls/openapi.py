@@ -1,4 +1,4 @@
-"""GET /openapi.json: the API documentation of the served model, for programs."""
+"""GET /openapi.json: the OpenAPI document of the served model."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from app.http.exchange import Request, Response
 
 @get("/openapi.json", summary="This document", is_documented=False)
 def openapi(model: ServedModel, calls: Sequence[Call]) -> Endpoint:
-    """Return the OpenAPI document; behind a prefix, it names the prefix."""
+    """Return the OpenAPI document; behind a path prefix, it contains the prefix."""
     document = api_docs.document(calls, model)
 
     async def endpoint(request: Request) -> Response:

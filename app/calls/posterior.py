@@ -37,11 +37,11 @@ class PosteriorRequest(PosteriorOptions):
 
 
 class PosteriorResponse(AnalysisResponse):
-    """p(z|x) of each row by quadrature, and how far q(z|x) is from it, in nats."""
+    """p(z|x) of each row by quadrature, and its divergence from q(z|x), in nats."""
 
     log_p_x: Annotated[Values, Field(description="log p(x), [N].")]
     log_p_x_error: Annotated[
-        Values, Field(description="Its error of quadrature; none of chance, [N].")
+        Values, Field(description="Its quadrature error; it is not random, [N].")
     ]
     kl: Annotated[
         Values,
@@ -49,7 +49,7 @@ class PosteriorResponse(AnalysisResponse):
             description="KL(q(z|x) || p(z|x)) = log p(x) - ELBO, without noise, [N]."
         ),
     ]
-    kl_error: Annotated[Values, Field(description="Its error of quadrature, [N].")]
+    kl_error: Annotated[Values, Field(description="Its quadrature error, [N].")]
     converged: Annotated[
         Flags, Field(description="Whether log_p_x_error is at most 1e-6, [N].")
     ]
@@ -59,16 +59,16 @@ class PosteriorResponse(AnalysisResponse):
     covariance: Annotated[list[Numbers], Field(description="Cov[z|x], [N, J, J].")]
     axes: Annotated[
         list[Numbers],
-        Field(description="The grid's values of each z_j, in equal steps, [N, J, G]."),
+        Field(description="The grid of each z_j, in equal steps, [N, J, G]."),
     ]
     log_posterior: Annotated[
         list[Values] | list[Numbers],
-        Field(description="log p(z|x) on it, [N, G] or [N, G, G], z_1 first."),
+        Field(description="log p(z|x) on the grid, [N, G] or [N, G, G], z_1 first."),
     ]
     log_q: Annotated[
         list[Values] | list[Numbers],
         Field(
-            description="log q(z|x), likewise; q may reach beyond the grid, which "
+            description="log q(z|x) on the grid; q may extend beyond the grid, which "
             "covers p(z|x)."
         ),
     ]
@@ -78,7 +78,7 @@ def _why_not(checkpoint: Checkpoint) -> str:
     j = checkpoint.config.latent_dim
     if j <= MAX_LATENT_DIM:
         return ""
-    return f"expected a model of 1 or 2 latent dimensions, this one has {j}"
+    return f"expected a model with 1 or 2 latent dimensions, this one has {j}"
 
 
 @post(
@@ -96,24 +96,24 @@ def _why_not(checkpoint: Checkpoint) -> str:
 )
 async def posterior(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
+    Return the true posterior p(z|x) of each row; for at most two latent dimensions.
 
-    Which z may have made this x? The encoder's q(z|x) is an approximation of the
-    answer; in one or two dimensions the answer itself can be computed, by
-    integrating over a grid. What comes back can be drawn side by side: the values
-    of z on each axis, and the logarithms of p(z|x) and of q(z|x) there. With it
-    come log p(x), the mean and covariance of p(z|x), and the exact distance of q
-    from it, KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the errors are
-    those of the grid. Models with more latent dimensions are refused (422).
+    Which z could have generated this x? The encoder's q(z|x) is an approximation of
+    the answer. In one or two dimensions the exact answer can be computed by integrating
+    over a grid. The response can be plotted: the values of z on each axis, and
+    log p(z|x) and log q(z|x) on the grid. It also has log p(x), the mean and covariance
+    of p(z|x), and the exact KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the
+    errors are those of the quadrature. Models with more latent dimensions are refused
+    (422).
     """
-    asked = await read(model, request, PosteriorOptions)
+    inputs = await read(model, request, PosteriorOptions)
     if why_not := _why_not(model.checkpoint):
         raise UnprocessableError(Fault("", why_not))
     j = model.config.latent_dim
-    model.check_output(len(asked.x.values), 2 * N_GRID[j] ** j)
+    model.check_output(len(inputs.x.values), 2 * N_GRID[j] ** j)
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
         model.analyst.posteriors,
         draws=analyses.draws_integrating(model.config),

@@ -9,9 +9,9 @@ from app.errors import UnavailableError
 from app.http.exchange import Request, Response
 
 
-@get("/readyz", summary="Whether requests are taken")
+@get("/readyz", summary="Whether requests are accepted")
 def readyz(model: ServedModel, _: Sequence[Call]) -> Endpoint:
-    """Say whether requests are taken: loaded, warmed, computing, not draining."""
+    """Return 200 if requests are accepted: loaded, warmed up, and not stopping."""
 
     async def endpoint(_: Request) -> Response:
         model.lifecycle.check_ready()

@@ -1,4 +1,4 @@
-"""POST /reconstruct: x to what the model makes of it, encoded and decoded."""
+"""POST /reconstruct: x encoded and decoded."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from app.call_parts.shapes import (
 )
 from app.errors import ContentTooLargeError
 from app.http.exchange import Request, Response
-from app.http.reader import seed_of
+from app.http.reader import seed_or_random
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.layout import Array
@@ -37,7 +37,7 @@ class ReconstructOptions(ImageInput, ImageOutput):
         int,
         Field(
             ge=0,
-            description="K, draws of z ~ q(z|x) per example, each decoded; 0 decodes "
+            description="K, draws of z ~ q(z|x) per example, each decoded; 0 to decode "
             "the mean of q(z|x) instead.",
         ),
         AtMost(max_decoded_rows),
@@ -53,12 +53,12 @@ class ReconstructRequest(ReconstructOptions):
 
 
 class ReconstructResponse(StrictObject):
-    """E[x|z] of each example, with z from its own q(z|x)."""
+    """E[x|z] of each example, with z from its q(z|x)."""
 
     x: Annotated[
         Numbers | list[Numbers],
         Field(
-            description="E[x|z = mu(x)], [N, *data_shape]; with n_samples E[x|z] of "
+            description="E[x|z = mu(x)], [N, *data_shape]; with n_samples, E[x|z] of "
             "each draw, [N, K, *data_shape]."
         ),
         ShapeOrDraws(max_rows, data_shape),
@@ -86,19 +86,19 @@ async def reconstruct(
     model: ServedModel, request: Request, format_: Format
 ) -> Response:
     """
-    Answer what the model makes of x: encoded, then decoded.
+    Return the reconstruction of each row of x: encoded, then decoded.
 
-    By default z is the mean of q(z|x), so nothing is random. With `n_samples` K, z is
-    drawn K times from q(z|x), which shows what the code of x leaves open. E[x|z] is the
-    mean of p(x|z); for images it is the picture to look at.
+    By default z is the mean of q(z|x), so the result is not random. With `n_samples` K,
+    z is drawn K times from q(z|x), which shows the uncertainty of the encoding. E[x|z]
+    is the mean of p(x|z); for images it is the picture to look at.
     """
     x, options = await model.reader.read(request, model.reader.x, ReconstructOptions)
     n_rows, n_samples = len(x.values), options.n_samples
     n_decoded = n_rows * max(1, n_samples)
-    most = model.settings.max_rows
-    if n_decoded > most:
+    limit = model.settings.max_rows
+    if n_decoded > limit:
         raise ContentTooLargeError(
-            f"expected at most {most} rows, got {n_rows} with {n_samples} draws each"
+            f"expected at most {limit} rows, got {n_rows} with {n_samples} draws each"
         )
     model.reserve_output(request, n_decoded)
     model.check_first(options.first, max(1, n_samples) * model.config.latent_dim)
@@ -107,7 +107,7 @@ async def reconstruct(
     if n_samples == 0:
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
         return await respond(Reply({"x": mean}), format_, source="x", picture=picture)
-    seed = seed_of(options.seed)
+    seed = seed_or_random(options.seed)
     z = _drawn(q_z, n_samples, seed=seed, first=options.first).reshape(n_decoded, -1)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
     if picture is None:

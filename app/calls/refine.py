@@ -1,4 +1,4 @@
-"""POST /refine: the best q(z|x) for each row alone."""
+"""POST /refine: q(z|x) optimized for each row."""
 
 from typing import Annotated
 
@@ -35,7 +35,7 @@ class RefineRequest(RefineOptions):
 
 
 class RefineResponse(AnalysisResponse):
-    """q(z|x) optimized for each row alone, and what that gained, in nats."""
+    """q(z|x) optimized for each row, and the gain in nats."""
 
     mu: Annotated[
         Numbers,
@@ -51,14 +51,14 @@ class RefineResponse(AnalysisResponse):
     elbo_before_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
     elbo_after: Annotated[Values, Field(description="With the refined q, [N].")]
     elbo_after_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
-    improvement: Annotated[Values, Field(description="After less before, [N].")]
+    improvement: Annotated[Values, Field(description="elbo_after - elbo_before, [N].")]
     improvement_standard_error: Annotated[
         Values,
         Field(description="From the same draws, so smaller than those of both, [N]."),
     ]
     n_steps: Annotated[Counts, Field(description="Steps of L-BFGS, [N].")]
     converged: Annotated[
-        Flags, Field(description="Whether less than 1e-4 nats were left to gain, [N].")
+        Flags, Field(description="Whether less than 1e-4 nats could be gained, [N].")
     ]
 
 
@@ -68,7 +68,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/refine",
-    summary="The best q(z|x) for each x alone",
+    summary="q(z|x) optimized for each x",
     request=RefineRequest,
     options=RefineOptions,
     response=RefineResponse,
@@ -80,23 +80,22 @@ def _examples(values: ExampleValues) -> Bodies:
 )
 async def refine(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer the best q(z|x) for each row: mu and log_var, optimized for it alone.
+    Return the best q(z|x) for each row: mu and log_var, optimized for that row.
 
-    `/encode` answers at once what the encoder has learned to answer for data like
-    its training data. Here that answer is only the start: mu and log_var are
-    improved for each row until its ELBO rises no further, as in variational
-    inference without an encoder. Use it where a better code is worth a second of
-    waiting, or for data that the encoder has not seen the like of. The answer says
-    what was gained, in nats, with standard errors from draws that the search has
-    not seen.
+    `/encode` returns what the encoder has learned to predict for data like its training
+    data. Here that prediction is only the starting point: mu and log_var are optimized
+    for each row until its ELBO no longer improves, as in variational inference without
+    an encoder. Use it if a better encoding is worth a second of compute, or for data
+    that are unlike the training data. The response contains the gain in nats, with
+    standard errors from draws that were not used in the optimization.
     """
-    asked = await read(model, request, RefineOptions)
+    inputs = await read(model, request, RefineOptions)
     return await analyze(
         model,
-        asked,
+        inputs,
         format_,
         lambda x, rows: model.analyst.refined(
-            x, rows, seed=asked.seed, first=asked.options.first
+            x, rows, seed=inputs.seed, first=inputs.options.first
         ),
         draws=analyses.draws_refining(model.config),
     )

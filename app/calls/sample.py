@@ -20,7 +20,7 @@ from app.call_parts.shapes import (
 from app.compute.operations import Draw
 from app.errors import ContentTooLargeError
 from app.http.exchange import Request, Response
-from app.http.reader import seed_of
+from app.http.reader import seed_or_random
 from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format
@@ -28,7 +28,7 @@ from app.wire.reply import Reply
 
 MAX_TEMPERATURE = 100.0
 
-# A response to GET may be cached; one URL has several forms.
+# A response to GET may be cached, and one URL has responses in several formats.
 _VARY = ((b"vary", b"accept"),)
 
 
@@ -45,19 +45,19 @@ class SampleOptions(ImageOutput):
             ge=0,
             le=MAX_TEMPERATURE,
             allow_inf_nan=False,
-            description="A factor of the prior's standard deviation, of a mixture "
-            "those of its components; at 0 only means are left.",
+            description="A factor for the prior's standard deviation, or for those of "
+            "a mixture's components; 0 gives only means.",
         ),
     ] = 1.0
     draw: Annotated[
         Draw,
-        Field(description="`mean` answers E[x|z], `sample` draws x ~ p(x|z)."),
+        Field(description="`mean` returns E[x|z], `sample` draws x ~ p(x|z)."),
     ] = "mean"
     first: First = 0
 
 
 class SampleRequest(SampleOptions):
-    """How many samples, and which."""
+    """The number of samples, and how to draw them."""
 
 
 class SampleResponse(StrictObject):
@@ -68,7 +68,7 @@ class SampleResponse(StrictObject):
     ]
     z: Annotated[
         Numbers,
-        Field(description="The latents they come from, [n, J]."),
+        Field(description="The latents of each row, [n, J]."),
         Shape(max_rows, latent_shape),
     ]
     seed: SeedUsed
@@ -89,18 +89,18 @@ def _examples(_: ExampleValues) -> Bodies:
     examples=_examples,
 )
 async def sample(model: ServedModel, request: Request, format_: Format) -> Response:
-    """Answer draws from the model."""
+    """Return draws from the model: z from the prior, and x from p(x|z)."""
     options = await model.reader.options(request, SampleOptions)
-    n, most = options.n, model.settings.max_rows
-    if n > most:
-        raise ContentTooLargeError(f"expected n of at most {most}, got {n}")
+    n, limit = options.n, model.settings.max_rows
+    if n > limit:
+        raise ContentTooLargeError(f"expected n of at most {limit}, got {n}")
     model.reserve_output(request, n)
     noise_per_row = model.config.latent_dim
     if options.draw == "sample" and model.config.likelihood.kind == "gaussian":
         noise_per_row += model.config.data_dim
     model.check_first(options.first, noise_per_row)
     picture = model.reader.picture(n, options, format_)
-    seed = seed_of(options.seed)
+    seed = seed_or_random(options.seed)
     x, z = await model.compute.sample(
         n,
         seed=seed,

@@ -1,8 +1,8 @@
 """
 The URL map: every call of the service.
 
-To add a call, write its file beside this one and add it here. The router, the fast
-path, the API documentation and what `/model` lists come from this table.
+To add a call, write its file next to this one and add it here. The router, the fast
+path, the API documentation and the lists in `/model` are derived from this table.
 """
 
 from app.call_parts.call import Call
@@ -52,5 +52,5 @@ CALLS: tuple[Call, ...] = (
 
 
 def calls(settings: Settings) -> tuple[Call, ...]:
-    """Return the calls that these settings serve: `/examples` belongs to the page."""
+    """Return the calls to serve; `/examples` only with the explorer page."""
     return tuple(call for call in CALLS if settings.explorer or call is not examples)

@@ -1,4 +1,4 @@
-"""POST /traverse: what each latent dimension does."""
+"""POST /traverse: the effect of each latent dimension."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -25,7 +25,7 @@ Scale = Literal["prior", "aggregate"]
 
 
 def _split(value: Any) -> Any:
-    """Return the numbers of a query parameter, `0,3`; leave all else to the schema."""
+    """Split a query parameter such as `0,3`; leave other values to the schema."""
     parts = value.split(",") if isinstance(value, str) else []
     if parts and all(part.isdecimal() and len(part) <= 6 for part in parts):
         return [int(part) for part in parts]
@@ -45,8 +45,8 @@ class TraverseOptions(StrictObject):
         Dims | None,
         BeforeValidator(_split),
         Field(
-            description="Latent dimensions to move along, the first is 0; all if left "
-            "out. In the query `dims=0,3`."
+            description="Latent dimensions to vary, the first is 0; all by default. In "
+            "the query: `dims=0,3`."
         ),
     ] = None
     n: Annotated[
@@ -59,9 +59,9 @@ class TraverseOptions(StrictObject):
     scale: Annotated[
         Scale,
         Field(
-            description="Of what they are quantiles: of the `prior`, or of the "
-            "`aggregate` posterior, the mean of q(z|x) over rows held out of training, "
-            "where the checkpoint has them."
+            description="Whether to use quantiles of the `prior`, or of the "
+            "`aggregate` posterior: the average of q(z|x) over held-out rows, if the "
+            "checkpoint has it."
         ),
     ] = "prior"
 
@@ -76,7 +76,7 @@ class TraverseRequest(TraverseOptions):
 
 
 class TraverseResponse(StrictObject):
-    """What each latent dimension changes, the others held."""
+    """Decoded points that differ in one latent dimension at a time."""
 
     z: Annotated[
         list[Numbers],
@@ -85,13 +85,13 @@ class TraverseResponse(StrictObject):
     ]
     mean: Annotated[
         list[Numbers],
-        Field(description="E[x|z] of each, [len(dims), n, *data_shape]."),
+        Field(description="E[x|z] at each point, [len(dims), n, *data_shape]."),
         Shape(max_rows, data_shape, stacked=True),
     ]
-    dims: Annotated[list[int], Field(description="The dimensions, as asked for.")]
+    dims: Annotated[list[int], Field(description="The dimensions, as requested.")]
     levels: Annotated[
         list[float],
-        Field(description="Probabilities of which the values are quantiles, [n]."),
+        Field(description="The probabilities of the quantiles, [n]."),
     ]
     scale: Scale
 
@@ -102,7 +102,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 @post(
     "/traverse",
-    summary="What each latent dimension does",
+    summary="The effect of each latent dimension",
     request=TraverseRequest,
     options=TraverseOptions,
     response=TraverseResponse,
@@ -112,12 +112,13 @@ def _examples(values: ExampleValues) -> Bodies:
 )
 async def traverse(model: ServedModel, request: Request, format_: Format) -> Response:
     """
-    Answer what each latent dimension does: one is moved, the others are held.
+    Return the effect of each latent dimension: one varies, the others are fixed.
 
-    From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
-    n values, quantiles at equal steps of probability, so that most are where most
-    of the mass is: of the prior p(z_j), or, with `scale: "aggregate"`, of where
-    data are encoded to. A dimension that changes nothing carries nothing.
+    Starting from the latent `z`, or from the mean of q(z|x) of one row of `x`, each
+    dimension takes n values: quantiles at equal steps of probability, so that most
+    values are where most of the mass is. They are quantiles of the prior p(z_j), or,
+    with `scale: "aggregate"`, of the encoded held-out data. A dimension that changes
+    nothing in the output carries no information.
     """
     base, options = await read(model, request, TraverseOptions, n_rows=1)
     j = model.config.latent_dim
@@ -135,7 +136,7 @@ async def traverse(model: ServedModel, request: Request, format_: Format) -> Res
 
 
 def _check_dims(dims: Sequence[int], *, latent_dim: int) -> None:
-    """Check that there are dimensions to move along, and that the model has them."""
+    """Check that there are dimensions to vary, and that the model has them."""
     if not dims:
         raise UnprocessableError(Fault("/dims", "expected dimensions, got none"))
     for i, dim in enumerate(dims):
@@ -147,7 +148,7 @@ def _check_dims(dims: Sequence[int], *, latent_dim: int) -> None:
 async def _quantiles(
     model: ServedModel, dims: Sequence[int], levels: Quantiles, scale: Scale
 ) -> Quantiles:
-    """Return the values of these dimensions at these levels, (len(dims), n)."""
+    """Return the quantiles of these dimensions at these levels, (len(dims), n)."""
     if scale == "prior":
         return await model.compute.prior_quantiles(dims, levels)
     calibration = model.checkpoint.calibration
@@ -161,5 +162,5 @@ async def _quantiles(
     try:
         return aggregate_quantiles(levels, aggregate)[dims]
     except ValueError as error:
-        what = f"expected fewer: {error}, levels that the checkpoint has"
+        what = f"expected fewer points: {error}, the levels in the checkpoint"
         raise UnprocessableError(Fault("/n", what)) from error

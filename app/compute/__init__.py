@@ -1,1 +1,1 @@
-"""Where requests are computed: the micro-batcher and the thread of the analyses."""
+"""Computes requests: the micro-batcher, and the thread for analyses."""

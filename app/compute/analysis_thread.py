@@ -1,11 +1,11 @@
 """
-Where long analyses run: in one thread of their own, a slice of rows at a time.
+Runs analyses in one thread of their own, a slice of rows at a time.
 
-The thread is not the micro-batcher's, so that none of its callers waits for an
-analysis. Requests take turns: each hands in its next slice when the last one is done,
-so that short ones pass long ones. A request that is cancelled, because its client has
-gone or its time is up, hands in no more; the result of the slice under way is dropped.
-The number of requests at a time is limited. Nothing here knows what an analysis is.
+The thread is separate from the micro-batcher, so that no batch waits for an analysis.
+Requests take turns: each submits its next slice when the last one is done, so a short
+request need not wait for a long one to finish. A cancelled request submits no more
+slices, and the result of the current one is dropped. The number of requests at a time
+is limited. This module does not depend on what the analyses compute.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ RETRY_AFTER_SECONDS = 2
 
 @final
 class AnalysisThread:
-    """Runs analyses, of several requests in turns."""
+    """Runs the analyses of several requests, in turns."""
 
     def __init__(self, *, max_requests: int) -> None:
         self._max_requests = max_requests
@@ -32,14 +32,14 @@ class AnalysisThread:
 
     def check_room(self) -> None:
         """
-        Check that there is room for one more.
+        Check that another request is allowed.
 
         Raises:
-            OverloadedError: There are as many requests as are allowed.
+            OverloadedError: The limit of requests is reached.
         """
         if self._n_requests >= self._max_requests:
             raise OverloadedError(
-                f"expected at most {self._max_requests} analyses at a time; ask again",
+                f"expected at most {self._max_requests} analyses at a time; try again",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
 
@@ -47,11 +47,11 @@ class AnalysisThread:
         self, compute: Callable[[slice], Columns], slices: Iterable[slice]
     ) -> Columns:
         """
-        Compute the slices, one after the other, and join them.
+        Compute the slices one after the other, and join their results.
 
         Raises:
-            OverloadedError: There are as many requests as are allowed.
-            Exception: What the function raised.
+            OverloadedError: The limit of requests is reached.
+            Exception: What `compute` raised.
         """
         self.check_room()
         self._n_requests += 1
@@ -61,7 +61,7 @@ class AnalysisThread:
             self._n_requests -= 1
 
     def close(self) -> None:
-        """Finish the slice that is running and stop the thread."""
+        """Finish the current slice, and stop the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _in_turns(
@@ -76,13 +76,13 @@ class AnalysisThread:
             ]
         finally:
             stopwatch.note()
-        # Of long columns a copy would hold up the event loop.
+        # Joining long columns here would block the event loop.
         return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)
 
 
 @final
 class _Stopwatch(Generic[Columns]):
-    """A function of slices that notes when it is called and for how long."""
+    """Wraps a function of slices, and measures when and how long it runs."""
 
     def __init__(self, compute: Callable[[slice], Columns]) -> None:
         self._compute = compute
@@ -98,7 +98,7 @@ class _Stopwatch(Generic[Columns]):
             self._ended.append(perf_counter())
 
     def note(self) -> None:
-        """Note the time until now for the request that the current task answers."""
+        """Record the time until now for the request of the current task."""
         begun, now = self._begun[:], perf_counter()
         ended = [*self._ended, now][
             : len(begun)

@@ -1,14 +1,15 @@
 """
-The micro-batcher: rows that arrive together are computed together.
+The micro-batcher: computes rows of several requests in one batch.
 
-No timer: rows are computed as soon as a turn of the event loop brings no more of them;
-while a batch runs, the next one gathers. Rows are counted, not requests. Long requests
-take turns piece by piece and leave half of each batch to short ones, which so wait for
-one batch at most. Queues, one per operation, take turns. A failure is the answer to the
-request that caused it alone.
+There is no timer. A batch starts as soon as an iteration of the event loop brings no
+more rows; while it runs, rows for the next one are collected. Batches are limited in
+rows, not in requests. Long requests are computed piece by piece and leave half of each
+batch to short ones, so a short request waits for at most one batch. There is a queue
+per operation, and queues take turns. If a batch fails, only the request that caused the
+failure gets an error.
 
-A batch expected to take less than `INLINE_SECONDS` runs in the event loop, where it
-costs no hop between threads; a longer one runs in the one compute thread.
+A batch expected to take less than `INLINE_SECONDS` runs in the event loop, which avoids
+switching threads; a longer one runs in the compute thread.
 """
 
 import asyncio
@@ -31,11 +32,11 @@ from model.engine import TILE, Array
 logger = logging.getLogger(__name__)
 
 INLINE_SECONDS = 0.002
-STALLED_SECONDS = 30.0  # a batch is meant to take a fiftieth of a second
+STALLED_SECONDS = 30.0  # a batch should take 0.02 s
 
 
 class Capacity(NamedTuple):
-    """How much the batcher takes in hand: what is computed and what waits."""
+    """The most rows, and bytes of rows, that are queued or being computed."""
 
     rows: int
     bytes: int
@@ -43,7 +44,7 @@ class Capacity(NamedTuple):
 
 @final
 class Batcher:
-    """Runs row functions on batches of jobs, one batch at a time."""
+    """Computes batches of jobs, one batch at a time."""
 
     def __init__(
         self,
@@ -57,15 +58,15 @@ class Batcher:
         self._stalled_seconds = stalled_seconds
         self._queues: dict[Hashable, Queue] = {}
         self._turns: deque[Queue] = deque()
-        self._n_rows = self._n_bytes = 0  # in hand
+        self._n_rows = self._n_bytes = 0  # queued or being computed
         self._busy = False
         self._n_new = 0
-        self._n_jobs = 0  # since it was idle
-        self._is_alone = False  # whether that was one, the last time
+        self._n_jobs = 0  # since the batcher was last idle
+        self._was_single = False  # whether that number was 1 the last time
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._in_thread: list[Piece] = []
-        self._since = 0.0  # when the batch in the thread was begun
+        self._since = 0.0  # when the batch in the thread started
 
     def queue(self, key: Hashable, operation: str, compute: RowFunction) -> Queue:
         """Return the queue of a key; jobs of one key share batches."""
@@ -76,11 +77,11 @@ class Batcher:
 
     def check_room(self) -> None:
         """
-        Check that a row may be taken, as what has no room need not be read.
+        Check that there is room for a row, before a request is read.
 
         Raises:
-            OverloadedError: All that may be in hand is.
-            UnavailableError: The compute thread does not come back.
+            OverloadedError: The capacity is used up.
+            UnavailableError: The compute thread has stalled.
         """
         n_rows, n_bytes = self._n_rows, self._n_bytes
         if n_rows >= self._capacity.rows or n_bytes >= self._capacity.bytes:
@@ -91,11 +92,11 @@ class Batcher:
 
     async def rows(self, queue: Queue, *arrays: Array) -> Sequence[Array]:
         """
-        Return what the queue's function makes of these rows.
+        Compute the queue's function of these rows.
 
         Raises:
-            OverloadedError: More is in hand than there is capacity for.
-            UnavailableError: The compute thread does not come back.
+            OverloadedError: The capacity is used up.
+            UnavailableError: The compute thread has stalled.
             Exception: What the function raised for these rows.
         """
         loop = asyncio.get_running_loop()
@@ -126,17 +127,17 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether batches are computed."""
+        """Whether the batcher is open and its thread has not stalled."""
         return not self._closed and self.stalled_seconds < self._stalled_seconds
 
     def close(self) -> None:
-        """Finish the batch that is running and stop the compute thread."""
+        """Finish the current batch, and stop the compute thread."""
         self._closed = True
         self._thread.shutdown(wait=self.stalled_seconds < self._stalled_seconds)
 
     def _check(self, job: Job, queue: Queue) -> None:
         n_rows, n_bytes = self._n_rows + job.n_rows, self._n_bytes + job.n_bytes
-        # One request alone is bounded elsewhere, and is always taken.
+        # A single request has limits of its own, and is always accepted.
         over = n_rows > self._capacity.rows or n_bytes > self._capacity.bytes
         if over and self._n_rows:
             raise self._overloaded(n_rows, n_bytes, queue.row_seconds)
@@ -148,13 +149,13 @@ class Batcher:
     ) -> OverloadedError:
         return OverloadedError(
             f"expected at most {self._capacity.rows} rows and {self._capacity.bytes} "
-            f"bytes of them in hand, got {n_rows} rows and {n_bytes} bytes; ask again",
+            f"bytes at a time, got {n_rows} rows and {n_bytes} bytes; try again",
             retry_after_seconds=ceil(self._n_rows * row_seconds),
         )
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start a batch, at once if its job is alone, as the one before was."""
-        if self._is_alone:
+        """Start a batch; at once if requests come one at a time, as the last did."""
+        if self._was_single:
             self._n_new = 0
             self._next(loop)
         else:
@@ -162,11 +163,11 @@ class Batcher:
 
     def _gather(self, loop: asyncio.AbstractEventLoop, n_seen: int) -> None:
         """
-        Start a batch once a turn of the loop has brought no rows, or a tile of them.
+        Start a batch once an iteration of the loop brings no new rows, or a full tile.
 
-        What is being read now would otherwise miss the batch by some microseconds. Of
-        16 clients a batch then holds all 16 rows, where it held seven; and a row among
-        many costs a quarter of a lone one.
+        Otherwise requests that are just being read would miss the batch by
+        microseconds. With 16 clients a batch so has 16 rows instead of seven, and a row
+        in a batch costs a quarter of a single one.
         """
         if self._n_new == n_seen or self._n_new >= TILE:
             self._n_new = 0
@@ -175,7 +176,7 @@ class Batcher:
             loop.call_soon(self._gather, loop, self._n_new)
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the batch whose turn it is."""
+        """Start the batch of the next queue."""
         while self._turns:
             queue = self._turns.popleft()
             pieces = queue.take()
@@ -184,7 +185,7 @@ class Batcher:
             if pieces:
                 self._start(loop, queue, pieces)
                 return
-        self._is_alone, self._n_jobs = self._n_jobs == 1, 0
+        self._was_single, self._n_jobs = self._n_jobs == 1, 0
         self._busy = False
 
     def _start(
@@ -200,21 +201,24 @@ class Batcher:
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
             return
         self._in_thread, self._since = pieces, started
-        watchdog = loop.call_later(self._stalled_seconds, self._give_up)
+        watchdog = loop.call_later(self._stalled_seconds, self._fail_all)
         future = loop.run_in_executor(self._thread, computed, queue.compute, pieces)
 
         def finish(done: asyncio.Future[list[Outcome]]) -> None:
             watchdog.cancel()
             self._in_thread = []
-            end = done.exception()  # of the thread: what `computed` does not catch
-            outcomes = done.result() if end is None else [_ended(end)] * len(pieces)
+            error = done.exception()  # a BaseException, which `computed` does not catch
+            if error is None:
+                outcomes = done.result()
+            else:
+                outcomes = [RuntimeError(f"compute failed: {error!r}")] * len(pieces)
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
 
         future.add_done_callback(finish)
 
-    def _give_up(self) -> None:
-        """Tell all that wait that the compute thread does not come back."""
-        logger.error("a batch has been computed for %g s", self._stalled_seconds)
+    def _fail_all(self) -> None:
+        """Fail all jobs, because the compute thread has stalled."""
+        logger.error("a batch has been running for %g s", self._stalled_seconds)
         waiting = [job for queue in self._queues.values() for job in queue.drop()]
         for job in (*(piece.job for piece in self._in_thread), *waiting):
             job.deliver(_stalled())
@@ -228,7 +232,7 @@ class Batcher:
         started: float,
         outcomes: list[Outcome],
     ) -> None:
-        """Hand out what a batch came to and go on to the next."""
+        """Deliver the results of a batch, and start the next."""
         ended = perf_counter()
         seconds = ended - started
         queue.learn(n_rows, seconds)
@@ -245,28 +249,24 @@ class Batcher:
                 compute_seconds=seconds,
             )
         )
-        # Not at once: between two batches the loop reads what has come.
+        # Not at once: the event loop reads new requests between two batches.
         loop.call_soon(self._gather, loop, 0)
 
 
 def _stalled() -> UnavailableError:
     return UnavailableError(
-        "compute has stalled; ask again", retry_after_seconds=RETRY_AFTER_SECONDS
+        "compute has stalled; try again", retry_after_seconds=RETRY_AFTER_SECONDS
     )
 
 
-def _ended(error: BaseException) -> Outcome:
-    return RuntimeError(f"compute was ended by {error!r}")
-
-
 def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
-    """Return for each piece its rows of the result, or its own failure."""
+    """Return the result or the exception of each piece."""
     try:
         return _split(compute(*_joined(pieces)), pieces)
-    except Exception as error:  # noqa: BLE001  handed to the request it belongs to
+    except Exception as error:  # noqa: BLE001  delivered to the request that caused it
         if len(pieces) == 1:
             return [error]
-    # One of them is at fault: halve until it is alone.
+    # Bisect, so that only the piece that causes the failure fails.
     middle = len(pieces) // 2
     return [*computed(compute, pieces[:middle]), *computed(compute, pieces[middle:])]
 

@@ -1,20 +1,21 @@
 """
-The four operations of the service: noise from seeds, then rows through the batcher.
+The operations `encode`, `decode`, `sample` and `elbo`, computed in batches.
 
-Nothing here knows HTTP.
+Noise is drawn from seeds, then rows go through the batcher. This module does not depend
+on HTTP.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Literal, NamedTuple, TypeVar, final
+from typing import Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.compute.batcher import Batcher, Capacity
 from app.compute.queues import Queue
+from app.compute.threads import run_in_thread_if_large
 from app.observability.batch import Batch
 from model import binarization
 from model.engine import TILE, Array, Decoding, Encoding, Engine, RowScores
@@ -24,11 +25,6 @@ Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
 
 Levels = NDArray[np.float64]
-
-_T = TypeVar("_T")
-
-# Arrays of more values than this are made or checked in a thread: about a millisecond.
-_THREADED_VALUES = 1 << 17
 
 
 class Sample(NamedTuple):
@@ -43,8 +39,8 @@ class ElboTerms(NamedTuple):
     The ELBO of each example and its terms, in nats: (N,) and (N, J).
 
     Attributes:
-        elbo_standard_error: Of `elbo`, from the spread of the K draws; None for K = 1.
-        kl_per_dim: None under a learned prior, in which the KL is no such sum.
+        elbo_standard_error: Standard error of `elbo` from the K draws; None for K = 1.
+        kl_per_dim: None under a learned prior, where the KL is not such a sum.
     """
 
     elbo: Array
@@ -56,7 +52,7 @@ class ElboTerms(NamedTuple):
 
 @final
 class OutsideSupportError(ValueError):
-    """A value lies outside the likelihood's support; `index` says which, (row, d)."""
+    """A value is outside the likelihood's support; `index` is its (row, d)."""
 
     def __init__(self, index: tuple[int, int], value: float, support: str) -> None:
         super().__init__(f"expected a value in {support}, got {value:g}")
@@ -75,7 +71,7 @@ class Operations:
         self.engine = engine
         self._batcher = Batcher(on_batch, capacity)
         self._encode = self._batcher.queue("encode", "encode", engine.encode)
-        # Functions of the engine, not of this: without cycles it is freed at once.
+        # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
         self._decode = self._batcher.queue("decode", "decode", decoded)
         self._draw = self._batcher.queue("sample", "sample", drawn)
@@ -94,17 +90,19 @@ class Operations:
         """
         Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
-        The temperature is a factor of the prior's standard deviation, of a mixture's
-        those of its components. Row i depends on the seed and first + i alone.
+        The temperature scales the prior's standard deviation; for a mixture, those of
+        its components. Row i depends only on the seed and first + i.
         """
         config = self.engine.checkpoint.config
         n_drawn = n + normals_skipped(first)
         n_values = n_drawn * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
-        z = await _made(n_values, self._latents, n, seed, temperature, first)
+        z = await run_in_thread_if_large(
+            n_values, self._latents, n, seed, temperature, first
+        )
         if draw == "mean":
             return Sample((await self.decode(z)).mean, z)
         n_values = n_drawn * config.data_dim
-        noise = await _made(n_values, self._noise, n, seed, first)
+        noise = await run_in_thread_if_large(n_values, self._noise, n, seed, first)
         (x,) = await self._batcher.rows(self._draw, z, noise)
         return Sample(x, z)
 
@@ -130,45 +128,50 @@ class Operations:
         x = await self.supported(x, seed=seed, binarize=binarize, first=first)
         shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
         n_drawn = prod(shape) + normals_skipped(first) * prod(shape[1:])
-        eps = await _made(n_drawn, _latent_noise, shape, seed, first)
+        eps = await run_in_thread_if_large(n_drawn, _latent_noise, shape, seed, first)
         scores = await self._scores(x, eps)
         summed = partial(elbo_of, adds_up=self.engine.kl_adds_up)
-        return await _made(scores.log_likelihood.size, summed, scores)
+        return await run_in_thread_if_large(scores.log_likelihood.size, summed, scores)
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
         config = self.engine.checkpoint.config
-        # A mixture's are found by bisection.
+        # Quantiles of a mixture are found by bisection.
         cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
         n_values = len(dims) * len(levels) * cost
-        return await _made(n_values, self.engine.prior_quantiles, dims, levels)
+        return await run_in_thread_if_large(
+            n_values, self.engine.prior_quantiles, dims, levels
+        )
 
     async def supported(
         self, x: Array, *, seed: int, binarize: Binarize | None, first: int = 0
     ) -> Array:
         """
-        Return x, (N, D), binarised as asked, once all of it lies in the support.
+        Binarize x, (N, D), if requested, and check that it is in the support.
 
         Raises:
-            OutsideSupportError: As `elbo`.
+            OutsideSupportError: A value of x is not in the likelihood's support, or,
+                with `binarize`, not in [0, 1].
         """
-        return await _made(x.size, self._supported, x, seed, binarize, first)
+        return await run_in_thread_if_large(
+            x.size, self._supported, x, seed, binarize, first
+        )
 
     def check_room(self) -> None:
         """
         Check that there is room for a request, before it is read.
 
         Raises:
-            OverloadedError: There is none.
+            OverloadedError: There is no room.
             UnavailableError: Compute has stalled.
         """
         self._batcher.check_room()
 
     def rehearse(self) -> None:
         """
-        Compute a tile of each operation before the first request, in any thread.
+        Compute a tile with each operation before the first request; in any thread.
 
-        Batches of a model whose rows cost nobody knows what would be short ones.
+        This measures the cost of a row; without it, the first batches would be short.
         """
         z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0, 0)
         noise = self._noise(TILE, 0, 0)
@@ -180,7 +183,7 @@ class Operations:
 
     @property
     def alive(self) -> bool:
-        """Whether compute is still possible."""
+        """Whether the batcher is open and has not stalled."""
         return self._batcher.alive
 
     @property
@@ -189,11 +192,11 @@ class Operations:
         return self._batcher.stalled_seconds
 
     def close(self) -> None:
-        """Finish what is running and stop the compute thread."""
+        """Finish the current batch, and stop the compute thread."""
         self._batcher.close()
 
     async def _scores(self, x: Array, eps: Array) -> RowScores:
-        """Score x with eps, (N, K, J), a tile's worth of K at a time."""
+        """Score x with eps, (N, K, J), at most TILE draws at a time."""
         n_samples = eps.shape[1]
         pieces = []
         for start in range(0, n_samples, TILE):
@@ -211,7 +214,7 @@ class Operations:
         return self.engine.latents(n, seed=seed, temperature=temperature, first=first)
 
     def _elbo(self, n_samples: int) -> Queue:
-        """Return a queue whose rows have so many draws, as those of a batch must."""
+        """Return the queue for rows with `n_samples` draws, equal within a batch."""
         return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
 
     def _noise(self, n: int, seed: int, first: int) -> Array:
@@ -222,21 +225,21 @@ class Operations:
     def _supported(
         self, x: Array, seed: int, how: Binarize | None, first: int
     ) -> Array:
-        """Return x, binarised as asked, once all of it lies in the support."""
+        """Binarize x if requested, and check that it is in the support."""
         if how is not None:
-            _refuse((x < 0) | (x > 1), x, "[0, 1] before it is binarised")
+            _check_none((x < 0) | (x > 1), x, "[0, 1] before it is binarized")
         if how == "threshold":
             x = binarization.threshold(x)
         elif how == "sample":
             x = binarization.drawn(x, seed=seed, first=first)
         family = self.engine.checkpoint.vae.likelihood
-        _refuse(~self.engine.in_support(x), x, family.support)
+        _check_none(~self.engine.in_support(x), x, family.support)
         return x
 
 
 def elbo_of(scores: RowScores, *, adds_up: bool) -> ElboTerms:
     """
-    Return the ELBO of scored rows; the caller looks whether it is finite.
+    Return the ELBO of scored rows; the caller checks whether it is finite.
 
     Args:
         adds_up: Whether the KL is a sum over dimensions, not a mean over draws.
@@ -282,14 +285,7 @@ def _latent_noise(shape: tuple[int, ...], seed: int, first: int) -> Array:
     return normal_rows(shape, seed=seed, stream=Stream.LATENT, first=first)
 
 
-async def _made(n_values: int, make: Callable[..., _T], *arguments: object) -> _T:
-    """Make an array of so many values here, or in a thread if it is a long one."""
-    if n_values <= _THREADED_VALUES:
-        return make(*arguments)
-    return await asyncio.to_thread(make, *arguments)
-
-
-def _refuse(outside: np.ndarray, x: Array, support: str) -> None:
+def _check_none(outside: np.ndarray, x: Array, support: str) -> None:
     if outside.any():
         row, d = np.argwhere(outside)[0].tolist()
         raise OutsideSupportError((row, d), float(x[row, d]), support)

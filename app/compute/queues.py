@@ -1,4 +1,4 @@
-"""What waits to be computed: jobs, their pieces, and the queue of an operation."""
+"""Jobs that wait for a batch, their pieces, and the queue of an operation."""
 
 import asyncio
 from collections import deque
@@ -12,10 +12,10 @@ import numpy as np
 from app.observability import timing
 from model.engine import TILE, Array
 
-_BATCH_SECONDS = 0.02  # how long a short request may have to wait for a batch
+_BATCH_SECONDS = 0.02  # the target duration of a batch
 _UNKNOWN_ROW_SECONDS = 0.001
-_MOST_SHORT_ROWS = TILE // 2
-_NEWS = 0.1  # share of the last full batch in the running mean of a row's cost
+_MAX_SHORT_ROWS = TILE // 2
+_LAST_WEIGHT = 0.1  # weight of the last full batch in the running mean of a row's cost
 
 _NBYTES = attrgetter("nbytes")
 
@@ -26,13 +26,13 @@ Outcome = Sequence[Array] | Exception
 @final
 class Job:
     """
-    The rows of one request, and how many of them are computed.
+    The rows of one request, and how many of them have been computed.
 
     Attributes:
-        since: When it came; all times are by `time.perf_counter`.
-        started: When the first batch that holds rows of it began; 0 until then.
-        ended: When the last one ended, so far; 0 until then.
-        compute_seconds: What these batches took.
+        since: When it was queued; all times are by `time.perf_counter`.
+        started: When the first batch with rows of it started; 0 until then.
+        ended: When the last such batch so far ended; 0 until then.
+        compute_seconds: The total duration of these batches.
     """
 
     __slots__ = (
@@ -61,7 +61,7 @@ class Job:
         self.started = self.ended = self.compute_seconds = 0.0
 
     def deliver(self, outcome: Outcome) -> None:
-        """Take rows of the result, or a failure, and tell once nothing is missing."""
+        """Add rows of the result, or an exception; resolve the future when complete."""
         if self.waiter.done():
             return
         if isinstance(outcome, Exception):
@@ -77,8 +77,8 @@ class Job:
             self.waiter.set_result([np.concatenate(column) for column in columns])
 
     def note_timing(self) -> None:
-        """Note how long it waited and was computed, for the request that it is of."""
-        if not self.ended:  # its client has gone, or its time is up
+        """Record queue and compute times for the request of the current task."""
+        if not self.ended:  # cancelled
             self.ended = perf_counter()
             self.started = self.started or self.ended
             self.compute_seconds = self.ended - self.started
@@ -86,14 +86,14 @@ class Job:
 
 
 class Piece(NamedTuple):
-    """Some rows of a job."""
+    """A range of rows of a job."""
 
     job: Job
     start: int
     stop: int
 
     def arrays(self) -> Sequence[Array]:
-        """Return these rows of each array."""
+        """Return the rows of the piece, from each array."""
         if self.stop - self.start == self.job.n_rows:
             return self.job.arrays
         return [array[self.start : self.stop] for array in self.job.arrays]
@@ -105,7 +105,7 @@ class Queue:
     The jobs of one operation.
 
     Attributes:
-        row_seconds: A running mean of what a row costs in a full batch.
+        row_seconds: A running mean of the compute time of a row in a full batch.
     """
 
     def __init__(self, operation: str, compute: RowFunction) -> None:
@@ -121,59 +121,59 @@ class Queue:
         return bool(self._short or self._long)
 
     def add(self, job: Job) -> None:
-        """Let a job wait for its turn."""
-        (self._short if job.n_rows <= _MOST_SHORT_ROWS else self._long).append(job)
+        """Queue a job."""
+        (self._short if job.n_rows <= _MAX_SHORT_ROWS else self._long).append(job)
 
     def take(self) -> list[Piece]:
-        """Take the next batch: short jobs, at most half of it if long ones wait."""
+        """Take the next batch: short jobs first, up to half of it if long ones wait."""
         room = self._room()
-        pieces = _taken(self._short, -(-room // 2) if self._long else room)
+        pieces = _take_rows(self._short, -(-room // 2) if self._long else room)
         if self._long:
             n_rows = sum(piece.stop - piece.start for piece in pieces)
-            pieces += _taken(self._long, room - n_rows)
+            pieces += _take_rows(self._long, room - n_rows)
         return pieces
 
     def drop(self) -> list[Job]:
-        """Forget all jobs; return them."""
+        """Remove and return all jobs."""
         jobs = [*self._short, *self._long]
         self._short.clear()
         self._long.clear()
         return jobs
 
     def rehearse(self, *arrays: Array) -> None:
-        """Compute rows for nobody, twice, to know what one costs; in any thread."""
-        self.compute(*arrays)  # a first run is many times slower than the next
+        """Compute rows twice to measure the cost of one; safe in any thread."""
+        self.compute(*arrays)  # the first run is many times slower
         started = perf_counter()
         self.compute(*arrays)
         self.row_seconds = (perf_counter() - started) / len(arrays[0])
 
     def learn(self, n_rows: int, seconds: float) -> None:
         """
-        Note what a batch cost.
+        Update the cost of a row from the duration of a batch.
 
-        Overheads make rows of a short batch seem dear: it may only lower the cost.
+        Short batches may only lower it: their overhead makes each row look expensive.
         """
         cost = seconds / n_rows
         if cost < self.row_seconds:
             self.row_seconds = cost
         elif n_rows >= self._room():
-            self.row_seconds += _NEWS * (cost - self.row_seconds)
+            self.row_seconds += _LAST_WEIGHT * (cost - self.row_seconds)
 
     def _room(self) -> int:
         return max(1, min(TILE, int(_BATCH_SECONDS / self.row_seconds)))
 
 
-def _taken(jobs: deque[Job], room: int) -> list[Piece]:
-    """Take so many rows of the jobs; what is left of a job goes to the end."""
+def _take_rows(jobs: deque[Job], room: int) -> list[Piece]:
+    """Take rows of the jobs; the rest of a job goes to the end of the queue."""
     pieces: list[Piece] = []
     while jobs and room > 0:
         job = jobs.popleft()
-        if job.waiter.done():  # its client has gone
+        if job.waiter.done():  # cancelled
             continue
         stop = min(job.n_done + room, job.n_rows)
         pieces.append(Piece(job, job.n_done, stop))
         room -= stop - job.n_done
         job.n_done = stop
-    # Behind the batch, not in the loop: a batch holds one piece of a job.
+    # After the loop: a batch must have at most one piece of a job.
     jobs.extend(p.job for p in pieces if p.stop < p.job.n_rows)
     return pieces

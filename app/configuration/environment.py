@@ -1,4 +1,4 @@
-"""VAE_* variables to settings and back: names, values, errors, documentation."""
+"""Reads settings from VAE_* variables, and documents them."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 PREFIX = "VAE_"
 
-# What Kubernetes sets in every container for a Service called `vae` or `vae-...`.
+# Variables that Kubernetes sets in containers for a Service called `vae` or `vae-...`.
 _ADDRESS = re.compile(r"[0-9a-fA-F.:]+")
 _LINKS = {
     r"SERVICE_HOST": _ADDRESS,
@@ -26,12 +26,12 @@ _Settings = TypeVar("_Settings", bound=BaseModel)
 
 @final
 class SettingsError(ValueError):
-    """A VAE_* variable has an unknown name or a value that cannot be used."""
+    """A VAE_* variable has an unknown name or an invalid value."""
 
 
 @final
 class SettingRow(NamedTuple):
-    """One setting as documentation shows it."""
+    """One setting, as documented."""
 
     variable: str
     default: str
@@ -40,10 +40,10 @@ class SettingRow(NamedTuple):
 
 def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
     """
-    Read the VAE_* variables of `environ`; other variables are not looked at.
+    Read the VAE_* variables of `environ`, and ignore all others.
 
     Raises:
-        SettingsError: A name is unknown or a value unusable.
+        SettingsError: A name is unknown or a value is invalid.
     """
     known = {_variable_of(name): name for name in schema.model_fields}
     links = service_links(environ)
@@ -63,10 +63,10 @@ def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
 
 def service_links(environ: Mapping[str, str]) -> list[str]:
     """
-    Return the variables that are set for Services of Kubernetes, and are no settings.
+    Return the VAE_* variables that Kubernetes has set for its Services.
 
-    They are known by their form, and by the host that comes with each Service: a name
-    or a value that is otherwise is a setting, or a misspelt one.
+    They are recognized by their names and values, and by the host variable that comes
+    with each Service. Any other variable is a setting, or a misspelled one.
     """
     services = [
         re.escape(variable.removesuffix(_HOST))

@@ -1,4 +1,4 @@
-"""Names of hosts and origins, as an operator lists them in a setting."""
+"""Parses lists of host names and origins in settings."""
 
 import re
 
@@ -10,7 +10,7 @@ _ORIGIN = re.compile(rf"\*|[a-z][a-z0-9+.-]*://{_HOST}(?::[0-9]{{1,5}})?")
 
 
 def split(listed: object) -> object:
-    """Return the parts of a comma separated text; other objects as they are."""
+    """Split a comma-separated text; return other objects unchanged."""
     if not isinstance(listed, str):
         return listed
     return tuple(part for part in map(str.strip, listed.split(",")) if part)
@@ -18,10 +18,10 @@ def split(listed: object) -> object:
 
 def split_names(listed: object) -> object:
     """
-    Return the parts of a comma separated text; other objects as they are.
+    Split a comma-separated text; return other objects unchanged.
 
     Raises:
-        PydanticCustomError: It has none, which would not restrict anything.
+        PydanticCustomError: It is empty, which would not restrict anything.
     """
     names = split(listed)
     if isinstance(listed, str) and not names:
@@ -35,17 +35,17 @@ def origin(text: str) -> str:
     Return an origin as browsers send it.
 
     Raises:
-        PydanticCustomError: It is none (RFC 6454, 6.2), nor `*`.
+        PydanticCustomError: It is not an origin (RFC 6454, 6.2) or `*`.
     """
     return _matched(_ORIGIN, text, "origins such as https://example.org, or *")
 
 
 def host_name(text: str) -> str:
     """
-    Return the name of a host in lower case.
+    Return a host name in lower case.
 
     Raises:
-        PydanticCustomError: It is none; a port is not part of it.
+        PydanticCustomError: It is not a host name without a port.
     """
     return _matched(_HOST_NAME, text, "names of hosts without a port")
 

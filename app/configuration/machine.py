@@ -1,4 +1,4 @@
-"""What a process may use of the machine, or of the container that it runs in."""
+"""The cores and the memory that a process may use, also in a container."""
 
 import os
 from collections.abc import Iterator
@@ -7,13 +7,13 @@ from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
 _SYSTEM = "sys/fs/cgroup"
-# Where each version of control groups is mounted, and the files with its limits.
+# The mount points of each version of control groups, and their files with limits.
 _OLD, _OLD_FILES = f"{_SYSTEM}/memory", ("memory.limit_in_bytes",)
 _NEW, _NEW_FILES = (_SYSTEM, f"{_SYSTEM}/unified"), ("memory.max", "memory.high")
 
 
 def available_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -21,20 +21,20 @@ def available_cores() -> int:
 
 def available_memory(root: Path = _ROOT) -> int:
     """
-    Return how many bytes this process and all that share its limits may use.
+    Return how many bytes of memory this process and others in its group may use.
 
-    That is the lowest limit of its control group and of those around it, or the
-    machine's memory where there is none, or less of it than that.
+    That is the machine's memory, or the lowest limit of the control group and its
+    parents if that is less.
 
     Args:
-        root: Where /proc and /sys are looked for.
+        root: The directory that contains /proc and /sys.
     """
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([physical, *_limits(root)])
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """Yield every limit that there is, in bytes."""
+    """Yield all limits, in bytes."""
     groups = ""
     with suppress(OSError):
         groups = (root / "proc/self/cgroup").read_text(encoding="utf-8")
@@ -48,11 +48,11 @@ def _limits(root: Path) -> Iterator[int]:
 
 
 def _limits_of(mount: Path, path: str, names: tuple[str, ...]) -> Iterator[int]:
-    """Yield the limits of a group and of those around it, as far as they are seen."""
+    """Yield the limits of a group and of its parents, as far as they are visible."""
     relative = PurePosixPath(path.lstrip("/"))
     for group in (relative, *relative.parents):
         for name in names:
-            # Of a container the mount may be its own group, without those around it;
-            # "max" is no limit.
+            # In a container the mount may be its own group, without the parents. "max"
+            # means no limit, and is not an integer.
             with suppress(OSError, ValueError):
                 yield int((mount / group / name).read_text(encoding="ascii"))

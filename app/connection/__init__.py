@@ -1,1 +1,1 @@
-"""A connection: what comes from the socket, within limits, and what goes back."""
+"""HTTP connections: parsing, limits on size, time and number, writing to sockets."""

@@ -1,10 +1,10 @@
 """
-Which connections are taken: as many as may be, and always one more for a probe.
+Decides which connections are accepted: up to a limit, plus a small reserve for probes.
 
-Where all are open that may be, the one that has rested longest is closed for the next.
-Where none rests, a few more are taken from a reserve, for probes alone: `/livez` of a
-busy service must not fail, or an orchestrator would end it. When the reserve is full,
-its oldest connection makes room, as an honest probe is answered within a moment.
+At the limit, the connection that has been idle longest is closed to make room for a new
+one. If none is idle, a few more are accepted from a reserve, for probes only: `/livez`
+of a busy service must not fail, or an orchestrator would restart it. When the reserve
+is full, its oldest connection is closed: an honest probe is answered within a moment.
 """
 
 import logging
@@ -21,33 +21,33 @@ logger = logging.getLogger(__name__)
 PROBES = frozenset({"/livez", "/readyz"})
 RESERVED = 16
 _SPARE_FILES = 2 * RESERVED
-_RESTED_SECONDS = 1.0
-_BETWEEN_LOOKS_SECONDS = 0.25  # a look at all connections takes half a millisecond
-_BETWEEN_WARNINGS_SECONDS = 60.0
+_MIN_IDLE_SECONDS = 1.0
+_SCAN_INTERVAL_SECONDS = 0.25  # scanning all connections takes half a millisecond
+_WARNING_INTERVAL_SECONDS = 60.0
 
 
 class CountedConnection(Protocol):
-    """What is to be known of a connection."""
+    """The part of a connection that admission uses."""
 
-    def rested(self) -> float:
-        """Return for how many seconds nothing has been under way on it."""
+    def idle_seconds(self) -> float:
+        """Return for how many seconds the connection has been idle; 0 if it is not."""
 
     def close(self) -> None:
-        """Close it without a word."""
+        """Close the connection without a response."""
 
-    def turn_away(self) -> None:
-        """Refuse whatever comes on it, and close it."""
+    def refuse_all(self) -> None:
+        """Refuse every request on the connection, and close it."""
 
 
 @final
 class Admission:
-    """Decides for the connections of one process; `limit` is of those at once."""
+    """Admits the connections of one process; `limit` is the most open at once."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._reserve: dict[CountedConnection, None] = {}
-        self._resting: list[CountedConnection] = []
-        self._looked = self._warned = float("-inf")
+        self._idle: list[CountedConnection] = []
+        self._scanned = self._warned = float("-inf")
 
     def admit(
         self,
@@ -55,54 +55,54 @@ class Admission:
         transport: Any,
         others: Collection[CountedConnection],
     ) -> bool:
-        """Make room for a connection; return whether it is for all requests."""
-        if len(others) < self._limit and not self._lacks_files(transport):
+        """Accept a connection; return False if it may be used for probes only."""
+        if len(others) < self._limit and not self._is_short_of_files(transport):
             return True
-        if self._close_resting(others):
+        if self._close_longest_idle(others):
             return True
         self._reserve[new] = None
         if len(self._reserve) > RESERVED:
             oldest = next(iter(self._reserve))
             del self._reserve[oldest]
-            oldest.turn_away()
+            oldest.refuse_all()
         return False
 
     def forget(self, lost: CountedConnection) -> None:
-        """Note that a connection of the reserve has ended."""
+        """Remove a closed connection from the reserve."""
         self._reserve.pop(lost, None)
 
     def refusal(self) -> UnavailableError:
-        """Return what to say on a connection of the reserve."""
+        """Return the error for other requests than probes on a reserved connection."""
         return UnavailableError(
             f"expected at most {self._limit} connections",
             retry_after_seconds=RETRY_AFTER_SECONDS,
         )
 
-    def _close_resting(self, others: Collection[CountedConnection]) -> bool:
+    def _close_longest_idle(self, others: Collection[CountedConnection]) -> bool:
         now = monotonic()
-        if not self._resting and now - self._looked > _BETWEEN_LOOKS_SECONDS:
-            self._looked = now
-            rested = {one: one.rested() for one in others}
-            at_rest = [one for one in others if rested[one] > _RESTED_SECONDS]
-            self._resting = sorted(at_rest, key=rested.__getitem__)
-        while self._resting:
-            longest = self._resting.pop()
-            if longest.rested() > _RESTED_SECONDS:
+        if not self._idle and now - self._scanned > _SCAN_INTERVAL_SECONDS:
+            self._scanned = now
+            seconds = {one: one.idle_seconds() for one in others}
+            idle = [one for one in others if seconds[one] > _MIN_IDLE_SECONDS]
+            self._idle = sorted(idle, key=seconds.__getitem__)
+        while self._idle:
+            longest = self._idle.pop()
+            if longest.idle_seconds() > _MIN_IDLE_SECONDS:
                 longest.close()
                 return True
         return False
 
-    def _lacks_files(self, transport: Any) -> bool:
-        """Say whether few more files can be opened, and warn if so."""
+    def _is_short_of_files(self, transport: Any) -> bool:
+        """Return whether the limit on open files is almost reached, and warn if so."""
         limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         opened = transport.get_extra_info("socket")
         if opened is None or opened.fileno() < limit - _SPARE_FILES:
             return False
-        if (now := monotonic()) - self._warned > _BETWEEN_WARNINGS_SECONDS:
+        if (now := monotonic()) - self._warned > _WARNING_INTERVAL_SECONDS:
             self._warned = now
             logger.warning(
-                "of %d files that may be open (ulimit -n) nearly all are: connections "
-                "are refused, though VAE_MAX_CONNECTIONS is %d",
+                "the limit of %d open files (ulimit -n) is almost reached: connections "
+                "are refused, although VAE_MAX_CONNECTIONS is %d",
                 limit,
                 self._limit,
             )

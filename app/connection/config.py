@@ -1,4 +1,4 @@
-"""How uvicorn serves this service."""
+"""The configuration of uvicorn for this service."""
 
 import asyncio
 from typing import final
@@ -11,13 +11,13 @@ from app.settings import Settings
 
 
 @final
-class Config(uvicorn.Config):
+class ServerConfig(uvicorn.Config):
     """
-    uvicorn's configuration.
+    uvicorn's configuration, with what `Connection` needs.
 
     Attributes:
-        limits: The settings, for the protocol of its connections.
-        admission: What decides which of those are taken.
+        limits: The settings, which hold the limits of a connection.
+        admission: Decides which connections are accepted.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Config(uvicorn.Config):
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=settings.drain_timeout,
-            proxy_headers=False,  # nothing here depends on where a client is
+            proxy_headers=False,  # nothing here depends on the client's address
         )
         self.limits = settings
         self.admission = Admission(settings.max_connections)

@@ -1,9 +1,9 @@
 """
-One request on a connection and the way its answer takes to the socket.
+One request on a connection, and how its response is written to the socket.
 
-uvicorn's cycle copies every body twice and writes an answer in two messages, each
-checked header by header. `Cycle` hands bodies on as they are, and offers applications a
-shorter way for an answer that is there as a whole: the ASGI extension `WHOLE`.
+uvicorn's cycle copies every body twice and writes a response in two messages, each
+checked header by header. `Cycle` passes bodies on without a copy. It also offers an
+ASGI extension, `WHOLE`, which writes a complete response in one step.
 """
 
 import asyncio
@@ -20,21 +20,22 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from app.errors import CLOSE, DisconnectedError, Headers
 
-# Writes a whole answer: status, headers with Content-Length, and body. It may decline,
-# and returns False then; what it has taken is sent, or dropped if nobody waits for it.
+# Writes a complete response: status, headers with Content-Length, and body. Returns
+# False if it cannot now, and the caller sends ASGI messages instead. Otherwise the
+# response is sent, or dropped if the client has disconnected.
 Whole = Callable[[int, Headers, bytes], bool]
 WHOLE: Literal["vae.http.response.whole"] = "vae.http.response.whole"
-# Waits until what was written is with the client's system, but for some ten KB.
-Taken = Callable[[], Awaitable[None]]
-TAKEN: Literal["vae.http.response.taken"] = "vae.http.response.taken"
+# Waits until the write buffer is almost empty (some ten KB may remain).
+Drain = Callable[[], Awaitable[None]]
+DRAIN: Literal["vae.http.response.drain"] = "vae.http.response.drain"
 
 
 @final
 class Cycle(RequestResponseCycle):
     """uvicorn's request and response, with fewer copies and checks."""
 
-    scope: Any  # uvicorn's type for it knows no extensions
-    body: Any  # bytes as long as one packet has brought all of it, then a bytearray
+    scope: Any  # uvicorn's type for it has no extensions
+    body: Any  # bytes while it came in one packet, a bytearray after a second one
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -58,22 +59,23 @@ class Cycle(RequestResponseCycle):
         )
 
     async def run_asgi(self, app: ASGI3Application) -> None:
-        """Have an application answer."""
-        self.scope["extensions"] = {WHOLE: self.whole, TAKEN: self.flow.drain}
+        """Run the application for this request."""
+        self.scope["extensions"] = {WHOLE: self.whole, DRAIN: self.flow.drain}
 
-        async def answer(scope: Any, receive: Any, send: Any) -> None:
+        async def run(scope: Any, receive: Any, send: Any) -> None:
             await app(scope, receive, send)
             if self.response_started and not self.response_complete:
-                self.disconnected = True  # the client must not take it for the whole
+                # The client must not take the part that was sent for a whole response.
+                self.disconnected = True
                 self.transport.abort()
 
         try:
-            await super().run_asgi(answer)
-        finally:  # else the two would keep each other in memory
+            await super().run_asgi(run)
+        finally:  # breaks a reference cycle
             self.scope["extensions"].clear()
 
     def take(self, body: bytes) -> None:
-        """Take a part of the body; whoever waits hears of it once it is long."""
+        """Append to the body; wake the reader once the part received is long."""
         if not self.body:
             self.body = body
         elif isinstance(self.body, bytearray):
@@ -85,7 +87,7 @@ class Cycle(RequestResponseCycle):
             self.message_event.set()
 
     async def receive(self) -> Any:
-        """Return the next ASGI message: what has come of the body, not copied."""
+        """Return the next ASGI message: the body received so far, without a copy."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
@@ -100,10 +102,10 @@ class Cycle(RequestResponseCycle):
 
     async def send(self, message: Any) -> None:
         """
-        Write an ASGI message, once the client has taken what was written before.
+        Write an ASGI message, once the write buffer has room.
 
         Raises:
-            DisconnectedError: More is to follow, and nobody takes it.
+            DisconnectedError: The client has disconnected, and more would follow.
         """
         await super().send(message)
         if self.disconnected and message.get("more_body", False):
@@ -111,10 +113,10 @@ class Cycle(RequestResponseCycle):
 
     def whole(self, status: int, headers: Headers, body: bytes) -> bool:
         """
-        Write an answer at once, if the client keeps up with what it is sent.
+        Write a complete response at once, unless the write buffer is full.
 
         Raises:
-            ValueError: A header would break a line.
+            ValueError: A header contains a line break.
         """
         if self.flow.write_paused or self.response_started:
             return False
@@ -137,10 +139,10 @@ class Cycle(RequestResponseCycle):
 
 def response(status: int, headers: Headers, body: bytes) -> bytes:
     """
-    Return a response as it goes to a socket.
+    Return a response as the bytes of HTTP/1.1.
 
     Raises:
-        ValueError: A header would break a line.
+        ValueError: A header contains a line break.
     """
     # Concatenation is several times faster than %.
     head = b"\r\n".join([name + b": " + value for name, value in headers])

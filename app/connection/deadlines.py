@@ -1,9 +1,10 @@
 """
-Looks a few times per deadline whether anything has changed on a connection.
+Enforces the time limits of a connection with a timer.
 
-A client that reads has its system acknowledge what was sent to it. So what counts as
-unread is what the system still holds too: of a slow client it takes long to make room
-for more, though it goes on all the time.
+The timer runs a few times per limit, and expires the connection if nothing has changed
+for too long. For a response that is being sent, progress is measured by bytes that the
+client's system has acknowledged, including those in the kernel's send buffer: a slow
+client frees room in the buffer only now and then, although it reads all the time.
 """
 
 import asyncio
@@ -22,11 +23,11 @@ _TICKS_PER_DEADLINE = 4
 
 class WatchedConnection(Protocol):
     """
-    What is looked at.
+    The part of a connection that the deadlines use.
 
     Attributes:
-        scope: Another object for every request.
-        n_body: Bytes of its body that have come.
+        scope: The current request's scope; a new object for every request.
+        n_body: Bytes of the request body received so far.
     """
 
     transport: Any
@@ -35,10 +36,10 @@ class WatchedConnection(Protocol):
     n_body: int
 
     def phase(self, n_unsent: int) -> Phase:
-        """Return what it is doing."""
+        """Return the phase that the connection is in."""
 
     def expire(self, phase: Phase, seconds: float) -> None:
-        """End what has taken more than so many seconds."""
+        """End a phase that has taken longer than its limit in seconds."""
 
 
 @final
@@ -61,16 +62,16 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        """Look from now on."""
+        """Start the timer."""
         self._timer = self._loop.call_later(self._tick_seconds, self._tick)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the timer."""
         if self._timer is not None:
             self._timer.cancel()
 
     def unchanged_seconds(self) -> float:
-        """Return for how long nothing has changed."""
+        """Return the seconds since the last change."""
         return self._loop.time() - self._since
 
     def _tick(self) -> None:
@@ -85,16 +86,16 @@ class Deadlines:
             self._seen = (connection.scope, phase, n_unsent)
             self._since = now
         elif connection.flow.read_paused and phase in {"head", "body"}:
-            self._since = now  # the client may be held up by this side
+            self._since = now  # this side has paused reading: not the client's fault
         elif now - self._since > seconds:
             connection.expire(phase, seconds)
         self.start()
 
 
 def _n_unacknowledged(transport: Any) -> int:
-    """Return how many bytes the system has not yet handed to the client's."""
-    came = fcntl.ioctl(
+    """Return how many bytes in the kernel's send buffer are not acknowledged."""
+    packed = fcntl.ioctl(
         transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, b"\0" * 4
     )
-    (n_bytes,) = struct.unpack("i", came)
+    (n_bytes,) = struct.unpack("i", packed)
     return int(n_bytes)

@@ -1,8 +1,9 @@
 """
-What the head of a request must be like, for whoever reads it to read it alike.
+Checks on the head of a request, so that no two parsers can read it differently.
 
-httptools itself refuses several Content-Length, one beside a Transfer-Encoding, a bare
-CR or LF, folded lines and control characters; here is what it lets through.
+httptools itself refuses several Content-Length headers, Content-Length together with
+Transfer-Encoding, a bare CR or LF, folded lines and control characters. The checks here
+cover what it accepts.
 """
 
 import urllib.parse
@@ -21,14 +22,14 @@ from app.errors import (
 
 Fields = Sequence[tuple[bytes, bytes]]
 
-_OF_UPGRADES = frozenset({b"connection", b"http2-settings", b"upgrade"})
+_UPGRADE_FIELDS = frozenset({b"connection", b"http2-settings", b"upgrade"})
 _FIELD_OVERHEAD = len(b": \r\n")
-_TARGETS = 256  # are remembered as parsed: nearly every request is for one of a few
+_CACHED_TARGETS = 256  # nearly all requests are for one of a few targets
 
 
-@lru_cache(_TARGETS)
+@lru_cache(_CACHED_TARGETS)
 def target(url: bytes) -> tuple[str, bytes, bytes]:
-    """Return the path of a target, as text and as it came, and its query."""
+    """Return the path of a target, decoded and raw, and its query."""
     parts = httptools.parse_url(url)
     raw_path, query = parts.path, parts.query or b""
     return urllib.parse.unquote(raw_path.decode("ascii")), raw_path, query
@@ -36,12 +37,12 @@ def target(url: bytes) -> tuple[str, bytes, bytes]:
 
 def take_host(url: bytes, fields: list[tuple[bytes, bytes]]) -> None:
     """
-    Have the host in a target, if there is one, replace Host (RFC 9112, 3.2.2).
+    Replace the Host header by the host of an absolute target (RFC 9112, 3.2.2).
 
     Raises:
-        BadRequestError: The target is of another scheme, or names a user.
+        BadRequestError: The target has another scheme, or user information.
     """
-    parts: Any = httptools.parse_url(url)  # its types know no other forms
+    parts: Any = httptools.parse_url(url)  # its type stub lacks None
     if parts.schema is None:
         return
     if parts.schema.lower() not in {b"http", b"https"} or parts.userinfo:
@@ -54,13 +55,13 @@ def take_host(url: bytes, fields: list[tuple[bytes, bytes]]) -> None:
 
 def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -> None:
     """
-    Check that the framing and the host of a request can be read in one way only.
+    Check that the framing and the host of a request are unambiguous.
 
     Args:
-        headers: The fields by their names; of several with one name, the last.
+        headers: The fields by name; the last one where a name is repeated.
 
     Raises:
-        BadRequestError: They cannot (RFC 9112, 3.2, 6.1 and 11.2).
+        BadRequestError: They are ambiguous (RFC 9112, 3.2, 6.1 and 11.2).
     """
     if version not in {"1.1", "1.0"}:
         raise BadRequestError(f"expected HTTP/1.1 or HTTP/1.0, got HTTP/{version}")
@@ -75,7 +76,7 @@ def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -
         n_codings = sum(name == b"transfer-encoding" for name, _ in fields)
         if coding != b"chunked" or n_codings > 1 or version != "1.1":
             raise BadRequestError(
-                "expected no Transfer-Encoding but chunked, and none in HTTP/1.0"
+                "expected Transfer-Encoding to be chunked only, and none in HTTP/1.0"
             )
 
 
@@ -96,7 +97,7 @@ def check_size(target: bytes, fields: Fields, limit: int) -> None:
 
     Raises:
         TargetTooLongError: The target alone is over `limit`.
-        HeadersTooLargeError: The target and the headers are.
+        HeadersTooLargeError: The target and the headers together are over `limit`.
     """
     size = sum(len(name) + len(value) + _FIELD_OVERHEAD for name, value in fields)
     if len(target) + size > limit:
@@ -104,12 +105,12 @@ def check_size(target: bytes, fields: Fields, limit: int) -> None:
 
 
 def too_many(limit: int) -> ProblemError:
-    """Return what to say of more than `limit` headers."""
+    """Return the error for more than `limit` headers."""
     return HeadersTooLargeError(f"expected at most {limit} headers, got more")
 
 
 def too_large(target: bytes, limit: int) -> ProblemError:
-    """Return what to say of a head, or of trailers, of more than `limit` bytes."""
+    """Return the error for a head, or trailers, of more than `limit` bytes."""
     if len(target) > limit:
         return TargetTooLongError(f"expected a target of at most {limit} bytes")
     return HeadersTooLargeError(
@@ -120,8 +121,8 @@ def too_large(target: bytes, limit: int) -> ProblemError:
 def without_upgrade(
     method: bytes, target: bytes, version: str, fields: Fields
 ) -> bytes:
-    """Return the head of a request again, without asking for another protocol."""
-    kept = [field for field in fields if field[0] not in _OF_UPGRADES]
+    """Return the head of a request without its Upgrade header."""
+    kept = [field for field in fields if field[0] not in _UPGRADE_FIELDS]
     if any(n == b"connection" and b"close" in v.lower() for n, v in fields):
         kept.append((b"connection", b"close"))
     lines = b"".join(b"%b: %b\r\n" % field for field in kept)
@@ -129,10 +130,10 @@ def without_upgrade(
 
 
 def problem(error: httptools.HttpParserError) -> ProblemError:
-    """Return what the parser, or a check that it called, has found wrong."""
+    """Return the error that the parser, or a check in its callbacks, has raised."""
     found = error.__context__
     if isinstance(found, ProblemError):
         return found
     if isinstance(error, httptools.HttpParserCallbackError):
         return BadRequestError("expected a path as the target, got something else")
-    return BadRequestError(f"expected a request of HTTP/1.1; what came is not: {error}")
+    return BadRequestError(f"expected an HTTP/1.1 request, got invalid data: {error}")

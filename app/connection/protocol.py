@@ -1,14 +1,15 @@
 """
-One HTTP connection of a service that may stand on a hostile network.
+One HTTP connection, hardened for an untrusted network.
 
-uvicorn's protocol reads what comes, as much and as long as it comes. `Connection` adds
-limits: on the size of a head, on the time that a head, a body, an idle connection and
-a client that does not read may take, on pipelined requests, and on connections. It
-refuses what two parsers could read as two different requests (RFC 9112, 11.2). What
-it refuses is told as every other problem, after the answers that are due before it.
+uvicorn's protocol reads whatever a client sends, without limits. `Connection` adds
+limits: on the size of a head, on the time for a head, a body, an idle connection and a
+client that does not read, on pipelined requests, and on connections. It refuses
+requests that two parsers could read differently (RFC 9112, 11.2). A refusal is a
+problem document like every other error, sent after the responses that are due before
+it.
 
-A request that comes whole in one packet, as nearly all do, pays for the checks of its
-head and for nothing else: bytes are counted only of what came in several packets.
+Nearly all requests arrive in one packet. For those only the head is checked; bytes are
+counted only for requests that arrive in several packets.
 """
 
 from typing import Any, cast, final
@@ -19,10 +20,10 @@ from uvicorn.server import ServerState
 
 from app.connection import head, refusal
 from app.connection.admission import PROBES
-from app.connection.config import Config
+from app.connection.config import ServerConfig
 from app.connection.cycle import Cycle
 from app.connection.deadlines import Deadlines
-from app.connection.departure import Departure
+from app.connection.half_closed import HalfClosed
 from app.connection.phases import Phase
 from app.connection.unfinished import Unfinished
 from app.errors import (
@@ -37,23 +38,23 @@ MAX_PIPELINED = 32
 
 
 @final
-class _Dropped(list[tuple[bytes, bytes]]):
-    """Where trailers go: were they kept, they would pass for headers."""
+class _Discard(list[tuple[bytes, bytes]]):
+    """A list that discards trailers, which must not be mistaken for headers."""
 
     def append(self, field: tuple[bytes, bytes], /) -> None:
         pass
 
 
-_TRAILERS = _Dropped()
+_TRAILERS = _Discard()
 
 
 @final
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol on httptools, within the limits of the settings."""
+    """uvicorn's httptools protocol, with the limits of the settings."""
 
     def __init__(
         self,
-        config: Config,
+        config: ServerConfig,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: Any = None,
@@ -61,12 +62,12 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits = config.limits
         self.url, self.headers = b"", []
-        self._last: Cycle | None = None  # the last with its head read
-        self._running: Cycle | None = None  # the last that was started
+        self._last: Cycle | None = None  # the last request whose head is complete
+        self._running: Cycle | None = None  # the last request that was started
         self._refusal: ProblemError | None = None
-        self._is_told = False  # the refusal is written; what comes is dropped
-        self._n_packet = 0  # bytes of the packet that is being parsed
-        self.n_body = 0  # bytes of the body that have come
+        self._refusal_sent = False  # the refusal is written; further data is dropped
+        self._n_packet = 0  # size of the packet that is being parsed
+        self.n_body = 0  # bytes of the body received so far
         self._unfinished = Unfinished(limits)
         self._deadlines = Deadlines(self, limits, self.loop)
         self._admission = config.admission
@@ -82,26 +83,26 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deadlines.stop()
         self._admission.forget(self)
-        if self._running is not None:  # uvicorn tells the last of a pipeline only
+        if self._running is not None:  # uvicorn notifies the last of a pipeline only
             self._running.disconnected = True
             self._running.message_event.set()
         super().connection_lost(exc)
 
-    def rested(self) -> float:
-        """Return for how many seconds nothing has been under way on it."""
+    def idle_seconds(self) -> float:
+        """Return for how many seconds the connection has been idle; 0 if it is not."""
         phase = self.phase(self.transport.get_write_buffer_size())
-        is_at_rest = phase == "idle" or (phase == "head" and self.scope is None)
-        if not is_at_rest or self.transport.is_closing():
+        is_idle = phase == "idle" or (phase == "head" and self.scope is None)
+        if not is_idle or self.transport.is_closing():
             return 0.0
         return self._deadlines.unchanged_seconds()
 
     def close(self) -> None:
-        """Close it without a word."""
-        self.connections.discard(self)  # at once: the next must not wait for it
+        """Close the connection without a response."""
+        self.connections.discard(self)  # now: a new connection needs the place at once
         self.transport.close()
 
-    def turn_away(self) -> None:
-        """Refuse whatever comes on it, and close it."""
+    def refuse_all(self) -> None:
+        """Refuse every request on the connection, and close it."""
         if self._refusal is None:
             self._refuse(self._admission.refusal())
         self.transport.close()
@@ -119,21 +120,21 @@ class Connection(HttpToolsProtocol):
             self._refuse(head.problem(error))
             return
         if n_read is not None:
-            self._stay(memoryview(data)[n_read:])
+            self._ignore_upgrade(memoryview(data)[n_read:])
             return
         cycle = self._last
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
             self._count_unfinished(len(data))
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing
-        """Answer what is asked although no more comes; return whether to."""
+        """Finish responding to a half-closed client; return whether to stay open."""
         running, last = self._running, self._last
         if running is None or last is None or self._refusal is not None:
             return False
         if running.response_complete or running.more_body:
             return False
         last.keep_alive = False
-        Departure(running, self.transport, self.loop)
+        HalfClosed(running, self.transport, self.loop)
         return True
 
     def on_headers_complete(self) -> None:
@@ -148,12 +149,12 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             if b"upgrade" not in headers:
                 raise BadRequestError("expected a method other than CONNECT")
-            return  # `_stay` comes next
+            return  # `_ignore_upgrade` reads the head again
         if self._is_for_probes and head.target(self.url)[0] not in PROBES:
             raise self._admission.refusal()
         if len(self.pipeline) >= MAX_PIPELINED:
             raise UnavailableError(
-                f"expected at most {MAX_PIPELINED} requests to wait on a connection",
+                f"expected at most {MAX_PIPELINED} pipelined requests on a connection",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         if not self.url.startswith(b"/"):
@@ -164,7 +165,7 @@ class Connection(HttpToolsProtocol):
         self._unfinished.begin()
 
     def _begin(self, method: bytes, version: str) -> None:
-        """Have the application answer the request, now or after those before it."""
+        """Start the application for the request, now or after the requests before."""
         path, raw_path, query = head.target(self.url)
         self.scope["method"] = method.decode()
         self.scope["http_version"] = version
@@ -196,29 +197,29 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         self.server_state.total_requests += 1
         if not self.transport.is_closing():
-            self._go_on()
+            self._start_next()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._running is not None and self._running.response_complete:
-            self._go_on()
+            self._start_next()
 
-    def _go_on(self) -> None:
-        """Begin the next request of the pipeline once the last response is taken."""
+    def _start_next(self) -> None:
+        """Start the next pipelined request once the last response has been sent."""
         if self.flow.write_paused:
-            return  # what is computed for a client that does not read is held for it
+            return  # responses that a client does not read must not pile up
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._running = cast("Cycle", cycle)
             self._start_asgi_task(cycle, app)
         elif self._refusal is not None:
-            self._tell(self._refusal)
+            self._send_refusal(self._refusal)
             return
-        if not self.pipeline:  # or what waits would grow with every answer
+        if not self.pipeline:  # else the queue of requests could grow without limit
             self.flow.resume_reading()
 
     def _count_unfinished(self, size: int) -> None:
-        """Count a packet that ends within a head or a body."""
+        """Count a packet that ends in the middle of a head or a body."""
         is_first, count = self._last is None, self._unfinished.problem
         problem = count(size, self.scope, self.n_body, self.url, is_first=is_first)
         if problem is not None:
@@ -226,12 +227,12 @@ class Connection(HttpToolsProtocol):
         elif len(self.headers) > self._limits.max_headers:
             self._refuse(head.too_many(self._limits.max_headers))
 
-    def _stay(self, rest: memoryview) -> None:
+    def _ignore_upgrade(self, rest: memoryview) -> None:
         """
-        Read a request that asks for another protocol as one that does not.
+        Parse a request with an Upgrade header as if it had none.
 
-        A server may ignore Upgrade (RFC 9110, 7.8). httptools cannot: it takes the
-        body for the other protocol's. So the head is read again without the header.
+        A server may ignore Upgrade (RFC 9110, 7.8). httptools cannot: it leaves the
+        body to the other protocol. So the head is parsed again without the header.
         """
         plain = head.without_upgrade(
             self.parser.get_method(),
@@ -246,23 +247,23 @@ class Connection(HttpToolsProtocol):
             self.data_received(rest)
 
     def phase(self, n_unsent: int) -> Phase:
-        """Return what it is doing."""
+        """Return the phase that the connection is in."""
         if n_unsent:
             return "unread"
-        if self._is_told:
+        if self._refusal_sent:
             return "refused"
         cycle = self._last
         if cycle is None or cycle.scope is not self.scope:
             return "head"
         if cycle.more_body:
             return "body"
-        return "idle" if cycle.response_complete else "answer"
+        return "idle" if cycle.response_complete else "response"
 
     def expire(self, phase: Phase, seconds: float) -> None:
-        """End what has taken more than so many seconds."""
+        """End a phase that has taken longer than its limit in seconds."""
         if phase in {"unread", "refused"}:
             self.transport.abort()
-        elif phase == "idle" or self.scope is None:  # nothing came
+        elif phase == "idle" or self.scope is None:  # no request has begun
             self.transport.close()
         elif self._refusal is None:
             self._refuse(
@@ -272,14 +273,14 @@ class Connection(HttpToolsProtocol):
             )
 
     def _refuse(self, problem: ProblemError) -> None:
-        """Tell a problem once the answers before it are sent; then close."""
+        """Send an error once the responses before it are sent; then close."""
         self._refusal = problem
         cycle = self._last
         if cycle is None or cycle.scope is not self.scope or not cycle.more_body:
             if cycle is None or cycle.response_complete:
-                self._tell(problem)
+                self._send_refusal(problem)
             return
-        # The fault is in the body of a request that is already the application's.
+        # The error is in the body of a request that the application already handles.
         cycle.disconnected = True
         cycle.message_event.set()
         if self.pipeline:
@@ -287,12 +288,12 @@ class Connection(HttpToolsProtocol):
         elif cycle.response_started:
             self.transport.close()
         else:
-            self._tell(problem, cycle.scope)
+            self._send_refusal(problem, cycle.scope)
 
-    def _tell(self, problem: ProblemError, running: Any = None) -> None:
-        """Write a problem, and read on for a while so that it is not lost to a RST."""
+    def _send_refusal(self, problem: ProblemError, running: Any = None) -> None:
+        """Write an error, and keep reading for a while, so that no RST discards it."""
         if not self.transport.is_closing():
-            self._is_told = True
+            self._refusal_sent = True
             self.flow.resume_reading()
             refusal.write(problem, self, running)
             self.transport.write_eof()

@@ -1,4 +1,4 @@
-"""A problem as a whole response, for what the application does not answer itself."""
+"""Writes the error response for a request that never reaches the application."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol, cast, final
@@ -9,12 +9,12 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from app.connection.cycle import response
 from app.errors import CLOSE, MEDIA_TYPE, ProblemError
 
-REFUSAL = "vae.refusal"  # where the scope of a request that is refused has a `Refusal`
+REFUSAL = "vae.refusal"  # the key of a `Refusal` in the scope of a refused request
 
 
 @final
 class Refusal(NamedTuple):
-    """What metrics and log learn of a refusal; `n_bytes` are those of its body."""
+    """A refusal, for metrics and log; `n_bytes` is the size of its body."""
 
     request_id: str
     status: int
@@ -22,24 +22,24 @@ class Refusal(NamedTuple):
 
 
 class Recorder(Protocol):
-    """Who names requests, and is told of those that were refused."""
+    """Assigns request ids, and records refusals."""
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
-        """Return the client's request id if it is a plain one, else a fresh one."""
+        """Return the client's request id if it is well-formed, else a new one."""
 
     def note_refusal(self, refusal: Refusal) -> None:
-        """Note what was refused and never became a request."""
+        """Count and log a request that was refused before it was handled."""
 
 
 def write(
     problem: ProblemError, connection: HttpToolsProtocol, running: Scope | None = None
 ) -> None:
     """
-    Write a response that tells a problem and closes, and note it.
+    Write an error response with `Connection: close`, and record it.
 
     Args:
-        running: The request that is refused if it is the application's already, which
-            then notes what became of it.
+        running: The scope of the refused request if the application already handles
+            it; the application then records the refusal.
     """
     recorder = cast("Recorder", connection.app)
     fields = connection.headers if running is None else running["headers"]

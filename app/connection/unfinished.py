@@ -1,4 +1,4 @@
-"""Counts what comes and completes nothing: a head, extensions of chunks, trailers."""
+"""Counts bytes that complete nothing: unfinished heads, chunk extensions, trailers."""
 
 from typing import final
 
@@ -10,11 +10,11 @@ from app.settings import Settings
 @final
 class Unfinished:
     """
-    The bytes of packets that end within the head or the body of a request.
+    Counts the bytes of packets that end in the middle of a head or a body.
 
-    Of a body only what brings nothing of it counts: extensions and trailers. The first
-    packet of a head may be part of something else; it is not counted but at the start
-    of a connection, so that a limit may be exceeded by one packet.
+    Within a body, only packets without body bytes count: chunk extensions and trailers.
+    The first packet of a head may also hold the end of another request. It is counted
+    only at the start of a connection, so a limit may be exceeded by one packet.
     """
 
     def __init__(self, limits: Settings) -> None:
@@ -23,23 +23,23 @@ class Unfinished:
         self._counted: tuple[object, int] = (None, 0)
 
     def begin(self) -> None:
-        """Note that a head is complete."""
+        """Reset the count: a head is complete."""
         self._n_bytes = 0
 
     def has(self, scope: object) -> bool:
-        """Say whether packets of a request were counted."""
+        """Return whether packets of this request have been counted."""
         return self._counted[0] is scope
 
     def problem(
         self, size: int, scope: object, n_body: int, url: bytes, *, is_first: bool
     ) -> ProblemError | None:
         """
-        Count a packet; return what to say if there have been too many.
+        Count a packet; return the error if the count is over the limit.
 
         Args:
-            scope: Of the request that it is part of.
-            n_body: Bytes of its body that have come.
-            is_first: Whether no head has come on the connection before.
+            scope: The scope of the packet's request.
+            n_body: Bytes of the request body received so far.
+            is_first: Whether this is the first request of the connection.
         """
         counted, n_counted = self._counted
         if counted is not scope or n_counted != n_body:

@@ -19,7 +19,7 @@ def files() -> dict[str, StaticFile]:
 
 
 def explorer() -> APIRouter:
-    """Return the routes of the page: `/`, and what it loads from `/explorer/`."""
+    """Return the routes of the page: `/`, and its files under `/explorer/`."""
     routes = APIRouter(include_in_schema=False)
     served = files()
 

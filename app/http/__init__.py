@@ -1,1 +1,1 @@
-"""HTTP requests and responses as the calls see them."""
+"""Requests and responses for the calls: reading, writing, options and limits."""

@@ -1,9 +1,9 @@
 """
-The bodies of requests in hand: how long one may be, and how long all together.
+Limits the bytes of request bodies in memory: of one request, and of all together.
 
-A body that has come whole when it is first looked at, of some hundred KB at most, is
-not counted: there are no more of those than connections. So whoever sends long bodies
-slowly, and fills the room for them, keeps nobody from sending short ones.
+A body that has arrived completely when it is first read (some hundred KB at most) is
+not counted: each connection has at most one. So clients that fill the budget with long,
+slow bodies cannot stop others from sending short ones.
 """
 
 import ctypes
@@ -15,19 +15,19 @@ from app.http.freed_memory import FreedMemory
 from app.lifecycle import RETRY_AFTER_SECONDS
 
 _FIRST_SHARE = 16
-# A bytearray that is not written: `bytearray(n)` would write n zeros, which are memory.
-_unwritten: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
+# An uninitialized bytearray: `bytearray(n)` would write n zeros, which takes memory.
+_uninitialized: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t
 )(("PyByteArray_FromStringAndSize", ctypes.pythonapi))
 
 
 @final
-class Bodies:
+class BodyBudget:
     """
-    Counts the bytes of bodies from when they come until their requests are answered.
+    Counts the bytes of bodies from their arrival until their requests are answered.
 
     Attributes:
-        max_bytes: The longest body of one request.
+        max_bytes: The limit of one request's body.
     """
 
     def __init__(self, *, max_bytes: int, max_bytes_together: int) -> None:
@@ -38,49 +38,52 @@ class Bodies:
 
     def check_room(self, announced: int) -> None:
         """
-        Check that a body of so many bytes may come; none of them is reserved for it.
+        Check that there is room for a body of the announced size; reserve nothing.
 
         Raises:
-            OverloadedError: It may not, now.
+            OverloadedError: There is no room now.
         """
         if self._n_bytes and self._n_bytes + announced > self._max_together:
             raise self._overloaded(announced)
 
     def take(self, n_bytes: int, *, held: int) -> None:
         """
-        Count bytes that have come for a request that holds others already.
+        Count bytes that have arrived for a request.
+
+        Args:
+            held: Bytes that are already counted for the same request.
 
         Raises:
-            OverloadedError: They are too many, and not those of this request alone.
+            OverloadedError: The budget is full, and not by this request alone.
         """
         n_together = self._n_bytes + n_bytes
-        # One request alone is bounded by `max_bytes`, and is always taken.
+        # A single request is limited by `max_bytes`, and is always accepted.
         if n_together > self._max_together and self._n_bytes > held:
             raise self._overloaded(n_bytes)
         self._n_bytes = n_together
 
     def release(self, n_bytes: int) -> None:
-        """Forget bytes that were taken."""
+        """Stop counting bytes of a body."""
         self._n_bytes -= n_bytes
         self._freed.note(n_bytes)
 
     def _overloaded(self, n_bytes: int) -> OverloadedError:
         return OverloadedError(
-            f"expected at most {self._max_together} bytes of bodies in hand, got "
-            f"{n_bytes} more than {self._n_bytes}; ask again",
+            f"expected at most {self._max_together} bytes of bodies at a time, got "
+            f"{n_bytes} in addition to {self._n_bytes}; try again",
             retry_after_seconds=RETRY_AFTER_SECONDS,
             headers=CLOSE,
         )
 
 
-def with_room(collected: bytearray, size: int, most: int) -> bytearray:
+def grown(collected: bytearray, size: int, max_size: int) -> bytearray:
     """
-    Return a copy with room for more, which is no memory until something is there.
+    Return a copy in a larger buffer, whose unused part takes no memory.
 
-    The room is a sixteenth of the most that may come, then all of it: so no more than
-    a sixteenth is ever copied, and the body is in memory once.
+    The first buffer has a sixteenth of the largest size, the second all of it. So at
+    most a sixteenth is ever copied, and the body is in memory once.
     """
-    first = most // _FIRST_SHARE
-    larger = _unwritten(None, first if size <= first else max(size, most))
+    first = max_size // _FIRST_SHARE
+    larger = _uninitialized(None, first if size <= first else max(size, max_size))
     larger[: len(collected)] = collected
     return larger

@@ -1,8 +1,8 @@
-"""Entity tags: what a client already has need not be sent again."""
+"""Entity tags: a client that has the current version gets 304 Not Modified."""
 
 
 def matches(if_none_match: str | None, etag: str) -> bool:
-    """Compare weakly (RFC 9110, 13.1.2)."""
+    """Return whether If-None-Match has the tag, compared weakly (RFC 9110, 13.1.2)."""
     if if_none_match is None:
         return False
     tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}

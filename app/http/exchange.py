@@ -1,8 +1,8 @@
 """
-One request and its answer, straight on ASGI.
+One request and its response, directly on ASGI.
 
-Starlette's Request and Response cost more than everything else a hot route does beside
-the model; these two read and write the same messages and do nothing else.
+Starlette's Request and Response take more time than everything else in a one-row
+request except the model. These two read and write the same messages and do less.
 """
 
 import asyncio
@@ -13,17 +13,17 @@ from typing import Literal, NamedTuple, Protocol, final
 
 from starlette.types import Receive, Scope, Send
 
-from app.connection.cycle import TAKEN, WHOLE, Taken, Whole
+from app.connection.cycle import DRAIN, WHOLE, Drain, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
-from app.http.body_budget import Bodies, with_room
-from app.http.response_budget import Responses
+from app.http.body_budget import BodyBudget, grown
+from app.http.response_budget import ResponseBudget
 from app.wire.body import Body
 
 Chunk = bytes | memoryview
-Fate = Literal["departed", "late"]
+CancelReason = Literal["disconnected", "timed_out"]
 
 ONE_MESSAGE_BYTES = 1 << 16
-# Of a long response what is made and not yet with the system: a piece and a rest.
+# The part of a long response in the write buffer: one piece and a remainder.
 _IN_TRANSPORT_BYTES = 1 << 18
 _START, _BODY = "http.response.start", "http.response.body"
 
@@ -31,25 +31,25 @@ _START, _BODY = "http.response.start", "http.response.body"
 @final
 class Request:
     """
-    The head of a request, and its body for the asking.
+    The head of a request, with a method to read its body.
 
     Attributes:
-        path: The path, without the prefix that a proxy put before it.
-        root_path: That prefix, without a slash at its end.
-        is_read: Whether nothing of the body is still to come.
-        deadline: When its answer must be there, by `time.perf_counter`.
-        fate: Why it is not answered any more, if so: its client has gone, or its time.
+        path: The path, without the prefix that a proxy added.
+        root_path: That prefix, without a trailing slash.
+        is_read: Whether the whole body has been read.
+        deadline: When its response must be ready, by `time.perf_counter`.
+        cancel_reason: Why it was cancelled; None if it was not.
     """
 
     __slots__ = (
         "_bodies",
         "_head",
-        "_n_held",
-        "_n_held_to_send",
+        "_n_body_bytes",
+        "_n_response_bytes",
         "_receive",
         "_responses",
+        "cancel_reason",
         "deadline",
-        "fate",
         "headers",
         "is_read",
         "method",
@@ -58,44 +58,46 @@ class Request:
         "root_path",
     )
 
-    def __init__(self, scope: Scope, receive: Receive, responses: Responses) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, responses: ResponseBudget
+    ) -> None:
         self._head: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
-        self._bodies: Bodies | None = None  # where its body is counted
-        self._n_held = 0  # bytes that are counted there
+        self._bodies: BodyBudget | None = None  # set while its body is counted
+        self._n_body_bytes = 0  # counted in `_bodies`
         self._responses = responses
-        self._n_held_to_send = 0  # bytes that are counted there
+        self._n_response_bytes = 0  # counted in `_responses`
         self.headers = dict(self._head)
         self.method: str = scope["method"]
         self.root_path: str = scope.get("root_path", "").rstrip("/")
         self.path: str = _below(self.root_path, scope["path"])
         self.query_string: bytes = scope["query_string"]
-        self.is_read = self.method in {"GET", "HEAD"}  # nobody reads a body of theirs
+        self.is_read = self.method in {"GET", "HEAD"}  # their bodies are ignored
         self.deadline = inf
-        self.fate: Fate | None = None
+        self.cancel_reason: CancelReason | None = None
 
     @property
     def accept(self) -> bytes | None:
-        """The Accept header; several are one list (RFC 9110, 5.3)."""
+        """The Accept header; several are joined to one list (RFC 9110, 5.3)."""
         if len(self.headers) == len(self._head):
             return self.headers.get(b"accept")
         return b",".join(v for name, v in self._head if name == b"accept") or None
 
     def only(self, name: bytes) -> bytes | None:
-        """Return a header that came once; None if it did not, or several times."""
+        """Return a header that occurs exactly once; None otherwise."""
         if len(self.headers) != len(self._head):
             values = [value for field, value in self._head if field == name]
             return values[0] if len(values) == 1 else None
         return self.headers.get(name)
 
-    async def body(self, bodies: Bodies) -> Body:
+    async def body(self, bodies: BodyBudget) -> Body:
         """
-        Read the body, counting bytes as they come, until `release`.
+        Read the body; its bytes are counted until `release_body`.
 
         Raises:
-            ContentTooLargeError: It is, or says it is, longer than it may be.
-            OverloadedError: There is no room for it beside the others.
-            DisconnectedError: The client went away before its end.
+            ContentTooLargeError: It is longer than the limit, or announced to be.
+            OverloadedError: The budget for all bodies is full.
+            DisconnectedError: The client disconnected before the end of the body.
         """
         limit = bodies.max_bytes
         announced = self._announced(limit)
@@ -109,17 +111,17 @@ class Request:
         bodies.check_room(announced)
         self._bodies = bodies
         collected = bytearray()
-        most = announced or limit
+        max_size = announced or limit
         while message["type"] == "http.request":
             piece = message.get("body", b"")
-            size = self._n_held + len(piece)
+            size = self._n_body_bytes + len(piece)
             if size > limit:
                 raise _too_large(size, limit)
-            bodies.take(len(piece), held=self._n_held)
+            bodies.take(len(piece), held=self._n_body_bytes)
             if size > len(collected):
-                collected = with_room(collected, size, most)
-            collected[self._n_held : size] = piece
-            self._n_held = size
+                collected = grown(collected, size, max_size)
+            collected[self._n_body_bytes : size] = piece
+            self._n_body_bytes = size
             if not message.get("more_body", False):
                 self.is_read = True
                 del collected[size:]
@@ -127,43 +129,43 @@ class Request:
             message = await self._receive()
         raise DisconnectedError
 
-    def release(self) -> None:
-        """Have its body counted no longer: it is answered, or never will be."""
+    def release_body(self) -> None:
+        """Stop counting the body: the request has been answered or cancelled."""
         if self._bodies is not None:
-            self._bodies.release(self._n_held)
+            self._bodies.release(self._n_body_bytes)
             self._bodies = None
 
-    def hold(self, n_bytes: int) -> None:
+    def reserve_response(self, n_bytes: int) -> None:
         """
-        Have so many bytes counted for its response, until `taken`.
+        Count the bytes of the response in the budget, until `release_response`.
 
-        Called before they are computed where their number is known then, and with what
-        the response really holds once it is there. A short response holds none.
+        Called before the response is computed if its size is known, and again with its
+        actual size. Short responses are not counted.
 
         Raises:
-            OverloadedError: There is no room for them now.
+            OverloadedError: The budget for all responses is full.
         """
-        held = self._n_held_to_send
+        held = self._n_response_bytes
         n_bytes = n_bytes if n_bytes > ONE_MESSAGE_BYTES else 0
         if n_bytes != held:
             self._responses.take(n_bytes - held, held=held)
-            self._n_held_to_send = n_bytes
+            self._n_response_bytes = n_bytes
 
-    def taken(self) -> None:
-        """Have its response counted no longer: its client has it, or never will."""
-        if self._n_held_to_send:
-            self._responses.release(self._n_held_to_send)
-            self._n_held_to_send = 0
+    def release_response(self) -> None:
+        """Stop counting the response: it has been sent, or never will be."""
+        if self._n_response_bytes:
+            self._responses.release(self._n_response_bytes)
+            self._n_response_bytes = 0
 
-    async def departure(self) -> None:
-        """Wait until the client goes away; for requests that are read."""
+    async def wait_for_disconnect(self) -> None:
+        """Wait until the client disconnects; only after the body has been read."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
     def _announced(self, limit: int) -> int:
-        """Return how many bytes the body says it has, 0 if it does not."""
+        """Return the body's size by Content-Length, 0 if it has none."""
         announced = self.headers.get(b"content-length")
-        # The server has parsed it; a value that is no number never comes this far.
+        # The server has already refused values that are not numbers.
         if announced is None or not announced.isdigit():
             return 0
         n_bytes = int(announced[:20])
@@ -173,24 +175,24 @@ class Request:
 
 
 class Pieces(Protocol):
-    """A body that is made piece by piece, as its client takes it."""
+    """A response body that is generated piece by piece, as the client reads it."""
 
     @property
     def nbytes(self) -> int:
-        """The bytes that are in memory until all of it is made."""
+        """The bytes that stay in memory until the last piece is generated."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Make the pieces; those of one body are always the same."""
+        """Generate the pieces; every iteration gives the same ones."""
 
 
 @final
 class Response(NamedTuple):
     """
-    A response of which everything is known before its first byte is sent.
+    A response whose status, headers and body are decided before its first byte is sent.
 
     Attributes:
-        chunks: The body, of which the length is known if it is a sequence.
-        n_rows: How many rows it answers, for the metrics.
+        chunks: The body; its length is known if it is a sequence.
+        n_rows: The number of rows in it, for the metrics.
     """
 
     media_type: bytes
@@ -201,7 +203,7 @@ class Response(NamedTuple):
 
     @property
     def n_held(self) -> int:
-        """The bytes that it holds until its client has taken it; 0 of a short one."""
+        """The bytes in memory until the client has read it; 0 for a short response."""
         if not isinstance(self.chunks, Sequence):
             return self.chunks.nbytes + _IN_TRANSPORT_BYTES
         length = sum(map(len, self.chunks))
@@ -209,15 +211,15 @@ class Response(NamedTuple):
 
     async def send(self, scope: Scope, send: Send, *, headers: Headers = ()) -> int:
         """
-        Write it, with these headers besides its own; to HEAD, without its body.
+        Write the response with additional headers; for HEAD, without its body.
 
-        A long one is written no faster than the client takes it.
+        A long response is written no faster than the client reads it.
 
         Returns:
-            How many bytes of a body there were to write.
+            The size of the body in bytes.
 
         Raises:
-            DisconnectedError: The client went away before it had all.
+            DisconnectedError: The client disconnected before the end.
         """
         if not isinstance(self.chunks, Sequence):
             return await self._send_pieces(self.chunks, scope, send, headers)
@@ -236,25 +238,25 @@ class Response(NamedTuple):
     async def _send_whole(
         self, body: bytes, scope: Scope, send: Send, fields: Headers
     ) -> int:
-        """Write a body at once; wait until it is taken if it is long."""
+        """Write a body at once; if it is long, wait until most of it is sent."""
         extensions = scope.get("extensions", {})
         whole: Whole | None = extensions.get(WHOLE)
         if whole is None or not whole(self.status, fields, body):
             await send({"type": _START, "status": self.status, "headers": [*fields]})
             await send({"type": _BODY, "body": body})
         elif len(body) > ONE_MESSAGE_BYTES:
-            taken: Taken = extensions[TAKEN]
-            await taken()
+            drain: Drain = extensions[DRAIN]
+            await drain()
         return len(body)
 
     async def _send_pieces(
         self, pieces: Pieces, scope: Scope, send: Send, headers: Headers
     ) -> int:
         """
-        Write a body of which the length is known once all of it is made.
+        Write a body whose length is known only after all of it has been generated.
 
-        To tell it before would be to make the text twice; so the body is chunked, but
-        in HTTP/1.0, which has no chunks.
+        Content-Length would need the text to be generated twice, so the body is
+        chunked. HTTP/1.0 has no chunks: there it is generated twice.
         """
         fields = ((b"content-type", self.media_type), *self.headers, *headers)
         if scope["method"] == "HEAD":  # may go without a length (RFC 9110, 8.6)
@@ -270,18 +272,18 @@ class Response(NamedTuple):
 
 
 async def _send_all(pieces: Iterable[Chunk], send: Send) -> int:
-    """Write the pieces of a body, each once those before it are taken."""
+    """Write the pieces of a body, each once there is room in the write buffer."""
     length = 0
     for piece in pieces:
         await send({"type": _BODY, "body": bytes(piece), "more_body": True})
         length += len(piece)
-        await asyncio.sleep(0)  # the event loop serves others
-    await send({"type": _BODY, "body": b""})  # waits as every message does
+        await asyncio.sleep(0)  # let other requests run
+    await send({"type": _BODY, "body": b""})  # also waits for the write buffer
     return length
 
 
 def _below(root_path: str, path: str) -> str:
-    """Return a path without the prefix that a proxy put before it."""
+    """Return a path without the prefix that a proxy added."""
     if not root_path or not path.startswith(f"{root_path}/"):
         return path
     return path[len(root_path) :]

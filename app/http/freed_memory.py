@@ -1,10 +1,9 @@
 """
-Gives memory that long bodies and responses leave back to the system.
+Returns the memory of long bodies and responses to the system after a burst of them.
 
-glibc gives back only what lies at the end of a heap, and `startup.keep_freed_memory`
-has it keep even that, so a burst of long bodies or responses would cost memory until
-the process ends. Under steady load nothing is given back: it would be fetched again at
-once.
+glibc returns memory only from the end of a heap, and `startup.keep_freed_memory` makes
+it keep even that. So a burst of long ones would take memory until the process exits.
+Under steady load nothing is returned: it would be allocated again at once.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ _WORTHWHILE_BYTES = 32 << 20
 
 @final
 class FreedMemory:
-    """Notes what is freed, and gives it back when nothing more has been for a while."""
+    """Counts freed bytes, and trims the heap after a second without new ones."""
 
     def __init__(self) -> None:
         self._n_bytes = 0
@@ -26,23 +25,23 @@ class FreedMemory:
         self._timer: asyncio.TimerHandle | None = None
 
     def note(self, n_bytes: int) -> None:
-        """Note that so many bytes are free now."""
+        """Count bytes that have been freed."""
         self._n_bytes += n_bytes
         if self._n_bytes >= _WORTHWHILE_BYTES:
             loop = asyncio.get_running_loop()
             self._last = loop.time()
             if self._timer is None:
-                self._timer = loop.call_later(_QUIET_SECONDS, self._look, loop)
+                self._timer = loop.call_later(_QUIET_SECONDS, self._trim, loop)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _trim(self, loop: asyncio.AbstractEventLoop) -> None:
         due = self._last + _QUIET_SECONDS
         if loop.time() < due:
-            self._timer = loop.call_at(due, self._look, loop)
+            self._timer = loop.call_at(due, self._trim, loop)
             return
         self._timer, self._n_bytes = None, 0
-        loop.run_in_executor(None, _give_back)
+        loop.run_in_executor(None, _trim_heap)
 
 
-def _give_back() -> None:
+def _trim_heap() -> None:
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)

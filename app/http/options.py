@@ -1,10 +1,10 @@
 """
-The scalars of a request, from its query and its body, checked by one schema.
+The options of a request, from its query and its body, checked by one schema.
 
-An option that is given its default is as good as not given: clients that are generated
-from the API's document, and its page, send every default, in query and body. So a
-default is fine where an option does not apply, and gives way to another value. Two
-different values, neither of them the default, are an error.
+An option with its default value counts as left out: generated clients and the API's
+page send every default, in the query and the body. So a default is accepted where an
+option does not apply, and any other value overrides it. Two different values, neither
+of them the default, are an error.
 """
 
 import json
@@ -34,7 +34,7 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
     Return the options of a request.
 
     Raises:
-        UnprocessableError: A name is unknown, has two values, or a bad one.
+        UnprocessableError: A name is unknown, or has two values or an invalid one.
     """
     if not members and not query:
         return cast("Options", _defaults(schema))
@@ -54,7 +54,7 @@ def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
 
 @cache
 def _defaults(schema: type[Options]) -> Options:
-    """Return the options of a request that says nothing; they are frozen."""
+    """Return the options of a request without any; they are frozen."""
     return _checked(schema, {})
 
 
@@ -74,7 +74,7 @@ def _parameters(query: bytes) -> list[tuple[str, Any]]:
 
 
 def _value(text: str) -> bool | int | float | str:
-    """Return the number or the boolean a text is, or the text."""
+    """Return a text as a boolean or a number if it is one, else as it is."""
     if text in _BOOLEANS:
         return _BOOLEANS[text]
     if _INTEGER.fullmatch(text):
@@ -87,7 +87,7 @@ def _merged(
     members: Mapping[str, Any],
     parameters: list[tuple[str, Any]],
 ) -> dict[str, Any]:
-    """Return what query and body give together."""
+    """Return the options of the query and the body together."""
     merged = dict(members)
     seen = set[str]()
     for name, value in parameters:
@@ -107,19 +107,19 @@ def _merged(
 
 
 def _is_default(schema: type[StrictObject], name: str, value: object) -> bool:
-    """Say whether a value is that of an option which is left out."""
+    """Return whether a value is the default of its option."""
     field = schema.model_fields.get(name)
     default = field.default if field else _NO_DEFAULT
     return _are_the_same(value, default)
 
 
 def _are_the_same(one: object, other: object) -> bool:
-    """Say whether two values are equal, where true is not 1 but 1.0 is."""
+    """Return whether two values are equal; 1 equals 1.0 but not true."""
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
 def _shown(value: object) -> str:
-    """Return a number, a boolean or a short word as it is, else of which kind it is."""
+    """Return a number, a boolean or a short word as JSON; of others, the kind."""
     is_word = isinstance(value, str) and value.isidentifier() and len(value) <= 40
     if is_word or isinstance(value, bool | int | float):
         return json.dumps(value)
@@ -132,12 +132,12 @@ def _fault(fault: Any, schema: type[StrictObject]) -> Fault:
         if fault["loc"][0] in schema.elsewhere:
             return Fault(pointer, schema.elsewhere[str(fault["loc"][0])])
         known = ", ".join(schema.model_fields) or "no options"
-        return Fault(pointer, f"unknown name; there are here: {known}")
+        return Fault(pointer, f"unknown name; known here: {known}")
     wanted = fault["msg"].removeprefix("Input should be ")
     return Fault(pointer, f"expected {wanted}, got {kind(fault['input'])}")
 
 
 def _pointer(*path: int | str) -> str:
-    """Return the pointer of a name that is short and plain, else the document's."""
+    """Return the pointer to a short, plain name; to the whole document otherwise."""
     name = str(path[0])
     return f"/{name}" if name.isidentifier() and len(name) <= 40 else ""

@@ -1,4 +1,4 @@
-"""Images in and out of the operations: their options, their limits, their thread."""
+"""Reads the images of requests and writes those of responses, in threads if large."""
 
 import asyncio
 from base64 import b64encode
@@ -18,10 +18,10 @@ from app.wire.negotiation import Format
 from app.wire.reply import Chunk
 from app.wire.threads import Threads
 
-# Each is a millisecond or less; more is left to a thread.
+# Work up to these limits takes at most a millisecond; larger work runs in a thread.
 _INLINE_PIXELS = 1 << 14
 _INLINE_BYTES = 1 << 14
-# An image of as many pixels as may be takes up to 240 MB while it is decoded.
+# Decoding an image with the maximum number of pixels takes up to 240 MB.
 _MAX_AT_ONCE = 2
 
 _Options = TypeVar("_Options", bound=StrictObject)
@@ -29,13 +29,13 @@ _Options = TypeVar("_Options", bound=StrictObject)
 
 @final
 class Picture(NamedTuple):
-    """An answer to be shown: how its images are laid out."""
+    """How the images of a response are laid out in one picture."""
 
     layout: ImageLayout
     grid: Grid
 
     async def write(self, values: Array) -> list[Chunk]:
-        """Return it as PNG."""
+        """Return the picture as PNG."""
         (columns, rows, scale), layout = self.grid, self.layout
         n_pixels = columns * rows * scale**2 * layout.height * layout.width
         if n_pixels <= _INLINE_PIXELS:
@@ -45,7 +45,7 @@ class Picture(NamedTuple):
 
 @final
 class Images:
-    """Reads the images of requests to one model, and lays out those of its answers."""
+    """Reads the images of requests to one model, and lays out those of responses."""
 
     def __init__(self, layout: ImageLayout, rows: Layout) -> None:
         self._layout = layout
@@ -59,11 +59,11 @@ class Images:
         Return the one row of a body that is an image, and the request's options.
 
         Raises:
-            UnprocessableError: It is no image of the model's kind and size.
-            ContentTooLargeError: It has too many pixels.
+            UnprocessableError: The image does not have the model's mode and size.
+            ContentTooLargeError: The image has too many pixels.
         """
-        asked = options.read(schema, {}, query)
-        return await self._decoded([ImageFile("", format_, body)], asked), asked
+        parsed = options.read(schema, {}, query)
+        return await self._decode([ImageFile("", format_, body)], parsed), parsed
 
     async def read_urls(
         self, members: dict[str, Any], schema: type[_Options], query: bytes
@@ -72,41 +72,41 @@ class Images:
         Return the rows of a JSON body with images in place of numbers, and its options.
 
         Raises:
-            UnprocessableError: A member is at fault.
-            ContentTooLargeError: There are too many images, or pixels.
+            UnprocessableError: A member is invalid.
+            ContentTooLargeError: There are too many images or pixels.
         """
         x_png = members.pop(data_urls.NAME)
         if self._rows.name in members:
             what = f"expected exactly one of {self._rows.name} and {data_urls.NAME}"
             raise UnprocessableError(Fault(f"/{data_urls.NAME}", f"{what}, got both"))
-        asked = options.read(schema, members, query)
+        parsed = options.read(schema, members, query)
         if isinstance(x_png, list):
             self._rows.check_n_rows(len(x_png))
         files = await asyncio.to_thread(data_urls.files, x_png)
-        return await self._decoded(files, asked), asked
+        return await self._decode(files, parsed), parsed
 
-    def picture(self, n: int, asked: ImageOutput) -> Picture:
+    def picture(self, n: int, output: ImageOutput) -> Picture:
         """
-        Return how n images will be shown.
+        Return the layout of a picture of n images.
 
         Raises:
             ContentTooLargeError: The picture would have too many pixels.
         """
-        grid = self._layout.grid(n, columns=asked.columns, scale=asked.scale)
+        grid = self._layout.grid(n, columns=output.columns, scale=output.scale)
         return Picture(self._layout, grid)
 
     def data_url(self, x: NDArray[Any]) -> str:
-        """Return one example as a client may send it."""
+        """Return one example as a data URL that a client can send."""
         grid = Grid(columns=1, rows=1, scale=1)
         file = b"".join(png.write(x, self._layout, grid))
         return f"data:image/png;base64,{b64encode(file).decode()}"
 
-    async def _decoded(self, files: list[ImageFile], asked: StrictObject) -> Rows:
-        resize = isinstance(asked, ImageInput) and asked.resize
+    async def _decode(self, files: list[ImageFile], parsed: StrictObject) -> Rows:
+        resize = isinstance(parsed, ImageInput) and parsed.resize
         layout = self._layout
         if (
             len(files) == 1
-            and not resize  # then an image has the model's size, or is not decoded
+            and not resize  # so images of another size are refused, not decoded
             and layout.height * layout.width <= _INLINE_PIXELS
             and len(files[0].content) <= _INLINE_BYTES
         ):

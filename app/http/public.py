@@ -1,4 +1,4 @@
-"""The paths that may be read without a key."""
+"""The paths that can be read without a key."""
 
 from app.connection.admission import PROBES
 from app.settings import Settings
@@ -7,5 +7,5 @@ METRICS = frozenset({"/metrics"})
 
 
 def public_paths(settings: Settings) -> frozenset[str]:
-    """Return the paths that may be read without a key."""
+    """Return the paths that can be read without a key."""
     return PROBES | METRICS if settings.metrics_public else PROBES

@@ -1,4 +1,4 @@
-"""Read requests: an array in any of its formats, and options."""
+"""Reads requests: an array in any of its formats, and options."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ import numpy as np
 from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import Fault, UnprocessableError, number
 from app.http import options
-from app.http.body_budget import Bodies
+from app.http.body_budget import BodyBudget
 from app.http.exchange import Request
 from app.http.pictures import Images, Picture
 from app.http.schema import ImageInput, ImageOutput, StrictObject
@@ -40,7 +40,7 @@ _NAMED_ARRAYS: Formats = (JSON, SAFETENSORS)
 
 _X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
 
-# numpy releases the interpreter's lock, so checking long arrays is left to a thread.
+# Longer arrays are checked in a thread: numpy releases the interpreter lock.
 _THREADED_BYTES = 1 << 20
 
 _Options = TypeVar("_Options", bound=StrictObject)
@@ -48,7 +48,7 @@ _Options = TypeVar("_Options", bound=StrictObject)
 
 @final
 class Input(NamedTuple):
-    """The one array that a call takes, and what reads it."""
+    """The array that a call takes: its layout, its JSON reader and its formats."""
 
     layout: Layout
     json: JsonRows
@@ -61,16 +61,16 @@ class Reader:
     Reads requests to one model.
 
     Attributes:
-        x: What reads data, as images too if they are.
-        z: What reads latents.
-        analyzed: What reads data for an analysis: fewer rows, as numbers only.
-        images: What reads and shows the model's data if they are images.
-        why_no_images: Why not, if they are none.
+        x: Data, as numbers or, if the model's data are images, as images.
+        z: Latents.
+        analyzed: Data for an analysis: fewer rows, as numbers only.
+        images: Reads and writes images; None if the model's data are not images.
+        why_no_images: Why the data are not images; empty if they are.
     """
 
     def __init__(self, served: Checkpoint, settings: Settings) -> None:
         config = served.config
-        self._bodies = Bodies(
+        self._bodies = BodyBudget(
             max_bytes=settings.max_body_bytes,
             max_bytes_together=settings.max_bodies_bytes,
         )
@@ -92,10 +92,10 @@ class Reader:
             readable += (PNG, JPEG)
         self.x = Input(x, JsonRows(x, may_be_images=True), readable)
         self._numbers = Input(x, JsonRows(x), _ONE_ARRAY)
-        most = min(settings.max_rows, settings.max_analysis_rows)
-        few = Layout("x", config.data_shape, most)
-        self.analyzed = Input(few, JsonRows(few), _ONE_ARRAY)
-        self._masked = MaskedRows(few)
+        max_rows = min(settings.max_rows, settings.max_analysis_rows)
+        analyzed = Layout("x", config.data_shape, max_rows)
+        self.analyzed = Input(analyzed, JsonRows(analyzed), _ONE_ARRAY)
+        self._masked = MaskedRows(analyzed)
 
     async def read(
         self, request: Request, wanted: Input, schema: type[_Options]
@@ -104,7 +104,7 @@ class Reader:
         Return the array and the options of a request.
 
         Raises:
-            ProblemError: Something of it is not what is wanted.
+            ProblemError: The request is invalid.
         """
         format_ = self._format(request, wanted.readable)
         body = await request.body(self._bodies)
@@ -120,28 +120,28 @@ class Reader:
             return rows, _without_images(options.read(schema, scalars, query))
         if self.images is not None and format_ in (PNG, JPEG):
             return await self.images.read(body, format_, schema, query)
-        asked = _without_images(options.read(schema, {}, query))
+        parsed = _without_images(options.read(schema, {}, query))
         read = safetensors.read if format_ is SAFETENSORS else npy.read
         if len(body) < _THREADED_BYTES:
-            return read(body, wanted.layout), asked
-        return await asyncio.to_thread(read, body, wanted.layout), asked
+            return read(body, wanted.layout), parsed
+        return await asyncio.to_thread(read, body, wanted.layout), parsed
 
     async def read_masked(
         self, request: Request, schema: type[_Options]
     ) -> tuple[Masked, _Options]:
         """
-        Return x, where it is known, and the options of a request.
+        Return x with the mask of its known values, and the options of a request.
 
         Raises:
-            ProblemError: Something of it is not what is wanted.
+            ProblemError: The request is invalid.
         """
         format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
         if format_ is JSON:
             masked, scalars = await self._masked.read_json(body)
             return masked, options.read(schema, scalars, request.query_string)
-        asked = options.read(schema, {}, request.query_string)
-        return await asyncio.to_thread(self._masked.read_safetensors, body), asked
+        parsed = options.read(schema, {}, request.query_string)
+        return await asyncio.to_thread(self._masked.read_safetensors, body), parsed
 
     def _format(self, request: Request, readable: Formats) -> Format:
         return request_format(
@@ -155,10 +155,10 @@ class Reader:
         self, request: Request, schema: type[_Options]
     ) -> tuple[Literal["x", "z"], Rows, _Options]:
         """
-        Return x or z, its name, and the options of a request that brings one of them.
+        Return the name of the array, x or z, its rows, and the request's options.
 
         Raises:
-            ProblemError: It brings both or neither, or it is not what is wanted.
+            ProblemError: The request has both arrays or neither, or is invalid.
         """
         format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
@@ -173,11 +173,11 @@ class Reader:
         if format_ is JSON:
             rows, scalars = await wanted.json.read(body)
             return name, rows, options.read(schema, scalars, query)
-        asked = options.read(schema, {}, query)
-        return name, safetensors.read(body, wanted.layout), asked
+        parsed = options.read(schema, {}, query)
+        return name, safetensors.read(body, wanted.layout), parsed
 
     async def options(self, request: Request, schema: type[_Options]) -> _Options:
-        """Return the options of a request that may lack a body, and brings no array."""
+        """Return the options of a request without an array; the body is optional."""
         members: dict[str, Any] = {}
         if request.method == "POST":
             body = await request.body(self._bodies)
@@ -190,35 +190,35 @@ class Reader:
             members = strict.read_members(body) if body else {}
         return options.read(schema, members, request.query_string)
 
-    def picture(self, n: int, asked: ImageOutput, format_: Format) -> Picture | None:
+    def picture(self, n: int, output: ImageOutput, format_: Format) -> Picture | None:
         """
-        Return how n rows are shown in a response; None if it is not a picture.
+        Return the picture layout for a response in PNG; None for other formats.
 
         Raises:
             ContentTooLargeError: The picture would have too many pixels.
-            UnprocessableError: It is none, and options of a picture were given.
+            UnprocessableError: The format is not PNG, but options of PNG were given.
         """
         if format_ is PNG and self.images is not None:
-            return self.images.picture(n, asked)
+            return self.images.picture(n, output)
         for name in ImageOutput.model_fields:
-            if getattr(asked, name) != ImageOutput.model_fields[name].default:
-                what = "only for an answer in image/png, by Accept"
+            if getattr(output, name) != ImageOutput.model_fields[name].default:
+                what = "only for a response in image/png, by Accept"
                 raise UnprocessableError(Fault(f"/{name}", what))
         return None
 
     def check_binarize(self, how: Binarize | None) -> None:
         """
-        Check that there is something to binarize.
+        Check that `binarize` is used only with a Bernoulli likelihood.
 
         Raises:
-            UnprocessableError: The model's likelihood is no Bernoulli.
+            UnprocessableError: The model has another likelihood.
         """
         if how is not None and self._likelihood != "bernoulli":
             what = f"expected none: this model's likelihood is {self._likelihood}"
             raise UnprocessableError(Fault("/binarize", what))
 
     def outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
-        """Return what to say of a value outside the likelihood's support."""
+        """Return the error for a value outside the likelihood's support."""
         row, d = error.index
         pointer = self.x.layout.pointer_to(row, d, shaped=x.shaped)
         detail = f"expected a value in {error.support}, got {number(error.value)}"
@@ -230,14 +230,14 @@ class Reader:
         return UnprocessableError(Fault(pointer, detail))
 
 
-def _without_images(asked: _Options) -> _Options:
-    """Return options of a body without images, in which nothing can be resized."""
-    if isinstance(asked, ImageInput) and asked.resize:
+def _without_images(parsed: _Options) -> _Options:
+    """Return the options of a body without images; refuse `resize`."""
+    if isinstance(parsed, ImageInput) and parsed.resize:
         what = "only for images: x_png, or a body in image/png or image/jpeg"
         raise UnprocessableError(Fault("/resize", what))
-    return asked
+    return parsed
 
 
-def seed_of(asked: int | None) -> int:
-    """Return the seed asked for, or a fresh one that fits JavaScript's integers."""
-    return asked if asked is not None else random_seed() >> 10
+def seed_or_random(seed: int | None) -> int:
+    """Return the given seed, or a random one that fits JavaScript's integers."""
+    return seed if seed is not None else random_seed() >> 10

@@ -1,9 +1,9 @@
 """
-The responses that are computed and not yet taken: how many bytes all of them may hold.
+Limits the bytes of responses in memory that clients have not read yet.
 
-A response of some ten KB is written at once and not counted: there is at most one of
-those per connection. So whoever asks for long responses and does not read them keeps
-nobody from asking about a few rows.
+Short responses (some ten KB) are written at once and not counted: each connection has
+at most one. So clients that request long responses and do not read them cannot stop
+others from sending small requests.
 """
 
 from typing import final
@@ -14,8 +14,8 @@ from app.lifecycle import RETRY_AFTER_SECONDS
 
 
 @final
-class Responses:
-    """Counts the bytes of responses from when they are begun until they are taken."""
+class ResponseBudget:
+    """Counts the bytes of responses from their computation until they are sent."""
 
     def __init__(self, *, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -24,22 +24,25 @@ class Responses:
 
     def take(self, n_bytes: int, *, held: int) -> None:
         """
-        Count bytes for a request that holds others already.
+        Count bytes of a request's response.
+
+        Args:
+            held: Bytes that are already counted for the same request.
 
         Raises:
-            OverloadedError: They are too many, and not those of this request alone.
+            OverloadedError: The budget is full, and not by this request alone.
         """
         n_together = self._n_bytes + n_bytes
-        # One response alone is bounded by the limits of its call, and is always taken.
+        # A single response is limited by its call, and is always accepted.
         if n_together > self._max_bytes and self._n_bytes > held:
             raise OverloadedError(
-                f"expected at most {self._max_bytes} bytes of responses that are not "
-                f"yet taken, got {n_bytes} more than {self._n_bytes}; ask again",
+                f"expected at most {self._max_bytes} bytes of unread responses, got "
+                f"{n_bytes} in addition to {self._n_bytes}; try again",
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         self._n_bytes = n_together
 
     def release(self, n_bytes: int) -> None:
-        """Forget bytes that were counted: they are taken, or nobody waits for them."""
+        """Stop counting bytes: they have been sent, or the client has disconnected."""
         self._n_bytes -= n_bytes
         self._freed.note(n_bytes)

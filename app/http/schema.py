@@ -1,4 +1,4 @@
-"""The base of every JSON object that is read or written, and options of images."""
+"""The base class of all JSON objects, and the options for images."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -15,7 +15,7 @@ class StrictObject(BaseModel):
 
     Attributes:
         elsewhere: Error messages for names that belong to another form of the request.
-        exactly_one_of: Names of which a request has exactly one.
+        exactly_one_of: Names of members of which a request must have exactly one.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -25,7 +25,7 @@ class StrictObject(BaseModel):
 
 
 class ImageInput(StrictObject):
-    """The option of calls that take images in place of numbers."""
+    """The options of calls that accept images in place of numbers."""
 
     elsewhere = MappingProxyType(
         {"x_png": "expected exactly one of x and x_png, where data are images"}
@@ -34,21 +34,21 @@ class ImageInput(StrictObject):
     resize: Annotated[
         bool,
         Field(
-            description="For images: average areas to the model's size, without "
-            "keeping proportions; else another size is refused."
+            description="For images: resize to the model's size by averaging areas, "
+            "without keeping the aspect ratio. By default, other sizes are refused."
         ),
     ] = False
 
 
 class ImageOutput(StrictObject):
-    """The options of calls that answer with a picture."""
+    """The options of calls that can respond with a picture."""
 
     columns: Annotated[
         int | None,
         Field(
             ge=1,
-            description="For image/png: images side by side; as many as make the "
-            "picture nearly square if it is left out.",
+            description="For image/png: the number of images side by side. By default, "
+            "the picture is nearly square.",
         ),
     ] = None
     scale: Annotated[
@@ -56,6 +56,6 @@ class ImageOutput(StrictObject):
         Field(
             ge=1,
             le=MAX_SCALE,
-            description="For image/png: the side of the square that shows a pixel.",
+            description="For image/png: the factor by which each pixel is enlarged.",
         ),
     ] = 1

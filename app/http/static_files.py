@@ -1,4 +1,4 @@
-"""The files of a page: read once, served with headers that keep the page on its own."""
+"""Serves the files of a page, with headers that forbid loading from other origins."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -23,7 +23,7 @@ _MEDIA_TYPES = {
 
 @final
 class StaticFile(NamedTuple):
-    """A file of a page, with the headers it is served under."""
+    """A file of a page, with its response headers."""
 
     content: bytes
     headers: dict[str, str]
@@ -31,10 +31,10 @@ class StaticFile(NamedTuple):
 
 def policy(images: str) -> str:
     """
-    Return a Content-Security-Policy: a page's own origin, and nothing else.
+    Return a Content-Security-Policy that allows only the page's own origin.
 
     Args:
-        images: Where images may come from.
+        images: The sources that are allowed for images.
     """
     return "; ".join(
         (
@@ -61,13 +61,13 @@ def read(folder: Path, policy: str) -> dict[str, StaticFile]:
 
 def respond(request: Request, files: Mapping[str, StaticFile], name: str) -> Response:
     """
-    Return the response with a file, or 304 where the client has it.
+    Return the response with a file, or 304 if the client has the current version.
 
     Raises:
         NotFoundError: There is no file of this name.
     """
     if name not in files:
-        raise NotFoundError("there is nothing at this path")
+        raise NotFoundError("there is no resource at this path")
     file = files[name]
     if matches(request.headers.get("if-none-match"), file.headers["etag"]):
         return Response(status_code=304, headers=file.headers)

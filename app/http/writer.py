@@ -1,4 +1,4 @@
-"""What an operation found, written as the answer to a request."""
+"""Writes the result of a call as a response."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from app.wire.json import writer
 from app.wire.negotiation import JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
 
-# numpy releases the interpreter's lock, so looking at long arrays is left to a thread.
+# Longer arrays are checked in a thread: numpy releases the interpreter lock.
 _THREADED_BYTES = 1 << 20
 
 
@@ -29,18 +29,18 @@ async def respond(
     headers: Headers = (),
 ) -> Response:
     """
-    Return a reply as an answer.
+    Return a reply as a response.
 
     Args:
-        source: What a value that is not finite comes from.
-        by_row: Whether a row of the answer is of the row of the source in its place.
-        picture: How to show the main array, for PNG.
+        source: The input to name in the error if a value is not finite.
+        by_row: Whether row i of the response comes from row i of the source.
+        picture: The layout of the main array in PNG.
 
     Raises:
         UnprocessableError: A value is not finite.
     """
     chunks = await _chunks(reply, format_, picture)
-    # JSON has no word for what is not finite but null, which is quickly looked for.
+    # orjson writes values that are not finite as null, which is quick to search for.
     if not isinstance(chunks, list) or format_ is not JSON or b"null" in chunks[0]:
         await _check_finite(reply, source, by_row=by_row)
     seed = reply.scalars.get("seed")
@@ -69,7 +69,8 @@ async def _check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
 def _is_finite(values: NDArray[Any]) -> bool:
     if not values.size:
         return True
-    return bool(np.isfinite(values.max()) and np.isfinite(values.min()))  # NaN is both
+    # NaN in any value makes both NaN.
+    return bool(np.isfinite(values.max()) and np.isfinite(values.min()))
 
 
 def _not_finite(

@@ -1,1 +1,1 @@
-"""What every HTTP request passes through, from the outermost wrapper inwards."""
+"""The middleware that wraps every HTTP request, from the outside in."""

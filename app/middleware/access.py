@@ -1,9 +1,10 @@
 """
-Which requests may pass: of a known host, then a preflight, then with a key.
+Access checks: the Host header, then CORS preflights, then the access key.
 
-What may pass without a key is listed; all else is refused, whether it exists or not.
-Browsers ask people for a key as the password of Basic, and from then on send it by
-themselves, whichever site makes them ask; so from other sites it does not count.
+Public paths are listed; every other path needs a key, whether it exists or not.
+Browsers can ask the user for the key as a Basic password. From then on they send it
+with every request, also with one that another site triggers. So Basic credentials are
+not accepted on cross-site requests.
 """
 
 from typing import final
@@ -17,25 +18,27 @@ from app.middleware.cors import Cors
 from app.settings import Settings
 
 _READS = frozenset({"GET", "HEAD"})
-_ASK_A_PERSON: Headers = ((b"www-authenticate", b'Basic realm="vae", charset="UTF-8"'),)
+_BASIC_CHALLENGE: Headers = (
+    (b"www-authenticate", b'Basic realm="vae", charset="UTF-8"'),
+)
 
 
 @final
-class Guard:
+class AccessCheck:
     """
-    Stops requests before anything else of them is looked at, their body above all.
+    Checks the headers of each request before anything else, above all before its body.
 
     Attributes:
-        keys: The keys of which each request needs one; None if it needs none.
-        public: The paths that may be read without a key.
+        keys: The accepted access keys; None if requests need no key.
+        public: The paths that can be read without a key.
     """
 
     def __init__(self, settings: Settings) -> None:
         """
-        Read the keys, if there are any.
+        Read the file of keys, if one is set.
 
         Raises:
-            SettingsError: Their file cannot be used.
+            SettingsError: The file cannot be used.
         """
         path = settings.api_keys_file
         self.keys = Keys(path) if path is not None else None
@@ -45,20 +48,20 @@ class Guard:
 
     @property
     def is_needed(self) -> bool:
-        """Whether there is anything to check."""
+        """Whether any check is configured."""
         return bool(self.keys or self._cors or self._hosts)
 
     def headers(self, request: Request) -> Headers:
-        """Return what the answer to a request carries, whatever it is."""
+        """Return the CORS headers of the response to a request."""
         return self._cors.headers(request) if self._cors is not None else ()
 
     def check(self, request: Request) -> Response | None:
         """
-        Check that a request may pass; return the answer to a preflight.
+        Check a request; return the response if it is a CORS preflight, else None.
 
         Raises:
-            MisdirectedError: It is for another host.
-            UnauthorizedError: It needs a key and has none of its own.
+            MisdirectedError: The request is for another host.
+            UnauthorizedError: The request needs a key and has no valid one.
         """
         is_read = request.method in _READS
         if self._hosts and not (is_read and request.path in PROBES):
@@ -72,7 +75,7 @@ class Guard:
                 self._check_key(self.keys, request)
             except UnauthorizedError as error:
                 if _opens_a_page(request):
-                    error.headers = _ASK_A_PERSON
+                    error.headers = _BASIC_CHALLENGE
                 error.headers += _closing(request)
                 raise
         return None
@@ -80,19 +83,20 @@ class Guard:
     def _check_key(self, keys: Keys, request: Request) -> None:
         authorization = request.only(b"authorization")
         if is_basic(authorization) and _is_of_another_site(request):
-            raise UnauthorizedError("expected Bearer in a request of another site")
+            raise UnauthorizedError("expected Bearer, not Basic, from another site")
         keys.check(authorization)
 
     def _check_host(self, request: Request) -> None:
         host = request.only(b"host") or b""
         if _without_port(host.lower()) not in self._hosts:
             raise MisdirectedError(
-                "expected a Host that is served here", headers=_closing(request)
+                "expected a Host that this service answers for",
+                headers=_closing(request),
             )
 
 
 def _is_of_another_site(request: Request) -> bool:
-    """Say whether a page of another origin asks (Fetch Metadata), not a link in it."""
+    """Return whether another site sent this, except by a link (Fetch Metadata)."""
     site = request.only(b"sec-fetch-site")
     if site in {b"none", b"same-origin"} or b"sec-fetch-site" not in request.headers:
         return False
@@ -112,7 +116,7 @@ def _without_port(host: bytes) -> bytes:
 
 
 def _closing(request: Request) -> Headers:
-    """Return what ends the connection if a body is on its way: nobody reads it."""
+    """Return `Connection: close` if the request has a body, which will not be read."""
     has_body = b"transfer-encoding" in request.headers or request.headers.get(
         b"content-length", b"0"
     ).strip(b"0")

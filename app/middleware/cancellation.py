@@ -1,23 +1,23 @@
 """
-The requests in flight: one whose client leaves, or whose time is up, is cancelled.
+Cancels requests whose client has disconnected or whose deadline has passed.
 
-What is cancelled is computed no further. Nearly every request is answered before its
-client could leave, so all are looked at in sweeps, and a request is watched for its
-client only once it has waited from one sweep to the next.
+Cancelling stops the computation. Most requests finish within milliseconds, so watching
+each client from the start would be a waste: a timer sweeps over all requests, and a
+client is watched only if its request is still there after a whole sweep interval.
 """
 
 import asyncio
 from time import perf_counter
 from typing import final
 
-from app.http.exchange import Fate, Request
+from app.http.exchange import CancelReason, Request
 
 SWEEP_SECONDS = 0.05
 
 
 @final
 class InFlight:
-    """The requests in flight, and the tasks that answer them."""
+    """The requests in flight, and the task that handles each."""
 
     def __init__(self) -> None:
         self._tasks: dict[Request, asyncio.Task[None] | None] = {}
@@ -26,14 +26,14 @@ class InFlight:
         self._timer: asyncio.TimerHandle | None = None
 
     def enter(self, request: Request) -> None:
-        """Note that the current task is answering a request."""
+        """Add a request, handled by the current task."""
         self._tasks[request] = asyncio.current_task()
         if self._timer is None:
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     def leave(self, request: Request) -> None:
-        """Note that it has been answered."""
+        """Remove a request that has been handled."""
         del self._tasks[request]
         if self._watchers:
             watcher = self._watchers.pop(request, None)
@@ -44,7 +44,7 @@ class InFlight:
         now = perf_counter()
         for request in self._old & self._tasks.keys():
             if request.deadline < now:
-                self._cancel(request, "late")
+                self._cancel(request, "timed_out")
             elif request.is_read and request not in self._watchers:
                 self._watchers[request] = asyncio.ensure_future(self._watch(request))
         self._old = set(self._tasks)
@@ -54,12 +54,12 @@ class InFlight:
             self._timer = loop.call_later(SWEEP_SECONDS, self._sweep)
 
     async def _watch(self, request: Request) -> None:
-        await request.departure()
-        self._cancel(request, "departed")
+        await request.wait_for_disconnect()
+        self._cancel(request, "disconnected")
 
-    def _cancel(self, request: Request, why: Fate) -> None:
-        """Cancel the task that answers a request, once."""
+    def _cancel(self, request: Request, reason: CancelReason) -> None:
+        """Cancel the task that handles a request, at most once."""
         task = self._tasks.get(request)
-        if task is not None and request.fate is None:
-            request.fate = why
+        if task is not None and request.cancel_reason is None:
+            request.cancel_reason = reason
             task.cancel()

@@ -1,8 +1,8 @@
 """
 Cross-origin requests (the CORS protocol of the Fetch standard, 3.3).
 
-Credentials are never allowed: a key is a header that a page's own program sets, not
-something that a browser attaches by itself.
+Credentials mode is never allowed: the access key is a header that a page's script sets,
+not something that the browser attaches by itself.
 """
 
 from collections.abc import Sequence
@@ -26,26 +26,26 @@ _PREFLIGHT: Headers = (
 
 @final
 class Cors:
-    """What pages of these origins may ask; `*` names all origins."""
+    """Allows cross-origin requests from a list of origins; `*` allows all."""
 
     def __init__(self, origins: Sequence[str]) -> None:
         self._is_for_all = "*" in origins
         self._origins = frozenset(origin.encode() for origin in origins)
 
     def headers(self, request: Request) -> Headers:
-        """Return what every answer to a request carries."""
+        """Return the CORS headers of the response to a request."""
         origin = self._allowed(request)
         if origin is None:
             return (_VARY,)
         allowed = (
             (b"access-control-allow-origin", origin),
             (b"access-control-expose-headers", EXPOSED),
-            (b"timing-allow-origin", origin),  # or its program sees no Server-Timing
+            (b"timing-allow-origin", origin),  # makes Server-Timing visible to scripts
         )
         return allowed if self._is_for_all else (*allowed, _VARY)
 
     def preflight(self, request: Request) -> Response | None:
-        """Answer a preflight of an allowed origin, whatever its path."""
+        """Return the response to a preflight of an allowed origin, for any path."""
         if (
             request.method != "OPTIONS"
             or b"access-control-request-method" not in request.headers
@@ -55,7 +55,7 @@ class Cors:
         return Response(b"text/plain", [b""], headers=_PREFLIGHT)
 
     def _allowed(self, request: Request) -> bytes | None:
-        """Return what origin is allowed, as headers say it."""
+        """Return the value of Access-Control-Allow-Origin, None if not allowed."""
         if self._is_for_all:
             return b"*"
         origin = request.headers.get(b"origin")

@@ -1,4 +1,4 @@
-"""One way from any failure to a response: a problem document."""
+"""Turns any exception into a response with a problem document."""
 
 import logging
 
@@ -17,9 +17,9 @@ logger = logging.getLogger(__name__)
 
 def problem_of(error: Exception, request_id: str) -> ProblemError:
     """
-    Return what a client is answered of an error, and log what only the log may say.
+    Return the problem for an exception, and log what the client must not see.
 
-    A defect is logged without messages, which may hold a client's data.
+    A bug is logged without exception messages, which may contain a client's data.
     """
     if isinstance(error, ProblemError):
         return error

@@ -1,9 +1,9 @@
 """
-FastAPI inside the middleware: the pages, and what is said of paths and methods.
+FastAPI inside the pipeline: serves the pages, and answers 404 and 405.
 
-Calls are answered before a request comes this far (`app.middleware.pipeline`). They are
-routes here all the same, so that another method of their path is a 405 that names
-theirs, and no path is redirected.
+Requests for calls do not get here: the pipeline answers them
+(`app.middleware.pipeline`). Calls are registered as routes all the same, so that a
+wrong method on one of their paths gives a 405 with the right Allow header.
 """
 
 from collections.abc import Sequence
@@ -31,8 +31,8 @@ from app.settings import Settings
 from app.version import service_version
 from model.engine import is_out_of_memory
 
-# FastAPI's own, which would send URLs and the messages of exceptions. Older versions
-# have none.
+# FastAPI's own telemetry would export URLs and exception messages. Older versions have
+# no telemetry.
 _NO_TELEMETRY: Any = {
     "tracing": False,
     "metrics": False,
@@ -43,41 +43,41 @@ _NO_TELEMETRY: Any = {
 
 
 class Lifespan(Protocol):
-    """What runs while an application is served."""
+    """The function that returns an application's lifespan context."""
 
     def __call__(self, app: FastAPI) -> AbstractAsyncContextManager[None]:
-        """Return it as a context."""
+        """Return the context in which the application is served."""
 
 
 def framework(calls: Sequence[Call], settings: Settings, lifespan: Lifespan) -> FastAPI:
-    """Return FastAPI with the routes of pages and of calls."""
+    """Return a FastAPI application with the routes of the pages and of the calls."""
     app = FastAPI(
         title=openapi.TITLE,
         version=service_version(),
-        openapi_url=None,  # a call has it
-        docs_url=None,  # `pages` has it
+        openapi_url=None,  # app.calls.openapi serves it
+        docs_url=None,  # app.api_docs.pages serves it
         redoc_url=None,
-        redirect_slashes=False,  # it would send clients to whatever Host they sent
+        redirect_slashes=False,  # the redirect would trust the client's Host header
         lifespan=lifespan,
         telemetry=_NO_TELEMETRY,
     )
     for call in calls:
-        app.add_api_route(call.path, _answered_before, methods=[*call.methods])
+        app.add_api_route(call.path, _placeholder, methods=[*call.methods])
     page = explorer() if settings.explorer else _index()
     app.router.routes.extend([*page.routes, *pages.docs().routes])
-    app.add_exception_handler(HTTPException, _from_framework)
-    app.add_exception_handler(ProblemError, _from_endpoint)
-    app.add_exception_handler(Exception, _from_defect)
+    app.add_exception_handler(HTTPException, _handle_http_exception)
+    app.add_exception_handler(ProblemError, _handle_problem)
+    app.add_exception_handler(Exception, _handle_exception)
     return app
 
 
-async def _answered_before() -> None:
-    """Stand for a call, which the pipeline has answered before."""
+async def _placeholder() -> None:
+    """Reserve the path of a call; the pipeline answers it before FastAPI sees it."""
     raise RuntimeError("the pipeline has no endpoint for a call of the table")
 
 
 def _index() -> APIRouter:
-    """Return the route that leads from `/` to the API documentation."""
+    """Return the route that redirects `/` to the API documentation."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/")
@@ -88,9 +88,9 @@ def _index() -> APIRouter:
     return routes
 
 
-async def _from_framework(request: Request, error: Exception) -> Response:
+async def _handle_http_exception(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 404:
-        return _response(request, NotFoundError("there is nothing at this path"))
+        return _response(request, NotFoundError("there is no resource at this path"))
     if isinstance(error, HTTPException) and error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         allow = ((b"allow", methods.encode()),)
@@ -99,18 +99,18 @@ async def _from_framework(request: Request, error: Exception) -> Response:
     return _response(request, InternalError())
 
 
-async def _from_endpoint(request: Request, error: Exception) -> Response:
+async def _handle_problem(request: Request, error: Exception) -> Response:
     problem = error if isinstance(error, ProblemError) else InternalError()
     return _response(request, problem)
 
 
-async def _from_defect(request: Request, error: Exception) -> Response:
-    lacking = is_out_of_memory(error)
-    return _response(request, out_of_memory() if lacking else InternalError())
+async def _handle_exception(request: Request, error: Exception) -> Response:
+    problem = out_of_memory() if is_out_of_memory(error) else InternalError()
+    return _response(request, problem)
 
 
 def _methods(request: Request) -> set[str]:
-    """Return the methods that any route has for the path of a request."""
+    """Return the methods of all routes that match the path of a request."""
     return {
         method
         for route in request.app.routes

@@ -1,9 +1,9 @@
 """
 Wraps every HTTP request: access checks, request id, error responses, metrics and logs.
 
-A request for a call, found in the loaded model's table by method and path, is answered
-at once: the fast path. Any other goes to FastAPI, inside: pages, 404 and 405. What
-concerns both kinds belongs here.
+A request for a call is looked up by method and path in the loaded model's table, and
+answered directly: the fast path. Every other request goes to FastAPI, inside: pages,
+404 and 405. What applies to both kinds of requests belongs here.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ from app.errors import (
     ProblemError,
 )
 from app.http.exchange import Request, Response
-from app.lifecycle import Lifecycle, ended
-from app.middleware.access import Guard
+from app.lifecycle import Lifecycle, shut_down
+from app.middleware.access import AccessCheck
 from app.middleware.cancellation import InFlight
 from app.middleware.failures import problem_of, problem_response
 from app.observability.access_log import OTHER, AccessLog, Line
@@ -45,15 +45,15 @@ from app.serving.loaded_model import Current
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
-# Not on hot answers, which browsers do not run: a header costs half a microsecond.
-_OF_PAGES: Headers = ((b"x-content-type-options", b"nosniff"),)
+# Only for pages: calls return no scripts, and a header costs half a microsecond.
+_PAGE_HEADERS: Headers = ((b"x-content-type-options", b"nosniff"),)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 _SECONDS = re.compile(rb"\d{1,9}(\.\d{1,9})?")
 
 
 @final
 class _Sent(NamedTuple):
-    """What became of a request; `n_bytes` are those of the answer's body."""
+    """How a request ended; `n_bytes` is the size of the response body."""
 
     route: str
     status: int = CLIENT_CLOSED_REQUEST
@@ -64,15 +64,15 @@ class _Sent(NamedTuple):
 @final
 class Pipeline:
     """
-    The application as the server calls it: answers HTTP requests, or has FastAPI do so.
+    The ASGI application that the server runs.
 
     Args:
-        framework: What answers requests that are for no call.
-        current: The model that answers the calls.
-        timeout: Seconds that a response may take.
-        guard: What checks access; None if nothing does.
-        log: The access log; None if there is none.
-        tracer: What records requests as spans; None if nothing does.
+        framework: Handles requests that are not for a call.
+        current: Holds the model that handles the calls.
+        timeout: Seconds that a call may take to compute its response.
+        access: The access checks; None if none is configured.
+        log: The access log; None if it is off.
+        tracer: Records requests as spans; None if tracing is off.
     """
 
     def __init__(
@@ -83,14 +83,14 @@ class Pipeline:
         lifecycle: Lifecycle,
         *,
         timeout: float,
-        guard: Guard | None,
+        access: AccessCheck | None,
         log: AccessLog | None,
         tracer: Tracer | None,
     ) -> None:
         self.framework = framework
         self.current = current
         self.metrics = metrics
-        self._guard = guard
+        self._access = access
         self._log = log
         self._tracer = tracer
         self._lifecycle = lifecycle
@@ -100,14 +100,14 @@ class Pipeline:
         self._in_flight = InFlight()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; lifespan events go to the framework."""
+        """Handle an HTTP request; pass lifespan events to the framework."""
         if scope["type"] == "http":
             await self._respond(scope, receive, send)
         else:
             await self.framework(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Handle one HTTP request."""
         timing = begin()
         loaded = self.current.loaded
         request = Request(scope, receive, loaded.responses)
@@ -115,95 +115,95 @@ class Pipeline:
         headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
         endpoint = loaded.endpoints.get((request.method, request.path))
         route = request.path if endpoint is not None else OTHER
-        answer: Response | None = None
+        response: Response | None = None
         sent: _Sent | None = None
         self.metrics.enter()
         try:
             with loaded.use:
-                if self._guard is not None:
-                    headers += self._guard.headers(request)
-                    answer = _stopped(self._guard, request, request_id)
-                if answer is None and endpoint is not None:
+                if self._access is not None:
+                    headers += self._access.headers(request)
+                    response = _check_access(self._access, request, request_id)
+                if response is None and endpoint is not None:
                     start = timing.start
-                    answer = await self._answer(endpoint, request, request_id, start)
-                elif answer is None:
+                    response = await self._call(endpoint, request, request_id, start)
+                elif response is None:
                     scope["request_id"] = request_id
                     sent = await self._from_framework(
                         scope, receive, send, headers, timing
                     )
             del loaded, endpoint  # a slow client must not keep a model in memory
-            if answer is not None:
+            if response is not None:
                 headers += CLOSE if self._lifecycle.is_leaving else ()
                 headers += timing.header()
-                sent = await _send(answer, route, scope, send, headers)
+                sent = await _send(response, route, scope, send, headers)
         finally:
             self.metrics.leave()
-            request.taken()
-        if REFUSAL in scope:  # at the socket, so that what was sent here went nowhere
+            request.release_response()
+        if REFUSAL in scope:  # the connection has sent an error in place of ours
             request_id, status, n_bytes = scope[REFUSAL]
             sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
         self._note(request, request_id, timing, sent or _Sent(route))
 
     def note_refusal(self, refusal: Refusal) -> None:
-        """Note what was refused at the socket and never became a request."""
+        """Count and log a request that the connection refused before it got here."""
         request_id, status, n_bytes = refusal
         self.metrics.observe(OTHER, status, None, n_rows=0)
         if self._log is not None:
-            who = (time(), request_id, "-", OTHER)
-            self._log.note(Line(*who, status, None, None, None, 0, n_bytes))
+            identity = (time(), request_id, "-", OTHER)
+            self._log.note(Line(*identity, status, None, None, None, 0, n_bytes))
 
     def _note(
         self, request: Request, request_id: str, timing: Timing, sent: _Sent
     ) -> None:
-        """Note a request that is answered, or is not to be answered any more."""
+        """Count, log and trace a request that has ended."""
         route, status, n_rows, n_bytes = sent
         seconds = perf_counter() - timing.start
         self.metrics.observe(route, status, seconds, n_rows=n_rows)
         if self._log is None and self._tracer is None:
             return
-        who = (time(), request_id, request.method, route)
-        spent = (seconds, *timing.computing())
-        line = Line(*who, status, *spent, n_rows, n_bytes)
+        identity = (time(), request_id, request.method, route)
+        durations = (seconds, *timing.computing())
+        line = Line(*identity, status, *durations, n_rows, n_bytes)
         if self._tracer is not None:
             line = line._replace(trace_id=self._tracer.record(request, timing, line))
         if self._log is not None:
             self._log.note(line)
 
-    async def _answer(
+    async def _call(
         self, endpoint: Endpoint, request: Request, request_id: str, start: float
     ) -> Response | None:
-        """Return a call's response, a problem if it fails, None if the client left."""
+        """Return a call's response or problem; None if the client disconnected."""
         self._in_flight.enter(request)
         try:
-            request.deadline = start + self._allowed_seconds(request)
-            answer = await endpoint(request)
-            request.hold(answer.n_held)
-            return answer
+            request.deadline = start + self._timeout_of(request)
+            response = await endpoint(request)
+            request.reserve_response(response.n_held)
+            return response
         except DisconnectedError:
             return None
         except asyncio.CancelledError:
-            if request.fate is None:
-                return problem_response(ended(), request, request_id)
-            if request.fate == "departed":
+            if request.cancel_reason is None:
+                return problem_response(shut_down(), request, request_id)
+            if request.cancel_reason == "disconnected":
                 return None
             seconds = request.deadline - start
-            late = DeadlineError(f"expected to answer within {seconds:g} seconds")
+            late = DeadlineError(f"the response took longer than {seconds:g} seconds")
             return problem_response(late, request, request_id)
-        except Exception as error:  # noqa: BLE001  a defect too: `problem_of` logs it
+        except Exception as error:  # noqa: BLE001  also bugs: `problem_of` logs them
             problem = problem_of(error, request_id)
             return problem_response(problem, request, request_id)
         finally:
             self._in_flight.leave(request)
-            request.release()
+            request.release_body()
 
-    def _allowed_seconds(self, request: Request) -> float:
-        """Return how long an answer may take: the setting, or less if so asked."""
-        asked = request.headers.get(b"x-request-timeout")
-        if asked is None:
+    def _timeout_of(self, request: Request) -> float:
+        """Return the time limit of a request: its own header, at most the setting."""
+        seconds = request.headers.get(b"x-request-timeout")
+        if seconds is None:
             return self._timeout
-        if not _SECONDS.fullmatch(asked):
+        if not _SECONDS.fullmatch(seconds):
             raise BadRequestError("expected X-Request-Timeout in seconds, such as 2.5")
-        return min(float(asked), self._timeout)
+        return min(float(seconds), self._timeout)
 
     async def _from_framework(
         self,
@@ -213,14 +213,14 @@ class Pipeline:
         headers: Headers,
         timing: Timing,
     ) -> _Sent:
-        """Let the framework answer."""
+        """Let FastAPI respond, with our headers added."""
         status, n_bytes = CLIENT_CLOSED_REQUEST, 0
 
         async def with_headers(message: Message) -> None:
             nonlocal status, n_bytes
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"].extend((*headers, *timing.header(), *_OF_PAGES))
+                message["headers"].extend((*headers, *timing.header(), *_PAGE_HEADERS))
                 if self._lifecycle.is_leaving:
                     message["headers"].extend(CLOSE)
             elif scope["method"] == "HEAD":
@@ -233,9 +233,9 @@ class Pipeline:
             await self.framework(scope, receive, with_headers)
         except DisconnectedError:
             pass
-        except asyncio.CancelledError:  # the time to drain is over
+        except asyncio.CancelledError:  # the drain timeout is over
             status = HTTPStatus.SERVICE_UNAVAILABLE
-        except Exception as error:  # noqa: BLE001  re-raised once it is answered
+        except Exception as error:  # noqa: BLE001  Starlette re-raises after responding
             where = without_messages(error)
             logger.error("request %s failed\n%s", scope["request_id"], where)
         found = scope.get("route")
@@ -243,29 +243,31 @@ class Pipeline:
         return _Sent(route, status, 0, n_bytes)
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
-        """Return the client's request id if it is a plain one, else a fresh one."""
+        """Return the client's request id if it is well-formed, else a new one."""
         given = headers.get(b"x-request-id")
         if given is not None and _REQUEST_ID.fullmatch(given):
             return str(given, "ascii")
         return f"{self._prefix}-{next(self._count):x}"
 
 
-def _stopped(guard: Guard, request: Request, request_id: str) -> Response | None:
-    """Return the answer to a request that may not pass."""
+def _check_access(
+    access: AccessCheck, request: Request, request_id: str
+) -> Response | None:
+    """Return the response if access is denied or for a preflight, else None."""
     try:
-        return guard.check(request)
+        return access.check(request)
     except ProblemError as problem:
         return problem_response(problem, request, request_id)
 
 
 async def _send(
-    answer: Response, route: str, scope: Scope, send: Send, headers: Headers
+    response: Response, route: str, scope: Scope, send: Send, headers: Headers
 ) -> _Sent:
-    """Send an answer; return what became of it."""
+    """Send a response; return how the request ended."""
     try:
-        n_bytes = await answer.send(scope, send, headers=headers)
+        n_bytes = await response.send(scope, send, headers=headers)
     except DisconnectedError:
         return _Sent(route)
-    except asyncio.CancelledError:  # the time to drain is over: its connection is cut
+    except asyncio.CancelledError:  # the drain timeout is over: the connection is cut
         return _Sent(route, HTTPStatus.SERVICE_UNAVAILABLE)
-    return _Sent(route, answer.status, answer.n_rows, n_bytes)
+    return _Sent(route, response.status, response.n_rows, n_bytes)

@@ -1,9 +1,8 @@
 """
-The access log: a line of JSON for every request, on the standard output.
+The access log: a line of JSON for every request, on standard output.
 
-Lines are gathered, and made and handed on together: at the latest 100 ms after the
-first or with the 64th. A line says which route was asked, never what: no target, no
-data, no key.
+Lines are collected and written together: at most 100 ms after the first, or with the
+64th. A line contains the route, never the target, data or keys.
 """
 
 import asyncio
@@ -16,31 +15,31 @@ import orjson
 
 from app.observability.output import Output
 
-OTHER = "other"  # the route of what is for none of the service's own
+OTHER = "other"  # the route of requests that match no route of the service
 STANDARD_OUTPUT = 1
 MAX_LINES = 64
 MAX_SECONDS = 0.1
 
 _MS = 1000.0
-_MICROSECONDS = 3  # digits of a millisecond
+_DIGITS = 3  # microseconds
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
 @final
 class Line(NamedTuple):
     """
-    One request, as it is told.
+    One request, as the log shows it.
 
     Attributes:
-        time: When its answer had been sent, in seconds since 1970.
-        method: `-` of what was refused before it was a request.
-        route: One of the service's own, or `OTHER`; never what came.
-        seconds: From the head of the request to the end of its answer; None of what
-            was refused before it was a request.
+        time: When its response had been sent, in seconds since 1970.
+        method: `-` if the connection refused it before it was handled.
+        route: A route of the service, or `OTHER`; never the client's path.
+        seconds: From the head of the request to the end of its response; None if the
+            connection refused it before it was handled.
         queue_seconds: How long its rows waited; None if nothing was computed.
-        compute_seconds: How long the batches took that held rows of it.
-        n_bytes: Bytes of the answer's body.
-        trace_id: Of the trace that it is a span of, if there is one.
+        compute_seconds: The duration of the batches that contained its rows.
+        n_bytes: The size of the response body.
+        trace_id: The id of its trace, if it is traced.
     """
 
     time: float
@@ -56,7 +55,7 @@ class Line(NamedTuple):
     trace_id: str | None = None
 
     def json(self) -> bytes:
-        """Return it as JSON with a newline."""
+        """Return the line as JSON with a newline."""
         line = {
             "time": datetime.fromtimestamp(self.time, UTC),
             "request_id": self.request_id,
@@ -76,7 +75,7 @@ class Line(NamedTuple):
 
 @final
 class AccessLog:
-    """Lines on their way to a file descriptor, which may be shared with others."""
+    """Buffers lines for an output, which other processes may share."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -85,7 +84,7 @@ class AccessLog:
         self._is_closed = False
 
     def note(self, line: Line) -> None:
-        """Note a request; its line is written soon."""
+        """Add the line of a request; it is written soon."""
         self._lines.append(line)
         if self._is_closed:
             self._flush()
@@ -97,7 +96,7 @@ class AccessLog:
             self._timer = loop.call_later(MAX_SECONDS, self._flush)
 
     def _flush(self) -> None:
-        """Hand on what is noted."""
+        """Pass the buffered lines to the output."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -106,22 +105,22 @@ class AccessLog:
             self._output.write(piece, n_lines=n_lines)
 
     async def close(self) -> None:
-        """Write what is noted, and from now on every line at once."""
+        """Write the buffered lines, and from now on every line at once."""
         self._is_closed = True
         self._flush()
         await asyncio.to_thread(self._output.flush)
 
 
 def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds * _MS, _MICROSECONDS)
+    return None if seconds is None else round(seconds * _MS, _DIGITS)
 
 
 def _pieces(lines: list[Line]) -> Iterator[tuple[bytes, int]]:
     """
-    Yield whole lines, as many as one write keeps together, and how many they are.
+    Yield whole lines joined to pieces of at most PIPE_BUF bytes, and how many they are.
 
-    A pipe never mixes writes of at most PIPE_BUF bytes with another process's (POSIX,
-    write); longer ones it may.
+    Writes of that size to a pipe are atomic (POSIX, write); longer ones may be mixed
+    with those of another process.
     """
     piece, n_lines = b"", 0
     for line in lines:

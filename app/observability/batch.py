@@ -1,11 +1,11 @@
-"""What the metrics learn of a batch of rows."""
+"""The figures of a batch of rows, for the metrics."""
 
 from typing import NamedTuple, final
 
 
 @final
 class Batch(NamedTuple):
-    """One batch that was computed."""
+    """The size and the times of one computed batch."""
 
     operation: str
     n_requests: int

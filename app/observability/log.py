@@ -1,4 +1,4 @@
-"""The log: warnings and errors for an operator, on standard error."""
+"""The log for operators, on standard error."""
 
 import logging
 from collections.abc import Callable
@@ -13,7 +13,7 @@ _FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 @final
 class LogHandler(logging.Handler):
-    """Hands records to an output, which never blocks."""
+    """Passes log records to an output, which never blocks."""
 
     def __init__(self, output: Output) -> None:
         super().__init__()
@@ -22,18 +22,18 @@ class LogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue a record."""
-        self.output.say(self.format(record))
+        self.output.write_lines(self.format(record))
 
 
 def install(level: str) -> LogHandler:
-    """Have all that is logged from here on go to standard error."""
+    """Set up logging to standard error."""
     handler = LogHandler(Output(STANDARD_ERROR))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     return handler
 
 
 def count_dropped(count: Callable[[int], object]) -> None:
-    """Have the lines counted that the log, if it is installed, drops."""
+    """Call a function with the number of lines that an installed log drops."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, LogHandler):
             handler.output.on_drop = count

@@ -1,10 +1,10 @@
 """
 Prometheus metrics of the service, in a registry of its own.
 
-What happens is noted at once and counted later, many at a time or when somebody asks:
-counting one by one costs ten times as much. With several workers each counts at once,
-for prometheus_client keeps their numbers in files of the directory that
-PROMETHEUS_MULTIPROC_DIR names, and any of them may add them up.
+Events are recorded in lists and counted later, many at a time or when the metrics are
+read: counting one by one costs ten times as much. With several workers, events are
+counted at once: prometheus_client keeps each worker's numbers in files in the directory
+PROMETHEUS_MULTIPROC_DIR, and any worker may have to add them up.
 """
 
 import os
@@ -41,7 +41,7 @@ _SECONDS = (
 )
 _ROWS = (1, 2, 4, 8, 16, 32, 64, 128)
 
-_NOTED = 64
+_MAX_PENDING = 64
 
 _T = TypeVar("_T")
 _Metric = TypeVar("_Metric", Counter, "_Histogram")
@@ -54,7 +54,7 @@ _MODEL = "vae_model_info"
 
 @final
 class _Histogram(Histogram):
-    """A histogram that takes many amounts for little more than the price of one."""
+    """A histogram that observes many amounts for little more than the cost of one."""
 
     def observe_all(self, amounts: Sequence[float]) -> None:
         """Observe amounts, none of them NaN."""
@@ -66,12 +66,12 @@ class _Histogram(Histogram):
 
 @final
 class _Model:
-    """The gauge of what is served, and the counter of what was to be."""
+    """The gauge that describes the served model, and the counter of swaps."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._gauge = Gauge(
             _MODEL,
-            "What is served.",
+            "The served model; the value is 1.",
             ("version", "backend", "device", "likelihood"),
             registry=registry,
             multiprocess_mode="livemax",
@@ -84,35 +84,35 @@ class _Model:
             registry=registry,
         )
         for outcome in get_args(Outcome):
-            self.swaps.labels(outcome)  # an alert needs the 0 before the first
+            self.swaps.labels(outcome)  # alerts need the initial 0
 
     def state(self, model: dict[str, str]) -> None:
-        """Have it be 1 with these labels."""
+        """Set the gauge to 1 with these labels."""
         self._gauge.labels(**model).set(1)
         self._stated = model
 
     def forget(self) -> None:
-        """Have it say nothing."""
+        """Remove the gauge's labels."""
         self._gauge.clear()
 
     def withdraw(self) -> None:
-        """Have it be 0, where it is in files, which forget nothing."""
+        """Set the gauge to 0; labels in a worker's file cannot be removed."""
         if self._stated is not None:
             self._gauge.labels(**self._stated).set(0)
 
 
 @final
-class _Everyone(Collector):
-    """What all workers count, without models that none of them serves any more."""
+class _AllWorkers(Collector):
+    """The sums over all workers, without models that no worker serves any more."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def collect(self) -> Iterator[Metric]:
         files = self._directory.glob("*.db")
-        # Of a worker that is just starting a file may be there and hold nothing.
-        begun = [str(file) for file in files if file.stat().st_size]
-        for metric in MultiProcessCollector.merge(begun):  # type: ignore[no-untyped-call]  # untyped
+        # A worker that is just starting may have created an empty file.
+        nonempty = [str(file) for file in files if file.stat().st_size]
+        for metric in MultiProcessCollector.merge(nonempty):  # type: ignore[no-untyped-call]  # untyped
             if metric.name == _MODEL:
                 metric.samples = [s for s in metric.samples if s.value]
             yield metric
@@ -128,24 +128,24 @@ class _Request(NamedTuple):
 @final
 class Metrics:
     """
-    What is counted, and its exposition.
+    All metrics of the service.
 
     Attributes:
-        processes: What goes wrong with processes.
+        processes: Counters of process failures.
     """
 
     def __init__(self, *, n_workers: int) -> None:
         self.registry = CollectorRegistry()
         self._is_shared = n_workers > 1
-        self._noted_requests: list[_Request] = []
-        self._noted_batches: list[Batch] = []
-        self._most_noted = 1 if self._is_shared else _NOTED
+        self._pending_requests: list[_Request] = []
+        self._pending_batches: list[Batch] = []
+        self._max_pending = 1 if self._is_shared else _MAX_PENDING
         self._requests = self._counter(
             "vae_requests", "Requests answered, by route and status.", "route", "status"
         )
         self._seconds = self._histogram(
             "vae_request_duration_seconds",
-            "From the head of a request to the end of its answer.",
+            "Time from the head of a request to the end of its response.",
             "route",
             _SECONDS,
         )
@@ -156,26 +156,26 @@ class Metrics:
         self._n_in_flight = 0
         self._in_flight = self._sum(
             "vae_requests_in_flight",
-            "Requests being answered, the one for these metrics among them.",
+            "Requests in progress, including the one for these metrics.",
         )
-        self._rows = self._counter("vae_rows", "Rows answered.", "route")
+        self._rows = self._counter("vae_rows", "Rows in responses.", "route")
         self._batch_rows = self._histogram(
-            "vae_batch_rows", "Rows computed together.", "operation", _ROWS
+            "vae_batch_rows", "Rows computed in one batch.", "operation", _ROWS
         )
         self._queue_seconds = self._histogram(
             "vae_queue_seconds",
-            "How long the oldest request of a batch waited for it.",
+            "Time that the oldest request of a batch waited for it.",
             "operation",
             _SECONDS,
         )
         self._compute_seconds = self._histogram(
-            "vae_compute_seconds", "How long a batch took.", "operation", _SECONDS
+            "vae_compute_seconds", "Compute time of a batch.", "operation", _SECONDS
         )
         self._model = _Model(self.registry)
         self.processes = ProcessMetrics(self.registry)
 
     def describe(self, **model: str) -> None:
-        """State what is served now: a gauge that is 1, with these labels."""
+        """Set the gauge that describes the served model to 1 with these labels."""
         if self._is_shared:
             self._model.withdraw()
         else:
@@ -183,17 +183,17 @@ class Metrics:
         self._model.state(model)
 
     def observe_swap(self, outcome: Outcome) -> None:
-        """Count a new checkpoint."""
+        """Count a new checkpoint that was swapped in or refused."""
         self._model.swaps.labels(outcome).inc()
 
     def enter(self) -> None:
-        """Note that the answer to a request begins."""
+        """Count a request in progress."""
         self._n_in_flight += 1
         if self._is_shared:
             self._in_flight.set(self._n_in_flight)
 
     def leave(self) -> None:
-        """Note that it has ended, well or not."""
+        """Stop counting a request that has ended, with or without success."""
         self._n_in_flight -= 1
         if self._is_shared:
             self._in_flight.set(self._n_in_flight)
@@ -202,46 +202,46 @@ class Metrics:
         self, route: str, status: int, seconds: float | None, *, n_rows: int
     ) -> None:
         """
-        Note one request.
+        Record one request.
 
         Args:
-            route: One of the app's own, never what came.
-            seconds: What it took; None of what was refused before it was a request.
+            route: A route of the service, never the client's path.
+            seconds: Its duration; None if the connection refused it.
         """
-        self._noted_requests.append(_Request(route, status, seconds, n_rows))
-        if len(self._noted_requests) >= self._most_noted:
+        self._pending_requests.append(_Request(route, status, seconds, n_rows))
+        if len(self._pending_requests) >= self._max_pending:
             self._count()
 
     def observe_batch(self, batch: Batch) -> None:
-        """Note one batch of the micro-batcher."""
-        self._noted_batches.append(batch)
-        if len(self._noted_batches) >= self._most_noted:
+        """Record one batch of the micro-batcher."""
+        self._pending_batches.append(batch)
+        if len(self._pending_batches) >= self._max_pending:
             self._count()
 
     def exposition(self) -> bytes:
-        """Return all of it as Prometheus reads it."""
+        """Return all metrics in the text format of Prometheus."""
         self._count()
         self._in_flight.set(self._n_in_flight)
         if not self._is_shared:
             return generate_latest(self.registry)
-        everyone = CollectorRegistry()
+        all_workers = CollectorRegistry()
         directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
-        everyone.register(_Everyone(directory))
-        return generate_latest(everyone)
+        all_workers.register(_AllWorkers(directory))
+        return generate_latest(all_workers)
 
     def _count(self) -> None:
-        self._count_requests(self._noted_requests)
-        self._count_batches(self._noted_batches)
-        self._noted_requests, self._noted_batches = [], []
+        self._count_requests(self._pending_requests)
+        self._count_batches(self._pending_batches)
+        self._pending_requests, self._pending_batches = [], []
 
-    def _count_requests(self, noted: Sequence[_Request]) -> None:
-        outcomes = Tally((request.route, request.status) for request in noted)
+    def _count_requests(self, pending: Sequence[_Request]) -> None:
+        outcomes = Tally((request.route, request.status) for request in pending)
         for (route, status), n in outcomes.items():
             self._requests(route, status).inc(n)
             reason = self._reasons.get(status)
             if reason is not None:
                 self._rejected(reason).inc(n)
-        for route, requests in _grouped(noted, attrgetter("route")):
+        for route, requests in _grouped(pending, attrgetter("route")):
             seconds = [r.seconds for r in requests if r.seconds is not None]
             if seconds:
                 self._seconds(route).observe_all(seconds)
@@ -249,14 +249,14 @@ class Metrics:
             if n_rows:
                 self._rows(route).inc(n_rows)
 
-    def _count_batches(self, noted: Sequence[Batch]) -> None:
-        for operation, batches in _grouped(noted, attrgetter("operation")):
+    def _count_batches(self, pending: Sequence[Batch]) -> None:
+        for operation, batches in _grouped(pending, attrgetter("operation")):
             _, _, n_rows, queue_seconds, compute_seconds = zip(*batches, strict=True)
             self._batch_rows(operation).observe_all(n_rows)
             self._queue_seconds(operation).observe_all(queue_seconds)
             self._compute_seconds(operation).observe_all(compute_seconds)
 
-    # Finding a child by its labels costs as much as counting: both are cached.
+    # Finding a metric's child by its labels costs as much as counting, so it is cached.
 
     def _counter(self, name: str, what: str, *labels: str) -> _Children[Counter]:
         counter = Counter(name, what, labels, registry=self.registry)
@@ -277,7 +277,7 @@ class Metrics:
 def _grouped(
     items: Iterable[_T], key: Callable[[_T], str]
 ) -> Iterable[tuple[str, Sequence[_T]]]:
-    """Return the items of each key."""
+    """Group items by a key."""
     groups: defaultdict[str, list[_T]] = defaultdict(list)
     for item in items:
         groups[key(item)].append(item)

@@ -1,9 +1,9 @@
 """
-Lines for a file descriptor, written by a thread, so that nobody waits for a reader.
+Writes lines to a file descriptor in a thread, so that no caller ever blocks.
 
-A pipe that is not read is full after 64 KiB, and then holds up whoever writes to it.
-So lines are queued, up to some hundred writes; more are dropped, counted, and, once the
-pipe is read again, mentioned in a line.
+A pipe that is not read is full after 64 KiB, and then blocks its writers. So lines are
+queued, up to a few hundred writes. Further lines are dropped and counted; once the pipe
+is read again, a line reports how many.
 """
 
 import os
@@ -25,22 +25,22 @@ class _Write(NamedTuple):
 @final
 class Output:
     """
-    A file descriptor and the lines on their way to it.
+    A file descriptor with a queue of lines.
 
     Attributes:
-        on_drop: Called, in any thread, with a number of lines that were dropped.
+        on_drop: Called with the number of dropped lines, in any thread.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._queue: SimpleQueue[_Write | threading.Event] = SimpleQueue()
-        self._n_dropped = 0  # since the last line that says so
+        self._n_dropped = 0  # not reported yet
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
         self.on_drop: Callable[[int], object] = _ignore
 
     def write(self, text: bytes, *, n_lines: int = 1) -> None:
-        """Queue whole lines; they are written soon, or dropped. Never blocks."""
+        """Queue whole lines, or drop them if the queue is full. Never blocks."""
         if self._queue.qsize() >= MAX_QUEUED:
             self._drop(n_lines)
             return
@@ -48,13 +48,13 @@ class Output:
         if self._thread is None:
             self._run()
 
-    def say(self, *lines: str) -> None:
+    def write_lines(self, *lines: str) -> None:
         """Queue lines of text."""
         for line in lines:
             self.write(f"{line}\n".encode(errors="replace"))
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Wait until all that is queued is written, at most so many seconds."""
+        """Wait until all queued lines are written, but at most `seconds`."""
         if self._thread is not None:
             written = threading.Event()
             self._queue.put(written)
@@ -85,9 +85,9 @@ class Output:
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # whoever shares the descriptor made it so
+            except BlockingIOError:  # another process made the descriptor non-blocking
                 select.select([], [self._descriptor], [])
-            except OSError:  # nobody will read it any more
+            except OSError:  # the reader has gone
                 self._drop(queued.n_lines)
                 return
 

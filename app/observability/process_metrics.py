@@ -1,4 +1,4 @@
-"""What goes wrong with processes, counted: deaths, stalls, lines that are dropped."""
+"""Counters of process failures: dead workers, blocked event loops, dropped lines."""
 
 from typing import Literal, final, get_args
 
@@ -9,7 +9,7 @@ Stream = Literal["access", "log"]
 
 @final
 class ProcessMetrics:
-    """Counters that are 0 in a process that is well; any thread may count."""
+    """Counters that stay 0 in a healthy process; thread-safe."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._deaths = Counter(
@@ -19,20 +19,20 @@ class ProcessMetrics:
         )
         self._stalls = Counter(
             "vae_event_loop_stalls",
-            "Times that the event loop was held for seconds.",
+            "Times that the event loop was blocked for seconds.",
             registry=registry,
         )
         self._dropped = Counter(
             "vae_log_lines_dropped",
-            "Lines that nobody read, by the log that they were for.",
+            "Log lines dropped because the output was not read, by log.",
             ("stream",),
             registry=registry,
         )
         for stream in get_args(Stream):
-            self._dropped.labels(stream)  # an alert needs the 0 before the first
+            self._dropped.labels(stream)  # alerts need the initial 0
 
     def count_deaths(self, n_workers: int) -> None:
-        """Count workers that died; the one that takes their place does."""
+        """Count workers that died; their replacement calls this."""
         self._deaths.inc(n_workers)
 
     def count_stall(self) -> None:

@@ -1,4 +1,4 @@
-"""Requests as spans of OpenTelemetry; the only module that imports it."""
+"""Records requests as OpenTelemetry spans; the only module that imports it."""
 
 import logging
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from app.observability.tracing import TracedRequest
 
 _EXPORTERS = "opentelemetry_traces_exporter"  # the group of entry points
 _DEFAULT_SERVICE_NAME = "vae-service"
-# Those of the semantic conventions for HTTP; another is told as _OTHER.
+# The methods of the semantic conventions for HTTP; others are recorded as _OTHER.
 _METHODS = frozenset(
     ("CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE")
 )
@@ -37,27 +37,27 @@ _NS = 1e9
 @final
 class Spans:
     """
-    Tells requests as spans: one of kind server, its waits and computes as children.
+    Records each request as a server span, with queue and compute times as children.
 
-    A span is made when its request has been answered, with the times that were. It
-    says what the access log says and no more: nothing of the target but the route.
+    A span is created after its request has been answered, with the recorded times. It
+    contains what the access log contains and no more: of the target only the route.
     """
 
     def __init__(self, provider: TracerProvider) -> None:
         self._provider = provider
         self._tracer = provider.get_tracer("app")
         self._propagator = TraceContextTextMapPropagator()
-        # Warnings about headers that repeat what came: anybody could fill the log.
+        # Warnings repeat the client's headers: any client could fill the log.
         logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
     @property
     def service_name(self) -> str:
-        """What the service is called in its traces."""
+        """The name of the service in its traces."""
         return str(self._provider.resource.attributes[SERVICE_NAME])
 
     def record(self, request: TracedRequest, timing: Timing, line: Line) -> str:
         """Record a request that has just been answered; return its trace id."""
-        # The clocks are compared anew for each: the one of the day may be set.
+        # The offset between the clocks is measured each time: wall time may be set.
         now = time_ns()
         offset = now - int(perf_counter() * _NS)
         method = request.method if request.method in _METHODS else "_OTHER"
@@ -85,18 +85,18 @@ class Spans:
             self._tracer.start_span("compute", within, start_time=middle).end(end)
 
     def close(self) -> None:
-        """Send what is not sent yet; this may take seconds."""
+        """Send the remaining spans; this may take seconds."""
         self._provider.shutdown()
 
 
-def exported(names: Sequence[str]) -> Spans:
+def spans_to(names: Sequence[str]) -> Spans:
     """
-    Return what sends spans by the exporters of these names, in the background.
+    Return `Spans` that send to the exporters with these names, in the background.
 
     Raises:
-        ValueError: No package that is installed has an exporter of a name.
+        ValueError: No installed package has an exporter with one of the names.
     """
-    # The variables OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES come last, to win.
+    # Merged last, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
     resource = Resource.create({SERVICE_NAME: _DEFAULT_SERVICE_NAME})
     provider = TracerProvider(
         resource=resource.merge(OTELResourceDetector().detect()),
@@ -108,7 +108,7 @@ def exported(names: Sequence[str]) -> Spans:
 
 
 def _exporter(name: str) -> SpanExporter:
-    """Return an exporter of a package that is installed, as OTEL_* variables set it."""
+    """Return the exporter of an installed package, configured by OTEL_* variables."""
     known = entry_points(group=_EXPORTERS)
     if name not in known.names:
         raise ValueError(
@@ -120,7 +120,7 @@ def _exporter(name: str) -> SpanExporter:
 
 @final
 class _Headers(Getter[TracedRequest]):
-    """Reads headers that came once; of several, which one is meant is unknown."""
+    """Reads headers that occur exactly once; repeated ones are ambiguous."""
 
     def get(self, carrier: TracedRequest, key: str) -> list[str] | None:
         value = carrier.only(key.encode())
@@ -134,7 +134,7 @@ _GETTER = _Headers()
 
 
 def _attributes(method: str, line: Line) -> dict[str, AttributeValue]:
-    """Return the attributes of a server's span (semantic conventions 1.44, HTTP)."""
+    """Return the attributes of a server span (semantic conventions 1.44, HTTP)."""
     attributes: dict[str, AttributeValue] = {
         "http.request.method": method,
         "http.response.status_code": line.status,

@@ -1,8 +1,9 @@
 """
-Where the time of a request goes: to waiting, to compute, and to all the rest.
+Measures the time of a request: in queues, in compute, and in total.
 
-Rows are noted where they are computed, for the request whose task asked for them: what
-lies between, such as `app.compute.operations`, knows nothing of requests.
+Compute code records times for the request of the current task, through a context
+variable. So the layers between, such as `app.compute.operations`, need not know
+requests.
 """
 
 from contextvars import ContextVar
@@ -11,8 +12,8 @@ from typing import final
 
 from app.errors import Headers
 
-# Of rows: when they came into a queue, when the first batch of them began, when the
-# last one ended; by `time.perf_counter`.
+# The times at which rows were queued, their first batch started, and their last batch
+# ended; by `time.perf_counter`.
 Trip = tuple[float, float, float]
 
 _MS = 1000.0
@@ -22,15 +23,16 @@ _PHASES = b"queue;dur=%.3f, compute;dur=%.3f, total;dur=%.3f"
 @final
 class Timing:
     """
-    The time of one request.
+    The times of one request.
 
     Attributes:
-        start: When its answer was begun, by `time.perf_counter`.
-        trips: The ways of rows of it through a queue and compute; mostly one or none.
-        queue_seconds: From when rows came into a queue to the start of the first batch,
-            or slice of an analysis, that held some of them; the sum over the trips.
-        compute_seconds: What all batches took that held rows of it, whatever else they
-            held. Between them other requests may have had their turns.
+        start: When the request began, by `time.perf_counter`.
+        trips: Each passage of rows through a queue and compute; mostly one or none.
+        queue_seconds: From queueing rows to the start of the first batch, or slice of
+            an analysis, that contains some of them; the sum over the trips.
+        compute_seconds: The sum of the durations of all batches that contained rows of
+            the request. Rows of other requests may share them, and other batches may
+            run in between.
     """
 
     __slots__ = ("compute_seconds", "queue_seconds", "start", "trips")
@@ -47,7 +49,7 @@ class Timing:
         return (self.queue_seconds, self.compute_seconds)
 
     def header(self) -> Headers:
-        """Return it in milliseconds (W3C Server Timing); queue and compute if any."""
+        """Return a Server-Timing header in ms (W3C); queue and compute times if any."""
         total = (perf_counter() - self.start) * _MS
         if not self.trips:
             return ((b"server-timing", b"total;dur=%.3f" % total),)
@@ -60,14 +62,14 @@ _of_task: ContextVar[Timing] = ContextVar("timing")
 
 
 def begin() -> Timing:
-    """Begin the time of the request that the current task answers."""
+    """Start measuring the request of the current task."""
     timing = Timing()
     _of_task.set(timing)
     return timing
 
 
 def note(queued: float, started: float, ended: float, compute_seconds: float) -> None:
-    """Note a trip of rows for the request of the current task, if it is for one."""
+    """Record a trip of rows for the request of the current task, if there is one."""
     timing = _of_task.get(None)
     if timing is not None:
         timing.trips.append((queued, started, ended))

@@ -1,8 +1,8 @@
 """
-Tracebacks for the log without the messages of exceptions.
+Tracebacks for the log, without exception messages.
 
-A message may repeat what a client sent, and a log holds nothing of that. Which
-exception it was and where it was raised says what is wrong with the code.
+A message may repeat data that a client sent, and the log must not contain any. The
+class of the exception and where it was raised are enough to find a bug.
 """
 
 import logging
@@ -20,13 +20,13 @@ _ExcInfo = (
 
 
 def without_messages(error: BaseException) -> str:
-    """Return the traceback of an exception and of what caused it, oldest first."""
+    """Return the traceback of an exception and its causes, oldest first."""
     parts = list(_parts(error))
     return "\n".join(reversed(parts))
 
 
 def name_of(error: BaseException) -> str:
-    """Return the name of the class of an exception, with its module."""
+    """Return the qualified name of an exception's class."""
     kind = type(error)
     if kind.__module__ == "builtins":
         return kind.__qualname__
@@ -35,10 +35,10 @@ def name_of(error: BaseException) -> str:
 
 @final
 class Formatter(logging.Formatter):
-    """Formats log records; of their exceptions it leaves out the messages."""
+    """Formats log records without the messages of their exceptions."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a record as text, whatever another formatter has kept in it."""
+        """Return a record as text; ignore a traceback cached by another formatter."""
         record = copy(record)
         record.exc_text = None
         return super().format(record)
@@ -48,7 +48,7 @@ class Formatter(logging.Formatter):
         return without_messages(ei[1]) if ei[1] is not None else ""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
-        """Return the line of a record; asyncio adds exceptions as further lines."""
+        """Return a record's message; drop the further lines that asyncio adds."""
         if record.name == "asyncio":
             record.message = record.message.partition("\n")[0]
         return super().formatMessage(record)

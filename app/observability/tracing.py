@@ -1,8 +1,7 @@
 """
-Traces of requests (W3C Trace Context), where OpenTelemetry is installed and configured.
+Traces of requests (W3C Trace Context), if OpenTelemetry is installed and configured.
 
-Its own variables, the OTEL_* of its specification, say whether and where to. Where they
-do not, nothing of it is imported.
+The standard OTEL_* variables configure it. Without them, OpenTelemetry is not imported.
 """
 
 import logging
@@ -18,13 +17,13 @@ _ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT
 
 
 class TracedRequest(Protocol):
-    """What a tracer reads of a request."""
+    """The part of a request that a tracer reads."""
 
     method: str
     headers: dict[bytes, bytes]
 
     def only(self, name: bytes) -> bytes | None:
-        """Return a header that came once; None if it did not, or several times."""
+        """Return a header that occurs exactly once; None otherwise."""
 
 
 class Tracer(Protocol):
@@ -34,14 +33,14 @@ class Tracer(Protocol):
         """Record a request that has just been answered; return its trace id."""
 
     def close(self) -> None:
-        """Send what is not sent yet; this may take seconds."""
+        """Send the remaining spans; this may take seconds."""
 
 
 def exporters(environ: Mapping[str, str]) -> tuple[str, ...]:
     """
-    Return the names of the exporters of traces that OTEL_* variables ask for.
+    Return the names of the trace exporters that OTEL_* variables configure.
 
-    `otlp` comes with the protocol that is asked for, `http/protobuf` unless said.
+    `otlp` uses the configured protocol, by default `http/protobuf`.
     """
     if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return ()
@@ -61,18 +60,18 @@ def exporters(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 def from_environment(environ: Mapping[str, str]) -> Tracer | None:
     """
-    Return what tells requests as OTEL_* variables ask, None if they do not.
+    Return a tracer as OTEL_* variables configure it; None if they do not.
 
-    Where these cannot be followed a warning says so: they are often set for all that
-    runs in a cluster, and no reason not to serve.
+    If that fails, log a warning and serve without traces: the variables are often set
+    for everything in a cluster.
     """
     names = exporters(environ)
     if not names:
         return None
     try:
-        from app.observability import spans  # noqa: PLC0415  an extra, large, and wanted by few
+        from app.observability import spans  # noqa: PLC0415  an optional, large dependency
 
-        return spans.exported(names)
+        return spans.spans_to(names)
     except (ImportError, ValueError) as error:
-        logger.warning("OTEL_* variables ask for traces, there are none: %s", error)
+        logger.warning("OTEL_* variables are set, but tracing failed: %s", error)
         return None

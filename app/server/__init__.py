@@ -1,1 +1,1 @@
-"""The processes that serve: uvicorn, its workers and how they start."""
+"""The server processes: uvicorn, workers, signals and start-up."""

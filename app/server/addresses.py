@@ -8,16 +8,16 @@ from typing import Any
 
 from app.server.startup import StartError
 
-_NOT_HERE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+_UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _BACKLOG = 2048
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
     """
-    Return a socket for each address of a host, bound, and not yet listening.
+    Return a bound socket for each address of a host; they do not listen yet.
 
     Raises:
-        StartError: The host has no address here, or the port is in use.
+        StartError: The host has no address on this machine, or the port is in use.
     """
     try:
         found = socket.getaddrinfo(
@@ -32,9 +32,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
             try:
                 sockets.append(_bound(family, address))
             except OSError as error:
-                # Such as an address of IPv6 where there is none, beside one of IPv4.
+                # For example, an IPv6 address of a host that also has an IPv4 address,
+                # on a machine without IPv6.
                 is_last = address == found[-1][-1]
-                if error.errno not in _NOT_HERE or (is_last and not sockets):
+                if error.errno not in _UNAVAILABLE or (is_last and not sockets):
                     raise
     except OSError as error:
         for opened in sockets:
@@ -45,10 +46,10 @@ def bind(host: str, port: int) -> list[socket.socket]:
 
 def listen(sockets: Sequence[socket.socket]) -> None:
     """
-    Let clients connect; they wait until somebody accepts.
+    Let clients connect; connections queue until the server accepts them.
 
     Raises:
-        StartError: Another process listens there by now.
+        StartError: Another process listens on the same address by now.
     """
     for bound in sockets:
         try:
@@ -59,7 +60,7 @@ def listen(sockets: Sequence[socket.socket]) -> None:
 
 
 def lines(sockets: Sequence[socket.socket]) -> list[str]:
-    """Return a line for each address that requests are taken at."""
+    """Return a line for the log for each address that is served."""
     return [f"listening on {_url(listening)}" for listening in sockets]
 
 

@@ -1,9 +1,10 @@
 """
-What the parent and a worker say to each other, over a pair of sockets.
+The protocol between the parent process and a worker, over a pair of sockets.
 
-The parent sends the settings first, then numbers of signals, each a byte. The worker
-sends lines of JSON: that it has started, that it cannot, and, every second, that its
-event loop turns. Where either side has ended, the other reads the end.
+The parent first sends the settings, then signal numbers, one byte each. The worker
+sends reports as lines of JSON: that it has started, that it failed to start, and a
+heartbeat of its event loop every second. When either process exits, the other reads
+end-of-file.
 """
 
 import json
@@ -18,35 +19,35 @@ _BYTES = 1 << 16
 
 @final
 class Report(NamedTuple):
-    """What a worker says: lines for standard output, or the error of its start."""
+    """A report of a worker, with lines for standard output or its start-up error."""
 
     kind: Kind
     lines: list[str]
 
 
 @final
-class Reports:
+class WorkerChannel:
     """A worker's side of the channel."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
 
     def settings(self) -> Settings:
-        """Return the settings to serve under, which come first."""
+        """Read the settings, which the parent sends first."""
         with self._channel.makefile("rb", buffering=0) as reader:
             line = reader.readline()
         return Settings.model_validate_json(line)
 
     def send(self, kind: Kind, lines: list[str]) -> None:
-        """Report; without a parent to read it, that is all the same."""
+        """Send a report; ignore errors, as the parent may have exited."""
         text = json.dumps([kind, lines]).encode() + b"\n"
         try:
             self._channel.send(text, socket.MSG_DONTWAIT)
         except OSError:
             return
 
-    def order(self) -> int | None:
-        """Wait for a signal's number, None if the parent has ended."""
+    def receive_signal(self) -> int | None:
+        """Wait for a signal number; return None if the parent has exited."""
         try:
             sent = self._channel.recv(1)
         except OSError:
@@ -55,7 +56,7 @@ class Reports:
 
 
 @final
-class Orders:
+class ParentChannel:
     """The parent's side of the channel."""
 
     def __init__(self, channel: socket.socket) -> None:
@@ -64,7 +65,7 @@ class Orders:
         self._rest = b""
 
     def fileno(self) -> int:
-        """Return what a selector waits for."""
+        """Return the descriptor that a selector waits for."""
         return self._channel.fileno()
 
     def send_settings(self, settings: Settings) -> None:
@@ -72,11 +73,11 @@ class Orders:
         self._send(settings.model_dump_json().encode() + b"\n")
 
     def send_signal(self, number: int) -> None:
-        """Have the worker act as at a signal."""
+        """Have the worker handle a signal."""
         self._send(bytes([number]))
 
     def reports(self) -> list[Report] | None:
-        """Return what has come, None once the worker has ended."""
+        """Return the reports received; None once the worker has exited."""
         try:
             text = self._channel.recv(_BYTES)
         except BlockingIOError:
@@ -87,7 +88,7 @@ class Orders:
             return None
         *lines, self._rest = (self._rest + text).split(b"\n")
         parsed: list[Any] = [json.loads(line) for line in lines]
-        return [Report(kind, said) for kind, said in parsed]
+        return [Report(kind, texts) for kind, texts in parsed]
 
     def close(self) -> None:
         """Close this side."""
@@ -97,4 +98,4 @@ class Orders:
         try:
             self._channel.sendall(text)
         except OSError:
-            return  # it has ended, which is read from the channel
+            return  # the worker has exited, which `reports` will notice

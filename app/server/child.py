@@ -1,4 +1,4 @@
-"""A worker as its parent sees it."""
+"""A worker process, from the view of its parent."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import final
 
-from app.server.channel import Orders
+from app.server.channel import ParentChannel
 from app.settings import Settings
 
 _MODULE = "app.server.worker"
@@ -18,13 +18,13 @@ _MODULE = "app.server.worker"
 @final
 class Child:
     """
-    A worker process that is started.
+    A worker process.
 
     Attributes:
-        n_uncounted: How many workers that died it counts when it has started.
-        heard_at: When it last said that its event loop turns.
-        is_started: Whether it serves.
-        error: Why it could not start.
+        n_uncounted: The number of dead workers that it adds to the metrics at start.
+        last_report_at: When its last report, such as a heartbeat, came.
+        is_started: Whether it serves requests.
+        error: Why it could not start, if it reported that.
     """
 
     def __init__(
@@ -40,16 +40,16 @@ class Child:
                 pass_fds=descriptors,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             )
-        self.orders = Orders(ours)
-        self.orders.send_settings(settings)
+        self.channel = ParentChannel(ours)
+        self.channel.send_settings(settings)
         self.n_uncounted = n_uncounted
-        self.heard_at = monotonic()
+        self.last_report_at = monotonic()
         self.is_started = False
         self.error: str | None = None
 
     def end(self) -> str:
-        """Wait for its end, which is near, and return what it died of."""
-        self.orders.close()
+        """Wait for the process to exit, and describe how it did."""
+        self.channel.close()
         status = self.process.wait()
         if status >= 0:
             return f"ended with status {status}"

@@ -1,9 +1,9 @@
 """
 The directory in which the workers of one service keep their metrics.
 
-It is removed at the end: by the parent, by the workers of a parent that was killed, or,
-if all were killed together, by the next service that starts. That one knows it by a
-lock which nobody holds, for the kernel releases the lock of a process that ends.
+It is removed when the service stops: by the parent, by the workers if the parent was
+killed, or, if all were killed together, by the next service that starts. That one
+recognizes it by its free lock: the kernel releases the lock of a process that exits.
 """
 
 import fcntl
@@ -20,9 +20,9 @@ _LOCK = "lock"
 
 
 @contextmanager
-def created() -> Iterator[Path]:
-    """Have a directory, which the workers find in their environment."""
-    _remove_left_over(Path(tempfile.gettempdir()))
+def create() -> Iterator[Path]:
+    """Create the directory, which the workers find in their environment."""
+    _remove_stale(Path(tempfile.gettempdir()))
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
     try:
         with (directory / _LOCK).open("w") as lock:
@@ -35,12 +35,12 @@ def created() -> Iterator[Path]:
 
 
 def remove() -> None:
-    """Remove the directory of a parent that has ended."""
+    """Remove the directory; for a worker whose parent has exited."""
     shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
 
 
-def _remove_left_over(parent: Path) -> None:
-    """Remove the directories of this user that belong to no process any more."""
+def _remove_stale(parent: Path) -> None:
+    """Remove the directories of this user that no running process owns."""
     for directory in parent.glob(f"{_PREFIX}*"):
         with suppress(OSError):
             if directory.is_symlink() or directory.stat().st_uid != os.geteuid():

@@ -1,4 +1,4 @@
-"""Serves in this process, or in several, until a signal comes."""
+"""Serves in this process, or in several workers, until a stop signal."""
 
 import logging
 import os
@@ -12,9 +12,9 @@ from app.observability.access_log import STANDARD_OUTPUT
 from app.observability.output import Output
 from app.server import metrics_directory, sighup
 from app.server.addresses import bind, lines
-from app.server.endings import Endings
 from app.server.server import Application, serve
 from app.server.startup import StartError, allow_open_files, fail
+from app.server.stop_signals import StopSignals
 from app.server.supervisor import Supervisor
 from app.settings import Settings
 
@@ -24,24 +24,24 @@ _OTHER_OPEN_FILES = 256
 
 
 def run(settings: Settings) -> int:
-    """Serve until asked to end; return the exit status."""
+    """Serve until a stop signal; return the exit status."""
     handler, output = log.install(settings.log_level), Output(STANDARD_OUTPUT)
     allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
-    _mention_service_links()
-    _mention_short_memory(settings)
+    _print_service_links()
+    _warn_if_memory_is_short(settings)
     try:
         sockets = bind(settings.host, settings.port)
         if settings.workers > 1:
-            with metrics_directory.created():
+            with metrics_directory.create():
                 return Supervisor(settings, sockets, output).run()
-        sighup.hold()
-        endings = Endings.of(settings, handler)
-        endings.listen()
+        sighup.block()
+        stop_signals = StopSignals.of(settings, handler)
+        stop_signals.listen()
 
         def started(application: Application) -> None:
-            output.say(*application.start_lines, *lines(sockets))
+            output.write_lines(*application.start_lines, *lines(sockets))
 
-        return serve(settings, sockets, endings, on_started=started)
+        return serve(settings, sockets, stop_signals, on_started=started)
     except StartError as error:
         fail(error)
     finally:
@@ -49,22 +49,22 @@ def run(settings: Settings) -> int:
         handler.output.flush()
 
 
-def _mention_short_memory(settings: Settings) -> None:
-    """Warn of a machine or a container that is too small."""
-    there = available_memory()
+def _warn_if_memory_is_short(settings: Settings) -> None:
+    """Warn if the machine or the container has too little memory."""
+    available = available_memory()
     wanted = wanted_bytes(settings.checkpoint, settings.workers)
-    if there < wanted:
+    if available < wanted:
         logger.warning(
-            "workers may be killed for lack of memory: %d need %d MiB, there are %d",
+            "workers may be killed for lack of memory: %d need %d MiB, %d available",
             settings.workers,
             wanted >> 20,
-            there >> 20,
+            available >> 20,
         )
 
 
-def _mention_service_links() -> None:
-    """Say which variables are none of this service's settings."""
+def _print_service_links() -> None:
+    """Print which VAE_* variables are ignored because Kubernetes has set them."""
     links = service_links(os.environ)
     if links:
         names = ", ".join(links)
-        sys.stderr.write(f"variables of Kubernetes services, not settings: {names}\n")
+        sys.stderr.write(f"ignored variables of Kubernetes services: {names}\n")

@@ -1,4 +1,4 @@
-"""Serves the application in this process."""
+"""Runs the application in this process."""
 
 import socket
 from collections.abc import Callable, Sequence
@@ -9,16 +9,16 @@ from typing import final
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.connection.config import Config
+from app.connection.config import ServerConfig
 from app.connection.protocol import Connection
 from app.observability.process_metrics import ProcessMetrics
 from app.server.addresses import listen
-from app.server.endings import Endings
 from app.server.startup import STARTUP_FAILURE
+from app.server.stop_signals import StopSignals
 from app.server.watchdog import Watchdog
 from app.settings import Settings
 
-# By name, as on a command line: nothing imports the composition root.
+# By name, as on uvicorn's command line: no module imports the composition root.
 _MODULE, _FACTORY = "app.main", "build"
 
 
@@ -26,11 +26,11 @@ _MODULE, _FACTORY = "app.main", "build"
 @dataclass(frozen=True, eq=False)
 class Application:
     """
-    The application, and what the process that serves it has to know of it.
+    The application, and what its server process needs from it.
 
     Attributes:
-        start_lines: What it says when it starts.
-        processes: Where failures of processes are counted.
+        start_lines: The lines that are printed at start.
+        processes: Counters of process failures.
     """
 
     asgi: ASGIApp
@@ -40,10 +40,10 @@ class Application:
 
 @final
 class Server(uvicorn.Server):
-    """A uvicorn server that is watched, and says when it has started."""
+    """A uvicorn server with a watchdog and a callback once it has started."""
 
     def __init__(
-        self, config: Config, watchdog: Watchdog, on_started: Callable[[], object]
+        self, config: ServerConfig, watchdog: Watchdog, on_started: Callable[[], object]
     ) -> None:
         super().__init__(config)
         self._watchdog = watchdog
@@ -59,17 +59,17 @@ class Server(uvicorn.Server):
 def serve(
     settings: Settings,
     sockets: Sequence[socket.socket],
-    endings: Endings,
+    stop_signals: StopSignals,
     *,
     on_started: Callable[[Application], object],
     on_beat: Callable[[], object] = lambda: None,
 ) -> int:
     """
-    Serve on bound sockets until asked to end; return the exit status.
+    Serve on bound sockets until a stop signal; return the exit status.
 
     Args:
-        on_started: Called once requests are taken.
-        on_beat: Called every second in the event loop, as long as it turns.
+        on_started: Called once requests are accepted.
+        on_beat: Called every second in the event loop, as a heartbeat.
 
     Raises:
         StartError: The service cannot start.
@@ -77,9 +77,9 @@ def serve(
     application: Application = getattr(import_module(_MODULE), _FACTORY)(settings)
     listen(sockets)
     watchdog = Watchdog(on_beat, application.processes.count_stall)
-    config = Config(application.asgi, settings, http=Connection)
+    config = ServerConfig(application.asgi, settings, http=Connection)
     server = Server(config, watchdog, lambda: on_started(application))
-    endings.is_serving = lambda: server.started
+    stop_signals.is_serving = lambda: server.started
     server.run(list(sockets))
     watchdog.stop()
     return 0 if server.started else STARTUP_FAILURE

@@ -1,4 +1,4 @@
-"""SIGHUP, which says that files have changed: none is lost, and none ends a process."""
+"""SIGHUP, the signal to read files again: never lost, and never ends a process."""
 
 import asyncio
 import signal
@@ -6,22 +6,22 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_HANGUP = {signal.SIGHUP}
+_SIGHUP = {signal.SIGHUP}
 
 
-def hold() -> None:
+def block() -> None:
     """
-    Let each SIGHUP wait, in this thread and in all that it starts, processes too.
+    Block SIGHUP in this thread and in the threads and processes that it starts.
 
-    Until somebody hears it, it would end the process.
+    Without a handler, SIGHUP would end the process; blocked, it stays pending.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, _HANGUP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGHUP)
 
 
 @contextmanager
-def held() -> Iterator[None]:
-    """Start processes in which each SIGHUP waits until they hear it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HANGUP)
+def blocked() -> Iterator[None]:
+    """Block SIGHUP while starting processes, which inherit the mask."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGHUP)
     try:
         yield
     finally:
@@ -29,14 +29,14 @@ def held() -> Iterator[None]:
 
 
 @contextmanager
-def heard(hear: Callable[[], object]) -> Iterator[None]:
-    """Have the running loop call a function at every SIGHUP, at one that waits too."""
+def on_sighup(call: Callable[[], object]) -> Iterator[None]:
+    """Have the running loop call a function on every SIGHUP, also on a pending one."""
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread can handle signals
         return
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, hear)
-    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANGUP)
+    loop.add_signal_handler(signal.SIGHUP, call)
+    before = signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGHUP)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What a service says on standard output when it starts."""
+"""The lines that the service prints on standard output at start."""
 
 from app.configuration.machine import available_memory
 from app.serving.loaded_model import LoadedModel
@@ -8,7 +8,7 @@ from model.config import describe
 
 
 def about(loaded: LoadedModel, settings: Settings) -> list[str]:
-    """Return lines about what is served, and by what."""
+    """Return lines about the model, the engine, the processes and the limits."""
     engine, config = loaded.model.engine, loaded.model.config
     keys = "off" if settings.api_keys_file is None else "on"
     version = f"vae-service {service_version()}"

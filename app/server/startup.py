@@ -1,4 +1,4 @@
-"""What a process does before it serves, and how a start that fails ends."""
+"""Sets up a process before it serves, and reports start-up failures."""
 
 import ctypes
 import resource
@@ -15,20 +15,20 @@ _KEPT_BYTES, _MAPPED_BYTES = 256 << 20, 64 << 20
 
 
 class StartError(Exception):
-    """The service cannot start; the message is for an operator, on one line."""
+    """The service cannot start; the message is one line for the operator."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
 
 
 def fail(error: Exception) -> NoReturn:
-    """End the process with one line on stderr and status 3."""
+    """Exit with one line on stderr and status 3."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     raise SystemExit(STARTUP_FAILURE)
 
 
 def allow_open_files(n_files: int) -> None:
-    """Raise this process's own limit on open files, as far as it may itself."""
+    """Raise the soft limit on open files, up to the hard limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = n_files if hard == resource.RLIM_INFINITY else min(n_files, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -37,10 +37,10 @@ def allow_open_files(n_files: int) -> None:
 
 def keep_freed_memory() -> None:
     """
-    Have glibc keep what large requests leave, a quarter of a GiB at most.
+    Have glibc keep freed memory of large requests, up to a quarter of a GiB.
 
-    It would give it back to the system and fetch it again, page by page, with the next:
-    a tenth of what a request of megabytes costs.
+    By default glibc returns it to the system and the next request has to fetch it
+    again, page by page: a tenth of the time of a request of several megabytes.
     """
     with suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")
@@ -50,8 +50,9 @@ def keep_freed_memory() -> None:
 
 def switch_threads_soon() -> None:
     """
-    Have threads that run Python give way to the event loop within a millisecond.
+    Have Python threads give the interpreter lock to the event loop within 1 ms.
 
-    Else it may wait five for a thread that words a fault or looks through an image.
+    With the default of 5 ms the loop may wait that long for a thread that explains an
+    invalid body or parses an image.
     """
     sys.setswitchinterval(_SWITCH_SECONDS)

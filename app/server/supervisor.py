@@ -1,9 +1,9 @@
 """
-Serves in several processes on the same sockets; one that dies is replaced.
+Runs several worker processes on the same sockets; a worker that dies is replaced.
 
-Each worker holds one end of a channel and the parent the other, so that neither can end
-without the other seeing it. What a worker has to say comes over it too: that it serves,
-that it cannot start, and, every second, that its event loop turns.
+The parent and each worker share a channel (`app.server.channel`), so that neither can
+exit unnoticed by the other. Workers report over it that they have started or failed to
+start, and send a heartbeat of their event loop every second.
 """
 
 import logging
@@ -23,15 +23,15 @@ from app.server import sighup
 from app.server.addresses import lines
 from app.server.channel import Report
 from app.server.child import Child
-from app.server.endings import ENDING, FORCED
 from app.server.startup import STARTUP_FAILURE
+from app.server.stop_signals import FORCED, STOP_SIGNALS
 from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-SILENT_SECONDS = 60.0  # a worker that says nothing for so long is replaced
-_RESTART_SECONDS = 1.0  # between two starts that fail
-_LOOK_SECONDS = 0.5
+SILENT_SECONDS = 60.0  # a worker that sends no report for so long is replaced
+_RESTART_SECONDS = 1.0  # between two failed starts
+_CHECK_INTERVAL_SECONDS = 0.5
 _GRACE_SECONDS = 10.0
 
 
@@ -47,63 +47,63 @@ class Supervisor:
         self._output = output
         self._selector = selectors.DefaultSelector()
         self._children: list[Child] = []
-        self._n_uncounted = 0  # workers that have died, and no metric says so
-        self._start_at: list[float] = []  # when others are to take their places
+        self._n_uncounted = 0  # dead workers that no metric counts yet
+        self._start_at: list[float] = []  # when replacements are to be started
         self._is_announced = False
-        self._kill_at: float | None = None  # once it has been asked to end
+        self._kill_at: float | None = None  # set once the service is stopping
         self._status = 0
 
     def run(self) -> int:
-        """Serve until asked to end; return the exit status."""
+        """Serve until a stop signal; return the exit status."""
         with _signals() as (wakeup, numbers), self._selector:
             self._selector.register(wakeup, selectors.EVENT_READ)
             for _ in range(self._settings.workers):
                 self._start()
-            looked_at = monotonic()
+            checked_at = monotonic()
             while self._children or self._start_at:
-                for key, _ in self._selector.select(_LOOK_SECONDS):
+                for key, _ in self._selector.select(_CHECK_INTERVAL_SECONDS):
                     if key.data is None:
                         wakeup.recv(4096)
                     else:
-                        self._hear(key.data)
+                        self._receive(key.data)
                 while numbers:
-                    self._act(numbers.pop(0))
-                before, looked_at = looked_at, monotonic()
-                self._look_at_times(looked_at, is_late=looked_at - before > 5.0)
+                    self._handle_signal(numbers.pop(0))
+                before, checked_at = checked_at, monotonic()
+                self._check_timers(checked_at, is_late=checked_at - before > 5.0)
         return self._status
 
     def _start(self) -> None:
-        with sighup.held():
+        with sighup.blocked():
             child = Child(self._settings, self._sockets, self._n_uncounted)
         self._children.append(child)
-        self._selector.register(child.orders, selectors.EVENT_READ, child)
+        self._selector.register(child.channel, selectors.EVENT_READ, child)
 
-    def _act(self, number: int) -> None:
-        """Pass on a signal."""
+    def _handle_signal(self, number: int) -> None:
+        """Pass a signal on to the workers."""
         if number == signal.SIGHUP:
             for child in self._children:
                 child.process.send_signal(number)
             return
-        self._end(number)
+        self._stop_all(number)
 
-    def _end(self, number: int) -> None:
-        """Have all workers end as at a signal."""
+    def _stop_all(self, number: int) -> None:
+        """Have all workers stop as if they received a signal."""
         if self._kill_at is None:
             drain = self._settings.drain_delay + self._settings.drain_timeout
             self._kill_at = monotonic() + drain + _GRACE_SECONDS
         self._start_at.clear()
-        for bound in self._sockets:  # else what connects would wait where none accepts
+        for bound in self._sockets:  # else new connections would queue, never accepted
             bound.close()
         for child in self._children:
-            child.orders.send_signal(number)
+            child.channel.send_signal(number)
 
-    def _hear(self, child: Child) -> None:
-        """Take what a worker has sent."""
-        reports = child.orders.reports()
+    def _receive(self, child: Child) -> None:
+        """Handle the reports of a worker, or its exit."""
+        reports = child.channel.reports()
         if reports is None:
-            self._bury(child)
+            self._replace(child)
             return
-        child.heard_at = monotonic()
+        child.last_report_at = monotonic()
         for report in reports:
             if report.kind == "started":
                 child.is_started = True
@@ -113,51 +113,53 @@ class Supervisor:
                 child.error = report.lines[0]
 
     def _announce(self, report: Report) -> None:
-        """Say once that all serve, and where."""
+        """Print the start lines, once all workers have started."""
         ready = [child for child in self._children if child.is_started]
         if self._is_announced or len(ready) < self._settings.workers:
             return
         self._is_announced = True
-        self._output.say(*report.lines, *lines(self._sockets))
+        self._output.write_lines(*report.lines, *lines(self._sockets))
 
-    def _bury(self, child: Child) -> None:
-        """Replace a worker that has ended, unless all are to end."""
-        self._selector.unregister(child.orders)
+    def _replace(self, child: Child) -> None:
+        """Replace a worker that has exited, unless the service is stopping."""
+        self._selector.unregister(child.channel)
         self._children.remove(child)
-        fate = child.end()
+        reason = child.end()
         mark_process_dead(child.process.pid)  # type: ignore[no-untyped-call]  # untyped
         if self._kill_at is not None:
             if child.process.returncode and not self._status:
                 self._status = FORCED
             return
         if not self._is_announced and not child.is_started:
-            self._give_up(child.error or f"a worker {fate} before it served")
+            self._fail(child.error or f"a worker {reason} before it served")
             return
-        logger.warning("worker %d %s; another takes its place", child.process.pid, fate)
+        logger.warning("worker %d %s; starting another", child.process.pid, reason)
         self._n_uncounted += 1
         delay = 0.0 if child.is_started else _RESTART_SECONDS
         self._start_at.append(monotonic() + delay)
 
-    def _give_up(self, error: str) -> None:
-        """End a start that fails, with one line."""
+    def _fail(self, error: str) -> None:
+        """Stop a failed start, with one line on stderr."""
         self._status = STARTUP_FAILURE
         sys.stderr.write(f"error: {error}\n")
-        self._end(signal.SIGTERM)
+        self._stop_all(signal.SIGTERM)
         for child in self._children:
-            child.process.kill()  # it has served nobody, or not for long
+            child.process.kill()  # no drain: it has served few requests, if any
 
-    def _look_at_times(self, now: float, *, is_late: bool) -> None:
-        """Start and end what is due; `is_late` if this process was held up itself."""
+    def _check_timers(self, now: float, *, is_late: bool) -> None:
+        """Start and kill workers as due; `is_late` if this process was suspended."""
         due = [at for at in self._start_at if at <= now]
         self._start_at = [at for at in self._start_at if at > now]
         for _ in due:
             self._start()
         for child in self._children:
             if is_late or not child.is_started:
-                child.heard_at = now
-            elif now - child.heard_at > SILENT_SECONDS:
+                child.last_report_at = now
+            elif now - child.last_report_at > SILENT_SECONDS:
                 pid, seconds = child.process.pid, SILENT_SECONDS
-                logger.warning("worker %d has hung for %g s: killed", pid, seconds)
+                logger.warning(
+                    "worker %d did not respond for %g s: killed", pid, seconds
+                )
                 child.process.kill()
             if self._kill_at is not None and now > self._kill_at:
                 child.process.kill()
@@ -165,13 +167,13 @@ class Supervisor:
 
 @contextmanager
 def _signals() -> Iterator[tuple[socket.socket, list[int]]]:
-    """Have signals collected; a byte comes to a socket with each."""
+    """Collect signals in a list; each also writes a byte to the returned socket."""
     numbers: list[int] = []
     reading, writing = socket.socketpair()
     reading.setblocking(False)
     writing.setblocking(False)
     signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
-    for number in (*ENDING, signal.SIGHUP):
+    for number in (*STOP_SIGNALS, signal.SIGHUP):
         signal.signal(number, lambda number, _: numbers.append(number))
     with reading, writing:
         yield reading, numbers

@@ -1,4 +1,4 @@
-"""Sees an event loop that is held up, says by what, and counts it."""
+"""Detects an event loop that is blocked, logs where, and counts it."""
 
 import asyncio
 import logging
@@ -18,11 +18,11 @@ _BEATS_PER_STALL = 5
 @final
 class Watchdog:
     """
-    A thread that warns when the running event loop has not turned for so long.
+    A thread that warns when the event loop has been blocked for `seconds`.
 
     Args:
-        on_beat: Called in the event loop, some times in that time.
-        on_stall: Called once for each stall, in the thread.
+        on_beat: Called in the event loop, a few times in `seconds`.
+        on_stall: Called once for each stall, in the watchdog's thread.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class Watchdog:
         self._seconds = seconds
         self._period = seconds / _BEATS_PER_STALL
         self._beat_at = monotonic()
-        self._ended = threading.Event()
+        self._stop_event = threading.Event()
 
     def start(self) -> None:
-        """Watch the running loop, whose thread this is, until it ends."""
+        """Start watching the loop that runs in this thread."""
         self._beat(asyncio.get_running_loop())
         watched = threading.get_ident()
         threading.Thread(
@@ -48,8 +48,8 @@ class Watchdog:
         ).start()
 
     def stop(self) -> None:
-        """Watch no more."""
-        self._ended.set()
+        """Stop watching."""
+        self._stop_event.set()
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
         self._beat_at = monotonic()
@@ -57,24 +57,26 @@ class Watchdog:
         loop.call_later(self._period, self._beat, loop)
 
     def _watch(self, thread_id: int) -> None:
-        told_of, looked_at = 0.0, monotonic()
-        while not self._ended.wait(self._period):
-            before, looked_at = looked_at, monotonic()
-            if looked_at - before > self._seconds:
-                continue  # all of the process was held up
+        reported, checked_at = 0.0, monotonic()
+        while not self._stop_event.wait(self._period):
+            before, checked_at = checked_at, monotonic()
+            if checked_at - before > self._seconds:
+                continue  # the whole process was suspended, not only the loop
             beat_at = self._beat_at
-            if looked_at - beat_at > self._seconds and beat_at != told_of:
-                told_of = beat_at
+            if checked_at - beat_at > self._seconds and beat_at != reported:
+                reported = beat_at
                 self._on_stall()
-                seconds = looked_at - beat_at
+                seconds = checked_at - beat_at
                 logger.warning(
-                    "the event loop is held up for %.0f s:\n%s",
+                    "the event loop is blocked for %.0f s:\n%s",
                     seconds,
                     _stack(thread_id),
                 )
 
 
 def _stack(thread_id: int) -> str:
-    """Return where a thread is: files, lines and functions, no values."""
+    """Return the stack of a thread: files, lines and functions, no values."""
     frame = sys._current_frames().get(thread_id)
-    return "".join(traceback.format_stack(frame)).rstrip() if frame else "it has ended"
+    if frame is None:
+        return "the thread has ended"
+    return "".join(traceback.format_stack(frame)).rstrip()

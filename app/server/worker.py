@@ -9,30 +9,30 @@ from collections.abc import Sequence
 
 from app.observability import log
 from app.server import metrics_directory, sighup
-from app.server.channel import Reports
-from app.server.endings import Endings
+from app.server.channel import WorkerChannel
 from app.server.server import Application, serve
 from app.server.startup import STARTUP_FAILURE, StartError
+from app.server.stop_signals import StopSignals
 
 
 def main(arguments: Sequence[str]) -> int:
     """
-    Serve until asked to end; return the exit status.
+    Serve until a stop signal; return the exit status.
 
     Args:
-        arguments: How many workers have died that nobody has counted, and the file
+        arguments: The number of dead workers that are not counted yet, and the file
             descriptors of the channel to the parent and of the sockets to serve on.
     """
     n_dead, *descriptors = map(int, arguments)
     channel, *listening = (socket.socket(fileno=fd) for fd in descriptors)
-    reports = Reports(channel)
+    reports = WorkerChannel(channel)
     settings = reports.settings()
     handler = log.install(settings.log_level)
-    sighup.hold()
-    endings = Endings.of(settings, handler)
-    endings.listen()
+    sighup.block()
+    stop_signals = StopSignals.of(settings, handler)
+    stop_signals.listen()
     threading.Thread(
-        target=_obey, args=(reports, endings), name="orders", daemon=True
+        target=_follow_parent, args=(reports, stop_signals), name="parent", daemon=True
     ).start()
 
     def started(application: Application) -> None:
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
         return serve(
             settings,
             listening,
-            endings,
+            stop_signals,
             on_started=started,
             on_beat=lambda: reports.send("beat", []),
         )
@@ -54,10 +54,10 @@ def main(arguments: Sequence[str]) -> int:
         handler.output.flush()
 
 
-def _obey(reports: Reports, endings: Endings) -> None:
-    """Do as the parent says; end at once if it has ended, and leave nothing."""
-    while (number := reports.order()) is not None:
-        endings.ask(number)
+def _follow_parent(reports: WorkerChannel, stop_signals: StopSignals) -> None:
+    """Handle the parent's signals; if it has exited, clean up and exit at once."""
+    while (number := reports.receive_signal()) is not None:
+        stop_signals.stop(number)
     metrics_directory.remove()
     os.kill(os.getpid(), signal.SIGKILL)
 

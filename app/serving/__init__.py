@@ -1,1 +1,1 @@
-"""The loaded model with all that answers for it, and how it is replaced."""
+"""Loads a checkpoint, binds it to the calls, and replaces it on reload."""

@@ -1,9 +1,9 @@
 """
-What lives as long as one checkpoint is served: the model, and what answers with it.
+A loaded checkpoint, with the endpoints bound to it.
 
-A request reads `Current.loaded` once, so no request is answered by two checkpoints: to
-replace the model is to assign one attribute. The old one is closed when the last
-request that it answers has ended.
+A request reads `Current.loaded` once, so it never uses two checkpoints. The model is
+replaced by assigning that attribute. The old model is closed after the last request
+that uses it.
 """
 
 import asyncio
@@ -14,29 +14,29 @@ from typing import final
 from app.call_parts.call import Endpoint
 from app.call_parts.served_model import ServedModel
 from app.errors import Headers
-from app.http.response_budget import Responses
+from app.http.response_budget import ResponseBudget
 
 
 @final
 class Use:
-    """How many requests something answers, and when the last of them has ended."""
+    """Counts the requests that use a model, and waits for the last of them."""
 
     def __init__(self) -> None:
         self._n = 0
         self._last: asyncio.Event | None = None
 
     def __enter__(self) -> None:
-        """Note that a request begins."""
+        """Count a request."""
         self._n += 1
 
     def __exit__(self, *_: object) -> None:
-        """Note that it has ended, well or not."""
+        """Stop counting it, after success or failure."""
         self._n -= 1
         if self._last is not None and not self._n:
             self._last.set()
 
     async def ended(self) -> None:
-        """Wait for the last request; none may begin any more."""
+        """Wait until the last request has ended; no new one may begin."""
         self._last = asyncio.Event()
         if self._n:
             await self._last.wait()
@@ -46,24 +46,24 @@ class Use:
 @dataclass(frozen=True, eq=False)
 class LoadedModel:
     """
-    One checkpoint, ready to answer.
+    One checkpoint, ready to serve.
 
     Attributes:
-        endpoints: What answers a request, by its method and path.
-        headers: What every response carries.
-        responses: Those that no client has taken yet, of this model and others.
-        use: The requests that it computes; it is not needed to send what is computed.
+        endpoints: The endpoint for each method and path.
+        headers: Headers of every response.
+        responses: The budget for responses in memory, shared by all models.
+        use: Counts the requests that it computes, until they are computed, not sent.
     """
 
     model: ServedModel
     endpoints: Mapping[tuple[str, str], Endpoint]
     headers: Headers
-    responses: Responses
+    responses: ResponseBudget
     use: Use = field(default_factory=Use)
 
     @property
     def sha256(self) -> str:
-        """The hash of the checkpoint's manifest."""
+        """The SHA-256 of the checkpoint's manifest."""
         return self.model.checkpoint.sha256
 
     @property
@@ -73,7 +73,7 @@ class LoadedModel:
 
     @property
     def labels(self) -> dict[str, str]:
-        """What the metrics say of it."""
+        """The labels of its metric."""
         engine = self.model.engine
         return {
             "version": self.version,
@@ -83,14 +83,14 @@ class LoadedModel:
         }
 
     def close(self) -> None:
-        """Finish what is running and stop the threads."""
+        """Finish running computations, and stop the threads."""
         self.model.analysis_thread.close()
         self.model.compute.close()
 
 
 @final
 class Current:
-    """The model that answers requests that begin now."""
+    """Holds the model for new requests."""
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded

@@ -1,4 +1,4 @@
-"""Loads checkpoints: read, verified, proved, and bound to the calls."""
+"""Loads checkpoints: reads and verifies them, and binds them to the calls."""
 
 import logging
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from app.compute.analysis_thread import AnalysisThread
 from app.compute.batcher import Capacity
 from app.compute.operations import Operations, elbo_of
 from app.http.reader import Reader
-from app.http.response_budget import Responses
+from app.http.response_budget import ResponseBudget
 from app.lifecycle import Lifecycle
 from app.observability.metrics import Metrics
 from app.serving.loaded_model import LoadedModel
@@ -38,16 +38,16 @@ class Loader:
         self._settings = settings
         self._lifecycle = lifecycle
         self._metrics = metrics
-        self._responses = Responses(max_bytes=settings.max_responses_bytes)
+        self._responses = ResponseBudget(max_bytes=settings.max_responses_bytes)
 
     def load(self) -> LoadedModel:
         """
-        Load the checkpoint that lies there now; in any thread.
+        Load the checkpoint in the configured directory; safe in any thread.
 
         Raises:
-            CheckpointError: It is missing or damaged, or scores its examples otherwise
-                than training did.
-            EngineError: The device or the backend is not there.
+            CheckpointError: It is missing or damaged, or does not reproduce the scores
+                that training recorded.
+            EngineError: The device or the backend is not available.
         """
         engine = Engine.load(
             self._settings.checkpoint,
@@ -59,7 +59,7 @@ class Loader:
         return self._bind(engine)
 
     def _check_golden(self, engine: Engine) -> None:
-        """Check the backend that will serve on the examples of the checkpoint."""
+        """Check that the serving backend reproduces the scores recorded in training."""
         served = engine.checkpoint
         record = served.manifest.golden
         if record is None or served.examples is None:
@@ -76,7 +76,7 @@ class Loader:
             ) from error
 
     def _bind(self, engine: Engine) -> LoadedModel:
-        """Give the calls a model."""
+        """Bind the calls to a model."""
         model = self._served_model(engine)
         return LoadedModel(
             model=model,
@@ -91,7 +91,7 @@ class Loader:
         )
 
     def _served_model(self, engine: Engine) -> ServedModel:
-        """Return a model with what reads, computes and limits requests to it."""
+        """Return a model with its reader, its compute and its limits."""
         settings, config = self._settings, engine.checkpoint.config
         capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
         compute = Operations(engine, self._metrics.observe_batch, capacity)

@@ -1,12 +1,11 @@
 """
-Swap the served checkpoint for the one that is in its place now.
+Replaces the served checkpoint when its directory has a new one.
 
-At SIGHUP, or when a watch on the directory sees a change, every file of the checkpoint
-there is verified. A new checkpoint is loaded in a thread next to the old one and
-warmed; then it becomes the current one. A checkpoint that is refused is logged, and the
-old one is still served. A swap ends with the last request that the old model
-answers, so at most two are in memory. However often the next swap is requested
-meanwhile, it follows once.
+On SIGHUP, or when polling the directory finds a change, every file of the checkpoint is
+verified. A new checkpoint is loaded and warmed up in a thread, next to the old one;
+then it becomes the current one. If it is refused, the reason is logged and the old one
+is still served. A swap ends with the last request that uses the old model, so at most
+two models are in memory. Requests to reload during a swap are combined into one.
 """
 
 import asyncio
@@ -28,8 +27,8 @@ from model.engine import EngineError
 
 logger = logging.getLogger(__name__)
 
-# While files are copied there, or a directory is replaced in two steps, a checkpoint is
-# incomplete for a moment.
+# A checkpoint is incomplete for a moment while its files are copied, or while a
+# directory is replaced in two steps.
 _TRIES = 5
 _BETWEEN_TRIES_SECONDS = 0.2
 
@@ -42,7 +41,7 @@ class Reloader:
     Keeps the current model up to date with a checkpoint directory.
 
     Args:
-        watch_seconds: Seconds between two checks of the directory; 0 for none.
+        watch_seconds: Seconds between two checks of the directory; 0 to not check.
     """
 
     def __init__(
@@ -59,17 +58,17 @@ class Reloader:
         self._metrics = metrics
         self._directory = directory
         self._watch_seconds = watch_seconds
-        self._asked = asyncio.Event()
+        self._requested = asyncio.Event()
         self._refused: str | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
 
-    def ask(self) -> None:
-        """Have the directory checked, now or after the swap that is in progress."""
-        self._asked.set()
+    def request(self) -> None:
+        """Request a check of the directory, now or after the swap in progress."""
+        self._requested.set()
 
     @asynccontextmanager
     async def reloading(self) -> AsyncIterator[None]:
-        """Swap when asked, and watch, until the end; then close what is served."""
+        """Handle requests and check the directory; at the end close the model."""
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -85,49 +84,49 @@ class Reloader:
         while True:
             try:
                 async with asyncio.timeout(self._watch_seconds or None):
-                    await self._asked.wait()
+                    await self._requested.wait()
             except TimeoutError:
-                if await self._in_thread(watch.has_news):
-                    await self._look()
+                if await self._in_thread(watch.has_changed):
+                    await self._reload()
             else:
-                self._asked.clear()
-                self._refused = None  # whoever asks gets the reason again
-                if not await self._look():
+                self._requested.clear()
+                self._refused = None  # log the reason again after each SIGHUP
+                if not await self._reload():
                     version = self._current.loaded.version
                     logger.info("checkpoint %s is unchanged", version)
 
-    async def _look(self) -> bool:
-        """Serve the checkpoint there if it is sound; return False if it is the same."""
+    async def _reload(self) -> bool:
+        """Serve the checkpoint on disk if valid; return False if it is unchanged."""
         served, started = self._current.loaded, perf_counter()
         try:
-            new = await self._in_thread(lambda: self._loaded(served.sha256))
+            new = await self._in_thread(lambda: self._load_if_new(served.sha256))
             self._refused = None
             if new is None:
                 return False
         except (CheckpointError, EngineError) as error:
             await self._refuse(error)
             return True
-        except Exception as error:  # a defect; what is served is none the worse for it
+        except Exception as error:  # a bug; keep serving the old checkpoint
             logger.exception("a checkpoint could not be loaded")
             await self._refuse(error)
             return True
         old, self._current.loaded = self._current.loaded, new
         self._metrics.describe(**new.labels)
         self._metrics.observe_swap("swapped")
-        words = (served.version, new.version, perf_counter() - started)
-        logger.info("checkpoint %s gave way to %s in %.2f s", *words)
+        figures = (served.version, new.version, perf_counter() - started)
+        logger.info("checkpoint %s was replaced by %s in %.2f s", *figures)
         try:
             await old.use.ended()
         finally:
             await self._in_thread(old.close)
         return True
 
-    def _loaded(self, served: str) -> LoadedModel | None:
+    def _load_if_new(self, served: str) -> LoadedModel | None:
         """
-        Load the checkpoint there; return None if it is the one with this sha256.
+        Load the checkpoint on disk; return None if it has this sha256.
 
         Raises:
-            CheckpointError: A file of it is damaged, also if it is the same one.
+            CheckpointError: A file of it is damaged, even if it is unchanged.
         """
         n_tries = 0
         while True:
@@ -144,14 +143,14 @@ class Reloader:
                 sleep(_BETWEEN_TRIES_SECONDS)
 
     def _found(self) -> str | None:
-        """Return the sha256 of the checkpoint there, if there is one."""
+        """Return the sha256 of the checkpoint on disk, if there is one."""
         try:
             return checkpoint.identity(self._directory)
         except CheckpointError:
             return None
 
     async def _refuse(self, error: Exception) -> None:
-        """Log why the checkpoint there is refused, once for each that a watch finds."""
+        """Log why the checkpoint on disk is refused, once for each checkpoint."""
         found = await self._in_thread(self._found) or str(error)
         if found == self._refused:
             return

@@ -1,4 +1,4 @@
-"""Looks at a directory for what is new there, and waits until it is all there."""
+"""Detects a changed directory, once its files no longer change."""
 
 from pathlib import Path
 from typing import NamedTuple, final
@@ -13,29 +13,29 @@ class _File(NamedTuple):
 
 @final
 class Watch:
-    """What was seen in a directory, by names, sizes and times."""
+    """Compares the names, sizes and times of the files in a directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._seen: list[_File] = []
-        self._told: list[_File] = []
+        self._reported: list[_File] = []
 
-    def has_news(self) -> bool:
+    def has_changed(self) -> bool:
         """
-        Say once that the files are others, when they have stayed so for two looks.
+        Return True once after a change, when two checks have seen the same files.
 
-        So a copy is not read before its end, nor a directory that is just being
-        replaced. What lies there at first is new, too.
+        So an unfinished copy is not read, nor a directory that is being replaced. The
+        initial files count as a change, too.
         """
         before, self._seen = self._seen, _files(self._directory)
-        if not self._seen or self._seen != before or self._seen == self._told:
+        if not self._seen or self._seen != before or self._seen == self._reported:
             return False
-        self._told = self._seen
+        self._reported = self._seen
         return True
 
 
 def _files(directory: Path) -> list[_File]:
-    """Return what lies in a directory, nothing if it cannot be looked at."""
+    """Return the files of a directory; empty if it cannot be read."""
     try:
         found = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
     except OSError:

@@ -1,1 +1,1 @@
-"""Bytes to arrays and back: JSON, safetensors and npy, each parsed once."""
+"""The wire formats: JSON, safetensors, npy and images, to arrays and back."""

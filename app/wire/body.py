@@ -1,3 +1,3 @@
-"""The bytes of a request's body, as they came."""
+"""The type of a request body."""
 
 Body = bytes | bytearray

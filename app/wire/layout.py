@@ -1,4 +1,4 @@
-"""How the rows of one array look on the wire, and the errors that say so."""
+"""The layout of one array in a request, with checks and their errors."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +17,9 @@ Mask = NDArray[np.bool_]
 LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
 _LARGEST_SQUARE = LARGEST**2
 _BLOCK = 1 << 16
-# Of more values BLAS shares the work between threads, and waits milliseconds for them
-# on a busy machine.
-_MOST_FOR_BLAS = 8192
+# With more values BLAS uses several threads, and waits milliseconds for them on a busy
+# machine.
+_MAX_FOR_BLAS = 8192
 
 
 @final
@@ -28,8 +28,8 @@ class Rows(NamedTuple):
     Rows of a request, (N, D).
 
     Attributes:
-        shaped: Whether they came as [N, *shape].
-        pointers: JSON pointers to rows that did not come as numbers.
+        shaped: Whether the client sent them as [N, *shape].
+        pointers: JSON pointers to rows that were not sent as numbers.
     """
 
     values: Array
@@ -41,9 +41,9 @@ class Rows(NamedTuple):
 @dataclass(frozen=True)
 class Layout:
     """
-    The array a request brings: its name, the shape of one row, how many rows at most.
+    The array of a request: its name, the shape of one row, the most rows.
 
-    A row is accepted flat, [N, D], or in its shape, [N, *shape].
+    Rows are accepted flat, [N, D], or in their shape, [N, *shape].
     """
 
     name: str
@@ -52,19 +52,19 @@ class Layout:
 
     @cached_property
     def dim(self) -> int:
-        """D, the number of values of one row."""
+        """D, the number of values in a row."""
         return prod(self.shape)
 
     @cached_property
     def wanted(self) -> str:
-        """The accepted shapes, in words."""
+        """The accepted shapes, as text."""
         flat = f"[N, {self.dim}]"
         if len(self.shape) == 1:
             return flat
         return f"{flat} or [N, {', '.join(map(str, self.shape))}]"
 
     def pointer(self, *index: int) -> str:
-        """Return the JSON pointer of an element of the array as it came."""
+        """Return the JSON pointer of an element of the array, as the client sent it."""
         return "/".join(["", self.name, *map(str, index)])
 
     def pointer_to(self, row: int, d: int, *, shaped: bool) -> str:
@@ -78,8 +78,8 @@ class Layout:
         Check the number of rows.
 
         Raises:
-            UnprocessableError: There is none.
-            ContentTooLargeError: There are too many.
+            UnprocessableError: There are no rows.
+            ContentTooLargeError: There are too many rows.
         """
         if n == 0:
             raise UnprocessableError(
@@ -94,11 +94,11 @@ class Layout:
         self, values: NDArray[Any], *, shaped: bool, first_row: int = 0
     ) -> Rows:
         """
-        Round to float32, (N, D), and check that every value is finite then.
+        Round to float32, (N, D), and check that every rounded value is finite.
 
         Args:
             values: Contiguous, float32 or wider.
-            first_row: The number of the first row in what the client sent.
+            first_row: The position of the first row in the request.
 
         Raises:
             UnprocessableError: A value is not finite or too large for float32.
@@ -114,10 +114,11 @@ class Layout:
         Check that values are finite as float32.
 
         Args:
-            values: One after another, those from number `first` on.
+            values: Flat.
+            first: The position of the first value in the request.
 
         Raises:
-            UnprocessableError: One is not finite or too large.
+            UnprocessableError: A value is not finite or too large.
         """
         if all_finite(values):
             return
@@ -133,19 +134,20 @@ class Layout:
 
 
 def all_finite(values: NDArray[np.floating]) -> bool:
-    """Say whether all values are finite as float32; `values` are that or wider."""
-    if values.size > _MOST_FOR_BLAS:
-        return bool(values.max() <= LARGEST and values.min() >= -LARGEST)  # not of NaN
-    # A value that is not makes its square, and the sum, too large or NaN: one quick
-    # pass. Many large values may do so too, which the closer look settles.
+    """Return whether all values, float32 or wider, are finite as float32."""
+    if values.size > _MAX_FOR_BLAS:
+        # False for NaN.
+        return bool(values.max() <= LARGEST and values.min() >= -LARGEST)
+    # One fast pass: a value that is not finite makes the sum of squares too large or
+    # NaN. So may many large values, hence the exact check after it.
     if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
         return True
     return first_outside(values.reshape(-1)) == values.size
 
 
 def first_outside(values: NDArray[np.floating]) -> int:
-    """Return the index of the first value that is not finite as float32, or their n."""
-    for start in range(0, len(values), _BLOCK):  # memory for a block, not for all
+    """Return the index of the first value not finite as float32, or their number."""
+    for start in range(0, len(values), _BLOCK):  # in blocks, to save memory
         within = np.abs(values[start : start + _BLOCK]) <= LARGEST  # false for NaN
         if not within.all():
             return start + int(np.argmin(within))

@@ -1,8 +1,8 @@
 """
-Bodies with two arrays: x, and a mask of the same rows that says where x is known.
+Parses bodies with two arrays: x, and a mask of the same shape for the known values.
 
-In JSON both are arrays of numbers, the mask of 0 and 1; null is refused, as it is
-elsewhere. In safetensors the mask may be of booleans, and x NaN where it is missing.
+In JSON both are arrays of numbers, the mask of 0 and 1; null is refused as everywhere.
+In safetensors the mask may have booleans, and x may be NaN where it is missing.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ from app.wire.safetensors import Named, widened
 
 NAME = "mask"
 _BLOCK = 1 << 16
-_FOUND_BYTES = 1 << 22  # a millisecond of looking for a byte
+_SEARCHED_BYTES = 1 << 22  # searching these for a byte takes a millisecond
 _Place = tuple[int, int]
 _DTYPES = {
     **safetensors.FLOATS,
     "U8": np.dtype("u1"),
-    "BOOL": np.dtype("u1"),  # a byte each; of another value than 0 and 1 it is none
+    "BOOL": np.dtype("u1"),  # a byte each; other values than 0 and 1 are refused
 }
 
 
 @final
 class Masked(NamedTuple):
-    """Rows of a request, 0 where they are missing, and where they are known, (N, D)."""
+    """Rows, (N, D), with 0 for missing values, and which values are known, (N, D)."""
 
     x: Rows
     observed: Mask
@@ -49,7 +49,7 @@ class Masked(NamedTuple):
 
 @final
 class MaskedRows:
-    """Reads bodies with x and a mask of it; for one thread, the event loop's."""
+    """Parses bodies with x and its mask; only for the event loop's thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._x = layout
@@ -58,10 +58,10 @@ class MaskedRows:
 
     async def read_json(self, body: Body) -> tuple[Masked, Scalars]:
         """
-        Read a whole body.
+        Parse a body.
 
         Raises:
-            UnprocessableError: It is not what the layout wants, or the mask is none.
+            UnprocessableError: It does not match the layout, or the mask is invalid.
             ContentTooLargeError: It has too many rows.
         """
         cut = await self._cut(body)
@@ -69,13 +69,13 @@ class MaskedRows:
             if cut is None:
                 raise RefusedError
             places, scalars = cut
-            # The numbers of the mask go before x comes.
+            # Convert the mask first, so that its numbers are freed before x is parsed.
             flags = self._flags(await self._json[NAME].read_array(body, *places[NAME]))
             name = self._x.name
             x = await self._json[name].read_array(body, *places[name])
         except RefusedError:
-            # This accepts what is valid, too, and has words for every fault.
-            x, mask, scalars = await asyncio.to_thread(self._in_words, body)
+            # The slow path accepts every valid body, and explains errors.
+            x, mask, scalars = await asyncio.to_thread(self._read_slowly, body)
             flags = self._flags(mask)
         self._check_shapes(flags, x)
         values = x.values.reshape(-1)
@@ -85,9 +85,11 @@ class MaskedRows:
 
     def read_safetensors(self, body: Body) -> Masked:
         """
-        Read a whole body.
+        Parse a body.
 
-        Raises, as `read_json`.
+        Raises:
+            UnprocessableError: It does not match the layout, or the mask is invalid.
+            ContentTooLargeError: It has too many rows.
         """
         x, mask = safetensors.read_named(
             body, {self._x: safetensors.FLOATS, self._mask: _DTYPES}
@@ -105,9 +107,10 @@ class MaskedRows:
 
     async def _cut(self, body: Body) -> tuple[dict[str, _Place], Scalars] | None:
         """
-        Return where each array is, and the other members; None if it needs words.
+        Return the position of each array, and the other members.
 
-        An array of numbers ends at the last bracket before the next key.
+        An array of numbers ends at the last bracket before the next key. Returns None
+        if the slow path is needed.
         """
         start, end = ends(body)
         key = await _find(body, b'"', start) if 0 <= start < end else -1
@@ -129,7 +132,7 @@ class MaskedRows:
         places = (start, stop + 1), (second, end + 1)
         return dict(zip(names, places, strict=True)), members
 
-    def _in_words(self, body: Body) -> tuple[Rows, Rows, Scalars]:
+    def _read_slowly(self, body: Body) -> tuple[Rows, Rows, Scalars]:
         x, members = strict.read(body, self._x)
         if NAME not in members:
             what = f"expected {self._mask.wanted} of 0 and 1, but it is missing"
@@ -138,7 +141,7 @@ class MaskedRows:
         return x, strict.read_rows(text, self._mask, first_row=0), members
 
     def _flags(self, mask: Rows | Named) -> Named:
-        """Return a mask as booleans, in one row of all values."""
+        """Return a mask as flat booleans."""
         values = mask.values.reshape(-1)
         observed = np.empty(values.size, np.bool_)
         for block in _blocks(values.size):
@@ -148,12 +151,12 @@ class MaskedRows:
         return Named(observed, mask.shaped)
 
     def _check_shapes(self, mask: Rows | Named, x: Rows | Named) -> None:
-        wanted, came = self._shape(x), self._shape(mask)
-        if came != wanted:
-            _refuse(self._mask, f"expected the shape of x, {wanted}, got {came}")
+        wanted, got = self._shape(x), self._shape(mask)
+        if got != wanted:
+            _refuse(self._mask, f"expected the shape of x, {wanted}, got {got}")
 
     def _check_flags(self, flags: NDArray[Any], first: int, *, shaped: bool) -> None:
-        """Check the values of a mask from number `first` on."""
+        """Check values of a mask; the first has position `first` in it."""
         outside = (flags != 0) & (flags != 1)
         if outside.any():
             i = int(np.argmax(outside))
@@ -168,14 +171,14 @@ class MaskedRows:
 
 
 def _blocks(n: int) -> Iterator[slice]:
-    """Yield slices of n values: work on one needs memory for one."""
+    """Yield slices that cover n values; working on slices saves memory."""
     return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
 
 
 async def _find(body: Body, byte: bytes, start: int) -> int:
-    """Return where a byte is from `start` on, -1 if nowhere."""
-    for first in range(start, len(body), _FOUND_BYTES):
-        found = body.find(byte, first, first + _FOUND_BYTES)
+    """Return the first position of a byte at or after `start`, -1 if there is none."""
+    for first in range(start, len(body), _SEARCHED_BYTES):
+        found = body.find(byte, first, first + _SEARCHED_BYTES)
         if found >= 0:
             return found
         await asyncio.sleep(0)

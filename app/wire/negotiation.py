@@ -1,8 +1,7 @@
 """
-Which format a request is in and which its answer will be in (RFC 9110, 8.4 and 12).
+Content negotiation: the format of a request and of its response (RFC 9110, 8.4 and 12).
 
-A further format is one more `Format`, and a place in the tuples of the operations that
-read or write it.
+To add a format, define a `Format` here, and add it to the calls that read or write it.
 """
 
 from collections.abc import Sequence
@@ -16,13 +15,13 @@ from app.errors import NotAcceptableError, UnsupportedMediaTypeError
 @final
 @dataclass(frozen=True, eq=False)
 class Format:
-    """A media type that is read or written here."""
+    """A media type that the service reads or writes."""
 
     name: str
 
     @cached_property
     def media_type(self) -> bytes:
-        """The media type as a header carries it."""
+        """The media type as the value of a header."""
         return self.name.encode()
 
 
@@ -53,7 +52,7 @@ def request_format(
     Return the format of a body.
 
     Args:
-        note: What else a client should know whose format is not readable.
+        note: A text to add to the error.
 
     Raises:
         UnsupportedMediaTypeError: It is none of `readable`, or is encoded.
@@ -76,16 +75,16 @@ def request_format(
 @lru_cache(_CACHE)
 def response_format(accept: bytes | None, writable: Formats, note: str = "") -> Format:
     """
-    Return the format the client likes best; of those it likes equally, the first.
+    Return the format with the highest quality in Accept; of equal ones, the first.
 
-    A client that names nothing but images and `*/*`, as some browsers do for `<img>`,
-    likes an image best of what it likes equally.
+    If Accept names only images and `*/*`, as some browsers do for `<img>`, an image is
+    preferred among formats of equal quality.
 
     Args:
-        note: What else a client should know that accepts nothing writable.
+        note: A text to add to the error.
 
     Raises:
-        NotAcceptableError: It accepts none of `writable`.
+        NotAcceptableError: The client accepts none of `writable`.
     """
     if accept is None:
         return writable[0]
@@ -94,13 +93,14 @@ def response_format(accept: bytes | None, writable: Formats, note: str = "") -> 
     best = max(qualities)
     if best <= 0:
         raise NotAcceptableError(
-            f"expected to be asked for {names(writable)}" + _also(note)
+            f"expected Accept to allow one of {names(writable)}" + _also(note)
         )
-    liked = [f for f, q in zip(writable, qualities, strict=True) if q == best]
+    preferred = [f for f, q in zip(writable, qualities, strict=True) if q == best]
     named = {range_.split("/")[0] for range_, quality in ranges if quality > 0} - {"*"}
     if named == {"image"}:
-        return next((f for f in liked if f.name.startswith("image/")), liked[0])
-    return liked[0]
+        images = (f for f in preferred if f.name.startswith("image/"))
+        return next(images, preferred[0])
+    return preferred[0]
 
 
 @lru_cache(_CACHE)
@@ -120,7 +120,7 @@ def _also(note: str) -> str:
 
 
 def _range(part: str) -> tuple[str, float]:
-    """Return a media range and its quality; 0, never chosen, if it is malformed."""
+    """Return a media range and its quality, which is 0 if it is malformed."""
     name, *parameters = (field.strip() for field in part.split(";"))
     quality = 1.0
     for parameter in parameters:
@@ -139,7 +139,7 @@ def _number(text: str) -> float:
 
 
 def _quality(media_type: str, ranges: Sequence[tuple[str, float]]) -> float:
-    """Return the quality of the most specific range that holds a media type."""
+    """Return the quality of the most specific range that matches a media type."""
     for name in (media_type, media_type.split("/")[0] + "/*", "*/*"):
         qualities = [quality for range_, quality in ranges if range_ == name]
         if qualities:

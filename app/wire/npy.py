@@ -1,4 +1,4 @@
-"""The .npy format: one array, little-endian floats in C order, nothing pickled."""
+"""The .npy format: one array of little-endian floats in C order, without pickle."""
 
 import re
 from io import BytesIO
@@ -15,10 +15,10 @@ from app.wire.safetensors import check_shape, widened
 MAX_HEADER_BYTES = 1024
 _MAGIC = b"\x93NUMPY"
 _DTYPES = {name.encode(): np.dtype(name) for name in ("<f4", "<f8", "<f2")}
-# Of each version, how many bytes say how long the header is.
+# The size of the header's length field in each version.
 _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
-# One member of the header, which is a Python literal: a dict of these three. numpy
-# evaluates it, which accepts more than arrays have and can raise nearly anything.
+# One member of the header, which is a Python dict literal with these three. numpy
+# evaluates it as Python, which accepts too much and can raise nearly anything.
 _MEMBER = re.compile(
     rb"""
     \s* (?P<quote>['"]) (?P<name>descr|fortran_order|shape) (?P=quote) \s* : \s*
@@ -38,7 +38,7 @@ def read(body: Body, layout: Layout) -> Rows:
     Return the array of a body, without a copy if it is float32.
 
     Raises:
-        UnprocessableError: It is not what the layout wants.
+        UnprocessableError: It does not match the layout.
         ContentTooLargeError: It has too many rows.
     """
     header, start = _header(body)
@@ -56,7 +56,7 @@ def read(body: Body, layout: Layout) -> Rows:
 
 
 def write(reply: Reply) -> list[Chunk]:
-    """Return the main array; the scalars of an answer are in its headers."""
+    """Return the main array; the scalars of a response are in its headers."""
     values = reply.main
     head = BytesIO()
     np.lib.format.write_array_header_1_0(
@@ -66,7 +66,7 @@ def write(reply: Reply) -> list[Chunk]:
 
 
 def _header(body: Body) -> tuple[dict[str, bytes], int]:
-    """Return the three members of the header as they came, and where the data start."""
+    """Return the three members of the header, and where the data start."""
     n_bytes = _LENGTH_BYTES.get(bytes(body[6:8]))
     if body[:6] != _MAGIC or n_bytes is None:
         _refuse("expected an .npy file of version 1.0 or 2.0")
@@ -81,7 +81,7 @@ def _header(body: Body) -> tuple[dict[str, bytes], int]:
 
 
 def _members(header: bytes) -> dict[str, bytes] | None:
-    """Return the members of a header, None if they are not those of an array."""
+    """Return the members of a header; None if it is malformed."""
     found = _START.match(header)
     members: dict[str, bytes] = {}
     for _ in range(3):

@@ -1,9 +1,9 @@
 """
-Safetensors: eight bytes that say how long the header is, the header in JSON, the data.
+The safetensors format: eight bytes with the header's length, a JSON header, the data.
 
-Read here rather than by the library, which copies every tensor, reads a name that is
-given twice as its last, and checks nothing else of what a service must refuse. One
-tensor comes in; scalars go out as metadata, which are strings in this format.
+Parsed here and not by the library, which copies every tensor, accepts duplicate names,
+and does not check what a service must refuse. Scalars of responses are metadata, which
+are strings in this format.
 """
 
 import json
@@ -28,9 +28,9 @@ FLOATS: Dtypes = {
     "F64": np.dtype("<f8"),
     "F16": np.dtype("<f2"),
 }
-# Requests of one client mostly have the same header, which is read once.
+# Most requests of one client have the same header, so short headers are cached.
 _MAX_CACHED_BYTES = 512
-_MANY_HEADERS = 64
+_CACHED_HEADERS = 64
 _MEMBERS = {"dtype", "shape", "data_offsets"}
 _MAX_DIGITS = 10
 _NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
@@ -38,7 +38,7 @@ _NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
 
 @final
 class Named(NamedTuple):
-    """The values of one tensor, not looked at, and whether it is shaped."""
+    """The values of one tensor, unchecked, and whether it is shaped."""
 
     values: NDArray[Any]
     shaped: bool
@@ -46,7 +46,7 @@ class Named(NamedTuple):
 
 @final
 class _Entry(NamedTuple):
-    """What the header says of a tensor, which lies at [begin, end) of the data."""
+    """The header's entry of a tensor, which is at [begin, end) of the data."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -56,7 +56,7 @@ class _Entry(NamedTuple):
 
 @final
 class _Tensor(NamedTuple):
-    """A tensor that is what is wanted: `begin` is -1 if its size is another."""
+    """A tensor that matches its layout; `begin` is -1 if its size is wrong."""
 
     layout: Layout
     dtype: np.dtype[Any]
@@ -74,7 +74,7 @@ def read(body: Body, layout: Layout) -> Rows:
     Return the one tensor of a body, without a copy if it is float32.
 
     Raises:
-        UnprocessableError: It is not what the layout wants.
+        UnprocessableError: It does not match the layout.
         ContentTooLargeError: It has too many rows.
     """
     ((values, shaped),) = read_named(body, {layout: FLOATS})
@@ -83,11 +83,11 @@ def read(body: Body, layout: Layout) -> Rows:
 
 def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
     """
-    Return the tensors of a body, which lie in it in any order, as they are wanted.
+    Return the tensors of a body in the order of `wanted`.
 
     Raises:
-        UnprocessableError: One is missing, or is not what its layout wants.
-        ContentTooLargeError: One has too many rows.
+        UnprocessableError: A tensor is missing, or does not match its layout.
+        ContentTooLargeError: A tensor has too many rows.
     """
     entries, start = _header(body)
     if len(entries) > len(wanted):
@@ -121,7 +121,7 @@ def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
 
 
 def head(body: Body) -> Body:
-    """Return what may be the header of a body, as it came."""
+    """Return the header of a body, unchecked."""
     return body[8 : 8 + min(int.from_bytes(body[:8], "little"), MAX_HEADER_BYTES)]
 
 
@@ -146,7 +146,7 @@ def write(reply: Reply) -> list[Chunk]:
 
 def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
     """
-    Check a whole array's shape; say whether it is shaped rather than flat.
+    Check the shape of an array; return whether it is shaped rather than flat.
 
     Raises:
         UnprocessableError: It is neither [N, D] nor [N, *shape].
@@ -155,18 +155,18 @@ def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
         return False
     if shape[1:] == layout.shape:
         return True
-    came = f"[{', '.join(map(str, shape))}]" if len(shape) <= 8 else "more dimensions"
-    detail = f"expected {layout.wanted}, got {came}"
+    got = f"[{', '.join(map(str, shape))}]" if len(shape) <= 8 else "more dimensions"
+    detail = f"expected {layout.wanted}, got {got}"
     raise UnprocessableError(Fault(layout.pointer(), detail))
 
 
 def widened(values: NDArray[Any]) -> NDArray[Any]:
-    """Return values in single precision if they are in half, else as they are."""
+    """Convert half precision to single; return other values unchanged."""
     return values.astype(np.float32) if values.dtype.itemsize == 2 else values
 
 
 def _tensor(layout: Layout, entry: _Entry | None, dtypes: Dtypes) -> _Tensor:
-    """Return what the header says of a tensor, once it is what is wanted."""
+    """Check the header's entry of a tensor against its layout."""
     if entry is None:
         _refuse(layout, _expected(layout))
     dtype = dtypes.get(entry.dtype)
@@ -184,7 +184,7 @@ def _expected(layout: Layout) -> str:
 
 
 def _header(body: Body) -> tuple[_Entries, int]:
-    """Return what the header says of each tensor, and where the data start."""
+    """Return the header's entries, and where the data start."""
     length = int.from_bytes(body[:8], "little")
     if len(body) < 8 or length > min(len(body) - 8, MAX_HEADER_BYTES):
         _malformed(f"a header of at most {MAX_HEADER_BYTES} bytes")
@@ -194,13 +194,13 @@ def _header(body: Body) -> tuple[_Entries, int]:
 
 
 def _entries(text: bytes) -> _Entries:
-    """Return what a header says of each tensor; strings about the file are left out."""
+    """Parse a header; return the entries of tensors, without metadata."""
     try:
         header = json.loads(
             text.decode(), object_pairs_hook=_distinct, parse_int=_integer
         )
     except (ValueError, RecursionError):
-        _malformed("a header in JSON with every key once")
+        _malformed("a JSON header with distinct keys")
     if type(header) is not dict:
         _malformed("a header that is an object")
     metadata = header.pop("__metadata__", {})
@@ -211,11 +211,11 @@ def _entries(text: bytes) -> _Entries:
     return MappingProxyType({name: _entry(entry) for name, entry in header.items()})
 
 
-_cached_entries = lru_cache(_MANY_HEADERS)(_entries)
+_cached_entries = lru_cache(_CACHED_HEADERS)(_entries)
 
 
 def _entry(entry: object) -> _Entry:
-    """Return what a header says of one tensor, without a look at what is wanted."""
+    """Parse the entry of one tensor."""
     if type(entry) is not dict or entry.keys() != _MEMBERS:
         _malformed("dtype, shape and data_offsets of each tensor")
     dtype = entry["dtype"]
@@ -228,7 +228,7 @@ def _entry(entry: object) -> _Entry:
 
 
 def _sizes(sizes: object) -> tuple[int, ...]:
-    # A boolean is an `int`, too.
+    # isinstance would accept booleans.
     if not isinstance(sizes, list) or not all(
         type(size) is int and 0 <= size < 1 << 32 for size in sizes
     ):
@@ -239,12 +239,12 @@ def _sizes(sizes: object) -> tuple[int, ...]:
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key is given twice")
+        raise ValueError("duplicate key")
     return members
 
 
 def _integer(digits: str) -> int:
-    """Return an integer; of one that is too long for any size, one that is refused."""
+    """Return an integer; -1, which is refused, if it is too long for a size."""
     return int(digits) if len(digits) <= _MAX_DIGITS else -1
 
 

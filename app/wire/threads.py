@@ -1,4 +1,4 @@
-"""Work in threads that ends soon after nobody waits for its result any more."""
+"""Runs work in threads, and stops it soon after its caller is cancelled."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,17 +11,18 @@ _Result = TypeVar("_Result")
 @final
 class Threads:
     """
-    Runs functions in threads, a few at once.
+    Runs functions in threads, a limited number at a time.
 
-    A thread cannot be cancelled. A function gets an event that is set when its caller
-    is, looks at it now and then, and raises. Until it has ended it counts as running.
+    A thread cannot be cancelled. So a function gets an event that is set when its
+    caller is cancelled; it checks the event regularly and raises. Until it has ended it
+    counts as running.
     """
 
-    def __init__(self, most: int) -> None:
-        self._room = asyncio.Semaphore(most)
+    def __init__(self, max_running: int) -> None:
+        self._room = asyncio.Semaphore(max_running)
 
     async def run(self, function: Callable[[Event], _Result]) -> _Result:
-        """Return what a function returns, or raise what it raises."""
+        """Run a function; return its result or raise its exception."""
         await self._room.acquire()
         stop = Event()
         work = asyncio.ensure_future(asyncio.to_thread(function, stop))
@@ -34,4 +35,4 @@ class Threads:
     def _ended(self, work: "asyncio.Future[_Result]") -> None:
         self._room.release()
         if not work.cancelled():
-            work.exception()  # looked at, so that asyncio does not log it
+            work.exception()  # retrieved, so that asyncio does not log it

@@ -15,7 +15,7 @@ export interface paths {
         put?: never;
         /**
          * x to q(z|x)
-         * @description Answer q(z|x) for x.
+         * @description Return the parameters of q(z|x) for each row of x.
          */
         post: operations["encode"];
         delete?: never;
@@ -35,7 +35,7 @@ export interface paths {
         put?: never;
         /**
          * z to p(x|z)
-         * @description Answer the parameters of p(x|z) for z.
+         * @description Return the parameters of p(x|z) for each row of z.
          */
         post: operations["decode"];
         delete?: never;
@@ -53,13 +53,13 @@ export interface paths {
         };
         /**
          * The same by query parameters
-         * @description Answer draws from the model.
+         * @description Return draws from the model: z from the prior, and x from p(x|z).
          */
         get: operations["sampleByQuery"];
         put?: never;
         /**
          * z from the prior, x from p(x|z)
-         * @description Answer draws from the model.
+         * @description Return draws from the model: z from the prior, and x from p(x|z).
          */
         post: operations["sample"];
         delete?: never;
@@ -79,7 +79,7 @@ export interface paths {
         put?: never;
         /**
          * A lower bound on log p(x), with its terms
-         * @description Answer the ELBO of x and its terms.
+         * @description Return an estimate of the ELBO of each row of x, with its terms, in nats.
          */
         post: operations["elbo"];
         delete?: never;
@@ -99,11 +99,11 @@ export interface paths {
         put?: never;
         /**
          * x to q(z|x) and back: E[x|z]
-         * @description Answer what the model makes of x: encoded, then decoded.
+         * @description Return the reconstruction of each row of x: encoded, then decoded.
          *
-         *     By default z is the mean of q(z|x), so nothing is random. With `n_samples` K, z is
-         *     drawn K times from q(z|x), which shows what the code of x leaves open. E[x|z] is the
-         *     mean of p(x|z); for images it is the picture to look at.
+         *     By default z is the mean of q(z|x), so the result is not random. With `n_samples` K,
+         *     z is drawn K times from q(z|x), which shows the uncertainty of the encoding. E[x|z]
+         *     is the mean of p(x|z); for images it is the picture to look at.
          */
         post: operations["reconstruct"];
         delete?: never;
@@ -122,14 +122,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * From one x or z to another through latent space
-         * @description Answer a path from one row to another through latent space, and its data.
+         * A path in latent space from one x or z to another
+         * @description Return a path in latent space from one row to another, decoded.
          *
-         *     Two rows of `x` are encoded, each to the mean of its q(z|x), or two rows of `z`
-         *     are given. The first and the last point are exactly these. Between them a
-         *     straight line passes nearer to the origin than draws of a standard normal prior
-         *     lie, in many dimensions far nearer, where the model has learned little; a great
-         *     circle stays out there (White 2016). Of a learned prior neither is true.
+         *     The ends are two rows of `x`, each encoded to the mean of its q(z|x), or two rows of
+         *     `z`. They are exactly the first and the last point. A straight line between them
+         *     passes closer to the origin than draws from a standard normal prior, in many
+         *     dimensions much closer, where the model has learned little; a great circle avoids
+         *     that (White 2016). For a learned prior neither statement holds.
          */
         post: operations["interpolate"];
         delete?: never;
@@ -148,13 +148,14 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What each latent dimension does
-         * @description Answer what each latent dimension does: one is moved, the others are held.
+         * The effect of each latent dimension
+         * @description Return the effect of each latent dimension: one varies, the others are fixed.
          *
-         *     From the latent `z`, or the mean of q(z|x) of one row of `x`, a dimension takes
-         *     n values, quantiles at equal steps of probability, so that most are where most
-         *     of the mass is: of the prior p(z_j), or, with `scale: "aggregate"`, of where
-         *     data are encoded to. A dimension that changes nothing carries nothing.
+         *     Starting from the latent `z`, or from the mean of q(z|x) of one row of `x`, each
+         *     dimension takes n values: quantiles at equal steps of probability, so that most
+         *     values are where most of the mass is. They are quantiles of the prior p(z_j), or,
+         *     with `scale: "aggregate"`, of the encoded held-out data. A dimension that changes
+         *     nothing in the output carries no information.
          */
         post: operations["traverse"];
         delete?: never;
@@ -173,20 +174,19 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * How likely x is: log p(x), and how sure that is
-         * @description Answer how likely each row is under the model: log p(x), in nats.
+         * An estimate of log p(x), with its uncertainty
+         * @description Return an estimate of log p(x) of each row under the model, in nats.
          *
-         *     The ELBO is only a lower bound on log p(x), and how far below it lies nobody
-         *     can see from it. Here Gaussians are fitted to the posterior p(z|x) of each row,
-         *     z is drawn from them, from the encoder's q(z|x) and from the prior, and the
-         *     draws are weighed by importance. That estimates log p(x) itself, with a standard
-         *     error, and `is_reliable` says whether both can be trusted: it is false where a
-         *     few draws carry the weight. Use it to compare models, or to find unusual data:
-         *     rows with a low log p(x) are the ones the model did not expect. With `n_samples`
-         *     the answer is the bound of K draws from the encoder's q(z|x), the figure of the
-         *     literature (Burda et al. 2016), and `is_reliable` is null. `upper` adds an
-         *     estimate from the other side, a bound where its Markov chains have converged
-         *     (`r_hat` up to 1.01), so that log p(x) lies between two numbers.
+         *     The ELBO is only a lower bound on log p(x), and it does not show how far below it
+         *     is. Here Gaussians are fitted to the posterior p(z|x) of each row; z is drawn from
+         *     them, from the encoder's q(z|x) and from the prior, and the draws get importance
+         *     weights. This estimates log p(x) itself, with a standard error. `is_reliable` tells
+         *     whether both can be trusted: it is false if few draws have most of the weight. Use
+         *     it to compare models, or to find unusual data: rows with a low log p(x). With
+         *     `n_samples` the result is the bound with K draws from the encoder's q(z|x), as
+         *     reported in the literature (Burda et al. 2016), and `is_reliable` is null. `upper`
+         *     adds an upper bound, valid if its Markov chains have converged (`r_hat` up to 1.01),
+         *     so that log p(x) is between two numbers.
          */
         post: operations["loglik"];
         delete?: never;
@@ -205,16 +205,16 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What the encoder costs: log p(x) - ELBO in two parts
-         * @description Answer what the encoder costs: log p(x) - ELBO of each row, in its two parts.
+         * The gap log p(x) - ELBO, in two parts
+         * @description Return the gap log p(x) - ELBO of each row, split into two parts.
          *
-         *     A VAE approximates the posterior p(z|x) twice over. It takes a Gaussian with
-         *     independent dimensions, which may not fit: the approximation gap. And it asks
-         *     one network for the mean and variance of every x instead of searching for the
-         *     best ones: the amortization gap (Cremer et al. 2018). A large amortization gap
-         *     calls for a better encoder or longer training; a large approximation gap for
-         *     another family of q. All are in nats, each with its standard error; they rest
-         *     on log p(x), which can be trusted where `is_reliable` is true.
+         *     A VAE approximates the posterior p(z|x) in two ways. It uses a Gaussian with
+         *     independent dimensions, which may not fit: the approximation gap. And it uses one
+         *     network to predict the mean and variance for every x instead of optimizing them for
+         *     each: the amortization gap (Cremer et al. 2018). A large amortization gap calls for
+         *     a better encoder or longer training; a large approximation gap for another family of
+         *     q. All values are in nats, with standard errors. They depend on the estimate of
+         *     log p(x), which can be trusted if `is_reliable` is true.
          */
         post: operations["gap"];
         delete?: never;
@@ -233,16 +233,15 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * The best q(z|x) for each x alone
-         * @description Answer the best q(z|x) for each row: mu and log_var, optimized for it alone.
+         * q(z|x) optimized for each x
+         * @description Return the best q(z|x) for each row: mu and log_var, optimized for that row.
          *
-         *     `/encode` answers at once what the encoder has learned to answer for data like
-         *     its training data. Here that answer is only the start: mu and log_var are
-         *     improved for each row until its ELBO rises no further, as in variational
-         *     inference without an encoder. Use it where a better code is worth a second of
-         *     waiting, or for data that the encoder has not seen the like of. The answer says
-         *     what was gained, in nats, with standard errors from draws that the search has
-         *     not seen.
+         *     `/encode` returns what the encoder has learned to predict for data like its training
+         *     data. Here that prediction is only the starting point: mu and log_var are optimized
+         *     for each row until its ELBO no longer improves, as in variational inference without
+         *     an encoder. Use it if a better encoding is worth a second of compute, or for data
+         *     that are unlike the training data. The response contains the gain in nats, with
+         *     standard errors from draws that were not used in the optimization.
          */
         post: operations["refine"];
         delete?: never;
@@ -262,15 +261,15 @@ export interface paths {
         put?: never;
         /**
          * The true p(z|x) on a grid, for one or two latent dimensions
-         * @description Answer the true posterior p(z|x) of each row; for at most two latent dimensions.
+         * @description Return the true posterior p(z|x) of each row; for at most two latent dimensions.
          *
-         *     Which z may have made this x? The encoder's q(z|x) is an approximation of the
-         *     answer; in one or two dimensions the answer itself can be computed, by
-         *     integrating over a grid. What comes back can be drawn side by side: the values
-         *     of z on each axis, and the logarithms of p(z|x) and of q(z|x) there. With it
-         *     come log p(x), the mean and covariance of p(z|x), and the exact distance of q
-         *     from it, KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the errors are
-         *     those of the grid. Models with more latent dimensions are refused (422).
+         *     Which z could have generated this x? The encoder's q(z|x) is an approximation of
+         *     the answer. In one or two dimensions the exact answer can be computed by integrating
+         *     over a grid. The response can be plotted: the values of z on each axis, and
+         *     log p(z|x) and log q(z|x) on the grid. It also has log p(x), the mean and covariance
+         *     of p(z|x), and the exact KL(q(z|x) || p(z|x)) in nats. Nothing in it is random; the
+         *     errors are those of the quadrature. Models with more latent dimensions are refused
+         *     (422).
          */
         post: operations["posterior"];
         delete?: never;
@@ -289,21 +288,21 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Whether x belongs: its score among held-out ones
-         * @description Answer whether each row belongs: how it ranks among rows held out of training.
+         * How unusual x is: its rank among held-out rows
+         * @description Return how unusual each row is, by its rank among rows held out of training.
          *
          *     A score alone says little: is -ELBO = 95 nats a lot? So it is ranked among the
-         *     scores of rows that training has not seen, which the checkpoint carries, and
-         *     the rank is a p-value: if the row comes from where the held-out rows came from
-         *     (is exchangeable with them), a p-value of at most 0.01 happens to one such row
-         *     in a hundred. `p_value_upper` is small for rows that the model finds unlikely,
-         *     and `surprise_per_dim` shows which of their values it did not expect. Do not
-         *     rely on that side alone: data that do not belong at all may well be more likely
-         *     than those that do, if they are simpler, such as an image of one color
-         *     (Nalisnick et al. 2019). `p_value_lower` is small for those, `p_value_two_sided`
-         *     for both. A large p-value does not prove that a row belongs: only this one score
-         *     was looked at. Of many rows tested at 0.01, one in a hundred is reported though
-         *     all belong. A checkpoint without held-out scores is refused (422).
+         *     scores of rows that were not used in training, which are stored in the checkpoint.
+         *     The rank gives a p-value: if the row comes from the same distribution as the
+         *     held-out rows (is exchangeable with them), a p-value of at most 0.01 occurs for one
+         *     row in a hundred. `p_value_upper` is small for rows that are unlikely under the
+         *     model, and `surprise_per_dim` shows which of their values are unexpected. Do not
+         *     rely on that side alone: data of another kind may be more likely than the training
+         *     data if they are simpler, such as an image of one color (Nalisnick et al. 2019).
+         *     `p_value_lower` is small for those, `p_value_two_sided` for both. A large p-value
+         *     does not prove that a row is normal, because it tests only this one score. If many
+         *     normal rows are tested at 0.01, one in a hundred is reported. A checkpoint without
+         *     held-out scores is refused (422).
          */
         post: operations["anomaly"];
         delete?: never;
@@ -322,19 +321,18 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * What is missing in x, given what is known of it
-         * @description Answer what is missing in each row, given what is known of it.
+         * The missing values of x, given the known ones
+         * @description Return the distribution of the missing values of each row, given the known ones.
          *
-         *     Some values of x were not measured, or are to be replaced. `mask` says which
-         *     are known: 1 known, 0 missing; it has the shape of x. The model looks for the z
-         *     that may have made the known values, and for what those z say of the missing
-         *     ones. `mean` is the best single guess, `variance` how far off it may be, and
-         *     `samples` are whole rows that could be true, each consistent in itself, while a
-         *     mean of several possibilities may look like none of them. All of it rests on
-         *     `n_draws` draws of z weighed by importance (Mattei & Frellsen 2018); where
-         *     `effective_sample_size` is small, few of them count, and more should be drawn.
-         *     A value that the mask calls missing is never read: it may be any number, in
-         *     safetensors NaN too.
+         *     Some values of x were not measured, or should be replaced. `mask` has the shape of
+         *     x: 1 for known, 0 for missing. The service finds values of z that explain the known
+         *     values, and what these imply for the missing ones. `mean` is the best single guess,
+         *     `variance` its uncertainty, and `samples` are complete rows, each consistent in
+         *     itself, while the mean of several possibilities may look like none of them. The
+         *     estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018).
+         *     If `effective_sample_size` is small, few draws have most of the weight, and more
+         *     should be drawn. Missing values are ignored: they may be any number, and in
+         *     safetensors also NaN.
          */
         post: operations["impute"];
         delete?: never;
@@ -351,8 +349,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * What is served
-         * @description Say what is served: shapes, likelihood, θ and φ, limits, figures.
+         * The served model
+         * @description Describe the served model: shapes, likelihood, θ and φ, limits, figures.
          */
         get: operations["model"];
         put?: never;
@@ -371,8 +369,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Held-out rows to look at
-         * @description Return held-out rows of the checkpoint, and how such rows score.
+         * Held-out example rows
+         * @description Return held-out rows of the checkpoint, and the ELBO of such rows.
          */
         get: operations["examples"];
         put?: never;
@@ -391,8 +389,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether the process works
-         * @description Say that the process serves HTTP and computes; if not, it is to be ended.
+         * Whether the process is alive
+         * @description Return 200 if the process serves HTTP and computes; otherwise restart it.
          */
         get: operations["livez"];
         put?: never;
@@ -411,8 +409,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Whether requests are taken
-         * @description Say whether requests are taken: loaded, warmed, computing, not draining.
+         * Whether requests are accepted
+         * @description Return 200 if requests are accepted: loaded, warmed up, and not stopping.
          */
         get: operations["readyz"];
         put?: never;
@@ -431,8 +429,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Metrics in Prometheus's format
-         * @description Return the metrics as Prometheus reads them.
+         * Metrics for Prometheus
+         * @description Return the metrics in the text format of Prometheus.
          */
         get: operations["metrics"];
         put?: never;
@@ -454,19 +452,19 @@ export interface components {
         AnomalyRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * Binarize
-             * @description As in `/elbo`, for gray x; only the way in which the held-out rows were binarized.
+             * @description As in `/elbo`, for gray x. It must be the way in which the held-out rows were binarized.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -475,7 +473,7 @@ export interface components {
         };
         /**
          * AnomalyResponse
-         * @description How unusual each row is beside rows that were held out of training.
+         * @description How unusual each row is, compared with rows held out of training.
          */
         AnomalyResponse: {
             /**
@@ -495,7 +493,7 @@ export interface components {
             units: "nats";
             /**
              * Negative Elbo
-             * @description The score: -ELBO in nats, of n_samples draws of z, [N].
+             * @description The score: -ELBO in nats, with n_samples draws of z, [N].
              */
             negative_elbo: number[];
             /**
@@ -505,37 +503,37 @@ export interface components {
             negative_elbo_standard_error: number[] | null;
             /**
              * P Value Upper
-             * @description Small where the score is higher than those of held-out rows: the row is less likely than they are, [N].
+             * @description Small if the score is higher than most held-out scores: the row is less likely than they are, [N].
              */
             p_value_upper: number[];
             /**
              * P Value Lower
-             * @description Small where it is lower: suspiciously likely, [N].
+             * @description Small if it is lower: suspiciously likely, [N].
              */
             p_value_lower: number[];
             /**
              * P Value Two Sided
-             * @description Small where it is either, [N].
+             * @description Small if it is either, [N].
              */
             p_value_two_sided: number[];
             /**
              * Surprise Per Dim
-             * @description E_q[-log p(x_d|z)], which values of x the score comes from; with KL(q(z|x) || p(z)) they add up to it, [N, *data_shape].
+             * @description E_q[-log p(x_d|z)]: how much each value of x contributes to the score, which is their sum plus KL(q(z|x) || p(z)), [N, *data_shape].
              */
             surprise_per_dim: number[][][];
             /**
              * N Samples
-             * @description K, that of the held-out scores.
+             * @description K, as for the held-out scores.
              */
             n_samples: number;
             /**
              * N Calibration
-             * @description How many held-out rows the score is ranked among: no p-value is below 1 / (n_calibration + 1).
+             * @description The number of held-out scores. No p-value is below 1 / (n_calibration + 1).
              */
             n_calibration: number;
             /**
              * Split
-             * @description What they were held out as.
+             * @description The split that they come from.
              */
             split: string;
             /**
@@ -546,19 +544,19 @@ export interface components {
         };
         /**
          * Card
-         * @description The served model.
+         * @description A description of the served model.
          */
         Card: {
             /** Name */
             name: string;
             /**
              * Version
-             * @description The start of sha256.
+             * @description The first digits of sha256.
              */
             version: string;
             /**
              * Sha256
-             * @description Of the checkpoint's manifest.
+             * @description The SHA-256 of the checkpoint's manifest.
              */
             sha256: string;
             /** Service Version */
@@ -569,16 +567,16 @@ export interface components {
             data_shape: number[];
             /** Latent Dim */
             latent_dim: number;
-            likelihood: components["schemas"]["Likelihood"];
-            prior: components["schemas"]["Prior"];
+            likelihood: components["schemas"]["LikelihoodCard"];
+            prior: components["schemas"]["PriorCard"];
             /**
              * Binarization
-             * @description How training made grey values binary.
+             * @description How training binarized gray values.
              */
             binarization: string;
             /**
              * Divided By
-             * @description Raw values were divided by it, 255 for 8-bit images.
+             * @description The divisor of raw values; 255 for 8-bit images.
              */
             divided_by: number;
             theta: components["schemas"]["Parameters"];
@@ -593,13 +591,13 @@ export interface components {
             };
             /** Figures */
             figures: components["schemas"]["Figure"][];
-            /** @description Which latent dimensions carry anything, and whether the posterior has collapsed; null where training did not measure it. */
+            /** @description Which latent dimensions carry information, and whether the posterior has collapsed; null if training did not measure it. */
             latent_use: components["schemas"]["LatentUse"] | null;
-            provenance: components["schemas"]["Origin"];
+            provenance: components["schemas"]["OriginCard"];
         };
         /**
          * Compute
-         * @description What computes, and whether a row's bits are its own.
+         * @description The device and the library that compute, and a property of their results.
          */
         Compute: {
             /** Device */
@@ -608,7 +606,7 @@ export interface components {
             backend: string;
             /**
              * Batch Invariant
-             * @description Whether, as tried at start-up, the bits of a row depend on neither its company nor its place in a batch.
+             * @description Whether the bits of a row do not depend on its batch or its place in it, as tested at start-up.
              */
             batch_invariant: boolean;
         };
@@ -619,13 +617,13 @@ export interface components {
         DecodeRequest: {
             /**
              * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @description For image/png: the number of images side by side. By default, the picture is nearly square.
              * @default null
              */
             columns?: number | null;
             /**
              * Scale
-             * @description For image/png: the side of the square that shows a pixel.
+             * @description For image/png: the factor by which each pixel is enlarged.
              * @default 1
              */
             scale?: number;
@@ -655,7 +653,7 @@ export interface components {
         ElboRequest: {
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
@@ -667,19 +665,19 @@ export interface components {
             n_samples?: number;
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * Binarize
-             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
+             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` x at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -708,12 +706,12 @@ export interface components {
             log_likelihood: number[];
             /**
              * Kl
-             * @description KL(q(z|x) || p(z)), [N]: exact where p(z) = N(0, I), else estimated with the same draws, so that it may be below 0.
+             * @description KL(q(z|x) || p(z)), [N]: exact if p(z) = N(0, I); otherwise estimated with the same draws, so it may be negative.
              */
             kl: number[];
             /**
              * Kl Per Dim
-             * @description Its terms, [N, J], where p(z) = N(0, I); a learned prior has none.
+             * @description The terms of kl, [N, J], if p(z) = N(0, I); a learned prior has no such terms.
              */
             kl_per_dim?: number[][];
             /**
@@ -744,7 +742,7 @@ export interface components {
         ElboXPngRequest: {
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
@@ -756,19 +754,19 @@ export interface components {
             n_samples?: number;
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * Binarize
-             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
+             * @description For a Bernoulli model and gray x in [0, 1]: `threshold` x at 1/2, or `sample` x ~ Bernoulli(x) with the seed.
              * @default null
              */
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -782,7 +780,7 @@ export interface components {
         EncodeRequest: {
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
@@ -812,7 +810,7 @@ export interface components {
         EncodeXPngRequest: {
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
@@ -872,7 +870,7 @@ export interface components {
         GapRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
@@ -884,13 +882,13 @@ export interface components {
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
             /**
              * Target
-             * @description Standard error of log p(x), in nats, at which a row is done.
+             * @description Standard error of log p(x), in nats, at which to stop drawing.
              * @default 0.02
              */
             target?: number;
@@ -925,7 +923,7 @@ export interface components {
             units: "nats";
             /**
              * Log P X
-             * @description The estimate of log p(x); with n_samples the bound of K draws, in expectation at most log p(x), [N].
+             * @description The estimate of log p(x); with n_samples the bound with K draws, in expectation at most log p(x), [N].
              */
             log_p_x: number[];
             /**
@@ -935,12 +933,12 @@ export interface components {
             log_p_x_standard_error: number[];
             /**
              * N Samples
-             * @description Draws of z of each row; K, [N].
+             * @description K, draws of z for each row, [N].
              */
             n_samples: number[];
             /**
              * Pareto K
-             * @description k-hat, how heavy the tail of the weights is; null where they are constant (the best there are) or beyond measure, [N].
+             * @description k-hat, the tail index of the weights; null if the weights are constant (the best case) or k-hat cannot be measured, [N].
              */
             pareto_k: (number | null)[];
             /**
@@ -970,7 +968,7 @@ export interface components {
             elbo_after_standard_error: number[];
             /**
              * Approximation Gap
-             * @description log_p_x - elbo_after: the family of q, [N].
+             * @description log_p_x - elbo_after: due to the family of q, [N].
              */
             approximation_gap: number[];
             /**
@@ -980,7 +978,7 @@ export interface components {
             approximation_gap_standard_error: number[];
             /**
              * Amortization Gap
-             * @description elbo_after - elbo_before: sharing φ, [N].
+             * @description elbo_after - elbo_before: due to sharing φ, [N].
              */
             amortization_gap: number[];
             /**
@@ -1000,26 +998,26 @@ export interface components {
             total_gap_standard_error: number[];
             /**
              * Converged
-             * @description Whether the refined q was found, [N].
+             * @description Whether the search for q converged, [N].
              */
             converged: boolean[];
         };
         /**
          * HeldOut
-         * @description Rows to look at that the model was not trained on.
+         * @description Example rows that were not used in training.
          */
         HeldOut: {
             /**
              * X
-             * @description As the model is given them, [n, *data_shape], n <= 64; empty where the checkpoint holds none.
+             * @description The rows, as the model takes them, [n, *data_shape], n <= 64; empty if the checkpoint has none.
              */
             x: number[][][];
             /**
              * Labels
-             * @description Their classes, if they have any.
+             * @description Their classes; null if unknown.
              */
             labels: number[] | null;
-            /** @description How held-out rows score, if known. */
+            /** @description The ELBO of held-out rows; null if unknown. */
             elbo: components["schemas"]["HeldOutElbo"] | null;
         };
         /**
@@ -1029,19 +1027,19 @@ export interface components {
         HeldOutElbo: {
             /**
              * Quantiles
-             * @description At 0, 1, ..., 100 percent; ascending.
+             * @description At 0, 1, ..., 100 percent, ascending.
              */
             quantiles: number[];
             /**
              * N
-             * @description How many rows they are the quantiles of.
+             * @description The number of rows.
              */
             n: number;
             /** Split */
             split: string;
             /**
              * Binarization
-             * @description How the rows became {0, 1}.
+             * @description How the rows were binarized.
              */
             binarization: string;
             /**
@@ -1052,12 +1050,12 @@ export interface components {
         };
         /**
          * ImputeRequest
-         * @description Data in the likelihood's support where they are known, and where that is.
+         * @description Data, in the likelihood's support where they are known, with their mask.
          */
         ImputeRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
@@ -1069,7 +1067,7 @@ export interface components {
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1081,7 +1079,7 @@ export interface components {
             n_samples?: number;
             /**
              * N Draws
-             * @description K, draws of z per row that mean, variance and samples rest on; 1000 if left out.
+             * @description K, draws of z per row from which mean, variance and samples are computed; 1000 by default.
              * @default null
              */
             n_draws?: number | null;
@@ -1089,13 +1087,13 @@ export interface components {
             x: number[][] | number[][][];
             /**
              * Mask
-             * @description 1 where x is known, 0 where it is missing; what x has there is never read.
+             * @description 1 where x is known, 0 where it is missing; values of x there are ignored.
              */
             mask: number[][] | number[][][];
         };
         /**
          * ImputeResponse
-         * @description What the model says of missing values, given those that are known.
+         * @description The distribution of the missing values, given the known ones.
          */
         ImputeResponse: {
             /**
@@ -1115,12 +1113,12 @@ export interface components {
             units: "nats";
             /**
              * Mean
-             * @description E[x | x_o]; x itself where it is known, [N, *data_shape].
+             * @description E[x | x_o]; x itself where known, [N, *data_shape].
              */
             mean: number[][][];
             /**
              * Variance
-             * @description Var[x | x_o]; 0 where x is known, [N, *data_shape].
+             * @description Var[x | x_o]; 0 where known, [N, *data_shape].
              */
             variance: number[][][];
             /**
@@ -1130,12 +1128,12 @@ export interface components {
             samples: number[][][][];
             /**
              * Effective Sample Size
-             * @description Of the K draws of z, how many count; if few, draw more, [N].
+             * @description The effective number of the K draws; if low, draw more, [N].
              */
             effective_sample_size: number[];
             /**
              * Log P Observed
-             * @description log p(x_o) in nats, of the known values alone; in expectation at most that, [N].
+             * @description An estimate of log p(x_o) in nats, for the known values only; a lower bound in expectation, [N].
              */
             log_p_observed: number[];
             /**
@@ -1151,13 +1149,13 @@ export interface components {
         InterpolateRequest: {
             /**
              * N
-             * @description Points, the first and the last are the ends.
+             * @description Number of points, including both ends.
              * @default 11
              */
             n?: number;
             /**
              * Path
-             * @description `straight` is the line; `great_circle` turns from one to the other, and its norm goes evenly from that of the one to the other's.
+             * @description `straight` is a straight line; `great_circle` rotates from one end to the other, while the norm changes linearly.
              * @default great_circle
              * @enum {string}
              */
@@ -1167,7 +1165,7 @@ export interface components {
         };
         /**
          * InterpolateResponse
-         * @description A path in latent space, and what is decoded along it.
+         * @description A path in latent space, decoded.
          */
         InterpolateResponse: {
             /**
@@ -1177,7 +1175,7 @@ export interface components {
             z: number[][];
             /**
              * Mean
-             * @description E[x|z] of each, [n, *data_shape].
+             * @description E[x|z] at each point, [n, *data_shape].
              */
             mean: number[][][];
             /**
@@ -1193,13 +1191,13 @@ export interface components {
         InterpolateZRequest: {
             /**
              * N
-             * @description Points, the first and the last are the ends.
+             * @description Number of points, including both ends.
              * @default 11
              */
             n?: number;
             /**
              * Path
-             * @description `straight` is the line; `great_circle` turns from one to the other, and its norm goes evenly from that of the one to the other's.
+             * @description `straight` is a straight line; `great_circle` rotates from one end to the other, while the norm changes linearly.
              * @default great_circle
              * @enum {string}
              */
@@ -1252,10 +1250,10 @@ export interface components {
             noise_seed: number;
         };
         /**
-         * Likelihood
-         * @description The family of p(x|z) and the values it is for.
+         * LikelihoodCard
+         * @description The family of p(x|z), and its support.
          */
-        Likelihood: {
+        LikelihoodCard: {
             /** Kind */
             kind: string;
             /** Support */
@@ -1268,7 +1266,7 @@ export interface components {
         };
         /**
          * Limits
-         * @description What a request may ask for.
+         * @description The limits of requests.
          */
         Limits: {
             /** Max Body Bytes */
@@ -1297,7 +1295,7 @@ export interface components {
         LoglikRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
@@ -1309,31 +1307,31 @@ export interface components {
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
             /**
              * N Samples
-             * @description K: asks for the bound L_K of K draws from the encoder's q(z|x) (Burda et al. 2016), instead of for log p(x).
+             * @description K: return the bound L_K with K draws from the encoder's q(z|x) (Burda et al. 2016) instead of an estimate of log p(x).
              * @default null
              */
             n_samples?: number | null;
             /**
              * Target
-             * @description Without n_samples: a row is drawn for until its standard error is at most this, 0.02 nats if left out.
+             * @description Without n_samples: draw until the standard error of a row is at most this; 0.02 nats by default.
              * @default null
              */
             target?: number | null;
             /**
              * Budget
-             * @description Without n_samples: or until it has so many draws, 8192 if left out.
+             * @description Without n_samples: the most draws per row, 8192 by default.
              * @default null
              */
             budget?: number | null;
             /**
              * Upper
-             * @description Bound log p(x) from above, too; takes longer.
+             * @description Also bound log p(x) from above, which takes longer.
              * @default false
              */
             upper?: boolean;
@@ -1342,7 +1340,7 @@ export interface components {
         };
         /**
          * LoglikResponse
-         * @description log p(x) of each row, in nats, and how far it can be trusted.
+         * @description log p(x) of each row, in nats, and how reliable the estimate is.
          */
         LoglikResponse: {
             /**
@@ -1362,7 +1360,7 @@ export interface components {
             units: "nats";
             /**
              * Log P X
-             * @description The estimate of log p(x); with n_samples the bound of K draws, in expectation at most log p(x), [N].
+             * @description The estimate of log p(x); with n_samples the bound with K draws, in expectation at most log p(x), [N].
              */
             log_p_x: number[];
             /**
@@ -1372,12 +1370,12 @@ export interface components {
             log_p_x_standard_error: number[];
             /**
              * N Samples
-             * @description Draws of z of each row; K, [N].
+             * @description K, draws of z for each row, [N].
              */
             n_samples: number[];
             /**
              * Pareto K
-             * @description k-hat, how heavy the tail of the weights is; null where they are constant (the best there are) or beyond measure, [N].
+             * @description k-hat, the tail index of the weights; null if the weights are constant (the best case) or k-hat cannot be measured, [N].
              */
             pareto_k: (number | null)[];
             /**
@@ -1387,17 +1385,17 @@ export interface components {
             is_reliable: boolean[] | null;
             /**
              * Log P X Pooled
-             * @description The estimate from all draws at once: with n_samples nearer to log p(x) than log_p_x, else the same, [N].
+             * @description The estimate from all draws together: with n_samples closer to log p(x) than log_p_x, otherwise equal to it, [N].
              */
             log_p_x_pooled: number[];
             /**
              * Effective Sample Size
-             * @description Of all draws, how many count, [N].
+             * @description The effective number of draws, [N].
              */
             effective_sample_size: number[];
             /**
              * Upper
-             * @description With upper: true, a bound from above, as true as its Markov chains have converged, [N].
+             * @description With upper: true, an upper bound, valid if its Markov chains have converged, [N].
              */
             upper?: number[];
             /**
@@ -1407,18 +1405,18 @@ export interface components {
             upper_standard_error?: number[];
             /**
              * R Hat
-             * @description Of the chains; above 1.01 they have not converged, [N].
+             * @description R-hat of the chains; above 1.01 they have not converged, [N].
              */
             r_hat?: (number | null)[];
             /**
              * Acceptance
-             * @description The chains' mean probability of moving, [N].
+             * @description The mean acceptance probability of the chains, [N].
              */
             acceptance?: number[];
         };
         /**
          * MediaTypes
-         * @description What one operation reads and writes.
+         * @description The formats of a call's request and response.
          */
         MediaTypes: {
             /** Request */
@@ -1427,10 +1425,10 @@ export interface components {
             response: string[];
         };
         /**
-         * Origin
-         * @description Where the checkpoint comes from.
+         * OriginCard
+         * @description The provenance of the checkpoint.
          */
-        Origin: {
+        OriginCard: {
             /** Created */
             created: string;
             /** Dataset */
@@ -1448,7 +1446,7 @@ export interface components {
         };
         /**
          * Parameters
-         * @description θ or φ: how many numbers, and what they are.
+         * @description The number of parameters in θ or φ, and what they are.
          */
         Parameters: {
             /** N Parameters */
@@ -1463,7 +1461,7 @@ export interface components {
         PosteriorRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
@@ -1475,7 +1473,7 @@ export interface components {
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1484,7 +1482,7 @@ export interface components {
         };
         /**
          * PosteriorResponse
-         * @description p(z|x) of each row by quadrature, and how far q(z|x) is from it, in nats.
+         * @description p(z|x) of each row by quadrature, and its divergence from q(z|x), in nats.
          */
         PosteriorResponse: {
             /**
@@ -1509,7 +1507,7 @@ export interface components {
             log_p_x: number[];
             /**
              * Log P X Error
-             * @description Its error of quadrature; none of chance, [N].
+             * @description Its quadrature error; it is not random, [N].
              */
             log_p_x_error: number[];
             /**
@@ -1519,7 +1517,7 @@ export interface components {
             kl: number[];
             /**
              * Kl Error
-             * @description Its error of quadrature, [N].
+             * @description Its quadrature error, [N].
              */
             kl_error: number[];
             /**
@@ -1539,25 +1537,25 @@ export interface components {
             covariance: number[][][];
             /**
              * Axes
-             * @description The grid's values of each z_j, in equal steps, [N, J, G].
+             * @description The grid of each z_j, in equal steps, [N, J, G].
              */
             axes: number[][][];
             /**
              * Log Posterior
-             * @description log p(z|x) on it, [N, G] or [N, G, G], z_1 first.
+             * @description log p(z|x) on the grid, [N, G] or [N, G, G], z_1 first.
              */
             log_posterior: number[][] | number[][][];
             /**
              * Log Q
-             * @description log q(z|x), likewise; q may reach beyond the grid, which covers p(z|x).
+             * @description log q(z|x) on the grid; q may extend beyond the grid, which covers p(z|x).
              */
             log_q: number[][] | number[][][];
         };
         /**
-         * Prior
+         * PriorCard
          * @description The prior p(z).
          */
-        Prior: {
+        PriorCard: {
             /**
              * Kind
              * @description standard_normal, gaussian_mixture or vamp.
@@ -1565,7 +1563,7 @@ export interface components {
             kind: string;
             /**
              * N Components
-             * @description C, the Gaussians that it is made of.
+             * @description C, the number of Gaussian components.
              */
             n_components: number;
             /**
@@ -1583,7 +1581,7 @@ export interface components {
         };
         /**
          * Problem
-         * @description What went wrong (RFC 9457).
+         * @description An error response (RFC 9457).
          */
         Problem: {
             /** Type */
@@ -1594,25 +1592,25 @@ export interface components {
             status: number;
             /**
              * Detail
-             * @description What was wanted and what came.
+             * @description What was expected, and what came.
              */
             detail: string;
             /**
              * Instance
-             * @description The path asked for.
+             * @description The requested path.
              */
             instance: string;
             /** Request Id */
             request_id: string;
             /**
              * Errors
-             * @description With 422, the faults.
+             * @description With 422, each error.
              */
             errors?: components["schemas"]["ProblemFault"][];
         };
         /**
          * ProblemFault
-         * @description One thing wrong in a request.
+         * @description An error in a request.
          */
         ProblemFault: {
             /**
@@ -1630,37 +1628,37 @@ export interface components {
         ReconstructRequest: {
             /**
              * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @description For image/png: the number of images side by side. By default, the picture is nearly square.
              * @default null
              */
             columns?: number | null;
             /**
              * Scale
-             * @description For image/png: the side of the square that shows a pixel.
+             * @description For image/png: the factor by which each pixel is enlarged.
              * @default 1
              */
             scale?: number;
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
             /**
              * N Samples
-             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead.
+             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 to decode the mean of q(z|x) instead.
              * @default 0
              */
             n_samples?: number;
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1669,12 +1667,12 @@ export interface components {
         };
         /**
          * ReconstructResponse
-         * @description E[x|z] of each example, with z from its own q(z|x).
+         * @description E[x|z] of each example, with z from its q(z|x).
          */
         ReconstructResponse: {
             /**
              * X
-             * @description E[x|z = mu(x)], [N, *data_shape]; with n_samples E[x|z] of each draw, [N, K, *data_shape].
+             * @description E[x|z = mu(x)], [N, *data_shape]; with n_samples, E[x|z] of each draw, [N, K, *data_shape].
              */
             x: number[][][] | number[][][][];
             /**
@@ -1691,37 +1689,37 @@ export interface components {
         ReconstructXPngRequest: {
             /**
              * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @description For image/png: the number of images side by side. By default, the picture is nearly square.
              * @default null
              */
             columns?: number | null;
             /**
              * Scale
-             * @description For image/png: the side of the square that shows a pixel.
+             * @description For image/png: the factor by which each pixel is enlarged.
              * @default 1
              */
             scale?: number;
             /**
              * Resize
-             * @description For images: average areas to the model's size, without keeping proportions; else another size is refused.
+             * @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused.
              * @default false
              */
             resize?: boolean;
             /**
              * N Samples
-             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead.
+             * @description K, draws of z ~ q(z|x) per example, each decoded; 0 to decode the mean of q(z|x) instead.
              * @default 0
              */
             n_samples?: number;
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1735,7 +1733,7 @@ export interface components {
         RefineRequest: {
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
@@ -1747,7 +1745,7 @@ export interface components {
             binarize?: ("threshold" | "sample") | null;
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1756,7 +1754,7 @@ export interface components {
         };
         /**
          * RefineResponse
-         * @description q(z|x) optimized for each row alone, and what that gained, in nats.
+         * @description q(z|x) optimized for each row, and the gain in nats.
          */
         RefineResponse: {
             /**
@@ -1806,7 +1804,7 @@ export interface components {
             elbo_after_standard_error: number[];
             /**
              * Improvement
-             * @description After less before, [N].
+             * @description elbo_after - elbo_before, [N].
              */
             improvement: number[];
             /**
@@ -1821,24 +1819,24 @@ export interface components {
             n_steps: number[];
             /**
              * Converged
-             * @description Whether less than 1e-4 nats were left to gain, [N].
+             * @description Whether less than 1e-4 nats could be gained, [N].
              */
             converged: boolean[];
         };
         /**
          * SampleRequest
-         * @description How many samples, and which.
+         * @description The number of samples, and how to draw them.
          */
         SampleRequest: {
             /**
              * Columns
-             * @description For image/png: images side by side; as many as make the picture nearly square if it is left out.
+             * @description For image/png: the number of images side by side. By default, the picture is nearly square.
              * @default null
              */
             columns?: number | null;
             /**
              * Scale
-             * @description For image/png: the side of the square that shows a pixel.
+             * @description For image/png: the factor by which each pixel is enlarged.
              * @default 1
              */
             scale?: number;
@@ -1850,26 +1848,26 @@ export interface components {
             n?: number;
             /**
              * Seed
-             * @description Drawn by the server if it is left out.
+             * @description Chosen at random if left out.
              * @default null
              */
             seed?: number | null;
             /**
              * Temperature
-             * @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left.
+             * @description A factor for the prior's standard deviation, or for those of a mixture's components; 0 gives only means.
              * @default 1
              */
             temperature?: number;
             /**
              * Draw
-             * @description `mean` answers E[x|z], `sample` draws x ~ p(x|z).
+             * @description `mean` returns E[x|z], `sample` draws x ~ p(x|z).
              * @default mean
              * @enum {string}
              */
             draw?: "mean" | "sample";
             /**
              * First
-             * @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces.
+             * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
              */
             first?: number;
@@ -1886,7 +1884,7 @@ export interface components {
             x: number[][][];
             /**
              * Z
-             * @description The latents they come from, [n, J].
+             * @description The latents of each row, [n, J].
              */
             z: number[][];
             /**
@@ -1902,7 +1900,7 @@ export interface components {
         TraverseRequest: {
             /**
              * Dims
-             * @description Latent dimensions to move along, the first is 0; all if left out. In the query `dims=0,3`.
+             * @description Latent dimensions to vary, the first is 0; all by default. In the query: `dims=0,3`.
              * @default null
              */
             dims?: number[] | null;
@@ -1914,7 +1912,7 @@ export interface components {
             n?: number;
             /**
              * Scale
-             * @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them.
+             * @description Whether to use quantiles of the `prior`, or of the `aggregate` posterior: the average of q(z|x) over held-out rows, if the checkpoint has it.
              * @default prior
              * @enum {string}
              */
@@ -1924,7 +1922,7 @@ export interface components {
         };
         /**
          * TraverseResponse
-         * @description What each latent dimension changes, the others held.
+         * @description Decoded points that differ in one latent dimension at a time.
          */
         TraverseResponse: {
             /**
@@ -1934,17 +1932,17 @@ export interface components {
             z: number[][][];
             /**
              * Mean
-             * @description E[x|z] of each, [len(dims), n, *data_shape].
+             * @description E[x|z] at each point, [len(dims), n, *data_shape].
              */
             mean: number[][][][];
             /**
              * Dims
-             * @description The dimensions, as asked for.
+             * @description The dimensions, as requested.
              */
             dims: number[];
             /**
              * Levels
-             * @description Probabilities of which the values are quantiles, [n].
+             * @description The probabilities of the quantiles, [n].
              */
             levels: number[];
             /**
@@ -1960,7 +1958,7 @@ export interface components {
         TraverseZRequest: {
             /**
              * Dims
-             * @description Latent dimensions to move along, the first is 0; all if left out. In the query `dims=0,3`.
+             * @description Latent dimensions to vary, the first is 0; all by default. In the query: `dims=0,3`.
              * @default null
              */
             dims?: number[] | null;
@@ -1972,7 +1970,7 @@ export interface components {
             n?: number;
             /**
              * Scale
-             * @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them.
+             * @description Whether to use quantiles of the `prior`, or of the `aggregate` posterior: the average of q(z|x) over held-out rows, if the checkpoint has it.
              * @default prior
              * @enum {string}
              */
@@ -1982,7 +1980,7 @@ export interface components {
         };
     };
     responses: {
-        /** @description No request of HTTP/1.1, or one that can be read as two */
+        /** @description Not a valid HTTP/1.1 request, or an ambiguous one */
         400: {
             headers: {
                 [name: string]: unknown;
@@ -2000,7 +1998,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The path exists for other methods; Allow names them */
+        /** @description The path exists, but not with this method; see Allow */
         405: {
             headers: {
                 [name: string]: unknown;
@@ -2009,7 +2007,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The answer cannot be had in an accepted type */
+        /** @description The response is not available in an accepted format */
         406: {
             headers: {
                 [name: string]: unknown;
@@ -2045,7 +2043,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The body's type or encoding cannot be read */
+        /** @description The body's type or encoding is not supported */
         415: {
             headers: {
                 [name: string]: unknown;
@@ -2054,7 +2052,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A fault in the body or the query, with JSON pointers */
+        /** @description The body or the query is invalid; errors have JSON pointers */
         422: {
             headers: {
                 [name: string]: unknown;
@@ -2063,7 +2061,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description There is no room for more work; Retry-After says when to ask again */
+        /** @description Too much work at a time; try again after Retry-After seconds */
         429: {
             headers: {
                 [name: string]: unknown;
@@ -2081,7 +2079,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description A defect of the service */
+        /** @description A bug in the service */
         500: {
             headers: {
                 [name: string]: unknown;
@@ -2090,7 +2088,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Loading, draining or full; Retry-After says when to ask again */
+        /** @description Loading, draining or full; try again after Retry-After seconds */
         503: {
             headers: {
                 [name: string]: unknown;
@@ -2099,7 +2097,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The answer took longer than the setting or X-Request-Timeout allows */
+        /** @description The response took longer than the setting or X-Request-Timeout allows */
         504: {
             headers: {
                 [name: string]: unknown;
@@ -2119,7 +2117,7 @@ export interface operations {
     encode: {
         parameters: {
             query?: {
-                /** @description For images: average areas to the model's size, without keeping proportions; else another size is refused. */
+                /** @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused. */
                 resize?: boolean;
             };
             header?: never;
@@ -2165,9 +2163,9 @@ export interface operations {
     decode: {
         parameters: {
             query?: {
-                /** @description For image/png: images side by side; as many as make the picture nearly square if it is left out. */
+                /** @description For image/png: the number of images side by side. By default, the picture is nearly square. */
                 columns?: number | null;
-                /** @description For image/png: the side of the square that shows a pixel. */
+                /** @description For image/png: the factor by which each pixel is enlarged. */
                 scale?: number;
             };
             header?: never;
@@ -2213,9 +2211,9 @@ export interface operations {
     sampleByQuery: {
         parameters: {
             query?: {
-                /** @description For image/png: images side by side; as many as make the picture nearly square if it is left out. */
+                /** @description For image/png: the number of images side by side. By default, the picture is nearly square. */
                 columns?: number | null;
-                /** @description For image/png: the side of the square that shows a pixel. */
+                /** @description For image/png: the factor by which each pixel is enlarged. */
                 scale?: number;
                 /**
                  * @description Number of rows.
@@ -2223,15 +2221,15 @@ export interface operations {
                  */
                 n?: number;
                 /**
-                 * @description Drawn by the server if it is left out.
+                 * @description Chosen at random if left out.
                  * @example 42
                  */
                 seed?: number | null;
-                /** @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left. */
+                /** @description A factor for the prior's standard deviation, or for those of a mixture's components; 0 gives only means. */
                 temperature?: number;
-                /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
+                /** @description `mean` returns E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2271,19 +2269,19 @@ export interface operations {
     sample: {
         parameters: {
             query?: {
-                /** @description For image/png: images side by side; as many as make the picture nearly square if it is left out. */
+                /** @description For image/png: the number of images side by side. By default, the picture is nearly square. */
                 columns?: number | null;
-                /** @description For image/png: the side of the square that shows a pixel. */
+                /** @description For image/png: the factor by which each pixel is enlarged. */
                 scale?: number;
                 /** @description Number of rows. */
                 n?: number;
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
-                /** @description A factor of the prior's standard deviation, of a mixture those of its components; at 0 only means are left. */
+                /** @description A factor for the prior's standard deviation, or for those of a mixture's components; 0 gives only means. */
                 temperature?: number;
-                /** @description `mean` answers E[x|z], `sample` draws x ~ p(x|z). */
+                /** @description `mean` returns E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2327,15 +2325,15 @@ export interface operations {
     elbo: {
         parameters: {
             query?: {
-                /** @description For images: average areas to the model's size, without keeping proportions; else another size is refused. */
+                /** @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused. */
                 resize?: boolean;
                 /** @description K, draws of z per example. */
                 n_samples?: number;
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
-                /** @description For a Bernoulli model and gray x in [0, 1]: `threshold` at 1/2, or `sample` x ~ Bernoulli(x) with the seed. */
+                /** @description For a Bernoulli model and gray x in [0, 1]: `threshold` x at 1/2, or `sample` x ~ Bernoulli(x) with the seed. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2381,17 +2379,17 @@ export interface operations {
     reconstruct: {
         parameters: {
             query?: {
-                /** @description For image/png: images side by side; as many as make the picture nearly square if it is left out. */
+                /** @description For image/png: the number of images side by side. By default, the picture is nearly square. */
                 columns?: number | null;
-                /** @description For image/png: the side of the square that shows a pixel. */
+                /** @description For image/png: the factor by which each pixel is enlarged. */
                 scale?: number;
-                /** @description For images: average areas to the model's size, without keeping proportions; else another size is refused. */
+                /** @description For images: resize to the model's size by averaging areas, without keeping the aspect ratio. By default, other sizes are refused. */
                 resize?: boolean;
-                /** @description K, draws of z ~ q(z|x) per example, each decoded; 0 decodes the mean of q(z|x) instead. */
+                /** @description K, draws of z ~ q(z|x) per example, each decoded; 0 to decode the mean of q(z|x) instead. */
                 n_samples?: number;
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2408,7 +2406,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description E[x|z] of each example, with z from its own q(z|x). */
+            /** @description E[x|z] of each example, with z from its q(z|x). */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2439,9 +2437,9 @@ export interface operations {
     interpolate: {
         parameters: {
             query?: {
-                /** @description Points, the first and the last are the ends. */
+                /** @description Number of points, including both ends. */
                 n?: number;
-                /** @description `straight` is the line; `great_circle` turns from one to the other, and its norm goes evenly from that of the one to the other's. */
+                /** @description `straight` is a straight line; `great_circle` rotates from one end to the other, while the norm changes linearly. */
                 path?: "straight" | "great_circle";
             };
             header?: never;
@@ -2455,7 +2453,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A path in latent space, and what is decoded along it. */
+            /** @description A path in latent space, decoded. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2484,11 +2482,11 @@ export interface operations {
     traverse: {
         parameters: {
             query?: {
-                /** @description Latent dimensions to move along, the first is 0; all if left out. In the query `dims=0,3`. */
+                /** @description Latent dimensions to vary, the first is 0; all by default. In the query: `dims=0,3`. */
                 dims?: number[] | null;
                 /** @description Values per dimension: quantiles at (i + 1/2) / n. */
                 n?: number;
-                /** @description Of what they are quantiles: of the `prior`, or of the `aggregate` posterior, the mean of q(z|x) over rows held out of training, where the checkpoint has them. */
+                /** @description Whether to use quantiles of the `prior`, or of the `aggregate` posterior: the average of q(z|x) over held-out rows, if the checkpoint has it. */
                 scale?: "prior" | "aggregate";
             };
             header?: never;
@@ -2502,7 +2500,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What each latent dimension changes, the others held. */
+            /** @description Decoded points that differ in one latent dimension at a time. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2531,19 +2529,19 @@ export interface operations {
     loglik: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
-                /** @description K: asks for the bound L_K of K draws from the encoder's q(z|x) (Burda et al. 2016), instead of for log p(x). */
+                /** @description K: return the bound L_K with K draws from the encoder's q(z|x) (Burda et al. 2016) instead of an estimate of log p(x). */
                 n_samples?: number | null;
-                /** @description Without n_samples: a row is drawn for until its standard error is at most this, 0.02 nats if left out. */
+                /** @description Without n_samples: draw until the standard error of a row is at most this; 0.02 nats by default. */
                 target?: number | null;
-                /** @description Without n_samples: or until it has so many draws, 8192 if left out. */
+                /** @description Without n_samples: the most draws per row, 8192 by default. */
                 budget?: number | null;
-                /** @description Bound log p(x) from above, too; takes longer. */
+                /** @description Also bound log p(x) from above, which takes longer. */
                 upper?: boolean;
             };
             header?: never;
@@ -2558,7 +2556,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description log p(x) of each row, in nats, and how far it can be trusted. */
+            /** @description log p(x) of each row, in nats, and how reliable the estimate is. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2587,13 +2585,13 @@ export interface operations {
     gap: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
-                /** @description Standard error of log p(x), in nats, at which a row is done. */
+                /** @description Standard error of log p(x), in nats, at which to stop drawing. */
                 target?: number;
                 /** @description The most draws per row; 8192 if left out. */
                 budget?: number | null;
@@ -2639,11 +2637,11 @@ export interface operations {
     refine: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2658,7 +2656,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description q(z|x) optimized for each row alone, and what that gained, in nats. */
+            /** @description q(z|x) optimized for each row, and the gain in nats. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2687,11 +2685,11 @@ export interface operations {
     posterior: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2706,7 +2704,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description p(z|x) of each row by quadrature, and how far q(z|x) is from it, in nats. */
+            /** @description p(z|x) of each row by quadrature, and its divergence from q(z|x), in nats. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2735,11 +2733,11 @@ export interface operations {
     anomaly: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
-                /** @description As in `/elbo`, for gray x; only the way in which the held-out rows were binarized. */
+                /** @description As in `/elbo`, for gray x. It must be the way in which the held-out rows were binarized. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
             header?: never;
@@ -2754,7 +2752,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How unusual each row is beside rows that were held out of training. */
+            /** @description How unusual each row is, compared with rows held out of training. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2783,15 +2781,15 @@ export interface operations {
     impute: {
         parameters: {
             query?: {
-                /** @description Drawn by the server if it is left out. */
+                /** @description Chosen at random if left out. */
                 seed?: number | null;
                 /** @description As in `/elbo`, for gray x. */
                 binarize?: ("threshold" | "sample") | null;
-                /** @description Position of the first row in its data: the noise of row i is a function of seed and first + i, so that data may be sent in pieces. */
+                /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
                 /** @description S, draws of the whole x per row. */
                 n_samples?: number;
-                /** @description K, draws of z per row that mean, variance and samples rest on; 1000 if left out. */
+                /** @description K, draws of z per row from which mean, variance and samples are computed; 1000 by default. */
                 n_draws?: number | null;
             };
             header?: never;
@@ -2805,7 +2803,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the model says of missing values, given those that are known. */
+            /** @description The distribution of the missing values, given the known ones. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2840,7 +2838,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The served model. */
+            /** @description A description of the served model. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2868,7 +2866,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Rows to look at that the model was not trained on. */
+            /** @description Example rows that were not used in training. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2896,7 +2894,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether the process works */
+            /** @description Whether the process is alive */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2924,7 +2922,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Whether requests are taken */
+            /** @description Whether requests are accepted */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -2952,7 +2950,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Metrics in Prometheus's format */
+            /** @description Metrics for Prometheus */
             200: {
                 headers: {
                     [name: string]: unknown;

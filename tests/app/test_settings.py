@@ -113,6 +113,6 @@ def test_every_setting_is_documented() -> None:
     assert all(row.description.endswith(".") for row in rows)
     assert (
         dict(row[:2] for row in rows)["VAE_THREADS"]
-        == "the cores available; 1 with several workers"
+        == "the available cores; 1 with several workers"
     )
     assert dict(row[:2] for row in rows)["VAE_PORT"] == "8000"

@@ -1,1 +1,1 @@
-"""PNG and JPEG to arrays, and arrays to PNG."""
+"""Images: PNG and JPEG to arrays, and arrays to PNG."""

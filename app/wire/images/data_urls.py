@@ -1,4 +1,4 @@
-"""Images in JSON: `x_png` in place of x, a data URL (RFC 2397) or a list of them."""
+"""Images in JSON: `x_png` in place of x, one data URL (RFC 2397) or a list of them."""
 
 import binascii
 from typing import Any, Never
@@ -13,10 +13,10 @@ from app.wire.json.strict import kind
 from app.wire.negotiation import JPEG, PNG
 
 NAME = "x_png"
-# Parsing so much holds the event loop for about two milliseconds.
+# Parsing this much blocks the event loop for about two milliseconds.
 MAX_DOCUMENT_BYTES = 1 << 20
-# Each may be an object to the parser. The least images that there are, as many as fit,
-# have fewer: two quotes and a comma each, and one that separates them.
+# Each of these bytes may become a Python object. The smallest images, as many as fit in
+# a body, need fewer: two quotes and a comma each, and one comma between two of them.
 MAX_MARKS = 1 << 16
 _MARKS = b'"[{,'
 _KEY = b'"x_png"'
@@ -26,7 +26,7 @@ _WANTED = "a data URL, data:image/png;base64,... or data:image/jpeg;base64,..."
 
 
 def is_named(body: Body) -> bool:
-    """Say whether a JSON body has images as it seems at its start."""
+    """Return whether a JSON body seems to have images, judging by its start."""
     return body.find(_KEY, 0, _KEY_WITHIN) >= 0
 
 
@@ -35,7 +35,7 @@ def members(body: Body) -> dict[str, Any] | None:
     Return the members of a JSON body with `x_png`, None if it has no such member.
 
     Raises:
-        UnprocessableError: It is no JSON, or has a key twice.
+        UnprocessableError: It is not valid JSON, or has a duplicate key.
         ContentTooLargeError: It is too long for images in JSON, or has too many.
     """
     if len(body) > MAX_DOCUMENT_BYTES:
@@ -47,22 +47,22 @@ def members(body: Body) -> dict[str, Any] | None:
     n_marks = sum(int(np.count_nonzero(text == mark)) for mark in _MARKS)
     if n_marks > MAX_MARKS:
         raise ContentTooLargeError(
-            f"expected fewer images, or less besides them: at most {MAX_MARKS} quotes, "
+            f"expected fewer images or other members: at most {MAX_MARKS} quotes, "
             f"brackets and commas, got {n_marks}"
         )
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        what = f"expected JSON, got a fault at position {error.pos}: {error.msg}"
+        what = f"expected JSON, got an error at position {error.pos}: {error.msg}"
         raise UnprocessableError(Fault("", what)) from None
     if not isinstance(found, dict) or NAME not in found:
         return None
     others = (value for name, value in found.items() if name != NAME)
     n_strings = len(found) + len(_urls(found[NAME]))
     n_strings += sum(isinstance(value, str) for value in others)
-    # Of keys given twice the parser keeps one; the text has the quotes of both.
+    # The parser keeps one of two equal keys; the text has the quotes of both.
     if body.count(b'"') != 2 * n_strings:
-        _refuse("", "expected every key once and plain strings")
+        _refuse("", "expected distinct keys, and strings without escapes")
     return found
 
 
@@ -71,7 +71,7 @@ def files(x_png: object) -> list[ImageFile]:
     Return the images of the member `x_png`.
 
     Raises:
-        UnprocessableError: It is neither a data URL nor a list of them.
+        UnprocessableError: It is not a data URL or a list of them.
     """
     return [_file(pointer, url) for pointer, url in _urls(x_png)]
 
@@ -81,8 +81,8 @@ def _urls(x_png: object) -> list[tuple[str, str]]:
     if isinstance(x_png, str):
         return [(f"/{NAME}", x_png)]
     if not isinstance(x_png, list) or not x_png:
-        came = "none" if x_png == [] else kind(x_png)
-        _refuse(f"/{NAME}", f"expected {_WANTED}, or a list of them, got {came}")
+        got = "none" if x_png == [] else kind(x_png)
+        _refuse(f"/{NAME}", f"expected {_WANTED}, or a list of them, got {got}")
     for i, url in enumerate(x_png):
         if not isinstance(url, str):
             _refuse(f"/{NAME}/{i}", f"expected {_WANTED}, got {kind(url)}")
@@ -96,7 +96,7 @@ def _file(pointer: str, url: str) -> ImageFile:
     ((prefix, format_),) = found
     try:
         content = binascii.a2b_base64(url[len(prefix) :], strict_mode=True)
-    except ValueError:  # of which binascii.Error is one
+    except ValueError:  # includes binascii.Error
         _refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
     return ImageFile(pointer, format_, content)
 

@@ -1,12 +1,13 @@
 """
-Images in: PNG and JPEG files to rows of x, as training reads a folder of them.
+Decodes PNG and JPEG files to rows of x, just as training reads a folder of images.
 
-A pixel v of 0 to 255 is the value v / 255. Nothing is guessed: grey becomes RGB by
-repeating it, and RGB becomes grey only where its channels are equal. Palettes are
-looked up, 1, 2 and 4 bits are widened, the orientation of a camera is undone. Refused
-are 16 bits, of which half would be lost, transparent pixels, CMYK, and animations. A
-size that is not the model's is refused unless resizing is asked for, which averages
-areas, across and then down, rounds after each, and does not keep proportions.
+A pixel v of 0 to 255 is the value v / 255. Conversions lose nothing: gray becomes RGB
+by repeating the channel, and RGB becomes gray only if its channels are equal. Palettes
+are resolved, 1, 2 and 4 bits are widened, and the EXIF orientation is applied. Refused
+are 16 bits per channel (half would be lost), transparent pixels, CMYK, and animations.
+Another size than the model's is refused, unless `resize` is given: it averages areas,
+first horizontally, then vertically, rounds after each pass, and does not keep the
+aspect ratio.
 """
 
 import struct
@@ -28,7 +29,7 @@ from app.wire.images.parts import as_file, check_wanted
 from app.wire.layout import Rows
 from app.wire.negotiation import JPEG, PNG, Format
 
-# All that Pillow is known to raise for files that are damaged.
+# Every exception that Pillow is known to raise for damaged files.
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -39,15 +40,15 @@ _UNREADABLE = (
     EOFError,
     OverflowError,
     RuntimeError,
-    AssertionError,  # of a palette that is not there
+    AssertionError,  # a missing palette
     struct.error,
     zlib.error,
 )
-_GREY = ("1", "L", "LA")
-_COLOURED = ("P", "PA", "RGB", "RGBA")
+_GRAY = ("1", "L", "LA")
+_COLOR = ("P", "PA", "RGB", "RGBA")
 
 _READ = {PNG: png_chunks.read, JPEG: jpeg_segments.read}
-_NAMES = {PNG: "PNG", JPEG: "JPEG"}  # as Pillow has them
+_NAMES = {PNG: "PNG", JPEG: "JPEG"}  # Pillow's names
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -58,19 +59,19 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = (5, 6, 7, 8)  # width and height change places
+_SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 
-# As long as a side of a JPEG may be. A longer one would take as many coefficients to
-# resize, however few pixels there are.
+# The longest side of a JPEG. Resizing a longer side would need as many coefficients,
+# however few pixels the image has.
 MAX_SIDE = 65_535
-# Of as many pixels as may be: a second of the decoder's work.
+# Scans over the maximum number of pixels: a second of decoding.
 _MAX_PASSES = 12
 _TILE_PIXELS = 1 << 18
 
 
 @final
 class ImageFile(NamedTuple):
-    """An image as it came, and the JSON pointer to it."""
+    """The bytes of an image, and the JSON pointer to it."""
 
     pointer: str
     format: Format
@@ -87,18 +88,18 @@ def read(
     """
     Return a row for each file.
 
-    Besides the files and the rows it takes, for one image at a time, up to 10 bytes for
-    each of its pixels as sent, and of an image that is resized 4 for each pixel of the
-    model's width and its own height; and 8 MiB.
+    In addition to the files and the rows it needs memory for one image at a time: up to
+    10 bytes per pixel, for resizing 4 more per pixel of an image with the model's width
+    and its own height, and 8 MiB.
 
     Args:
         stop: Ends the work once it is set.
 
     Raises:
         StoppedError: `stop` was set.
-        UnprocessableError: A file is no image of the model's kind and size.
-        ContentTooLargeError: They have too many pixels; found before any is decoded
-            that is over the limit.
+        UnprocessableError: A file is not an image of the model's mode and size.
+        ContentTooLargeError: The images have too many pixels; raised before the image
+            that exceeds the limit is decoded.
     """
     height, width = layout.height, layout.width
     layout.check_n_pixels(len(files), width, height)
@@ -115,14 +116,14 @@ def read(
             pixels = _pixels(header, _NAMES[file.format], layout, stop)
         except ImageError as error:
             raise UnprocessableError(Fault(file.pointer, str(error))) from error
-        # As training divides: in float32.
+        # In float32, as in training.
         np.divide(pixels, np.float32(255), out=row)
     rows = values.reshape(len(files), -1)
     return Rows(rows, shaped=True, pointers=tuple(file.pointer for file in files))
 
 
 def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
-    """Check what is known before an image is decoded."""
+    """Check the header of an image before it is decoded."""
     if header.bit_depth > 8:
         raise ImageError(f"expected 8 bits per channel, got {header.bit_depth}")
     width, height = header.width, header.height
@@ -132,9 +133,9 @@ def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
         )
     if max(width, height) > MAX_SIDE:
         raise ImageError(f"expected sides of at most {MAX_SIDE} pixels, got more")
-    if header.orientation in _LYING:
+    if header.orientation in _SWAPPED:
         width, height = height, width
-    # As wide as the model's and as high as the image: what is between the two passes.
+    # The size between the two passes of resizing: the model's width, the own height.
     layout.check_n_pixels(layout.width, height)
     if (width, height) != (layout.width, layout.height) and not resize:
         raise ImageError(
@@ -146,14 +147,14 @@ def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
 def _pixels(
     header: Header, name: str, layout: ImageLayout, stop: Event | None
 ) -> NDArray[np.uint8]:
-    """Decode an image, upright, in the layout's mode and size, (H, W, C)."""
+    """Decode an image to the layout's orientation, mode and size, (H, W, C)."""
     try:
         file = as_file(header.parts, stop)
         image: Image.Image = Image.open(file, formats=(name,))
         if image.size != (header.width, header.height):
-            raise ImageError("expected one size of an image, got two")
-        if image.mode not in _GREY + _COLOURED:
-            raise ImageError(f"expected grey or RGB of 8 bits, got {image.mode}")
+            raise ImageError("expected one size of the image, got two")
+        if image.mode not in _GRAY + _COLOR:
+            raise ImageError(f"expected gray or RGB of 8 bits, got {image.mode}")
         image.load()
         image = _in_mode(image, layout.mode, stop)
     except ImageError:
@@ -171,13 +172,13 @@ def _pixels(
 def _in_mode(
     image: Image.Image, mode: Literal["L", "RGB"], stop: Event | None
 ) -> Image.Image:
-    """Return an opaque image in grey or RGB, where that loses nothing."""
+    """Convert an image to gray or RGB; refuse if that would lose information."""
     width, height = image.size
     if image.mode == mode and not image.has_transparency_data:
         return image
     if width * height <= _TILE_PIXELS:
         return _tile_in_mode(image, mode)
-    # Tile by tile, so that what is between the two is never as large as the image.
+    # Tile by tile: intermediate images are never as large as the whole.
     converted = Image.new(mode, image.size)
     across = min(width, _TILE_PIXELS)
     down = max(1, _TILE_PIXELS // across)
@@ -194,15 +195,15 @@ def _tile_in_mode(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
         image = _converted(image, "RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             raise ImageError("expected opaque pixels, got transparent ones")
-    if mode == "RGB" or image.mode in _GREY:
+    if mode == "RGB" or image.mode in _GRAY:
         return _converted(image, mode)
     red, green, blue = _converted(image, "RGB").split()
     for channel in (green, blue):
         if ImageChops.difference(red, channel).getbbox() is not None:
-            raise ImageError("expected a grey image, got one with colours")
+            raise ImageError("expected a gray image, got one with colors")
     return red
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:
-    """Convert without the copy that Pillow makes where there is nothing to do."""
+    """Convert an image, without a copy if it already has the mode."""
     return image if image.mode == mode else image.convert(mode)

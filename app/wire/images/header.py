@@ -1,4 +1,4 @@
-"""What the header of an image file says, whichever its format."""
+"""The header of an image file, in any format."""
 
 from typing import Literal, NamedTuple, final
 
@@ -9,18 +9,18 @@ _ENTRY_BYTES = 12
 
 
 class ImageError(ValueError):
-    """A file is no image that is read here; the message says what was wanted."""
+    """A file is not a supported image; the message says what was expected."""
 
 
 @final
 class Header(NamedTuple):
     """
-    What is known of an image before it is decoded.
+    The properties of an image that are known before it is decoded.
 
     Attributes:
-        orientation: How a camera was held, 1 to 8 as in Exif.
-        parts: The file without what pixels do not depend on, not copied.
-        n_scans: How many times a decoder goes over the image.
+        orientation: The orientation of the camera, 1 to 8 as in Exif.
+        parts: Views of the parts of the file that the pixels depend on.
+        n_scans: The number of passes of the decoder over the image.
     """
 
     width: int
@@ -35,7 +35,7 @@ def orientation(exif: bytes) -> int:
     """
     Return the orientation (Exif 2.3, table 4) in the first directory of Exif data.
 
-    It is 1, upright, if they have none or are damaged. Nothing else is read.
+    It is 1 (upright) if the data have none or are damaged. Nothing else is read.
     """
     order = _BYTE_ORDERS.get(exif[:2])
     if order is None:

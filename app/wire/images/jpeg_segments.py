@@ -1,9 +1,9 @@
 """
 The segments of a JPEG file (ITU-T T.81, annex B) up to its first scan.
 
-The decoder gets none of what programs and cameras add to the pixels: previews, further
-pictures, profiles, texts. What makes it turn colours into RGB stays. Nothing is copied,
-and what is kept is limited before it is kept.
+Metadata that programs and cameras add (previews, further pictures, profiles, texts) is
+not passed to the decoder. Segments that define the color space are. Nothing is copied,
+and sizes are checked before a segment is kept.
 """
 
 from collections.abc import Iterator
@@ -16,33 +16,33 @@ from app.wire.images.header import Header, ImageError, orientation
 from app.wire.images.parts import check_wanted
 
 # A progressive file may have any number of scans, each a pass over the whole image;
-# programs write ten or a few more.
+# usual encoders write about ten.
 MAX_SCANS = 32
-# The longest body in segments of the greatest length has a quarter of them.
+# The longest body, in segments of the maximum length, has a quarter of this.
 MAX_SEGMENTS = 1 << 12
-# Of those that the decoder gets, which are short tables.
+# The total size of the segments passed to the decoder, which are short tables.
 MAX_TABLE_BYTES = 1 << 18
 
 _START_OF_IMAGE = b"\xff\xd8"
 _START_OF_SCAN = 0xDA
-# Frames of every kind of coding; the numbers between them are other segments.
+# Frames of all kinds of coding; the excluded numbers are other segments.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _EXIF = 0xE1
 _EXIF_NAME = b"Exif\0\0"
-# APP1 to APP13, APP15 and comments; APP0 (JFIF) and APP14 (Adobe) tell colours.
+# APP1 to APP13, APP15 and comments; APP0 (JFIF) and APP14 (Adobe) define the colors.
 _DROPPED = (frozenset(range(0xE1, 0xF0)) | {0xFE}) - {0xEE}
-# Bytes that are searched between two looks at whether they still should be.
+# Bytes searched between two checks of `stop`.
 _STEP_BYTES = 1 << 20
 _Segment = tuple[int, int, int]
 
 
 def read(body: Body, stop: Event | None = None) -> Header:
     """
-    Look through a JPEG file.
+    Read the header of a JPEG file.
 
     Raises:
-        ImageError: It is no JPEG, is cut off, or has too many segments or scans.
-        StoppedError: It is not wanted any more.
+        ImageError: It is not a JPEG, is truncated, or has too many segments or scans.
+        StoppedError: `stop` was set.
     """
     if body[:2] != _START_OF_IMAGE:
         raise ImageError("expected a JPEG file, got something else")
@@ -76,7 +76,7 @@ def read(body: Body, stop: Event | None = None) -> Header:
 
 
 def _segments(view: memoryview) -> Iterator[_Segment]:
-    """Yield the marker of each segment and where it lies; the last is all scans."""
+    """Yield marker, start and end of each segment; the last one is all scans."""
     position = len(_START_OF_IMAGE)
     for _ in range(MAX_SEGMENTS):
         if position + 4 > len(view) or view[position] != 0xFF:
@@ -95,15 +95,15 @@ def _segments(view: memoryview) -> Iterator[_Segment]:
         position = end
     else:
         raise ImageError(f"expected at most {MAX_SEGMENTS} segments before the pixels")
-    raise ImageError("expected a whole JPEG file, got one cut off or damaged")
+    raise ImageError("expected a whole JPEG file, got a truncated or damaged one")
 
 
 def _n_scans(view: memoryview, stop: Event | None) -> int:
-    """Return how many scans begin in a part of a file, or a few too many."""
+    """Return the number of scans; the count may be a few too high."""
     n = 0
     for step in range(0, len(view), _STEP_BYTES):
         check_wanted(stop)
-        # numpy does not hold the interpreter's lock meanwhile, as `bytes.count` does.
+        # numpy releases the interpreter lock, which `bytes.count` does not.
         part = np.frombuffer(view[step : step + _STEP_BYTES + 1], np.uint8)
         found = (part[:-1] == 0xFF) & (part[1:] == _START_OF_SCAN)
         n += int(np.count_nonzero(found))

@@ -1,4 +1,4 @@
-"""Which models have images for data, and how the values of x are pixels then."""
+"""Which models have images as data, and how the values of x map to pixels."""
 
 from dataclasses import dataclass
 from math import ceil, prod, sqrt
@@ -11,7 +11,7 @@ ValueRange = tuple[float, float] | None
 
 @final
 class Grid(NamedTuple):
-    """How images are laid out in one picture: row by row, each pixel a square."""
+    """A grid of images in one picture, row by row; `scale` enlarges each pixel."""
 
     columns: int
     rows: int
@@ -25,8 +25,8 @@ class ImageLayout:
     Images of 8 bits per channel: value 0 is pixel 0, black, and value 1 is pixel 255.
 
     Attributes:
-        n_channels: 1, grey, or 3, RGB.
-        max_pixels: The most pixels of the images of a request, or of one answer.
+        n_channels: 1 for gray, 3 for RGB.
+        max_pixels: The most pixels of the images of a request or of a response.
     """
 
     height: int
@@ -44,7 +44,7 @@ class ImageLayout:
         Check a number of pixels, the product of `sizes`.
 
         Raises:
-            ContentTooLargeError: They are too many.
+            ContentTooLargeError: There are too many.
         """
         if prod(sizes) > self.max_pixels:
             raise ContentTooLargeError(
@@ -54,7 +54,7 @@ class ImageLayout:
 
     def grid(self, n: int, *, columns: int | None, scale: int) -> Grid:
         """
-        Lay out n images, at most n in a row; near a square picture if nothing is asked.
+        Lay out n images; by default in a picture that is nearly square.
 
         Raises:
             ContentTooLargeError: The picture would have too many pixels.
@@ -71,17 +71,17 @@ def why_no_images(
     data_shape: tuple[int, ...], *, value_range: ValueRange, divided_by: float
 ) -> str:
     """
-    Say why a model's data are no images; nothing if they are.
+    Return why a model's data are not images; empty if they are.
 
-    They are where the shape is an image's and the values are known to run from 0 to 1:
-    because the likelihood is for such values, or because training divided raw values
-    (by 255, those of 8-bit images).
+    They are images if they have the shape of an image and values known to be in
+    [0, 1]: because the likelihood requires it, or because training divided the raw
+    values (by 255 for 8-bit images).
     """
     if len(data_shape) not in (2, 3) or data_shape[2:] not in ((), (1,), (3,)):
         shape = ", ".join(map(str, data_shape))
-        return f"data of shape [{shape}] are no images, [H, W] or [H, W, 3]"
+        return f"data of shape [{shape}] are not images, [H, W] or [H, W, 3]"
     if value_range is None and divided_by == 1:
-        return "values in units of their own are no pixels"
+        return "the values are not known to be in [0, 1], so they are not pixels"
     return ""
 
 

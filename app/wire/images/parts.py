@@ -1,4 +1,4 @@
-"""Parts of a body as one file for a decoder, which reads them without a copy."""
+"""Presents parts of a body as one file to a decoder, without a copy."""
 
 import io
 from bisect import bisect_right
@@ -12,15 +12,15 @@ _BUFFER_BYTES = 1 << 16
 
 @final
 class StoppedError(Exception):
-    """The result of the work is not wanted any more."""
+    """The work was stopped, because its result is no longer needed."""
 
 
 def check_wanted(stop: Event | None) -> None:
     """
-    Check that work is still wanted; its loops and its files call this now and then.
+    Check that the work is not stopped; called regularly by its loops and its files.
 
     Raises:
-        StoppedError: It is not.
+        StoppedError: `stop` is set.
     """
     if stop is not None and stop.is_set():
         raise StoppedError
@@ -33,7 +33,7 @@ def as_file(parts: Sequence[memoryview], stop: Event | None) -> io.BufferedReade
 
 @final
 class _Parts(io.RawIOBase):
-    """A file that is a row of parts."""
+    """A read-only file over a sequence of parts."""
 
     def __init__(self, parts: Sequence[memoryview], stop: Event | None) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class _Parts(io.RawIOBase):
     def tell(self) -> int:
         return self._position
 
-    def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]  # of no other kind here
+    def readinto(self, buffer: "memoryview | bytearray", /) -> int:  # type: ignore[override]  # no other buffer types here
         check_wanted(self._stop)
         i = bisect_right(self._ends, self._position)
         if i == len(self._ends):

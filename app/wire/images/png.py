@@ -1,8 +1,8 @@
 """
-Images out: one PNG with the rows of an answer, side by side in a grid.
+Writes the rows of a response as one PNG, in a grid.
 
-A value v becomes the pixel 255 v, rounded, where v is clipped to [0, 1]. What is left
-of the last row of the grid is black.
+A value v becomes the pixel 255 v, rounded, with v clipped to [0, 1]. Unused places in
+the last row of the grid are black.
 """
 
 from io import BytesIO
@@ -15,12 +15,12 @@ from PIL import Image
 from app.wire.images.layout import Grid, ImageLayout
 from app.wire.reply import CHUNK_BYTES, Chunk
 
-# On pixels that are squares, as good as higher levels and several times faster.
+# For enlarged pixels as good as higher levels, and several times faster.
 _COMPRESSION = 1
 
 
 def write(values: NDArray[Any], layout: ImageLayout, grid: Grid) -> list[Chunk]:
-    """Return the picture of N images, `values` in any shape; its bytes are the same."""
+    """Return a PNG of N images, (N, ...); equal values give equal bytes."""
     height, width, n_channels = layout.height, layout.width, layout.n_channels
     pixels = np.zeros((grid.rows * grid.columns, height, width, n_channels), np.uint8)
     scaled = np.clip(values, 0, 1) * np.float32(255)

@@ -1,1 +1,1 @@
-"""JSON bodies to arrays, and arrays to JSON."""
+"""JSON: bodies to arrays, and arrays to responses."""

@@ -1,4 +1,4 @@
-"""JSON arrays of numbers through simdjson, whole ones and parts of longer ones."""
+"""Parses JSON arrays of numbers, or parts of longer ones, with simdjson."""
 
 from typing import Any, final
 
@@ -10,18 +10,19 @@ from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 
 _BRACKET = np.uint8(ord("["))
-_FAR_APART = 1000  # bytes; then searching for brackets beats comparing every byte
+# Bytes between brackets above which searching for them beats comparing every byte.
+_FAR_APART = 1000
 _REFUSALS = (ValueError, TypeError, RuntimeError, KeyError)  # all that simdjson raises
 
 
 @final
 class RefusedError(ValueError):
-    """A text is no array of an accepted shape, or has numbers that need longer."""
+    """A text is not an array of an accepted shape, or needs the slow parser."""
 
 
 @final
 class Arrays:
-    """Reads JSON arrays of one layout; for one thread."""
+    """Parses JSON arrays of one layout; not thread-safe."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -32,7 +33,7 @@ class Arrays:
         Return the rows of the JSON array in [start, stop) of a body.
 
         Raises:
-            RefusedError: It needs a closer look.
+            RefusedError: It is invalid, or needs the slow parser.
             UnprocessableError: A value is not finite.
             ContentTooLargeError: It has too many rows.
         """
@@ -48,10 +49,10 @@ class Arrays:
 
     def values(self, text: bytes) -> NDArray[np.float64]:
         """
-        Return the numbers of a JSON array, however they are nested.
+        Return the numbers of a JSON array, flattened.
 
         Raises:
-            RefusedError: It has something else than numbers, or is no JSON.
+            RefusedError: It contains other values than numbers, or is not JSON.
         """
         try:
             return _flattened(self._parser.parse(text))
@@ -63,10 +64,10 @@ class Arrays:
         self, array: simdjson.Array, body: Body, start: int, stop: int
     ) -> bool:
         """
-        Check that an array of numbers has an accepted shape; say whether it is shaped.
+        Check that an array of numbers has an accepted shape; return if it is shaped.
 
-        Each array down to the last dimension must have its length. If its text holds
-        no more arrays than those, the innermost hold only numbers.
+        Each array down to the last dimension must have its length. If the text contains
+        no more arrays than those, the innermost ones contain only numbers.
         """
         n, shape = len(array), self._layout.shape
         flat, n_arrays = (self._layout.dim,), 1 + n * _n_arrays(shape)
@@ -86,25 +87,25 @@ def _flattened(array: Any) -> NDArray[np.float64]:
     return np.frombuffer(array.as_buffer(of_type="d"), np.float64)
 
 
-def _n_brackets(body: Body, start: int, stop: int, most: int) -> int:
-    """Return how many arrays a text opens; of more than `most`, that there are more."""
-    if stop - start < most * _FAR_APART:
+def _n_brackets(body: Body, start: int, stop: int, limit: int) -> int:
+    """Count opening brackets in a text; stop counting above `limit`."""
+    if stop - start < limit * _FAR_APART:
         text = np.frombuffer(body, np.uint8)[start:stop]
         return int(np.count_nonzero(text == _BRACKET))
     n, position = 0, body.find(b"[", start, stop)
-    while position >= 0 and n <= most:
+    while position >= 0 and n <= limit:
         n, position = n + 1, body.find(b"[", position + 1, stop)
     return n
 
 
 def _n_arrays(shape: tuple[int, ...]) -> int:
-    """Return how many arrays one row of this shape is written with."""
+    """Return the number of JSON arrays in one row of this shape."""
     return 1 if len(shape) == 1 else 1 + shape[0] * _n_arrays(shape[1:])
 
 
 def _has_shape(array: simdjson.Array, shape: tuple[int, ...]) -> bool:
-    """Say whether every element of an array is an array of this shape."""
-    row: Any  # of a number, len() is a TypeError
+    """Return whether every element of an array is an array of this shape."""
+    row: Any  # len() of a number raises TypeError
     for row in array:
         if len(row) != shape[0] or (len(shape) > 1 and not _has_shape(row, shape[1:])):
             return False

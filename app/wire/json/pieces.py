@@ -1,13 +1,13 @@
 """
-Long JSON arrays, read piece by piece; the event loop serves others after each.
+Parses long JSON arrays piece by piece; other requests can run after each piece.
 
-simdjson holds the interpreter's lock while it parses, so another thread would not help.
-No piece is longer than `PIECE_BYTES`, whatever comes. Rows that are short are cut
-between two rows. A row that is longer is cut at its commas. A part of it is made whole
-by brackets, parsed, and its brackets and commas compared with those that rows have, so
-that together the parts are valid exactly if the array is.
+simdjson holds the interpreter lock while it parses, so another thread would not help.
+No piece is longer than `PIECE_BYTES`. Pieces are cut between two rows where possible,
+and a longer row is cut at its commas. Brackets are added to a part of a row to make it
+valid JSON, and its brackets and commas are compared with those of a correct row. So the
+parts are all valid exactly if the array is valid.
 
-The values have one place, which is as large as the commas say: neither a number nor a
+Values are written to one buffer, whose size is known by counting commas: no number or
 row is kept twice.
 """
 
@@ -27,20 +27,20 @@ from app.wire.layout import Layout, Rows
 
 # A quarter of a millisecond of parsing at 1 GB/s.
 PIECE_BYTES = 1 << 18
-# A piece that is refused is read again in pieces that can be explained.
+# A refused piece is read again in pieces short enough for the slow parser.
 EXPLAINED_BYTES = 1 << 16
 _COUNTED_BYTES = 1 << 20
 _COMMA = np.uint8(ord(","))
 _SPACE = rb"[ \t\r\n]*+"
 _NEXT_ROW = rb",(?=" + _SPACE + rb"\[)"
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b"[],"))
-# A row may end anywhere in a piece; the longer the piece, the better.
+# Where to search for the end of a row in a piece; long pieces are better.
 _SEARCHED_FROM = (7 / 8, 1 / 2, 0)
 
 
 @final
 class LongArrays:
-    """Reads long arrays of one layout; for one thread, the event loop's."""
+    """Parses long arrays of one layout; only for the event loop's thread."""
 
     def __init__(self, layout: Layout, arrays: Arrays) -> None:
         self._layout = layout
@@ -57,7 +57,7 @@ class LongArrays:
         Read the JSON array in [start, stop) of a body.
 
         Raises:
-            UnprocessableError: It is not what the layout wants.
+            UnprocessableError: It does not match the layout.
             ContentTooLargeError: It has too many rows.
         """
         layout = self._layout
@@ -81,7 +81,7 @@ class LongArrays:
 
 @final
 class _LongArray:
-    """One array while it is read."""
+    """The state of parsing one array."""
 
     def __init__(
         self,
@@ -101,26 +101,26 @@ class _LongArray:
         self._view = memoryview(body)
         self._position, self._stop = bounds
         self._values = values
-        self._n = 0  # values that are read
+        self._n = 0  # values read so far
         self._shaped = shaped
-        self._within = 0  # brackets and commas that are read of the current row
-        self._depth = 0  # arrays of it that are open
+        self._within = 0  # brackets and commas read of the current row
+        self._depth = 0  # open arrays of the current row
 
     async def read(self, piece_bytes: int) -> Rows:
         while self._position < self._stop:
             end = self._row_end_within(piece_bytes) if not self._within else None
             if end is None:
-                # Half as long, as a part is copied twice on its way.
+                # Half as long, because a part is copied twice.
                 self._read_part(self._comma_within(piece_bytes // 2))
             elif not await self._read_rows(end, explained=piece_bytes):
                 piece_bytes = EXPLAINED_BYTES
             await asyncio.sleep(0)
         if self._n != len(self._values):
-            self._refuse(f"expected {self._layout.wanted}, got a comma too many")
+            self._refuse(f"expected {self._layout.wanted}, got an extra comma")
         return Rows(self._values.reshape(-1, self._layout.dim), self._shaped)
 
     def _row_end_within(self, n_bytes: int) -> int | None:
-        """Return where the last row that is cut here ends, None if none does."""
+        """Return the end of the last row within n bytes, None if there is none."""
         position, stop = self._position, self._stop
         if stop - position <= n_bytes:
             return stop
@@ -132,7 +132,7 @@ class _LongArray:
         return None
 
     def _comma_within(self, n_bytes: int) -> int:
-        """Return where a part of a row ends."""
+        """Return the position of the last comma within n bytes."""
         position, stop = self._position, self._stop
         if stop - position <= n_bytes:
             return stop
@@ -142,7 +142,7 @@ class _LongArray:
         return found
 
     async def _read_rows(self, end: int, *, explained: int) -> bool:
-        """Read whole rows; return whether it was possible."""
+        """Read whole rows; return False if they must be read in shorter pieces."""
         piece = b"".join((b"[", self._view[self._position : end], b"]"))
         first = self._n // self._layout.dim
         try:
@@ -160,7 +160,7 @@ class _LongArray:
         return True
 
     def _read_part(self, end: int) -> None:
-        """Read a part of rows that need not begin or end with one."""
+        """Read a part that need not begin or end with a row."""
         text = bytes(self._view[self._position : end])
         structure = text.translate(None, _NOT_STRUCTURE)
         pattern = self._pattern
@@ -183,7 +183,7 @@ class _LongArray:
 
     @cached_property
     def _pattern(self) -> bytes:
-        """The brackets and commas of a row, and the comma after it."""
+        """The brackets and commas of a row, with the comma after it."""
         layout = self._layout
         return _structure_of(layout.shape if self._shaped else (layout.dim,)) + b","
 
@@ -200,7 +200,7 @@ class _LongArray:
 
 
 async def _n_commas(body: Body, start: int, stop: int) -> int:
-    """Count the commas of a text: with all its numbers, one less than those."""
+    """Count the commas of a text: one less than its numbers, if it is valid."""
     text = np.frombuffer(body, np.uint8)
     n = 0
     for first in range(start, stop, _COUNTED_BYTES):
@@ -211,7 +211,7 @@ async def _n_commas(body: Body, start: int, stop: int) -> int:
 
 
 def _from(pattern: bytes, start: int, n: int) -> bytes:
-    """Return n bytes of a pattern that repeats, from `start` on."""
+    """Return n bytes of a repeated pattern, beginning at `start`."""
     first = pattern[start : start + n]
     more = n - len(first)
     return first + pattern * (more // len(pattern)) + pattern[: more % len(pattern)]

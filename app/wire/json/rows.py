@@ -1,14 +1,13 @@
 """
-A JSON body straight to a float32 array.
+Parses a JSON body directly into a float32 array.
 
-An array of numbers is all but a few bytes of a request, so a body is cut at its first
-`[` and its last `]`. What is left, the skeleton, is a small document in which the array
-is empty; orjson reads it. The array goes through simdjson into a buffer of doubles. The
-body is valid exactly if the skeleton is and the array is, so nothing is lost by reading
-them apart.
+Nearly all of a body is its array of numbers, so the body is cut at its first `[` and
+its last `]`. The rest, the skeleton, is a small document in which the array is empty;
+orjson parses it. simdjson parses the array into a buffer of doubles. The body is valid
+exactly if both parts are valid.
 
-A long array is read in pieces (`app.wire.json.pieces`). What the fast way does not
-accept goes to `app.wire.json.strict`, which says why.
+Long arrays are parsed in pieces (`app.wire.json.pieces`). A body that this fast path
+does not accept goes to `app.wire.json.strict`, which explains the errors.
 """
 
 import asyncio
@@ -25,19 +24,19 @@ from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.json.pieces import LongArrays
 from app.wire.layout import Layout, Rows
 
-# Wording is a hundred times slower; above this size it is left to a thread, where the
-# interpreter's own switching keeps the event loop alive.
-_WORDED_INLINE_BYTES = 1 << 13
+# The slow path is a hundred times slower. Longer bodies are explained in a thread, and
+# the interpreter's thread switching keeps the event loop responsive.
+_EXPLAINED_INLINE_BYTES = 1 << 13
 MAX_SKELETON_BYTES = 4096
 
-_MANY_SKELETONS = 64
+_CACHED_SKELETONS = 64
 
 Scalars = Mapping[str, Any]
 
 
 @final
 class ParsedBody(NamedTuple):
-    """What a body says: the rows of its array, and its other members unchecked."""
+    """The rows of a body's array, and its other members, unchecked."""
 
     rows: Rows
     scalars: Scalars
@@ -45,7 +44,7 @@ class ParsedBody(NamedTuple):
 
 @final
 class ImagesInsteadError(ValueError):
-    """A body has images in place of its array; `members` are all it has."""
+    """A body has images in place of its array; `members` are all its members."""
 
     def __init__(self, members: dict[str, Any]) -> None:
         super().__init__("images in place of numbers")
@@ -55,7 +54,7 @@ class ImagesInsteadError(ValueError):
 @final
 class JsonRows:
     """
-    Reads bodies with one array of one layout; for one thread, the event loop's.
+    Parses bodies with one array of one layout; only for the event loop's thread.
 
     Attributes:
         may_be_images: Whether bodies may have images in place of the array.
@@ -69,12 +68,12 @@ class JsonRows:
 
     async def read(self, body: Body) -> ParsedBody:
         """
-        Read a whole body.
+        Parse a body.
 
         Raises:
-            UnprocessableError: It is not what the layout wants.
+            UnprocessableError: It does not match the layout.
             ContentTooLargeError: It has too many rows.
-            ImagesInsteadError: It has images, and may have.
+            ImagesInsteadError: It has images in place of the array.
         """
         start, stop = ends(body)
         scalars = self._scalars(body, start, stop)
@@ -91,11 +90,11 @@ class JsonRows:
 
     async def read_array(self, body: Body, start: int, stop: int) -> Rows:
         """
-        Read the array in [start, stop) of a body.
+        Parse the array in [start, stop) of a body.
 
         Raises:
-            RefusedError: It is short, and not what the layout wants.
-            UnprocessableError: It is not what the layout wants.
+            RefusedError: It is short and does not match the layout.
+            UnprocessableError: It is long and does not match the layout.
             ContentTooLargeError: It has too many rows.
         """
         if stop - start > pieces.PIECE_BYTES:
@@ -110,7 +109,7 @@ class JsonRows:
             members = data_urls.members(body)
             if members is not None:
                 raise ImagesInsteadError(members)
-        if len(body) <= _WORDED_INLINE_BYTES:
+        if len(body) <= _EXPLAINED_INLINE_BYTES:
             return ParsedBody(*strict.read(body, self._layout))
         if len(body) > strict.MAX_EXPLAINED_BYTES:
             found = await asyncio.to_thread(spaces.surroundings, body)
@@ -121,7 +120,7 @@ class JsonRows:
         return ParsedBody(*await asyncio.to_thread(strict.read, body, self._layout))
 
     def _scalars(self, body: Body, start: int, stop: int) -> Scalars | None:
-        """Return the members beside the array, or None if the body needs words."""
+        """Return the members other than the array; None if the slow path is needed."""
         if start < 0 or stop < start:
             return None
         if start + len(body) - stop > MAX_SKELETON_BYTES:
@@ -129,9 +128,9 @@ class JsonRows:
         return _members(bytes(body[: start + 1] + body[stop:]), self._layout.name)
 
 
-@lru_cache(maxsize=_MANY_SKELETONS)
+@lru_cache(maxsize=_CACHED_SKELETONS)
 def _members(skeleton: bytes, name: str) -> Scalars | None:
-    """Return the members beside the array, or None if the body needs words."""
+    """Return the members other than the array; None if the slow path is needed."""
     members = distinct_members(skeleton)
     if members is None or members.pop(name, None) != []:
         return None
@@ -139,12 +138,12 @@ def _members(skeleton: bytes, name: str) -> Scalars | None:
 
 
 def distinct_members(document: bytes | bytearray) -> dict[str, Any] | None:
-    """Return the members of a JSON object; None if it is none, or has a key twice."""
+    """Return the members of a JSON object; None if invalid or with duplicate keys."""
     try:
         members = orjson.loads(document)
     except orjson.JSONDecodeError:
         return None
-    # One colon per member: a key given twice would leave more colons than members.
+    # One colon per member: a duplicate key would leave more colons than members.
     if type(members) is not dict or document.count(b":") != len(members):
         return None
     return members
@@ -152,16 +151,16 @@ def distinct_members(document: bytes | bytearray) -> dict[str, Any] | None:
 
 def ends(body: Body) -> tuple[int, int]:
     """
-    Return where the first `[` and the last `]` of a body are, -1 if not at its ends.
+    Return the positions of a body's first `[` and last `]`, -1 if not near its ends.
 
-    No more is searched than the skeleton may have.
+    The search stops at the size limit of the skeleton.
     """
     last = max(0, len(body) - MAX_SKELETON_BYTES)
     return body.find(b"[", 0, MAX_SKELETON_BYTES), body.rfind(b"]", last)
 
 
 def outside_array(body: Body) -> Body:
-    """Return what the keys of a body that is read are in: of a long one, its ends."""
+    """Return the part of a body that contains its keys: of a long body, both ends."""
     if len(body) <= strict.MAX_EXPLAINED_BYTES:
         return body
     return body[:MAX_SKELETON_BYTES] + b" " + body[-MAX_SKELETON_BYTES:]

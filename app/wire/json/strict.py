@@ -1,9 +1,9 @@
 """
-The slow path of JSON bodies: read what the fast path would not, or say what is wrong.
+The slow path for JSON bodies: parses what the fast path refuses, or explains errors.
 
-It accepts the same documents and a few more that are valid (integers of more than 64
-bits), and it words every fault with a JSON pointer. It never looks at more than
-`MAX_EXPLAINED_BYTES`, so that a bad body does not hold the event loop.
+It accepts the same documents as the fast path, and valid integers of more than 64 bits.
+Every error has a JSON pointer and a message. It refuses bodies of more than
+`MAX_EXPLAINED_BYTES`, so that an invalid body does not block the event loop.
 """
 
 import json
@@ -24,32 +24,32 @@ _MAX_MEMBERS_BYTES = 4096
 _MAX_INTEGER_DIGITS = 20
 _KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# The least magnitude that rounds to an infinite float32.
+# The smallest magnitude that rounds to an infinite float32.
 _TOO_LARGE = float(np.finfo(np.float32).max) + 2.0**103
 
 
 @final
 class _DuplicateKeyError(ValueError):
-    """A key is given twice."""
+    """A key occurs twice."""
 
 
 @final
 class _LoneSurrogateError(ValueError):
-    """A key, or a text that is a member, cannot be written in UTF-8."""
+    """A key or a string value cannot be encoded as UTF-8."""
 
 
 def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
     """
-    Read a body, and return its rows and its other members.
+    Parse a body; return its rows and its other members.
 
     Raises:
-        UnprocessableError: It is not what the layout wants.
+        UnprocessableError: It does not match the layout.
     """
     members = _parse(body)
     if not isinstance(members, dict):
         _refuse("", f"expected an object with {layout.name}, got {kind(members)}")
     if layout.name not in members:
-        others = f" beside {', '.join(_plain(members))}" if _plain(members) else ""
+        others = f"; got {', '.join(_plain(members))}" if _plain(members) else ""
         _refuse(
             layout.pointer(), f"expected {layout.wanted}, but it is missing{others}"
         )
@@ -59,20 +59,20 @@ def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
 
 def read_rows(text: bytes, layout: Layout, *, first_row: int) -> Rows:
     """
-    Read a JSON array that is a part of a longer one, from row `first_row` on.
+    Parse a part of a longer JSON array, which begins at row `first_row`.
 
     Raises:
-        UnprocessableError: It is not what the layout wants.
+        UnprocessableError: It does not match the layout.
     """
     return _to_rows(_parse(text), layout, first_row=first_row)
 
 
 def read_members(body: Body) -> dict[str, Any]:
     """
-    Read a body that has no array.
+    Parse a body without an array.
 
     Raises:
-        UnprocessableError: It is no JSON object.
+        UnprocessableError: It is not a JSON object.
     """
     if len(body) > _MAX_MEMBERS_BYTES:
         _refuse("", f"expected JSON of at most {_MAX_MEMBERS_BYTES} bytes")
@@ -83,7 +83,7 @@ def read_members(body: Body) -> dict[str, Any]:
 
 
 def mixed(layout: Layout) -> UnprocessableError:
-    """Return the error of an array with flat and with shaped rows."""
+    """Return the error for an array with both flat and shaped rows."""
     return UnprocessableError(
         Fault(layout.pointer(), f"expected {layout.wanted}, got rows of both shapes")
     )
@@ -110,11 +110,11 @@ def _parse(body: Body) -> Any:
     except UnicodeDecodeError as error:
         _refuse("", f"expected UTF-8, got an invalid byte at position {error.start}")
     except _DuplicateKeyError as error:
-        _refuse(_pointer(str(error)), "expected every key once, got one twice")
+        _refuse(_pointer(str(error)), "expected distinct keys, got a duplicate")
     except _LoneSurrogateError:
-        _refuse("", "expected Unicode text, got half of a surrogate pair (\\ud800)")
+        _refuse("", "expected Unicode text, got a lone surrogate (\\ud800)")
     except json.JSONDecodeError as error:
-        _refuse("", f"expected JSON, got a fault at position {error.pos}: {error.msg}")
+        _refuse("", f"expected JSON, got an error at position {error.pos}: {error.msg}")
     except RecursionError:
         _refuse("", "expected JSON, got arrays or objects nested too deeply")
 
@@ -124,7 +124,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) != len(pairs):
         keys = [key for key, _ in pairs]
         raise _DuplicateKeyError(next(key for key in keys if keys.count(key) > 1))
-    # The parser takes \ud800 alone for a character, which nothing can encode later.
+    # The parser accepts a lone \ud800, which cannot be encoded later.
     if not all(map(_is_text, members)) or not all(
         _is_text(value) for value in members.values() if type(value) is str
     ):
@@ -133,7 +133,7 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _is_text(text: str) -> bool:
-    """Say whether a string is Unicode text, without half of a surrogate pair."""
+    """Return whether a string is Unicode text, without lone surrogates."""
     return text.isascii() or not _SURROGATE.search(text)
 
 
@@ -167,7 +167,7 @@ def _looks_shaped(array: list[Any], layout: Layout) -> bool:
 def _row_faults(
     value: Any, dims: tuple[int, ...], layout: Layout, index: tuple[int, ...]
 ) -> Iterator[Fault]:
-    """Yield what keeps a value from being an array of shape `dims`, or a number."""
+    """Yield the errors of a value that should be an array of shape `dims`."""
     if not dims:
         yield from _number_faults(value, layout, index)
     elif not isinstance(value, list):
@@ -188,8 +188,7 @@ def _number_faults(
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield Fault(layout.pointer(*index), f"expected a number, got {kind(value)}")
     elif not math.isfinite(value) or abs(value) >= _TOO_LARGE:
-        came = number(value)
-        what = f"expected a finite number that fits float32, got {came}"
+        what = f"expected a finite number that fits float32, got {number(value)}"
         yield Fault(layout.pointer(*index), what)
 
 
@@ -198,7 +197,7 @@ def _plain(members: dict[str, Any]) -> list[str]:
 
 
 def _pointer(key: str) -> str:
-    """Return the pointer of a key that is short and plain, else the document's."""
+    """Return the pointer to a short, plain key; to the whole document otherwise."""
     return f"/{key}" if key.isidentifier() and len(key) <= 40 else ""
 
 

@@ -1,4 +1,4 @@
-"""A response as JSON: orjson on the arrays, in pieces where they are long."""
+"""Writes responses as JSON with orjson, in pieces if they are long."""
 
 from collections.abc import Iterator
 from operator import attrgetter
@@ -18,13 +18,13 @@ _SIZE, _NBYTES = attrgetter("size"), attrgetter("nbytes")
 @final
 class Text:
     """
-    A long JSON object, written piece by piece: it is longer than its arrays.
+    A long JSON object, written piece by piece, because it is larger than its arrays.
 
-    Each time it is iterated over it is written again.
+    Every iteration writes it again.
     """
 
     def __init__(self, reply: Reply) -> None:
-        # What cannot be written must not come to light after the status line.
+        # Arrays that cannot be written must fail here, before the status line is sent.
         self._tensors = {
             name: np.ascontiguousarray(values) for name, values in reply.tensors.items()
         }
@@ -32,7 +32,7 @@ class Text:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of the arrays, which are in memory until all of it is written."""
+        """The size of the arrays, which stay in memory until the end."""
         return sum(map(_NBYTES, self._tensors.values()))
 
     def __iter__(self) -> Iterator[bytes]:
@@ -45,18 +45,18 @@ class Text:
 
 
 def is_long(reply: Reply) -> bool:
-    """Say whether a reply is to be written in pieces."""
+    """Return whether a reply should be written in pieces."""
     n_values: int = sum(map(_SIZE, reply.tensors.values()))
     return n_values > PIECE_VALUES
 
 
 def write(reply: Reply) -> Chunk:
-    """Return a JSON object; floats in the fewest digits that give them back."""
+    """Return a JSON object; floats have the fewest digits that round-trip."""
     return _dumps({**reply.tensors, **reply.scalars})
 
 
 def _array(values: NDArray[Any]) -> Iterator[bytes]:
-    """Write an array in pieces that end between two of its rows, or within them."""
+    """Write an array in pieces that end between rows, or within long rows."""
     row_size = values[0].size if len(values) else 1
     if row_size > PIECE_VALUES:
         before = b"["

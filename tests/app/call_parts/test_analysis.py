@@ -89,7 +89,7 @@ def test_grids_over_the_limit_are_refused(small: Served) -> None:
     """The size of what `/posterior` would answer is known before it is computed."""
     problem = assert_problem(small.post("/posterior", {"x": [ROW] * 3}), 413)
 
-    assert f"at most {2 * 2 * 129**2} values" in problem["detail"]
+    assert f"the limit is {2 * 2 * 129**2} " in problem["detail"]
 
 
 @pytest.mark.parametrize("name", ANALYSES)

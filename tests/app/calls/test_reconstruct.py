@@ -109,7 +109,7 @@ def test_an_image_comes_back_as_an_image(bernoulli: Served) -> None:
     [
         ({"n_samples": -1}, 422, "greater than or equal to 0"),
         ({"n_samples": 5000}, 413, "at most 16384 rows, got 4 with 5000 draws each"),
-        ({"columns": 2}, 422, "only for an answer in image/png"),
+        ({"columns": 2}, 422, "only for a response in image/png"),
         ({"binarize": "sample"}, 422, "unknown name"),
     ],
 )

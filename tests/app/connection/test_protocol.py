@@ -487,7 +487,7 @@ def test_a_lack_of_files_is_a_503_and_a_warning(checkpoints: Path) -> None:
 
     assert_refused([refused], 503)
     assert probe.status == 200
-    assert log.count("of 100 files that may be open") == 1
+    assert log.count("limit of 100 open files") == 1
 
 
 def test_a_client_that_sends_no_more_is_answered(target: Target) -> None:
@@ -630,7 +630,7 @@ def test_a_pipeline_of_upgrades_is_not_endless(target: Target) -> None:
     answers = target.answers(offer * 100)
 
     problem = assert_refused(answers, 503)
-    assert "requests to wait" in problem["detail"]
+    assert "pipelined requests" in problem["detail"]
 
 
 def test_a_whole_url_names_the_host(target: Target) -> None:

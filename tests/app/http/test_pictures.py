@@ -218,7 +218,7 @@ def test_a_model_without_images_has_none_to_show(
     decode = served.post("/decode", {"z": [[0] * 3]}, headers=AS_PNG)
 
     for response in (sample, decode):
-        assert "are no images" in assert_problem(response, 406)["detail"]
+        assert "are not images" in assert_problem(response, 406)["detail"]
     assert served.get("/sample", headers={"accept": CHROME}).status_code == 200
     assert "image/png" not in served.get("/openapi.json").text
 
@@ -317,10 +317,10 @@ def test_the_card_names_images_for_models_of_images(bernoulli: Served) -> None:
         ((8, 8), (0.0, 1.0), 1.0, ""),
         ((8, 8, 3), None, 255.0, ""),
         ((8, 8, 1), (0.0, 1.0), 255.0, ""),
-        ((64,), (0.0, 1.0), 255.0, "shape [64] are no images"),
-        ((8, 8, 2), (0.0, 1.0), 255.0, "shape [8, 8, 2] are no images"),
-        ((8, 8, 4), None, 255.0, "shape [8, 8, 4] are no images"),
-        ((8, 8), None, 1.0, "units of their own"),
+        ((64,), (0.0, 1.0), 255.0, "shape [64] are not images"),
+        ((8, 8, 2), (0.0, 1.0), 255.0, "shape [8, 8, 2] are not images"),
+        ((8, 8, 4), None, 255.0, "shape [8, 8, 4] are not images"),
+        ((8, 8), None, 1.0, "not known to be in [0, 1]"),
     ],
 )
 def test_which_data_are_images(

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.errors import OverloadedError
-from app.http.response_budget import Responses
+from app.http.response_budget import ResponseBudget
 from tests.app.http.test_body_budget import ask, assert_overloaded, cut
 from tests.app.processes import process, until
 from tests.app.raw_http import Target
@@ -274,7 +274,7 @@ def test_a_long_response_too_many_is_refused_before_it_is_computed(
 
 def test_one_response_alone_is_always_taken() -> None:
     """Its own size is bounded elsewhere; beside another it is refused."""
-    responses = Responses(max_bytes=100)
+    responses = ResponseBudget(max_bytes=100)
     responses.take(500, held=0)
     with pytest.raises(OverloadedError):
         responses.take(1, held=0)

@@ -367,7 +367,7 @@ def test_a_hangup_has_the_keys_reread(
 
     [record] = caplog.records
     assert record.levelname == "ERROR"
-    assert record.getMessage().startswith("the access keys stay as they were: ")
+    assert record.getMessage().startswith("the access keys are unchanged: ")
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
 
 

@@ -28,7 +28,7 @@ def test_whole_lines_come_in_order(pipe: tuple[int, int]) -> None:
     output = Output(writing)
 
     output.write(b"one\n")
-    output.say("two", "three")
+    output.write_lines("two", "three")
     output.flush(SECONDS)
 
     assert os.read(reading, 100) == b"one\ntwo\nthree\n"
@@ -92,7 +92,7 @@ def test_any_thread_may_write(pipe: tuple[int, int]) -> None:
 
     def write(number: int) -> None:
         for _ in range(20):
-            output.say(f"{number}" * 50)
+            output.write_lines(f"{number}" * 50)
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(5)]
     for thread in threads:

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 
-from app.observability.spans import Spans, exported
+from app.observability.spans import Spans, spans_to
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{PARENT_ID}-01"
@@ -230,7 +230,7 @@ def test_the_service_has_a_name_unless_it_is_given_one(
     for given in (None, "mine"):
         if given is not None:
             monkeypatch.setenv("OTEL_SERVICE_NAME", given)
-        spans = exported(())
+        spans = spans_to(())
         names.append(spans.service_name)
         spans.close()
 
@@ -240,7 +240,7 @@ def test_the_service_has_a_name_unless_it_is_given_one(
 def test_an_exporter_that_is_not_installed_is_named() -> None:
     """The error says which there are."""
     with pytest.raises(ValueError, match=r"among \[.*'console'.*\], got 'moon'"):
-        exported(["moon"])
+        spans_to(["moon"])
 
 
 @pytest.mark.slow("starts processes")

@@ -35,7 +35,7 @@ def test_a_stall_is_counted_once_with_its_place(
 
     assert len(n_stalls) == 1
     [record] = caplog.records
-    assert "the event loop is held up" in record.getMessage()
+    assert "the event loop is blocked" in record.getMessage()
     assert "_hold_up_until" in record.getMessage()
 
 

@@ -444,7 +444,7 @@ def test_signals_during_a_swap_are_remembered_once(
         served.get("/livez")
 
     assert caplog.text.count("is unchanged") == 1
-    assert caplog.text.count("gave way to") == 1
+    assert caplog.text.count("was replaced by") == 1
 
 
 def test_a_watch_swaps_without_a_signal(

@@ -8,7 +8,7 @@ from app.serving.watch import Watch
 
 def looks(watch: Watch, n: int = 3) -> list[bool]:
     """Look several times."""
-    return [watch.has_news() for _ in range(n)]
+    return [watch.has_changed() for _ in range(n)]
 
 
 def test_what_lies_there_at_first_is_new_once(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_what_changes_is_new_when_it_has_settled(tmp_path: Path) -> None:
     growing = []
     for _ in range(3):
         file.write_text(file.read_text() + "1")
-        growing.append(watch.has_news())
+        growing.append(watch.has_changed())
 
     assert growing == [False] * 3
     assert looks(watch) == [True, False, False]

@@ -23,7 +23,7 @@ from PIL import Image
 from safetensors.numpy import save
 
 from app.errors import ProblemError
-from app.http.body_budget import Bodies
+from app.http.body_budget import BodyBudget
 from app.http.exchange import Request
 from app.wire import npy, safetensors
 from app.wire.body import Body
@@ -132,9 +132,9 @@ async def _collected() -> None:
     request = Request.__new__(Request)
     request.headers = {}
     request._receive = receive
-    request._n_held = 0
+    request._n_body_bytes = 0
     request._bodies = None
-    body = await request.body(Bodies(max_bytes=4 * N, max_bytes_together=4 * N))
+    body = await request.body(BodyBudget(max_bytes=4 * N, max_bytes_together=4 * N))
     assert len(body) == 3 * N
 
 

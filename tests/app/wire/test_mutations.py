@@ -16,7 +16,7 @@ from app.calls.impute import ImputeOptions
 from app.errors import ProblemError
 from app.http.exchange import Request
 from app.http.reader import Reader
-from app.http.response_budget import Responses
+from app.http.response_budget import ResponseBudget
 from app.settings import Settings
 from app.wire.layout import Array
 from model import checkpoint
@@ -70,7 +70,7 @@ class Readers:
             "query_string": case.query,
             "headers": [(b"content-type", case.media_type.encode())],
         }
-        request = Request(scope, receive, Responses(max_bytes=1 << 20))
+        request = Request(scope, receive, ResponseBudget(max_bytes=1 << 20))
         if case.is_masked:
             read = await self._reader.read_masked(request, ImputeOptions)
             (rows, observed), _ = read

@@ -239,9 +239,9 @@ REFUSED = {
     "text": (b"hello", "PNG file"),
     "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "PNG file"),
     "GIF": (saved(Image.fromarray(GREY), "GIF"), "PNG file"),
-    "signature alone": (png(GREY)[:8], "cut off"),
-    "half": (png(GREY)[: len(png(GREY)) // 2], "cut off"),
-    "no end": (png(GREY)[:-12], "cut off"),
+    "signature alone": (png(GREY)[:8], "truncated"),
+    "half": (png(GREY)[: len(png(GREY)) // 2], "truncated"),
+    "no end": (png(GREY)[:-12], "truncated"),
     "damaged": (png(GREY)[:45] + b"\xff" + png(GREY)[46:], "CRC"),
     "no header": (by_hand(DATA), "header"),
     "header second": (by_hand(DATA, header(4, 4)), "header"),
@@ -270,7 +270,7 @@ REFUSED = {
         by_hand(header(4, 4), chunk(b"tRNS", b"\x00\x02"), DATA),
         "opaque",
     ),
-    "colours": (png(COLOURS[:, :4]), "colours"),
+    "colours": (png(COLOURS[:, :4]), "colors"),
     "size": (png(COLOURS[..., 0]), "of 4 x 4, got 5 x 4"),
     "larger": (png(np.zeros((30, 40))), "of 4 x 4, got 40 x 30"),
 }
@@ -302,7 +302,7 @@ BAD_JPEG = {
     "PNG": (png(GREY), "JPEG file"),
     "empty": (b"", "JPEG file"),
     "CMYK": (saved(Image.fromarray(GREYS).convert("CMYK"), "JPEG"), "CMYK"),
-    "colours": (saved(Image.new("RGB", (4, 4), "red"), "JPEG"), "colours"),
+    "colours": (saved(Image.new("RGB", (4, 4), "red"), "JPEG"), "colors"),
     "size": (saved(Image.new("L", (5, 4)), "JPEG"), "of 4 x 4, got 5 x 4"),
     "header alone": (saved(Image.new("L", (4, 4)), "JPEG")[:200], ""),
     "scans": (
@@ -665,22 +665,22 @@ def test_images_are_rows_to_the_limit_of_rows(checkpoints: Path) -> None:
 def test_a_model_without_images_says_so(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """Data of shape (5,) or (8, 8, 2) are no images: 415 with a sentence."""
+    """Data of shape (5,) or (8, 8, 2) are not images: 415 with a sentence."""
     served: Served = request.getfixturevalue(name)
 
     refused = post(served, "/encode", png(GREY))
     in_json = served.post("/encode", {"x_png": URL})
 
-    assert "are no images" in assert_problem(refused, 415)["detail"]
+    assert "are not images" in assert_problem(refused, 415)["detail"]
     assert "image/png" not in refused.headers["accept"]
     (fault,) = assert_problem(in_json, 422)["errors"]
     assert fault["pointer"] == "/x_png"
-    assert "are no images" in fault["detail"]
+    assert "are not images" in fault["detail"]
     assert "image/png" not in str(served.get("/model").json()["media_types"])
 
 
 def test_a_gaussian_model_has_images_if_training_divided(tmp_path: Path) -> None:
-    """Its values run from 0 to 1 then; values in units of their own are no pixels."""
+    """Its values run from 0 to 1 then; values in other units are not pixels."""
     shades = image_model(tmp_path / "shades", "gaussian", (4, 4))
     units = image_model(tmp_path / "units", "gaussian", (4, 4), divided_by=1.0)
 
@@ -691,7 +691,7 @@ def test_a_gaussian_model_has_images_if_training_divided(tmp_path: Path) -> None
         refused = post(served, "/encode", png(GREY))
 
     assert image.content == numbers.content
-    assert "units of their own" in assert_problem(refused, 415)["detail"]
+    assert "not known to be in [0, 1]" in assert_problem(refused, 415)["detail"]
 
 
 def test_one_channel_is_grey(tmp_path: Path) -> None:

@@ -6,18 +6,18 @@ import sys
 
 import pytest
 
-from app.server.endings import FORCED
+from app.server.stop_signals import FORCED
 from tests.app.processes import ROOT, SECONDS
 
 # Blocked in C, where no handler of Python runs.
 STUCK = """
 import ctypes, sys
 from app.observability import log
-from app.server.endings import Endings
+from app.server.stop_signals import StopSignals
 handler = log.install("info")
-endings = Endings({patience}, handler)
-endings.listen()
-endings.is_serving = lambda: {is_serving}
+stop_signals = StopSignals({patience}, handler)
+stop_signals.listen()
+stop_signals.is_serving = lambda: {is_serving}
 print("ready", flush=True)
 ctypes.CDLL(None).pause()
 """

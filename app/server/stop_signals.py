@@ -1,10 +1,10 @@
 """
-Ends a process at SIGTERM and SIGINT, whatever its event loop does.
+Stops the process on SIGTERM and SIGINT, even if its event loop is blocked.
 
-Python runs a signal's handler in the main thread, between two of its instructions; a
-main thread that is held up runs none. So both signals are blocked, a thread waits for
-them and calls the handlers that the server has installed, which set flags. If the
-process is still there when its time is over, the thread ends it.
+Python runs signal handlers in the main thread, between two bytecode instructions; while
+the main thread is blocked in C code, none runs. So both signals are masked, and a
+thread waits for them and calls the handlers that the server has installed, which set
+flags. If the process still runs after its drain timeout, the thread ends it.
 """
 
 import logging
@@ -19,19 +19,19 @@ from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-ENDING = frozenset({signal.SIGTERM, signal.SIGINT})
-FORCED = 1  # the exit status of a process that had to be ended
+STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT})
+FORCED = 1  # the exit status after a forced stop
 _GRACE_SECONDS = 5.0
 
 
 @final
-class Endings:
+class StopSignals:
     """
-    The ways in which this process may be asked to end.
+    Handles SIGTERM and SIGINT.
 
     Args:
-        patience: Seconds that a process asked to end may take, once it serves.
-        log: Where an end by force is logged.
+        patience: Seconds that a serving process has to stop after a signal.
+        log: Where a forced stop is logged.
     """
 
     def __init__(self, patience: float, log: LogHandler) -> None:
@@ -41,20 +41,20 @@ class Endings:
 
     @classmethod
     def of(cls, settings: Settings, log: LogHandler) -> Self:
-        """Return those of a service, with time for its drain."""
+        """Return the handler for a service, with time for its drain."""
         return cls(settings.drain_delay + settings.drain_timeout, log)
 
     def listen(self) -> None:
-        """Take both signals from now on; for the main thread, before others start."""
-        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        """Start handling both signals; call it before other threads start."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # no KeyboardInterrupt in a thread
         threading.Thread(target=self._wait, name="signals", daemon=True).start()
 
-    def ask(self, number: int) -> None:
-        """Have the process end as at a signal; in any thread."""
+    def stop(self, number: int) -> None:
+        """Stop the process as if it received a signal; safe in any thread."""
         handler = signal.getsignal(number)
         if not self.is_serving():
-            os._exit(0)  # nothing has been taken yet
+            os._exit(0)  # no request has been accepted yet
         if callable(handler):
             handler(number, None)
         timer = threading.Timer(self._patience, self._force)
@@ -63,9 +63,9 @@ class Endings:
 
     def _wait(self) -> None:
         while True:
-            self.ask(signal.sigwait(ENDING))
+            self.stop(signal.sigwait(STOP_SIGNALS))
 
     def _force(self) -> None:
-        logger.error("not at its end after %g s: ended by force", self._patience)
+        logger.error("not stopped after %g s: ended by force", self._patience)
         self._log.output.flush()
         os._exit(FORCED)
