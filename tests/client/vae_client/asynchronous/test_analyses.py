@@ -161,7 +161,9 @@ def test_an_analysis_answers_what_the_service_does(
     assert (found.units, found.seed, found.binarize) == ("nats", 5, how)
     assert_same(found, wanted)
     present = {name for name, value in vars(found).items() if value is not None}
-    assert present == {name for name, value in wanted.items() if value != []}
+    assert present == {
+        name for name, value in wanted.items() if value not in (None, [])
+    }
 
 
 def test_an_upper_bound_comes_on_request(address: str, ask: Ask, x: Rows) -> None:
