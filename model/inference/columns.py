@@ -32,7 +32,7 @@ class Evidence:
     n_samples: Column
     effective_sample_size: Column
     pareto_k: Column
-    is_reliable: Column | None
+    is_reliable: Column | None = None
 
     @staticmethod
     def of(found: ImportanceWeighted) -> "Evidence":
@@ -95,7 +95,7 @@ class Gaps:
     total_gap_standard_error: Column
     n_samples: Column
     pareto_k: Column
-    is_reliable: Column | None
+    is_reliable: Column | None = None
     converged: Column
 
 
