@@ -229,9 +229,9 @@ def test_limits_are_kept(checkpoints: Path) -> None:
     ) as served:
         for url, document, words in (
             ("/interpolate", {"z": ENDS, "n": 11}, "at most 10 points, got 11"),
-            ("/interpolate", {"z": ENDS, "n": 6}, "at most 80 values"),
+            ("/interpolate", {"z": ENDS, "n": 6}, "the limit is 80 "),
             ("/traverse", {"z": ENDS[:1], "n": 4}, "at most 10 points, got 12"),
-            ("/traverse", {"z": ENDS[:1], "n": 2}, "at most 80 values"),
+            ("/traverse", {"z": ENDS[:1], "n": 2}, "the limit is 80 "),
         ):
             problem = assert_problem(served.post(url, document), 413)
             assert words in problem["detail"]

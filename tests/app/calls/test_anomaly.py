@@ -237,7 +237,7 @@ def test_limits_are_kept(checkpoints: Path) -> None:
     for limit, words in (
         ({"max_analysis_rows": 2}, "at most 2 rows"),
         ({"max_analysis_work": 100}, "the limit is 100"),
-        ({"max_output_values": 40}, "at most 40 values"),
+        ({"max_output_values": 40}, "the limit is 40 "),
     ):
         with Served(checkpoints / "plane", **limit) as served:
             problem = assert_problem(served.post("/anomaly", {"x": X}), 413)

@@ -195,7 +195,7 @@ def test_grey_values_are_binarised_as_asked(bernoulli: Served) -> None:
         ({"n_samples": 513}, 422, "/n_samples", "expected 1 to 512, got 513"),
         ({"n_samples": 0}, 422, "/n_samples", "greater than or equal to 1"),
         ({"target": 1}, 422, "/target", "unknown name"),
-        ({"n_samples": 100}, 413, None, "at most 1000 values"),
+        ({"n_samples": 100}, 413, None, "the limit is 1000 "),
     ],
 )
 def test_options_out_of_bounds_are_refused(
