@@ -25,6 +25,7 @@ Binarize = Literal["threshold", "sample"]
 Draw = Literal["mean", "sample"]
 
 Levels = NDArray[np.float64]
+_ERROR_VALUES = 1 << 14  # draws whose spread is taken at once
 
 
 class Sample(NamedTuple):
@@ -198,17 +199,22 @@ class Operations:
     async def _scores(self, x: Array, eps: Array) -> RowScores:
         """Score x with eps, (N, K, J), at most TILE draws at a time."""
         n_samples = eps.shape[1]
-        pieces = []
+        if n_samples <= TILE:
+            return RowScores(*await self._batcher.rows(self._elbo(n_samples), x, eps))
+        # Filled piece by piece, so that no more than one piece is in memory twice.
+        log_likelihood = np.empty(eps.shape[:2], np.float32)
+        kl = np.empty(0, np.float32)
         for start in range(0, n_samples, TILE):
-            piece = eps[:, start : start + TILE]
-            queue = self._elbo(piece.shape[1])
-            pieces.append(RowScores(*await self._batcher.rows(queue, x, piece)))
-        if len(pieces) == 1:
-            return pieces[0]
-        log_likelihood = np.concatenate([p.log_likelihood for p in pieces], axis=1)
-        if self.engine.kl_adds_up:
-            return RowScores(log_likelihood, pieces[0].kl)
-        return RowScores(log_likelihood, np.concatenate([p.kl for p in pieces], axis=1))
+            draws = slice(start, start + TILE)
+            queue = self._elbo(eps[:, draws].shape[1])
+            piece = RowScores(*await self._batcher.rows(queue, x, eps[:, draws]))
+            log_likelihood[:, draws] = piece.log_likelihood
+            if self.engine.kl_adds_up:
+                kl = piece.kl
+            else:
+                kl = kl if kl.size else np.empty(eps.shape[:2], np.float32)
+                kl[:, draws] = piece.kl
+        return RowScores(log_likelihood, kl)
 
     def _latents(self, n: int, seed: int, temperature: float, first: int) -> Array:
         return self.engine.latents(n, seed=seed, temperature=temperature, first=first)
@@ -263,14 +269,19 @@ def _standard_error(scores: RowScores, *, adds_up: bool) -> Array | None:
 
     A KL that adds up is exact; else each draw has its own estimate of it.
     """
-    per_draw = scores.log_likelihood.astype(np.float64)  # (N, K)
-    n_samples = per_draw.shape[1]
+    n_rows, n_samples = scores.log_likelihood.shape
     if n_samples == 1:
         return None
-    if not adds_up:
-        per_draw -= scores.kl
-    error: Array = (per_draw.std(axis=1, ddof=1) / n_samples**0.5).astype(np.float32)
-    return error
+    errors = np.empty(n_rows, np.float32)
+    # A few rows at a time: float64 copies of all draws take four times their bytes.
+    step = max(1, _ERROR_VALUES // n_samples)
+    for start in range(0, n_rows, step):
+        rows = slice(start, start + step)
+        per_draw = scores.log_likelihood[rows].astype(np.float64)  # (rows, K)
+        if not adds_up:
+            per_draw -= scores.kl[rows]
+        errors[rows] = per_draw.std(axis=1, ddof=1) / n_samples**0.5
+    return errors
 
 
 def _decoded(engine: Engine, z: Array) -> Sequence[Array]:

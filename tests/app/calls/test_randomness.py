@@ -101,8 +101,7 @@ def test_a_start_that_costs_too_much_noise_is_refused(checkpoints: Path) -> None
 
     problem = assert_problem(refused, 413)
     assert (
-        f"at most {far // 3} rows beyond a multiple of {BLOCK_ROWS}"
-        in problem["detail"]
+        f"at most {far // 3} rows after a multiple of {BLOCK_ROWS}" in problem["detail"]
     )
     assert answered.status_code == 200
 

@@ -287,8 +287,8 @@ def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
         growth = target.peak_bytes() - before
         clients.close()
         whole = head + last % size, padded(size)
-        # Once all have gone, all of it is read; so much space is then refused as such.
-        until(lambda: target.answers(*whole)[0].status == 422)
+        # Once all have gone, all of it is read, however much of it is white space.
+        until(lambda: target.answers(*whole)[0].status == 200)
 
     assert short_is_answered
     assert len(refused) >= n_clients - 3
