@@ -9,7 +9,8 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Facts
 from app.compute.analysis_thread import AnalysisThread
 from app.compute.batcher import Capacity
-from app.compute.operations import Operations, elbo_of
+from app.compute.elbo_terms import elbo_of
+from app.compute.operations import Operations
 from app.http.reader import Reader
 from app.http.response_budget import ResponseBudget
 from app.lifecycle import Lifecycle
