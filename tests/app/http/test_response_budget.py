@@ -45,6 +45,8 @@ def serving(wide: Path, **settings: str) -> Iterator[Target]:
 def asked(clients: ExitStack, target: Target, accept: bytes) -> socket.socket:
     """Ask for a long response; return the connection, of which little is taken."""
     connected = clients.enter_context(target.connection())
+    # Or the system would take all of it for a client that never reads.
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
     connected.sendall(LONG % (N_ROWS, accept))
     return connected
 
