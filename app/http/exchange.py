@@ -11,11 +11,12 @@ from http.client import NOT_MODIFIED
 from math import inf
 from typing import Literal, NamedTuple, Protocol, final
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from app.connection.cycle import DRAIN, WHOLE, Drain, Whole
 from app.errors import CLOSE, ContentTooLargeError, DisconnectedError, Headers
 from app.http.body_budget import BodyBudget, grown
+from app.http.freed_memory import return_pages
 from app.http.response_budget import ResponseBudget
 from app.wire.body import Body
 
@@ -112,22 +113,35 @@ class Request:
         self._bodies = bodies
         collected = bytearray()
         max_size = announced or limit
-        while message["type"] == "http.request":
-            piece = message.get("body", b"")
-            size = self._n_body_bytes + len(piece)
-            if size > limit:
-                raise _too_large(size, limit)
-            bodies.take(len(piece), held=self._n_body_bytes)
-            if size > len(collected):
-                collected = grown(collected, size, max_size)
-            collected[self._n_body_bytes : size] = piece
-            self._n_body_bytes = size
-            if not message.get("more_body", False):
-                self.is_read = True
-                del collected[size:]
-                return collected
-            message = await self._receive()
-        raise DisconnectedError
+        try:
+            while message["type"] == "http.request":
+                collected = self._collect(message, collected, bodies, max_size)
+                if self.is_read:
+                    return collected
+                message = await self._receive()
+            raise DisconnectedError
+        except BaseException:
+            # The heap would keep them, and the next bodies would take other pages.
+            return_pages(collected)
+            raise
+
+    def _collect(
+        self, message: Message, collected: bytearray, bodies: BodyBudget, max_size: int
+    ) -> bytearray:
+        """Append a piece of the body; return the buffer, which may be a new one."""
+        piece = message.get("body", b"")
+        size = self._n_body_bytes + len(piece)
+        if size > bodies.max_bytes:
+            raise _too_large(size, bodies.max_bytes)
+        bodies.take(len(piece), held=self._n_body_bytes)
+        if size > len(collected):
+            collected = grown(collected, size, max_size)
+        collected[self._n_body_bytes : size] = piece
+        self._n_body_bytes = size
+        if not message.get("more_body", False):
+            self.is_read = True
+            del collected[size:]
+        return collected
 
     def release_body(self) -> None:
         """Stop counting the body: the request has been answered or cancelled."""

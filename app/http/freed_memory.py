@@ -3,11 +3,13 @@ Returns the memory of long bodies and responses to the system after a burst of t
 
 glibc returns memory only from the end of a heap, and `startup.keep_freed_memory` makes
 it keep even that. So a burst of long ones would take memory until the process exits.
-Under steady load nothing is returned: it would be allocated again at once.
+Under steady load nothing is returned: it would be allocated again at once. A body that
+will never be read is the exception: its pages are returned immediately.
 """
 
 import asyncio
 import ctypes
+import mmap
 from contextlib import suppress
 from typing import final
 
@@ -45,3 +47,15 @@ class FreedMemory:
 def _trim_heap() -> None:
     with suppress(OSError, AttributeError):  # another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def return_pages(buffer: bytearray) -> None:
+    """Return the whole pages of a buffer to the system; its content is lost."""
+    if len(buffer) < 2 * mmap.PAGESIZE:
+        return
+    first = ctypes.addressof(ctypes.c_char.from_buffer(buffer))
+    start = -(-first // mmap.PAGESIZE) * mmap.PAGESIZE
+    end = (first + len(buffer)) // mmap.PAGESIZE * mmap.PAGESIZE
+    with suppress(OSError, AttributeError):  # another system
+        advise = ctypes.CDLL(None).madvise
+        advise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)

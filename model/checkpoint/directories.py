@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -33,8 +34,7 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
         OSError: Writing failed; an existing directory is unchanged.
     """
     directory = directory.resolve()  # replace the target of a link, not the link
-    if directory.exists() and not directory.is_dir():
-        raise NotADirectoryError(f"{directory}: expected a directory or nothing there")
+    _expect_directory_or_nothing(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     _recover(directory)
     staging.remove_leftovers(directory)
@@ -74,6 +74,15 @@ def is_replaced(descriptor: int, directory: Path) -> bool:
             return not os.path.samestat(os.fstat(descriptor), os.fstat(now))
     except OSError:
         return False
+
+
+def _expect_directory_or_nothing(directory: Path) -> None:
+    try:
+        mode = directory.stat().st_mode  # once: another writer may be replacing it
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        raise NotADirectoryError(f"{directory}: expected a directory or nothing there")
 
 
 def _open(directory: Path) -> int:

@@ -261,7 +261,11 @@ def test_an_analysis_too_many_is_told_before_the_body_is_read(
 
 @pytest.mark.slow("starts processes")
 def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
-    """Of 24 clients that hold back the end of 8 MiB, two fit; short ones are served."""
+    """
+    Of 24 clients that hold back the end of 8 MiB, two fit; short ones are served.
+
+    They send in turn, so that most have sent much when they are refused.
+    """
     size, n_clients = 8 << 20, 24
     environment = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
@@ -271,7 +275,8 @@ def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
     head = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
     # Of no announced length, so that only what has come can be counted.
     chunked = head + b"Transfer-Encoding: chunked\r\n\r\n"
-    chunk = b"%x\r\n%b\r\n" % (size - 1024, padded(size - 1024))
+    piece = padded(size // 16)
+    chunk = b"%x\r\n%b\r\n" % (len(piece), piece)
     last = b"Connection: close\r\nContent-Length: %d\r\n\r\n"
 
     with process(environment) as (address, running), ExitStack() as clients:
@@ -281,7 +286,10 @@ def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
         before = target.resident_bytes()
         held = [clients.enter_context(target.connection()) for _ in range(n_clients)]
         for connection in held:
-            send(connection, chunked + chunk)
+            send(connection, chunked)
+        for _ in range(15):
+            for connection in held:
+                send(connection, chunk)
         short_is_answered = target.is_well()
         refused = [answer for c in held for answer in arrived(c)]
         growth = target.peak_bytes() - before
