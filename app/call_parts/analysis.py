@@ -9,8 +9,9 @@ from app.call_parts.fields import BinarizeUsed, First, SeedOption, SeedUsed
 from app.call_parts.served_model import ServedModel
 from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
-from app.http.exchange import Request, Response
 from app.http.reader import seed_or_random
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import StrictObject
 from app.http.writer import respond
 from app.wire.layout import Array, Mask, Rows

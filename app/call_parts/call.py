@@ -24,7 +24,8 @@ from pydantic import BaseModel
 from app.call_parts.examples import ExampleValues
 from app.call_parts.served_model import Room, ServedModel
 from app.call_parts.shapes import Condition, Facts
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.wire.negotiation import Format, Formats, response_format
 from model.checkpoint import Checkpoint
 

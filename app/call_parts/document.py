@@ -6,7 +6,8 @@ from typing import final
 
 from app.errors import Headers
 from app.http.etags import matches
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 
 NO_SNIFFING: Headers = ((b"x-content-type-options", b"nosniff"),)
 

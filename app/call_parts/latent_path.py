@@ -4,7 +4,7 @@ from typing import Literal, NamedTuple, TypeVar, final
 
 from app.call_parts.served_model import ServedModel
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
-from app.http.exchange import Request
+from app.http.request import Request
 from app.http.schema import StrictObject
 from app.wire.layout import Array
 

@@ -8,8 +8,8 @@ from app.call_parts.shapes import Facts
 from app.compute.analysis_thread import AnalysisThread
 from app.compute.operations import Operations
 from app.errors import ContentTooLargeError
-from app.http.exchange import Request
 from app.http.reader import Reader
+from app.http.request import Request
 from app.lifecycle import Lifecycle
 from app.observability.metrics import Metrics
 from app.settings import Settings

@@ -19,7 +19,8 @@ from app.call_parts.shapes import (
 )
 from app.compute.operations import Binarize
 from app.errors import Fault, UnprocessableError
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Calibration, Scores

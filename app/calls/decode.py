@@ -20,7 +20,8 @@ from app.call_parts.shapes import (
     max_decoded_rows,
     max_rows,
 )
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format

@@ -29,8 +29,9 @@ from app.call_parts.shapes import (
 )
 from app.compute.operations import OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
-from app.http.exchange import Request, Response
 from app.http.reader import seed_or_random
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import ImageInput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format

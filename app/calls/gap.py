@@ -21,7 +21,8 @@ from app.call_parts.fields import Flags, Numbers, Values
 from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import AtMost, InputRows, data_shape, max_analyzed_rows
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.wire.negotiation import Format
 from model.inference import analyses
 

@@ -25,7 +25,8 @@ from app.call_parts.shapes import (
     max_rows,
 )
 from app.errors import Fault, UnprocessableError, number
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.wire.negotiation import Format
 from model.inference import analyses
 

@@ -11,7 +11,8 @@ from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
 from app.call_parts.latent_path import DEFAULT_POINTS, check_points, read
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format

@@ -7,7 +7,8 @@ from app.call_parts.document import plain_text
 from app.call_parts.served_model import ServedModel
 from app.compute.batcher import STALLED_SECONDS
 from app.errors import UnavailableError
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 
 DEAD_SECONDS = 2 * STALLED_SECONDS
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from app.call_parts.call import Call, Endpoint, get
 from app.call_parts.document import plain_text
 from app.call_parts.served_model import ServedModel
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.observability.metrics import MEDIA_TYPE
 
 

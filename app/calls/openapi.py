@@ -8,7 +8,8 @@ from app.api_docs import openapi as api_docs
 from app.call_parts.call import Call, Endpoint, get
 from app.call_parts.document import NO_SNIFFING
 from app.call_parts.served_model import ServedModel
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 
 
 @get("/openapi.json", summary="This document", is_documented=False)

@@ -6,7 +6,8 @@ from app.call_parts.call import Call, Endpoint, get
 from app.call_parts.document import plain_text
 from app.call_parts.served_model import ServedModel
 from app.errors import UnavailableError
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 
 
 @get("/readyz", summary="Whether requests are accepted")

@@ -19,8 +19,9 @@ from app.call_parts.shapes import (
     max_rows,
 )
 from app.errors import ContentTooLargeError
-from app.http.exchange import Request, Response
 from app.http.reader import seed_or_random
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.layout import Array

@@ -19,7 +19,8 @@ from app.call_parts.shapes import (
     max_analyzed_rows,
     max_rows,
 )
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.wire.negotiation import Format
 from model.inference import analyses
 

@@ -19,8 +19,9 @@ from app.call_parts.shapes import (
 )
 from app.compute.operations import Draw
 from app.errors import ContentTooLargeError
-from app.http.exchange import Request, Response
 from app.http.reader import seed_or_random
+from app.http.request import Request
+from app.http.response import Response
 from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format

@@ -10,8 +10,8 @@ from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import Fault, UnprocessableError, number
 from app.http import options
 from app.http.body_budget import BodyBudget
-from app.http.exchange import Request
 from app.http.pictures import Images, Picture
+from app.http.request import Request
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.settings import Settings
 from app.wire import npy, safetensors

@@ -2,16 +2,18 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, Headers, UnprocessableError
-from app.http.exchange import Pieces, Response
 from app.http.pictures import Picture
+from app.http.response import Pieces, Response
 from app.wire import npy, safetensors
 from app.wire.json import writer
+from app.wire.layout import MAX_FOR_BLAS
 from app.wire.negotiation import JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
 
@@ -67,10 +69,11 @@ async def _check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
 
 
 def _is_finite(values: NDArray[Any]) -> bool:
-    if not values.size:
+    # One fast pass, for most arrays; many large values may make the sum infinite too.
+    if values.size <= MAX_FOR_BLAS and isfinite(np.vdot(values, values)):
         return True
     # NaN in any value makes both NaN.
-    return bool(np.isfinite(values.max()) and np.isfinite(values.min()))
+    return isfinite(values.max()) and isfinite(values.min())
 
 
 def _not_finite(

@@ -11,8 +11,9 @@ from typing import final
 
 from app.connection.admission import PROBES
 from app.errors import CLOSE, Headers, MisdirectedError, UnauthorizedError
-from app.http.exchange import Request, Response
 from app.http.public import public_paths
+from app.http.request import Request
+from app.http.response import Response
 from app.keys import Keys, is_basic
 from app.middleware.cors import Cors
 from app.settings import Settings

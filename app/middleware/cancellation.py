@@ -10,7 +10,7 @@ import asyncio
 from time import perf_counter
 from typing import final
 
-from app.http.exchange import CancelReason, Request
+from app.http.request import CancelReason, Request
 
 SWEEP_SECONDS = 0.05
 

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import final
 
 from app.errors import Headers
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 
 EXPOSED = b"X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing"
 _MAX_AGE_SECONDS = 600

@@ -8,7 +8,8 @@ from app.errors import (
     ProblemError,
     out_of_memory,
 )
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.observability.tracebacks import name_of, without_messages
 from model.engine import is_out_of_memory
 

@@ -30,7 +30,8 @@ from app.errors import (
     Headers,
     ProblemError,
 )
-from app.http.exchange import Request, Response
+from app.http.request import Request
+from app.http.response import Response
 from app.lifecycle import Lifecycle, shut_down
 from app.middleware.access import AccessCheck
 from app.middleware.cancellation import InFlight

@@ -19,7 +19,7 @@ _LARGEST_SQUARE = LARGEST**2
 _BLOCK = 1 << 16
 # With more values BLAS uses several threads, and waits milliseconds for them on a busy
 # machine.
-_MAX_FOR_BLAS = 8192
+MAX_FOR_BLAS = 8192
 
 
 @final
@@ -135,7 +135,7 @@ class Layout:
 
 def all_finite(values: NDArray[np.floating]) -> bool:
     """Return whether all values, float32 or wider, are finite as float32."""
-    if values.size > _MAX_FOR_BLAS:
+    if values.size > MAX_FOR_BLAS:
         # False for NaN.
         return bool(values.max() <= LARGEST and values.min() >= -LARGEST)
     # One fast pass: a value that is not finite makes the sum of squares too large or

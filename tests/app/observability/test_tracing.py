@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app.http.exchange import Request
+from app.http.request import Request
 from app.observability import tracing
 from app.observability.access_log import Line
 from app.observability.timing import Timing

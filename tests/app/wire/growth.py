@@ -24,7 +24,8 @@ from safetensors.numpy import save
 
 from app.errors import ProblemError
 from app.http.body_budget import BodyBudget
-from app.http.exchange import Request
+from app.http.request import Request
+from app.http.response_budget import ResponseBudget
 from app.wire import npy, safetensors
 from app.wire.body import Body
 from app.wire.images.decode import ImageFile
@@ -129,11 +130,8 @@ async def _collected() -> None:
         left -= 1 << 16
         return {"type": "http.request", "body": bytes(1 << 16), "more_body": left > 0}
 
-    request = Request.__new__(Request)
-    request.headers = {}
-    request._receive = receive
-    request._n_body_bytes = 0
-    request._bodies = None
+    scope = {"method": "POST", "path": "/", "query_string": b"", "headers": []}
+    request = Request(scope, receive, ResponseBudget(max_bytes=N))
     body = await request.body(BodyBudget(max_bytes=4 * N, max_bytes_together=4 * N))
     assert len(body) == 3 * N
 

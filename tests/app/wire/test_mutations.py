@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from app.calls.elbo import ElboOptions
 from app.calls.impute import ImputeOptions
 from app.errors import ProblemError
-from app.http.exchange import Request
 from app.http.reader import Reader
+from app.http.request import Request
 from app.http.response_budget import ResponseBudget
 from app.settings import Settings
 from app.wire.layout import Array
