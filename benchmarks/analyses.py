@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint
-from model.data import idx
+from model.files import idx
 from model.inference import analyses
 from model.inference.effort import Effort
 from model.vae import VAE

@@ -1,6 +1,7 @@
-"""Data to train on: named sets and users' files, read, checked and split."""
+"""Data to train on: named sets and users' files, checked and split."""
 
-from model.data.dataset import DataError, Dataset, Split
+from model.data.dataset import Dataset, Split
 from model.data.load import NAMES, load
+from model.files import DataError
 
 __all__ = ["NAMES", "DataError", "Dataset", "Split", "load"]

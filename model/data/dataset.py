@@ -1,9 +1,4 @@
-"""
-A data set: rows in memory, in three splits, each row traceable to its file.
-
-Errors give the place of a value so that users can find it: rows of an array count from
-0 as in NumPy, lines of a CSV file from 1 as in an editor, images have file names.
-"""
+"""A data set: rows in memory, in three splits, each row traceable to its file."""
 
 import hashlib
 from collections.abc import Iterable
@@ -13,41 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-
-class DataError(ValueError):
-    """Data that cannot be used for training; the message has file, row and value."""
-
-
-@final
-@dataclass(frozen=True)
-class Origin:
-    """
-    Where rows were read from.
-
-    Attributes:
-        file: "table.csv", "scores.npz[train]", or the name of a folder of images.
-        unit: The word for an example: "row", "line" or "image".
-        columns: The names in a table's header.
-        images: The file names in a folder of images, by row.
-    """
-
-    file: str
-    unit: str = "row"
-    columns: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-
-    def example(self, row: int) -> str:
-        """Name an example: "row 17 of x.npy"."""
-        name = repr(self.images[row]) if self.images else str(row)
-        return f"{self.unit} {name} of {self.file}"
-
-    def value(self, row: int, position: tuple[int, ...]) -> str:
-        """Name one value of an example: "line 18 of table.csv, column 'height'"."""
-        if self.columns:
-            return f"{self.example(row)}, column {self.columns[position[0]]!r}"
-        if self.unit == "line":
-            return f"{self.example(row)}, column {position[0] + 1}"
-        return f"{self.example(row)}, position {list(position)}"
+from model.files import DataError, Origin
 
 
 @final

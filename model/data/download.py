@@ -10,8 +10,8 @@ from typing import IO
 from tqdm import tqdm
 
 from model import staging
-from model.data.dataset import DataError
-from model.data.idx import MAX_BYTES
+from model.files import DataError
+from model.files.idx import MAX_BYTES
 
 TIMEOUT_S = 30.0
 _CHUNK = 2**16

@@ -1,19 +1,19 @@
 """Load a data set by name or path."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from model.data import images, mnist, splits, tables
-from model.data.dataset import DataError, Dataset, Origin, split_of
+import numpy as np
+from numpy.typing import NDArray
+
+from model import files
+from model.data import mnist, splits
+from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
+from model.files import DataError, Origin, Rows
 
 _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
-_READERS: Mapping[str, Callable[[Path], Parts]] = {
-    ".npy": tables.read_npy,
-    ".npz": tables.read_npz,
-    ".csv": tables.read_csv,
-}
 _DEFAULT_FRACTION = 0.1
 _N_HELD_OUT = {"digits": 200}
 
@@ -85,23 +85,37 @@ def _count(fraction: float | None, *, of: int, default: int | None) -> int:
 
 
 def _read(path: Path) -> Parts:
-    try:
-        if path.is_dir():
-            return images.read(path)
-        if not path.exists():
-            raise DataError(
-                f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
-                " path that exists"
-            )
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            raise DataError(
-                f"{path} is of no known kind: expected {', '.join(_READERS)} or a"
-                " folder of images"
-            )
-        return reader(path)
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    if not path.exists():
+        raise DataError(
+            f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
+            " path that exists"
+        )
+    contents = files.read(path)
+    x = contents.rows.values
+    return Parts(
+        name=contents.name,
+        rows=_split(contents.rows),
+        validation=contents.validation and _split(contents.validation),
+        test=contents.test and _split(contents.test),
+        data_shape=x.shape[1:],
+        divided_by=_divisor(x),
+        source=contents.source,
+    )
+
+
+def _split(rows: Rows) -> Split:
+    return split_of(
+        rows.values,
+        origin=rows.origin,
+        labels=rows.labels,
+        rows=rows.numbers,
+        divide_by=_divisor(rows.values),
+    )
+
+
+def _divisor(x: NDArray[Any]) -> float:
+    """Return 255 for 8-bit images, else 1."""
+    return 255.0 if x.dtype == np.uint8 and x.ndim in (3, 4) else 1.0
 
 
 def _digits() -> Parts:

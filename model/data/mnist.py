@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from model.data import download, idx
-from model.data.dataset import DataError, Origin, Split, split_of
+from model.data import download
+from model.data.dataset import Split, split_of
 from model.data.splits import Parts
+from model.files import DataError, Origin, idx
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"

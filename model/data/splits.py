@@ -6,7 +6,8 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.dataset import DataError, Dataset, Split, sha256
+from model.data.dataset import Dataset, Split, sha256
+from model.files import DataError
 
 # The second word of the Philox key: two choices made with one seed are independent.
 _TEST, _VALIDATION = 1, 2
@@ -16,7 +17,7 @@ _TEST, _VALIDATION = 1, 2
 @dataclass(frozen=True, eq=False)
 class Parts:
     """
-    The result of a reader: rows, and those splits that the file has.
+    Rows to divide, and those splits that the data come with.
 
     Attributes:
         name: As in Dataset.

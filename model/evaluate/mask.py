@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data import DataError
-from model.data.tables import load_arrays
+from model.files import DataError
+from model.files.arrays import load_arrays
 
 
 def read(path: Path, *, data_shape: tuple[int, ...], n_rows: int) -> NDArray[np.bool_]:

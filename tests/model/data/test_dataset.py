@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.data.dataset import DataError, Dataset, Origin, Split, sha256, split_of
+from model.data.dataset import Dataset, Split, sha256, split_of
+from model.files import DataError, Origin
 
 ORIGIN = Origin("x.npy")
 

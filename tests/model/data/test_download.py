@@ -13,7 +13,7 @@ import pytest
 from tqdm import tqdm
 
 from model.data import download
-from model.data.dataset import DataError
+from model.files import DataError
 
 CONTENT = bytes(range(256)) * 1000
 

@@ -153,3 +153,31 @@ def test_the_source_names_no_folder_of_this_machine(tmp_path: Path) -> None:
 
     assert "shapes.npz" in dataset.source
     assert str(tmp_path) not in dataset.source
+
+
+@pytest.mark.parametrize(
+    ("shape", "divided_by"),
+    [((2, 6), 1), ((2, 2, 3), 255), ((2, 2, 1, 3), 255), ((2, 3, 1, 1, 2), 1)],
+)
+def test_bytes_with_three_or_four_axes_are_images(
+    tmp_path: Path, shape: tuple[int, ...], divided_by: int
+) -> None:
+    """Images are divided by 255, tables of small integers are not."""
+    array = np.arange(12, dtype=np.uint8).reshape(shape)
+
+    np.save(tmp_path / "x.npy", np.repeat(array, 2, axis=0))
+
+    dataset = load(str(tmp_path / "x.npy"))
+
+    assert dataset.divided_by == divided_by
+    assert dataset.data_shape == shape[1:]
+    x = np.concatenate([split.x for split in dataset.splits])
+    expected = (np.arange(12) / divided_by).astype(np.float32)
+    np.testing.assert_array_equal(np.unique(x), expected)
+
+
+def test_integers_of_other_widths_are_not_images(tmp_path: Path) -> None:
+    """Only unsigned bytes are known to be 8-bit gray values."""
+    np.save(tmp_path / "x.npy", np.ones((5, 3, 3), dtype=np.int64))
+
+    assert load(str(tmp_path / "x.npy")).divided_by == 1.0

@@ -11,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 from model.data import download, mnist
-from model.data.dataset import DataError
 from model.data.mnist import (
     TEST_IMAGES,
     TEST_LABELS,
@@ -19,6 +18,7 @@ from model.data.mnist import (
     TRAIN_LABELS,
     IdxFiles,
 )
+from model.files import DataError
 
 TRAIN = np.arange(10 * 6, dtype=np.uint8).reshape(10, 2, 3)
 TEST = np.array([0, 1, 127, 128, 254, 255], dtype=np.uint8).reshape(1, 2, 3)

@@ -5,8 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.data.dataset import DataError, Dataset, Origin, split_of
+from model.data.dataset import Dataset, split_of
 from model.data.splits import Parts, divide
+from model.files import DataError, Origin
 
 
 def parts(n: int) -> Parts:

@@ -21,7 +21,7 @@ from app.wire.images.decode import ImageFile, read
 from app.wire.images.header import orientation
 from app.wire.images.layout import image_layout
 from app.wire.negotiation import JPEG, PNG
-from model.data import images as folders
+from model.files import pictures as folders
 from tests.app.pictures import by_hand, chunk, header, image_model, png, saved
 from tests.app.served import Served, assert_problem
 
@@ -90,13 +90,14 @@ def test_images_are_read_as_training_reads_a_folder(tmp_path: Path) -> None:
     }
     for name, (content, _) in files.items():
         (tmp_path / name).write_bytes(content)
-    wanted = folders.read(tmp_path)
+    wanted = folders.read(tmp_path).rows.values
 
-    layout = image_layout(wanted.data_shape, max_pixels=1 << 20)
+    layout = image_layout(wanted.shape[1:], max_pixels=1 << 20)
     rows = read([ImageFile("", f, c) for c, f in files.values()], layout, resize=False)
 
     assert (layout.height, layout.width, layout.n_channels) == (30, 20, 3)
-    np.testing.assert_array_equal(rows.values, wanted.rows.x)
+    x = wanted.reshape(len(files), -1) / np.float32(255)
+    np.testing.assert_array_equal(rows.values, x)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))

@@ -1,4 +1,4 @@
-"""Folders of images: one shape, upright, in [0, 1], refused by name."""
+"""Folders of images: one shape, upright, refused by name."""
 
 import struct
 import zlib
@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.data import images
-from model.data.dataset import DataError
+from model.files import DataError, pictures
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -21,20 +20,17 @@ def save(folder: Path, name: str, pixels: object, mode: str | None = None) -> No
 
 
 def test_grey_images_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
-    """Values are exactly gray / 255 and other files are passed over."""
+    """Values are the bytes and other files are passed over."""
     save(tmp_path, "b.PNG", GREY)
     save(tmp_path, "a.png", 255 - GREY)
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._a.png").write_text("not an image either")
 
-    parts = images.read(tmp_path)
+    contents = pictures.read(tmp_path)
 
-    expected = np.stack([255 - GREY, GREY]).reshape(2, 12) / 255
-    np.testing.assert_array_equal(parts.rows.x, expected.astype(np.float32))
-    assert parts.data_shape == (3, 4)
-    assert parts.divided_by == 255.0
-    assert parts.rows.origin.images == ("a.png", "b.PNG")
-    assert parts.name == tmp_path.name
+    np.testing.assert_array_equal(contents.rows.values, [255 - GREY, GREY])
+    assert contents.rows.origin.images == ("a.png", "b.PNG")
+    assert contents.name == tmp_path.name
 
 
 def test_color_images_have_three_channels_last(tmp_path: Path) -> None:
@@ -44,20 +40,19 @@ def test_color_images_have_three_channels_last(tmp_path: Path) -> None:
     for mode in ("RGB", "RGBA", "P"):
         save(tmp_path, f"{mode}.png", rgb, mode)
 
-    parts = images.read(tmp_path)
+    contents = pictures.read(tmp_path)
 
-    assert parts.data_shape == (3, 4, 3)
-    for x in parts.rows.x:
-        np.testing.assert_array_equal(x.reshape(3, 4, 3), rgb / 255)
+    for values in contents.rows.values:
+        np.testing.assert_array_equal(values, rgb)
 
 
 def test_a_bitmap_is_black_and_white(tmp_path: Path) -> None:
-    """Mode 1 becomes exactly 0 and 1."""
+    """Mode 1 becomes 0 and 255."""
     save(tmp_path, "a.png", GREY > 100)
 
-    parts = images.read(tmp_path)
+    contents = pictures.read(tmp_path)
 
-    np.testing.assert_array_equal(parts.rows.x[0], (GREY > 100).ravel())
+    np.testing.assert_array_equal(contents.rows.values[0], (GREY > 100) * 255)
 
 
 def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
@@ -67,11 +62,11 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
     pixels = np.repeat(np.array([[0, 255]], dtype=np.uint8), 8, axis=0).repeat(8, 1)
     Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=100)
 
-    parts = images.read(tmp_path)
+    contents = pictures.read(tmp_path)
 
-    assert parts.data_shape == (16, 8)
-    upright = parts.rows.x.reshape(16, 8)
-    np.testing.assert_allclose(upright, np.rot90(pixels, k=-1) / 255, atol=0.02)
+    upright = contents.rows.values[0]
+    assert upright.shape == (16, 8)
+    np.testing.assert_allclose(upright, np.rot90(pixels, k=-1), atol=5)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +85,7 @@ def test_mixed_images_are_refused(
     save(tmp_path, "c.png", np.zeros((9, 9), dtype=np.uint8))
 
     with pytest.raises(DataError) as caught:
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
     assert f"b.png is {found} but a.png is 4 x 3 gray" in str(caught.value)
 
@@ -102,7 +97,7 @@ def test_transparent_pixels_are_refused(tmp_path: Path) -> None:
     save(tmp_path, "a.png", rgba)
 
     with pytest.raises(DataError, match=r"a.png has transparent pixels"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 def test_sixteen_bit_images_are_refused(tmp_path: Path) -> None:
@@ -110,7 +105,7 @@ def test_sixteen_bit_images_are_refused(tmp_path: Path) -> None:
     save(tmp_path, "a.png", GREY.astype(np.uint16) * 100)
 
     with pytest.raises(DataError, match=r"a.png has mode I;16, expected 8-bit"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 def png(width: int, height: int) -> bytes:
@@ -133,7 +128,7 @@ def test_an_image_of_too_many_pixels_is_refused_by_its_header(
     (tmp_path / "bomb.png").write_bytes(png(side, side))
 
     with pytest.raises(DataError, match=r"bomb.png .*pixels"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"GIF89a", png(30, 30)[:-8], png(3, 3)[:30]])
@@ -142,7 +137,7 @@ def test_a_broken_image_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
 
     with pytest.raises(DataError, match=r"a.png cannot be read as an image"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 def test_broken_notes_of_a_camera_are_refused(tmp_path: Path) -> None:
@@ -151,7 +146,7 @@ def test_broken_notes_of_a_camera_are_refused(tmp_path: Path) -> None:
     image.save(tmp_path / "a.png", exif=b"Exif\0\0not a TIFF header")
 
     with pytest.raises(DataError, match=r"a.png cannot be read as an image: not a"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 def test_other_formats_under_a_known_extension_are_refused(tmp_path: Path) -> None:
@@ -159,7 +154,7 @@ def test_other_formats_under_a_known_extension_are_refused(tmp_path: Path) -> No
     Image.fromarray(GREY).save(tmp_path / "a.png", format="GIF")
 
     with pytest.raises(DataError, match=r"a.png cannot be read as an image"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -167,4 +162,4 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
 
     with pytest.raises(DataError, match=r"holds no .png, .jpg or .jpeg images"):
-        images.read(tmp_path)
+        pictures.read(tmp_path)

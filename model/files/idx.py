@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.dataset import DataError
+from model.files.contents import DataError
 
 MAX_BYTES = 2**26  # the largest file of MNIST is 47 MB: stops a gzip bomb
 _GZIP_MAGIC = b"\x1f\x8b"

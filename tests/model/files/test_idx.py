@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.data import idx
-from model.data.dataset import DataError
+from model.files import DataError, idx
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 CONTENT = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 4) + IMAGES.tobytes()

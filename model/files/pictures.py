@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from model.data.dataset import DataError, Origin, split_of
-from model.data.splits import Parts
+from model.files.contents import Contents, DataError, Origin, Rows
 
 MAX_PIXELS = (
     2**24
@@ -26,9 +25,9 @@ _CONVERSIONS = {
 }
 
 
-def read(folder: Path) -> Parts:
+def read(folder: Path) -> Contents:
     """
-    Read the images of a folder, in the order of their names, as gray or RGB / 255.
+    Read the images of a folder, in the order of their names, as gray or RGB bytes.
 
     Raises:
         DataError: No image, one that cannot be read, is too large or partly
@@ -55,13 +54,7 @@ def read(folder: Path) -> Parts:
         x[i] = pixels
     name = folder.resolve().name
     origin = Origin(name, unit="image", images=tuple(path.name for path in paths))
-    return Parts(
-        name=name,
-        rows=split_of(x, origin=origin, divide_by=255.0),
-        data_shape=first.shape,
-        divided_by=255.0,
-        source=f"the {len(paths)} images of {name}",
-    )
+    return Contents(name, Rows.of(x, origin), f"the {len(paths)} images of {name}")
 
 
 def _pixels(path: Path) -> NDArray[np.uint8]:

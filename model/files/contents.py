@@ -1,0 +1,98 @@
+"""
+The contents of a file: arrays as they are stored, each row traceable to its place.
+
+Errors give the place of a value so that users can find it: rows of an array count from
+0 as in NumPy, lines of a CSV file from 1 as in an editor, pictures have file names.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class DataError(ValueError):
+    """Data that cannot be used; the message has file, row and value."""
+
+
+@final
+@dataclass(frozen=True)
+class Origin:
+    """
+    Where rows were read from.
+
+    Attributes:
+        file: "table.csv", "scores.npz[train]", or the name of a folder of images.
+        unit: The word for an example: "row", "line" or "image".
+        columns: The names in a table's header.
+        images: The file names in a folder of images, by row.
+    """
+
+    file: str
+    unit: str = "row"
+    columns: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+
+    def example(self, row: int) -> str:
+        """Name an example: "row 17 of x.npy"."""
+        name = repr(self.images[row]) if self.images else str(row)
+        return f"{self.unit} {name} of {self.file}"
+
+    def value(self, row: int, position: Sequence[int]) -> str:
+        """Name one value of an example: "line 18 of table.csv, column 'height'"."""
+        if self.columns:
+            return f"{self.example(row)}, column {self.columns[position[0]]!r}"
+        if self.unit == "line":
+            return f"{self.example(row)}, column {position[0] + 1}"
+        return f"{self.example(row)}, position {list(position)}"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """
+    Rows of one array, as they are stored.
+
+    Attributes:
+        values: (N, ...), of any dtype.
+        labels: One per row, of any dtype; None if there are none.
+        numbers: The place of each row in the origin, (N,).
+    """
+
+    values: NDArray[Any]
+    labels: NDArray[Any] | None
+    numbers: NDArray[np.int64]
+    origin: Origin
+
+    @classmethod
+    def of(
+        cls,
+        values: NDArray[Any],
+        origin: Origin,
+        *,
+        labels: NDArray[Any] | None = None,
+    ) -> "Rows":
+        """Return rows that are numbered from 0."""
+        numbers = np.arange(len(values) if values.ndim else 0)
+        return cls(values, labels, numbers, origin)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """
+    The result of a reader: rows, and those splits that the file has.
+
+    Attributes:
+        name: The stem of the file, or the name of the folder.
+        rows: All rows, or the training rows if the file has splits.
+        source: Where the rows came from, the first half of a sentence.
+    """
+
+    name: str
+    rows: Rows
+    source: str
+    validation: Rows | None = None
+    test: Rows | None = None
