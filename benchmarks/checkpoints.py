@@ -4,7 +4,7 @@ from pathlib import Path
 
 from model import checkpoint
 from model.checkpoint.manifest import ModelMetrics, Provenance
-from model.config import Config, Conv, Data, LikelihoodConfig, Mlp
+from model.config import FORMAT_VERSION, Config, Conv, Data, LikelihoodConfig, Mlp
 from model.vae import VAE, initialized
 
 SEED = 0
@@ -15,7 +15,7 @@ def digits() -> VAE:
     layers = Mlp(kind="mlp", hidden=(500,), activation="tanh")
     return initialized(
         Config(
-            format_version=1,
+            format_version=FORMAT_VERSION,
             data_shape=(28, 28),
             latent_dim=20,
             likelihood=LikelihoodConfig(kind="bernoulli", sigma_floor=None),
@@ -39,7 +39,7 @@ def images() -> VAE:
     )
     return initialized(
         Config(
-            format_version=1,
+            format_version=FORMAT_VERSION,
             data_shape=(64, 64, 3),
             latent_dim=128,
             likelihood=LikelihoodConfig(kind="continuous_bernoulli", sigma_floor=None),

@@ -1,17 +1,21 @@
 """
 The schema of a checkpoint's `config.json`, a complete description of the model.
 
-Only fields that older files lack have a default: without `prior`, the prior is a
-standard normal.
+Only fields that older files lack have a default, which has the older meaning: without
+`prior`, the prior is a standard normal. `docs/checkpoint.md` describes every field.
 """
 
+from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
-from typing import Annotated, Literal, Self
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-FORMAT_VERSION = 1
+# The format that is written. All versions from 1 on are read.
+FORMAT_VERSION: Final = 2
+FormatVersion = Literal[1, 2]
 
 MAX_DATA_DIM = 1 << 22
 MAX_PARAMETERS = 1 << 30
@@ -21,6 +25,15 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 Activation = Literal["tanh", "relu", "silu"]
 LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
 Binarization = Literal["none", "static", "dynamic", "threshold"]
+IntegerDtype = Literal[
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"
+]
+Divisors = dict[IntegerDtype, Annotated[float, Field(gt=0)]]
+
+# Pictures of 8 and of 16 bits per channel.
+PIXELS: Mapping[IntegerDtype, float] = MappingProxyType(
+    {"uint8": 255.0, "uint16": 65_535.0}
+)
 
 
 class Section(BaseModel):
@@ -120,6 +133,18 @@ class LikelihoodConfig(Section):
         return self
 
 
+def _divisors(before: dict[str, Any]) -> Divisors:
+    """Return the divisors that version 1 implies: those of pictures, or of bytes."""
+    divided_by = before.get("divided_by", 1)
+    if divided_by == PIXELS["uint8"]:
+        return dict(PIXELS)
+    return {} if divided_by == 1 else {"uint8": divided_by}
+
+
+def _value_range(before: dict[str, Any]) -> tuple[float, float] | None:
+    return None if before.get("divided_by", 1) == 1 else (0.0, 1.0)
+
+
 class Data(Section):
     """
     The training data, and how they were preprocessed.
@@ -127,16 +152,37 @@ class Data(Section):
     Attributes:
         name: The data set.
         divided_by: Raw values were divided by this (255 for 8-bit images).
+        divisors: The dtypes of integers that are divided to give x, and their divisors:
+            `{"uint8": 255}`. Integers of other dtypes are x itself, as are booleans and
+            all floats. By default that of pictures, or of bytes, if `divided_by` says
+            that there was a divisor.
+        value_range: The smallest and the largest x that raw values of the training data
+            can give; null if unknown. By default [0, 1] if raw values were divided.
+        background: The x that replaces transparent pixels; null if these are refused.
+        columns: The names of the columns of a table; null if they have none.
         binarization: How training binarized gray values.
-        standardized: Whether encoder and decoder contain a shift and a scale that
-            convert between the data's own units and the network's. Densities are in
-            the data's own units.
+        standardized: Whether there is a shift and a scale that convert between the
+            data's own units and the network's. Densities are in the data's own units.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     divided_by: Annotated[float, Field(gt=0)]
+    divisors: Divisors = Field(default_factory=_divisors)
+    value_range: tuple[float, float] | None = Field(default_factory=_value_range)
+    background: Annotated[float, Field(ge=0, le=1)] | None = None
+    columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     binarization: Binarization
     standardized: bool
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
+            raise ValueError(
+                f"value_range must be ascending, got {list(self.value_range)}"
+            )
+        if self.columns is not None and len(set(self.columns)) < len(self.columns):
+            raise ValueError("columns must be distinct names")
+        return self
 
 
 class Config(Section):
@@ -148,7 +194,7 @@ class Config(Section):
         latent_dim: J.
     """
 
-    format_version: Literal[1]
+    format_version: FormatVersion
     data_shape: Annotated[tuple[Width, ...], Field(min_length=1, max_length=3)]
     latent_dim: Annotated[int, Field(ge=1, le=65_536)]
     likelihood: LikelihoodConfig
@@ -172,6 +218,15 @@ class Config(Section):
     def values_per_draw(self) -> int:
         """The size of the largest array per draw of z: max(D, J, C)."""
         return max(self.data_dim, self.latent_dim, self.n_components)
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        names = self.data.columns
+        if names is not None and self.data_shape != (len(names),):
+            raise ValueError(
+                f"columns has {len(names)} names, but data_shape is {self.data_shape}"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sizes_fit(self) -> Self:

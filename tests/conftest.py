@@ -14,6 +14,7 @@ from model.checkpoint.golden import golden
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
 from model.checkpoint.manifest import Figure, Golden, ModelMetrics, Provenance
 from model.config import (
+    FORMAT_VERSION,
     Binarization,
     Config,
     Conv,
@@ -55,7 +56,7 @@ def tiny_config(
     """Return a configuration; a Gaussian one has standardised data."""
     gaussian = kind == "gaussian"
     return Config(
-        format_version=1,
+        format_version=FORMAT_VERSION,
         data_shape=data_shape,
         latent_dim=latent_dim,
         likelihood=LikelihoodConfig(kind=kind, sigma_floor=0.1 if gaussian else None),

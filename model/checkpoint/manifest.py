@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from model.config import Binarization, Section
+from model.config import Binarization, FormatVersion, Section
 from model.noise import MAX_SEED
 
 Split = Literal["train", "validation", "test"]
@@ -93,7 +93,7 @@ class Manifest(Section):
         golden: Null in checkpoints without examples, and in older checkpoints.
     """
 
-    format_version: Literal[1]
+    format_version: FormatVersion
     files: dict[str, FileEntry]
     provenance: Provenance
     golden: Golden | None = None

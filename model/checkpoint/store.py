@@ -39,7 +39,7 @@ from model.checkpoint.manifest import (
     Provenance,
 )
 from model.checkpoint.tensors import check_shapes, check_values
-from model.config import Config
+from model.config import FORMAT_VERSION, Config
 from model.vae import VAE, empty
 
 CONFIG = "config.json"
@@ -109,8 +109,9 @@ def save(
             `EXAMPLES`.
         golden: The ELBO of the first examples; None without examples.
     """
+    config = vae.config.model_copy(update={"format_version": FORMAT_VERSION})
     files = {
-        CONFIG: vae.config.model_dump_json(indent=2).encode(),
+        CONFIG: config.model_dump_json(indent=2).encode(),
         WEIGHTS: safetensors_save(_contiguous(vae.state_dict())),
         METRICS: metrics.model_dump_json(indent=2).encode(),
         CARD: card.encode(),
@@ -122,7 +123,10 @@ def save(
         for name, content in files.items()
     }
     manifest = Manifest(
-        format_version=1, files=entries, provenance=provenance, golden=golden
+        format_version=FORMAT_VERSION,
+        files=entries,
+        provenance=provenance,
+        golden=golden,
     )
     files[MANIFEST] = manifest.model_dump_json(indent=2).encode()
     write_directory(directory, files)

@@ -55,7 +55,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "truncated": (truncate, "bytes"),
     "unknown key": (lambda path: edit_config(path, "beta", 4), "config.json: beta"),
     "format version": (
-        lambda path: edit_config(path, "format_version", 2),
+        lambda path: edit_config(path, "format_version", 3),
         "config.json: format_version",
     ),
     "NaN": (put_nan, "expected finite values, got nan"),

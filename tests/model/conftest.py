@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from model.config import Config
+from model.config import FORMAT_VERSION, Config
 from model.vae import VAE, initialized
 
 Document = dict[str, Any]
@@ -45,7 +45,7 @@ def _document(
             "activation": activation,
         }
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "data_shape": data_shape,
         "latent_dim": latent_dim,
         "likelihood": {

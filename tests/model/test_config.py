@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model.config import Config, conv_grid
+from model.config import FORMAT_VERSION, Config, conv_grid
 from model.vae import empty
 
 Document = dict[str, Any]
@@ -34,6 +34,11 @@ PATHS: list[Path] = [
     ("data",),
     ("data", "name"),
     ("data", "divided_by"),
+    ("data", "divisors"),
+    ("data", "divisors", "uint8"),
+    ("data", "value_range"),
+    ("data", "background"),
+    ("data", "columns"),
     ("data", "binarization"),
     ("data", "standardized"),
     ("prior",),
@@ -46,7 +51,7 @@ PATHS: list[Path] = [
 def document() -> Document:
     """Return a `config.json` with one network of each kind."""
     return {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "data_shape": [4, 6],
         "latent_dim": 3,
         "likelihood": {"kind": "gaussian", "sigma_floor": 0.1},
@@ -54,7 +59,11 @@ def document() -> Document:
         "decoder": dict(CONV),
         "data": {
             "name": "tiny",
-            "divided_by": 1.0,
+            "divided_by": 16.0,
+            "divisors": {"uint8": 16.0},
+            "value_range": [0.0, 1.0],
+            "background": None,
+            "columns": None,
             "binarization": "none",
             "standardized": True,
         },
@@ -112,8 +121,21 @@ def test_a_configuration_cannot_be_changed(document: Document) -> None:
             setattr(part, key, getattr(part, key))
 
 
-@pytest.mark.parametrize("path", [p for p in PATHS if p != ("prior",)], ids=".".join)
-def test_nothing_has_a_default_but_the_prior(document: Document, path: Path) -> None:
+# What older files lack.
+NEWER: list[Path] = [
+    ("prior",),
+    ("data", "divisors"),
+    ("data", "divisors", "uint8"),
+    ("data", "value_range"),
+    ("data", "background"),
+    ("data", "columns"),
+]
+
+
+@pytest.mark.parametrize("path", [p for p in PATHS if p not in NEWER], ids=".".join)
+def test_nothing_has_a_default_but_what_older_files_lack(
+    document: Document, path: Path
+) -> None:
     """Without any one of its keys a configuration is refused."""
     del section(document, path)[path[-1]]
 
@@ -130,6 +152,60 @@ def test_older_configurations_have_a_standard_normal_prior(document: Document) -
 
     assert read(document).prior.kind == "standard_normal"
     assert read(document).n_components == 1
+
+
+@pytest.mark.parametrize(
+    ("divided_by", "divisors", "value_range"),
+    [
+        (1.0, {}, None),
+        (255.0, {"uint8": 255.0, "uint16": 65_535.0}, (0.0, 1.0)),
+        (16.0, {"uint8": 16.0}, (0.0, 1.0)),
+    ],
+)
+def test_older_configurations_say_how_raw_values_became_x_by_their_divisor(
+    document: Document,
+    divided_by: float,
+    divisors: dict[str, float],
+    value_range: tuple[float, float] | None,
+) -> None:
+    """Version 1 divided bytes alone, and what was divided lay in [0, 1]."""
+    document["format_version"] = 1
+    document["data"] = {
+        "name": "tiny",
+        "divided_by": divided_by,
+        "binarization": "none",
+        "standardized": True,
+    }
+
+    data = read(document).data
+
+    assert data.divisors == divisors
+    assert data.value_range == value_range
+    assert data.columns is None
+    assert data.background is None
+
+
+def test_columns_name_the_values_of_a_row(document: Document) -> None:
+    """There is one distinct name for each value, and pictures have none."""
+    document |= {"data_shape": [2], "decoder": dict(MLP)}
+    document["data"]["columns"] = ["height", "weight"]
+    assert read(document).data.columns == ("height", "weight")
+
+    for shape, columns, reason in (
+        ([2], ["height"], "columns has 1 names, but data_shape is (2,)"),
+        ([1, 2], ["height", "weight"], "columns has 2 names, but data_shape is (1, 2)"),
+        ([2], ["height", "height"], "columns must be distinct names"),
+        ([2], [], "columns: Tuple should have at least 1 item"),
+    ):
+        document["data_shape"], document["data"]["columns"] = shape, columns
+        assert reason in refusal(document)
+
+
+def test_a_range_of_values_is_ascending(document: Document) -> None:
+    """Its smallest value is below the largest."""
+    document["data"]["value_range"] = [1.0, 1.0]
+
+    assert "value_range must be ascending, got [1.0, 1.0]" in refusal(document)
 
 
 def test_a_prior_of_too_many_parameters_is_refused(document: Document) -> None:
@@ -160,7 +236,7 @@ def test_an_unknown_key_is_refused(document: Document, name: str) -> None:
     ("path", "value"),
     [
         (("format_version",), 0),
-        (("format_version",), 2),
+        (("format_version",), 3),
         (("format_version",), "1"),
         (("data_shape",), []),
         (("data_shape",), [0]),
@@ -198,6 +274,14 @@ def test_an_unknown_key_is_refused(document: Document, name: str) -> None:
         (("data", "divided_by"), 0),
         (("data", "divided_by"), float("inf")),
         (("data", "divided_by"), "255"),
+        (("data", "divisors"), {"float32": 2.0}),
+        (("data", "divisors"), {"uint8": 0.0}),
+        (("data", "divisors"), ["uint8"]),
+        (("data", "value_range"), [0.0]),
+        (("data", "value_range"), [0.0, "1"]),
+        (("data", "background"), 1.5),
+        (("data", "columns"), "ab"),
+        (("data", "columns"), [1]),
         (("data", "binarization"), "sometimes"),
         (("data", "standardized"), 1),
         (("data", "standardized"), "true"),

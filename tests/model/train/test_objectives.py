@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, Normal
 
-from model.config import Config
+from model.config import FORMAT_VERSION, Config
 from model.elbo import elbo
 from model.evaluation import evaluate
 from model.noise import Stream, standard_normal
@@ -41,7 +41,7 @@ def model(
     network = {"kind": "mlp", "hidden": hidden, "activation": "tanh"}
     gaussian = likelihood == "gaussian"
     document = {
-        "format_version": 1,
+        "format_version": FORMAT_VERSION,
         "data_shape": (D,),
         "latent_dim": J,
         "likelihood": {"kind": likelihood, "sigma_floor": 0.1 if gaussian else None},

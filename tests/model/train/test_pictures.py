@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.config import Config
+from model.config import FORMAT_VERSION, Config
 from model.noise import Stream, standard_normal
 from model.train import pictures
 from model.vae import VAE, initialized
@@ -27,7 +27,7 @@ def plane(slope: float = 2.0, *, gaussian: bool = False) -> VAE:
     linear = {"kind": "mlp", "hidden": (), "activation": "tanh"}
     config = Config.model_validate(
         {
-            "format_version": 1,
+            "format_version": FORMAT_VERSION,
             "data_shape": (1, 2),
             "latent_dim": 2,
             "likelihood": {
