@@ -50,6 +50,10 @@ class Dataset:
         divided_by: The numbers in the file were divided by this to give x.
         sha256: Of the x of all three splits; identifies the data in a checkpoint.
         source: One sentence: where the data came from and how it was split.
+        columns: The names of the values of a row of a table, (D,); () if it has none.
+        background: The x behind transparent pixels; None if there are none.
+        notes: A sentence for each guess that changes what the rows mean, with the
+            option that overrules it.
     """
 
     name: str
@@ -60,6 +64,9 @@ class Dataset:
     divided_by: float
     sha256: str
     source: str
+    columns: tuple[str, ...] = ()
+    background: float | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:

@@ -1,16 +1,16 @@
 """Load a data set by name or path."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from model import files
 from model.data import mnist, splits
 from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
-from model.files import DataError, Origin, Rows
+from model.files import DataError, Origin, ReadOptions, Rows
 
 _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
@@ -25,23 +25,31 @@ def load(
     validation_fraction: float | None = None,
     test_fraction: float | None = None,
     seed: int = 0,
+    reading: ReadOptions | None = None,
+    columns: Sequence[str] = (),
 ) -> Dataset:
     """
     Load data and split it into train, validation and test.
 
     Args:
-        name_or_path: One of NAMES, a .npy, .npz or .csv file, or a folder of images.
+        name_or_path: One of NAMES, a file of a kind in `files.SUFFIXES`, or a folder of
+            pictures.
         data_dir: Folder of IDX files for mnist and fashion-mnist; None downloads them.
         validation_fraction: Fraction of the rows that are not in a given split. None
             is the convention of a named data set, or 0.1 of a file.
         test_fraction: The same for test rows; those of named data sets are fixed.
         seed: Selects the validation rows; the test rows do not depend on it.
+        reading: How files are read.
+        columns: The names of a model's columns, by which those of a table are found.
 
     Raises:
         DataError: Invalid data, or options that do not fit the data.
     """
     _check_fractions(validation_fraction, test_fraction)
     _check_fit(name_or_path, data_dir, test_fraction)
+    reading = reading or ReadOptions()
+    if name_or_path in NAMES:
+        reading.check_for("named data sets", name_or_path)
     if files := _MNISTS.get(name_or_path):
         parts = mnist.read(
             files, data_dir=data_dir, validation_fraction=validation_fraction
@@ -49,7 +57,7 @@ def load(
     elif name_or_path == "digits":
         parts = _digits()
     else:
-        parts = _read(Path(name_or_path))
+        parts = _read(Path(name_or_path), reading, columns)
     n, n_default = len(parts.rows.x), _N_HELD_OUT.get(name_or_path)
     return splits.divide(
         parts,
@@ -84,13 +92,13 @@ def _count(fraction: float | None, *, of: int, default: int | None) -> int:
     return max(1, round((fraction or _DEFAULT_FRACTION) * of))
 
 
-def _read(path: Path) -> Parts:
+def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Parts:
     if not path.exists():
         raise DataError(
             f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
             " path that exists"
         )
-    contents = files.read(path)
+    contents = files.read(path, reading, columns)
     x = contents.rows.values
     return Parts(
         name=contents.name,
@@ -100,6 +108,8 @@ def _read(path: Path) -> Parts:
         data_shape=x.shape[1:],
         divided_by=_divisor(x),
         source=contents.source,
+        background=contents.background,
+        notes=contents.notes,
     )
 
 
@@ -114,8 +124,9 @@ def _split(rows: Rows) -> Split:
 
 
 def _divisor(x: NDArray[Any]) -> float:
-    """Return 255 for 8-bit images, else 1."""
-    return 255.0 if x.dtype == np.uint8 and x.ndim in (3, 4) else 1.0
+    """Return the largest value of a pixel for images of 8 or 16 bits, else 1."""
+    largest = {"uint8": 255.0, "uint16": 65_535.0}.get(x.dtype.name, 1.0)
+    return largest if x.ndim in (3, 4) else 1.0
 
 
 def _digits() -> Parts:

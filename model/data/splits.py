@@ -23,6 +23,7 @@ class Parts:
         name: As in Dataset.
         rows: Training rows; missing splits are taken from them.
         source: Where the rows came from, the first half of a sentence.
+        background, notes: As in Dataset.
     """
 
     name: str
@@ -32,6 +33,8 @@ class Parts:
     source: str
     validation: Split | None = None
     test: Split | None = None
+    background: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Dataset:
@@ -69,6 +72,9 @@ def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Datase
         divided_by=parts.divided_by,
         sha256=sha256((train, validation, test)),
         source="; ".join(source),
+        columns=parts.rows.origin.columns,
+        background=parts.background,
+        notes=parts.notes,
     )
 
 

@@ -48,6 +48,7 @@ def run(options: EvaluateOptions) -> None:
     device = choose_device(options.device)
     loaded = checkpoint.load(options.checkpoint)
     measured_on = rows.read(options, loaded.config)
+    sys.stderr.writelines(f"{note}\n" for note in measured_on.dataset.notes)
     x = torch.from_numpy(measured_on.x).to(device)
     observed = None
     if options.mask is not None:

@@ -1,9 +1,11 @@
 """The options of an evaluation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, final, get_args
 
+from model.command_line import Reading
+from model.files import ReadOptions
 from model.inference.effort import MIN_BUDGET
 from model.noise import MAX_SEED
 
@@ -18,8 +20,9 @@ class EvaluateOptions:
 
     Attributes:
         checkpoint: Directory of the checkpoint.
-        data: digits, mnist, fashion-mnist, or a path: .npy, .npz, .csv or a folder of
-            images; split as in training.
+        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
+            (.csv, .tsv, .parquet, ...) or a folder of pictures; split as in training.
+        reading: How a file is read, as in training.
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
         split: Which rows of the data.
@@ -50,6 +53,7 @@ class EvaluateOptions:
 
     checkpoint: Path
     data: str
+    reading: Reading = field(default_factory=ReadOptions)
     data_dir: Path | None = None
     split: Literal["train", "validation", "test"] = "test"
     n: int | None = None

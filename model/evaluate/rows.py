@@ -43,6 +43,8 @@ def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
         seed=options.data_seed,
+        reading=options.reading,
+        columns=config.data.columns or (),
     )
     _check(dataset, config)
     how = _how(options, config)
@@ -80,6 +82,12 @@ def _check(dataset: Dataset, config: Config) -> None:
         raise ValueError(
             f"{dataset.name} has examples of shape {list(dataset.data_shape)}, "
             f"the model is for {list(config.data_shape)}"
+        )
+    columns = config.data.columns or ()
+    if columns and dataset.columns and dataset.columns != columns:
+        raise ValueError(
+            f"{dataset.name} has the columns {', '.join(dataset.columns)}, the model is"
+            f" for {', '.join(columns)}: leave out --columns and --drop"
         )
     if dataset.divided_by != config.data.divided_by:
         raise ValueError(

@@ -6,7 +6,7 @@ Errors give the place of a value so that users can find it: rows of an array cou
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import numpy as np
@@ -26,13 +26,15 @@ class Origin:
     Attributes:
         file: "table.csv", "scores.npz[train]", or the name of a folder of images.
         unit: The word for an example: "row", "line" or "image".
-        columns: The names in a table's header.
+        columns: The names in a table's header, of the columns that are used.
+        positions: Where those columns are in the table, if that is not 0, 1, ....
         images: The file names in a folder of images, by row.
     """
 
     file: str
     unit: str = "row"
     columns: tuple[str, ...] = ()
+    positions: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
 
     def example(self, row: int) -> str:
@@ -45,7 +47,8 @@ class Origin:
         if self.columns:
             return f"{self.example(row)}, column {self.columns[position[0]]!r}"
         if self.unit == "line":
-            return f"{self.example(row)}, column {position[0] + 1}"
+            column = self.positions[position[0]] if self.positions else position[0]
+            return f"{self.example(row)}, column {column + 1}"
         return f"{self.example(row)}, position {list(position)}"
 
 
@@ -89,6 +92,10 @@ class Contents:
         name: The stem of the file, or the name of the folder.
         rows: All rows, or the training rows if the file has splits.
         source: Where the rows came from, the first half of a sentence.
+        notes: A sentence for each guess that changes what the rows mean, with the
+            option that overrules it.
+        background: The x, in [0, 1], behind transparent pixels; None if the rows are
+            not of pictures.
     """
 
     name: str
@@ -96,3 +103,9 @@ class Contents:
     source: str
     validation: Rows | None = None
     test: Rows | None = None
+    notes: tuple[str, ...] = ()
+    background: float | None = None
+
+    def noting(self, note: str) -> "Contents":
+        """Return the same contents with one more note."""
+        return replace(self, notes=(*self.notes, note))

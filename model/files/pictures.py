@@ -1,90 +1,181 @@
-"""A folder of .png and .jpg images -> gray (N, H, W) or color (N, H, W, 3)."""
+"""A folder of pictures -> gray (N, H, W) or color (N, H, W, 3), labels by subfolder."""
 
-import warnings
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
+from model.files import picture, scratch
 from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.options import ReadOptions
+from model.files.picture import How, Pixels
 
-MAX_PIXELS = (
-    2**24
-)  # of one image; more than a VAE can use, less than Pillow's own limit
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
-_UNREADABLE = (
-    OSError,
-    SyntaxError,  # what Pillow raises for broken EXIF and PNG
-    ValueError,
-    Image.DecompressionBombError,
-)
-_CONVERSIONS = {
-    **dict.fromkeys(("1", "L", "LA"), "L"),
-    **dict.fromkeys(("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"), "RGB"),
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
 }
+_MODES: dict[str, Literal["gray", "color"]] = {
+    "gray": "gray",
+    "grey": "gray",
+    "color": "color",
+}
+_OVERRULED = {
+    "laid on white": ": --background black lays on black",
+    "laid on black": ": --background white lays on white",
+}
+MAX_SIDE = 4096
+_LISTED = 8
 
 
-def read(folder: Path) -> Contents:
+def read(folder: Path, options: ReadOptions) -> Contents:
     """
-    Read the images of a folder, in the order of their names, as gray or RGB bytes.
+    Read the pictures of a folder, in the order of their names.
+
+    Subfolders are classes: their pictures get their number as label. Subfolders train,
+    validation and test are splits, each with its pictures or classes.
 
     Raises:
-        DataError: No image, one that cannot be read, is too large or partly
-            transparent, or one that differs from the first in size or color.
+        DataError: No picture, one that cannot be read or is too large, one that differs
+            from the first in size or color, or pictures beside subfolders with some.
     """
-    paths = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in _SUFFIXES and not path.name.startswith(".")
-    )
-    if not paths:
-        raise DataError(
-            f"{folder} holds no .png, .jpg or .jpeg images (subfolders are not read)"
-        )
-    first = _pixels(paths[0])
-    x = np.empty((len(paths), *first.shape), dtype=np.uint8)
-    for i, path in enumerate(paths):
-        pixels = _pixels(path)
-        if pixels.shape != first.shape:
-            raise DataError(
-                f"{path} is {_describe(pixels)} but {paths[0].name} is"
-                f" {_describe(first)}; all images must be of one size and kind"
-            )
-        x[i] = pixels
+    mode = None if options.mode is None else _MODES[options.mode]
+    how = How(_size(options), mode, options.background)
+    splits = _splits(folder)
+    notes: list[str] = []
+    rows: dict[str, Rows] = {}
+    first = None
+    for split, place in splits.items():
+        rows[split], first = _rows(place, how, first, notes)
     name = folder.resolve().name
-    origin = Origin(name, unit="image", images=tuple(path.name for path in paths))
-    return Contents(name, Rows.of(x, origin), f"the {len(paths)} images of {name}")
+    n = sum(len(part.values) for part in rows.values())
+    return Contents(
+        name=name,
+        rows=rows["train"],
+        validation=rows.get("validation"),
+        test=rows.get("test"),
+        source=f"the {n} images of {name}",
+        notes=tuple(dict.fromkeys(notes)),
+        background={"white": 1.0, "black": 0.0}[options.background],
+    )
 
 
-def _pixels(path: Path) -> NDArray[np.uint8]:
-    """Decode one image, upright: (H, W) or (H, W, 3)."""
-    try:
-        with warnings.catch_warnings():
-            # MAX_PIXELS refuses what Pillow only warns of.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as image:
-                return np.asarray(_convert(image, path))
-    except DataError:
-        raise
-    except _UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as an image: {error}") from error
+def _splits(folder: Path) -> dict[str, Path]:
+    """Return the subfolders that are splits, or the folder itself as the only one."""
+    found = {
+        _SPLITS[path.name.lower()]: path
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and path.name.lower() in _SPLITS
+    }
+    return found if "train" in found else {"train": folder}
 
 
-def _convert(image: Image.Image, path: Path) -> Image.Image:
-    if image.width * image.height > MAX_PIXELS:  # the header alone, nothing is decoded
+def _rows(
+    folder: Path, how: How, first: tuple[Path, Pixels] | None, notes: list[str]
+) -> tuple[Rows, tuple[Path, Pixels]]:
+    """Read the pictures of a split, all like the first one."""
+    paths, classes = _files(folder, notes)
+    first = first or (paths[0], picture.read(paths[0], how))
+    wanted = first[1].values
+    x = scratch.empty((len(paths), *wanted.shape), wanted.dtype)
+    done: dict[str, list[Path]] = {}
+    for i, path in enumerate(paths):
+        pixels = first[1] if path == first[0] else picture.read(path, how)
+        _check_alike(path, pixels, *first)
+        x[i] = pixels.values
+        for what in pixels.done:
+            done.setdefault(what, []).append(path)
+    notes += [_note(what, those, len(paths)) for what, those in done.items()]
+    names = tuple(path.relative_to(folder).as_posix() for path in paths)
+    origin = Origin(folder.resolve().name, unit="image", images=names)
+    labels = None if classes is None else np.array(classes, dtype=np.int64)
+    return replace(Rows.of(x, origin), labels=labels), first
+
+
+def _files(folder: Path, notes: list[str]) -> tuple[list[Path], list[int] | None]:
+    """Return the pictures of a folder, and the numbers of their classes if any."""
+    known = picture.suffixes()
+    own = _pictures(folder, known, notes)
+    classes = {
+        path.name: found
+        for path in sorted(folder.iterdir())
+        if path.is_dir() and not path.name.startswith(".")
+        if (found := _pictures(path, known, notes))
+    }
+    if own and classes:
         raise DataError(
-            f"{path} is {image.width} x {image.height}, more than {MAX_PIXELS} pixels"
+            f"{folder} has pictures, such as {own[0].name}, and subfolders with"
+            f" pictures, such as {next(iter(classes))}: move them all into subfolders,"
+            " one a class, or into one folder"
         )
-    if image.mode not in _CONVERSIONS:
-        raise DataError(f"{path} has mode {image.mode}, expected 8-bit gray or color")
-    if image.has_transparency_data:
-        alpha = image.convert("RGBA").getchannel("A")
-        if np.asarray(alpha).min() < 255:
-            raise DataError(f"{path} has transparent pixels; flatten it first")
-    return ImageOps.exif_transpose(image).convert(_CONVERSIONS[image.mode])
+    if own:
+        return own, None
+    if not classes:
+        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(known))})")
+    listed = ", ".join(f"{i} = {name}" for i, name in enumerate([*classes][:_LISTED]))
+    more = f" and {len(classes) - _LISTED} more" if len(classes) > _LISTED else ""
+    notes.append(f"the labels are the subfolders of {folder.name}: {listed}{more}")
+    paths = [path for found in classes.values() for path in found]
+    numbers = [i for i, found in enumerate(classes.values()) for _ in found]
+    return paths, numbers
 
 
-def _describe(pixels: NDArray[np.uint8]) -> str:
+def _pictures(folder: Path, known: frozenset[str], notes: list[str]) -> list[Path]:
+    """Return the pictures that are in a folder itself."""
+    files = [
+        path
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(".") and path.is_file()
+    ]
+    found = [path for path in files if path.suffix.lower() in known]
+    if found and len(found) < len(files):
+        other = next(path for path in files if path.suffix.lower() not in known)
+        n = len(files) - len(found)
+        notes.append(
+            f"{n} file{'s' * (n > 1)} of {folder.name} passed over, no pictures by"
+            f" {'their' if n > 1 else 'its'} name: {other.name}"
+        )
+    return found
+
+
+def _check_alike(path: Path, pixels: Pixels, first: Path, wanted: Pixels) -> None:
+    found, expected = pixels.values, wanted.values
+    if found.shape == expected.shape and found.dtype == expected.dtype:
+        return
+    same_size = found.shape[:2] == expected.shape[:2]
+    option = "--mode gray or --mode color" if same_size else "--size HEIGHTxWIDTH"
+    raise DataError(
+        f"{path} is {_describe(found)} but {first.name} is {_describe(expected)}; all"
+        f" pictures must be of one size and kind: {option} makes them so"
+    )
+
+
+def _describe(pixels: NDArray[Any]) -> str:
     height, width = pixels.shape[:2]
-    return f"{width} x {height} {'gray' if pixels.ndim == 2 else 'RGB'}"
+    bits = f"{pixels.dtype.itemsize * 8}-bit "
+    kind = "gray" if pixels.ndim == 2 else "RGB"
+    return f"{width} x {height} {'' if bits == '8-bit ' else bits}{kind}"
+
+
+def _note(what: str, paths: Sequence[Path], n: int) -> str:
+    named = paths[0].name if len(paths) == 1 else f"{len(paths)} of {n} pictures"
+    option = next((o for word, o in _OVERRULED.items() if word in what), "")
+    return f"{named} {'is' if len(paths) == 1 else 'are'} {what}{option}"
+
+
+def _size(options: ReadOptions) -> tuple[int, int] | None:
+    if options.size is None:
+        return None
+    sides = options.size.lower().split("x")
+    are_sides = all(side.isdecimal() and 1 <= int(side) <= MAX_SIDE for side in sides)
+    if not are_sides or len(sides) > 2:
+        raise DataError(
+            f"--size must be HEIGHTxWIDTH, from 1 to {MAX_SIDE}, got {options.size}"
+        )
+    return int(sides[0]), int(sides[-1])

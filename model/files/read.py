@@ -1,35 +1,61 @@
 """Read a file or a folder with the reader of its kind."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
-from model.files import arrays, pictures, tables
+from model.files import arrays, parquet, pictures, tables
 from model.files.contents import Contents, DataError
+from model.files.options import ReadOptions
 
-_READERS: Mapping[str, Callable[[Path], Contents]] = {
-    ".npy": arrays.read_npy,
-    ".npz": arrays.read_npz,
-    ".csv": tables.read_csv,
+_TEXTS = {
+    ".csv": None,
+    ".tsv": "\t",
+    ".tab": "\t",
+    ".txt": None,
+    ".dat": None,
+    ".data": None,
 }
-SUFFIXES = tuple(_READERS)
+_ARRAYS = {".npy": arrays.read_npy, ".npz": arrays.read_npz}
+SUFFIXES = (*_ARRAYS, *_TEXTS, *parquet.SUFFIXES)
 
 
-def read(path: Path) -> Contents:
+def read(
+    path: Path, options: ReadOptions | None = None, wanted: Sequence[str] = ()
+) -> Contents:
     """
     Read a file of a known kind, or a folder of pictures.
 
+    Args:
+        wanted: The names of a model's columns, by which those of a table are found.
+
     Raises:
-        DataError: It is of no known kind, cannot be read, or is invalid.
+        DataError: It is of no known kind, cannot be read, or is invalid, or an option
+            is not for its kind.
     """
+    options = options or ReadOptions()
     try:
         if path.is_dir():
-            return pictures.read(path)
-        reader = _READERS.get(path.suffix.lower())
-        if reader is None:
-            raise DataError(
-                f"{path} is of no known kind: expected {', '.join(SUFFIXES)} or a"
-                " folder of images"
-            )
-        return reader(path)
+            options.check_for("folders of pictures", path.name)
+            return pictures.read(path, options)
+        return _read_file(path, options, wanted)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = suffixes[-1] if suffixes else ""
+    text = suffixes[-2] if kind == ".gz" and len(suffixes) > 1 else kind
+    if text in _TEXTS:
+        options.check_for("tables", path.name)
+        return tables.read(path, options, wanted, sep=_TEXTS[text])
+    if kind in parquet.SUFFIXES:
+        options.check_for("tables", path.name)
+        return parquet.read(path, options, wanted)
+    if kind in _ARRAYS:
+        options.check_for("arrays", path.name)
+        return _ARRAYS[kind](path, options)
+    raise DataError(
+        f"{path} is of no known kind: expected {', '.join(SUFFIXES)} (text also with"
+        " .gz) or a folder of images"
+    )

@@ -144,7 +144,10 @@ def _load(options: TrainOptions) -> Dataset:
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
         seed=options.seed,
+        reading=options.reading,
     )
+    for note in dataset.notes:
+        _say(note)
     sizes = "/".join(str(len(split.x)) for split in dataset.splits)
     _say(f"{dataset.name}: {sizes} rows to train, validate and test. {dataset.source}.")
     return dataset

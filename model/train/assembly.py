@@ -41,6 +41,8 @@ def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Co
         "data": {
             "name": dataset.name,
             "divided_by": dataset.divided_by,
+            "background": dataset.background,
+            "columns": dataset.columns or None,
             "binarization": prepared.binarization,
             "standardized": prepared.standardization is not None,
         },

@@ -1,11 +1,13 @@
 """The options of a training run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, final
 
 from model.checkpoint.held_out import MAX_EXAMPLES
+from model.command_line import Reading
 from model.config import MAX_COMPONENTS, Activation, Binarization, LikelihoodName
+from model.files import ReadOptions
 from model.noise import MAX_SEED
 
 ObjectiveName = Literal["elbo", "iwae", "dreg"]
@@ -35,8 +37,9 @@ class TrainOptions:
     Train a variational autoencoder and write a checkpoint.
 
     Attributes:
-        data: digits, mnist, fashion-mnist, or a path: .npy, .npz, .csv or a folder of
-            images.
+        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
+            (.csv, .tsv, .parquet, ...) or a folder of pictures.
+        reading: How a file is read.
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
         out: Directory of the checkpoint; checkpoints/NAME if not given.
@@ -98,6 +101,7 @@ class TrainOptions:
     """
 
     data: str = "digits"
+    reading: Reading = field(default_factory=ReadOptions)
     data_dir: Path | None = None
     out: Path | None = None
     overwrite: bool = False

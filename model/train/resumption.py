@@ -94,13 +94,14 @@ def check_same(first: TrainOptions, given: TrainOptions) -> None:
     Raises:
         StateError: An option differs; the message names it.
     """
-    for name in (field.name for field in fields(TrainOptions)):
-        before, now = getattr(first, name), getattr(given, name)
-        if now != before:
-            raise StateError(
-                f"the run at {first.resume} began with {name} = {before}, got {now}; "
-                "leave the option out to continue the run"
-            )
+    for before, now in ((first, given), (first.reading, given.reading)):
+        for name in (field.name for field in fields(before) if field.name != "reading"):
+            if getattr(now, name) != getattr(before, name):
+                raise StateError(
+                    f"the run at {first.resume} began with {name} = "
+                    f"{getattr(before, name)}, got {getattr(now, name)}; leave the "
+                    "option out to continue the run"
+                )
 
 
 def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:

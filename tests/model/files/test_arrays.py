@@ -2,29 +2,30 @@
 
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from model.files import Contents, DataError
-from model.files.arrays import read_npy, read_npz
+from model.files import Contents, DataError, ReadOptions, read, scratch
 
 
 def npy(path: Path, array: object) -> Contents:
     """Save an array and read it back."""
     np.save(path / "x.npy", np.asarray(array))
-    return read_npy(path / "x.npy")
+    return read(path / "x.npy")
 
 
-def npz(path: Path, **arrays: object) -> Contents:
+def npz(
+    path: Path, options: ReadOptions | None = None, /, **arrays: object
+) -> Contents:
     """Save named arrays and read them back."""
     for name, array in arrays.items():
         np.save(path / f"{name}.npy", np.asarray(array))
     with zipfile.ZipFile(path / "x.npz", "w") as archive:
         for name in arrays:
             archive.write(path / f"{name}.npy", f"{name}.npy")
-    return read_npz(path / "x.npz")
+    return read(path / "x.npz", options)
 
 
 def test_floats_are_left_untouched(tmp_path: Path) -> None:
@@ -43,13 +44,13 @@ def test_object_arrays_are_refused_and_never_unpickled(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.array([[1, None]], dtype=object), allow_pickle=True)
 
     with pytest.raises(DataError, match=r"x.npy cannot be read as NumPy arrays"):
-        read_npy(tmp_path / "x.npy")
+        read(tmp_path / "x.npy")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00"])
 def test_files_that_are_no_arrays_are_refused(tmp_path: Path, content: bytes) -> None:
     """Empty, foreign and truncated files are errors that name them."""
-    for name, read in (("x.npy", read_npy), ("x.npz", read_npz)):
+    for name in ("x.npy", "x.npz"):
         (tmp_path / name).write_bytes(content)
 
         with pytest.raises(DataError, match=f"{name} cannot be read as NumPy arrays"):
@@ -63,7 +64,7 @@ def test_a_truncated_array_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
     with pytest.raises(DataError, match=r"x.npy cannot be read"):
-        read_npy(path)
+        read(path)
 
 
 def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
     path.write_bytes(content)
 
     with pytest.raises(DataError, match=r"x.npz cannot be read: Bad CRC-32"):
-        read_npz(path)
+        read(path)
 
 
 def test_an_extension_that_lies_is_refused(tmp_path: Path) -> None:
@@ -86,9 +87,9 @@ def test_an_extension_that_lies_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.npy").rename(tmp_path / "y.npz")
 
     with pytest.raises(DataError, match=r"y.npy is an .npz archive"):
-        read_npy(tmp_path / "y.npy")
+        read(tmp_path / "y.npy")
     with pytest.raises(DataError, match=r"y.npz is not an .npz archive"):
-        read_npz(tmp_path / "y.npz")
+        read(tmp_path / "y.npz")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +101,13 @@ def test_an_extension_that_lies_is_refused(tmp_path: Path) -> None:
         (("train", "valid"), (True, False)),
         (("x", "other"), (False, False)),
         (("anything",), (False, False)),
+        (("X_train", "X_valid", "X_test"), (True, True)),
+        (("train_images", "val_images", "test_images"), (True, True)),
+        (("Xtrain", "Xtest"), (False, True)),
+        (("training", "test_x"), (False, True)),
+        (("data", "other"), (False, False)),
+        (("imgs", "other"), (False, False)),
+        (("arr_0", "arr_1"), (False, False)),
     ],
 )
 def test_arrays_are_found_by_their_names(
@@ -150,7 +158,9 @@ def test_an_archive_without_a_known_name_is_refused(tmp_path: Path) -> None:
     """The error lists the names that were wanted and those that are there."""
     x = np.zeros((2, 2))
 
-    with pytest.raises(DataError, match=r"named train, x_train or x, got a, b"):
+    with pytest.raises(
+        DataError, match=r"named train, x_train or x, got a, b: --x-key"
+    ):
         npz(tmp_path, a=x, b=x)
 
 
@@ -159,4 +169,106 @@ def test_an_empty_archive_is_refused(tmp_path: Path) -> None:
     zipfile.ZipFile(tmp_path / "x.npz", "w").close()
 
     with pytest.raises(DataError, match=r"x.npz"):
-        read_npz(tmp_path / "x.npz")
+        read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("y", "expected"),
+    [
+        ([2, 0, 1], [2, 0, 1]),
+        ([2.0, 0.0, 1.0], [2, 0, 1]),
+        ([True, False, True], [1, 0, 1]),
+        ([[2], [0], [1]], [2, 0, 1]),
+        ([[2.0], [0.0], [1.0]], [2, 0, 1]),
+        (["rose", "aster", "iris"], [2, 0, 1]),
+        ([[b"rose"], [b"aster"], [b"iris"]], [2, 0, 1]),
+        ([[0, 0, 1], [1, 0, 0], [0, 1, 0]], [2, 0, 1]),
+        ([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]], [1, 0, 1]),
+        ([2.5, 0.0, 1.0], None),
+        ([float("nan"), 0.0, 1.0], None),
+        ([1, 2], None),
+        ([[1, 1], [1, 0], [0, 1]], None),
+        ([[0.5, 0.5], [1, 0], [0, 1]], None),
+        ([1j, 2, 3], None),
+        (3, None),
+    ],
+)
+@pytest.mark.parametrize(
+    ("x_name", "y_name"),
+    [("x", "y"), ("x_train", "y_train"), ("train_images", "train_labels")],
+)
+def test_labels_are_read_where_they_are_some_and_else_passed_over(
+    tmp_path: Path, x_name: str, y_name: str, y: object, expected: list[int] | None
+) -> None:
+    """Labels are never in the way of x; what is no labels is said in a line."""
+    x = np.arange(6.0).reshape(3, 2)
+
+    contents = npz(tmp_path, **{x_name: x, y_name: y})
+
+    np.testing.assert_array_equal(contents.rows.values, x)
+    if expected is None:
+        assert contents.rows.labels is None
+        assert any(f"{y_name!r} of x.npz is passed over" in n for n in contents.notes)
+    else:
+        assert contents.rows.labels is not None
+        assert contents.rows.labels.dtype == np.int64
+        assert contents.rows.labels.tolist() == expected
+
+
+def test_the_array_of_x_key_is_used(tmp_path: Path) -> None:
+    """Whatever the names; labels with a usual name stay."""
+    x, other = np.zeros((3, 2)), np.ones((3, 2))
+
+    contents = npz(tmp_path, ReadOptions(x_key="b"), x=other, b=x, y=[0, 1, 2])
+
+    np.testing.assert_array_equal(contents.rows.values, x)
+    assert contents.rows.labels is not None
+    assert contents.rows.labels.tolist() == [0, 1, 2]
+    with pytest.raises(
+        DataError, match=r"--x-key c: .*x.npz has no such array, it has"
+    ):
+        npz(tmp_path, ReadOptions(x_key="c"), x=other, b=x)
+    np.save(tmp_path / "x.npy", x)
+    with pytest.raises(DataError, match=r"--x-key is for .npz, x.npy has one array"):
+        read(tmp_path / "x.npy", ReadOptions(x_key="x"))
+
+
+def test_the_only_array_with_rows_is_found_among_others(tmp_path: Path) -> None:
+    """Scalars, texts and single columns are not x."""
+    x = np.zeros((3, 2))
+
+    contents = npz(tmp_path, a=x, b=[1, 2, 3], c="text", d=5)
+
+    np.testing.assert_array_equal(contents.rows.values, x)
+    assert any("read from its arrays a of a, b, c, d" in n for n in contents.notes)
+
+
+def test_an_array_is_mapped_and_not_read(tmp_path: Path) -> None:
+    """A file larger than memory needs no more of it than is used."""
+    contents = npy(tmp_path, np.arange(6).reshape(3, 2))
+
+    assert isinstance(contents.rows.values, np.memmap)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("dtype", ["<f8", ">f4", "u1", "?", ">i8"])
+def test_a_large_member_of_an_archive_is_unpacked_to_a_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    order: Literal["C", "F"],
+    compressed: bool,
+    dtype: str,
+) -> None:
+    """With the values that it has in memory, byte order and axes included."""
+    x = np.asarray(np.arange(24).reshape(4, 3, 2) % 2, dtype=dtype, order=order)
+    save = np.savez_compressed if compressed else np.savez
+    save(tmp_path / "x.npz", x=x)
+    monkeypatch.setattr(scratch, "limit", lambda: 3)
+
+    contents = read(tmp_path / "x.npz")
+
+    values = contents.rows.values
+    np.testing.assert_array_equal(values, x)
+    assert values.dtype == x.dtype
+    assert isinstance(values, np.memmap)

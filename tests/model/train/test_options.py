@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from model.files import ReadOptions
 from model.train.__main__ import main
 from model.train.options import TrainOptions
 
@@ -27,6 +28,11 @@ def test_every_option_has_its_help(
     said = described(TrainOptions)
     assert end.value.code == 0
     assert said.keys() == {field.name for field in dataclasses.fields(TrainOptions)}
+    read = described(ReadOptions)
+    assert read.keys() == {field.name for field in dataclasses.fields(ReadOptions)}
+    del said["reading"]  # stands for the options of a class of its own
+    said |= read
+    assert "--header, --no-header" in shown
     for name, words in said.items():
         flag = re.escape("--" + name.replace("_", "-"))
         assert len(words) > 10

@@ -21,7 +21,7 @@ from app.wire.images.decode import ImageFile, read
 from app.wire.images.header import orientation
 from app.wire.images.layout import image_layout
 from app.wire.negotiation import JPEG, PNG
-from model.files import pictures as folders
+from model import files as folders
 from tests.app.pictures import by_hand, chunk, header, image_model, png, saved
 from tests.app.served import Served, assert_problem
 
