@@ -13,6 +13,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from model.convolution_sizes import conv_grid
+
 # The format that is written. All versions from 1 on are read.
 FORMAT_VERSION: Final = 2
 FormatVersion = Literal[1, 2]
@@ -69,11 +71,20 @@ class Conv(Section):
     activation: Activation
 
 
-Network = Annotated[Mlp | Conv, Field(discriminator="kind")]
+class OnnxGraph(Section):
+    """A graph of ONNX operators in a file of the checkpoint, trained elsewhere."""
+
+    kind: Literal["graph"]
+    file: Literal["encoder.onnx", "decoder.onnx"]
 
 
-def describe(network: Mlp | Conv) -> str:
+Network = Annotated[Mlp | Conv | OnnxGraph, Field(discriminator="kind")]
+
+
+def describe(network: Mlp | Conv | OnnxGraph) -> str:
     """Return a short description of a network's layers."""
+    if isinstance(network, OnnxGraph):
+        return f"ONNX graph ({network.file})"
     if isinstance(network, Conv):
         channels, width = "-".join(map(str, network.channels)), network.hidden
         return f"convolutions {channels}, dense {width} ({network.activation})"
@@ -253,8 +264,24 @@ class Config(Section):
             )
         return self
 
-    def _max_weights(self, network: Mlp | Conv, n_in: int, n_out: int) -> int:
+    @model_validator(mode="after")
+    def _graphs_come_in_pairs(self) -> Self:
+        files = [n.file for n in (self.encoder, self.decoder) if n.kind == "graph"]
+        if files not in ([], ["encoder.onnx", "decoder.onnx"]):
+            raise ValueError(
+                "expected encoder and decoder to be the graphs encoder.onnx and "
+                f"decoder.onnx, or neither to be a graph, got {files}"
+            )
+        if files and self.data.standardized:
+            raise ValueError("expected data.standardized to be false for graphs")
+        return self
+
+    def _max_weights(
+        self, network: Mlp | Conv | OnnxGraph, n_in: int, n_out: int
+    ) -> int:
         """Return an upper bound on the number of weights: that of two output heads."""
+        if isinstance(network, OnnxGraph):
+            return 0  # counted when its file is read
         if isinstance(network, Mlp):
             return _n_weights((n_in, *network.hidden, 2 * n_out))
         height, width = conv_grid(self.data_shape, len(network.channels))
@@ -268,24 +295,3 @@ class Config(Section):
 
 def _n_weights(widths: tuple[int, ...]) -> int:
     return sum(before * after for before, after in pairwise(widths))
-
-
-def conv_grid(data_shape: tuple[int, ...], n_halvings: int) -> tuple[int, int]:
-    """
-    Return height and width of an image after `n_halvings` halvings, rounded down.
-
-    Raises:
-        ValueError: The data are not images, or are too small for that many halvings.
-    """
-    if len(data_shape) < 2:
-        raise ValueError(
-            "a conv network needs image data of shape (H, W) or (H, W, C), "
-            f"got {data_shape}"
-        )
-    height, width = data_shape[0] >> n_halvings, data_shape[1] >> n_halvings
-    if height < 1 or width < 1:
-        raise ValueError(
-            f"an image of {data_shape[0]}x{data_shape[1]} cannot be halved "
-            f"{n_halvings} times; give fewer channels"
-        )
-    return height, width

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from model.config import Activation, Config, Conv, Mlp, conv_grid
+from model.config import Activation, Config, Conv, Mlp, OnnxGraph
+from model.convolution_sizes import conv_grid
 from model.distributions import (
     Bernoulli,
     ContinuousBernoulli,
@@ -17,6 +18,7 @@ from model.distributions import (
     Gaussian,
     Likelihood,
 )
+from model.graph import Graph, GraphNetwork
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -77,14 +79,20 @@ class Encoder(nn.Module):
     """
     Map x to q(z|x), a diagonal Gaussian (AEVB App. C.2); its parameters are phi.
 
-    The torso's output goes to two heads, mu and log sigma^2.
+    The torso's output goes to two heads, mu and log sigma^2. A network that was trained
+    elsewhere is a graph instead, with the same two outputs.
     """
 
-    def __init__(self, config: Config) -> None:
+    graph: GraphNetwork | None
+
+    def __init__(self, config: Config, graph: Graph | None = None) -> None:
         super().__init__()
         self.standardization = (
             Standardization(config.data_dim) if config.data.standardized else None
         )
+        self.graph = None if graph is None else GraphNetwork(graph)
+        if isinstance(config.encoder, OnnxGraph):
+            return
         self.torso, width = _encoder_torso(config.encoder, config.data_shape)
         self.mu = nn.Linear(width, config.latent_dim)
         self.log_var = nn.Linear(width, config.latent_dim)
@@ -101,6 +109,9 @@ class Encoder(nn.Module):
 
     def layers(self, x: Tensor) -> Heads:
         """Return mu and log_var for rows of standardized data, (N, D)."""
+        if self.graph is not None:
+            heads: Heads = self.graph(x)
+            return heads
         h = self.torso(x)
         return self.mu(h), self.log_var(h)
 
@@ -112,20 +123,26 @@ class Decoder(nn.Module):
 
     A Bernoulli decoder has one head, the logits eta. A Gaussian decoder has two, mu and
     log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that its density is
-    bounded.
+    bounded. A network that was trained elsewhere is a graph with the same heads.
     """
 
-    def __init__(self, config: Config) -> None:
+    graph: GraphNetwork | None
+
+    def __init__(self, config: Config, graph: Graph | None = None) -> None:
         super().__init__()
-        self.kind = config.likelihood.kind
-        self.torso, make_head = _decoder_torso(
-            config.decoder, config.data_shape, config.latent_dim
-        )
-        if config.likelihood.sigma_floor is None:
-            self.eta = make_head()
+        self.kind, sigma_floor = config.likelihood.kind, config.likelihood.sigma_floor
+        self.graph = None if graph is None else GraphNetwork(graph)
+        if not isinstance(config.decoder, OnnxGraph):
+            self.torso, make_head = _decoder_torso(
+                config.decoder, config.data_shape, config.latent_dim
+            )
+            if sigma_floor is None:
+                self.eta = make_head()
+            else:
+                self.mu, self.log_var = make_head(), make_head()
+        if sigma_floor is None:
             return
-        self.mu, self.log_var = make_head(), make_head()
-        self.log_var_floor = 2 * math.log(config.likelihood.sigma_floor)
+        self.log_var_floor = 2 * math.log(sigma_floor)
         self.standardization = (
             Standardization(config.data_dim) if config.data.standardized else None
         )
@@ -136,6 +153,9 @@ class Decoder(nn.Module):
 
     def layers(self, z: Tensor) -> Heads:
         """Return eta, or mu and log_var in the network's units, for rows, (N, J)."""
+        if self.graph is not None:
+            heads: Heads = self.graph(z)
+            return heads
         h = self.torso(z)
         if self.kind == "gaussian":
             return self.mu(h), self.log_var(h)

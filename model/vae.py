@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from model.config import Config
 from model.distributions import LIKELIHOODS, DiagonalGaussian, Likelihood
+from model.graph import Graphs
 from model.networks import Decoder, Encoder, initialize
 from model.noise import Stream, generator
 from model.prior import Prior
@@ -22,13 +23,14 @@ class VAE(nn.Module):
         encoder: Its parameters are phi; q depends on them alone.
         decoder: Its parameters are part of theta; with p(z) they define p(x).
         prior: The learned parameters of p(z), none if it is N(0, I); part of theta.
+        graphs: The networks, if they were trained elsewhere.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, graphs: Graphs | None = None) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        self.config, self.graphs = config, graphs
+        self.encoder = Encoder(config, graphs and graphs.encoder)
+        self.decoder = Decoder(config, graphs and graphs.decoder)
         self.prior = prior_weights(config)
 
     @property
@@ -98,7 +100,12 @@ def initialized(config: Config, *, seed: int) -> VAE:
     return vae
 
 
-def empty(config: Config) -> VAE:
-    """Return a VAE on the meta device, without storage, to load weights into."""
+def empty(config: Config, graphs: Graphs | None = None) -> VAE:
+    """
+    Return a VAE on the meta device, without storage, to load weights into.
+
+    Args:
+        graphs: The networks, if the configuration says that they are graphs.
+    """
     with torch.device("meta"):
-        return VAE(config)
+        return VAE(config, graphs)

@@ -11,6 +11,7 @@ from model.binarization import drawn
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Scores, evenly
 from model.checkpoint.manifest import Figure
+from model.config import Mlp
 from model.elbo import elbo
 from model.noise import Stream, standard_normal
 
@@ -50,7 +51,7 @@ def test_it_is_the_network_of_the_paper_on_mnist(released: Checkpoint) -> None:
     command = " ".join(released.manifest.provenance.command)
 
     assert (config.data_shape, config.latent_dim) == ((28, 28), 20)
-    assert (config.encoder.kind, config.encoder.hidden) == ("mlp", (500,))
+    assert config.encoder == Mlp(kind="mlp", hidden=(500,), activation="tanh")
     assert f"{command.removeprefix('python ')} $(ARGS)" in recipe
 
 

@@ -3,8 +3,9 @@ The only reader and writer of checkpoints.
 
 A checkpoint is a directory: `config.json`, `model.safetensors`, `manifest.json`,
 `metrics.json`, `README.md` and pictures, and usually `calibration.safetensors` and
-`examples.safetensors`. It is written atomically, and every file in the manifest is
-verified before anything is used. Nothing here can unpickle.
+`examples.safetensors`. Networks that were trained elsewhere are in `encoder.onnx` and
+`decoder.onnx`, without their weights. It is written atomically, and every file in the
+manifest is verified before anything is used. Nothing here can unpickle.
 """
 
 import hashlib
@@ -40,6 +41,7 @@ from model.checkpoint.manifest import (
 )
 from model.checkpoint.tensors import check_shapes, check_values
 from model.config import FORMAT_VERSION, Config
+from model.graph import MAX_GRAPH_BYTES, Graph, GraphError, Graphs, read_stored, stored
 from model.vae import VAE, empty
 
 CONFIG = "config.json"
@@ -48,6 +50,7 @@ METRICS = "metrics.json"
 CARD = "README.md"
 CALIBRATION = "calibration.safetensors"
 EXAMPLES = "examples.safetensors"
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
 _MAX_HELD_OUT_BYTES = 1 << 28
 _MAX_HEADER_BYTES = 16 << 20  # of a safetensors file
@@ -115,6 +118,7 @@ def save(
         WEIGHTS: safetensors_save(_contiguous(vae.state_dict())),
         METRICS: metrics.model_dump_json(indent=2).encode(),
         CARD: card.encode(),
+        **_graph_files(vae.graphs),
         **(attachments or {}),
     }
     check_names(files)
@@ -174,7 +178,7 @@ def identity(directory: Path) -> str:
 def _load(files: Files) -> Checkpoint:
     config = _parse_file(files, CONFIG, Config)
     metrics = _parse_file(files, METRICS, ModelMetrics)
-    vae = empty(config)
+    vae = empty(config, _read_graphs(files, config))
     wanted = vae.state_dict()
     content = files.read(WEIGHTS, max_bytes=_max_bytes(wanted))
     weights = _weights(content, files.path / WEIGHTS)
@@ -198,6 +202,34 @@ def _load(files: Files) -> Checkpoint:
         calibration=calibration,
         examples=examples,
     )
+
+
+def _graph_files(graphs: Graphs | None) -> dict[str, bytes]:
+    if graphs is None:
+        return {}
+    return {ENCODER: stored(graphs.encoder), DECODER: stored(graphs.decoder)}
+
+
+def _read_graphs(files: Files, config: Config) -> Graphs | None:
+    """Read the networks of a configuration that were trained elsewhere."""
+    if config.encoder.kind != "graph":
+        return None
+    n_heads = 1 if config.likelihood.sigma_floor is None else 2
+    sizes = (config.data_dim, config.latent_dim)
+    return Graphs(
+        encoder=_read_graph(files, ENCODER, sizes, n_heads=2),
+        decoder=_read_graph(files, DECODER, sizes[::-1], n_heads=n_heads),
+    )
+
+
+def _read_graph(
+    files: Files, name: str, sizes: tuple[int, ...], *, n_heads: int
+) -> Graph:
+    content = files.read(name, max_bytes=MAX_GRAPH_BYTES)
+    try:
+        return read_stored(content, n_in=sizes[0], n_out=sizes[1], n_heads=n_heads)
+    except GraphError as error:
+        raise CheckpointError(f"{files.path / name}: {error}") from error
 
 
 def _contiguous(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from model.distributions import DiagonalGaussian, Likelihood
 from model.engine.arrays import Array
 from model.engine.runtime import InferenceSession, SessionOptions
+from model.graph import GraphNetwork, to_onnx
 from model.networks import FromChannels, Heads, Standardization, ToChannels, over_rows
 from model.vae import VAE
 
@@ -32,26 +33,17 @@ class OnnxVAE:
     """`encode` and `decode` of a VAE; ONNX Runtime computes the layers."""
 
     def __init__(self, vae: VAE, *, n_threads: int) -> None:
-        encoder, decoder = vae.encoder, vae.decoder
-        torso = encoder.torso
-        if encoder.standardization is not None:
-            torso = nn.Sequential(encoder.standardization, *torso)
-        self._encoder = _compiled(
-            torso, [encoder.mu, encoder.log_var], vae.config.data_dim, n_threads
-        )
-        heads = (
-            [decoder.mu, decoder.log_var]
-            if decoder.kind == "gaussian"
-            else [decoder.eta]
-        )
-        self._decoder = _compiled(
-            decoder.torso, heads, vae.config.latent_dim, n_threads
-        )
-        self._likelihood = decoder.likelihood
+        self._encoder = _compiled(encoder_model(vae), n_threads)
+        self._decoder = _compiled(decoder_model(vae), n_threads)
+        self._likelihood = vae.decoder.likelihood
 
     def encode_rows(self, x: Array) -> Sequence[Array]:
         """Return mu and log_var of q(z|x) for x, (N, D)."""
         return self._encoder(x)
+
+    def decode_rows(self, z: Array) -> Sequence[Array]:
+        """Return the heads of the decoder for z, (N, J)."""
+        return self._decoder(z)
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
@@ -69,18 +61,42 @@ def _of_tensors(layers: _Layers) -> Callable[[Tensor], Heads]:
     return lambda rows: tuple(map(torch.from_numpy, layers(rows.numpy())))
 
 
-def _compiled(
-    torso: nn.Sequential, heads: list[nn.Module], width: int, n_threads: int
-) -> _Layers:
-    """Compile layers into a function of rows that ONNX Runtime computes."""
+def encoder_model(vae: VAE) -> ModelProto:
+    """Return the encoder's layers as an ONNX model."""
+    encoder = vae.encoder
+    if encoder.graph is not None:
+        return _graph_model(encoder.graph)
+    torso = encoder.torso
+    if encoder.standardization is not None:
+        torso = nn.Sequential(encoder.standardization, *torso)
+    return Graph(vae.config.data_dim).add(torso, [encoder.mu, encoder.log_var])
+
+
+def decoder_model(vae: VAE) -> ModelProto:
+    """Return the decoder's layers as an ONNX model."""
+    decoder = vae.decoder
+    if decoder.graph is not None:
+        return _graph_model(decoder.graph)
+    gaussian = decoder.kind == "gaussian"
+    heads = [decoder.mu, decoder.log_var] if gaussian else [decoder.eta]
+    return Graph(vae.config.latent_dim).add(decoder.torso, heads)
+
+
+def _graph_model(network: GraphNetwork) -> ModelProto:
+    weights = {name: w.detach().numpy() for name, w in network.state_dict().items()}
+    return to_onnx(network.graph, weights)
+
+
+def _compiled(model: ModelProto, n_threads: int) -> _Layers:
+    """Compile a model into a function of rows that ONNX Runtime computes."""
     options = SessionOptions()
     options.intra_op_num_threads = n_threads
     options.inter_op_num_threads = 1
     # Threads that spin between requests would keep a core busy in an idle service.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    graph = Graph(width).add(torso, heads)
-    session = InferenceSession(graph.SerializeToString(), options)
-    return lambda rows: session.run(None, {"rows": rows})
+    session = InferenceSession(model.SerializeToString(), options)
+    (rows,) = (info.name for info in session.get_inputs())
+    return lambda x: session.run(None, {rows: x})
 
 
 @final

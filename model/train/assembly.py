@@ -86,6 +86,11 @@ def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> V
 def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -> VAE:
     """Return a model with the weights, and the shift and scale, of a checkpoint."""
     loaded = checkpoint.load(path)
+    if loaded.vae.graphs is not None:
+        raise ValueError(
+            f"--init-from {path}: its networks are ONNX graphs, which are served and "
+            "not trained further; train them where they come from"
+        )
     for name in ("data_shape", "latent_dim", "likelihood", "encoder", "decoder"):
         before, now = getattr(loaded.config, name), getattr(config, name)
         if before != now:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from model.config import FORMAT_VERSION, Config, conv_grid
+from model.config import FORMAT_VERSION, Config
+from model.convolution_sizes import conv_grid
 from model.vae import empty
 
 Document = dict[str, Any]

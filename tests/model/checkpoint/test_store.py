@@ -22,6 +22,7 @@ from model.checkpoint import CheckpointError, directories, files, store
 from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.config import Config
 from model.elbo import elbo
+from model.graph import Graphs
 from model.vae import VAE, empty
 
 Build = Callable[..., VAE]
@@ -747,10 +748,10 @@ def test_a_reader_keeps_the_checkpoint_that_it_has_opened(
     wanted = bits(checkpoint.load(directory).vae)
     other = build(seed=1).float()
 
-    def replaced_meanwhile(config: Config) -> VAE:
+    def replaced_meanwhile(config: Config, graphs: Graphs | None) -> VAE:
         monkeypatch.undo()
         save(directory, other)
-        return empty(config)
+        return empty(config, graphs)
 
     monkeypatch.setattr(store, "empty", replaced_meanwhile)
 

@@ -1,0 +1,30 @@
+"""
+Networks that are graphs of ONNX operators, as other frameworks export them.
+
+A graph is data: it is checked against a closed list of operators and against limits
+before anything of its size is allocated, and computed by torch functions of our own or
+by ONNX Runtime.
+"""
+
+from model.graph.graph import Graph, GraphError, Input, Node
+from model.graph.network import GraphNetwork
+from model.graph.onnx_reader import read
+from model.graph.onnx_writer import to_onnx
+from model.graph.pair import MAX_GRAPH_BYTES, Graphs, read_stored, stored
+from model.graph.weights import Separated, separated
+
+__all__ = [
+    "MAX_GRAPH_BYTES",
+    "Graph",
+    "GraphError",
+    "GraphNetwork",
+    "Graphs",
+    "Input",
+    "Node",
+    "Separated",
+    "read",
+    "read_stored",
+    "separated",
+    "stored",
+    "to_onnx",
+]
