@@ -221,6 +221,11 @@ class Server:
                 return
         raise RuntimeError(f"the service of {checkout} did not start: see {log}")
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def signal(self, number: int) -> None:
         """Send it a signal."""
         self._process.send_signal(number)

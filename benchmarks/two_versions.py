@@ -4,13 +4,15 @@ Compare the speed of two versions of the service, in turns on one core.
     python -m benchmarks.two_versions PATH_TO_ANOTHER_CHECKOUT [--seconds 2 --repeats 7]
 
 Each case sends the same requests to both. While one is measured the other is stopped.
-The ratio is that of the medians; above 1 this version is the faster one.
+The ratio is that of the medians; above 1 this version is the faster one. The processor
+time per request depends less on what else the machine does.
 """
 
 import argparse
 import os
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -18,10 +20,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import checkpoints, sockets
-from benchmarks.processes import ROOT, cores
+from benchmarks import sockets
+from benchmarks.processes import ROOT, cores, cpu_seconds
 from benchmarks.same_responses import Server
 from benchmarks.workload import BINARY, NATIVE, Dialect, Request, encodings
+from model import checkpoint
 from model.vae import VAE
 
 
@@ -43,36 +46,61 @@ CASES = (
 )
 
 
+class Speed(NamedTuple):
+    """Requests per second, and the server's processor time per request."""
+
+    rate: float
+    cpu_us: float
+
+
 def measured(
     server: Server, requests: Sequence[Request], n: int, seconds: float
-) -> float:
-    """Return the requests per second of a server while the other is stopped."""
+) -> Speed:
+    """Return the speed of a server while the other is stopped."""
     server.signal(signal.SIGCONT)
     wires = [request.wire() for request in requests]
     sockets.load(server.port, wires, connections=n, seconds=0.3)
+    before = cpu_seconds(server.pid)
     traffic = sockets.load(server.port, wires, connections=n, seconds=seconds)
+    spent = cpu_seconds(server.pid) - before
     for answer in traffic.kept:
         requests[answer.number].check(answer.body)
     server.signal(signal.SIGSTOP)
-    return len(traffic.exchanges) / traffic.seconds
+    n_done = len(traffic.exchanges)
+    return Speed(n_done / traffic.seconds, 1e6 * spent / n_done)
 
 
 def compare(
     case: SpeedCase, servers: Sequence[Server], vae: VAE, options: argparse.Namespace
 ) -> None:
-    """Print the rates of both versions and their ratio."""
+    """Print the speeds of both versions and their ratio."""
     requests = encodings(vae, n_rows=case.n_rows, dialect=case.dialect)
-    rates: list[list[float]] = [[], []]
+    speeds: list[list[Speed]] = [[], []]
     for _ in range(options.repeats):
-        for server, found in zip(servers, rates, strict=True):
+        for server, found in zip(servers, speeds, strict=True):
             found.append(measured(server, requests, case.connections, options.seconds))
-    other, this = map(statistics.median, rates)
-    pairs = [after / before for before, after in zip(*rates, strict=True)]
+    other, this = (
+        Speed(*map(statistics.median, zip(*found, strict=True))) for found in speeds
+    )
+    pairs = [after.rate / before.rate for before, after in zip(*speeds, strict=True)]
     print(
-        f"{case.name:12} other {other:9,.1f}/s   this {this:9,.1f}/s   "
-        f"ratio {this / other:.3f}   pairs {min(pairs):.3f} to {max(pairs):.3f}",
+        f"{case.name:12} other {other.rate:9,.1f}/s   this {this.rate:9,.1f}/s   "
+        f"ratio {this.rate / other.rate:.3f}   pairs {min(pairs):.3f} to "
+        f"{max(pairs):.3f}   CPU {other.cpu_us:,.0f} and {this.cpu_us:,.0f} us a "
+        f"request, ratio {other.cpu_us / this.cpu_us:.3f}",
         flush=True,
     )
+
+
+def save_by(checkout: Path, path: Path) -> None:
+    """Have the other version write the checkpoint: it may not read newer formats."""
+    code = (
+        "import pathlib, sys; from benchmarks import checkpoints as c; "
+        "c.save(c.digits(), pathlib.Path(sys.argv[1]))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
+    command = [sys.executable, "-c", code, str(path)]
+    subprocess.run(command, cwd=checkout, env=environment, check=True)
 
 
 def main() -> int:
@@ -80,12 +108,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Compare two versions' speed.")
     parser.add_argument("other", type=Path, help="a checkout of the other version")
     parser.add_argument("--seconds", type=float, default=2.0, help="of one repetition")
+    parser.add_argument("--case", action="append", help="only this one; repeatable")
     parser.add_argument("--repeats", type=int, default=7, help="of each case")
     options = parser.parse_args()
     server_core, load_core = cores()
-    vae = checkpoints.digits()
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        path = checkpoints.save(vae, Path(folder) / "digits")
+        path = Path(folder) / "digits"
+        save_by(options.other, path)
+        vae = checkpoint.load(path).vae
         os.sched_setaffinity(0, {server_core})  # the servers inherit it
         servers = []
         for name, checkout in (("other", options.other.resolve()), ("this", ROOT)):
@@ -95,6 +125,8 @@ def main() -> int:
             servers.append(server)
         os.sched_setaffinity(0, {load_core})
         for case in CASES:
+            if options.case and case.name not in options.case:
+                continue
             compare(case, servers, vae, options)
     return 0
 

@@ -1,11 +1,13 @@
 """
-Writes lines to a file descriptor in a thread, so that no caller ever blocks.
+Writes lines to a file descriptor so that no caller ever blocks.
 
-A pipe that is not read is full after 64 KiB, and then blocks its writers. So lines are
-queued, up to a few hundred writes. Further lines are dropped and counted; once the pipe
-is read again, a line reports how many.
+A pipe that is not read is full after 64 KiB, and then blocks its writers. Linux can be
+asked to write only if that takes no waiting. Otherwise lines are queued for a thread,
+up to a few hundred writes. Further lines are dropped and counted; once the pipe is read
+again, a line reports how many.
 """
 
+import errno
 import os
 import select
 import threading
@@ -34,16 +36,26 @@ class Output:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._queue: SimpleQueue[_Write | threading.Event] = SimpleQueue()
+        self._n_queued = 0  # including the one that is being written
+        self._counting = threading.Lock()
+        self._can_write_now = hasattr(os, "RWF_NOWAIT")
         self._n_dropped = 0  # not reported yet
         self._thread: threading.Thread | None = None
         self._start = threading.Lock()
         self.on_drop: Callable[[int], object] = _ignore
 
     def write(self, text: bytes, *, n_lines: int = 1) -> None:
-        """Queue whole lines, or drop them if the queue is full. Never blocks."""
+        """Write whole lines, queue them, or drop them if the queue is full."""
+        is_next = self._n_queued == 0 and self._n_dropped == 0
+        if is_next and self._can_write_now:
+            text = text[self._write_now(text) :]
+            if not text:
+                return
         if self._queue.qsize() >= MAX_QUEUED:
             self._drop(n_lines)
             return
+        with self._counting:
+            self._n_queued += 1
         self._queue.put(_Write(text, n_lines))
         if self._thread is None:
             self._run()
@@ -53,12 +65,22 @@ class Output:
         for line in lines:
             self.write(f"{line}\n".encode(errors="replace"))
 
-    def flush(self, seconds: float = FLUSH_SECONDS) -> None:
-        """Wait until all queued lines are written, but at most `seconds`."""
-        if self._thread is not None:
-            written = threading.Event()
-            self._queue.put(written)
-            written.wait(seconds)
+    def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
+        """Wait up to `seconds` for queued lines; return whether all are written."""
+        if self._thread is None:
+            return True
+        written = threading.Event()
+        self._queue.put(written)
+        return written.wait(seconds)
+
+    def _write_now(self, text: bytes) -> int:
+        """Write as much as can be written without waiting; return its length."""
+        try:
+            return os.pwritev(self._descriptor, [text], -1, os.RWF_NOWAIT)
+        except OSError as error:
+            # A file, an older kernel, or nobody who reads: the thread handles it.
+            self._can_write_now = error.errno == errno.EAGAIN
+            return 0
 
     def _run(self) -> None:
         with self._start:
@@ -75,6 +97,8 @@ class Output:
                 queued.set()
                 continue
             self._write(queued)
+            with self._counting:
+                self._n_queued -= 1
             if self._n_dropped and self._queue.empty():
                 n_lines, self._n_dropped = self._n_dropped, 0
                 text = f"WARNING {__name__}: {n_lines} lines were dropped here\n"

@@ -116,11 +116,11 @@ def test_each_write_is_whole_lines_that_a_pipe_keeps_together(
     output = Output(writing)
     written: list[bytes] = []
 
-    def write(_: int, text: bytes) -> int:
-        written.append(bytes(text))
-        return len(text)
+    def write_now(_: int, texts: list[bytes], *_flags: int) -> int:
+        written.extend(texts)
+        return len(texts[0])
 
-    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "pwritev", write_now)
 
     async def note() -> None:
         log = AccessLog(output)

@@ -3,6 +3,8 @@
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -36,7 +38,7 @@ def test_whole_lines_come_in_order(pipe: tuple[int, int]) -> None:
 
 def test_nobody_waits_for_a_reader(pipe: tuple[int, int]) -> None:
     """Writing returns although the pipe is full; what has no room is counted."""
-    _, writing = pipe
+    reading, writing = pipe
     output = Output(writing)
     dropped: list[int] = []
     output.on_drop = dropped.append
@@ -47,6 +49,11 @@ def test_nobody_waits_for_a_reader(pipe: tuple[int, int]) -> None:
 
     assert sum(dropped) >= 3 * (MORE_THAN_FITS - MAX_QUEUED - 65)  # 64 KiB and one
     assert sum(dropped) < 3 * MORE_THAN_FITS
+    # Its thread must have ended writing before another file gets the descriptor.
+    os.set_blocking(reading, False)
+    while not output.flush(0.01):
+        with suppress(BlockingIOError):
+            os.read(reading, 1 << 16)
 
 
 def test_a_reader_that_comes_late_learns_what_is_missing(
@@ -103,3 +110,37 @@ def test_any_thread_may_write(pipe: tuple[int, int]) -> None:
 
     lines = os.read(reading, 1 << 16).decode().splitlines()
     assert sorted(lines) == sorted(f"{n}" * 50 for n in range(5) for _ in range(20))
+
+
+def test_what_fits_is_written_at_once_and_in_order(pipe: tuple[int, int]) -> None:
+    """A pipe with room needs no thread; lines after a full pipe wait for their turn."""
+    reading, writing = pipe
+    output = Output(writing)
+    lines = [b"%07d\n" % i * 128 for i in range(100)]  # 1 KiB each; a pipe holds 64
+
+    output.write(lines[0])
+    assert os.read(reading, 1 << 16) == lines[0]
+
+    for line in lines[1:]:
+        output.write(line)
+    text = b""
+    while len(text) < 99 << 10:
+        text += os.read(reading, 1 << 16)
+    output.flush(SECONDS)
+    output.write(b"last\n")
+    output.flush(SECONDS)
+
+    assert text == b"".join(lines[1:])
+    assert os.read(reading, 1 << 16) == b"last\n"
+
+
+def test_a_file_is_written_by_the_thread(tmp_path: Path) -> None:
+    """A file system may not know writes that take no waiting."""
+    path = tmp_path / "log"
+    with path.open("wb") as file:
+        output = Output(file.fileno())
+        for _ in range(3):
+            output.write(LINE)
+        output.flush(SECONDS)
+
+    assert path.read_bytes() == 3 * LINE
