@@ -37,6 +37,7 @@ MEDIA_TYPE = b"application/problem+json"
 MAX_FAULTS = 3
 MAX_BYTES = 960
 _MAX_DETAIL = 180
+_MAX_DETAIL_ALONE = 400  # where there are no faults
 _MAX_PATH = 80
 
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -71,7 +72,9 @@ class ProblemError(Exception):
             "type": "about:blank",
             "title": self.status.phrase,
             "status": self.status.value,
-            "detail": _cut(self.detail, _MAX_DETAIL),
+            "detail": _cut(
+                self.detail, _MAX_DETAIL if self.faults else _MAX_DETAIL_ALONE
+            ),
             "instance": _cut(quote(instance, safe="/"), _MAX_PATH),
             "request_id": request_id,
         }

@@ -67,7 +67,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         metrics,
         lifecycle,
         timeout=settings.request_timeout,
-        access=access if access.is_needed else None,
+        access=access,
         log=log,
         tracer=tracer,
     )

@@ -32,6 +32,7 @@ class AccessCheck:
     Attributes:
         keys: The accepted access keys; None if requests need no key.
         public: The paths that can be read without a key.
+        cors: The origins whose pages may send requests.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -44,17 +45,17 @@ class AccessCheck:
         path = settings.api_keys_file
         self.keys = Keys(path) if path is not None else None
         self.public = public_paths(settings)
-        self._cors = Cors(settings.cors_origins) if settings.cors_origins else None
+        self.cors = Cors(settings.cors_origins)
         self._hosts = frozenset(host.encode() for host in settings.allowed_hosts)
 
     @property
     def is_needed(self) -> bool:
         """Whether any check is configured."""
-        return bool(self.keys or self._cors or self._hosts)
+        return bool(self.keys or self.cors.is_needed or self._hosts)
 
     def headers(self, request: Request) -> Headers:
         """Return the CORS headers of the response to a request."""
-        return self._cors.headers(request) if self._cors is not None else ()
+        return self.cors.headers(request) if self.cors.is_needed else ()
 
     def check(self, request: Request) -> Response | None:
         """
@@ -67,10 +68,9 @@ class AccessCheck:
         is_read = request.method in _READS
         if self._hosts and not (is_read and request.path in PROBES):
             self._check_host(request)
-        if self._cors is not None:
-            preflight = self._cors.preflight(request)
-            if preflight is not None:
-                return preflight
+        preflight = self.cors.preflight(request)
+        if preflight is not None:
+            return preflight
         if self.keys is not None and not (is_read and request.path in self.public):
             try:
                 self._check_key(self.keys, request)

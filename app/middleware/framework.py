@@ -8,6 +8,7 @@ wrong method on one of their paths gives a 405 with the right Allow header.
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from http import HTTPMethod
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -27,6 +28,7 @@ from app.errors import (
     out_of_memory,
 )
 from app.explorer import explorer
+from app.middleware.cors import SETTING, is_preflight
 from app.settings import Settings
 from app.version import service_version
 from model.engine import is_out_of_memory
@@ -94,8 +96,10 @@ async def _handle_http_exception(request: Request, error: Exception) -> Response
     if isinstance(error, HTTPException) and error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         allow = ((b"allow", methods.encode()),)
-        problem = MethodNotAllowedError(f"expected {methods}", headers=allow)
-        return _response(request, problem)
+        detail = f"expected {methods}, got {_known(request.method)}"
+        if is_preflight(request.method, dict(request.headers.raw)):
+            detail += f", from a page whose origin is not in {SETTING}"
+        return _response(request, MethodNotAllowedError(detail, headers=allow))
     return _response(request, InternalError())
 
 
@@ -107,6 +111,11 @@ async def _handle_problem(request: Request, error: Exception) -> Response:
 async def _handle_exception(request: Request, error: Exception) -> Response:
     problem = out_of_memory() if is_out_of_memory(error) else InternalError()
     return _response(request, problem)
+
+
+def _known(method: str) -> str:
+    """Return a method if it is one of HTTP; others may be anything."""
+    return method if method in HTTPMethod.__members__ else "another method"
 
 
 def _methods(request: Request) -> set[str]:

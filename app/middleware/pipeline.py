@@ -71,7 +71,7 @@ class Pipeline:
         framework: Handles requests that are not for a call.
         current: Holds the model that handles the calls.
         timeout: Seconds that a call may take to compute its response.
-        access: The access checks; None if none is configured.
+        access: The access checks.
         log: The access log; None if it is off.
         tracer: Records requests as spans; None if tracing is off.
     """
@@ -84,14 +84,15 @@ class Pipeline:
         lifecycle: Lifecycle,
         *,
         timeout: float,
-        access: AccessCheck | None,
+        access: AccessCheck,
         log: AccessLog | None,
         tracer: Tracer | None,
     ) -> None:
         self.framework = framework
         self.current = current
         self.metrics = metrics
-        self._access = access
+        self._access = access if access.is_needed else None
+        self._cors = access.cors
         self._log = log
         self._tracer = tracer
         self._lifecycle = lifecycle
@@ -118,6 +119,8 @@ class Pipeline:
         route = request.path if endpoint is not None else OTHER
         response: Response | None = None
         sent: _Sent | None = None
+        if b"origin" in request.headers:
+            self._cors.log_refusal(request)
         self.metrics.enter()
         try:
             with loaded.use:

@@ -4,6 +4,7 @@ Content negotiation: the format of a request and of its response (RFC 9110, 8.4 
 To add a format, define a `Format` here, and add it to the calls that read or write it.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -36,6 +37,23 @@ JPEG = Format("image/jpeg")
 _FORMATS = {format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY, PNG, JPEG)}
 _CACHE = 256
 
+# A media type is repeated in an error only if it is short and plain (RFC 6838, 4.2).
+_PLAIN = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+# Other names that programs use for the formats.
+_MEANT = {
+    "text/json": JSON,
+    "text/x-json": JSON,
+    "application/x-json": JSON,
+    "application/safetensors": SAFETENSORS,
+    "application/x-safetensors": SAFETENSORS,
+    "application/npy": NPY,
+    "application/numpy": NPY,
+    "application/x-numpy": NPY,
+    "image/jpg": JPEG,
+    "image/pjpeg": JPEG,
+    "image/x-png": PNG,
+}
+
 
 def names(formats: Formats) -> str:
     """Return media types as one readable list."""
@@ -66,7 +84,7 @@ def request_format(
     if found not in readable:
         raise UnsupportedMediaTypeError(
             f"expected a Content-Type of {names(readable)}, "
-            f"got {'none' if content_type is None else 'another'}" + _also(note),
+            f"got {_what_came(content_type, readable)}" + _also(note),
             headers=((b"accept", names(readable).encode()),),
         )
     return found
@@ -113,6 +131,43 @@ def _content_type(content_type: bytes | None) -> Format | None:
         if key == "charset" and value.strip('"') not in ("utf-8", "utf8"):
             return None
     return _FORMATS.get(name.strip())
+
+
+def _what_came(content_type: bytes | None, readable: Formats) -> str:
+    """Return what came in place of a readable format, and which header to send."""
+    if content_type is None:
+        return f"none; {_header(readable[0])}"
+    name, _, parameters = content_type.decode("latin-1").lower().partition(";")
+    name = name.strip()
+    if parameters and _FORMATS.get(name) in readable:
+        return f"{name} with a charset other than utf-8; send the text in UTF-8"
+    got = name if _PLAIN.fullmatch(name) else "something else"
+    step = _next_step(name, readable)
+    return f"{got}; {step}" if step else got
+
+
+def _next_step(name: str, readable: Formats) -> str:
+    """Return what to do about a media type, by what usually sends it; may be empty."""
+    meant = _MEANT.get(name)
+    if meant is not None and meant in readable:
+        return _header(meant)
+    file = next((f for f in (PNG, NPY, SAFETENSORS) if f in readable), readable[0])
+    match name:
+        case "application/x-www-form-urlencoded":
+            return f"curl -d sends this by itself: add -H 'Content-Type: {JSON.name}'"
+        case "text/plain":
+            return f"fetch sends this for a string; {_header(JSON)}"
+        case "multipart/form-data":
+            line = f"curl URL -H 'Content-Type: {file.name}' --data-binary @FILE"
+            return f"send the file alone, not in a form: {line}"
+        case "application/octet-stream":
+            return f"name the format of the file, such as {file.name}"
+    is_image = name.startswith("image/") and name not in _FORMATS
+    return "convert the image to PNG or JPEG" if is_image and PNG in readable else ""
+
+
+def _header(format_: Format) -> str:
+    return f"send the header Content-Type: {format_.name}"
 
 
 def _also(note: str) -> str:

@@ -28,6 +28,7 @@ class HttpRequest(NamedTuple):
         first_row: The index of its first row in the caller's array.
         first: The query parameter `first`: the position of the first row in the data
             it belongs to. None if the call has no such parameter.
+        has_n: Whether the query has `n`, the number of rows.
         timeout: Seconds to wait, if not the client's usual timeout.
     """
 
@@ -39,6 +40,7 @@ class HttpRequest(NamedTuple):
     n_rows: int = 0
     first_row: int = 0
     first: int | None = None
+    has_n: bool = False
     timeout: float | None = None
 
     def headers(self) -> dict[str, str]:
@@ -47,8 +49,10 @@ class HttpRequest(NamedTuple):
         return {**accept, "content-type": SAFETENSORS} if self.tensors else accept
 
     def parameters(self) -> tuple[tuple[str, str], ...]:
-        """Return the query parameters, `first` included."""
-        return (*self.query, ("first", str(self.first))) if self.first else self.query
+        """Return the query parameters, `n` and `first` included."""
+        n = (("n", str(self.n_rows)),) if self.has_n else ()
+        first = (("first", str(self.first)),) if self.first else ()
+        return (*n, *self.query, *first)
 
     def body(self) -> bytes:
         """Return the arrays as safetensors; empty if there are none."""
@@ -77,16 +81,28 @@ class HttpRequest(NamedTuple):
 
 @final
 class HttpResponse(NamedTuple):
-    """A complete response; the names of headers are in lower case."""
+    """
+    A complete response; the names of headers are in lower case.
+
+    Attributes:
+        url: Where it came from, without the query.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str = "the service"
 
     @property
     def media_type(self) -> str:
         """The media type without parameters, empty if there is none."""
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def unexpected(self, what: str) -> UnexpectedAnswerError:
+        """Return the error for a response that is not one of this service."""
+        return UnexpectedAnswerError(
+            f"{what} from {self.url}; is that the URL of the service?"
+        )
 
 
 @final
@@ -105,13 +121,12 @@ def read_tensors(response: HttpResponse) -> TensorBody:
         UnexpectedAnswerError: It is not safetensors.
     """
     if response.media_type != SAFETENSORS:
-        raise UnexpectedAnswerError(
-            f"expected {SAFETENSORS}, got {response.media_type or 'no media type'}"
-        )
+        got = response.media_type or "no media type"
+        raise response.unexpected(f"expected {SAFETENSORS}, got {got}")
     try:
         tensors = load(response.body)
     except (SafetensorError, KeyError) as error:
-        raise UnexpectedAnswerError("expected complete safetensors") from error
+        raise response.unexpected("expected complete safetensors") from error
     # The library checks the header but gives no access to its metadata.
     length = int.from_bytes(response.body[:8], "little")
     header = json.loads(response.body[8 : 8 + length])
@@ -128,7 +143,8 @@ def read_json(response: HttpResponse) -> dict[str, Any]:
     try:
         document = json.loads(response.body)
     except ValueError as error:
-        raise UnexpectedAnswerError("expected a response in JSON") from error
+        got = response.media_type or "no media type"
+        raise response.unexpected(f"expected JSON, got {got}") from error
     if not isinstance(document, dict):
-        raise UnexpectedAnswerError("expected a JSON object")
+        raise response.unexpected("expected a JSON object, got other JSON")
     return document

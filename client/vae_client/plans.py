@@ -1,16 +1,17 @@
 """
 The requests of a call, and how to read their responses; nothing is sent here.
 
-A call with more rows than the service accepts is split into several requests where that
-gives exactly the same result:
+A call with more rows than the service accepts is split into several requests, where
+that gives exactly the same result:
 
 - `separate_rows` (`/encode`, `/decode`): the result of a row depends on that row only.
   The bits are the same wherever `/model` says `batch_invariant`.
-- `analysis`: the noise of a row is a function of the seed and of the row's position,
-  `first` + i. The service computes 16 rows at a time (or 8, 4, 2, 1), so pieces start
-  at multiples of 16: each row is then computed together with the same other rows.
-- `whole` (`/sample`, `/elbo`, `/reconstruct` with draws): not split. Above a limit
-  these raise `LimitError` and send nothing; with `first` they give any exact piece.
+- `positioned_rows` (`/sample`, `/elbo`, `/reconstruct` with draws): the noise of a row
+  is a function of the seed and of the row's position, `first` + i. All pieces have the
+  same seed, and each has the position of its first row.
+- `analysis`: the same, and the service computes 16 rows at a time (or 8, 4, 2, 1), so
+  pieces start at multiples of 16: each row is then computed together with the same
+  other rows. Where that is not possible, `LimitError` says why, and nothing is sent.
 
 Pieces are separate requests: if the service loads another model between two of them,
 the result has rows of both.
@@ -36,8 +37,8 @@ QueryOptions = Mapping[str, OptionValue]
 READY = HttpRequest("GET", "/readyz", accept="*/*")
 
 _ROWS_TOGETHER = 16
+_NOISE_RESTARTS = 16_384  # the service's noise restarts after so many rows
 _HEADER_BYTES = 256  # more than the safetensors header takes per tensor
-_ASK_IN_PIECES = "ask for pieces, each with `first`, the position of its first row"
 
 
 @final
@@ -87,7 +88,7 @@ def separate_rows(
     return CallPlan(pieces, readers.tensors_reader(result), readers.join_rows)
 
 
-def whole(
+def positioned_rows(
     model: ModelResult,
     path: str,
     result: type[R],
@@ -97,23 +98,38 @@ def whole(
     first: int,
     n_rows: int | None = None,
     n_outputs: int = 0,
+    n_draws: int = 0,
+    n_noise: int,
 ) -> CallPlan[R]:
     """
-    Plan a call that is not split.
+    Plan a call that draws the noise of a row by its position, in one or more requests.
 
     Args:
         first: The position of the first row in the data it belongs to.
-        n_rows: How many rows the response has, if not as many as the request.
-        n_outputs: How many rows of data the response has per such row.
+        n_rows: How many rows are asked for, where no array says it.
+        n_outputs: How many rows of data the response has per row of the request.
+        n_draws: How many draws the service scores per row of the request.
+        n_noise: How many random numbers it draws per row.
 
     Raises:
-        LimitError: There are too many rows for one request.
+        LimitError: A piece would start so late that too much noise must be skipped.
     """
-    request = _request(path, tensors, options, n_rows=n_rows)._replace(first=first)
+    request = _request(path, tensors, options, n_rows=n_rows)
+    request = request._replace(first=first, has_n=n_rows is not None)
     most = _most_rows(model, tensors, n_outputs)
-    if request.n_rows > most:
-        raise _limit_error(request, most, _ASK_IN_PIECES)
-    return CallPlan((request,), readers.tensors_reader(result), _only)
+    if n_draws > 0:
+        values_per_draw = max(prod(model.data_shape), model.latent_dim)
+        most = max(1, min(most, model.limits.max_work // (n_draws * values_per_draw)))
+    pieces = request.split(most)
+    most_skipped = model.limits.max_work // max(1, n_noise)
+    for piece in pieces[1:]:
+        if (first + piece.first_row) % _NOISE_RESTARTS > most_skipped:
+            why = (
+                f"noise can be skipped for at most {most_skipped} rows; use fewer draws"
+            )
+            raise _limit_error(request, piece.first_row, why)
+    read = readers.tensors_reader(result)
+    return CallPlan(pieces, read, readers.join_rows, multiple=1)
 
 
 def analysis(
@@ -210,6 +226,7 @@ def _most_rows(model: ModelResult, tensors: Tensors, n_outputs: int) -> int:
         header_bytes = _HEADER_BYTES * len(tensors)
         most.append((limits.max_body_bytes - header_bytes) // row_bytes)
     if n_outputs:
+        most.append(limits.max_rows // n_outputs)
         most.append(limits.max_output_values // (n_outputs * prod(model.data_shape)))
     return max(1, min(most))
 

@@ -15,6 +15,8 @@ from vae_client.errors import (
 from vae_client.http_messages import HttpRequest, HttpResponse, read_json
 
 _PROBLEM = "application/problem+json"
+# What servers answer to a path or a method that they do not have.
+_UNKNOWN = (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 # A JSON pointer to a row, by itself or at the start of a detail.
 _ROW = re.compile(r"^(/(?:x|z|mask)/)(\d+)(?=[/:]|$)")
 
@@ -25,15 +27,20 @@ def check_status(request: HttpRequest, response: HttpResponse) -> None:
 
     Raises:
         StatusError: Its status is 400 to 599.
-        UnexpectedAnswerError: It is any other than 200.
+        UnexpectedAnswerError: It is any other than 200, or another server's 404 or 405.
     """
+    if response.status in _UNKNOWN and response.media_type != _PROBLEM:
+        what = f"expected the service, got a {response.status} that is not its own"
+        raise response.unexpected(what)
     if 400 <= response.status < 600:
         error = status_error(_details(request, response))
         if request.first_row > 0:
             error.add_note(f"in the piece that starts at row {request.first_row}")
         raise error
     if response.status != 200:
-        raise UnexpectedAnswerError(f"expected status 200, got {response.status}")
+        to = response.headers.get("location")
+        what = f"expected status 200, got {response.status}"
+        raise response.unexpected(f"{what}, a redirect to {to}," if to else what)
 
 
 def _details(request: HttpRequest, response: HttpResponse) -> ErrorDetails:

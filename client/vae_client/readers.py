@@ -87,8 +87,8 @@ def examples_reader(
                 elbo=None if elbo is None else _examples_elbo(elbo),
             )
         except (KeyError, TypeError, ValueError) as error:
-            what = "expected /examples to have rows and their ELBO"
-            raise UnexpectedAnswerError(what) from error
+            what = "expected rows and their ELBO, got other JSON"
+            raise response.unexpected(what) from error
 
     return read
 
@@ -117,8 +117,8 @@ def read_model(_: HttpRequest, response: HttpResponse) -> ModelResult:
             document=MappingProxyType(card),
         )
     except (KeyError, TypeError, IndexError) as error:
-        what = "expected /model to have shapes and limits"
-        raise UnexpectedAnswerError(what) from error
+        what = "expected a model with shapes and limits, got other JSON"
+        raise response.unexpected(what) from error
 
 
 def _examples_elbo(elbo: dict[str, Any]) -> ExamplesElbo:

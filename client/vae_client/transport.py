@@ -25,9 +25,13 @@ class HttpxOptions(TypedDict):
 def httpx_options(settings: ClientSettings) -> HttpxOptions:
     """Return how httpx is set up: it keeps connections and follows no redirects."""
     key = settings.api_key
+    # Arrays hardly shrink, and compressing them would take longer than sending them.
+    headers = {"accept-encoding": "identity"}
+    if key is not None:
+        headers["authorization"] = f"Bearer {key}"
     return HttpxOptions(
         base_url=settings.url,
-        headers={} if key is None else {"authorization": f"Bearer {key}"},
+        headers=headers,
         timeout=_timeout(settings.timeout),
         verify=_tls_context(),
     )
@@ -49,18 +53,32 @@ def httpx_arguments(request: HttpRequest) -> dict[str, Any]:
 
 def http_response(response: httpx.Response) -> HttpResponse:
     """Return a response of httpx as one of this package."""
-    return HttpResponse(response.status_code, response.headers, response.content)
+    url = str(response.url.copy_with(query=None))
+    return HttpResponse(response.status_code, response.headers, response.content, url)
 
 
-def connection_error(error: httpx.RequestError) -> VaeError:
-    """Return an error of httpx as one of this package."""
+def connection_error(
+    error: httpx.RequestError, request: HttpRequest, settings: ClientSettings
+) -> VaeError:
+    """Return an error of httpx as one of this package: where, why, what to do."""
     name, text = type(error).__name__, str(error)
-    message = f"{name}: {text}" if text else name
+    why = f"{name}: {text}" if text else name
     # A connection that was not made in time carried no request.
-    is_timeout = isinstance(error, httpx.TimeoutException)
-    if is_timeout and not isinstance(error, httpx.ConnectTimeout):
-        return TimedOutError(message)
-    return ConnectionFailedError(message)
+    is_connecting = isinstance(error, httpx.ConnectTimeout | httpx.ConnectError)
+    if isinstance(error, httpx.TimeoutException) and not is_connecting:
+        seconds = request.timeout or settings.timeout
+        return TimedOutError(
+            f"no response from {settings.url} to {request.path} within {seconds:g} s "
+            f"({why}); pass a longer timeout, or fewer rows"
+        )
+    if is_connecting:
+        return ConnectionFailedError(
+            f"cannot connect to {settings.url} ({why}); is the service running there?"
+        )
+    return ConnectionFailedError(
+        f"{settings.url} ended the connection during {request.path} ({why}); is the "
+        "service still running there?"
+    )
 
 
 @lru_cache(1)

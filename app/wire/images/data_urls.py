@@ -92,13 +92,24 @@ def _urls(x_png: object) -> list[tuple[str, str]]:
 def _file(pointer: str, url: str) -> ImageFile:
     found = [(p, format_) for p, format_ in _PREFIXES if url.startswith(p)]
     if not found:
-        _refuse(pointer, f"expected {_WANTED}, got another string")
+        _refuse(pointer, f"expected {_WANTED}, got {_kind_of(url)}")
     ((prefix, format_),) = found
     try:
         content = binascii.a2b_base64(url[len(prefix) :], strict_mode=True)
     except ValueError:  # includes binascii.Error
         _refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
     return ImageFile(pointer, format_, content)
+
+
+def _kind_of(url: str) -> str:
+    """Return what a string is that is not a data URL of a readable image."""
+    if url.startswith("data:image/"):
+        return "another kind of image; convert it to PNG or JPEG"
+    if url.startswith(("http://", "https://", "file:", "/")):
+        return "an address or a path; the image itself must be in the request"
+    if url.startswith(("iVBORw0", "/9j/")):
+        return "base64 without the start data:image/...;base64,"
+    return "something else"
 
 
 def _refuse(pointer: str, detail: str) -> Never:

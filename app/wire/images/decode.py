@@ -125,7 +125,10 @@ def read(
 def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
     """Check the header of an image before it is decoded."""
     if header.bit_depth > 8:
-        raise ImageError(f"expected 8 bits per channel, got {header.bit_depth}")
+        raise ImageError(
+            f"expected 8 bits per channel, got {header.bit_depth}; reduce it first, "
+            "for example: magick IN.png -depth 8 OUT.png"
+        )
     width, height = header.width, header.height
     if header.n_scans * width * height > _MAX_PASSES * layout.max_pixels:
         raise ContentTooLargeError(
@@ -194,13 +197,19 @@ def _tile_in_mode(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
     if image.has_transparency_data:
         image = _converted(image, "RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
-            raise ImageError("expected opaque pixels, got transparent ones")
+            raise ImageError(
+                "expected opaque pixels, got transparent ones; fill the background "
+                "first, for example: magick IN.png -background white -flatten OUT.png"
+            )
     if mode == "RGB" or image.mode in _GRAY:
         return _converted(image, mode)
     red, green, blue = _converted(image, "RGB").split()
     for channel in (green, blue):
         if ImageChops.difference(red, channel).getbbox() is not None:
-            raise ImageError("expected a gray image, got one with colors")
+            raise ImageError(
+                "expected a gray image, got one with colors; convert it to gray first, "
+                "for example: magick IN.png -colorspace Gray OUT.png"
+            )
     return red
 
 

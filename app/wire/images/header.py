@@ -2,10 +2,23 @@
 
 from typing import Literal, NamedTuple, final
 
+from app.wire.body import Body
+
 _BYTE_ORDERS: dict[bytes, Literal["little", "big"]] = {b"II": "little", b"MM": "big"}
 _ORIENTATION = 0x0112
 _SHORT = 3
 _ENTRY_BYTES = 12
+# How files of well-known formats begin.
+_BEGINNINGS = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG file; its media type is image/png"),
+    (b"\xff\xd8\xff", "a JPEG file; its media type is image/jpeg"),
+    (b"GIF8", "a GIF file; convert it to PNG"),
+    (b"BM", "a BMP file; convert it to PNG"),
+    (b"RIFF", "a WebP file; convert it to PNG"),
+    (b"<", "markup, such as SVG or HTML; convert a drawing to PNG"),
+    (b"data:", "a data URL; decode its base64, or send it as x_png in JSON"),
+    (b"{", "JSON; its media type is application/json"),
+)
 
 
 class ImageError(ValueError):
@@ -29,6 +42,17 @@ class Header(NamedTuple):
     orientation: int
     parts: tuple[memoryview, ...]
     n_scans: int = 1
+
+
+def kind_of(content: Body) -> str:
+    """Return what a file is that is not of the expected format, and the next step."""
+    if not content:
+        return "an empty body"
+    start = bytes(content[:8])
+    for beginning, words in _BEGINNINGS:
+        if start.startswith(beginning):
+            return words
+    return "something else"
 
 
 def orientation(exif: bytes) -> int:

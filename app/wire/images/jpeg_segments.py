@@ -12,7 +12,7 @@ from threading import Event
 import numpy as np
 
 from app.wire.body import Body
-from app.wire.images.header import Header, ImageError, orientation
+from app.wire.images.header import Header, ImageError, kind_of, orientation
 from app.wire.images.parts import check_wanted
 
 # A progressive file may have any number of scans, each a pass over the whole image;
@@ -45,7 +45,7 @@ def read(body: Body, stop: Event | None = None) -> Header:
         StoppedError: `stop` was set.
     """
     if body[:2] != _START_OF_IMAGE:
-        raise ImageError("expected a JPEG file, got something else")
+        raise ImageError(f"expected a JPEG file, got {kind_of(body)}")
     view = memoryview(body)
     kept: list[memoryview] = [view[:2]]
     frame, exif, position = b"", b"", 2

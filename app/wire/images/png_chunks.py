@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from threading import Event
 
 from app.wire.body import Body
-from app.wire.images.header import Header, ImageError, orientation
+from app.wire.images.header import Header, ImageError, kind_of, orientation
 from app.wire.images.parts import check_wanted
 
 # The longest body, in chunks of 4 KiB; usual encoders write 8 KiB or more.
@@ -39,7 +39,7 @@ def read(body: Body, stop: Event | None = None) -> Header:
         StoppedError: `stop` was set.
     """
     if body[:8] != _SIGNATURE:
-        raise ImageError("expected a PNG file, got something else")
+        raise ImageError(f"expected a PNG file, got {kind_of(body)}")
     view = memoryview(body)
     found: dict[bytes, memoryview] = {}
     kept: list[tuple[int, int]] = []

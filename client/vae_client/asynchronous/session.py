@@ -20,6 +20,7 @@ from vae_client.http_library import httpx
 from vae_client.http_messages import HttpRequest, HttpResponse
 from vae_client.plans import CallPlan
 from vae_client.problems import check_status
+from vae_client.progress import OnProgress, RowCounter
 from vae_client.results import ModelResult
 from vae_client.retries import seconds_before_retry
 from vae_client.transport import (
@@ -47,8 +48,16 @@ class AsyncSession:
         timeout: float = ClientSettings.timeout,
         n_retries: int = ClientSettings.n_retries,
         n_concurrent: int = ClientSettings.n_concurrent,
+        on_progress: OnProgress | None = None,
     ) -> None:
-        """Take the values of `ClientSettings`, described there."""
+        """
+        Take the values of `ClientSettings`, described there.
+
+        Args:
+            on_progress: Called after each request of a call with the number of its rows
+                that are done and of all its rows.
+        """
+        self._on_progress = on_progress
         self._settings = ClientSettings(url, api_key, timeout, n_retries, n_concurrent)
         self._http = httpx.AsyncClient(**httpx_options(self._settings))
         self._known_model: ModelResult | None = None
@@ -118,19 +127,25 @@ class AsyncSession:
 
     async def _call(self, plan: CallPlan[R]) -> R:
         """Send the requests of a call and join their results."""
-        ask = partial(self._ask, plan)
+        n_rows = sum(request.n_rows for request in plan.requests)
+        ask = partial(self._ask, plan, RowCounter(self._on_progress, n_rows))
         n_concurrent = self._settings.n_concurrent
         return plan.join(await run_in_tasks(ask, plan.requests, n_concurrent))
 
-    async def _ask(self, plan: CallPlan[R], request: HttpRequest) -> R:
+    async def _ask(
+        self, plan: CallPlan[R], progress: RowCounter, request: HttpRequest
+    ) -> R:
         """Return the result of a request, in halves if it is too much work (413)."""
         try:
-            return await self._ask_with_retries(plan, request)
+            result = await self._ask_with_retries(plan, request)
         except RequestError as error:
             halves = plan.halves(request) if error.status == _TOO_LARGE else ()
             if not halves:
                 raise
-        return plan.join([await self._ask(plan, half) for half in halves])
+        else:
+            progress.add(request.n_rows)
+            return result
+        return plan.join([await self._ask(plan, progress, half) for half in halves])
 
     async def _ask_with_retries(self, plan: CallPlan[R], request: HttpRequest) -> R:
         """
@@ -156,6 +171,6 @@ class AsyncSession:
                 await self._http.request(**httpx_arguments(request))
             )
         except httpx.RequestError as error:
-            raise connection_error(error) from error
+            raise connection_error(error, request, self._settings) from error
         check_status(request, response)
         return response

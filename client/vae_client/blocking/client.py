@@ -2,6 +2,7 @@
 """The blocking client."""
 
 from collections.abc import Sequence
+from math import prod
 from operator import index
 from typing import final
 
@@ -62,28 +63,25 @@ class Client(AnalysisMethods):
         """
         Return n draws of z ~ p(z) at a temperature, and for each E[x|z] or a draw of x.
 
-        They are the rows from `first` on of all that the seed gives.
-
-        Raises:
-            LimitError: n is too large for one request; see `vae_client.plans`.
+        They are the rows from `first` on of all that the seed gives. n may be any
+        number: more than the service accepts are asked for in several requests.
         """
-        n = index(n)
         options = {
-            "n": n,
             "seed": arguments.seed_or_random(seed),
             "temperature": float(temperature),
             "draw": draw,
         }
         model = self._model()
-        plan = plans.whole(
+        plan = plans.positioned_rows(
             model,
             "/sample",
             SampleResult,
             {},
             options,
             first=index(first),
-            n_rows=n,
+            n_rows=index(n),
             n_outputs=1,
+            n_noise=model.latent_dim + prod(model.data_shape),
         )
         return self._call(plan)
 
@@ -99,10 +97,8 @@ class Client(AnalysisMethods):
         """
         Return the ELBO of each row of x and its terms, in nats.
 
-        The first row is scored as the row at position `first` of its data.
-
-        Raises:
-            LimitError: x has too many rows for one request; see `vae_client.plans`.
+        The first row is scored as the row at position `first` of its data. Any number
+        of rows, in several requests if needed, all with the same seed.
         """
         tensors = {"x": arguments.array("x", x)}
         options = {
@@ -111,8 +107,15 @@ class Client(AnalysisMethods):
             "binarize": binarize,
         }
         model = self._model()
-        plan = plans.whole(
-            model, "/elbo", ElboResult, tensors, options, first=index(first)
+        plan = plans.positioned_rows(
+            model,
+            "/elbo",
+            ElboResult,
+            tensors,
+            options,
+            first=index(first),
+            n_draws=index(n_samples),
+            n_noise=index(n_samples) * model.latent_dim,
         )
         return self._call(plan)
 
@@ -127,10 +130,7 @@ class Client(AnalysisMethods):
         """
         Return E[x|z] of each row, z the mean of q(z|x) or `n_samples` draws of it.
 
-        Without draws, any number of rows, in several requests if needed.
-
-        Raises:
-            LimitError: With draws, there are too many for one request.
+        Any number of rows, in several requests if needed.
         """
         tensors, n_samples = {"x": arguments.array("x", x)}, index(n_samples)
         path, model = "/reconstruct", self._model()
@@ -142,7 +142,7 @@ class Client(AnalysisMethods):
             )
         options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
         return self._call(
-            plans.whole(
+            plans.positioned_rows(
                 model,
                 path,
                 ReconstructResult,
@@ -150,6 +150,7 @@ class Client(AnalysisMethods):
                 options,
                 first=index(first),
                 n_outputs=n_samples,
+                n_noise=n_samples * model.latent_dim,
             )
         )
 

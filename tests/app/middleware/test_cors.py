@@ -57,6 +57,7 @@ def test_a_preflight_is_answered_without_a_key(shared: Served, path: str) -> Non
     assert answer.headers["access-control-allow-methods"] == "GET, HEAD, POST"
     allowed = answer.headers["access-control-allow-headers"].lower().split(", ")
     assert {"authorization", "content-type", "x-request-id"} <= set(allowed)
+    assert {"traceparent", "tracestate", "x-requested-with"} <= set(allowed)
     assert answer.headers["access-control-max-age"] == "600"
     assert varies(answer)
 
@@ -98,6 +99,54 @@ def test_other_origins_are_told_nothing(shared: Served, origin: str) -> None:
         assert not any(name.startswith("access-control") for name in one.headers)
         assert "timing-allow-origin" not in one.headers
         assert varies(one)
+
+
+def logged(served: Served, requests: list[tuple[str, dict[str, str]]]) -> None:
+    """Send requests to `/encode`."""
+    served.together((method, "/encode", {"headers": h}) for method, h in requests)
+
+
+@pytest.mark.parametrize("origins", [(), (PAGE,)])
+def test_a_refused_page_is_explained_in_the_405_and_once_in_the_log(
+    checkpoints: Path, caplog: pytest.LogCaptureFixture, origins: tuple[str, ...]
+) -> None:
+    """The setting is named; the page's origin, which a client sent, is not repeated."""
+    foreign = {"origin": OTHER, "sec-fetch-mode": "cors"}
+    with Served(checkpoints / "bernoulli", cors_origins=origins) as served:
+        own = {**foreign, "sec-fetch-site": "same-origin"}
+        logged(served, [("POST", own), ("GET", {}), ("OPTIONS", {})])
+        quiet = list(caplog.records)
+        refused = served.request(
+            "OPTIONS", "/encode", headers={"origin": OTHER, **ASKING}
+        )
+        simple = {**foreign, "sec-fetch-site": "cross-site"}
+        logged(served, [("OPTIONS", {"origin": OTHER, **ASKING}), ("GET", simple)])
+        plain = served.request("OPTIONS", "/encode")
+
+    assert quiet == []
+    detail = assert_problem(refused, 405)["detail"]
+    said = "expected POST, got OPTIONS, from a page whose origin is not in "
+    assert detail == f"{said}VAE_CORS_ORIGINS"
+    assert assert_problem(plain, 405)["detail"] == "expected POST, got OPTIONS"
+    [record] = caplog.records
+    assert "VAE_CORS_ORIGINS" in record.getMessage()
+    assert OTHER not in record.getMessage()
+
+
+def test_a_simple_request_of_a_refused_page_is_logged_too(
+    checkpoints: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It needs no preflight; the browser keeps its response from the page."""
+    headers = {
+        "origin": OTHER,
+        "sec-fetch-mode": "cors",
+        "sec-fetch-site": "cross-site",
+    }
+    with Served(checkpoints / "bernoulli") as served:
+        answer = served.get("/sample", headers=headers)
+
+    assert answer.status_code == 200
+    assert ["VAE_CORS_ORIGINS" in r.getMessage() for r in caplog.records] == [True]
 
 
 def test_a_star_is_every_origin(checkpoints: Path) -> None:

@@ -16,6 +16,7 @@ from vae_client import (
     EncodeResult,
     LimitError,
     ModelResult,
+    ReconstructResult,
     RefineResult,
     SampleResult,
     plans,
@@ -109,17 +110,79 @@ def test_a_mask_counts_in_the_bytes_of_a_body(
     assert 768 < max(len(request.body()) for request in plan.requests) <= 1536
 
 
-def test_stochastic_calls_keep_to_every_limit(model: ModelResult) -> None:
-    """They raise where the service would refuse them."""
-    few = with_limits(model, max_output_values=14)
-    short = with_limits(model, max_body_bytes=1024)
+def elbo(model: ModelResult, n: int, *, n_samples: int = 1) -> CallPlan[ElboResult]:
+    """Plan to score n rows with so many draws of three latents each."""
+    return plans.positioned_rows(
+        model,
+        "/elbo",
+        ElboResult,
+        {"x": zeros(n, 5)},
+        {"n_samples": n_samples},
+        first=7,
+        n_draws=n_samples,
+        n_noise=3 * n_samples,
+    )
 
-    with pytest.raises(LimitError, match=r"/sample accepts at most 2 rows .* got 3; "):
-        plans.whole(
-            few, "/sample", SampleResult, {}, {}, first=0, n_rows=3, n_outputs=1
-        )
-    with pytest.raises(LimitError, match=r"/elbo accepts at most 38 rows .* got 39; "):
-        plans.whole(short, "/elbo", ElboResult, {"x": zeros(39, 5)}, {}, first=0)
+
+def test_stochastic_calls_are_split_by_position(model: ModelResult) -> None:
+    """Each piece has the position of its first row; rows, bytes and work limit it."""
+    whole = elbo(model, 39)
+    split = elbo(with_limits(model, max_body_bytes=1024), 39)
+    worked = elbo(with_limits(model, max_work=1000), 39, n_samples=10)
+
+    assert [(r.n_rows, r.first) for r in whole.requests] == [(39, 7)]
+    assert [(r.n_rows, r.first) for r in split.requests] == [(19, 7), (20, 26)]
+    assert [(r.n_rows, r.first) for r in worked.requests] == [(19, 7), (20, 26)]
+    assert split.requests[1].parameters()[-1] == ("first", "26")
+    assert len(split.halves(split.requests[0])) == 2
+
+
+def test_samples_are_split_by_their_number(model: ModelResult) -> None:
+    """Each piece asks for its own n, and keeps to the values of a response."""
+    few = with_limits(model, max_output_values=14)
+
+    plan = plans.positioned_rows(
+        few,
+        "/sample",
+        SampleResult,
+        {},
+        {"seed": 3},
+        first=0,
+        n_rows=5,
+        n_outputs=1,
+        n_noise=8,
+    )
+
+    asked = [dict(request.parameters()) for request in plan.requests]
+    assert asked == [
+        {"n": "1", "seed": "3"},
+        {"n": "2", "seed": "3", "first": "1"},
+        {"n": "2", "seed": "3", "first": "3"},
+    ]
+
+
+def test_draws_count_as_decoded_rows(model: ModelResult) -> None:
+    """The service decodes every draw, and at most `max_rows` of them."""
+    plan = plans.positioned_rows(
+        with_limits(model, max_rows=100),
+        "/reconstruct",
+        ReconstructResult,
+        {"x": zeros(30, 5)},
+        {},
+        first=0,
+        n_outputs=10,
+        n_noise=30,
+    )
+
+    assert sizes(plan) == [10, 10, 10]
+
+
+def test_a_piece_that_starts_too_late_is_not_sent(model: ModelResult) -> None:
+    """The service would refuse it, after the pieces before it were computed."""
+    narrow = with_limits(model, max_work=300)
+
+    with pytest.raises(LimitError, match="noise can be skipped for at most 10 rows"):
+        elbo(narrow, 40, n_samples=10)
 
 
 def test_an_analysis_without_exact_pieces_is_not_sent(model: ModelResult) -> None:

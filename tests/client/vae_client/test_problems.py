@@ -96,3 +96,27 @@ def test_only_status_200_is_a_success(status: int) -> None:
         UnexpectedAnswerError, match=f"expected status 200, got {status}"
     ):
         check_status(FIRST, HttpResponse(status, {}, b""))
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_another_server_is_recognized_by_its_errors(status: int) -> None:
+    """A 404 that is no problem document is of a server without this service."""
+    html = HttpResponse(
+        status, {"content-type": "text/html"}, b"<h1>No</h1>", "http://a/model"
+    )
+    own = html._replace(headers={"content-type": "application/problem+json"})
+
+    with pytest.raises(UnexpectedAnswerError) as refused:
+        check_status(FIRST, html)
+
+    said = "from http://a/model; is that the URL of the service?"
+    assert str(refused.value).endswith(said)
+    assert type(error_of(FIRST, own)) is RequestError
+
+
+def test_a_redirect_says_where_to() -> None:
+    """Redirects are not followed; the caller passes the URL that they lead to."""
+    headers = {"location": "https://a/model"}
+
+    with pytest.raises(UnexpectedAnswerError, match="a redirect to https://a/model,"):
+        check_status(FIRST, HttpResponse(301, headers, b""))

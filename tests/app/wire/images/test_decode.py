@@ -238,8 +238,14 @@ DATA = chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4))
 REFUSED = {
     "empty": (b"", "PNG file"),
     "text": (b"hello", "PNG file"),
-    "JPEG": (saved(Image.fromarray(GREY), "JPEG"), "PNG file"),
-    "GIF": (saved(Image.fromarray(GREY), "GIF"), "PNG file"),
+    "JPEG": (
+        saved(Image.fromarray(GREY), "JPEG"),
+        "expected a PNG file, got a JPEG file; its media type is image/jpeg",
+    ),
+    "GIF": (saved(Image.fromarray(GREY), "GIF"), "got a GIF file; convert it to PNG"),
+    "SVG": (b"<svg/>", "got markup, such as SVG or HTML; convert a drawing to PNG"),
+    "base64": (b"data:image/png;base64,", "got a data URL; decode its base64"),
+    "no image": (b"what is this?", "expected a PNG file, got something else"),
     "signature alone": (png(GREY)[:8], "truncated"),
     "half": (png(GREY)[: len(png(GREY)) // 2], "truncated"),
     "no end": (png(GREY)[:-12], "truncated"),
@@ -266,12 +272,18 @@ REFUSED = {
         ),
         "8 bits per channel, got 16",
     ),
-    "transparent": (png(np.dstack([GREYS, OPAQUE - 1])), "opaque"),
+    "transparent": (
+        png(np.dstack([GREYS, OPAQUE - 1])),
+        "expected opaque pixels, got transparent ones; fill the background first",
+    ),
     "transparent grey": (
         by_hand(header(4, 4), chunk(b"tRNS", b"\x00\x02"), DATA),
         "opaque",
     ),
-    "colours": (png(COLOURS[:, :4]), "colors"),
+    "colours": (
+        png(COLOURS[:, :4]),
+        "expected a gray image, got one with colors; convert it to gray first",
+    ),
     "size": (png(COLOURS[..., 0]), "of 4 x 4, got 5 x 4"),
     "larger": (png(np.zeros((30, 40))), "of 4 x 4, got 40 x 30"),
 }

@@ -149,22 +149,68 @@ def test_a_fault_in_a_piece_has_the_callers_row(
     assert refused.value.detail.startswith("/x/9000/2/1: expected a finite number")
 
 
-def test_what_cannot_be_split_exactly_is_refused_unsent(
-    proxy: FaultyProxy, ask: Ask, grey: Rows
+@pytest.mark.parametrize("n_samples", [1, 3])
+def test_stochastic_calls_are_split_with_one_seed(
+    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows, n_samples: int
 ) -> None:
-    """Above the limit `sample` and `elbo` say why; at the limit they succeed."""
-    with pytest.raises(
-        LimitError, match=f"/sample accepts at most {MAX_ROWS} rows at once, got 701; "
-    ):
-        ask(proxy.url, "sample", MAX_ROWS + 1)
-    with pytest.raises(
-        LimitError, match=f"/elbo accepts at most {MAX_ROWS} .*got 10000; "
-    ):
-        ask(proxy.url, "elbo", grey)
+    """1,500 rows in three requests have the bits of one, by seed and position."""
+    options: dict[str, Any] = {"seed": 3, "n_samples": n_samples, "first": 5}
+    options["binarize"] = "sample"
+    query = "&".join(f"{name}={value}" for name, value in options.items())
+    one = whole.post_raw(f"/elbo?{query}", save({"x": grey[:1500]}), BINARY)
 
-    assert proxy.targets("/") == ["/model", "/model"]
-    assert len(ask(proxy.url, "sample", MAX_ROWS).x) == MAX_ROWS
-    assert len(ask(proxy.url, "elbo", grey[:700] > 0.5).elbo) == MAX_ROWS
+    scored = ask(proxy.url, "elbo", grey[:1500], **options)
+
+    wanted = load(one.content)
+    assert np.array_equal(scored.elbo, wanted["elbo"])
+    assert np.array_equal(scored.kl_per_dim, wanted["kl_per_dim"])
+    assert scored.seed == 3
+    targets = proxy.targets("/elbo")
+    assert sorted(target.partition("first=")[2] for target in targets) == [
+        "1005",
+        "5",
+        "505",
+    ]
+    assert len({target.partition("&first=")[0] for target in targets}) == 1
+
+
+def test_samples_and_reconstructions_are_split_with_one_seed(
+    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows
+) -> None:
+    """A seed that the client drew is that of every piece."""
+    sample = ask(proxy.url, "sample", 1500, draw="sample")
+    drawn = ask(proxy.url, "reconstruct", grey[:800], n_samples=2, seed=4)
+
+    url = f"/sample?n=1500&draw=sample&seed={sample.seed}"
+    wanted = load(whole.get(url, headers=BINARY).content)
+    assert np.array_equal(sample.x, wanted["x"])
+    assert np.array_equal(sample.z, wanted["z"])
+    body = save({"x": grey[:800]})
+    one = whole.post_raw("/reconstruct?n_samples=2&seed=4", body, BINARY)
+    assert np.array_equal(drawn.x, load(one.content)["x"])
+    assert len(proxy.targets("/sample")) == 3
+    assert len(proxy.targets("/reconstruct")) == 3
+
+
+def test_an_analysis_without_exact_pieces_is_refused_unsent(
+    proxy: FaultyProxy, ask: Ask
+) -> None:
+    """Noise that must be skipped beyond the service's limit is said before."""
+    with pytest.raises(LimitError, match=r"/elbo accepts at most .* use fewer draws"):
+        ask(proxy.url, "elbo", np.zeros((20_000, 16)), n_samples=20_000)
+
+    assert proxy.targets("/") == ["/model"]
+
+
+def test_progress_is_reported_after_each_request(address: str, ask: Ask) -> None:
+    """With the rows that are done and those of the call; the last call has all."""
+    seen: list[tuple[int, int]] = []
+    settings = {"on_progress": lambda *progress: seen.append(progress)}
+
+    ask(address, "encode", np.zeros((1500, 16)), settings=settings)
+    ask(address, "elbo", np.zeros((2, 16)), settings=settings)
+
+    assert seen == [(500, 1500), (1000, 1500), (1500, 1500), (2, 2)]
 
 
 def test_limits_are_asked_for_once(proxy: FaultyProxy) -> None:

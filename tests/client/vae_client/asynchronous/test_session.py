@@ -1,8 +1,13 @@
 """Which requests are retried, how often and when, and which are not."""
 
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 from time import monotonic
 
 import numpy as np
@@ -103,7 +108,7 @@ def test_retries_can_be_turned_off(proxy: FaultyProxy, ask: Ask) -> None:
     assert len(proxy.targets("/sample")) == 1
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 413, 422, 500, 501])
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 422, 500, 501])
 def test_lasting_failures_are_not_retried(
     proxy: FaultyProxy, ask: Ask, status: int
 ) -> None:
@@ -181,8 +186,9 @@ def test_a_timeout_is_not_retried(proxy: FaultyProxy, ask: Ask) -> None:
         answer(200, b"\x08", content_type="application/vnd.safetensors"),
         answer(200, b"\2\0\0\0\0\0\0\0{}", content_type="application/vnd.safetensors"),
         answer(302, location="http://127.0.0.1:9/"),
+        answer(404, b"<h1>Not Found</h1>", content_type="text/html"),
     ],
-    ids=["html", "no safetensors", "no tensors", "redirect"],
+    ids=["html", "no safetensors", "no tensors", "redirect", "404"],
 )
 def test_an_answer_that_is_not_the_services_is_an_error(
     proxy: FaultyProxy, ask: Ask, strange: Action
@@ -282,7 +288,27 @@ def test_waiting_ends_where_it_will_not_help(proxy: FaultyProxy, ask: Ask) -> No
 
 def test_a_refused_connection_is_a_failed_connection(unused: str, ask: Ask) -> None:
     """Its cause is the network's own error."""
-    with pytest.raises(ConnectionFailedError, match="ConnectError") as failed:
+    said = f"cannot connect to {unused} (ConnectError: "
+    with pytest.raises(ConnectionFailedError, match=re.escape(said)) as failed:
         ask(unused, "sample", settings={"n_retries": 0})
 
+    assert str(failed.value).endswith("is the service running there?")
+
     assert failed.value.__cause__ is not None
+
+
+def test_another_server_is_not_taken_for_the_service(ask: Ask, tmp_path: Path) -> None:
+    """Whatever listens there, the first call says which URL is not the service's."""
+    handler = partial(_Quiet, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        said = f"got a 404 that is not its own from {url}/model; is that the URL"
+        with pytest.raises(UnexpectedAnswerError, match=re.escape(said)):
+            ask(url, "encode", np.zeros((1, 16)))
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
