@@ -27,11 +27,11 @@ def docs() -> APIRouter:
     @routes.get("/docs")
     @routes.head("/docs")
     async def index(request: Request) -> Response:
-        return static_files.respond(request, served, INDEX)
+        return await static_files.respond(request, served, INDEX)
 
     @routes.get("/docs/{name}")
     @routes.head("/docs/{name}")
     async def file(request: Request, name: str) -> Response:
-        return static_files.respond(request, served, name)
+        return await static_files.respond(request, served, name)
 
     return routes

@@ -26,11 +26,11 @@ def explorer() -> APIRouter:
     @routes.get("/")
     @routes.head("/")
     async def index(request: Request) -> Response:
-        return static_files.respond(request, served, INDEX)
+        return await static_files.respond(request, served, INDEX)
 
     @routes.get("/explorer/{name}")
     @routes.head("/explorer/{name}")
     async def file(request: Request, name: str) -> Response:
-        return static_files.respond(request, served, name)
+        return await static_files.respond(request, served, name)
 
     return routes

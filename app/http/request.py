@@ -9,11 +9,10 @@ do less.
 from math import inf
 from typing import Literal, final
 
-from starlette.types import Message, Receive, Scope
+from starlette.types import Receive, Scope
 
-from app.errors import CLOSE, ContentTooLargeError, DisconnectedError
-from app.http.body_budget import BodyBudget, grown
-from app.http.freed_memory import return_pages
+from app.http.body_budget import BodyBudget
+from app.http.incoming import IncomingBody, is_gzip, too_large
 from app.http.response import ONE_MESSAGE_BYTES
 from app.http.response_budget import ResponseBudget
 from app.wire.body import Body
@@ -27,24 +26,26 @@ class Request:
     The head of a request, with a method to read its body.
 
     Attributes:
+        fields: The headers as they came; `headers` has the last one of each name.
         path: The path, without the prefix that a proxy added.
         root_path: That prefix, without a trailing slash.
         is_read: Whether the whole body has been read.
         deadline: When its response must be ready, by `time.perf_counter`.
         cancel_reason: Why it was cancelled; None if it was not.
+        key: The name of its access key; None before the check, or without keys.
     """
 
     __slots__ = (
-        "_bodies",
-        "_head",
-        "_n_body_bytes",
+        "_incoming",
         "_n_response_bytes",
         "_receive",
         "_responses",
         "cancel_reason",
         "deadline",
+        "fields",
         "headers",
         "is_read",
+        "key",
         "method",
         "path",
         "query_string",
@@ -54,92 +55,68 @@ class Request:
     def __init__(
         self, scope: Scope, receive: Receive, responses: ResponseBudget
     ) -> None:
-        self._head: list[tuple[bytes, bytes]] = scope["headers"]
+        self.fields: list[tuple[bytes, bytes]] = scope["headers"]
         self._receive = receive
-        self._bodies: BodyBudget | None = None  # set while its body is counted
-        self._n_body_bytes = 0  # counted in `_bodies`
+        self._incoming: IncomingBody | None = None  # set while its body is counted
         self._responses = responses
         self._n_response_bytes = 0  # counted in `_responses`
-        self.headers = dict(self._head)
+        self.headers = dict(self.fields)
         self.method: str = scope["method"]
         self.root_path: str = scope.get("root_path", "").rstrip("/")
-        self.path: str = _below(self.root_path, scope["path"])
+        self.path: str = below(self.root_path, scope["path"])
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # their bodies are ignored
         self.deadline = inf
         self.cancel_reason: CancelReason | None = None
+        self.key: str | None = None
 
     @property
     def accept(self) -> bytes | None:
         """The Accept header; several are joined to one list (RFC 9110, 5.3)."""
-        if len(self.headers) == len(self._head):
+        if len(self.headers) == len(self.fields):
             return self.headers.get(b"accept")
-        return b",".join(v for name, v in self._head if name == b"accept") or None
+        return b",".join(v for name, v in self.fields if name == b"accept") or None
 
     def only(self, name: bytes) -> bytes | None:
         """Return a header that occurs exactly once; None otherwise."""
-        if len(self.headers) != len(self._head):
-            values = [value for field, value in self._head if field == name]
+        if len(self.headers) != len(self.fields):
+            values = [value for field, value in self.fields if field == name]
             return values[0] if len(values) == 1 else None
         return self.headers.get(name)
 
     async def body(self, bodies: BodyBudget) -> Body:
         """
-        Read the body; its bytes are counted until `release_body`.
+        Read the body, and decompress it; its bytes are counted until `release_body`.
 
         Raises:
             ContentTooLargeError: It is longer than the limit, or announced to be.
             OverloadedError: The budget for all bodies is full.
+            UnprocessableError: It cannot be decompressed.
             DisconnectedError: The client disconnected before the end of the body.
         """
         limit = bodies.max_bytes
         announced = self._announced(limit)
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body", False):
-            whole: bytes = message.get("body", b"")
+            whole: Body = message.get("body", b"")
             if len(whole) > limit:
-                raise _too_large(len(whole), limit)
-            self.is_read = True
-            return whole
-        bodies.check_room(announced)
-        self._bodies = bodies
-        collected = bytearray()
-        max_size = announced or limit
-        try:
-            while message["type"] == "http.request":
-                collected = self._collect(message, collected, bodies, max_size)
-                if self.is_read:
-                    return collected
-                message = await self._receive()
-            raise DisconnectedError
-        except BaseException:
-            # The heap would keep them, and the next bodies would take other pages.
-            return_pages(collected)
-            raise
-
-    def _collect(
-        self, message: Message, collected: bytearray, bodies: BodyBudget, max_size: int
-    ) -> bytearray:
-        """Append a piece of the body; return the buffer, which may be a new one."""
-        piece = message.get("body", b"")
-        size = self._n_body_bytes + len(piece)
-        if size > bodies.max_bytes:
-            raise _too_large(size, bodies.max_bytes)
-        bodies.take(len(piece), held=self._n_body_bytes)
-        if size > len(collected):
-            collected = grown(collected, size, max_size)
-        collected[self._n_body_bytes : size] = piece
-        self._n_body_bytes = size
-        if not message.get("more_body", False):
-            self.is_read = True
-            del collected[size:]
-        return collected
+                raise too_large(len(whole), limit)
+        else:
+            incoming = self._incoming = IncomingBody(bodies)
+            whole = await incoming.collect(message, self._receive, announced=announced)
+        self.is_read = True
+        if b"content-encoding" in self.headers and is_gzip(
+            self.headers[b"content-encoding"]
+        ):
+            incoming = self._incoming = self._incoming or IncomingBody(bodies)
+            return await incoming.decompress(whole)
+        return whole
 
     def release_body(self) -> None:
         """Stop counting the body: the request has been answered or cancelled."""
-        if self._bodies is not None:
-            self._bodies.release(self._n_body_bytes)
-            self._bodies = None
+        if self._incoming is not None:
+            self._incoming.release()
+            self._incoming = None
 
     def reserve_response(self, n_bytes: int) -> None:
         """
@@ -176,19 +153,12 @@ class Request:
             return 0
         n_bytes = int(announced[:20])
         if n_bytes > limit:
-            raise _too_large(n_bytes, limit)
+            raise too_large(n_bytes, limit)
         return n_bytes
 
 
-def _below(root_path: str, path: str) -> str:
-    """Return a path without the prefix that a proxy added."""
+def below(root_path: str, path: str) -> str:
+    """Return a path without the prefix that a proxy added, if it has one."""
     if not root_path or not path.startswith(f"{root_path}/"):
         return path
     return path[len(root_path) :]
-
-
-def _too_large(size: int, limit: int) -> ContentTooLargeError:
-    return ContentTooLargeError(
-        f"expected a body of at most {limit} bytes, got {size} or more",
-        headers=CLOSE,
-    )

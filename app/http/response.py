@@ -1,7 +1,7 @@
 """One response, directly on ASGI; `app.http.request` says why."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from http.client import NOT_MODIFIED
 from typing import NamedTuple, Protocol, final
 
@@ -9,6 +9,7 @@ from starlette.types import Scope, Send
 
 from app.connection.cycle import DRAIN, WHOLE, Drain, Whole
 from app.errors import Headers
+from app.http import compression
 
 Chunk = bytes | memoryview
 
@@ -68,6 +69,12 @@ class Response(NamedTuple):
         if not isinstance(self.chunks, Sequence):
             return await self._send_pieces(self.chunks, scope, send, headers)
         length = sum(map(len, self.chunks))
+        if length > compression.MIN_BYTES:
+            asked = scope["headers"]
+            coding = compression.headers_for(self.media_type, self.headers, asked)
+            if len(coding) > 1:
+                return await self._send_pieces(self.chunks, scope, send, headers)
+            headers += coding
         fields = (*self.headers, *headers)
         if self.status != NOT_MODIFIED:
             form = (b"content-type", self.media_type)
@@ -77,7 +84,7 @@ class Response(NamedTuple):
         if length <= ONE_MESSAGE_BYTES or len(self.chunks) == 1:
             return await self._send_whole(b"".join(self.chunks), scope, send, fields)
         await send({"type": _START, "status": self.status, "headers": [*fields]})
-        return await _send_all(self.chunks, send)
+        return await _send_all(_in_turns(self.chunks), send)
 
     async def _send_whole(
         self, body: bytes, scope: Scope, send: Send, fields: Headers
@@ -94,7 +101,7 @@ class Response(NamedTuple):
         return len(body)
 
     async def _send_pieces(
-        self, pieces: Pieces, scope: Scope, send: Send, headers: Headers
+        self, pieces: Iterable[Chunk], scope: Scope, send: Send, headers: Headers
     ) -> int:
         """
         Write a body whose length is known only after all of it has been generated.
@@ -102,25 +109,37 @@ class Response(NamedTuple):
         Content-Length would need the text to be generated twice, so the body is
         chunked. HTTP/1.0 has no chunks: there it is generated twice.
         """
-        fields = ((b"content-type", self.media_type), *self.headers, *headers)
+        is_old = scope.get("http_version") == "1.0"
+        asked = () if is_old else scope["headers"]
+        coding = compression.headers_for(self.media_type, self.headers, asked)
+        form = (b"content-type", self.media_type)
+        fields = (form, *self.headers, *coding, *headers)
         if scope["method"] == "HEAD":  # may go without a length (RFC 9110, 8.6)
             return await self._send_whole(b"", scope, send, fields)
-        if scope.get("http_version") == "1.0":
+        if is_old:
             length = 0
             for piece in pieces:
                 length += len(piece)
                 await asyncio.sleep(0)
             fields = (*fields, (b"content-length", b"%d" % length))
         await send({"type": _START, "status": self.status, "headers": [*fields]})
-        return await _send_all(pieces, send)
+        if len(coding) > 1:
+            return await _send_all(compression.compressed(pieces), send)
+        return await _send_all(_in_turns(pieces), send)
 
 
-async def _send_all(pieces: Iterable[Chunk], send: Send) -> int:
+async def _in_turns(pieces: Iterable[Chunk]) -> AsyncIterator[Chunk]:
+    """Yield pieces, and let other requests run after each."""
+    for piece in pieces:
+        yield piece
+        await asyncio.sleep(0)
+
+
+async def _send_all(pieces: AsyncIterator[Chunk], send: Send) -> int:
     """Write the pieces of a body, each once there is room in the write buffer."""
     length = 0
-    for piece in pieces:
+    async for piece in pieces:
         await send({"type": _BODY, "body": bytes(piece), "more_body": True})
         length += len(piece)
-        await asyncio.sleep(0)  # let other requests run
     await send({"type": _BODY, "body": b""})  # also waits for the write buffer
     return length

@@ -1,7 +1,6 @@
 """Serves the files of a page, with headers that forbid loading from other origins."""
 
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -9,6 +8,7 @@ from fastapi.requests import Request
 from fastapi.responses import Response
 
 from app.errors import NotFoundError
+from app.http.compression import ConstantText
 from app.http.etags import matches
 
 INDEX = "index.html"
@@ -23,10 +23,15 @@ _MEDIA_TYPES = {
 
 @final
 class StaticFile(NamedTuple):
-    """A file of a page, with its response headers."""
+    """A file of a page, with its response headers except those of its variant."""
 
-    content: bytes
+    text: ConstantText
     headers: dict[str, str]
+
+    @property
+    def content(self) -> bytes:
+        """The content, not compressed."""
+        return self.text.plain.content
 
 
 def policy(images: str) -> str:
@@ -59,7 +64,9 @@ def read(folder: Path, policy: str) -> dict[str, StaticFile]:
     }
 
 
-def respond(request: Request, files: Mapping[str, StaticFile], name: str) -> Response:
+async def respond(
+    request: Request, files: Mapping[str, StaticFile], name: str
+) -> Response:
     """
     Return the response with a file, or 304 if the client has the current version.
 
@@ -69,18 +76,19 @@ def respond(request: Request, files: Mapping[str, StaticFile], name: str) -> Res
     if name not in files:
         raise NotFoundError("there is no resource at this path")
     file = files[name]
-    if matches(request.headers.get("if-none-match"), file.headers["etag"]):
-        return Response(status_code=304, headers=file.headers)
-    return Response(file.content, headers=file.headers)
+    content, etag, coding = await file.text.variant(request.headers.raw)
+    more = {name.decode(): value.decode() for name, value in coding}
+    headers = {**file.headers, **more, "etag": etag}
+    if matches(request.headers.get("if-none-match"), etag):
+        return Response(status_code=304, headers=headers)
+    return Response(content, headers=headers)
 
 
 def _file(path: Path, policy: str) -> StaticFile:
-    content = path.read_bytes()
     return StaticFile(
-        content,
+        ConstantText(path.read_bytes()),
         {
             "content-type": _MEDIA_TYPES[path.suffix],
-            "etag": f'"{sha256(content).hexdigest()}"',
             "cache-control": "no-cache",
             "content-security-policy": policy,
             "referrer-policy": "no-referrer",

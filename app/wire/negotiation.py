@@ -39,6 +39,8 @@ _CACHE = 256
 
 # A media type is repeated in an error only if it is short and plain (RFC 6838, 4.2).
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
+_TOKEN = re.compile(r"[a-z0-9-]{1,32}")
+_CODINGS = ("gzip", "x-gzip", "identity")
 # Other names that programs use for the formats.
 _MEANT = {
     "text/json": JSON,
@@ -75,11 +77,14 @@ def request_format(
     Raises:
         UnsupportedMediaTypeError: It is none of `readable`, or is encoded.
     """
-    if content_encoding is not None and content_encoding.strip().lower() != b"identity":
-        raise UnsupportedMediaTypeError(
-            "expected no Content-Encoding, or identity",
-            headers=((b"accept-encoding", b"identity"),),
-        )
+    if content_encoding is not None:
+        coding = content_encoding.strip().lower().decode("latin-1")
+        if coding not in _CODINGS:
+            got = coding if _TOKEN.fullmatch(coding) else "something else"
+            raise UnsupportedMediaTypeError(
+                f"expected a Content-Encoding of gzip, identity or none, got {got}",
+                headers=((b"accept-encoding", b"gzip, identity"),),
+            )
     found = _content_type(content_type)
     if found not in readable:
         raise UnsupportedMediaTypeError(

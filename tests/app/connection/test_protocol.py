@@ -226,7 +226,7 @@ ATTACKS = {
         "/encode",
         JSON,
         lambda: gzip.compress(bytes(HUGE), 1),
-        (415,),
+        (413,),
         "Content-Encoding: gzip\r\n",
     ),
     "PNG of 30,000 x 30,000": Attack(

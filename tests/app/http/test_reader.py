@@ -289,7 +289,7 @@ CONTENT_TYPES = [
     ({"content-type": "application/jsonx"}, 415),
     ({"content-type": "application/json; charset=latin-1"}, 415),
     ({"content-type": "application/x-www-form-urlencoded"}, 415),
-    ({**JSON, "content-encoding": "gzip"}, 415),
+    ({**JSON, "content-encoding": "br"}, 415),
     ({**JSON, "accept": "image/png"}, 406),
     ({**JSON, "accept": "application/json;q=0"}, 406),
     ({**JSON, "accept": "application/x-npy"}, 406),

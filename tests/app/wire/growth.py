@@ -7,6 +7,7 @@ prints by how many bytes it grew at most, and what came of the body.
 
 import asyncio
 import ctypes
+import gzip
 import io
 import json
 import os
@@ -121,19 +122,29 @@ def _noise() -> bytes:
     return saved(Image.fromarray(pixels), compress_level=0)
 
 
-async def _collected() -> None:
-    """Read a body that comes in many pieces."""
-    left = 3 * N
+async def _collected(sent: Body | None = None) -> None:
+    """Read a body that comes in many pieces: zeros, or what `sent` is in gzip."""
+    size = 3 * N if sent is None else len(sent)
+    start = 0
 
     async def receive() -> dict[str, Any]:
-        nonlocal left
-        left -= 1 << 16
-        return {"type": "http.request", "body": bytes(1 << 16), "more_body": left > 0}
+        nonlocal start
+        stop = min(start + (1 << 16), size)
+        piece = bytes(stop - start) if sent is None else sent[start:stop]
+        start = stop
+        return {"type": "http.request", "body": piece, "more_body": stop < size}
 
-    scope = {"method": "POST", "path": "/", "query_string": b"", "headers": []}
+    headers = [] if sent is None else [(b"content-encoding", b"gzip")]
+    scope = {"method": "POST", "path": "/", "query_string": b"", "headers": headers}
     request = Request(scope, receive, ResponseBudget(max_bytes=N))
-    body = await request.body(BodyBudget(max_bytes=4 * N, max_bytes_together=4 * N))
+    body = await request.body(BodyBudget(max_bytes=4 * N, max_bytes_together=8 * N))
     assert len(body) == 3 * N
+
+
+def _zipped(level: int) -> bytes:
+    """Return 3 N bytes in gzip, which shrink to about a tenth, or not at all."""
+    text = b"".join(b"[%d,0,0,0,0,0,0,0,0],\n" % i for i in range(3 * N // 20))
+    return gzip.compress(text.ljust(3 * N, b" ")[: 3 * N], level)
 
 
 def cases() -> Iterator[Growth]:
@@ -144,6 +155,13 @@ def cases() -> Iterator[Growth]:
     yield Growth(
         "a body in pieces", bytes, lambda _: asyncio.run(_collected()), decoded=3 * N
     )
+    for name, level in (("dense", 1), ("not compressed", 0)):
+        yield Growth(
+            f"a gzip body in pieces, {name}",
+            partial(_zipped, level),
+            lambda body: asyncio.run(_collected(body)),
+            decoded=6 * N,  # what comes is kept until all of it is decompressed
+        )
 
 
 def _jsons() -> Iterator[Growth]:
