@@ -4,7 +4,8 @@ Access keys: the file of digests, the check of a request, and the command `vae-k
 Each line of the file `VAE_API_KEYS_FILE` has a SHA-256 in 64 hex digits and,
 optionally, a name; `#` starts a comment. Only digests are stored, so a leaked file does
 not give access. One round of SHA-256 without salt is enough for random keys, such as
-those of `vae-keys [NAME]`, which prints a new key and its line for the file.
+those of `vae-keys [NAME]`, which prints a new key on standard error, and the line for
+the file on standard output, so that `vae-keys NAME >> FILE` adds a key.
 """
 
 import argparse
@@ -25,10 +26,14 @@ from app.errors import UnauthorizedError
 logger = logging.getLogger(__name__)
 
 MAX_KEYS = 256
-_COMMAND = "Print a new access key, and its line for the file of VAE_API_KEYS_FILE."
+_COMMAND = (
+    "Print a new access key on standard error, and on standard output its line for the "
+    "file of VAE_API_KEYS_FILE: vae-keys NAME >> FILE"
+)
 _MAX_FILE_BYTES = 1 << 16
 _HEX_DIGITS = frozenset(b"0123456789abcdef")
 _KEY_BYTES = 32
+_MAX_NAME, _SHOWN_DIGITS = 64, 8
 
 
 @final
@@ -43,9 +48,9 @@ class Keys:
             SettingsError: It cannot be read, has no key, or has an invalid line.
         """
         self._path = path
-        self._digests = read(path)
+        self._names = read(path)
 
-    def check(self, authorization: bytes | None) -> None:
+    def check(self, authorization: bytes | None) -> str:
         """
         Check an Authorization header: Bearer (RFC 6750), or Basic (RFC 7617).
 
@@ -55,26 +60,31 @@ class Keys:
         The time of the check depends on the number of keys and the length of the
         header, but not on the keys or on how much of a key matches.
 
+        Returns:
+            The key's name in the file; without one, the start of its digest.
+
         Raises:
             UnauthorizedError: It does not contain one of the keys.
         """
         if authorization is None:
             raise UnauthorizedError("expected one header Authorization: Bearer KEY")
         given = sha256(_key(authorization)).digest()
-        is_known = False
-        for digest in self._digests:
-            is_known |= compare_digest(digest, given)
-        if not is_known:
+        found: str | None = None
+        for digest, name in self._names.items():
+            if compare_digest(digest, given):
+                found = name
+        if found is None:
             raise UnauthorizedError("expected a valid key")
+        return found
 
     def reread(self) -> None:
         """Read the file again; if that fails, log why and keep the keys."""
         try:
-            self._digests = read(self._path)
+            self._names = read(self._path)
         except SettingsError as error:
             logger.error("the access keys are unchanged: %s", error)
         else:
-            logger.info("%d access keys were read", len(self._digests))
+            logger.info("%d access keys were read", len(self._names))
 
 
 def is_basic(authorization: bytes | None) -> bool:
@@ -82,15 +92,16 @@ def is_basic(authorization: bytes | None) -> bool:
     return authorization is not None and _split(authorization)[0] == b"basic"
 
 
-def read(path: Path) -> tuple[bytes, ...]:
+def read(path: Path) -> dict[bytes, str]:
     """
-    Return the digests in a file of keys, 32 bytes each.
+    Return the digests in a file of keys, 32 bytes each, with the names of the keys.
 
     Raises:
         SettingsError: It cannot be read, has no key or too many, or has an invalid
             line. The message does not repeat the line, which may be a key itself.
     """
-    digests = []
+    names: dict[bytes, str] = {}
+    n_keys = 0
     for i, line in enumerate(_content(path).split(b"\n"), start=1):
         words = line.partition(b"#")[0].split(maxsplit=1)
         if not words:
@@ -103,13 +114,17 @@ def read(path: Path) -> tuple[bytes, ...]:
                 f"VAE_API_KEYS_FILE: expected a SHA-256 of 64 hex digits in line {i} "
                 f"of {path}, got a word of {len(digest)} characters"
             )
-        digests.append(bytes.fromhex(digest.decode()))
-    if not 1 <= len(digests) <= MAX_KEYS:
-        raise SettingsError(
-            f"VAE_API_KEYS_FILE: expected 1 to {MAX_KEYS} keys in {path}, "
-            f"got {len(digests)}"
+        n_keys += 1
+        text = digest.decode()
+        name = words[1].decode("utf-8", "replace").strip() if words[1:] else ""
+        names[bytes.fromhex(text)] = (
+            name[:_MAX_NAME] or f"sha256:{text[:_SHOWN_DIGITS]}"
         )
-    return tuple(digests)
+    if not 1 <= n_keys <= MAX_KEYS:
+        raise SettingsError(
+            f"VAE_API_KEYS_FILE: expected 1 to {MAX_KEYS} keys in {path}, got {n_keys}"
+        )
+    return names
 
 
 def fresh_key() -> str:
@@ -123,14 +138,14 @@ def line_of(key: str, *, name: str = "") -> str:
 
 
 def main() -> int:
-    """Print a new key, and its line for the file."""
+    """Print a new key on standard error, and its line for the file on its output."""
     parser = argparse.ArgumentParser(prog="vae-keys", description=_COMMAND)
     parser.add_argument("name", nargs="*", metavar="NAME", help="the owner of the key")
     name = " ".join(parser.parse_args().name)
     key = fresh_key()
     line = line_of(key, name=name)
-    sys.stdout.write(f"key, for the client:          {key}\n")
-    sys.stdout.write(f"line, for VAE_API_KEYS_FILE:  {line}\n")
+    sys.stderr.write(f"key, for the client, shown only once: {key}\n")
+    sys.stdout.write(f"{line}\n")
     return 0
 
 

@@ -66,7 +66,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         current,
         metrics,
         lifecycle,
-        timeout=settings.request_timeout,
+        settings=settings,
         access=access,
         log=log,
         tracer=tracer,

@@ -1,4 +1,8 @@
-"""The settings of the service: one frozen `Settings`, read from VAE_* variables."""
+"""
+The settings of the service: one frozen `Settings`, read from VAE_* variables.
+
+What is served, where and by how many processes is in `app.configuration.serving`.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +10,6 @@ from typing import Annotated, Any, Literal, Self, final
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -15,14 +18,7 @@ from pydantic import (
 from app.configuration import environment, memory_limits
 from app.configuration.environment import SettingRow
 from app.configuration.host_names import host_name, origin, split, split_names
-from app.configuration.machine import available_cores
-
-# The same place in the repository, in the images and in an installed wheel.
-RELEASED = Path(__file__).parents[1] / "released" / "mnist"
-
-
-def _threads(n_workers: int) -> int:
-    return available_cores() if n_workers == 1 else 1
+from app.configuration.serving import RELEASED, ServingSettings
 
 
 def _within_memory(limit: int, cost: int) -> Any:
@@ -40,70 +36,11 @@ def _within_memory(limit: int, cost: int) -> Any:
 
 
 @final
-class Settings(BaseModel):
+class Settings(ServingSettings):
     """All settings, each with its type, bounds, default and description."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    checkpoint: Annotated[
-        Path,
-        Field(
-            description="Directory of the checkpoint to serve.",
-            json_schema_extra={"default_in_words": "the released model of MNIST"},
-        ),
-    ] = RELEASED
-    watch_seconds: Annotated[
-        float,
-        Field(
-            ge=0,
-            le=86_400,
-            allow_inf_nan=False,
-            description="Seconds between two checks for a new checkpoint in the "
-            "directory; 0 checks only on SIGHUP.",
-        ),
-    ] = 0.0
-    host: Annotated[str, Field(min_length=1, description="Address to listen on.")] = (
-        "127.0.0.1"
-    )
-    port: Annotated[
-        int,
-        Field(ge=0, le=65_535, description="Port to listen on; 0 picks a free port."),
-    ] = 8000
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"],
-        Field(description="Device of the model; `auto` uses a GPU if there is one."),
-    ] = "cpu"
-    backend: Annotated[
-        Literal["auto", "torch", "onnx"],
-        Field(
-            description="Library that computes the layers; `auto` uses ONNX Runtime on "
-            "a CPU if its results agree with torch's."
-        ),
-    ] = "auto"
-    workers: Annotated[
-        int,
-        Field(ge=1, le=256, description="Worker processes, each with its own model."),
-    ] = 1
-    threads: Annotated[
-        int,
-        Field(
-            default_factory=lambda values: _threads(values.get("workers", 1)),
-            ge=1,
-            le=1024,
-            description="Threads for one matrix product.",
-            json_schema_extra={
-                "default_in_words": "the available cores; 1 with several workers"
-            },
-        ),
-    ]
-    explorer: Annotated[
-        bool,
-        Field(
-            description="Whether to serve the explorer page at `/`, and the "
-            "checkpoint's held-out rows at `/examples`.",
-            json_schema_extra={"default_in_words": "true"},
-        ),
-    ] = True
     max_body_bytes: Annotated[
         int, Field(ge=1024, description="Largest request body, in bytes.")
     ] = _within_memory(64 << 20, memory_limits.PER_BODY_BYTE)
@@ -249,6 +186,10 @@ class Settings(BaseModel):
     ] = "info"
     access_log: Annotated[
         bool, Field(description="Whether to log each request on standard output.")
+    ] = False
+    access_log_client: Annotated[
+        bool,
+        Field(description="Whether the access log has the address of the client."),
     ] = False
     api_keys_file: Annotated[
         Path | None,

@@ -42,6 +42,9 @@ def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
     """
     Read the VAE_* variables of `environ`, and ignore all others.
 
+    An empty variable counts as not set: Compose files and shell scripts pass one where
+    there is no value.
+
     Raises:
         SettingsError: A name is unknown or a value is invalid.
     """
@@ -54,7 +57,8 @@ def read(schema: type[_Settings], environ: Mapping[str, str]) -> _Settings:
         if variable not in known:
             nearest = get_close_matches(variable, known, n=1, cutoff=0.0)[0]
             raise SettingsError(f"{variable} is not a setting; did you mean {nearest}?")
-        values[known[variable]] = value
+        if value.strip():
+            values[known[variable]] = value
     try:
         return schema.model_validate(values)
     except ValidationError as error:

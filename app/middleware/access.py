@@ -85,7 +85,7 @@ class AccessCheck:
         authorization = request.only(b"authorization")
         if is_basic(authorization) and _is_of_another_site(request):
             raise UnauthorizedError("expected Bearer, not Basic, from another site")
-        keys.check(authorization)
+        request.key = keys.check(authorization)
 
     def _check_host(self, request: Request) -> None:
         host = request.only(b"host") or b""

@@ -8,7 +8,7 @@ wrong method on one of their paths gives a 405 with the right Allow header.
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from http import HTTPMethod
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -16,6 +16,7 @@ from fastapi.requests import Request
 from fastapi.responses import RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from app.api_docs import openapi, pages
 from app.call_parts.call import Call
@@ -28,7 +29,9 @@ from app.errors import (
     out_of_memory,
 )
 from app.explorer import explorer
+from app.http.request import below
 from app.middleware.cors import SETTING, is_preflight
+from app.observability.access_log import OTHER
 from app.settings import Settings
 from app.version import service_version
 from model.engine import is_out_of_memory
@@ -59,7 +62,7 @@ def framework(calls: Sequence[Call], settings: Settings, lifespan: Lifespan) -> 
         openapi_url=None,  # app.calls.openapi serves it
         docs_url=None,  # app.api_docs.pages serves it
         redoc_url=None,
-        redirect_slashes=False,  # the redirect would trust the client's Host header
+        redirect_slashes=False,  # Starlette's would trust the client's Host header
         lifespan=lifespan,
         telemetry=_NO_TELEMETRY,
     )
@@ -84,14 +87,17 @@ def _index() -> APIRouter:
 
     @routes.get("/")
     @routes.head("/")
-    async def index(request: Request) -> Response:
-        return RedirectResponse(f"{request.scope.get('root_path', '')}/docs")
+    async def index() -> Response:
+        return RedirectResponse("docs")
 
     return routes
 
 
 async def _handle_http_exception(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 404:
+        location = _location(request)
+        if location is not None:
+            return _redirect(location, request)
         return _response(request, NotFoundError("there is no resource at this path"))
     if isinstance(error, HTTPException) and error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
@@ -113,6 +119,31 @@ async def _handle_exception(request: Request, error: Exception) -> Response:
     return _response(request, problem)
 
 
+def _location(request: Request) -> str | None:
+    """
+    Return where a path leads that has a slash too many, or a prefix that lacks one.
+
+    It is relative to the path, so it keeps the scheme, the host and the prefix that the
+    client used, whatever a proxy has changed. It repeats nothing of the client's path.
+    """
+    root, full = request.scope.get("root_path", "").rstrip("/"), request.scope["path"]
+    if root and full == root:
+        return f"{root.rpartition('/')[2]}/"
+    path = below(root, full)
+    known = (route.path for route in request.app.routes if isinstance(route, Route))
+    if path.endswith("/") and path[:-1] in known:
+        return f"../{path[:-1].rpartition('/')[2]}"
+    return None
+
+
+def _redirect(location: str, request: Request) -> Response:
+    """Return a redirect that keeps the method, the body and the query."""
+    query = request.scope["query_string"].decode("latin-1")
+    target = f"{location}?{query}" if query else location
+    status = HTTPStatus.PERMANENT_REDIRECT
+    return Response(status_code=status, headers={"location": target})
+
+
 def _known(method: str) -> str:
     """Return a method if it is one of HTTP; others may be anything."""
     return method if method in HTTPMethod.__members__ else "another method"
@@ -128,10 +159,19 @@ def _methods(request: Request) -> set[str]:
     }
 
 
+def route_of(app: FastAPI, scope: Scope) -> str:
+    """Return the path of the route for a request that is not for a call."""
+    for route in app.routes:
+        if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE:
+            return route.path
+    return OTHER
+
+
 def _response(request: Request, problem: ProblemError) -> Response:
     return Response(
         problem.document(
-            instance=request.url.path, request_id=request.scope["request_id"]
+            instance=below(request.scope.get("root_path", ""), request.scope["path"]),
+            request_id=request.scope["request_id"],
         ),
         status_code=problem.status,
         headers={name.decode(): value.decode() for name, value in problem.headers},

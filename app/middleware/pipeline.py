@@ -30,18 +30,21 @@ from app.errors import (
     Headers,
     ProblemError,
 )
+from app.http.forwarded import ForwardedHeaders
 from app.http.request import Request
 from app.http.response import Response
 from app.lifecycle import Lifecycle, shut_down
 from app.middleware.access import AccessCheck
 from app.middleware.cancellation import InFlight
 from app.middleware.failures import problem_of, problem_response
+from app.middleware.framework import route_of
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
 from app.observability.tracebacks import without_messages
 from app.observability.tracing import Tracer
 from app.serving.loaded_model import Current
+from app.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class Pipeline:
     Args:
         framework: Handles requests that are not for a call.
         current: Holds the model that handles the calls.
-        timeout: Seconds that a call may take to compute its response.
+        settings: The time limit, the path prefix, the trusted proxies.
         access: The access checks.
         log: The access log; None if it is off.
         tracer: Records requests as spans; None if tracing is off.
@@ -83,7 +86,7 @@ class Pipeline:
         metrics: Metrics,
         lifecycle: Lifecycle,
         *,
-        timeout: float,
+        settings: Settings,
         access: AccessCheck,
         log: AccessLog | None,
         tracer: Tracer | None,
@@ -96,7 +99,10 @@ class Pipeline:
         self._log = log
         self._tracer = tracer
         self._lifecycle = lifecycle
-        self._timeout = timeout
+        self._timeout = settings.request_timeout
+        self._root_path = settings.root_path
+        self._forwarded = ForwardedHeaders(settings.forwarded_allow_ips)
+        self._logs_client = settings.access_log_client
         self._prefix = secrets.token_hex(6)
         self._count = count()
         self._in_flight = InFlight()
@@ -104,6 +110,8 @@ class Pipeline:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an HTTP request; pass lifespan events to the framework."""
         if scope["type"] == "http":
+            if self._root_path:
+                scope["root_path"] = self._root_path
             await self._respond(scope, receive, send)
         else:
             await self.framework(scope, receive, send)
@@ -116,7 +124,7 @@ class Pipeline:
         request_id = self.request_id(request.headers)
         headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
         endpoint = loaded.endpoints.get((request.method, request.path))
-        route = request.path if endpoint is not None else OTHER
+        route = request.path if endpoint else route_of(self.framework, scope)
         response: Response | None = None
         sent: _Sent | None = None
         if b"origin" in request.headers:
@@ -146,7 +154,7 @@ class Pipeline:
         if REFUSAL in scope:  # the connection has sent an error in place of ours
             request_id, status, n_bytes = scope[REFUSAL]
             sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
-        self._note(request, request_id, timing, sent or _Sent(route))
+        self._note(scope, request, request_id, timing, sent or _Sent(route))
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Count and log a request that the connection refused before it got here."""
@@ -157,7 +165,12 @@ class Pipeline:
             self._log.note(Line(*identity, status, None, None, None, 0, n_bytes))
 
     def _note(
-        self, request: Request, request_id: str, timing: Timing, sent: _Sent
+        self,
+        scope: Scope,
+        request: Request,
+        request_id: str,
+        timing: Timing,
+        sent: _Sent,
     ) -> None:
         """Count, log and trace a request that has ended."""
         route, status, n_rows, n_bytes = sent
@@ -167,9 +180,13 @@ class Pipeline:
             return
         identity = (time(), request_id, request.method, route)
         durations = (seconds, *timing.computing())
-        line = Line(*identity, status, *durations, n_rows, n_bytes)
+        origin = self._forwarded.origin(scope)
+        line = Line(*identity, status, *durations, n_rows, n_bytes, key=request.key)
+        if self._logs_client:
+            line = line._replace(client=origin.client)
         if self._tracer is not None:
-            line = line._replace(trace_id=self._tracer.record(request, timing, line))
+            trace_id = self._tracer.record(request, timing, line, origin.scheme)
+            line = line._replace(trace_id=trace_id)
         if self._log is not None:
             self._log.note(line)
 

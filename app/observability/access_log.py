@@ -20,6 +20,7 @@ STANDARD_OUTPUT = 1
 MAX_LINES = 64
 MAX_SECONDS = 0.1
 
+_OPTIONAL = ("trace_id", "key", "client")
 _MS = 1000.0
 _DIGITS = 3  # microseconds
 _OPTIONS = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
@@ -40,6 +41,8 @@ class Line(NamedTuple):
         compute_seconds: The duration of the batches that contained its rows.
         n_bytes: The size of the response body.
         trace_id: The id of its trace, if it is traced.
+        key: The name of the access key, if it needed one and had it.
+        client: The address of the client, if the log shall have it.
     """
 
     time: float
@@ -53,10 +56,12 @@ class Line(NamedTuple):
     n_rows: int
     n_bytes: int
     trace_id: str | None = None
+    key: str | None = None
+    client: str | None = None
 
     def json(self) -> bytes:
         """Return the line as JSON with a newline."""
-        line = {
+        line: dict[str, object] = {
             "time": datetime.fromtimestamp(self.time, UTC),
             "request_id": self.request_id,
             "method": self.method,
@@ -68,8 +73,10 @@ class Line(NamedTuple):
             "rows": self.n_rows,
             "bytes": self.n_bytes,
         }
-        if self.trace_id is not None:
-            line["trace_id"] = self.trace_id
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value is not None:
+                line[name] = value
         return orjson.dumps(line, option=_OPTIONS)
 
 

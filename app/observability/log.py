@@ -1,4 +1,4 @@
-"""The log for operators, on standard error."""
+"""The log for operators, on standard error; each record begins with its UTC time."""
 
 import logging
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from app.observability.output import Output
 from app.observability.tracebacks import Formatter
 
 STANDARD_ERROR = 2
-_FORMAT = "%(levelname)s %(name)s: %(message)s"
+_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @final

@@ -12,6 +12,7 @@ import os
 import select
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import NamedTuple, final
 
@@ -101,7 +102,9 @@ class Output:
                 self._n_queued -= 1
             if self._n_dropped and self._queue.empty():
                 n_lines, self._n_dropped = self._n_dropped, 0
-                text = f"WARNING {__name__}: {n_lines} lines were dropped here\n"
+                now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
+                what = f"{n_lines} lines were dropped here"
+                text = f"{now}Z WARNING {__name__}: {what}\n"
                 self._write(_Write(text.encode(), 1))
 
     def _write(self, queued: _Write) -> None:

@@ -55,7 +55,9 @@ class Spans:
         """The name of the service in its traces."""
         return str(self._provider.resource.attributes[SERVICE_NAME])
 
-    def record(self, request: TracedRequest, timing: Timing, line: Line) -> str:
+    def record(
+        self, request: TracedRequest, timing: Timing, line: Line, scheme: str
+    ) -> str:
         """Record a request that has just been answered; return its trace id."""
         # The offset between the clocks is measured each time: wall time may be set.
         now = time_ns()
@@ -67,7 +69,7 @@ class Spans:
             context=self._propagator.extract(request, Context(), _GETTER),
             kind=SpanKind.SERVER,
             start_time=offset + int(timing.start * _NS),
-            attributes=_attributes(method, line),
+            attributes=_attributes(method, line, scheme),
         )
         if span.is_recording():
             if line.status >= _SERVER_ERROR:
@@ -133,17 +135,19 @@ class _Headers(Getter[TracedRequest]):
 _GETTER = _Headers()
 
 
-def _attributes(method: str, line: Line) -> dict[str, AttributeValue]:
+def _attributes(method: str, line: Line, scheme: str) -> dict[str, AttributeValue]:
     """Return the attributes of a server span (semantic conventions 1.44, HTTP)."""
     attributes: dict[str, AttributeValue] = {
         "http.request.method": method,
         "http.response.status_code": line.status,
         "http.response.body.size": line.n_bytes,
-        "url.scheme": "http",
+        "url.scheme": scheme,
         "network.protocol.name": "http",
         "vae.request_id": line.request_id,
         "vae.rows": line.n_rows,
     }
+    if line.client is not None:
+        attributes["client.address"] = line.client
     if line.route != OTHER:
         attributes["http.route"] = attributes["url.path"] = line.route
     if line.status >= _SERVER_ERROR:

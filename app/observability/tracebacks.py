@@ -6,6 +6,7 @@ class of the exception and where it was raised are enough to find a bug.
 """
 
 import logging
+import time
 import traceback
 from collections.abc import Iterator
 from copy import copy
@@ -36,6 +37,10 @@ def name_of(error: BaseException) -> str:
 @final
 class Formatter(logging.Formatter):
     """Formats log records without the messages of their exceptions."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as text; ignore a traceback cached by another formatter."""

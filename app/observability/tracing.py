@@ -29,7 +29,9 @@ class TracedRequest(Protocol):
 class Tracer(Protocol):
     """Records requests as spans, once they are answered."""
 
-    def record(self, request: TracedRequest, timing: Timing, line: Line) -> str:
+    def record(
+        self, request: TracedRequest, timing: Timing, line: Line, scheme: str
+    ) -> str:
         """Record a request that has just been answered; return its trace id."""
 
     def close(self) -> None:

@@ -1,20 +1,28 @@
 """The sockets that a server listens on, and how a URL names them."""
 
 import errno
+import os
 import socket
+import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from app.server.startup import StartError
 
 _UNAVAILABLE = {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
 _BACKLOG = 2048
+_ALL = "::"
+# Who may connect is decided by the permissions of the directory.
+_SOCKET_MODE = 0o666
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
     """
     Return a bound socket for each address of a host; they do not listen yet.
+
+    The one of `::` also accepts IPv4, if the system has both.
 
     Raises:
         StartError: The host has no address on this machine, or the port is in use.
@@ -44,6 +52,34 @@ def bind(host: str, port: int) -> list[socket.socket]:
     return sockets
 
 
+def bind_unix(path: Path) -> socket.socket:
+    """
+    Return a bound Unix socket; it does not listen yet.
+
+    A socket that a killed service has left at the path is replaced.
+
+    Raises:
+        StartError: Another service listens there, or the path cannot be used.
+    """
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if _is_socket(path):
+            if opened.connect_ex(os.fspath(path)) == 0:
+                raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+            path.unlink()
+        opened.bind(os.fspath(path))
+        path.chmod(_SOCKET_MODE)
+    except OSError as error:
+        opened.close()
+        why = error.strerror or str(error)
+        raise StartError(f"cannot listen on the socket {path}: {why}") from error
+    return opened
+
+
+def _is_socket(path: Path) -> bool:
+    return path.exists() and stat.S_ISSOCK(path.stat().st_mode)
+
+
 def listen(sockets: Sequence[socket.socket]) -> None:
     """
     Let clients connect; connections queue until the server accepts them.
@@ -55,16 +91,19 @@ def listen(sockets: Sequence[socket.socket]) -> None:
         try:
             bound.listen(_BACKLOG)
         except OSError as error:
-            host, port = bound.getsockname()[:2]
-            raise _unusable(host, port, error) from error
+            where = _where(bound)
+            raise StartError(f"cannot listen on {where}: {error.strerror}") from error
 
 
 def lines(sockets: Sequence[socket.socket]) -> list[str]:
     """Return a line for the log for each address that is served."""
-    return [f"listening on {_url(listening)}" for listening in sockets]
+    return [f"listening on {_where(listening)}" for listening in sockets]
 
 
-def _url(listening: socket.socket) -> str:
+def _where(listening: socket.socket) -> str:
+    """Return the URL of a socket; of a Unix socket its path."""
+    if listening.family == socket.AF_UNIX:
+        return f"unix:{listening.getsockname()}"
     host, port = listening.getsockname()[:2]
     bracketed = f"[{host}]" if ":" in host else host
     return f"http://{bracketed}:{port}"
@@ -74,8 +113,10 @@ def _bound(family: int, address: Any) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:  # IPv4 has a socket of its own
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if family == socket.AF_INET6:
+            # IPv4 has a socket of its own, except for the address of all interfaces.
+            is_v6_only = address[0] != _ALL or not socket.has_dualstack_ipv6()
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, is_v6_only)
         opened.bind(address)
     except OSError:
         with suppress(OSError):

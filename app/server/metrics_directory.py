@@ -1,6 +1,9 @@
 """
 The directory in which the workers of one service keep their metrics.
 
+It is in the temporary directory or, where none can be written, in /dev/shm, which
+containers with a read-only root have too.
+
 It is removed when the service stops: by the parent, by the workers if the parent was
 killed, or, if all were killed together, by the next service that starts. That one
 recognizes it by its free lock: the kernel releases the lock of a process that exits.
@@ -14,16 +17,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from app.server.startup import StartError
+
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "vae-metrics-"
 _LOCK = "lock"
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  mkdtemp makes the directory private
 
 
 @contextmanager
 def create() -> Iterator[Path]:
-    """Create the directory, which the workers find in their environment."""
-    _remove_stale(Path(tempfile.gettempdir()))
-    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    """
+    Create the directory, which the workers find in their environment.
+
+    Raises:
+        StartError: No directory can be written.
+    """
+    parent = _parent()
+    _remove_stale(parent)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         with (directory / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -37,6 +49,18 @@ def create() -> Iterator[Path]:
 def remove() -> None:
     """Remove the directory; for a worker whose parent has exited."""
     shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
+
+
+def _parent() -> Path:
+    """Return a directory that can be written."""
+    with suppress(FileNotFoundError):
+        return Path(tempfile.gettempdir())
+    if os.access(_SHARED_MEMORY, os.W_OK):
+        return _SHARED_MEMORY
+    raise StartError(
+        "several workers need a directory for their metrics: mount a tmpfs at /tmp, or "
+        f"let TMPDIR name a directory that can be written; {_SHARED_MEMORY} cannot"
+    )
 
 
 def _remove_stale(parent: Path) -> None:

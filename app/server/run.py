@@ -2,16 +2,20 @@
 
 import logging
 import os
+import socket
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from app.configuration.environment import service_links
 from app.configuration.machine import available_memory
 from app.configuration.memory_limits import wanted_bytes
 from app.observability import log
 from app.observability.access_log import STANDARD_OUTPUT
+from app.observability.log import LogHandler
 from app.observability.output import Output
 from app.server import metrics_directory, sighup
-from app.server.addresses import bind, lines
+from app.server.addresses import bind, bind_unix, lines
 from app.server.server import Application, serve
 from app.server.startup import StartError, allow_open_files, fail
 from app.server.stop_signals import StopSignals
@@ -30,23 +34,54 @@ def run(settings: Settings) -> int:
     _print_service_links()
     _warn_if_memory_is_short(settings)
     try:
-        sockets = bind(settings.host, settings.port)
-        if settings.workers > 1:
-            with metrics_directory.create():
-                return Supervisor(settings, sockets, output).run()
-        sighup.block()
-        stop_signals = StopSignals.of(settings, handler)
-        stop_signals.listen()
-
-        def started(application: Application) -> None:
-            output.write_lines(*application.start_lines, *lines(sockets))
-
-        return serve(settings, sockets, stop_signals, on_started=started)
+        with _bound(settings) as sockets:
+            if settings.workers > 1:
+                with metrics_directory.create():
+                    return Supervisor(settings, sockets, output).run()
+            return _run_alone(settings, sockets, handler, output)
     except StartError as error:
         fail(error)
     finally:
         output.flush()
         handler.output.flush()
+
+
+def _run_alone(
+    settings: Settings,
+    sockets: Sequence[socket.socket],
+    handler: LogHandler,
+    output: Output,
+) -> int:
+    """Serve in this process."""
+    sighup.block()
+    stop_signals = StopSignals.of(settings, handler)
+    stop_signals.listen()
+
+    def started(application: Application) -> None:
+        output.write_lines(*application.start_lines, *lines(sockets))
+
+    return serve(settings, sockets, stop_signals, on_started=started)
+
+
+@contextmanager
+def _bound(settings: Settings) -> Iterator[list[socket.socket]]:
+    """
+    Bind the sockets to serve on; remove the file of a Unix socket at the end.
+
+    Raises:
+        StartError: The address or the path cannot be used.
+    """
+    if settings.uds is None:
+        yield bind(settings.host, settings.port)
+        return
+    bound = bind_unix(settings.uds)
+    inode = settings.uds.stat().st_ino
+    try:
+        yield [bound]
+    finally:
+        with suppress(OSError):  # another service may have replaced it
+            if settings.uds.stat().st_ino == inode:
+                settings.uds.unlink()
 
 
 def _warn_if_memory_is_short(settings: Settings) -> None:

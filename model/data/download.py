@@ -15,6 +15,10 @@ from model.files.idx import MAX_BYTES
 
 TIMEOUT_S = 30.0
 _CHUNK = 2**16
+_WITHOUT_DOWNLOAD = (
+    "fetch the files by other means and pass their folder as --data-dir; a container "
+    "needs it as a mount (--volume FOLDER:/data:ro, and --data-dir /data)"
+)
 
 
 def fetch(
@@ -38,6 +42,13 @@ def fetch(
     Raises:
         DataError: No mirror had a good copy, or the directory cannot be written.
     """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"no folder to download {file} to: {directory}: {error.strerror}; "
+            f"{_WITHOUT_DOWNLOAD}"
+        ) from error
     faults = []
     for mirror in mirrors:
         try:
@@ -45,13 +56,11 @@ def fetch(
         except (DataError, OSError, HTTPException) as error:
             faults.append(f"{mirror}{file}: {error}")
     raise DataError(
-        f"could not download {file} ({'; '.join(faults)}); fetch the files by other"
-        " means and pass their folder as --data-dir"
+        f"could not download {file} ({'; '.join(faults)}); {_WITHOUT_DOWNLOAD}"
     )
 
 
 def _fetch_from(url: str, path: Path, verify: Callable[[Path], object]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
     staging.remove_leftovers(path)
     with staging.new_file(path) as (partial, file):
         _copy(url, file)

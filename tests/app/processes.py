@@ -56,7 +56,7 @@ def process(
 def start_lines(stdout: IO[str]) -> list[str]:
     """Return what a service says at its start, to where it listens."""
     lines: list[str] = []
-    while not lines or not lines[-1].startswith("listening on http"):
+    while not lines or not lines[-1].startswith("listening on "):
         line = stdout.readline()
         assert line, lines
         lines.append(line.removesuffix("\n"))
@@ -76,6 +76,17 @@ def failed_start(
         timeout=SECONDS,
         check=False,
     )
+
+
+def health_of_socket(path: Path) -> int:
+    """Return the status of the health check for a service on a Unix socket."""
+    return subprocess.run(
+        (sys.executable, "-m", "app.server.healthcheck"),
+        cwd=ROOT,
+        env=environment({"VAE_UDS": str(path)}),
+        timeout=SECONDS,
+        check=False,
+    ).returncode
 
 
 def until(is_so: Callable[[], bool]) -> None:

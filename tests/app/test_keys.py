@@ -30,7 +30,10 @@ def test_a_file_has_digests_names_and_comments(tmp_path: Path) -> None:
 
     found = keys.read(written(tmp_path, text))
 
-    assert found == (sha256(b"one").digest(), sha256(b"two").digest())
+    assert found == {
+        sha256(b"one").digest(): "Zoë of the lab",
+        sha256(b"two").digest(): f"sha256:{other[:8].lower()}",
+    }
 
 
 @pytest.mark.parametrize(
@@ -122,7 +125,8 @@ def test_every_digest_is_compared_wherever_the_match_is(
         with pytest.raises(UnauthorizedError):
             known.check(b"Bearer four")
     else:
-        known.check(b"bearer " + names[position])
+        name = known.check(b"bearer " + names[position])
+        assert name == f"sha256:{sha256(names[position]).hexdigest()[:8]}"
 
     assert len(compared) == len(names)
 
@@ -130,17 +134,23 @@ def test_every_digest_is_compared_wherever_the_match_is(
 def test_the_command_prints_a_key_and_a_line_that_opens_to_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """What it prints works as it is, and is another each time."""
+    """
+    The output is the line for the file, so that it can be appended; the key, another
+    each time, goes to standard error.
+    """
     monkeypatch.setattr(sys, "argv", ["vae-keys", "the", "lab"])
 
-    printed = []
+    lines, secrets = "", []
     for _ in range(2):
         assert keys.main() == 0
-        told = capsys.readouterr().out.splitlines()
-        printed.append([line.split(":", 1)[1].strip() for line in told])
+        printed = capsys.readouterr()
+        lines += printed.out
+        secrets.append(printed.err.rpartition(": ")[2].strip())
 
-    (key, line), (other, _) = printed
-    assert line.endswith(" the lab")
-    Keys(written(tmp_path, line)).check(f"Bearer {key}".encode())
+    assert lines.count("\n") == 2
+    assert not any(key in lines for key in secrets)
+    both, first = Keys(written(tmp_path, lines)), lines.splitlines()[0]
+    for key in secrets:
+        assert both.check(f"Bearer {key}".encode()) == "the lab"
     with pytest.raises(UnauthorizedError):
-        Keys(written(tmp_path, line)).check(f"Bearer {other}".encode())
+        Keys(written(tmp_path, first)).check(f"Bearer {secrets[1]}".encode())

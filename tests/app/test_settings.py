@@ -88,7 +88,6 @@ def test_what_only_looks_like_one_is_an_error(variable: str, value: str) -> None
     [
         ("VAE_PORT", "eighty", "a valid integer"),
         ("VAE_PORT", "65536", "less than or equal to 65535"),
-        ("VAE_PORT", "", "a valid integer"),
         ("VAE_DEVICE", "gpu", "'auto', 'cpu' or 'cuda'"),
         ("VAE_MAX_ROWS", "0", "greater than or equal to 1"),
         ("VAE_THREADS", "1.5", "a valid integer"),
@@ -101,6 +100,18 @@ def test_a_bad_value_is_one_sentence(variable: str, value: str, wanted: str) -> 
         Settings.from_environment({variable: value})
 
     assert str(raised.value) == f"{variable}: expected {wanted}, got {value!r}"
+
+
+@pytest.mark.parametrize("value", ["", " "])
+def test_an_empty_variable_counts_as_not_set(value: str) -> None:
+    """Compose and shells pass one for what has no value; a wrong name is an error."""
+    names = [f"VAE_{name.upper()}" for name in Settings.model_fields]
+
+    settings = Settings.from_environment(dict.fromkeys(names, value))
+
+    assert settings == Settings.from_environment({})
+    with pytest.raises(SettingsError, match="VAE_PROT is not a setting"):
+        Settings.from_environment({"VAE_PROT": value})
 
 
 def test_every_setting_is_documented() -> None:

@@ -16,7 +16,8 @@ from app.configuration.memory_limits import (
     shared_bytes,
     wanted_bytes,
 )
-from app.settings import RELEASED, Settings
+from app.configuration.serving import RELEASED
+from app.settings import Settings
 from tests.app.processes import SECONDS, counted, process, workers
 
 MIB, GIB = 1 << 20, 1 << 30

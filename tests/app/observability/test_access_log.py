@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from app.keys import line_of
 from app.observability.access_log import MAX_LINES, MAX_SECONDS, AccessLog, Line
 from app.observability.output import Output
 from tests.app.served import Served
@@ -59,15 +60,17 @@ def test_a_line_tells_a_request() -> None:
 
 
 def test_what_was_not_computed_has_no_time_of_it() -> None:
-    """Times that there are not are null; a trace is named only where there is one."""
+    """Times that there are not are null; trace, key and client are there if known."""
     line = LINE._replace(seconds=None, queue_seconds=None, compute_seconds=None)
 
     told = json.loads(line.json())
     traced = json.loads(line._replace(trace_id="ab" * 16).json())
+    known = json.loads(line._replace(key="lab", client="203.0.113.7").json())
 
     assert told["duration_ms"] is told["queue_ms"] is told["compute_ms"] is None
     assert "trace_id" not in told
     assert traced == {**told, "trace_id": "ab" * 16}
+    assert known == {**told, "key": "lab", "client": "203.0.113.7"}
 
 
 def test_lines_are_gathered(pipe: tuple[int, int]) -> None:
@@ -177,6 +180,54 @@ def test_every_request_is_told_and_nothing_it_said(
         assert timedelta() <= age < timedelta(minutes=1)
     assert "hush" not in text
     assert "987654321" not in text
+
+
+def test_who_asked_is_logged_by_the_name_of_the_key(
+    checkpoints: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A 401 has its route, of a page too, and no name; a key itself is never there."""
+    path = tmp_path / "keys"
+    path.write_text(f"{line_of('hush', name='the lab')}\n")
+    settings = {"access_log": True, "api_keys_file": path, "root_path": "/vae"}
+    headers = {"authorization": "Bearer hush"}
+    with Served(checkpoints / "bernoulli", **settings) as served:
+        served.get("/sample", headers=headers)
+        served.get("/docs", headers=headers)
+        for refused in ("/sample", "/docs", "/vae/docs/start.js", "/hush"):
+            served.get(refused, headers={"authorization": "Bearer hush2"})
+        served.get("/livez")
+    text = capfd.readouterr().out
+    lines = [json.loads(line) for line in text.splitlines()]
+
+    assert [(line["status"], line["route"], line.get("key")) for line in lines] == [
+        (200, "/sample", "the lab"),
+        (200, "/docs", "the lab"),
+        (401, "/sample", None),
+        (401, "/docs", None),
+        (401, "/docs/{name}", None),
+        (401, "other", None),
+        (200, "/livez", None),
+    ]
+    assert "hush" not in text
+    assert not any("client" in line for line in lines)
+
+
+def test_the_client_s_address_is_logged_if_asked(
+    checkpoints: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """That which a trusted proxy reports, else that of the peer."""
+    headers = {"x-forwarded-for": "198.51.100.9, 203.0.113.7"}
+    for trusted in ((), ("127.0.0.1",)):
+        settings = {"access_log": True, "access_log_client": True}
+        with Served(
+            checkpoints / "bernoulli", forwarded_allow_ips=trusted, **settings
+        ) as served:
+            served.get("/sample", headers=headers)
+            served.get("/docs", headers=headers)
+
+    lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    peers = [line["client"] for line in lines]
+    assert peers == ["127.0.0.1", "127.0.0.1", "203.0.113.7", "203.0.113.7"]
 
 
 def test_nothing_is_written_unless_asked(

@@ -28,8 +28,9 @@ class Noting:
         self.told: list[tuple[str, Timing, Line]] = []
         self.is_closed = False
 
-    def record(self, request: Request, timing: Timing, line: Line) -> str:
+    def record(self, request: Request, timing: Timing, line: Line, scheme: str) -> str:
         """Keep it."""
+        assert scheme == "http"
         self.told.append((request.path, timing, line))
         return TRACE_ID
 

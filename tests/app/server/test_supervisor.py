@@ -113,8 +113,9 @@ def test_a_worker_that_dies_is_in_log_and_metrics(checkpoints: Path) -> None:
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == 0
 
-    pattern = r"WARNING app.server.supervisor: worker \d+ was killed by SIGKILL; .*\n"
-    assert re.fullmatch(pattern, log.read_text())
+    time_ = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+    what = r"WARNING app.server.supervisor: worker \d+ was killed by SIGKILL; .*\n"
+    assert re.fullmatch(f"{time_} {what}", log.read_text())
 
 
 @contextmanager

@@ -152,6 +152,18 @@ def test_a_server_that_is_not_there_is_an_error(url: str, tmp_path: Path) -> Non
         )
 
 
+def test_without_a_folder_to_write_the_way_around_is_named(
+    url: str, tmp_path: Path
+) -> None:
+    """A read-only home in a container is not the point; a mount is what helps."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(DataError, match=r"no folder to download file\.gz to") as caught:
+        fetch(url, tmp_path / "file" / "cache", "good")
+
+    assert "--volume FOLDER:/data:ro, and --data-dir /data" in str(caught.value)
+
+
 def test_the_bar_is_for_terminals(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

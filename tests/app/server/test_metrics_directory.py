@@ -1,0 +1,43 @@
+"""Where the workers' metrics are, also in a container that can write nearly nowhere."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from app.server import metrics_directory
+from app.server.startup import StartError
+
+
+def no_temporary_directory() -> str:
+    """Fail as `tempfile` does where it finds none."""
+    raise FileNotFoundError(2, "No usable temporary directory found")
+
+
+def test_without_a_temporary_directory_shared_memory_is_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A container with a read-only root still has /dev/shm; nothing is left in it."""
+    monkeypatch.setattr(tempfile, "gettempdir", no_temporary_directory)
+    monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", tmp_path)
+
+    with metrics_directory.create() as directory:
+        assert directory.parent == tmp_path
+        assert os.environ[metrics_directory.VARIABLE] == str(directory)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_any_directory_the_start_fails_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It says what to mount; no traceback."""
+    monkeypatch.setattr(tempfile, "gettempdir", no_temporary_directory)
+    monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", tmp_path / "none")
+
+    with (
+        pytest.raises(StartError, match="mount a tmpfs at /tmp, or let TMPDIR name"),
+        metrics_directory.create(),
+    ):
+        pass
