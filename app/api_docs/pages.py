@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.requests import Request
-from fastapi.responses import Response
 
 from app.http import static_files
-from app.http.static_files import INDEX, StaticFile
+from app.http.static_files import StaticFile
 
 FOLDER = Path(__file__).parent / "swagger_ui"
 # The style sheet has icons as data: URLs, and image responses are blob: URLs.
@@ -21,17 +19,4 @@ def files() -> dict[str, StaticFile]:
 
 def docs() -> APIRouter:
     """Return the routes of the page: `/docs`, and its files under `/docs/`."""
-    routes = APIRouter(include_in_schema=False)
-    served = files()
-
-    @routes.get("/docs")
-    @routes.head("/docs")
-    async def index(request: Request) -> Response:
-        return await static_files.respond(request, served, INDEX)
-
-    @routes.get("/docs/{name}")
-    @routes.head("/docs/{name}")
-    async def file(request: Request, name: str) -> Response:
-        return await static_files.respond(request, served, name)
-
-    return routes
+    return static_files.routes("/docs", "/docs", files())

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 from fastapi import APIRouter
-from fastapi.requests import Request
-from fastapi.responses import Response
 
 from app.http import static_files
-from app.http.static_files import INDEX, StaticFile
+from app.http.static_files import StaticFile
 
 FOLDER = Path(__file__).parent
 POLICY = static_files.policy(images="'self'")
@@ -20,17 +18,4 @@ def files() -> dict[str, StaticFile]:
 
 def explorer() -> APIRouter:
     """Return the routes of the page: `/`, and its files under `/explorer/`."""
-    routes = APIRouter(include_in_schema=False)
-    served = files()
-
-    @routes.get("/")
-    @routes.head("/")
-    async def index(request: Request) -> Response:
-        return await static_files.respond(request, served, INDEX)
-
-    @routes.get("/explorer/{name}")
-    @routes.head("/explorer/{name}")
-    async def file(request: Request, name: str) -> Response:
-        return await static_files.respond(request, served, name)
-
-    return routes
+    return static_files.routes("/", "/explorer", files())

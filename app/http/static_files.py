@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple, final
 
+from fastapi import APIRouter
 from fastapi.requests import Request
 from fastapi.responses import Response
 
@@ -64,7 +65,24 @@ def read(folder: Path, policy: str) -> dict[str, StaticFile]:
     }
 
 
-async def respond(
+def routes(page: str, folder: str, files: Mapping[str, StaticFile]) -> APIRouter:
+    """Return the routes of a page, and of its files under `folder`."""
+    router = APIRouter(include_in_schema=False)
+
+    @router.get(page)
+    @router.head(page)
+    async def index(request: Request) -> Response:
+        return await _respond(request, files, INDEX)
+
+    @router.get(f"{folder}/{{name}}")
+    @router.head(f"{folder}/{{name}}")
+    async def file(request: Request, name: str) -> Response:
+        return await _respond(request, files, name)
+
+    return router
+
+
+async def _respond(
     request: Request, files: Mapping[str, StaticFile], name: str
 ) -> Response:
     """

@@ -2,13 +2,7 @@
 
 import logging
 
-from app.errors import (
-    MEDIA_TYPE,
-    InternalError,
-    ProblemError,
-    out_of_memory,
-)
-from app.http.request import Request
+from app.errors import MEDIA_TYPE, InternalError, ProblemError, out_of_memory
 from app.http.response import Response
 from app.observability.tracebacks import name_of, without_messages
 from model.engine import is_out_of_memory
@@ -31,11 +25,9 @@ def problem_of(error: Exception, request_id: str) -> ProblemError:
     return InternalError()
 
 
-def problem_response(
-    problem: ProblemError, request: Request, request_id: str
-) -> Response:
-    """Return a problem as a response."""
-    document = problem.document(instance=request.path, request_id=request_id)
+def problem_response(problem: ProblemError, path: str, request_id: str) -> Response:
+    """Return a problem of a request for a path as a response."""
+    document = problem.document(instance=path, request_id=request_id)
     return Response(
         MEDIA_TYPE, [document], status=problem.status, headers=problem.headers
     )

@@ -20,21 +20,14 @@ from starlette.types import Scope
 
 from app.api_docs import openapi, pages
 from app.call_parts.call import Call
-from app.errors import (
-    MEDIA_TYPE,
-    InternalError,
-    MethodNotAllowedError,
-    NotFoundError,
-    ProblemError,
-    out_of_memory,
-)
+from app.errors import MethodNotAllowedError, NotFoundError, ProblemError
 from app.explorer import explorer
 from app.http.request import below
 from app.middleware.cors import SETTING, is_preflight
+from app.middleware.failures import problem_of, problem_response
 from app.observability.access_log import OTHER
 from app.settings import Settings
 from app.version import service_version
-from model.engine import is_out_of_memory
 
 # FastAPI's own telemetry would export URLs and exception messages. Older versions have
 # no telemetry.
@@ -70,9 +63,8 @@ def framework(calls: Sequence[Call], settings: Settings, lifespan: Lifespan) -> 
         app.add_api_route(call.path, _placeholder, methods=[*call.methods])
     page = explorer() if settings.explorer else _index()
     app.router.routes.extend([*page.routes, *pages.docs().routes])
-    app.add_exception_handler(HTTPException, _handle_http_exception)
-    app.add_exception_handler(ProblemError, _handle_problem)
-    app.add_exception_handler(Exception, _handle_exception)
+    for kind in (HTTPException, ProblemError, Exception):
+        app.add_exception_handler(kind, _handle)
     return app
 
 
@@ -93,30 +85,37 @@ def _index() -> APIRouter:
     return routes
 
 
-async def _handle_http_exception(request: Request, error: Exception) -> Response:
-    if isinstance(error, HTTPException) and error.status_code == 404:
-        location = _location(request)
+async def _handle(request: Request, error: Exception) -> Response:
+    """Return the response for an exception, as the pipeline does for calls."""
+    if isinstance(error, HTTPException):
+        location = _location(request) if error.status_code == 404 else None
         if location is not None:
             return _redirect(location, request)
-        return _response(request, NotFoundError("there is no resource at this path"))
-    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = _routing_problem(request, error)
+    request_id = request.scope["request_id"]
+    problem = problem_of(error, request_id)
+    path = below(request.scope.get("root_path", ""), request.scope["path"])
+    response = problem_response(problem, path, request_id)
+    return Response(
+        b"".join(response.chunks),
+        status_code=response.status,
+        headers={name.decode(): value.decode() for name, value in response.headers},
+        media_type=response.media_type.decode(),
+    )
+
+
+def _routing_problem(request: Request, error: HTTPException) -> Exception:
+    """Return the problem for a path or a method without a route."""
+    if error.status_code == 404:
+        return NotFoundError("there is no resource at this path")
+    if error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         allow = ((b"allow", methods.encode()),)
         detail = f"expected {methods}, got {_known(request.method)}"
         if is_preflight(request.method, dict(request.headers.raw)):
             detail += f", from a page whose origin is not in {SETTING}"
-        return _response(request, MethodNotAllowedError(detail, headers=allow))
-    return _response(request, InternalError())
-
-
-async def _handle_problem(request: Request, error: Exception) -> Response:
-    problem = error if isinstance(error, ProblemError) else InternalError()
-    return _response(request, problem)
-
-
-async def _handle_exception(request: Request, error: Exception) -> Response:
-    problem = out_of_memory() if is_out_of_memory(error) else InternalError()
-    return _response(request, problem)
+        return MethodNotAllowedError(detail, headers=allow)
+    return error
 
 
 def _location(request: Request) -> str | None:
@@ -165,15 +164,3 @@ def route_of(app: FastAPI, scope: Scope) -> str:
         if isinstance(route, Route) and route.matches(scope)[0] != Match.NONE:
             return route.path
     return OTHER
-
-
-def _response(request: Request, problem: ProblemError) -> Response:
-    return Response(
-        problem.document(
-            instance=below(request.scope.get("root_path", ""), request.scope["path"]),
-            request_id=request.scope["request_id"],
-        ),
-        status_code=problem.status,
-        headers={name.decode(): value.decode() for name, value in problem.headers},
-        media_type=MEDIA_TYPE.decode(),
-    )

@@ -7,7 +7,6 @@ answered directly: the fast path. Every other request goes to FastAPI, inside: p
 """
 
 import asyncio
-import logging
 import re
 import secrets
 from collections.abc import Mapping
@@ -41,12 +40,9 @@ from app.middleware.framework import route_of
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
-from app.observability.tracebacks import without_messages
 from app.observability.tracing import Tracer
 from app.serving.loaded_model import Current
 from app.settings import Settings
-
-logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST = 499
 # Only for pages: calls return no scripts, and a header costs half a microsecond.
@@ -204,15 +200,15 @@ class Pipeline:
             return None
         except asyncio.CancelledError:
             if request.cancel_reason is None:
-                return problem_response(shut_down(), request, request_id)
+                return problem_response(shut_down(), request.path, request_id)
             if request.cancel_reason == "disconnected":
                 return None
             seconds = request.deadline - start
             late = DeadlineError(f"the response took longer than {seconds:g} seconds")
-            return problem_response(late, request, request_id)
+            return problem_response(late, request.path, request_id)
         except Exception as error:  # noqa: BLE001  also bugs: `problem_of` logs them
             problem = problem_of(error, request_id)
-            return problem_response(problem, request, request_id)
+            return problem_response(problem, request.path, request_id)
         finally:
             self._in_flight.leave(request)
             request.release_body()
@@ -256,9 +252,8 @@ class Pipeline:
             pass
         except asyncio.CancelledError:  # the drain timeout is over
             status = HTTPStatus.SERVICE_UNAVAILABLE
-        except Exception as error:  # noqa: BLE001  Starlette re-raises after responding
-            where = without_messages(error)
-            logger.error("request %s failed\n%s", scope["request_id"], where)
+        except Exception:  # noqa: BLE001, S110  logged; Starlette raises it once more
+            pass
         found = scope.get("route")
         route = found.path if isinstance(found, Route) else OTHER
         return _Sent(route, status, 0, n_bytes)
@@ -278,7 +273,7 @@ def _check_access(
     try:
         return access.check(request)
     except ProblemError as problem:
-        return problem_response(problem, request, request_id)
+        return problem_response(problem, request.path, request_id)
 
 
 async def _send(
