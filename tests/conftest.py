@@ -109,7 +109,7 @@ def save_tiny(
 
 def save_golden(directory: Path, vae: VAE, x: NDArray[np.float32]) -> Path:
     """Write a checkpoint with examples and what they score, as training would."""
-    examples = Examples(x=x, grey=None, labels=None).to_bytes()
+    examples = Examples(x=x, gray=None, labels=None).to_bytes()
     record = golden(vae, x, seed=0)
     return save_tiny(directory, vae, {checkpoint.EXAMPLES: examples}, record)
 

@@ -1,8 +1,7 @@
 """
 Code and documents are in plain English: American spelling and standard terms.
 
-Each pattern stands for a word for which there is a plainer one. Add a folder here once
-its texts have been rewritten.
+Each pattern stands for a word for which there is a plainer one.
 """
 
 import re
@@ -11,8 +10,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# The folders, and the files in them, whose texts are checked.
-FOLDERS = {"app": "*.py"}
+# The texts that are checked. The cards of released models stay as they were written.
+FOLDERS = ("app", "model", "client", "docs", "benchmarks", "deploy", "examples")
+KINDS = {"app": {".py"}, "model": {".py"}, "client": {".py", ".md"}}
 
 WORDS = {
     # Picturesque words.
@@ -33,7 +33,8 @@ WORDS = {
     # British spelling.
     r"\w*(binaris|optimis|amortis|normalis|initialis|standardis)\w*": "-ize",
     r"\w*colour\w*|\w*behaviour\w*|neighbour\w*": "-or",
-    r"grey(s|er|ish|scale)?": "gray",
+    # In quotes it is a name in stored files, or a value that an option accepts.
+    r"(?<!\")grey(s|er|ish|scale)?": "gray",
     r"misspelt": "misspelled",
 }
 _WORD = re.compile(rf"(?<!\w)(?:{'|'.join(WORDS)})(?!\w)", re.IGNORECASE)
@@ -41,8 +42,11 @@ _WORD = re.compile(rf"(?<!\w)(?:{'|'.join(WORDS)})(?!\w)", re.IGNORECASE)
 
 def texts() -> Iterator[Path]:
     """Yield the files that are checked."""
-    for folder, pattern in FOLDERS.items():
-        yield from sorted((ROOT / folder).rglob(pattern))
+    yield from sorted(ROOT.glob("*.md"))
+    for folder in FOLDERS:
+        kinds = KINDS.get(folder, {".md"})
+        files = sorted((ROOT / folder).rglob("*"))
+        yield from (path for path in files if path.suffix in kinds)
 
 
 def found(text: str) -> list[str]:

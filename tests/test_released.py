@@ -69,13 +69,13 @@ def test_its_examples_are_labelled_digits(released: Checkpoint) -> None:
     examples = released.examples
 
     assert examples is not None
-    assert examples.grey is not None
+    assert examples.gray is not None
     assert examples.labels is not None
     assert examples.x.shape == (64, 784)
     assert set(np.unique(examples.labels)) == set(range(10))
     # Which draw of the noise a row had depends on its place; 0 and 1 had no choice.
-    sure = (examples.grey == 0) | (examples.grey == 1)
-    assert np.array_equal(examples.x[sure], drawn(examples.grey, seed=0)[sure])
+    sure = (examples.gray == 0) | (examples.gray == 1)
+    assert np.array_equal(examples.x[sure], drawn(examples.gray, seed=0)[sure])
 
 
 def test_its_card_states_the_bar_that_was_set(released: Checkpoint) -> None:

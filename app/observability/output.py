@@ -79,7 +79,7 @@ class Output:
         try:
             return os.pwritev(self._descriptor, [text], -1, os.RWF_NOWAIT)
         except OSError as error:
-            # A file, an older kernel, or nobody who reads: the thread handles it.
+            # A file, an older kernel, or a pipe without a reader: left to the thread.
             self._can_write_now = error.errno == errno.EAGAIN
             return 0
 

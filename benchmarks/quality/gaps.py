@@ -109,14 +109,14 @@ def _agreement(
         [
             f"{what}: within {n} standard errors of quadrature",
             _share(of_itself <= n),
-            f"of those told reliable {_share((of_itself <= n)[reliable])}",
+            f"of those reliable {_share((of_itself <= n)[reliable])}",
         ]
         for n in (2, 3)
     ] + [
         [
             f"{what}: error, mean and largest, nats",
             "",
-            f"{_error(error)}; of those told reliable {_error(error[reliable])}",
+            f"{_error(error)}; of those reliable {_error(error[reliable])}",
         ]
     ]
 

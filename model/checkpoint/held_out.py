@@ -24,7 +24,7 @@ MAX_LEVELS, MAX_DIMS = 4096, 1 << 20
 MAX_EXAMPLES = 64
 MAX_EXAMPLE_BYTES = 16 << 20
 
-_X, _GREY, _LABELS = "x", "grey", "labels"
+_X, _GRAY, _LABELS = "x", "grey", "labels"  # names of tensors in the file
 _AGGREGATE, _LEVELS = "aggregate", "aggregate_levels"
 
 _Settings = TypeVar("_Settings", bound=Section)
@@ -183,18 +183,18 @@ class Examples:
 
     Attributes:
         x: In the form that the model gets, (n, D), 1 <= n <= 64.
-        grey: The same rows before binarization, (n, D); None if they were not
+        gray: The same rows before binarization, (n, D); None if they were not
             binarized.
         labels: Their classes, (n,); null where the data have none.
     """
 
     x: NDArray[np.float32]
-    grey: NDArray[np.float32] | None
+    gray: NDArray[np.float32] | None
     labels: NDArray[np.int64] | None
 
     def to_bytes(self) -> bytes:
         """Encode every array as a tensor."""
-        arrays = {_X: self.x, _GREY: self.grey, _LABELS: self.labels}
+        arrays = {_X: self.x, _GRAY: self.gray, _LABELS: self.labels}
         return save(
             {k: np.ascontiguousarray(v) for k, v in arrays.items() if v is not None}
         )
@@ -208,18 +208,20 @@ class Examples:
             ValueError: An array is invalid; the message names it.
         """
         tensors, _ = _read(content)
-        unknown = tensors.keys() - {_X, _GREY, _LABELS}
+        unknown = tensors.keys() - {_X, _GRAY, _LABELS}
         if _X not in tensors or unknown:
-            raise ValueError(f"expected x, grey and labels, got {sorted(tensors)}")
-        x, grey, labels = tensors[_X], tensors.get(_GREY), tensors.get(_LABELS)
+            raise ValueError(
+                f"expected {_X}, {_GRAY} and {_LABELS}, got {sorted(tensors)}"
+            )
+        x, gray, labels = tensors[_X], tensors.get(_GRAY), tensors.get(_LABELS)
         _check(_X, x, np.float32, n_axes=2, most=MAX_EXAMPLES)
-        if grey is not None:
-            _check(_GREY, grey, np.float32, n_axes=2, most=MAX_EXAMPLES)
-            _check_shape(_GREY, grey, x.shape)
+        if gray is not None:
+            _check(_GRAY, gray, np.float32, n_axes=2, most=MAX_EXAMPLES)
+            _check_shape(_GRAY, gray, x.shape)
         if labels is not None:
             _check(_LABELS, labels, np.int64, n_axes=1, most=MAX_EXAMPLES)
             _check_shape(_LABELS, labels, x.shape[:1])
-        return cls(x, grey, labels)
+        return cls(x, gray, labels)
 
     def check_for(self, config: Config) -> Self:
         """

@@ -201,7 +201,7 @@ def _examples(
         return None
     return Examples(
         x=prepared.validation[rows],
-        grey=None if prepared.binarization == "none" else split.x[rows],
+        gray=None if prepared.binarization == "none" else split.x[rows],
         labels=None if split.labels is None else split.labels[rows],
     )
 

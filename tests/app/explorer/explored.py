@@ -93,7 +93,7 @@ def save(directory: Path, name: str) -> Path:
         metrics=ModelMetrics(figures=(FIGURE,)),
         card="# tiny\n",
         attachments={
-            checkpoint.EXAMPLES: Examples(x=x, grey=None, labels=labels).to_bytes(),
+            checkpoint.EXAMPLES: Examples(x=x, gray=None, labels=labels).to_bytes(),
             checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
         }
         if name in WITH_ROWS

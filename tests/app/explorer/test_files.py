@@ -33,7 +33,7 @@ def text(name: str) -> str:
 def rows() -> Examples:
     """Return rows to look at, with labels."""
     x = np.random.default_rng(1).integers(0, 2, (6, 16)).astype(np.float32)
-    return Examples(x=x, grey=None, labels=np.arange(6, dtype=np.int64) % 3)
+    return Examples(x=x, gray=None, labels=np.arange(6, dtype=np.int64) % 3)
 
 
 @pytest.fixture(scope="module")

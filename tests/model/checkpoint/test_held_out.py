@@ -158,19 +158,19 @@ def test_quantiles_need_their_settings(save: Save) -> None:
             checkpoint.load(save(calibration=save_tensors(tensors, metadata)))
 
 
-@pytest.mark.parametrize("grey", [None, 0.5 * X])
+@pytest.mark.parametrize("gray", [None, 0.5 * X])
 @pytest.mark.parametrize("labels", [None, np.array([3, 1, 2, 0])])
 def test_examples_are_read_back_to_the_bit(
-    save: Save, grey: np.ndarray[Any, Any] | None, labels: np.ndarray[Any, Any] | None
+    save: Save, gray: np.ndarray[Any, Any] | None, labels: np.ndarray[Any, Any] | None
 ) -> None:
     """Rows with what there is beside them, and nothing else."""
-    written = Examples(X, grey, labels)
+    written = Examples(X, gray, labels)
 
     read = checkpoint.load(save(examples=written.to_bytes())).examples
 
     assert read is not None
     np.testing.assert_array_equal(read.x, X)
-    for one, other in ((read.grey, grey), (read.labels, labels)):
+    for one, other in ((read.gray, gray), (read.labels, labels)):
         assert (one is None) == (other is None)
         if one is not None and other is not None:
             np.testing.assert_array_equal(one, other)

@@ -265,8 +265,8 @@ def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:
     validation = data.load(str(trained.parent / "images.npy")).validation
 
     assert examples is not None
-    assert examples.grey is not None
-    np.testing.assert_array_equal(examples.grey, validation.x)
+    assert examples.gray is not None
+    np.testing.assert_array_equal(examples.gray, validation.x)
     np.testing.assert_array_equal(examples.x, drawn(validation.x, seed=0))
     assert examples.labels is None
 
@@ -284,10 +284,10 @@ def test_data_with_labels_have_them_beside_their_examples(tmp_path: Path) -> Non
 
     examples = checkpoint.load(out).examples
     assert examples is not None
-    assert examples.grey is not None
+    assert examples.gray is not None
     assert examples.labels is not None
     assert len(examples.labels) == 4
-    np.testing.assert_array_equal(examples.grey, x[examples.labels])
+    np.testing.assert_array_equal(examples.gray, x[examples.labels])
     assert examples.labels[0] < 40
     assert examples.labels[-1] > 50
 
