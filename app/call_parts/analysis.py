@@ -16,7 +16,7 @@ from app.http.schema import StrictObject
 from app.http.writer import respond
 from app.wire.layout import Array, Mask, Rows
 from app.wire.negotiation import Format
-from app.wire.reply import Reply
+from app.wire.reply import Reply, Scalar
 from model.engine.analyses import NotFiniteError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
@@ -79,7 +79,7 @@ async def analyze(
     compute: Callable[[Array, slice], Columns],
     *,
     draws: int,
-    scalars: Mapping[str, int | str | None] | None = None,
+    scalars: Mapping[str, Scalar] | None = None,
     shaped: tuple[str, ...] = (),
 ) -> Response:
     """

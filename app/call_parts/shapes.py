@@ -36,6 +36,7 @@ class Facts:
     The facts about a model that the schemas depend on.
 
     Attributes:
+        columns: The names of the columns of a table; () if they have none.
         has_images: Whether the data are images.
         likelihood: The kind of p(x|z).
         prior: The kind of p(z).
@@ -46,6 +47,7 @@ class Facts:
     likelihood: str
     prior: str
     has_images: bool
+    columns: tuple[str, ...]
     limits: Settings
 
 
@@ -163,6 +165,8 @@ class InputRows(Marker):
         at_least = self.exactly or 1
         at_most = self.exactly or self.rows(facts)
         forms = [_rows(one, at_most, at_least, _FLOAT32) for one in accepted]
+        if facts.columns and self.axis is data_shape:
+            forms.append(_records(facts.columns, at_most, at_least, _FLOAT32))
         texts = ("title", "description")
         kept: Json = {name: schema[name] for name in texts if name in schema}
         return {**kept, **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
@@ -216,4 +220,20 @@ def _rows(
         "minItems": at_least,
         "maxItems": at_most,
         "items": schema,
+    }
+
+
+def _records(columns: Sequence[str], at_most: int, at_least: int, number: Json) -> Json:
+    record = {
+        "type": "object",
+        "description": "A row by the names of its columns.",
+        "properties": dict.fromkeys(columns, number),
+        "required": list(columns),
+        "additionalProperties": False,
+    }
+    return {
+        "type": "array",
+        "minItems": at_least,
+        "maxItems": at_most,
+        "items": record,
     }

@@ -90,6 +90,13 @@ class AnomalyResponse(AnalysisResponse):
         ),
         Shape(max_rows, data_shape),
     ]
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="The names of the values in surprise_per_dim, in their order; "
+            "null if they have none. A JSON array in the metadata of safetensors."
+        ),
+    ]
     n_samples: Annotated[int, Field(description="K, as for the held-out scores.")]
     n_calibration: Annotated[
         int,
@@ -162,6 +169,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
         ),
         draws=n_samples,
         scalars={
+            "columns": model.config.data.columns,
             "n_samples": n_samples,
             "n_calibration": len(calibration.values),
             "split": settings.split,

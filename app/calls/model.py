@@ -148,6 +148,13 @@ class Card(BaseModel):
         float,
         Field(description="The divisor of raw values; 255 for 8-bit images."),
     ]
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="The names of the columns of a table, in the order of the "
+            "values of a row; null if they have none."
+        ),
+    ]
     theta: Parameters
     phi: Parameters
     units: str
@@ -191,6 +198,7 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         prior=_prior(engine),
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
+        columns=config.data.columns,
         theta=_theta(engine),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",

@@ -15,6 +15,7 @@ export class Data {
 		this.binary = this.kind === "bernoulli";
 		this.range = card.likelihood.value_range;
 		this.most = card.limits.max_rows;
+		this.columns = card.columns;
 	}
 
 	// A range that the model does not state is that of rows we have. Columns in units of
@@ -34,6 +35,9 @@ export class Data {
 		const cut = this.isImage ? 0 : values.length >> 7;
 		this.limits = [values[cut], values.at(-1 - cut)];
 	}
+
+	// A column's name, or the position of a value that has none.
+	name(d) { return this.columns?.[d] ?? String(d); }
 
 	get aspect() { return this.isImage ? this.width / this.height : 1.5; }
 

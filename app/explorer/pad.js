@@ -123,7 +123,7 @@ export class Table {
 		const canvas = picture("Plot of x");
 		this.#plot = (row) => sheet(canvas, data, [row]);
 		this.#body = made("tbody");
-		const names = ["d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
+		const names = [data.columns ? "column" : "d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
 		const head = made("tr", {}, ...names.map((name) => made("th", {}, name)));
 		const table = made("table", {}, made("thead", {}, head), this.#body);
 		place.append(canvas, made("div", { className: "scroll" }, table));
@@ -134,11 +134,11 @@ export class Table {
 			changed();
 		};
 		for (let d = 0; d < Math.min(200, data.dim); d++) {
-			const input = made("input", { type: "number", step: "any", "aria-label": `x ${d}` });
+			const input = made("input", { type: "number", step: "any", "aria-label": `x ${data.name(d)}` });
 			const cells = names.slice(1).map(() => made("td"));
 			cells[0].append(input);
 			input.dataset.d = d;
-			this.#body.append(made("tr", {}, made("th", { scope: "row" }, String(d)), ...cells));
+			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), ...cells));
 		}
 	}
 

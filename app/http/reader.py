@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from typing import Any, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
@@ -83,7 +84,8 @@ class Reader:
         )
         z = Layout("z", (config.latent_dim,), settings.max_rows)
         self.z = Input(z, JsonRows(z), _ONE_ARRAY)
-        x = Layout("x", config.data_shape, settings.max_rows)
+        columns = config.data.columns or ()
+        x = Layout("x", config.data_shape, settings.max_rows, columns=columns)
         readable = _ONE_ARRAY
         self.images: Images | None = None
         if not self.why_no_images:
@@ -93,7 +95,7 @@ class Reader:
         self.x = Input(x, JsonRows(x, may_be_images=True), readable)
         self._numbers = Input(x, JsonRows(x), _ONE_ARRAY)
         max_rows = min(settings.max_rows, settings.max_analysis_rows)
-        analyzed = Layout("x", config.data_shape, max_rows)
+        analyzed = replace(x, max_rows=max_rows)
         self.analyzed = Input(analyzed, JsonRows(analyzed), _ONE_ARRAY)
         self._masked = MaskedRows(analyzed)
 

@@ -113,6 +113,7 @@ class Loader:
                 likelihood=config.likelihood.kind,
                 prior=config.prior.kind,
                 has_images=reader.images is not None,
+                columns=config.data.columns or (),
                 limits=settings,
             ),
         )

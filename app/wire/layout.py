@@ -44,11 +44,16 @@ class Layout:
     The array of a request: its name, the shape of one row, the most rows.
 
     Rows are accepted flat, [N, D], or in their shape, [N, *shape].
+
+    Attributes:
+        columns: The names of the values of a row, by which JSON may give them; () if
+            they have none.
     """
 
     name: str
     shape: tuple[int, ...]
     max_rows: int
+    columns: tuple[str, ...] = ()
 
     @cached_property
     def dim(self) -> int:

@@ -53,7 +53,7 @@ class MaskedRows:
 
     def __init__(self, layout: Layout) -> None:
         self._x = layout
-        self._mask = Layout(NAME, layout.shape, layout.max_rows)
+        self._mask = Layout(NAME, layout.shape, layout.max_rows, columns=layout.columns)
         self._json = {one.name: JsonRows(one) for one in (self._x, self._mask)}
 
     async def read_json(self, body: Body) -> tuple[Masked, Scalars]:

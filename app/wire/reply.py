@@ -1,12 +1,14 @@
 """The result of a call, before it is written in a format."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Chunk = bytes | memoryview
+Scalar = int | str | tuple[str, ...] | None
 CHUNK_BYTES = 1 << 18
 FLOAT32_BYTES = 4
 
@@ -22,7 +24,7 @@ class Reply(NamedTuple):
     """
 
     tensors: dict[str, NDArray[Any]]
-    scalars: dict[str, int | str | None] = {}  # noqa: RUF012  never modified
+    scalars: Mapping[str, Scalar] = MappingProxyType({})
     nullable: Collection[str] = ()
 
     @property

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
-from app.wire.reply import Chunk, Reply, chunks
+from app.wire.reply import Chunk, Reply, Scalar, chunks
 
 MAX_HEADER_BYTES = 1 << 14
 Dtypes = Mapping[str, np.dtype[Any]]
@@ -130,7 +130,7 @@ def write(reply: Reply) -> list[Chunk]:
     header: dict[str, Any] = {}
     if reply.scalars:
         given = ((k, v) for k, v in reply.scalars.items() if v is not None)
-        header["__metadata__"] = {name: str(value) for name, value in given}
+        header["__metadata__"] = {name: _text(value) for name, value in given}
     offset = 0
     for name, values in reply.tensors.items():
         end = offset + values.nbytes
@@ -246,6 +246,11 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _integer(digits: str) -> int:
     """Return an integer; -1, which is refused, if it is too long for a size."""
     return int(digits) if len(digits) <= _MAX_DIGITS else -1
+
+
+def _text(value: Scalar) -> str:
+    """Return a scalar as text; names as a JSON array."""
+    return json.dumps(value) if isinstance(value, tuple) else str(value)
 
 
 def _refuse(layout: Layout, detail: str) -> Never:

@@ -522,6 +522,11 @@ export interface components {
              */
             surprise_per_dim: number[][][];
             /**
+             * Columns
+             * @description The names of the values in surprise_per_dim, in their order; null if they have none. A JSON array in the metadata of safetensors.
+             */
+            columns: string[] | null;
+            /**
              * N Samples
              * @description K, as for the held-out scores.
              */
@@ -579,6 +584,11 @@ export interface components {
              * @description The divisor of raw values; 255 for 8-bit images.
              */
             divided_by: number;
+            /**
+             * Columns
+             * @description The names of the columns of a table, in the order of the values of a row; null if they have none.
+             */
+            columns: string[] | null;
             theta: components["schemas"]["Parameters"];
             phi: components["schemas"]["Parameters"];
             /** Units */

@@ -170,6 +170,8 @@ class AnomalyResult(AnalysisResult):
         p_value_lower: Small if it is more likely than those rows, (N,).
         p_value_two_sided: Small in both cases, (N,).
         surprise_per_dim: E_q[-log p(x_d|z)], (N, *data_shape).
+        columns: The names of the values of `surprise_per_dim`, or None if they have
+            none.
         n_samples: K, the draws of z per example.
         n_calibration: The number of held-out rows.
         split: The split that they are from.
@@ -182,6 +184,7 @@ class AnomalyResult(AnalysisResult):
     p_value_lower: Float64Array
     p_value_two_sided: Float64Array
     surprise_per_dim: Float32Array
+    columns: tuple[str, ...] | None
     n_samples: int
     n_calibration: int
     split: str

@@ -5,10 +5,11 @@ Each function raises `UnexpectedAnswerError` if something is missing: a response
 lacks a row never becomes a smaller result.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, fields, replace
 from types import MappingProxyType, NoneType, UnionType
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar, get_args, get_origin
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,7 @@ def read_model(_: HttpRequest, response: HttpResponse) -> ModelResult:
                 if value_range is None
                 else (value_range[0], value_range[1]),
             ),
+            columns=None if card.get("columns") is None else tuple(card["columns"]),
             units=card["units"],
             limits=ModelLimits(**{f.name: limits[f.name] for f in fields(ModelLimits)}),
             document=MappingProxyType(card),
@@ -137,6 +139,8 @@ def _member(body: TensorBody, field: "Field[Any]", n_rows: int) -> Any:
     kinds = get_args(field.type) if isinstance(field.type, UnionType) else (field.type,)
     if NoneType in kinds and name not in {*body.tensors, *body.scalars}:
         return None
+    if any(get_origin(kind) is tuple for kind in kinds):
+        return tuple(json.loads(_scalar(body, name)))
     if int in kinds:
         return _integer(body, name)
     return _scalar(body, name) if str in kinds else _tensor(body, name, n_rows)

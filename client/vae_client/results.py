@@ -215,6 +215,7 @@ class ModelResult:
 
     Attributes:
         version: The start of `sha256`, the hash of the checkpoint's manifest.
+        columns: The names of the values of a row, or None if they have none.
         document: All of `GET /model`: figures, compute, provenance and more.
     """
 
@@ -224,6 +225,7 @@ class ModelResult:
     data_shape: tuple[int, ...]
     latent_dim: int
     likelihood: ModelLikelihood
+    columns: tuple[str, ...] | None
     units: str
     limits: ModelLimits
     document: Mapping[str, Any] = field(repr=False, compare=False)

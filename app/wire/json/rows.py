@@ -19,7 +19,7 @@ import orjson
 
 from app.wire.body import Body
 from app.wire.images import data_urls
-from app.wire.json import pieces, spaces, strict
+from app.wire.json import pieces, records, spaces, strict
 from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.json.pieces import LongArrays
 from app.wire.layout import Layout, Rows
@@ -76,6 +76,10 @@ class JsonRows:
             ImagesInsteadError: It has images in place of the array.
         """
         start, stop = ends(body)
+        if self._layout.columns and records.begin(body, start):
+            if len(body) > strict.MAX_EXPLAINED_BYTES:
+                raise records.too_long(self._layout, strict.MAX_EXPLAINED_BYTES)
+            return await self._read_slowly(body)
         scalars = self._scalars(body, start, stop)
         if scalars is None:
             return await self._read_slowly(body)

@@ -17,6 +17,7 @@ import numpy as np
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
 from app.wire.body import Body
+from app.wire.json import records
 from app.wire.layout import Layout, Rows
 
 MAX_EXPLAINED_BYTES = 1 << 17
@@ -145,6 +146,8 @@ def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
     if not isinstance(array, list):
         _refuse(layout.pointer(), f"expected {layout.wanted}, got {kind(array)}")
     layout.check_n_rows(len(array))
+    if layout.columns and isinstance(array[0], dict):
+        return _from_records(array, layout, first_row)
     shaped = _looks_shaped(array, layout)
     dims = layout.shape if shaped else (layout.dim,)
     faults = chain.from_iterable(
@@ -153,6 +156,15 @@ def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
     if first := tuple(islice(faults, MAX_FAULTS)):
         raise UnprocessableError(*first)
     return layout.to_rows(np.array(array, np.float64), shaped=shaped)
+
+
+def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
+    rows, faults = records.in_order(array, layout, first_row)
+    if faults:
+        raise UnprocessableError(*faults)
+    with records.named_pointers(layout):
+        found = _to_rows(rows, layout, first_row=first_row)
+    return found._replace(pointers=tuple(map(layout.pointer, range(len(rows)))))
 
 
 def _looks_shaped(array: list[Any], layout: Layout) -> bool:

@@ -41,7 +41,7 @@ class Text:
             yield before + _dumps(name) + b":"
             yield from _array(values)
             before = b","
-        yield before + _dumps(self._scalars)[1:] if self._scalars else b"}"
+        yield before + _dumps(dict(self._scalars))[1:] if self._scalars else b"}"
 
 
 def is_long(reply: Reply) -> bool:

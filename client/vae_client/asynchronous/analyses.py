@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, plans
+from vae_client import arguments, frames, plans
 from vae_client.analysis_results import (
     AnalysisResult,
     AnomalyResult,
@@ -117,7 +117,7 @@ class AsyncAnalysisMethods(AsyncSession):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": await self._x(x)}
         model = await self._model()
         plan = plans.analysis(
             model,
@@ -186,9 +186,12 @@ class AsyncAnalysisMethods(AsyncSession):
         mask: ArrayLike | None = None,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": await self._x(x)}
         if mask is not None:
-            tensors["mask"] = arguments.mask_array(mask)
+            is_frame = frames.is_frame(mask)
+            tensors["mask"] = arguments.mask_array(
+                await self._x(mask) if is_frame else mask
+            )
         model = await self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
         return await self._call(plan)

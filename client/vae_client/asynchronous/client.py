@@ -30,7 +30,8 @@ class AsyncClient(AsyncAnalysisMethods):
     """
     A service at a URL. Use one client for all tasks of a loop: it keeps connections.
 
-    x is (N, D) or (N, *data_shape), z is (N, J). Every call can raise `VaeError`; the
+    x is (N, D) or (N, *data_shape), or a data frame with the model's columns in any
+    order; z is (N, J). Every call can raise `VaeError`; the
     module `vae_client.errors` lists the kinds. Temporary failures are retried, twice by
     default and after a `Retry-After` of up to 30 s, with the same seed, so a retry
     returns the same result.
@@ -38,7 +39,7 @@ class AsyncClient(AsyncAnalysisMethods):
 
     async def encode(self, x: ArrayLike) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": await self._x(x)}
         model = await self._model()
         plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
         return await self._call(plan)
@@ -99,7 +100,7 @@ class AsyncClient(AsyncAnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": await self._x(x)}
         options = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
@@ -131,7 +132,7 @@ class AsyncClient(AsyncAnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        tensors, n_samples = {"x": arguments.array("x", x)}, index(n_samples)
+        tensors, n_samples = {"x": await self._x(x)}, index(n_samples)
         path, model = "/reconstruct", await self._model()
         if n_samples == 0:
             return await self._call(
@@ -162,7 +163,7 @@ class AsyncClient(AsyncAnalysisMethods):
         path: PathChoice = "great_circle",
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        tensors = arguments.x_or_z(x, z)
+        tensors = arguments.x_or_z(None if x is None else await self._x(x), z)
         options = {"n": index(n), "path": path}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
@@ -184,7 +185,7 @@ class AsyncClient(AsyncAnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        tensors = arguments.x_or_z(x, z)
+        tensors = arguments.x_or_z(None if x is None else await self._x(x), z)
         options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
         n_dims = (await self._model()).latent_dim if dims is None else len(dims)
         plan = plans.latent_path(

@@ -5,9 +5,11 @@ from functools import partial
 from secrets import SystemRandom
 from time import monotonic
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
-from vae_client import plans
+from numpy.typing import ArrayLike, NDArray
+
+from vae_client import arguments, frames, plans
 from vae_client.client_settings import ClientSettings
 from vae_client.concurrency import run_in_tasks, sleep_in_task
 from vae_client.errors import (
@@ -124,6 +126,12 @@ class AsyncSession:
     async def _model(self) -> ModelResult:
         """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or await self.model()
+
+    async def _x(self, x: ArrayLike) -> NDArray[Any]:
+        """Return x as an array; the columns of a data frame in the model's order."""
+        if not frames.is_frame(x):
+            return arguments.array("x", x)
+        return frames.array("x", x, (await self._model()).columns)
 
     async def _call(self, plan: CallPlan[R]) -> R:
         """Send the requests of a call and join their results."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, plans
+from vae_client import arguments, frames, plans
 from vae_client.analysis_results import (
     AnalysisResult,
     AnomalyResult,
@@ -118,7 +118,7 @@ class AnalysisMethods(Session):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": self._x(x)}
         model = self._model()
         plan = plans.analysis(
             model,
@@ -187,9 +187,10 @@ class AnalysisMethods(Session):
         mask: ArrayLike | None = None,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": self._x(x)}
         if mask is not None:
-            tensors["mask"] = arguments.mask_array(mask)
+            is_frame = frames.is_frame(mask)
+            tensors["mask"] = arguments.mask_array(self._x(mask) if is_frame else mask)
         model = self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
         return self._call(plan)

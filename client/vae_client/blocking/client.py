@@ -31,7 +31,8 @@ class Client(AnalysisMethods):
     """
     A service at a URL. Use one client for all threads: it keeps connections.
 
-    x is (N, D) or (N, *data_shape), z is (N, J). Every call can raise `VaeError`; the
+    x is (N, D) or (N, *data_shape), or a data frame with the model's columns in any
+    order; z is (N, J). Every call can raise `VaeError`; the
     module `vae_client.errors` lists the kinds. Temporary failures are retried, twice by
     default and after a `Retry-After` of up to 30 s, with the same seed, so a retry
     returns the same result.
@@ -39,7 +40,7 @@ class Client(AnalysisMethods):
 
     def encode(self, x: ArrayLike) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": self._x(x)}
         model = self._model()
         plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
         return self._call(plan)
@@ -100,7 +101,7 @@ class Client(AnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        tensors = {"x": arguments.array("x", x)}
+        tensors = {"x": self._x(x)}
         options = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
@@ -132,7 +133,7 @@ class Client(AnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        tensors, n_samples = {"x": arguments.array("x", x)}, index(n_samples)
+        tensors, n_samples = {"x": self._x(x)}, index(n_samples)
         path, model = "/reconstruct", self._model()
         if n_samples == 0:
             return self._call(
@@ -163,7 +164,7 @@ class Client(AnalysisMethods):
         path: PathChoice = "great_circle",
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        tensors = arguments.x_or_z(x, z)
+        tensors = arguments.x_or_z(None if x is None else self._x(x), z)
         options = {"n": index(n), "path": path}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
@@ -185,7 +186,7 @@ class Client(AnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        tensors = arguments.x_or_z(x, z)
+        tensors = arguments.x_or_z(None if x is None else self._x(x), z)
         options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
         n_dims = (self._model()).latent_dim if dims is None else len(dims)
         plan = plans.latent_path(

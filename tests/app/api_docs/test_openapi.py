@@ -79,7 +79,7 @@ def test_every_example_runs(served: Served) -> None:
     n_analyses = 4 + (served.checkpoint.config.latent_dim <= 2)
     n_analyses += served.checkpoint.calibration is not None
     # Where data are images, each call that takes x has an image for an example too.
-    n_images = 3 if "columns" in served.get("/openapi.json").text else 0
+    n_images = 3 if "x_png" in served.get("/openapi.json").text else 0
     assert n_examples == 8 + n_analyses + n_images
 
 

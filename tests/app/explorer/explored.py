@@ -32,6 +32,7 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "learned": ("bernoulli", (4, 4), 2),
 }
 MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
+COLUMNS = ("height", "mass", "<b>", "width", "age")  # of "table"
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
 WITH_ROWS = {"pictures", "colours"}
 N_ROWS = 12
@@ -71,6 +72,9 @@ def save(directory: Path, name: str) -> Path:
     """Write one of MODELS, with held-out rows and scores where it has them."""
     kind, data_shape, latent_dim = MODELS[name]
     config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
+    if name == "table":
+        data = {**config.data.model_dump(), "columns": COLUMNS}
+        config = Config.model_validate({**config.model_dump(), "data": data})
     if name == "learned":
         config = Config.model_validate({**config.model_dump(), "prior": MIXTURE})
     x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)

@@ -17,6 +17,7 @@ import pytest
 from app.calls.model import PHI, THETA
 from app.keys import line_of
 from tests.app.explorer.explored import (
+    COLUMNS,
     MODELS,
     N_ROWS,
     PANELS,
@@ -337,7 +338,7 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
     cells = page.locator("#input tbody tr").nth(2).locator("td")
 
     with page.expect_request("**/encode") as request:
-        page.get_by_label("x 2").fill("-1.25")
+        page.get_by_label("x <b>").fill("-1.25")
     settled(page)
     z = page.request.post(
         f"{page.url}encode", data=request.value.post_data_json
@@ -349,6 +350,8 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
     assert cells.nth(1).text_content() == shown(mean, 3)
     assert cells.nth(2).text_content() == f"{np.exp(log_var / 2):.3f}"
     assert page.locator(".pad").count() == 0
+    names = page.locator("#input tbody th").all_text_contents()
+    assert names == list(COLUMNS)
     assert complaints == []
 
 

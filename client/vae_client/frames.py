@@ -1,0 +1,71 @@
+"""Tables with names of columns: data frames of pandas, polars and the like."""
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LISTED = 8
+
+
+def is_frame(values: object) -> bool:
+    """Return whether values have names of columns."""
+    return hasattr(values, "columns") and not isinstance(values, np.ndarray)
+
+
+def array(name: str, frame: Any, columns: Sequence[str] | None) -> NDArray[Any]:
+    """
+    Return the columns of a frame in the order of the model's, (N, D).
+
+    Raises:
+        ValueError: Its columns are not those of the model, whatever their order.
+        TypeError: A column does not hold numbers.
+    """
+    if columns is None:
+        raise ValueError(
+            f"expected {name} without names of columns: the model has none. Pass an "
+            "array, such as x.to_numpy(), with the columns in the order of the training"
+        )
+    keys = {str(key): key for key in _keys(frame)}
+    counts = Counter(map(str, _keys(frame)))
+    twice = [key for key, n in counts.items() if n > 1]
+    missing = [column for column in columns if column not in keys]
+    others = [key for key in keys if key not in columns]
+    for words, found in (
+        ("twice", twice),
+        ("none of", missing),
+        ("others:", others),
+    ):
+        if found:
+            raise ValueError(
+                f"expected {name} with the model's columns {_listed(columns)}, got "
+                f"{words} {_listed(found)}; choose them with x[list(model.columns)]"
+            )
+    return np.column_stack([_numbers(name, frame, keys[column]) for column in columns])
+
+
+def _keys(frame: Any) -> Sequence[Any]:
+    # Tables of Arrow call the names `column_names`; their `columns` are the data.
+    return list(getattr(frame, "column_names", frame.columns))
+
+
+def _numbers(name: str, frame: Any, key: Any) -> NDArray[Any]:
+    """Return a column, (N,)."""
+    values = np.asarray(frame[key])
+    # Columns of pandas that could have missing values.
+    if values.dtype.kind == "O" and all(value is not None for value in values):
+        with suppress(TypeError, ValueError):
+            values = values.astype(np.float64)
+    if values.dtype.kind not in "biuf" or values.ndim != 1:
+        raise TypeError(
+            f"expected {name} of numbers, got dtype {values.dtype} in column {key!r}"
+        )
+    return values
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return ", ".join(names[:_LISTED]) + more

@@ -1,0 +1,176 @@
+"""Names of columns: in /model, in requests as records, in errors, and in answers."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.wire.json.strict import MAX_EXPLAINED_BYTES
+from model.config import Config
+from tests.app.served import Served, assert_problem
+from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+
+COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
+ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]
+OTHER = COLUMNS[::-1]
+
+
+def records(rows: list[list[Any]]) -> list[dict[str, Any]]:
+    """Return rows as objects, with their columns in another order."""
+    named = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    return [{name: row[name] for name in OTHER} for row in named]
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a Gaussian model of a table with names."""
+    config = tiny_config("gaussian", data_shape=(5,), latent_dim=2)
+    data = config.data.model_copy(update={"columns": COLUMNS})
+    config = Config.model_validate({**config.model_dump(), "data": data.model_dump()})
+    scores = calibrated(np.linspace(9, 14, 99), binarization="none")
+    path = tmp_path_factory.mktemp("table") / "table"
+    with Served(save_tiny(path, tiny_vae(config), scores)) as served:
+        yield served
+
+
+@pytest.mark.parametrize(
+    ("path", "options"),
+    [
+        ("/encode", {}),
+        ("/elbo", {"seed": 3}),
+        ("/reconstruct", {}),
+        ("/loglik", {"seed": 3, "n_samples": 8}),
+        ("/anomaly", {"seed": 3}),
+        ("/posterior", {}),
+        ("/interpolate", {"n": 3}),
+        ("/impute", {"seed": 3, "mask": [[1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]}),
+    ],
+)
+def test_rows_may_be_records_by_name(
+    table: Served, path: str, options: dict[str, Any]
+) -> None:
+    """In any order: the answer is bit for bit that to rows as arrays."""
+    by_name = table.post(path, {"x": records(ROWS), **options})
+    as_arrays = table.post(path, {"x": ROWS, **options})
+
+    assert by_name.status_code == 200, by_name.text
+    assert {**by_name.json(), "seed": 0} == {**as_arrays.json(), "seed": 0}
+
+
+def test_a_mask_may_be_records_too(table: Served) -> None:
+    """With 1 where a value is known."""
+    mask = [[1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]
+    body = {"x": records(ROWS), "mask": records(mask), "seed": 3}
+
+    by_name = table.post("/impute", body)
+
+    assert by_name.status_code == 200, by_name.text
+    assert by_name.json() == table.post("/impute", {**body, "mask": mask}).json()
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "detail"),
+    [
+        ({"mass": None}, "/x/1/mass", "expected a number, got null"),
+        ({"a/b": "3"}, "/x/1/a~1b", "expected a number, got a string"),
+        ({"x~y": True}, "/x/1/x~0y", "expected a number, got a boolean"),
+        ({"größe": [1]}, "/x/1/größe", "expected a number, got an array"),
+        ({"unknown": 1}, "/x/1", "of `columns` in /model only, got 1 other"),
+    ],
+)
+def test_a_bad_record_is_refused_by_row_and_name(
+    table: Served, change: dict[str, Any], pointer: str, detail: str
+) -> None:
+    """The pointer is that of the body as it was sent."""
+    x = records(ROWS)
+    x[1] |= change
+
+    response = table.post("/encode", {"x": x})
+
+    [fault] = assert_problem(response, 422)["errors"]
+    assert fault["pointer"] == pointer
+    assert detail in fault["detail"]
+    assert "unknown" not in response.text
+
+
+def test_a_number_that_does_not_fit_is_refused_by_name(table: Served) -> None:
+    """The pointer of what is checked later has the name too."""
+    body = json.dumps({"x": records(ROWS)}).replace("4.0", "1e999")
+
+    [fault] = assert_problem(table.post_raw("/encode", body.encode()), 422)["errors"]
+
+    assert fault["pointer"] == "/x/1/mass"
+
+
+@pytest.mark.parametrize("left_out", [1, 4])
+def test_a_column_that_is_missing_is_named(table: Served, left_out: int) -> None:
+    """Of the model's columns, which are no secret."""
+    x = records(ROWS)
+    for name in COLUMNS[:left_out]:
+        del x[0][name]
+
+    [fault] = assert_problem(table.post("/encode", {"x": x}), 422)["errors"]
+
+    assert fault["pointer"] == "/x/0"
+    assert f"got none for {', '.join(COLUMNS[:left_out])}" in fault["detail"]
+
+
+def test_records_and_arrays_are_not_mixed(table: Served) -> None:
+    """In either order."""
+    mixed = [records(ROWS)[0], ROWS[1]]
+
+    [fault] = assert_problem(table.post("/encode", {"x": mixed}), 422)["errors"]
+    assert "as in the first row" in fault["detail"]
+
+    [fault] = assert_problem(table.post("/encode", {"x": mixed[::-1]}), 422)["errors"]
+    assert "got an object in place of an array" in fault["detail"]
+
+
+def test_a_long_body_of_records_is_refused_with_the_other_form(table: Served) -> None:
+    """Records are read by the slow parser, which long bodies do not get."""
+    n = MAX_EXPLAINED_BYTES // 60
+    response = table.post("/encode", {"x": records(ROWS) * n})
+
+    [fault] = assert_problem(response, 422)["errors"]
+    assert "expected rows as arrays in a body of more than" in fault["detail"]
+
+
+def test_a_model_without_names_takes_no_records(gaussian: Served) -> None:
+    """And /model says null."""
+    response = gaussian.post("/encode", {"x": [{"a": 1}]})
+
+    assert "got an object" in assert_problem(response, 422)["errors"][0]["detail"]
+    assert gaussian.get("/model").json()["columns"] is None
+
+
+def test_names_are_in_the_answers(table: Served) -> None:
+    """/model and /anomaly have them, as JSON and in the metadata of safetensors."""
+    assert table.get("/model").json()["columns"] == list(COLUMNS)
+
+    anomaly = table.post("/anomaly", {"x": ROWS, "seed": 1})
+    accept = {"accept": "application/vnd.safetensors"}
+    binary = table.post("/anomaly", {"x": ROWS, "seed": 1}, headers=accept)
+
+    assert anomaly.json()["columns"] == list(COLUMNS)
+    assert np.shape(anomaly.json()["surprise_per_dim"]) == (2, 5)
+    length = int.from_bytes(binary.content[:8], "little")
+    metadata = json.loads(binary.content[8 : 8 + length])["__metadata__"]
+    assert json.loads(metadata["columns"]) == list(COLUMNS)
+
+
+def test_the_documentation_has_records(table: Served) -> None:
+    """With every column, required, and no other."""
+    document = table.get("/openapi.json").json()
+
+    x = document["components"]["schemas"]["EncodeRequest"]["properties"]["x"]
+    record = x["oneOf"][-1]["items"]
+    assert list(record["properties"]) == list(COLUMNS)
+    assert record["required"] == list(COLUMNS)
+    assert record["additionalProperties"] is False
+
+
+def test_the_documentation_of_other_models_has_none(gaussian: Served) -> None:
+    """Only tables with names are asked for by name."""
+    assert "A row by the names" not in gaussian.get("/openapi.json").text
