@@ -1,4 +1,4 @@
-"""The console scripts `vae-train` and `vae-evaluate`."""
+"""The console scripts `vae-train`, `vae-evaluate` and `vae-adopt`."""
 
 import sys
 from collections.abc import Callable
@@ -17,6 +17,11 @@ def train() -> int:
 def evaluate() -> int:
     """Run `vae-evaluate`, which is `python -m model.evaluate`."""
     return _run("model.evaluate.__main__")
+
+
+def adopt() -> int:
+    """Run `vae-adopt`, which is `python -m model.adopt`."""
+    return _run("model.adopt.__main__")
 
 
 def _run(name: str) -> int:

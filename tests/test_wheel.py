@@ -116,7 +116,7 @@ def test_the_released_model_is_served_from_anywhere(
 
 
 @pytest.mark.parametrize(
-    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-keys"]
+    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-adopt", "vae-keys"]
 )
 def test_every_console_script_has_help(site: Path, folder: Path, script: str) -> None:
     """In a folder with files of the user's own that have the names of packages."""
@@ -127,7 +127,7 @@ def test_every_console_script_has_help(site: Path, folder: Path, script: str) ->
 
 
 @pytest.mark.parametrize(
-    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-keys"]
+    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-adopt", "vae-keys"]
 )
 def test_an_unknown_argument_is_an_error_everywhere(
     site: Path, folder: Path, script: str

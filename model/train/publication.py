@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
@@ -35,6 +35,26 @@ _N_RECONSTRUCTIONS = 12
 _N_SAMPLES = 100
 
 
+class Measuring(Protocol):
+    """
+    The options of the figures and of what is held out.
+
+    Attributes:
+        test_samples: K of the figures.
+        test_seed: Seed of their noise.
+        examples: The number of held-out rows to store.
+    """
+
+    @property
+    def test_samples(self) -> int: ...
+
+    @property
+    def test_seed(self) -> int: ...
+
+    @property
+    def examples(self) -> int: ...
+
+
 def publish(
     places: Places,
     *,
@@ -56,11 +76,14 @@ def publish(
         parent_sha256: sha256 of the checkpoint in --init-from, if any.
     """
     journal = places.journal_lines()
-    held_out = _evaluate(vae, prepared.validation, options)
-    metrics = _metrics(vae, held_out, prepared, options, complete=complete)
+    held_out = evaluated(vae, prepared.validation, options)
+    if complete:
+        metrics = test_metrics(vae, held_out, prepared, options)
+    else:
+        metrics = _validation_metrics(vae, held_out, prepared, options)
     provenance = _provenance(dataset, options, command, parent_sha256)
-    drawn = _pictures(vae, prepared, options, journal)
-    examples = _examples(dataset, prepared, options)
+    drawn = _learning_curve(journal) | pictures_of(vae, prepared, options)
+    examples = stored_examples(dataset, prepared, options)
     checkpoint.save(
         places.checkpoint,
         vae=vae,
@@ -75,7 +98,7 @@ def publish(
         ),
         attachments={
             "metrics.jsonl": _lines(journal),
-            **_held_out(vae, held_out, examples, prepared, options),
+            **held_out_files(vae, held_out, examples, prepared, options),
             **drawn,
         },
         golden=examples and golden(vae, examples.x, seed=options.test_seed),
@@ -83,19 +106,24 @@ def publish(
     return metrics
 
 
-def _metrics(
-    vae: VAE,
-    held_out: Evaluation,
-    prepared: Prepared,
-    options: TrainOptions,
-    *,
-    complete: bool,
+def test_metrics(
+    vae: VAE, held_out: Evaluation, prepared: Prepared, options: Measuring
+) -> ModelMetrics:
+    """Return the figures of validation, of which `held_out` is one, and test rows."""
+    test = evaluated(vae, prepared.test, options)
+    metrics = _validation_metrics(vae, held_out, prepared, options)
+    figures = (
+        *metrics.figures,
+        *_figures(test, "test", prepared, options),
+        *_gain(vae, prepared, options),
+    )
+    return metrics.model_copy(update={"figures": figures})
+
+
+def _validation_metrics(
+    vae: VAE, held_out: Evaluation, prepared: Prepared, options: Measuring
 ) -> ModelMetrics:
     figures = _figures(held_out, "validation", prepared, options)
-    if complete:
-        test = _evaluate(vae, prepared.test, options)
-        figures += _figures(test, "test", prepared, options)
-        figures += _gain(vae, prepared, options)
     return ModelMetrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
 
 
@@ -112,7 +140,8 @@ def _provenance(
     )
 
 
-def _evaluate(vae: VAE, x: Array, options: TrainOptions) -> Evaluation:
+def evaluated(vae: VAE, x: Array, options: Measuring) -> Evaluation:
+    """Return the terms of the ELBO of rows, (N, D)."""
     return evaluate(
         vae,
         _on_device(vae, x),
@@ -122,7 +151,7 @@ def _evaluate(vae: VAE, x: Array, options: TrainOptions) -> Evaluation:
 
 
 def _figures(
-    evaluation: Evaluation, split: Split, prepared: Prepared, options: TrainOptions
+    evaluation: Evaluation, split: Split, prepared: Prepared, options: Measuring
 ) -> tuple[Figure, ...]:
     return summarize(
         evaluation,
@@ -133,7 +162,7 @@ def _figures(
     )
 
 
-def _gain(vae: VAE, prepared: Prepared, options: TrainOptions) -> tuple[Figure, ...]:
+def _gain(vae: VAE, prepared: Prepared, options: Measuring) -> tuple[Figure, ...]:
     found = amortization_gap(
         vae,
         _on_device(vae, prepared.test),
@@ -144,7 +173,7 @@ def _gain(vae: VAE, prepared: Prepared, options: TrainOptions) -> tuple[Figure, 
     return () if found is None else (found,)
 
 
-def _latent_use(vae: VAE, prepared: Prepared, options: TrainOptions) -> LatentUse:
+def _latent_use(vae: VAE, prepared: Prepared, options: Measuring) -> LatentUse:
     return latent_use(
         vae,
         _on_device(vae, prepared.validation),
@@ -154,12 +183,12 @@ def _latent_use(vae: VAE, prepared: Prepared, options: TrainOptions) -> LatentUs
     )
 
 
-def _held_out(
+def held_out_files(
     vae: VAE,
     evaluation: Evaluation,
     examples: Examples | None,
     prepared: Prepared,
-    options: TrainOptions,
+    options: Measuring,
 ) -> dict[str, bytes]:
     """Return the files with scores and rows of the validation split."""
     files = {checkpoint.CALIBRATION: _calibration(vae, evaluation, prepared, options)}
@@ -169,7 +198,7 @@ def _held_out(
 
 
 def _calibration(
-    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: TrainOptions
+    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Measuring
 ) -> bytes:
     """Return scores of at most 10,000 validation rows, and quantiles of their z."""
     settings = ScoreSettings(
@@ -190,8 +219,8 @@ def _calibration(
     return Calibration(scores, aggregate).to_bytes()
 
 
-def _examples(
-    dataset: Dataset, prepared: Prepared, options: TrainOptions
+def stored_examples(
+    dataset: Dataset, prepared: Prepared, options: Measuring
 ) -> Examples | None:
     """Return the validation rows to store, with their labels, or None."""
     split = dataset.validation
@@ -206,18 +235,21 @@ def _examples(
     )
 
 
-def _pictures(
-    vae: VAE,
-    prepared: Prepared,
-    options: TrainOptions,
-    journal: Sequence[dict[str, Any]],
+def _learning_curve(journal: Sequence[dict[str, Any]]) -> dict[str, bytes]:
+    if not journal:  # the file may have been deleted
+        return {}
+    return {"learning_curve.png": pictures.learning_curve(journal)}
+
+
+def pictures_of(
+    vae: VAE, prepared: Prepared | None, options: Measuring
 ) -> dict[str, bytes]:
+    """Return the pictures of the card that do not need a training, by file name."""
     drawn = {}
-    if journal:  # the file may have been deleted
-        drawn["learning_curve.png"] = pictures.learning_curve(journal)
     if pictures.drawable(vae.config.data_shape):
-        x = _on_device(vae, prepared.validation[:_N_RECONSTRUCTIONS])
-        drawn["reconstructions.png"] = pictures.reconstructions(vae, x)
+        if prepared is not None:
+            x = _on_device(vae, prepared.validation[:_N_RECONSTRUCTIONS])
+            drawn["reconstructions.png"] = pictures.reconstructions(vae, x)
         drawn["samples.png"] = pictures.samples(vae, _N_SAMPLES, seed=options.test_seed)
         if vae.config.latent_dim == 2:
             drawn["manifold.png"] = pictures.manifold(vae)

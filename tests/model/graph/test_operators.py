@@ -1,4 +1,5 @@
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -360,3 +361,10 @@ def test_every_operator_of_the_list_is_tested() -> None:
     assert OPERATORS.keys() - {one.op for one in CASES} - composed == {
         "RMSNormalization"  # of opset 23, which ONNX Runtime may lack
     }
+
+
+def test_the_documentation_has_their_number() -> None:
+    """Who looks for an operator reads how many there are."""
+    page = Path(__file__).parents[3] / "docs" / "your-own-model.md"
+
+    assert f"{len(OPERATORS)} operators of ONNX" in page.read_text(encoding="utf-8")
