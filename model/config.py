@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from model.convolution_sizes import conv_grid
 
-# The format that is written. All versions from 1 on are read.
 FORMAT_VERSION: Final = 2
 FormatVersion = Literal[1, 2]
 
@@ -172,8 +171,9 @@ class Data(Section):
         background: The x that replaces transparent pixels; null if these are refused.
         columns: The names of the columns of a table; null if they have none.
         binarization: How training binarized gray values.
-        standardized: Whether there is a shift and a scale that convert between the
-            data's own units and the network's. Densities are in the data's own units.
+        standardized: Whether there is a shift and a scale between the data's own units
+            and those of the networks; see `Config.has_units`. Densities served are in
+            the data's own units.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -188,9 +188,7 @@ class Data(Section):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
-            raise ValueError(
-                f"value_range must be ascending, got {list(self.value_range)}"
-            )
+            raise ValueError(f"value_range must ascend, got {list(self.value_range)}")
         if self.columns is not None and len(set(self.columns)) < len(self.columns):
             raise ValueError("columns must be distinct names")
         return self
@@ -218,6 +216,11 @@ class Config(Section):
     def data_dim(self) -> int:
         """D, the number of values in one example."""
         return prod(self.data_shape)
+
+    @property
+    def has_units(self) -> bool:
+        """Whether x is standardized outside the networks: only data without a range."""
+        return self.data.standardized and self.likelihood.kind == "gaussian"
 
     @property
     def n_components(self) -> int:

@@ -9,7 +9,7 @@ from model.vae import VAE
 
 class Elbo(NamedTuple):
     """
-    An estimate of the ELBO and its terms, in nats.
+    An estimate of the ELBO and its terms, in nats, of x in the model's units.
 
     Attributes:
         log_likelihood: Monte Carlo mean of log p(x|z) over K draws of z, (N,).
@@ -37,7 +37,7 @@ def elbo(vae: VAE, x: Tensor, *, eps: Tensor) -> Elbo:
     form for the KL divergence if the prior has one (`Prior.kl`).
 
     Args:
-        x: Data in the likelihood's support, (N, D).
+        x: Data in the likelihood's support, in the model's units, (N, D).
         eps: Standard normal noise, (K, N, J).
     """
     q_z = vae.encode(x)  # q(z|x)

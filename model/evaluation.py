@@ -25,7 +25,11 @@ OnRows = Callable[[int], object]
 
 
 class Evaluation(NamedTuple):
-    """The terms of the ELBO in nats, (N,) each, and mu of q(z|x), (N, J); float64."""
+    """
+    The terms of the ELBO in nats, (N,) each, and mu of q(z|x), (N, J); float64.
+
+    Densities are in the data's units.
+    """
 
     log_likelihood: NDArray[np.float64]
     kl: NDArray[np.float64]
@@ -58,7 +62,7 @@ def evaluate(
     on_rows: OnRows = lambda n: None,
 ) -> Evaluation:
     """
-    Estimate the ELBO of every row of x, (N, D), on the device of x.
+    Estimate the ELBO of every row of x, (N, D), in the model's units, on its device.
 
     The noise is the same as for `/elbo` with these rows, in one request or in pieces:
     `normal_rows` of shape (N, K, J).
@@ -76,4 +80,5 @@ def evaluate(
             tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
             parts.append([tensor.double().cpu().numpy() for tensor in tensors])
             on_rows(len(rows))
-    return Evaluation(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    log_likelihood, kl, mu = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return Evaluation(log_likelihood + vae.log_jacobian, kl, mu)

@@ -33,10 +33,11 @@ _KERNEL, _STRIDE, _PADDING = 4, 2, 1  # halves an even height or width exactly
 @final
 class Standardization(nn.Module):
     """
-    The affine map x = shift + scale * u between data units and network units.
+    The first layer of an encoder of data in a range, x -> (x - shift) / scale.
 
     The two are buffers, not parameters: training computes them from the data and does
-    not optimize them.
+    not optimize them. Data without a range are standardized before the networks see
+    them, by `model.units`.
     """
 
     shift: Tensor
@@ -87,9 +88,9 @@ class Encoder(nn.Module):
 
     def __init__(self, config: Config, graph: Graph | None = None) -> None:
         super().__init__()
-        self.standardization = (
-            Standardization(config.data_dim) if config.data.standardized else None
-        )
+        # Without units of its own, the model standardizes here.
+        inside = config.data.standardized and not config.has_units
+        self.standardization = Standardization(config.data_dim) if inside else None
         self.graph = None if graph is None else GraphNetwork(graph)
         if isinstance(config.encoder, OnnxGraph):
             return
@@ -98,11 +99,11 @@ class Encoder(nn.Module):
         self.log_var = nn.Linear(width, config.latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalGaussian:
-        """Encode x, (..., D)."""
+        """Encode x in the model's units, (..., D)."""
         return DiagonalGaussian(*over_rows(self.layers, self.standardized(x)))
 
     def standardized(self, x: Tensor) -> Tensor:
-        """Convert x to the network's units."""
+        """Return what the layers get for x."""
         if self.standardization is None:
             return x
         return (x - self.standardization.shift) / self.standardization.scale
@@ -140,19 +141,15 @@ class Decoder(nn.Module):
                 self.eta = make_head()
             else:
                 self.mu, self.log_var = make_head(), make_head()
-        if sigma_floor is None:
-            return
-        self.log_var_floor = 2 * math.log(sigma_floor)
-        self.standardization = (
-            Standardization(config.data_dim) if config.data.standardized else None
-        )
+        if sigma_floor is not None:
+            self.log_var_floor = 2 * math.log(sigma_floor)
 
     def forward(self, z: Tensor) -> Likelihood:
         """Decode z, (..., J)."""
         return self.likelihood(*over_rows(self.layers, z))
 
     def layers(self, z: Tensor) -> Heads:
-        """Return eta, or mu and log_var in the network's units, for rows, (N, J)."""
+        """Return eta, or mu and log_var without a floor, for rows, (N, J)."""
         if self.graph is not None:
             heads: Heads = self.graph(z)
             return heads
@@ -162,7 +159,7 @@ class Decoder(nn.Module):
         return (self.eta(h),)
 
     def likelihood(self, *heads: Tensor) -> Likelihood:
-        """Return p(x|z) in the data's own units from the output of `layers`."""
+        """Return p(x|z) in the model's units from the output of `layers`."""
         if self.kind == "bernoulli":
             return Bernoulli(*heads)
         if self.kind == "continuous_bernoulli":
@@ -170,10 +167,6 @@ class Decoder(nn.Module):
         mu, log_var = heads
         # log(sigma_floor^2 + exp(log_var))
         log_var = self.log_var_floor + softplus(log_var - self.log_var_floor)
-        if self.standardization is not None:
-            # The map of x is affine: its Jacobian is a change of log_var.
-            mu = self.standardization.shift + self.standardization.scale * mu
-            log_var = log_var + 2 * torch.log(self.standardization.scale)
         return Gaussian(mu=mu, log_var=log_var)
 
 

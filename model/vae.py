@@ -1,8 +1,15 @@
-"""The variational autoencoder: encode x to q(z|x), decode z to p(x|z)."""
+"""
+The variational autoencoder: encode x to q(z|x), decode z to p(x|z).
 
-from typing import Self, final
+x is in the model's units everywhere: in standardized units if `VAE.units` is not None,
+else in the data's own. `VAE.in_model_units` and `VAE.units` convert.
+"""
 
+from typing import Any, Self, final
+
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.config import Config
@@ -12,6 +19,7 @@ from model.networks import Decoder, Encoder, initialize
 from model.noise import Stream, generator
 from model.prior import Prior
 from model.prior_weights import prior_weights
+from model.units import StoredUnits, Units
 
 
 @final
@@ -32,11 +40,29 @@ class VAE(nn.Module):
         self.encoder = Encoder(config, graphs and graphs.encoder)
         self.decoder = Decoder(config, graphs and graphs.decoder)
         self.prior = prior_weights(config)
+        self.standardization = (
+            StoredUnits(config.data_dim) if config.has_units else None
+        )
 
     @property
     def likelihood(self) -> type[Likelihood]:
         """The family of p(x|z)."""
         return LIKELIHOODS[self.config.likelihood.kind]
+
+    @property
+    def units(self) -> Units | None:
+        """The data's units; None if the model computes in them."""
+        return None if self.standardization is None else self.standardization.units
+
+    @property
+    def log_jacobian(self) -> float:
+        """What log p(x) in data units is larger by than in the model's, in nats."""
+        return 0.0 if (units := self.units) is None else units.log_jacobian
+
+    def in_model_units(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """Return x, (N, D), in the model's units."""
+        units = self.units
+        return x.astype(np.float32) if units is None else units.standardized(x)
 
     @property
     def theta(self) -> list[nn.Parameter]:
@@ -82,7 +108,7 @@ class VAE(nn.Module):
         Return log p(x|z) + log p(z) in nats, summed in float64, (...).
 
         Args:
-            x: Data of the model's dtype, (..., D).
+            x: Data in the model's units and dtype, (..., D).
             z: Latents of any dtype, (..., J); they are decoded in the dtype of x.
         """
         log_p_x = self.decode(z.to(x.dtype)).log_prob_per_dim(x)
@@ -97,6 +123,8 @@ def initialized(config: Config, *, seed: int) -> VAE:
     initialize(vae.encoder, generator=noise)
     initialize(vae.decoder, generator=noise)
     vae.prior.reset(noise)
+    if vae.standardization is not None:
+        vae.standardization.reset()
     return vae
 
 

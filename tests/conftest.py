@@ -25,6 +25,7 @@ from model.config import (
     Network,
 )
 from model.networks import Standardization
+from model.units import StoredUnits
 from model.vae import VAE, initialized
 
 MLP = Mlp(kind="mlp", hidden=(8,), activation="tanh")
@@ -75,7 +76,7 @@ def tiny_vae(config: Config, *, seed: int = 1) -> VAE:
     """Return a model with weights from a seed, and with shift and scale set."""
     vae = initialized(config, seed=seed)
     for module in vae.modules():
-        if isinstance(module, Standardization):
+        if isinstance(module, Standardization | StoredUnits):
             module.shift.copy_(torch.linspace(-1, 1, config.data_dim))
             module.scale.copy_(torch.linspace(0.5, 2, config.data_dim))
     return vae.requires_grad_(False)

@@ -66,8 +66,8 @@ _GET_ERRORS = ("400", "404", "405", "408", "414", "431", "500", "503")
 _REF = "#/components/schemas/{model}"
 _NOT_AVAILABLE = "Not with this model"
 _ONE_IMAGE = (
-    "One image, opaque, 8 bits per channel, of the model's size. A pixel v of 0 to 255 "
-    "is the value v / 255. Gray becomes RGB; RGB becomes gray if it has no colors."
+    "One image, opaque, of the model's size. A pixel v of 8 bits is the value v / 255, "
+    "of 16 bits v / 65535. Gray becomes RGB; RGB becomes gray if it has no colors."
 )
 _BINARY_READ = {PNG: _ONE_IMAGE, JPEG: _ONE_IMAGE}
 _BINARY_WRITTEN = {
@@ -75,10 +75,12 @@ _BINARY_WRITTEN = {
     "is the pixel 255 v, rounded, with v clipped to [0, 1].",
 }
 _BINARY = {
-    SAFETENSORS: "Tensors with the names of the JSON members. Scalars are strings in "
+    SAFETENSORS: "Tensors with the names of the JSON members, of numbers or booleans; "
+    "`divisors` in `/model` says which integers are divided. Scalars are strings in "
     "`__metadata__` in responses, and query parameters in requests.",
-    NPY: "One array, little-endian float in C order. Scalars are query parameters in "
-    "requests; responses have the seed in the header `vae-seed`.",
+    NPY: "One array of numbers or booleans, in either byte order, in C or Fortran "
+    "order; `divisors` in `/model` says which integers are divided. Scalars are query "
+    "parameters in requests; responses have the seed in the header `vae-seed`.",
 }
 
 

@@ -14,7 +14,8 @@ from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import StrictObject
 from app.http.writer import respond
-from app.wire.layout import Array, Mask, Rows
+from app.wire.layout import Array, Rows
+from app.wire.masked import Masked
 from app.wire.negotiation import Format
 from app.wire.reply import Reply, Scalar
 from model.engine.analyses import NotFiniteError
@@ -65,11 +66,11 @@ async def read(
 
 async def read_masked(
     model: ServedModel, request: Request, schema: type[Options]
-) -> tuple[AnalysisInputs[Options], Mask]:
+) -> tuple[AnalysisInputs[Options], Masked]:
     """Read a request that also has a mask of the known values of x."""
-    (x, observed), options = await model.reader.read_masked(request, schema)
+    masked, options = await model.reader.read_masked(request, schema)
     model.reader.check_binarize(options.binarize)
-    return AnalysisInputs(x, options, seed_or_random(options.seed)), observed
+    return AnalysisInputs(masked.x, options, seed_or_random(options.seed)), masked
 
 
 async def analyze(

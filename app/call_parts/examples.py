@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.http.pictures import Images
 from model.engine import Engine
@@ -44,10 +45,20 @@ class ExampleValues:
             mean = engine.decode(z).mean.astype(np.float64)
             if config.likelihood.kind == "bernoulli":
                 mean = (mean >= 0.5).astype(np.int64)
-            self.x = mean.round(_DIGITS).tolist()
+            self.x = _rounded(mean, engine).tolist()
             self.x_png = None if images is None else images.data_url(mean)
         known = np.arange(config.data_dim) < (config.data_dim + 1) // 2
         self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()
+
+
+def _rounded(x: NDArray[Any], engine: Engine) -> NDArray[Any]:
+    """Round to a few digits of the spread of each value, (1, D)."""
+    if engine.units is None:
+        return x.round(_DIGITS)
+    steps = 10.0 ** (np.floor(np.log10(engine.units.scale)) - _DIGITS)
+    rounded = np.rint(x / steps) * steps
+    # The product has digits that no person would write.
+    return np.array([[float(f"{value:.12g}") for value in row] for row in rounded])
 
 
 def example(body: Mapping[str, Any]) -> Bodies:

@@ -13,11 +13,10 @@ from app.http.request import Request
 from app.lifecycle import Lifecycle
 from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.wire.layout import Array
-from app.wire.reply import FLOAT32_BYTES
+from app.wire.reply import FLOAT32_BYTES, FLOAT64_BYTES
 from model.checkpoint import Checkpoint
 from model.config import Config
-from model.engine import Engine
+from model.engine import AnyArray, Engine
 from model.engine.analyses import Analyst
 from model.noise import BLOCK_ROWS, normals_skipped
 
@@ -77,7 +76,7 @@ class ServedModel:
 
         return check
 
-    def in_data_shape(self, values: Array) -> Array:
+    def in_data_shape(self, values: AnyArray) -> AnyArray:
         """Return rows, (N, D), as (N, *data_shape)."""
         return values.reshape(-1, *self.config.data_shape)
 
@@ -90,7 +89,8 @@ class ServedModel:
             OverloadedError: The budget for all responses is full.
         """
         self.check_output(n_rows)
-        request.reserve_response(n_rows * self.config.data_dim * FLOAT32_BYTES)
+        n_bytes = FLOAT64_BYTES if self.config.has_units else FLOAT32_BYTES
+        request.reserve_response(n_rows * self.config.data_dim * n_bytes)
 
     def check_first(self, first: int, noise_per_row: int) -> None:
         """

@@ -21,12 +21,6 @@ Json = dict[str, Any]
 
 _NUMBER: Json = {"type": "number"}
 # The default example: 0 is in the support of every likelihood.
-_FLOAT32: Json = {
-    **_NUMBER,
-    "minimum": -LARGEST,
-    "maximum": LARGEST,
-    "examples": [0],
-}
 
 
 @final
@@ -40,6 +34,7 @@ class Facts:
         has_images: Whether the data are images.
         likelihood: The kind of p(x|z).
         prior: The kind of p(z).
+        x_range: The smallest and the largest number that x may be.
     """
 
     data_shape: tuple[int, ...]
@@ -48,6 +43,7 @@ class Facts:
     prior: str
     has_images: bool
     columns: tuple[str, ...]
+    x_range: tuple[float, float]
     limits: Settings
 
 
@@ -164,9 +160,10 @@ class InputRows(Marker):
         accepted = [shape] if len(shape) == 1 else [(prod(shape),), shape]
         at_least = self.exactly or 1
         at_most = self.exactly or self.rows(facts)
-        forms = [_rows(one, at_most, at_least, _FLOAT32) for one in accepted]
+        number = _within(*facts.x_range) if self.axis is data_shape else _FLOAT32
+        forms = [_rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
-            forms.append(_records(facts.columns, at_most, at_least, _FLOAT32))
+            forms.append(_records(facts.columns, at_most, at_least, number))
         texts = ("title", "description")
         kept: Json = {name: schema[name] for name in texts if name in schema}
         return {**kept, **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
@@ -207,6 +204,14 @@ def resolve(model: type[BaseModel], properties: Json, facts: Facts) -> None:
                     del properties[name]
                 else:
                     properties[name] = found
+
+
+def _within(low: float, high: float) -> Json:
+    """Return the schema of a number; 0, the example, is in every support."""
+    return {**_NUMBER, "minimum": low, "maximum": high, "examples": [0]}
+
+
+_FLOAT32 = _within(-LARGEST, LARGEST)
 
 
 def _rows(

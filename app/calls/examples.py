@@ -15,6 +15,7 @@ from app.call_parts.shapes import Shape, data_shape, max_rows
 from app.http.schema import StrictObject
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import evenly
+from model.engine import AnyArray
 
 # Enough to look at: 64 color images of 32 x 32 fit.
 MAX_VALUES = 1 << 18
@@ -64,7 +65,7 @@ def examples(model: ServedModel, _: Sequence[Call]) -> Endpoint:
 def held_out(checkpoint: Checkpoint, *, max_values: int = MAX_VALUES) -> bytes:
     """Return a `HeldOut` as JSON, with as many rows as fit in `max_values` values."""
     shape = checkpoint.config.data_shape
-    x = np.empty((0, *shape), np.float32)
+    x: AnyArray = np.empty((0, *shape), np.float32)
     labels = None
     if checkpoint.examples is not None:
         found = checkpoint.examples

@@ -130,7 +130,7 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
     should be drawn. Missing values are ignored: they may be any number, and in
     safetensors also NaN.
     """
-    inputs, observed = await read_masked(model, request, ImputeOptions)
+    inputs, masked = await read_masked(model, request, ImputeOptions)
     options, limit = inputs.options, model.settings.max_draws
     n_samples = options.n_samples
     n_draws = min(DEFAULT_DRAWS, limit) if options.n_draws is None else options.n_draws
@@ -146,8 +146,9 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
         format_,
         lambda x, rows: model.analyst.imputed(
             x,
-            observed,
+            masked.observed,
             rows,
+            sent=masked.sent,
             n_draws=n_draws,
             n_samples=n_samples,
             seed=inputs.seed,

@@ -1,7 +1,7 @@
 """GET /model: a description of the served model."""
 
 from collections.abc import Sequence
-from typing import Annotated, final
+from typing import Annotated, Literal, final
 
 from pydantic import BaseModel, Field
 
@@ -155,6 +155,24 @@ class Card(BaseModel):
             "values of a row; null if they have none."
         ),
     ]
+    divisors: Annotated[
+        dict[str, float],
+        Field(
+            description="The divisors of integer arrays, by dtype. Integers of other "
+            "dtypes, booleans, floats and JSON numbers are x itself."
+        ),
+    ]
+    value_range: Annotated[
+        tuple[float, float] | None,
+        Field(description="The smallest and the largest x; null if there are none."),
+    ]
+    data_dtype: Annotated[
+        Literal["float32", "float64"],
+        Field(
+            description="The dtype of arrays in the units of the data: float64 if "
+            "the model standardizes."
+        ),
+    ]
     theta: Parameters
     phi: Parameters
     units: str
@@ -190,15 +208,14 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         format_version=config.format_version,
         data_shape=config.data_shape,
         latent_dim=config.latent_dim,
-        likelihood=LikelihoodCard(
-            kind=config.likelihood.kind,
-            support=vae.likelihood.support,
-            value_range=vae.likelihood.value_range,
-        ),
+        likelihood=_likelihood(engine),
         prior=_prior(engine),
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
         columns=config.data.columns,
+        divisors={str(name): d for name, d in config.data.divisors.items()},
+        value_range=served.reader.raw.value_range,
+        data_dtype="float64" if config.has_units else "float32",
         theta=_theta(engine),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",
@@ -216,6 +233,13 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
                 include=set(OriginCard.model_fields)
             )
         ),
+    )
+
+
+def _likelihood(engine: Engine) -> LikelihoodCard:
+    family = engine.checkpoint.vae.likelihood
+    return LikelihoodCard(
+        kind=family.kind, support=family.support, value_range=family.value_range
     )
 
 

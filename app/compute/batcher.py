@@ -27,7 +27,7 @@ from app.compute.queues import Job, Outcome, Piece, Queue, RowFunction
 from app.errors import OverloadedError, UnavailableError
 from app.lifecycle import RETRY_AFTER_SECONDS
 from app.observability.batch import Batch
-from model.engine import TILE, Array
+from model.engine import TILE, AnyArray, Array
 
 logger = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Batcher:
         if self._in_thread and not self.alive:
             raise _stalled()
 
-    async def rows(self, queue: Queue, *arrays: Array) -> Sequence[Array]:
+    async def rows(self, queue: Queue, *arrays: Array) -> Sequence[AnyArray]:
         """
         Compute the queue's function of these rows.
 
@@ -113,7 +113,7 @@ class Batcher:
             if not self._busy:
                 self._busy = True
                 self._begin(loop)
-            outcome: Sequence[Array] = await job.waiter
+            outcome: Sequence[AnyArray] = await job.waiter
             return outcome
         finally:
             self._n_rows -= job.n_rows
@@ -271,14 +271,14 @@ def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
     return [*computed(compute, pieces[:middle]), *computed(compute, pieces[middle:])]
 
 
-def _joined(pieces: Sequence[Piece]) -> Sequence[Array]:
+def _joined(pieces: Sequence[Piece]) -> Sequence[AnyArray]:
     if len(pieces) == 1:
         return pieces[0].arrays()
     columns = zip(*(piece.arrays() for piece in pieces), strict=True)
     return [np.concatenate(column) for column in columns]
 
 
-def _split(results: Sequence[Array], pieces: Sequence[Piece]) -> list[Outcome]:
+def _split(results: Sequence[AnyArray], pieces: Sequence[Piece]) -> list[Outcome]:
     if len(pieces) == 1:
         return [results]
     outcomes: list[Outcome] = []

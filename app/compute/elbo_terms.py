@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.engine import Array, RowScores
+from model.engine import AnyArray, Array, RowScores
 
 _ERROR_VALUES = 1 << 14  # draws whose spread is taken at once
 
@@ -13,33 +13,42 @@ class ElboTerms(NamedTuple):
     """
     The ELBO of each example and its terms, in nats: (N,) and (N, J).
 
+    Of a model with units of its own, `elbo` and `log_likelihood` are float64: densities
+    in the data's units may be large.
+
     Attributes:
         elbo_standard_error: Standard error of `elbo` from the K draws; None for K = 1.
         kl_per_dim: None under a learned prior, where the KL is not such a sum.
     """
 
-    elbo: Array
+    elbo: AnyArray
     elbo_standard_error: Array | None
-    log_likelihood: Array
+    log_likelihood: AnyArray
     kl: Array
     kl_per_dim: Array | None
 
 
-def elbo_of(scores: RowScores, *, adds_up: bool) -> ElboTerms:
+def elbo_of(
+    scores: RowScores, *, adds_up: bool, log_jacobian: float | None
+) -> ElboTerms:
     """
     Return the ELBO of scored rows; the caller checks whether it is finite.
 
     Args:
         adds_up: Whether the KL is a sum over dimensions, not a mean over draws.
+        log_jacobian: As `Engine.log_jacobian`.
     """
+    dtype = np.float32 if log_jacobian is None else np.float64
     with np.errstate(over="ignore", invalid="ignore"):
         log_likelihood = scores.log_likelihood.mean(axis=1, dtype=np.float64)
         kl = scores.kl.sum(axis=1, dtype=np.float64)
         kl = kl if adds_up else kl / scores.kl.shape[1]
+        if log_jacobian is not None:
+            log_likelihood += log_jacobian
         return ElboTerms(
-            elbo=(log_likelihood - kl).astype(np.float32),
+            elbo=(log_likelihood - kl).astype(dtype),
             elbo_standard_error=_standard_error(scores, adds_up=adds_up),
-            log_likelihood=log_likelihood.astype(np.float32),
+            log_likelihood=log_likelihood.astype(dtype),
             kl=kl.astype(np.float32),
             kl_per_dim=scores.kl if adds_up else None,
         )

@@ -19,7 +19,7 @@ from app.compute.queues import Queue
 from app.compute.threads import run_in_thread_if_large
 from app.observability.batch import Batch
 from model import binarization
-from model.engine import TILE, Array, Decoding, Encoding, Engine, RowScores
+from model.engine import TILE, AnyArray, Array, Decoding, Encoding, Engine, RowScores
 from model.noise import Stream, data_noise, normal_rows, normals_skipped
 
 Binarize = Literal["threshold", "sample"]
@@ -31,7 +31,7 @@ Levels = NDArray[np.float64]
 class Sample(NamedTuple):
     """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
 
-    x: Array
+    x: AnyArray
     z: Array
 
 
@@ -48,7 +48,11 @@ class OutsideSupportError(ValueError):
 
 @final
 class Operations:
-    """`encode`, `decode`, `sample`, `elbo` on the served model."""
+    """
+    `encode`, `decode`, `sample`, `elbo` on the served model.
+
+    x goes in in the model's units, and comes out in those of the data.
+    """
 
     def __init__(
         self, engine: Engine, on_batch: Callable[[Batch], object], capacity: Capacity
@@ -115,7 +119,10 @@ class Operations:
         n_drawn = prod(shape) + normals_skipped(first) * prod(shape[1:])
         eps = await run_in_thread_if_large(n_drawn, _latent_noise, shape, seed, first)
         scores = await self._scores(x, eps)
-        summed = partial(elbo_of, adds_up=self.engine.kl_adds_up)
+        engine = self.engine
+        summed = partial(
+            elbo_of, adds_up=engine.kl_adds_up, log_jacobian=engine.log_jacobian
+        )
         return await run_in_thread_if_large(scores.log_likelihood.size, summed, scores)
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
@@ -160,7 +167,7 @@ class Operations:
         """
         z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0, 0)
         noise = self._noise(TILE, 0, 0)
-        x = self.engine.draw(z, noise)
+        x = self.engine.in_model_units(self.engine.draw(z, noise))
         self._encode.rehearse(x)
         self._decode.rehearse(z)
         self._draw.rehearse(z, noise)
@@ -227,11 +234,11 @@ class Operations:
         return x
 
 
-def _decoded(engine: Engine, z: Array) -> Sequence[Array]:
+def _decoded(engine: Engine, z: Array) -> Sequence[AnyArray]:
     return [array for array in engine.decode(z) if array is not None]
 
 
-def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[Array]:
+def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[AnyArray]:
     return [engine.draw(z, noise)]
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 import numpy as np
 
 from app.observability import timing
-from model.engine import TILE, Array
+from model.engine import TILE, AnyArray, Array
 
 _BATCH_SECONDS = 0.02  # the target duration of a batch
 _UNKNOWN_ROW_SECONDS = 0.001
@@ -19,8 +19,8 @@ _LAST_WEIGHT = 0.1  # weight of the last full batch in the running mean of a row
 
 _NBYTES = attrgetter("nbytes")
 
-RowFunction = Callable[..., Sequence[Array]]
-Outcome = Sequence[Array] | Exception
+RowFunction = Callable[..., Sequence[AnyArray]]
+Outcome = Sequence[AnyArray] | Exception
 
 
 @final
@@ -49,14 +49,14 @@ class Job:
     )
 
     def __init__(
-        self, arrays: Sequence[Array], waiter: asyncio.Future[Sequence[Array]]
+        self, arrays: Sequence[AnyArray], waiter: asyncio.Future[Sequence[AnyArray]]
     ) -> None:
         self.arrays = arrays
         self.waiter = waiter
         self.n_rows = len(arrays[0])
         self.n_bytes = sum(map(_NBYTES, arrays))
         self.n_done = 0
-        self.parts: list[Sequence[Array]] = []
+        self.parts: list[Sequence[AnyArray]] = []
         self.since = perf_counter()
         self.started = self.ended = self.compute_seconds = 0.0
 
@@ -92,7 +92,7 @@ class Piece(NamedTuple):
     start: int
     stop: int
 
-    def arrays(self) -> Sequence[Array]:
+    def arrays(self) -> Sequence[AnyArray]:
         """Return the rows of the piece, from each array."""
         if self.stop - self.start == self.job.n_rows:
             return self.job.arrays

@@ -110,7 +110,9 @@ class Images:
             and layout.height * layout.width <= _INLINE_PIXELS
             and len(files[0].content) <= _INLINE_BYTES
         ):
-            return decode.read(files, layout, resize=False)
+            return decode.read(files, layout, self._rows, resize=False)
         return await self._threads.run(
-            lambda stop: decode.read(files, layout, resize=resize, stop=stop)
+            lambda stop: decode.read(
+                files, layout, self._rows, resize=resize, stop=stop
+            )
         )

@@ -20,7 +20,7 @@ from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
 from app.wire.json import strict
 from app.wire.json.rows import ImagesInsteadError, JsonRows, outside_array
-from app.wire.layout import Layout, Rows
+from app.wire.layout import LARGEST, Layout, Rows
 from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
     JPEG,
@@ -34,6 +34,7 @@ from app.wire.negotiation import (
 )
 from model.checkpoint import Checkpoint
 from model.noise import random_seed
+from model.raw_values import RawValues
 
 _ONE_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
 _OPTIONS_ONLY: Formats = (JSON,)
@@ -62,6 +63,7 @@ class Reader:
     Reads requests to one model.
 
     Attributes:
+        raw: How raw values become x, and which x is accepted.
         x: Data, as numbers or, if the model's data are images, as images.
         z: Latents.
         analyzed: Data for an analysis: fewer rows, as numbers only.
@@ -79,17 +81,22 @@ class Reader:
         self._shape = config.data_shape
         self.why_no_images = why_no_images(
             config.data_shape,
-            value_range=served.vae.likelihood.value_range,
-            divided_by=config.data.divided_by,
+            value_range=served.vae.likelihood.value_range or config.data.value_range,
         )
         z = Layout("z", (config.latent_dim,), settings.max_rows)
         self.z = Input(z, JsonRows(z), _ONE_ARRAY)
         columns = config.data.columns or ()
-        x = Layout("x", config.data_shape, settings.max_rows, columns=columns)
+        self.raw, units = RawValues.of_model(config), served.vae.units
+        shape, most = config.data_shape, settings.max_rows
+        x = Layout("x", shape, most, self.raw, units, columns=columns)
         readable = _ONE_ARRAY
         self.images: Images | None = None
         if not self.why_no_images:
-            layout = image_layout(x.shape, max_pixels=settings.max_image_pixels)
+            layout = image_layout(
+                x.shape,
+                max_pixels=settings.max_image_pixels,
+                background=config.data.background,
+            )
             self.images = Images(layout, x)
             readable += (PNG, JPEG)
         self.x = Input(x, JsonRows(x, may_be_images=True), readable)
@@ -98,6 +105,13 @@ class Reader:
         analyzed = replace(x, max_rows=max_rows)
         self.analyzed = Input(analyzed, JsonRows(analyzed), _ONE_ARRAY)
         self._masked = MaskedRows(analyzed)
+
+    @property
+    def x_range(self) -> tuple[float, float]:
+        """The smallest and the largest number that x may be."""
+        units = self.x.layout.units
+        widest = (-LARGEST, LARGEST) if units is None else units.x_range
+        return self.raw.value_range or widest
 
     async def read(
         self, request: Request, wanted: Input, schema: type[_Options]

@@ -18,6 +18,7 @@ from app.observability.metrics import Metrics
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
 from model.checkpoint import MANIFEST, CheckpointError, golden
+from model.checkpoint.version_1 import rounding
 from model.engine import Engine
 from model.engine.analyses import Analyst
 
@@ -67,9 +68,14 @@ class Loader:
             logger.info("checkpoint %s has no golden record", served.version)
             return
         x = served.examples.x[: len(record.elbo)]
-        scores = engine.score(x, golden.noise(record, served.config.latent_dim))
+        scores = engine.score(
+            engine.in_model_units(x), golden.noise(record, served.config.latent_dim)
+        )
+        terms = elbo_of(
+            scores, adds_up=engine.kl_adds_up, log_jacobian=engine.log_jacobian
+        )
         try:
-            golden.check(record, elbo_of(scores, adds_up=engine.kl_adds_up).elbo)
+            golden.check(record, terms.elbo, rounding=rounding(served.vae, x))
         except ValueError as error:
             path = self._settings.checkpoint / MANIFEST
             raise CheckpointError(
@@ -114,6 +120,7 @@ class Loader:
                 prior=config.prior.kind,
                 has_images=reader.images is not None,
                 columns=config.data.columns or (),
+                x_range=reader.x_range,
                 limits=settings,
             ),
         )

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
+from model.raw_values import PLAIN, FloatArray, RawValues, TwoReadingsError
+from model.units import Units
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -16,6 +18,7 @@ Mask = NDArray[np.bool_]
 # The largest double that rounds to a finite float32: below the midpoint to the next.
 LARGEST = float(np.nextafter(float(np.finfo(np.float32).max) + 2.0**103, 0.0))
 _LARGEST_SQUARE = LARGEST**2
+_LARGEST_DOUBLE = float(np.finfo(np.float64).max)
 _BLOCK = 1 << 16
 # With more values BLAS uses several threads, and waits milliseconds for them on a busy
 # machine.
@@ -28,6 +31,7 @@ class Rows(NamedTuple):
     Rows of a request, (N, D).
 
     Attributes:
+        values: In the model's units.
         shaped: Whether the client sent them as [N, *shape].
         pointers: JSON pointers to rows that were not sent as numbers.
     """
@@ -41,24 +45,42 @@ class Rows(NamedTuple):
 @dataclass(frozen=True)
 class Layout:
     """
-    The array of a request: its name, the shape of one row, the most rows.
+    The array of a request: its name, the shape of one row, the most rows, its values.
 
     Rows are accepted flat, [N, D], or in their shape, [N, *shape].
 
     Attributes:
         columns: The names of the values of a row, by which JSON may give them; () if
             they have none.
+        raw: How raw values become x, and which x the model accepts.
+        units: The data's units if rows are to be standardized.
+        dtype: Of the rows.
     """
 
     name: str
     shape: tuple[int, ...]
     max_rows: int
+    raw: RawValues = PLAIN
+    units: Units | None = None
+    dtype: type[np.float32] | type[np.float64] = np.float32
     columns: tuple[str, ...] = ()
 
     @cached_property
     def dim(self) -> int:
         """D, the number of values in a row."""
         return prod(self.shape)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest magnitude of a number."""
+        is_wide = self.units is not None or self.dtype == np.float64
+        return _LARGEST_DOUBLE if is_wide else LARGEST
+
+    @cached_property
+    def a_number(self) -> str:
+        """The accepted numbers, as text."""
+        fits = " that fits float32" if self.largest == LARGEST else ""
+        return f"a finite number{fits}"
 
     @cached_property
     def wanted(self) -> str:
@@ -99,43 +121,108 @@ class Layout:
         self, values: NDArray[Any], *, shaped: bool, first_row: int = 0
     ) -> Rows:
         """
-        Round to float32, (N, D), and check that every rounded value is finite.
+        Convert raw values to rows of x in the model's units, (N, D), and check them.
 
         Args:
-            values: Contiguous, float32 or wider.
+            values: Contiguous numbers or booleans; of a dtype, as `RawValues.x_of`.
             first_row: The position of the first row in the request.
 
         Raises:
-            UnprocessableError: A value is not finite or too large for float32.
+            UnprocessableError: A value is not finite or outside the model's range.
         """
-        self.check_finite(values.reshape(-1), first_row * self.dim, shaped=shaped)
-        rows = values.reshape(-1, self.dim)
-        return Rows(rows.astype(np.float32, copy=False), shaped)
+        x = self.x_of(values.reshape(-1))
+        first = first_row * self.dim
+        self.check(x, first, shaped=shaped)
+        if self.units is None:
+            rows = x.reshape(-1, self.dim)
+            return Rows(rows.astype(self.dtype, copy=False), shaped)
+        u = self.units.standardized(x.reshape(-1, self.dim))
+        self.check_standardized(u.reshape(-1), x, first, shaped=shaped)
+        return Rows(u, shaped)
 
-    def check_finite(
-        self, values: NDArray[np.floating], first: int, *, shaped: bool
-    ) -> None:
+    def to_values(
+        self, x: NDArray[np.float64], first: int, *, shaped: bool
+    ) -> NDArray[Any]:
         """
-        Check that values are finite as float32.
+        Convert a part of the array as `to_rows` converts rows.
 
         Args:
-            values: Flat.
+            x: Flat; it may begin and end within a row.
             first: The position of the first value in the request.
 
         Raises:
-            UnprocessableError: A value is not finite or too large.
+            UnprocessableError: A value is not finite or outside the model's range.
         """
-        if all_finite(values):
+        self.check(x, first, shaped=shaped)
+        if self.units is None:
+            return x
+        u = self.units.standardized_part(x, first)
+        self.check_standardized(u, x, first, shaped=shaped)
+        return u
+
+    def x_of(self, values: NDArray[Any]) -> FloatArray:
+        """
+        Return the x of raw values.
+
+        Raises:
+            UnprocessableError: They are integers with two readings.
+        """
+        try:
+            return self.raw.x_of(values)
+        except TwoReadingsError as error:
+            raise UnprocessableError(Fault(self.pointer(), str(error))) from error
+
+    def check(self, x: FloatArray, first: int, *, shaped: bool) -> None:
+        """
+        Check that x is finite and in the model's range.
+
+        Args:
+            x: Flat.
+            first: The position of the first value in the request.
+
+        Raises:
+            UnprocessableError: A value is not.
+        """
+        # A range of [0, 1] is checked in one pass that also finds what is not finite.
+        i = self.raw.first_outside(x)
+        if i is None:
+            if self.raw.value_range is not None or self._all_finite(x):
+                return
+            i = first_outside(x, self.largest)
+        value = float(x[i])
+        if abs(value) <= self.largest and self.raw.value_range is not None:
+            low, high = self.raw.value_range
+            what = f"expected a value in [{low:g}, {high:g}], got {number(value)}"
+            cause = self.raw.likely_cause(x)
+            raise self._at(first + i, f"{what}; {cause}" if cause else what, shaped)
+        what = f"expected {self.a_number}, got {number(value)}"
+        raise self._at(first + i, what, shaped)
+
+    def check_standardized(
+        self, u: NDArray[np.float32], x: FloatArray, first: int, *, shaped: bool
+    ) -> None:
+        """
+        Check that u, the standardized x, is finite; both are flat.
+
+        Raises:
+            UnprocessableError: A value of x is too far from those of the training.
+        """
+        if all_finite(u):
             return
-        i = first_outside(values)
-        row, d = divmod(first + i, self.dim)
-        raise UnprocessableError(
-            Fault(
-                self.pointer_to(row, d, shaped=shaped),
-                "expected a finite number that fits float32, "
-                f"got {number(float(values[i]))}",
-            )
+        i = first_outside(u, LARGEST)
+        what = (
+            f"expected a number like those of the training, got {number(float(x[i]))}"
         )
+        raise self._at(first + i, what, shaped)
+
+    def _all_finite(self, x: FloatArray) -> bool:
+        if self.largest == LARGEST:
+            return all_finite(x)
+        return first_outside(x, self.largest) == len(x)
+
+    def _at(self, position: int, what: str, shaped: bool) -> UnprocessableError:  # noqa: FBT001  as in `Rows`
+        row, d = divmod(position, self.dim)
+        return UnprocessableError(Fault(self.pointer_to(row, d, shaped=shaped), what))
 
 
 def all_finite(values: NDArray[np.floating]) -> bool:
@@ -147,13 +234,15 @@ def all_finite(values: NDArray[np.floating]) -> bool:
     # NaN. So may many large values, hence the exact check after it.
     if float(np.vdot(values, values)) <= _LARGEST_SQUARE:
         return True
-    return first_outside(values.reshape(-1)) == values.size
+    return first_outside(values.reshape(-1), LARGEST) == values.size
 
 
-def first_outside(values: NDArray[np.floating]) -> int:
-    """Return the index of the first value not finite as float32, or their number."""
+def first_outside(values: NDArray[np.floating], largest: float) -> int:
+    """Return the index of the first value not finite or too large, or their number."""
+    wide = largest == _LARGEST_DOUBLE
     for start in range(0, len(values), _BLOCK):  # in blocks, to save memory
-        within = np.abs(values[start : start + _BLOCK]) <= LARGEST  # false for NaN
+        block = values[start : start + _BLOCK]
+        within = np.isfinite(block) if wide else np.abs(block) <= largest
         if not within.all():
             return start + int(np.argmin(within))
     return len(values)

@@ -8,6 +8,7 @@ In safetensors the mask may have booleans, and x may be NaN where it is missing.
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple, Never, final
 
 import numpy as np
@@ -26,25 +27,27 @@ from app.wire.json.rows import (
     ends,
 )
 from app.wire.layout import Layout, Mask, Rows
-from app.wire.safetensors import Named, widened
+from app.wire.safetensors import Named
+from model.raw_values import PLAIN
 
 NAME = "mask"
 _BLOCK = 1 << 16
 _SEARCHED_BYTES = 1 << 22  # searching these for a byte takes a millisecond
 _Place = tuple[int, int]
-_DTYPES = {
-    **safetensors.FLOATS,
-    "U8": np.dtype("u1"),
-    "BOOL": np.dtype("u1"),  # a byte each; other values than 0 and 1 are refused
-}
 
 
 @final
 class Masked(NamedTuple):
-    """Rows, (N, D), with 0 for missing values, and which values are known, (N, D)."""
+    """
+    Rows, (N, D), with 0 for missing values, and which values are known, (N, D).
+
+    Attributes:
+        sent: The rows in data units, where `x` is not, else None.
+    """
 
     x: Rows
     observed: Mask
+    sent: NDArray[Any] | None
 
 
 @final
@@ -52,8 +55,11 @@ class MaskedRows:
     """Parses bodies with x and its mask; only for the event loop's thread."""
 
     def __init__(self, layout: Layout) -> None:
-        self._x = layout
-        self._mask = Layout(NAME, layout.shape, layout.max_rows, columns=layout.columns)
+        self._checked = layout
+        # Missing values may be any number: they are checked after they are masked.
+        dtype = np.float32 if layout.units is None else np.float64
+        self._x = replace(layout, raw=PLAIN, units=None, dtype=dtype)
+        self._mask = replace(layout, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
         self._json = {one.name: JsonRows(one) for one in (self._x, self._mask)}
 
     async def read_json(self, body: Body) -> tuple[Masked, Scalars]:
@@ -78,10 +84,7 @@ class MaskedRows:
             x, mask, scalars = await asyncio.to_thread(self._read_slowly, body)
             flags = self._flags(mask)
         self._check_shapes(flags, x)
-        values = x.values.reshape(-1)
-        for block in _blocks(values.size):
-            values[block][~flags.values[block]] = 0
-        return Masked(x, flags.values.reshape(x.values.shape)), scalars
+        return self._masked(x, flags.values.reshape(x.values.shape)), scalars
 
     def read_safetensors(self, body: Body) -> Masked:
         """
@@ -91,19 +94,31 @@ class MaskedRows:
             UnprocessableError: It does not match the layout, or the mask is invalid.
             ContentTooLargeError: It has too many rows.
         """
-        x, mask = safetensors.read_named(
-            body, {self._x: safetensors.FLOATS, self._mask: _DTYPES}
-        )
+        x, mask = safetensors.read_named(body, (self._x, self._mask))
         self._check_shapes(mask, x)
         flags = self._flags(mask)
-        values = np.empty(x.values.size, np.float32)
+        raw = self._checked.x_of(x.values)
+        values: NDArray[Any] = np.empty(raw.size, self._x.dtype)
         for block in _blocks(values.size):
-            wide = widened(x.values[block])
-            known = np.where(flags.values[block], wide, wide.dtype.type(0))
-            self._x.check_finite(known, block.start, shaped=x.shaped)
+            known = np.where(flags.values[block], raw[block], raw.dtype.type(0))
+            self._x.check(known, block.start, shaped=x.shaped)
             values[block] = known
         rows = Rows(values.reshape(-1, self._x.dim), x.shaped)
-        return Masked(rows, flags.values.reshape(rows.values.shape))
+        return self._masked(rows, flags.values.reshape(rows.values.shape))
+
+    def _masked(self, x: Rows, observed: Mask) -> Masked:
+        """Check the known values, and return rows in the model's units."""
+        layout, sent = self._checked, _writeable(x.values)
+        flat, known = sent.reshape(-1), observed.reshape(-1)
+        for block in _blocks(flat.size):
+            flat[block][~known[block]] = 0
+            layout.check(flat[block], block.start, shaped=x.shaped)
+        if layout.units is None:
+            return Masked(x._replace(values=sent), observed, None)
+        u = layout.units.standardized(sent)
+        u[~observed] = 0
+        layout.check_standardized(u.reshape(-1), flat, 0, shaped=x.shaped)
+        return Masked(Rows(u, x.shaped), observed, sent)
 
     async def _cut(self, body: Body) -> tuple[dict[str, _Place], Scalars] | None:
         """
@@ -168,6 +183,10 @@ class MaskedRows:
     def _shape(self, rows: Rows | Named) -> list[int]:
         shape = self._x.shape if rows.shaped else (self._x.dim,)
         return [rows.values.size // self._x.dim, *shape]
+
+
+def _writeable(values: NDArray[Any]) -> NDArray[Any]:
+    return values if values.flags.writeable else values.copy()
 
 
 def _blocks(n: int) -> Iterator[slice]:

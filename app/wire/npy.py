@@ -1,4 +1,4 @@
-"""The .npy format: one array of little-endian floats in C order, without pickle."""
+"""The .npy format: one array of numbers or booleans, without pickle."""
 
 import re
 from io import BytesIO
@@ -10,11 +10,17 @@ from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
-from app.wire.safetensors import check_shape, widened
+from app.wire.safetensors import booleans_checked, check_shape
 
 MAX_HEADER_BYTES = 1024
 _MAGIC = b"\x93NUMPY"
-_DTYPES = {name.encode(): np.dtype(name) for name in ("<f4", "<f8", "<f2")}
+_DTYPES = {
+    dtype.str.encode(): dtype
+    for kind, sizes in (("f", "248"), ("i", "1248"), ("u", "1248"), ("b", "1"))
+    for size in sizes
+    for order in "<>"
+    for dtype in [np.dtype(order + kind + size)]
+}
 # The size of the header's length field in each version.
 _LENGTH_BYTES = {b"\x01\x00": 2, b"\x02\x00": 4}
 # One member of the header, which is a Python dict literal with these three. numpy
@@ -35,7 +41,7 @@ _INTEGER = re.compile(rb"\d+")
 
 def read(body: Body, layout: Layout) -> Rows:
     """
-    Return the array of a body, without a copy if it is float32.
+    Return the array of a body; without a copy if it is float32 in C order.
 
     Raises:
         UnprocessableError: It does not match the layout.
@@ -43,16 +49,18 @@ def read(body: Body, layout: Layout) -> Rows:
     """
     header, start = _header(body)
     dtype = _DTYPES.get(header["descr"])
-    if dtype is None or header["fortran_order"] != b"False":
-        _refuse(f"expected C order and a dtype of {_names()}, got another")
+    if dtype is None:
+        _refuse(f"expected a dtype of {_names()}, got another")
     shape = tuple(int(size) for size in _INTEGER.findall(header["shape"]))
     shaped = check_shape(layout, shape)
     size = dtype.itemsize * shape[0] * layout.dim
     if len(body) != start + size:
         _refuse(f"expected {size} bytes of data, got {len(body) - start}")
     layout.check_n_rows(shape[0])
-    values = np.frombuffer(body, dtype, offset=start)
-    return layout.to_rows(widened(values), shaped=shaped)
+    values = booleans_checked(np.frombuffer(body, dtype, offset=start), layout)
+    if header["fortran_order"] == b"True":
+        values = np.ascontiguousarray(values.reshape(shape, order="F"))
+    return layout.to_rows(values, shaped=shaped)
 
 
 def write(reply: Reply) -> list[Chunk]:
@@ -96,7 +104,7 @@ def _members(header: bytes) -> dict[str, bytes] | None:
 
 
 def _names() -> str:
-    return ", ".join(dtype.str for dtype in _DTYPES.values())
+    return ", ".join(sorted({dtype.str[1:] for dtype in _DTYPES.values()}))
 
 
 def _refuse(detail: str) -> Never:

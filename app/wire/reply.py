@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 Chunk = bytes | memoryview
 Scalar = int | str | tuple[str, ...] | None
 CHUNK_BYTES = 1 << 18
-FLOAT32_BYTES = 4
+FLOAT32_BYTES, FLOAT64_BYTES = 4, 8
 
 
 @final

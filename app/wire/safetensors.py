@@ -7,7 +7,7 @@ are strings in this format.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, NamedTuple, Never, final
@@ -23,10 +23,17 @@ from app.wire.reply import Chunk, Reply, Scalar, chunks
 
 MAX_HEADER_BYTES = 1 << 14
 Dtypes = Mapping[str, np.dtype[Any]]
-FLOATS: Dtypes = {
+NUMBERS: Dtypes = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),  # the upper half of a float32; numpy has no such dtype
+    "BOOL": np.dtype("?"),
+    **{
+        f"{kind}{8 * n}": np.dtype(f"<{kind.lower()}{n}")
+        for kind in "IU"
+        for n in (1, 2, 4, 8)
+    },
 }
 # Most requests of one client have the same header, so short headers are cached.
 _MAX_CACHED_BYTES = 512
@@ -38,7 +45,7 @@ _NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
 
 @final
 class Named(NamedTuple):
-    """The values of one tensor, unchecked, and whether it is shaped."""
+    """The values of one tensor, as they were sent, and whether it is shaped."""
 
     values: NDArray[Any]
     shaped: bool
@@ -59,6 +66,7 @@ class _Tensor(NamedTuple):
     """A tensor that matches its layout; `begin` is -1 if its size is wrong."""
 
     layout: Layout
+    name: str
     dtype: np.dtype[Any]
     n_rows: int
     shaped: bool
@@ -77,11 +85,11 @@ def read(body: Body, layout: Layout) -> Rows:
         UnprocessableError: It does not match the layout.
         ContentTooLargeError: It has too many rows.
     """
-    ((values, shaped),) = read_named(body, {layout: FLOATS})
-    return layout.to_rows(widened(values), shaped=shaped)
+    ((values, shaped),) = read_named(body, (layout,))
+    return layout.to_rows(values, shaped=shaped)
 
 
-def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
+def read_named(body: Body, wanted: Sequence[Layout]) -> list[Named]:
     """
     Return the tensors of a body in the order of `wanted`.
 
@@ -91,12 +99,8 @@ def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
     """
     entries, start = _header(body)
     if len(entries) > len(wanted):
-        first = next(iter(wanted))
-        _refuse(first, _expected(first))
-    tensors = [
-        _tensor(layout, entries.get(layout.name), dtypes)
-        for layout, dtypes in wanted.items()
-    ]
+        _refuse(wanted[0], _expected(wanted[0]))
+    tensors = [_tensor(layout, entries.get(layout.name)) for layout in wanted]
     ordered = sorted(tensors, key=lambda tensor: tensor.begin)
     offset = 0
     for one in ordered:
@@ -106,18 +110,7 @@ def read_named(body: Body, wanted: Mapping[Layout, Dtypes]) -> list[Named]:
             _refuse(one.layout, what)
         one.layout.check_n_rows(one.n_rows)
         offset += one.size
-    return [
-        Named(
-            np.frombuffer(
-                body,
-                one.dtype,
-                count=one.n_rows * one.layout.dim,
-                offset=start + one.begin,
-            ),
-            one.shaped,
-        )
-        for one in tensors
-    ]
+    return [Named(_values(body, start, one), one.shaped) for one in tensors]
 
 
 def head(body: Body) -> Body:
@@ -160,23 +153,40 @@ def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
     raise UnprocessableError(Fault(layout.pointer(), detail))
 
 
-def widened(values: NDArray[Any]) -> NDArray[Any]:
-    """Convert half precision to single; return other values unchanged."""
-    return values.astype(np.float32) if values.dtype.itemsize == 2 else values
+def booleans_checked(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
+    """
+    Return values; if they are booleans, after a check that each is 0 or 1.
+
+    Raises:
+        UnprocessableError: A byte is neither.
+    """
+    if values.dtype.kind == "b" and values.size and values.view(np.uint8).max() > 1:
+        _refuse(layout, "expected booleans, bytes of 0 or 1, got another byte")
+    return values
 
 
-def _tensor(layout: Layout, entry: _Entry | None, dtypes: Dtypes) -> _Tensor:
+def _values(body: Body, start: int, tensor: _Tensor) -> NDArray[Any]:
+    """Return the values of a tensor of a body whose data begin at `start`."""
+    layout = tensor.layout
+    n_values, offset = tensor.n_rows * layout.dim, start + tensor.begin
+    values = np.frombuffer(body, tensor.dtype, count=n_values, offset=offset)
+    if tensor.name == "BF16":
+        return (values.astype("<u4") << 16).view("<f4")
+    return booleans_checked(values, layout)
+
+
+def _tensor(layout: Layout, entry: _Entry | None) -> _Tensor:
     """Check the header's entry of a tensor against its layout."""
     if entry is None:
         _refuse(layout, _expected(layout))
-    dtype = dtypes.get(entry.dtype)
+    dtype = NUMBERS.get(entry.dtype)
     if dtype is None:
-        _refuse(layout, f"expected a dtype of {', '.join(dtypes)}, got another")
+        _refuse(layout, f"expected a dtype of {', '.join(NUMBERS)}, got another")
     shaped = check_shape(layout, entry.shape)
     n_rows = entry.shape[0]
     size = dtype.itemsize * n_rows * layout.dim
     begin = entry.begin if entry.end - entry.begin == size else -1
-    return _Tensor(layout, dtype, n_rows, shaped, begin, size)
+    return _Tensor(layout, entry.dtype, dtype, n_rows, shaped, begin, size)
 
 
 def _expected(layout: Layout) -> str:

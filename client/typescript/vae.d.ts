@@ -589,6 +589,27 @@ export interface components {
              * @description The names of the columns of a table, in the order of the values of a row; null if they have none.
              */
             columns: string[] | null;
+            /**
+             * Divisors
+             * @description The divisors of integer arrays, by dtype. Integers of other dtypes, booleans, floats and JSON numbers are x itself.
+             */
+            divisors: {
+                [key: string]: number;
+            };
+            /**
+             * Value Range
+             * @description The smallest and the largest x; null if there are none.
+             */
+            value_range: [
+                number,
+                number
+            ] | null;
+            /**
+             * Data Dtype
+             * @description The dtype of arrays in the units of the data: float64 if the model standardizes.
+             * @enum {string}
+             */
+            data_dtype: "float32" | "float64";
             theta: components["schemas"]["Parameters"];
             phi: components["schemas"]["Parameters"];
             /** Units */

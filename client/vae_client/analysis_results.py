@@ -9,7 +9,7 @@ are in nats. `X_standard_error` is the standard error of `X`.
 from dataclasses import dataclass
 from typing import final
 
-from vae_client.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from vae_client.arrays import BoolArray, DataArray, Float64Array, Int64Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -183,7 +183,7 @@ class AnomalyResult(AnalysisResult):
     p_value_upper: Float64Array
     p_value_lower: Float64Array
     p_value_two_sided: Float64Array
-    surprise_per_dim: Float32Array
+    surprise_per_dim: DataArray
     columns: tuple[str, ...] | None
     n_samples: int
     n_calibration: int
@@ -206,9 +206,9 @@ class ImputeResult(AnalysisResult):
         n_draws: K, the number of draws of z that all of this is computed from.
     """
 
-    mean: Float32Array
-    variance: Float32Array
-    samples: Float32Array
+    mean: DataArray
+    variance: DataArray
+    samples: DataArray
     effective_sample_size: Float64Array
     log_p_observed: Float64Array
     n_draws: int

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vae_client.arrays import Float32Array
-
 OptionValue = bool | int | float | str | None
 # As many as the service itself draws: integers that JavaScript's numbers can hold.
 _SEED_BITS = 53
+_LONGEST = 8  # bytes of a number that the service reads
 
 
-def array(name: str, values: ArrayLike) -> Float32Array:
+def array(name: str, values: ArrayLike) -> NDArray[Any]:
     """
-    Return numbers as float32, rounded as the service would round them.
+    Return an array as it is, in C order: the service knows what its dtype means.
+
+    Numbers without a dtype, such as those of a list, become float64, as in JSON.
 
     Raises:
         TypeError: They are not numbers.
@@ -28,9 +29,10 @@ def array(name: str, values: ArrayLike) -> Float32Array:
         raise TypeError(f"expected {name} of numbers, got dtype {array.dtype}")
     if array.ndim == 0:
         raise ValueError(f"expected {name} with a row for each example, got one number")
-    # A number too large for float32 becomes infinite, and the service says where it is.
-    with np.errstate(over="ignore"):
-        return np.ascontiguousarray(array, dtype=np.float32)
+    dtype = array.dtype.newbyteorder("=")
+    if dtype.itemsize > _LONGEST or (dtype.kind != "b" and not _has_dtype(values)):
+        dtype = np.dtype(np.float64)
+    return np.ascontiguousarray(array, dtype=dtype)
 
 
 def mask_array(mask: ArrayLike) -> NDArray[Any]:
@@ -41,7 +43,7 @@ def mask_array(mask: ArrayLike) -> NDArray[Any]:
     return array("mask", values)
 
 
-def x_or_z(x: ArrayLike | None, z: ArrayLike | None) -> dict[str, Float32Array]:
+def x_or_z(x: ArrayLike | None, z: ArrayLike | None) -> dict[str, NDArray[Any]]:
     """
     Return the one array that was passed, by its name.
 
@@ -53,6 +55,13 @@ def x_or_z(x: ArrayLike | None, z: ArrayLike | None) -> dict[str, Float32Array]:
         got = "both" if passed else "neither"
         raise TypeError(f"expected exactly one of x and z, got {got}")
     return {name: array(name, values) for name, values in passed.items()}
+
+
+def _has_dtype(values: object) -> bool:
+    """Return whether values are an array of some library, or a list of such."""
+    while isinstance(values, list | tuple) and values:
+        values = values[0]
+    return hasattr(values, "dtype") or hasattr(values, "__array__")
 
 
 def seed_or_random(seed: int | None) -> int:

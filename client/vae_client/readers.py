@@ -80,7 +80,8 @@ def examples_reader(
     def read(_: HttpRequest, response: HttpResponse) -> ExamplesResult:
         document = read_json(response)
         try:
-            x = np.array(document["x"], np.float32).reshape(-1, *model.data_shape)
+            dtype = np.dtype(model.document["data_dtype"])
+            x = np.array(document["x"], dtype).reshape(-1, *model.data_shape)
             labels, elbo = document["labels"], document["elbo"]
             return ExamplesResult(
                 x=x,

@@ -3,7 +3,8 @@ The results of the calls: frozen, with the names of the HTTP interface.
 
 The result of the method `encode` is an `EncodeResult`, and so on. N is the number of
 examples, J that of latent dimensions, `data_shape` the shape of one example, K the
-number of draws of z per example. The results of the analyses are in
+number of draws of z per example. Arrays in the units of the data, and densities of x,
+are float64 if the model standardizes, else float32. The results of the analyses are in
 `vae_client.analysis_results`.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, final
 
-from vae_client.arrays import Float32Array, Float64Array, Int64Array
+from vae_client.arrays import DataArray, Float32Array, Float64Array, Int64Array
 
 BinarizeChoice = Literal["threshold", "sample"]
 DrawChoice = Literal["mean", "sample"]
@@ -39,8 +40,8 @@ class DecodeResult:
         likelihood: The family: bernoulli, continuous_bernoulli or gaussian.
     """
 
-    mean: Float32Array
-    log_var: Float32Array | None
+    mean: DataArray
+    log_var: DataArray | None
     likelihood: str
 
 
@@ -56,7 +57,7 @@ class SampleResult:
         seed: The seed of both.
     """
 
-    x: Float32Array
+    x: DataArray
     z: Float32Array
     seed: int
 
@@ -72,7 +73,7 @@ class ReconstructResult:
         seed: The seed of the draws, or None if there were none.
     """
 
-    x: Float32Array
+    x: DataArray
     seed: int | None
 
 
@@ -95,9 +96,9 @@ class ElboResult:
         units: The units of the bound and its terms: nats.
     """
 
-    elbo: Float32Array
+    elbo: DataArray
     elbo_standard_error: Float32Array | None
-    log_likelihood: Float32Array
+    log_likelihood: DataArray
     kl: Float32Array
     kl_per_dim: Float32Array | None
     n_samples: int
@@ -119,7 +120,7 @@ class InterpolateResult:
     """
 
     z: Float32Array
-    mean: Float32Array
+    mean: DataArray
     path: str
 
 
@@ -138,7 +139,7 @@ class TraverseResult:
     """
 
     z: Float32Array
-    mean: Float32Array
+    mean: DataArray
     dims: Int64Array
     levels: Float64Array
     scale: str
@@ -177,7 +178,7 @@ class ExamplesResult:
         elbo: The ELBO of held-out rows, or None if the checkpoint does not have it.
     """
 
-    x: Float32Array
+    x: DataArray
     labels: Int64Array | None
     elbo: ExamplesElbo | None
 

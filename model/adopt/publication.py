@@ -45,7 +45,7 @@ def publish(
         prepared = measured.prepared
         held_out = evaluated(vae, prepared.validation, options)
         metrics = test_metrics(vae, held_out, prepared, options)
-        examples = stored_examples(measured.dataset, prepared, options)
+        examples = stored_examples(vae, measured.dataset, prepared, options)
         attachments = {
             **pictures_of(vae, prepared, options),
             **held_out_files(vae, held_out, examples, prepared, options),

@@ -182,13 +182,13 @@ class Examples:
     Held-out rows, `examples.safetensors`.
 
     Attributes:
-        x: In the form that the model gets, (n, D), 1 <= n <= 64.
+        x: As clients send it, (n, D), 1 <= n <= 64; float64 if the model standardizes.
         gray: The same rows before binarization, (n, D); None if they were not
             binarized.
         labels: Their classes, (n,); null where the data have none.
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[np.float32] | NDArray[np.float64]
     gray: NDArray[np.float32] | None
     labels: NDArray[np.int64] | None
 
@@ -214,7 +214,8 @@ class Examples:
                 f"expected {_X}, {_GRAY} and {_LABELS}, got {sorted(tensors)}"
             )
         x, gray, labels = tensors[_X], tensors.get(_GRAY), tensors.get(_LABELS)
-        _check(_X, x, np.float32, n_axes=2, most=MAX_EXAMPLES)
+        wide = np.float64 if x.dtype == np.float64 else np.float32
+        _check(_X, x, wide, n_axes=2, most=MAX_EXAMPLES)
         if gray is not None:
             _check(_GRAY, gray, np.float32, n_axes=2, most=MAX_EXAMPLES)
             _check_shape(_GRAY, gray, x.shape)

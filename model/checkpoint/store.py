@@ -20,6 +20,7 @@ from safetensors.torch import load as safetensors_load
 from safetensors.torch import save as safetensors_save
 from torch import Tensor
 
+from model.checkpoint import version_1
 from model.checkpoint.directories import write_directory
 from model.checkpoint.files import (
     MANIFEST,
@@ -181,7 +182,7 @@ def _load(files: Files) -> Checkpoint:
     vae = empty(config, _read_graphs(files, config))
     wanted = vae.state_dict()
     content = files.read(WEIGHTS, max_bytes=_max_bytes(wanted))
-    weights = _weights(content, files.path / WEIGHTS)
+    weights = _weights(content, config, files.path / WEIGHTS)
     _check_weights(weights, wanted=wanted, path=files.path / WEIGHTS)
     vae.load_state_dict(weights, assign=True)
     examples = _optional(
@@ -271,11 +272,13 @@ def _check_golden(golden: Golden | None, examples: Examples | None, path: Path) 
         )
 
 
-def _weights(content: bytes, path: Path) -> dict[str, Tensor]:
+def _weights(content: bytes, config: Config, path: Path) -> dict[str, Tensor]:
     try:
-        return safetensors_load(content)
+        return version_1.converted(safetensors_load(content), config)
     except (SafetensorError, KeyError) as error:  # KeyError: a dtype torch has not
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: {error}") from error
 
 
 def _check_weights(

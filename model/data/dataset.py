@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Never, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.files import DataError, Origin
+from model.raw_values import PLAIN, RawValues, TwoReadingsError
 
 
 @final
@@ -18,12 +19,13 @@ class Split:
     Rows that are used together: to train, to validate or to test.
 
     Attributes:
-        x: Data in its own units, 8-bit images in [0, 1]; (N, D), C-contiguous.
+        x: Data in its own units, 8-bit images in [0, 1]; (N, D), C-contiguous. Float64
+            unless float32 is exact.
         labels: Classes, never trained on, (N,).
         rows: The index of each example in the origin, (N,).
     """
 
-    x: NDArray[np.float32]
+    x: NDArray[Any]
     labels: NDArray[np.int64] | None
     rows: NDArray[np.int64]
     origin: Origin
@@ -47,7 +49,7 @@ class Dataset:
     Attributes:
         name: "digits", "mnist", ..., or the stem of the user's file.
         data_shape: (H, W) or (H, W, 3) for images, (D,) for tables.
-        divided_by: The numbers in the file were divided by this to give x.
+        raw: How the numbers in the file became x.
         sha256: Of the x of all three splits; identifies the data in a checkpoint.
         source: One sentence: where the data came from and how it was split.
         columns: The names of the values of a row of a table, (D,); () if it has none.
@@ -61,12 +63,17 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    divided_by: float
+    raw: RawValues
     sha256: str
     source: str
     columns: tuple[str, ...] = ()
     background: float | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def divided_by(self) -> float:
+        """What the numbers in the file were divided by to give x."""
+        return self.raw.divided_by
 
     @property
     def splits(self) -> tuple[Split, Split, Split]:
@@ -83,7 +90,7 @@ def sha256(splits: Iterable[Split]) -> str:
     """Hash shape, dtype and bytes of every x, in order."""
     digest = hashlib.sha256()
     for split in splits:
-        x = split.x.astype("<f4", copy=False)
+        x = split.x.astype(split.x.dtype.newbyteorder("<"), copy=False)
         digest.update(f"{x.shape}{x.dtype.str}".encode())
         digest.update(x.data)
     return digest.hexdigest()
@@ -95,13 +102,17 @@ def split_of(
     origin: Origin,
     labels: NDArray[Any] | None = None,
     rows: NDArray[np.int64] | None = None,
-    divide_by: float = 1.0,
+    raw: RawValues = PLAIN,
 ) -> Split:
     """
-    Check an array of examples, (N, ...), and flatten it to float32, (N, D).
+    Check an array of examples, (N, ...), and flatten its x, (N, D).
+
+    Args:
+        raw: How raw values become x; x itself by default.
 
     Raises:
-        DataError: No numbers, no rows or columns, or a value not finite in float32.
+        DataError: No numbers, no rows or columns, a value that is not finite or outside
+            the range, or integers with two readings.
     """
     if array.dtype.kind not in "biuf":
         raise DataError(f"{origin.file}: expected numbers, got dtype {array.dtype}")
@@ -112,22 +123,34 @@ def split_of(
         )
     if rows is None:
         rows = np.arange(len(array))
-    with np.errstate(over="ignore", invalid="ignore"):  # checked below
-        x = array.astype(np.float32, order="C")
+    try:
+        x = np.ascontiguousarray(raw.x_of(array))
+    except TwoReadingsError as error:
+        raise DataError(f"{origin.file}: {error}") from error
+    flat = x.reshape(-1)
     if not (finite := np.isfinite(x)).all():
-        first = np.unravel_index(np.argmin(finite), x.shape)
-        row, *position = (int(axis) for axis in first)
-        raise DataError(
-            f"{origin.value(int(rows[row]), tuple(position))} holds {array[first]};"
-            f" values must be finite and at most {np.finfo(np.float32).max:.3g} in size"
-        )
-    x /= np.float32(divide_by)
+        _refuse(int(np.argmin(finite)), array, origin, rows, "values must be finite")
+    if (outside := raw.first_outside(flat)) is not None:
+        low, high = raw.value_range or (0, 0)
+        why = f"expected a value in [{low:g}, {high:g}]"
+        cause = raw.likely_cause(flat)
+        _refuse(outside, array, origin, rows, f"{why}; {cause}" if cause else why)
     return Split(
         x=x.reshape(len(x), -1),
         labels=None if labels is None else _check_labels(labels, len(x), origin),
         rows=rows,
         origin=origin,
     )
+
+
+def _refuse(
+    i: int, array: NDArray[Any], origin: Origin, rows: NDArray[np.int64], why: str
+) -> Never:
+    """Refuse value i of an array, flat, by its place in the file."""
+    first = np.unravel_index(i, array.shape)
+    row, *position = (int(axis) for axis in first)
+    place = origin.value(int(rows[row]), tuple(position))
+    raise DataError(f"{place} holds {array[first]}; {why}")
 
 
 def _check_labels(labels: NDArray[Any], n: int, origin: Origin) -> NDArray[np.int64]:

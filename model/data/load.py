@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
 
 from model import files
 from model.data import mnist, splits
 from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
 from model.files import DataError, Origin, ReadOptions, Rows
+from model.raw_values import RawValues
 
 _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
+_SIXTEENTHS = RawValues(16.0, {"uint8": 16.0}, (0.0, 1.0))
 _DEFAULT_FRACTION = 0.1
 _N_HELD_OUT = {"digits": 200}
 
@@ -27,6 +28,7 @@ def load(
     seed: int = 0,
     reading: ReadOptions | None = None,
     columns: Sequence[str] = (),
+    raw: RawValues | None = None,
 ) -> Dataset:
     """
     Load data and split it into train, validation and test.
@@ -41,6 +43,7 @@ def load(
         seed: Selects the validation rows; the test rows do not depend on it.
         reading: How files are read.
         columns: The names of a model's columns, by which those of a table are found.
+        raw: How a model's training read raw values; None reads a file as training does.
 
     Raises:
         DataError: Invalid data, or options that do not fit the data.
@@ -57,7 +60,7 @@ def load(
     elif name_or_path == "digits":
         parts = _digits()
     else:
-        parts = _read(Path(name_or_path), reading, columns)
+        parts = _read(Path(name_or_path), reading, columns, raw)
     n, n_default = len(parts.rows.x), _N_HELD_OUT.get(name_or_path)
     return splits.divide(
         parts,
@@ -92,7 +95,9 @@ def _count(fraction: float | None, *, of: int, default: int | None) -> int:
     return max(1, round((fraction or _DEFAULT_FRACTION) * of))
 
 
-def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Parts:
+def _read(
+    path: Path, reading: ReadOptions, columns: Sequence[str], raw: RawValues | None
+) -> Parts:
     if not path.exists():
         raise DataError(
             f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
@@ -100,33 +105,28 @@ def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Parts:
         )
     contents = files.read(path, reading, columns)
     x = contents.rows.values
+    raw = raw or RawValues.of_file(x)
     return Parts(
         name=contents.name,
-        rows=_split(contents.rows),
-        validation=contents.validation and _split(contents.validation),
-        test=contents.test and _split(contents.test),
+        rows=_split(contents.rows, raw),
+        validation=contents.validation and _split(contents.validation, raw),
+        test=contents.test and _split(contents.test, raw),
         data_shape=x.shape[1:],
-        divided_by=_divisor(x),
+        raw=raw,
         source=contents.source,
         background=contents.background,
         notes=contents.notes,
     )
 
 
-def _split(rows: Rows) -> Split:
+def _split(rows: Rows, raw: RawValues) -> Split:
     return split_of(
         rows.values,
         origin=rows.origin,
         labels=rows.labels,
         rows=rows.numbers,
-        divide_by=_divisor(rows.values),
+        raw=raw,
     )
-
-
-def _divisor(x: NDArray[Any]) -> float:
-    """Return the largest value of a pixel for images of 8 or 16 bits, else 1."""
-    largest = {"uint8": 255.0, "uint16": 65_535.0}.get(x.dtype.name, 1.0)
-    return largest if x.ndim in (3, 4) else 1.0
 
 
 def _digits() -> Parts:
@@ -138,15 +138,17 @@ def _digits() -> Parts:
             "digits comes with scikit-learn, which is not installed"
         ) from error
     bunch = load_digits()
+    # Whole numbers of 0 to 16, as floats.
+    images = bunch.images.astype(np.uint8)
     return Parts(
         name="digits",
         rows=split_of(
-            bunch.images,
+            images,
             labels=bunch.target,
             origin=Origin("digits", unit="image"),
-            divide_by=16.0,
+            raw=_SIXTEENTHS,
         ),
-        data_shape=bunch.images.shape[1:],
-        divided_by=16.0,
+        data_shape=images.shape[1:],
+        raw=_SIXTEENTHS,
         source="handwritten digits (Alpaydin and Kaynak, 1998), in scikit-learn",
     )

@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
+from model.config import PIXELS
 from model.data import download
 from model.data.dataset import Split, split_of
 from model.data.splits import Parts
 from model.files import DataError, Origin, idx
+from model.raw_values import RawValues
+
+_BYTES = RawValues(255.0, PIXELS, (0.0, 1.0))
 
 TRAIN_IMAGES = "train-images-idx3-ubyte"
 TRAIN_LABELS = "train-labels-idx1-ubyte"
@@ -103,7 +107,7 @@ def read(
         validation=train.take(slice(n - n_validation, n)),
         test=test,
         data_shape=data_shape,
-        divided_by=255.0,
+        raw=_BYTES,
         source=f"{files.title}, IDX files with their well-known MD5 sums; validation"
         f" is the last {n_validation} training images, test the {len(test.x)} test"
         " images",
@@ -118,7 +122,7 @@ def _split(
         x,
         labels=idx.parse(_content(files, labels, data_dir), file=labels),
         origin=Origin(images, unit="image"),
-        divide_by=255.0,
+        raw=_BYTES,
     )
     return split, x.shape[1:]
 

@@ -1,7 +1,7 @@
 """Prepare data for a likelihood: binarize, compute shift and scale, check support."""
 
 from dataclasses import dataclass
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 import torch
@@ -11,33 +11,28 @@ from model import binarization
 from model.config import Binarization
 from model.data import DataError, Dataset, Split
 from model.distributions import Likelihood
+from model.units import Units
 
 Array = NDArray[np.float32]
-
-
-class Affine(NamedTuple):
-    """The map x = shift + scale * u between data and network units, (D,) each."""
-
-    shift: Array
-    scale: Array
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """
-    Data in the form that the model gets, (N, D) each.
+    Data in the model's units, (N, D) each.
 
     Attributes:
         train: Gray values if `binarization` is dynamic; `Batches` binarizes them.
-        standardization: None if the networks get the data's own units.
+        units: Shift and scale if training standardizes. The rows are standardized by
+            them if the likelihood has no range; else the encoder does that.
     """
 
     train: Array
     validation: Array
     test: Array
     binarization: Binarization
-    standardization: Affine | None
+    units: Units | None
 
 
 def prepare(
@@ -47,12 +42,16 @@ def prepare(
     how: Binarization | None,
     standardize: bool,
     seed: int,
+    units: Units | None = None,
 ) -> Prepared:
     """
-    Binarize what is binarized once, and check every value.
+    Binarize what is binarized once, check every value, and standardize.
 
     Validation and test rows are binarized with `seed` as in `/elbo` with
     `binarize: "sample"`, so that `/elbo` can reproduce the figures.
+
+    Args:
+        units: To standardize by; by default those of the training rows.
 
     Raises:
         DataError: A value lies outside the support of the likelihood.
@@ -63,23 +62,26 @@ def prepare(
             _check(
                 dataset, split, (split.x >= 0) & (split.x <= 1), "[0, 1] to binarize"
             )
-    train, validation, test = (
-        _binarize(split.x, how, seed) for split in dataset.splits
-    )
     if how == "none":
         for split in dataset.splits:
             inside = likelihood.in_support(torch.from_numpy(split.x)).numpy()
             _check(
                 dataset, split, inside, f"{likelihood.support} for {likelihood.kind}"
             )
+    if standardize:
+        is_picture = len(dataset.data_shape) > 1
+        units = units or Units.measured(dataset.train.x, shared=is_picture)
+    inner = units if standardize and likelihood.value_range is None else None
+    train, validation, test = (
+        _binarize(_in_units(dataset, split, inner), how, seed)
+        for split in dataset.splits
+    )
     return Prepared(
-        train=dataset.train.x if how == "dynamic" else train,
+        train=_in_units(dataset, dataset.train, inner) if how == "dynamic" else train,
         validation=validation,
         test=test,
         binarization=how,
-        standardization=_affine(train, len(dataset.data_shape))
-        if standardize
-        else None,
+        units=units if standardize else None,
     )
 
 
@@ -101,20 +103,17 @@ def _binarize(x: Array, how: Binarization, seed: int) -> Array:
     return binarization.drawn(x, seed=seed)
 
 
-def _affine(train: Array, n_axes: int) -> Affine:
-    """
-    Compute shift and scale from the training rows.
-
-    Images get one scale for all pixels; otherwise a border pixel that is rarely set
-    would be scaled up to the weight of all others. Each column of a table has its own.
-    """
-    shift = train.mean(axis=0, dtype=np.float64)
-    deviation = np.sqrt(((train - shift) ** 2).mean(axis=0))
-    if n_axes > 1:
-        deviation = np.full_like(deviation, np.sqrt((deviation**2).mean()))
-    # A constant column has no scale; 1 keeps it in its own units.
-    scale = np.where(deviation > 1e-6 * (1 + np.abs(shift)), deviation, 1.0)
-    return Affine(shift.astype(np.float32), scale.astype(np.float32))
+def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:
+    """Return rows in the model's units, and check that float32 holds them."""
+    if units is None:
+        with np.errstate(over="ignore"):  # checked below
+            x: Array = split.x.astype(np.float32, copy=False)
+        wanted = "float32; to use larger values, standardize the data"
+    else:
+        x = units.standardized(split.x)
+        wanted = "the range of the training rows"
+    _check(dataset, split, np.isfinite(x), wanted)
+    return x
 
 
 def _check(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.data.dataset import Dataset, Split, sha256
 from model.files import DataError
+from model.raw_values import RawValues
 
 # The second word of the Philox key: two choices made with one seed are independent.
 _TEST, _VALIDATION = 1, 2
@@ -29,7 +30,7 @@ class Parts:
     name: str
     rows: Split
     data_shape: tuple[int, ...]
-    divided_by: float
+    raw: RawValues
     source: str
     validation: Split | None = None
     test: Split | None = None
@@ -69,7 +70,7 @@ def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Datase
         train=train,
         validation=validation,
         test=test,
-        divided_by=parts.divided_by,
+        raw=parts.raw,
         sha256=sha256((train, validation, test)),
         source="; ".join(source),
         columns=parts.rows.origin.columns,

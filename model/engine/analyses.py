@@ -8,10 +8,12 @@ number of threads per process, which the engine sets when it chooses a backend; 
 not changed here.
 """
 
+from dataclasses import replace
 from typing import final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from model.checkpoint.held_out import Scores
@@ -115,12 +117,20 @@ class Analyst:
         known: Mask,
         rows: slice,
         *,
+        sent: NDArray[np.float64] | None,
         n_draws: int,
         n_samples: int,
         seed: int,
         first: int,
     ) -> Imputed:
-        """Impute missing values; `known`, (N, D), is true where x is observed."""
+        """
+        Impute missing values.
+
+        Args:
+            known: True where x is observed, (N, D).
+            sent: x in data units, (N, D), if the model's units are others: observed
+                values are returned as they were sent.
+        """
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
         mask = torch.from_numpy(known[rows]).to(self._device)
         self._check_observed(data, mask, rows)
@@ -134,7 +144,14 @@ class Analyst:
             first=first + rows.start,
         )
         _check_finite(found.log_p_observed, rows)
-        return found
+        if sent is None:
+            return found
+        where, values = known[rows], sent[rows]
+        return replace(
+            found,
+            mean=np.where(where, values, found.mean),
+            samples=np.where(where[:, None], values[:, None], found.samples),
+        )
 
     @torch.no_grad()
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:

@@ -1,11 +1,16 @@
-"""The inputs and results of the engine: float32 arrays, one row per example."""
+"""
+The inputs and results of the engine: float32 arrays, one row per example.
 
-from typing import NamedTuple
+Data in the units of a standardized model are float64.
+"""
+
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+AnyArray = NDArray[Any]  # float32, or float64
 Mask = NDArray[np.bool_]
 
 
@@ -19,8 +24,8 @@ class Encoding(NamedTuple):
 class Decoding(NamedTuple):
     """p(x|z): mean, (N, D), and log_var, (N, D), if the likelihood has one."""
 
-    mean: Array
-    log_var: Array | None = None
+    mean: AnyArray
+    log_var: AnyArray | None = None
 
 
 class Moments(NamedTuple):

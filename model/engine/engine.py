@@ -1,6 +1,8 @@
 """
 A checkpoint in memory, and its operations on arrays of rows.
 
+x goes in in the model's units, see `Engine.units`, and comes out in those of the data.
+
 The result of a row depends on that row alone, bit for bit. Rows are computed in tiles
 of at most `TILE` rows, padded to a height for which the engine has verified at start-up
 that neither the other rows nor the position in the tile changes a bit. If there is no
@@ -20,7 +22,14 @@ from torch import Tensor
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.distributions import DiagonalGaussian, Gaussian
-from model.engine.arrays import Array, Decoding, Encoding, Moments, RowScores
+from model.engine.arrays import (
+    AnyArray,
+    Array,
+    Decoding,
+    Encoding,
+    Moments,
+    RowScores,
+)
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
 from model.engine.probe import Probe, probe
@@ -37,6 +46,7 @@ class Engine:
     One loaded model. Any thread may call it, one call at a time.
 
     Attributes:
+        units: The data's units; None if the model computes in them.
         backend: The library that computes the layers.
         batch_invariant: Whether the bits of a row were verified not to depend on the
             other rows.
@@ -48,6 +58,7 @@ class Engine:
         self.checkpoint = loaded
         self._device = choose_device(device)
         self._vae = loaded.vae.to(self._device)
+        self.units = self._vae.units
         self._p_z = self._vae.p_z
         rows = probe(self._vae, TILE)
         self.backend, self._coder = choose(
@@ -101,20 +112,44 @@ class Engine:
         quantiles: NDArray[np.float64] = found.numpy()
         return quantiles
 
+    @property
+    def log_jacobian(self) -> float | None:
+        """What log p(x) is larger by in data units, in nats; None without `units`."""
+        return None if self.units is None else self.units.log_jacobian
+
+    def in_model_units(self, x: AnyArray) -> Array:
+        """Return x in data units, (N, D), in the model's units."""
+        return self._vae.in_model_units(x)
+
     def encode(self, x: Array) -> Encoding:
-        """Return mu and log sigma^2 of q(z|x) for x, (N, D)."""
+        """Return mu and log sigma^2 of q(z|x) for x in the model's units, (N, D)."""
         return Encoding(*self._rows(self._encode, x))
 
     def decode(self, z: Array) -> Decoding:
-        """Return the parameters of p(x|z) for z, (N, J)."""
-        return Decoding(*self._rows(self._decode, z))
+        """Return the parameters of p(x|z) in data units for z, (N, J)."""
+        found = Decoding(*self._rows(self._decode, z))
+        if self.units is None or found.log_var is None:
+            return found
+        return Decoding(self.units.mean(found.mean), self.units.log_var(found.log_var))
 
-    def draw(self, z: Array, noise: Array) -> Array:
-        """Draw x ~ p(x|z) for z, (N, J), from the likelihood's noise, (N, D)."""
-        return self._rows(self._draw, z, noise)[0]
+    def draw(self, z: Array, noise: Array) -> AnyArray:
+        """
+        Draw x ~ p(x|z) in data units for z, (N, J).
+
+        Args:
+            noise: Of the likelihood's kind, (N, D).
+        """
+        x = self._rows(self._draw, z, noise)[0]
+        return x if self.units is None else self.units.mean(x)
 
     def score(self, x: Array, eps: Array) -> RowScores:
-        """Return the two terms of the ELBO for x, (N, D), with eps, (N, K, J)."""
+        """
+        Return the two terms of the ELBO in the model's units, without `log_jacobian`.
+
+        Args:
+            x: In the model's units, (N, D).
+            eps: (N, K, J).
+        """
         return RowScores(*self._rows(self._score, x, eps))
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:

@@ -3,8 +3,8 @@ The encoder and decoder in ONNX Runtime, which replaces torch on a CPU.
 
 Torch's dispatch costs more than the arithmetic of a single row, and its matrix products
 are slower for few rows (`benchmarks/RESULTS.md`). The graph is built in memory from the
-checkpoint's weights. It contains only the layers; distributions and units are computed
-by the same code in `model` as with torch.
+checkpoint's weights. It contains only the layers; distributions are computed by the
+same code in `model` as with torch.
 """
 
 from collections.abc import Callable, Sequence

@@ -47,7 +47,7 @@ def run(options: EvaluateOptions) -> None:
     torch.set_num_threads(options.threads or torch.get_num_threads())
     device = choose_device(options.device)
     loaded = checkpoint.load(options.checkpoint)
-    measured_on = rows.read(options, loaded.config)
+    measured_on = rows.read(options, loaded.vae)
     sys.stderr.writelines(f"{note}\n" for note in measured_on.dataset.notes)
     x = torch.from_numpy(measured_on.x).to(device)
     observed = None

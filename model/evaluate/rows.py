@@ -12,6 +12,8 @@ from model.data import Dataset
 from model.data.preparation import prepare
 from model.distributions import LIKELIHOODS
 from model.evaluate.options import EvaluateOptions
+from model.raw_values import RawValues
+from model.vae import VAE
 
 
 @final
@@ -21,7 +23,7 @@ class EvaluationRows:
     Data in the support of the likelihood.
 
     Attributes:
-        x: (N, D).
+        x: In the model's units, (N, D).
         binarize: The value of `binarize` in `/elbo` that gives the same data.
     """
 
@@ -30,13 +32,16 @@ class EvaluationRows:
     binarize: str | None
 
 
-def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
+def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
     """
     Load, split and binarize as training does, with the noise of `/elbo`'s `binarize`.
+
+    Raw values become x as in a request to the service.
 
     Raises:
         ValueError: The data are invalid, or of another kind than the training data.
     """
+    config = vae.config
     dataset = data.load(
         options.data,
         data_dir=options.data_dir,
@@ -45,6 +50,7 @@ def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
         seed=options.data_seed,
         reading=options.reading,
         columns=config.data.columns or (),
+        raw=RawValues.of_model(config),
     )
     _check(dataset, config)
     how = _how(options, config)
@@ -52,7 +58,8 @@ def read(options: EvaluateOptions, config: Config) -> EvaluationRows:
         dataset,
         likelihood=LIKELIHOODS[config.likelihood.kind],
         how=how,
-        standardize=False,
+        standardize=config.has_units,
+        units=vae.units,
         seed=options.seed,
     )
     splits = {
@@ -78,7 +85,7 @@ def _how(options: EvaluateOptions, config: Config) -> Binarization:
 
 
 def _check(dataset: Dataset, config: Config) -> None:
-    if tuple(dataset.data_shape) != tuple(config.data_shape):
+    if dataset.data_shape not in (config.data_shape, (config.data_dim,)):
         raise ValueError(
             f"{dataset.name} has examples of shape {list(dataset.data_shape)}, "
             f"the model is for {list(config.data_shape)}"

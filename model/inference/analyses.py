@@ -33,6 +33,7 @@ from model.inference.columns import (
     Posteriors,
     Refined,
     column,
+    in_data_units,
     joined,
     named,
     optional_column,
@@ -65,7 +66,8 @@ def evidence(
 
     See `log_evidence` and `importance_weighted`.
     """
-    return Evidence.of(_lower(vae, x, effort, seed=seed, first=first))
+    found = Evidence.of(_lower(vae, x, effort, seed=seed, first=first))
+    return in_data_units(found, vae.log_jacobian)
 
 
 def bracketed(
@@ -84,19 +86,20 @@ def bracketed(
         n_warmup=_N_WARMUP,
         first=first,
     )
-    return Bracketed(
+    found = Bracketed(
         **named(Evidence.of(lower)),
         upper=column(upper.bound.value),
         upper_standard_error=column(upper.bound.standard_error),
         r_hat=column(upper.r_hat),
         acceptance=column(upper.acceptance),
     )
+    return in_data_units(found, vae.log_jacobian)
 
 
 def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
     """Optimize mu and log sigma^2 of q(z|x) for each example; see `refine`."""
     found = refinement.refine(vae, x, seed=seed, max_steps=_MAX_STEPS, first=first)
-    return Refined(
+    columns = Refined(
         mu=column(found.q_z.mu),
         log_var=column(found.q_z.log_var),
         elbo_before=column(found.before.value),
@@ -108,6 +111,7 @@ def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
         n_steps=column(found.n_steps),
         converged=column(found.converged),
     )
+    return in_data_units(columns, vae.log_jacobian)
 
 
 def gaps(
@@ -116,7 +120,7 @@ def gaps(
     """Split log p(x) - ELBO into the approximation and the amortization gap."""
     found = gap.gap(vae, x, target=target, budget=budget, seed=seed, first=first)
     lower, refinement = found.log_p_x, found.refinement
-    return Gaps(
+    columns = Gaps(
         log_p_x=column(lower.bound.value),
         log_p_x_standard_error=column(lower.bound.standard_error),
         elbo_before=column(refinement.before.value),
@@ -134,6 +138,7 @@ def gaps(
         is_reliable=optional_column(lower.is_reliable),
         converged=column(refinement.converged),
     )
+    return in_data_units(columns, vae.log_jacobian)
 
 
 def posteriors(vae: VAE, x: Tensor) -> Posteriors:
@@ -146,9 +151,10 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     Raises:
         ValueError: The model has more than two latent dimensions.
     """
-    return joined(
+    found = joined(
         [posterior_grid.integrated(vae, example) for example in torch.split(x, 1)]
     )
+    return in_data_units(found, vae.log_jacobian)
 
 
 @torch.no_grad()
@@ -171,7 +177,7 @@ def anomalies(
     q_z = encoded(vae, x)
     z = q_z.reparameterize(eps)
     total = surprise.per_dim.sum(dim=1, dtype=torch.float64)
-    score = (total + vae.p_z.kl(q_z, z)).cpu().numpy()
+    score = (total + vae.p_z.kl(q_z, z)).cpu().numpy() - vae.log_jacobian
     per_draw = surprise.per_draw + vae.p_z.kl_per_draw(q_z, z)  # (K, N)
     found = anomaly.p_values(score, calibration.values)
     return Anomalies(
@@ -182,7 +188,9 @@ def anomalies(
         p_value_upper=found.upper,
         p_value_lower=found.lower,
         p_value_two_sided=found.two_sided,
-        surprise_per_dim=column(surprise.per_dim),
+        surprise_per_dim=column(surprise.per_dim)
+        if vae.units is None
+        else column(surprise.per_dim) + vae.units.log_scale,
     )
 
 
@@ -203,13 +211,14 @@ def imputed(
     found = imputation.impute(
         vae, x, observed, given, n_samples=n_samples, seed=seed, first=first
     )
-    return Imputed(
+    columns = Imputed(
         mean=column(found.mean),
         variance=column(found.variance),
         samples=column(found.x.transpose(0, 1)),
         effective_sample_size=column(given.effective_sample_size),
         log_p_observed=column(given.log_p_observed),
     )
+    return columns if vae.units is None else columns.in_units(vae.units, observed)
 
 
 def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:

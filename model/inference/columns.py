@@ -6,14 +6,15 @@ Fields are filled by name only, so that two figures cannot be swapped by mistake
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar, final
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from model.inference.bounds import ImportanceWeighted
+from model.units import Units
 
 Column = NDArray[Any]
 
@@ -155,10 +156,11 @@ class Anomalies:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Imputed:
     """
-    Imputed values given the observed ones; observed values are returned unchanged.
+    Imputed values given the observed ones.
 
     Attributes:
-        mean: E[x | x_o], (N, D).
+        mean: E[x | x_o]; observed values are themselves, up to the rounding of
+            standardized units, (N, D).
         variance: Var[x | x_o], 0 where observed, (N, D).
         samples: Draws of x given x_o, (N, S, D).
         effective_sample_size: Of the draws of z, (N,).
@@ -171,9 +173,36 @@ class Imputed:
     effective_sample_size: Column
     log_p_observed: Column
 
+    def in_units(self, units: Units, observed: Tensor) -> Self:
+        """Return it in data units; only observed values, (N, D), have a density."""
+        known = observed.cpu().numpy()
+        return replace(
+            self,
+            mean=units.mean(self.mean),
+            variance=units.variance(self.variance),
+            samples=units.mean(self.samples),
+            log_p_observed=self.log_p_observed - known @ units.log_scale,
+        )
+
 
 Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors | Anomalies | Imputed
 Columns = TypeVar("Columns", bound=Analysis)
+
+
+_LOG_DENSITIES = ("log_p_x", "log_p_x_pooled", "upper", "elbo_before", "elbo_after")
+
+
+def in_data_units(analysis: Columns, log_jacobian: float) -> Columns:
+    """Return columns whose log densities of x are in data units, in nats."""
+    if log_jacobian == 0:
+        return analysis
+    columns = named(analysis)
+    moved: dict[str, Any] = {
+        name: values.astype(np.float64) + log_jacobian
+        for name, values in columns.items()
+        if name in _LOG_DENSITIES
+    }
+    return type(analysis)(**{**columns, **moved})
 
 
 def column(tensor: Tensor) -> Column:

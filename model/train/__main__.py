@@ -18,7 +18,7 @@ from model.data.preparation import Prepared, prepare
 from model.device import choose_device
 from model.distributions import LIKELIHOODS
 from model.train import resumption
-from model.train.assembly import configure, start
+from model.train.assembly import configure, inherited_units, start
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
 from model.train.options import TrainOptions
@@ -26,6 +26,7 @@ from model.train.places import Places
 from model.train.publication import publish
 from model.train.run_lock import RunLock
 from model.train.state import State
+from model.units import Units
 
 _DIVERGED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
 
@@ -70,7 +71,7 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
         torch.set_num_threads(options.threads or torch.get_num_threads())
         device = choose_device(options.device)
         dataset = _load(options)
-        prepared = _prepare(dataset, options)
+        prepared = _prepare(dataset, options, inherited_units(options, places))
         config = configure(options, dataset, prepared)
         state = start(config, options, prepared, device)
         identity = resumption.identity(options, dataset, command)
@@ -153,7 +154,7 @@ def _load(options: TrainOptions) -> Dataset:
     return dataset
 
 
-def _prepare(dataset: Dataset, options: TrainOptions) -> Prepared:
+def _prepare(dataset: Dataset, options: TrainOptions, units: Units | None) -> Prepared:
     standardize = options.standardize
     return prepare(
         dataset,
@@ -162,6 +163,7 @@ def _prepare(dataset: Dataset, options: TrainOptions) -> Prepared:
         standardize=(
             options.likelihood == "gaussian" if standardize is None else standardize
         ),
+        units=units,
         seed=options.test_seed,
     )
 

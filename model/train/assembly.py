@@ -9,15 +9,18 @@ from pydantic import ValidationError
 from model import checkpoint
 from model.config import FORMAT_VERSION, Config
 from model.data import Dataset
-from model.data.preparation import Affine, Array, Prepared
-from model.networks import Standardization
+from model.data.preparation import Array, Prepared
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
+from model.train import saved_state
 from model.train.options import TrainOptions
+from model.train.places import Places
 from model.train.state import State
+from model.units import Units
 from model.vae import VAE, initialized
 
 _PSEUDO_INPUT_NOISE = 0.01
+_UNITS = ("shift", "scale")
 
 
 def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Config:
@@ -40,11 +43,13 @@ def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Co
         "decoder": _network(options, options.hidden[::-1]),
         "data": {
             "name": dataset.name,
-            "divided_by": dataset.divided_by,
             "background": dataset.background,
             "columns": dataset.columns or None,
+            "divided_by": dataset.raw.divided_by,
+            "divisors": dict(dataset.raw.divisors),
+            "value_range": dataset.raw.value_range,
             "binarization": prepared.binarization,
-            "standardized": prepared.standardization is not None,
+            "standardized": prepared.units is not None,
         },
         "prior": _prior(options),
     }
@@ -52,6 +57,24 @@ def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Co
         return Config.model_validate(document)
     except ValidationError as error:
         raise ValueError(_sentence(error)) from error
+
+
+def inherited_units(options: TrainOptions, places: Places) -> Units | None:
+    """
+    Return the units of the run to resume, or of --init-from; None if there are none.
+
+    Raises:
+        ValueError: The run or the checkpoint cannot be read.
+    """
+    if options.resume is not None:
+        saved = saved_state.read(places.state).tensors
+        shift, scale = (saved.get(f"weights.standardization.{k}") for k in _UNITS)
+        if shift is None or scale is None or not (scale > 0).all():
+            return None  # damaged, as the check of the state will say
+        return Units(shift.numpy(), scale.numpy())
+    if options.init_from is not None:
+        return checkpoint.load(options.init_from).vae.units
+    return None
 
 
 def start(
@@ -77,8 +100,8 @@ def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> V
     if options.init_from is not None and options.resume is None:
         return _trained_before(options.init_from, config, options.seed, prepared)
     vae = initialized(config, seed=options.seed)
-    if prepared.standardization is not None:
-        _set_standardization(vae, prepared.standardization)
+    if prepared.units is not None:
+        _set_units(vae, prepared.units)
     _set_pseudo_inputs(vae, prepared.train, options.seed)
     return vae
 
@@ -102,7 +125,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     vae = initialized(config, seed=seed)
     known = loaded.config.prior == config.prior
     # Without the prior if it differs; the other weights have equal names and shapes.
-    parts = ("encoder.", "decoder.", "prior.") if known else ("encoder.", "decoder.")
+    parts = ("encoder.", "decoder.", "standardization.", *("prior.",) * known)
     before = loaded.vae.state_dict()
     taken = {name: w for name, w in before.items() if name.startswith(parts)}
     vae.load_state_dict({**vae.state_dict(), **taken})
@@ -138,11 +161,11 @@ def _sentence(error: ValidationError) -> str:
     return f"{where} of the model: {first['msg']}, got {first['input']}"
 
 
-def _set_standardization(vae: VAE, affine: Affine) -> None:
-    for module in vae.modules():
-        if isinstance(module, Standardization):
-            module.shift.copy_(torch.from_numpy(affine.shift))
-            module.scale.copy_(torch.from_numpy(affine.scale))
+def _set_units(vae: VAE, units: Units) -> None:
+    for module in (vae.standardization, vae.encoder.standardization):
+        if module is not None:
+            module.shift.copy_(torch.from_numpy(units.shift))
+            module.scale.copy_(torch.from_numpy(units.scale))
 
 
 @torch.no_grad()

@@ -224,6 +224,7 @@ def _line(
     weighted = state.terms.double().cpu() * batches.sizes[:, None]
     means = weighted.sum(dim=0) / len(batches.x)
     log_likelihood, kl = means.tolist()
+    log_likelihood += state.vae.log_jacobian
     evaluation = validation.evaluation
     return {
         "epoch": state.progress.epoch + 1,

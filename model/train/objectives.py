@@ -79,7 +79,8 @@ def mean_bound(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> float:
     """
     Return the mean over the rows of x, (N, D), of L_K with K = `n_samples`, in nats.
 
-    L_1 is the ELBO. The noise is that of `evaluate` up to `BLOCK_ROWS` rows.
+    x is in the model's units, the density in those of the data. L_1 is the ELBO. The
+    noise is that of `evaluate` up to `BLOCK_ROWS` rows.
     """
     draw = generator(seed, Stream.LATENT)
     total = 0.0
@@ -89,7 +90,7 @@ def mean_bound(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> float:
         eps = eps.to(x.device).transpose(0, 1)
         loss, _ = iwae(vae, rows, eps, x.new_tensor(1.0))
         total -= float(loss) * len(rows)
-    return total / len(x)
+    return total / len(x) + vae.log_jacobian
 
 
 OBJECTIVES: Mapping[ObjectiveName, Objective] = {

@@ -99,7 +99,9 @@ def _like(vae: VAE, z: Tensor | NDArray[np.float32]) -> Tensor:
 
 def _grid(vae: VAE, x: Tensor, *, n_columns: int) -> bytes:
     """Arrange images in rows, on white."""
-    images = x.reshape(-1, *vae.config.data_shape).float().cpu().numpy()
+    values = x.flatten(end_dim=-2).float().cpu().numpy()
+    in_data_units = values if vae.units is None else vae.units.mean(values)
+    images = in_data_units.reshape(-1, *vae.config.data_shape)
     low, high = vae.likelihood.value_range or (images.min(), images.max())
     scaled = np.clip((images - low) / (high - low or 1), 0, 1)
     tiles = np.stack([_tile(image) for image in np.rint(255 * scaled).astype(np.uint8)])

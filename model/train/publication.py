@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from model import checkpoint
@@ -83,7 +84,7 @@ def publish(
         metrics = _validation_metrics(vae, held_out, prepared, options)
     provenance = _provenance(dataset, options, command, parent_sha256)
     drawn = _learning_curve(journal) | pictures_of(vae, prepared, options)
-    examples = stored_examples(dataset, prepared, options)
+    examples = stored_examples(vae, dataset, prepared, options)
     checkpoint.save(
         places.checkpoint,
         vae=vae,
@@ -220,7 +221,7 @@ def _calibration(
 
 
 def stored_examples(
-    dataset: Dataset, prepared: Prepared, options: Measuring
+    vae: VAE, dataset: Dataset, prepared: Prepared, options: Measuring
 ) -> Examples | None:
     """Return the validation rows to store, with their labels, or None."""
     split = dataset.validation
@@ -228,9 +229,11 @@ def stored_examples(
     rows = evenly(len(split.x), min(options.examples, MAX_EXAMPLE_BYTES // n_bytes))
     if len(rows) == 0:
         return None
+    plain = prepared.binarization == "none"
     return Examples(
-        x=prepared.validation[rows],
-        gray=None if prepared.binarization == "none" else split.x[rows],
+        # As a client sends them: not standardized.
+        x=split.x[rows] if vae.units is not None else prepared.validation[rows],
+        gray=None if plain else split.x[rows].astype(np.float32),
         labels=None if split.labels is None else split.labels[rows],
     )
 

@@ -3,14 +3,21 @@
 import io
 import struct
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from model.config import Config, LikelihoodName
+from app.wire.images import decode
+from app.wire.images.decode import ImageFile
+from app.wire.images.layout import ImageLayout
+from app.wire.layout import Layout, Rows
+from model.config import PIXELS, Config, Data, LikelihoodName
+from model.raw_values import RawValues
 from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -50,6 +57,30 @@ def by_hand(*chunks: bytes) -> bytes:
     return SIGNATURE + b"".join(chunks) + chunk(b"IEND")
 
 
+def png16(pixels: NDArray[Any], colour: int) -> bytes:
+    """Return an array, (H, W) or (H, W, C), as PNG of 16 bits and this color type."""
+    height, width = pixels.shape[:2]
+    rows = pixels.reshape(height, -1).astype(">u2")
+    data = b"".join(b"\0" + row.tobytes() for row in rows)
+    return by_hand(
+        header(width, height, depth=16, colour=colour),
+        chunk(b"IDAT", zlib.compress(data)),
+    )
+
+
+def decoded(
+    files: Sequence[ImageFile],
+    layout: ImageLayout,
+    *,
+    resize: bool,
+    stop: Event | None = None,
+) -> Rows:
+    """Return the rows of files for a model of images of 8 bits."""
+    shape = (layout.height, layout.width, layout.n_channels)
+    array = Layout("x", shape, len(files), RawValues(255.0, PIXELS, (0.0, 1.0)))
+    return decode.read(files, layout, array, resize=resize, stop=stop)
+
+
 def image_model(
     directory: Path,
     kind: LikelihoodName,
@@ -59,5 +90,10 @@ def image_model(
 ) -> Path:
     """Write a tiny checkpoint with data of this shape."""
     config: Config = tiny_config(kind, data_shape=data_shape)
-    data = config.data.model_copy(update={"divided_by": divided_by})
+    data = Data(
+        name="tiny",
+        divided_by=divided_by,
+        binarization=config.data.binarization,
+        standardized=config.data.standardized,
+    )
     return save_tiny(directory, tiny_vae(config.model_copy(update={"data": data})))

@@ -206,7 +206,7 @@ def test_a_range_of_values_is_ascending(document: Document) -> None:
     """Its smallest value is below the largest."""
     document["data"]["value_range"] = [1.0, 1.0]
 
-    assert "value_range must be ascending, got [1.0, 1.0]" in refusal(document)
+    assert "value_range must ascend, got [1.0, 1.0]" in refusal(document)
 
 
 def test_a_prior_of_too_many_parameters_is_refused(document: Document) -> None:

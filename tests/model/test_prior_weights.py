@@ -54,8 +54,7 @@ def test_a_vamp_prior_is_the_mean_of_q_at_its_pseudo_inputs(
     build: Build, *, standardized: bool
 ) -> None:
     """p(z) = 1/C sum_c q(z|u_c), u_c in the units of the encoder's layers."""
-    likelihood = "gaussian" if standardized else "bernoulli"
-    vae = build(prior=VAMP, standardized=standardized, likelihood=likelihood)
+    vae = build(prior=VAMP, standardized=standardized)
     z = random(7, 3)
 
     log_p = vae.p_z.log_prob(z)

@@ -1,24 +1,21 @@
 """
 Decodes PNG and JPEG files to rows of x, just as training reads a folder of images.
 
-A pixel v of 0 to 255 is the value v / 255. Conversions lose nothing: gray becomes RGB
-by repeating the channel, and RGB becomes gray only if its channels are equal. Palettes
-are resolved, 1, 2 and 4 bits are widened, and the EXIF orientation is applied. Refused
-are 16 bits per channel (half would be lost), transparent pixels, CMYK, and animations.
-Another size than the model's is refused, unless `resize` is given: it averages areas,
-first horizontally, then vertically, rounds after each pass, and does not keep the
-aspect ratio.
+A pixel v of 0 to 255 is the value v / 255, one of 16 bits v / 65535. The EXIF
+orientation is applied; `model.files.pixels` converts, and loses nothing. Refused are
+transparent pixels, unless training composited them, and animations. Another size than
+the model's is refused, unless `resize` is given: it averages areas, first horizontally,
+then vertically, rounds after each pass of 8 bits, and does not keep the aspect ratio.
 """
 
 import struct
 import zlib
 from collections.abc import Sequence
 from threading import Event
-from typing import Literal, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageChops
+from PIL import Image
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.wire.body import Body
@@ -26,8 +23,12 @@ from app.wire.images import jpeg_segments, png_chunks
 from app.wire.images.header import Header, ImageError
 from app.wire.images.layout import ImageLayout
 from app.wire.images.parts import as_file, check_wanted
-from app.wire.layout import Rows
+from app.wire.layout import Layout, Rows
 from app.wire.negotiation import JPEG, PNG, Format
+from model.config import PIXELS
+from model.files import pixels
+from model.files.pixels import Pixels, PixelsError
+from model.raw_values import RawValues
 
 # Every exception that Pillow is known to raise for damaged files.
 _UNREADABLE = (
@@ -44,21 +45,9 @@ _UNREADABLE = (
     struct.error,
     zlib.error,
 )
-_GRAY = ("1", "L", "LA")
-_COLOR = ("P", "PA", "RGB", "RGBA")
-
 _READ = {PNG: png_chunks.read, JPEG: jpeg_segments.read}
 _NAMES = {PNG: "PNG", JPEG: "JPEG"}  # Pillow's names
 
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 _SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 
 # The longest side of a JPEG. Resizing a longer side would need as many coefficients,
@@ -66,7 +55,8 @@ _SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 MAX_SIDE = 65_535
 # Scans over the maximum number of pixels: a second of decoding.
 _MAX_PASSES = 12
-_TILE_PIXELS = 1 << 18
+# Pixels are scaled by their bits, as in training; only 0 and 1 are dark pixels.
+_SCALED = RawValues(1.0, PIXELS, (0.0, 1.0))
 
 
 @final
@@ -81,6 +71,7 @@ class ImageFile(NamedTuple):
 def read(
     files: Sequence[ImageFile],
     layout: ImageLayout,
+    array: Layout,
     *,
     resize: bool,
     stop: Event | None = None,
@@ -90,9 +81,10 @@ def read(
 
     In addition to the files and the rows it needs memory for one image at a time: up to
     10 bytes per pixel, for resizing 4 more per pixel of an image with the model's width
-    and its own height, and 8 MiB.
+    and its own height, and 8 MiB; for 16 bits per channel up to 32 bytes per pixel.
 
     Args:
+        array: Makes rows of the values of the pixels.
         stop: Ends the work once it is set.
 
     Raises:
@@ -113,22 +105,18 @@ def read(
             layout.check_n_pixels(header.width, header.height)
             layout.check_n_pixels(n_pixels)
             _check(header, layout, resize=resize)
-            pixels = _pixels(header, _NAMES[file.format], layout, stop)
+            found = _pixels(header, _NAMES[file.format], layout, stop)
         except ImageError as error:
             raise UnprocessableError(Fault(file.pointer, str(error))) from error
-        # In float32, as in training.
-        np.divide(pixels, np.float32(255), out=row)
-    rows = values.reshape(len(files), -1)
-    return Rows(rows, shaped=True, pointers=tuple(file.pointer for file in files))
+        row[:] = _SCALED.x_of(found)
+    rows = array.to_rows(values, shaped=True)
+    return rows._replace(pointers=tuple(file.pointer for file in files))
 
 
 def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
     """Check the header of an image before it is decoded."""
-    if header.bit_depth > 8:
-        raise ImageError(
-            f"expected 8 bits per channel, got {header.bit_depth}; reduce it first, "
-            "for example: magick IN.png -depth 8 OUT.png"
-        )
+    if header.bit_depth not in (1, 2, 4, 8, 16):
+        raise ImageError(f"expected 8 or 16 bits per channel, got {header.bit_depth}")
     width, height = header.width, header.height
     if header.n_scans * width * height > _MAX_PASSES * layout.max_pixels:
         raise ContentTooLargeError(
@@ -149,70 +137,28 @@ def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
 
 def _pixels(
     header: Header, name: str, layout: ImageLayout, stop: Event | None
-) -> NDArray[np.uint8]:
+) -> Pixels:
     """Decode an image to the layout's orientation, mode and size, (H, W, C)."""
-    try:
+
+    def open_() -> Image.Image:
         file = as_file(header.parts, stop)
         image: Image.Image = Image.open(file, formats=(name,))
         if image.size != (header.width, header.height):
             raise ImageError("expected one size of the image, got two")
-        if image.mode not in _GRAY + _COLOR:
-            raise ImageError(f"expected gray or RGB of 8 bits, got {image.mode}")
-        image.load()
-        image = _in_mode(image, layout.mode, stop)
+        return image
+
+    try:
+        return pixels.read(
+            open_,
+            layout.mode,
+            orientation=header.orientation,
+            size=(layout.width, layout.height),
+            background=layout.background,
+            check=lambda: check_wanted(stop),
+        )
     except ImageError:
         raise
+    except PixelsError as error:
+        raise ImageError(str(error)) from None
     except _UNREADABLE:
         raise ImageError(f"expected a whole {name} image, got a damaged one") from None
-    if header.orientation in _UPRIGHT:
-        image = image.transpose(_UPRIGHT[header.orientation])
-    if image.size != (layout.width, layout.height):
-        check_wanted(stop)
-        image = image.resize((layout.width, layout.height), Image.Resampling.BOX)
-    return np.asarray(image).reshape(layout.height, layout.width, -1)
-
-
-def _in_mode(
-    image: Image.Image, mode: Literal["L", "RGB"], stop: Event | None
-) -> Image.Image:
-    """Convert an image to gray or RGB; refuse if that would lose information."""
-    width, height = image.size
-    if image.mode == mode and not image.has_transparency_data:
-        return image
-    if width * height <= _TILE_PIXELS:
-        return _tile_in_mode(image, mode)
-    # Tile by tile: intermediate images are never as large as the whole.
-    converted = Image.new(mode, image.size)
-    across = min(width, _TILE_PIXELS)
-    down = max(1, _TILE_PIXELS // across)
-    for top in range(0, height, down):
-        check_wanted(stop)
-        for left in range(0, width, across):
-            box = (left, top, min(left + across, width), min(top + down, height))
-            converted.paste(_tile_in_mode(image.crop(box), mode), box)
-    return converted
-
-
-def _tile_in_mode(image: Image.Image, mode: Literal["L", "RGB"]) -> Image.Image:
-    if image.has_transparency_data:
-        image = _converted(image, "RGBA")
-        if image.getchannel("A").getextrema() != (255, 255):
-            raise ImageError(
-                "expected opaque pixels, got transparent ones; fill the background "
-                "first, for example: magick IN.png -background white -flatten OUT.png"
-            )
-    if mode == "RGB" or image.mode in _GRAY:
-        return _converted(image, mode)
-    red, green, blue = _converted(image, "RGB").split()
-    for channel in (green, blue):
-        if ImageChops.difference(red, channel).getbbox() is not None:
-            raise ImageError(
-                "expected a gray image, got one with colors; convert it to gray first, "
-                "for example: magick IN.png -colorspace Gray OUT.png"
-            )
-    return red
-
-
-def _converted(image: Image.Image, mode: str) -> Image.Image:
-    """Convert an image, without a copy if it already has the mode."""
-    return image if image.mode == mode else image.convert(mode)

@@ -22,17 +22,20 @@ class Grid(NamedTuple):
 @dataclass(frozen=True)
 class ImageLayout:
     """
-    Images of 8 bits per channel: value 0 is pixel 0, black, and value 1 is pixel 255.
+    Images of 8 or 16 bits: value 0 is black, and value 1 the brightest pixel.
 
     Attributes:
         n_channels: 1 for gray, 3 for RGB.
         max_pixels: The most pixels of the images of a request or of a response.
+        background: What transparent pixels are composited on, from 0 to 1; None if they
+            are refused.
     """
 
     height: int
     width: int
     n_channels: Literal[1, 3]
     max_pixels: int
+    background: float | None = None
 
     @property
     def mode(self) -> Literal["L", "RGB"]:
@@ -67,26 +70,29 @@ class ImageLayout:
         return Grid(columns, rows, scale)
 
 
-def why_no_images(
-    data_shape: tuple[int, ...], *, value_range: ValueRange, divided_by: float
-) -> str:
+def why_no_images(data_shape: tuple[int, ...], *, value_range: ValueRange) -> str:
     """
     Return why a model's data are not images; empty if they are.
 
     They are images if they have the shape of an image and values known to be in
     [0, 1]: because the likelihood requires it, or because training divided the raw
     values (by 255 for 8-bit images).
+
+    Args:
+        value_range: The values that x is known to have; None if unknown.
     """
     if len(data_shape) not in (2, 3) or data_shape[2:] not in ((), (1,), (3,)):
         shape = ", ".join(map(str, data_shape))
         return f"data of shape [{shape}] are not images, [H, W] or [H, W, 3]"
-    if value_range is None and divided_by == 1:
+    if value_range != (0.0, 1.0):
         return "the values are not known to be in [0, 1], so they are not pixels"
     return ""
 
 
-def image_layout(data_shape: tuple[int, ...], *, max_pixels: int) -> ImageLayout:
+def image_layout(
+    data_shape: tuple[int, ...], *, max_pixels: int, background: float | None = None
+) -> ImageLayout:
     """Return the layout of data that are images."""
     height, width = data_shape[:2]
     n_channels: Literal[1, 3] = 3 if data_shape[2:] == (3,) else 1
-    return ImageLayout(height, width, n_channels, max_pixels)
+    return ImageLayout(height, width, n_channels, max_pixels, background)

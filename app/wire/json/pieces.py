@@ -73,7 +73,7 @@ class LongArrays:
             self._shaped_end if shaped else self._flat_end,
             body,
             (start + 1, stop - 1),
-            np.empty(n_values, np.float32),
+            np.empty(n_values, layout.dtype),
             shaped=shaped,
         )
         return await array.read(piece_bytes)
@@ -90,7 +90,7 @@ class _LongArray:
         row_end: re.Pattern[bytes],
         body: Body,
         bounds: tuple[int, int],
-        values: NDArray[np.float32],
+        values: NDArray[np.floating],
         *,
         shaped: bool,
     ) -> None:
@@ -177,8 +177,7 @@ class _LongArray:
             values = self._arrays.values(whole)
         except RefusedError:
             self._refuse("expected numbers, got something else")
-        self._layout.check_finite(values, self._n, shaped=self._shaped)
-        self._add(values)
+        self._add(self._layout.to_values(values, self._n, shaped=self._shaped))
         self._position, self._within, self._depth = end + 1, within, depth
 
     @cached_property

@@ -25,8 +25,6 @@ _MAX_MEMBERS_BYTES = 4096
 _MAX_INTEGER_DIGITS = 20
 _KINDS: dict[type, str] = {str: "a string", list: "an array", dict: "an object"}
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
-# The smallest magnitude that rounds to an infinite float32.
-_TOO_LARGE = float(np.finfo(np.float32).max) + 2.0**103
 
 
 @final
@@ -155,7 +153,8 @@ def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
     )
     if first := tuple(islice(faults, MAX_FAULTS)):
         raise UnprocessableError(*first)
-    return layout.to_rows(np.array(array, np.float64), shaped=shaped)
+    values = np.array(array, np.float64)
+    return layout.to_rows(values, shaped=shaped, first_row=first_row)
 
 
 def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
@@ -199,8 +198,8 @@ def _number_faults(
 ) -> Iterator[Fault]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield Fault(layout.pointer(*index), f"expected a number, got {kind(value)}")
-    elif not math.isfinite(value) or abs(value) >= _TOO_LARGE:
-        what = f"expected a finite number that fits float32, got {number(value)}"
+    elif not math.isfinite(value) or abs(value) > layout.largest:
+        what = f"expected {layout.a_number}, got {number(value)}"
         yield Fault(layout.pointer(*index), what)
 
 

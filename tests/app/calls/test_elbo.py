@@ -20,15 +20,16 @@ def test_elbo_answers_the_bound_and_its_terms(gaussian: Served) -> None:
     answer = gaussian.post("/elbo", request).json()
 
     eps = standard_normal((3, 4, 3), seed=11, stream=Stream.LATENT).swapaxes(0, 1)
+    vae = gaussian.checkpoint.vae
     wanted = elbo(
-        gaussian.checkpoint.vae,
-        torch.from_numpy(x),
+        vae,
+        torch.from_numpy(vae.in_model_units(x)),
         eps=torch.from_numpy(np.ascontiguousarray(eps)),
     )
-    np.testing.assert_allclose(answer["elbo"], wanted.bound, rtol=1e-4)
-    np.testing.assert_allclose(
-        answer["log_likelihood"], wanted.log_likelihood, rtol=1e-4
-    )
+    bound = wanted.bound.double() + vae.log_jacobian
+    np.testing.assert_allclose(answer["elbo"], bound, rtol=1e-4)
+    log_likelihood = wanted.log_likelihood.double() + vae.log_jacobian
+    np.testing.assert_allclose(answer["log_likelihood"], log_likelihood, rtol=1e-4)
     np.testing.assert_allclose(answer["kl"], wanted.kl, rtol=1e-4)
     assert wanted.kl_per_dim is not None
     np.testing.assert_allclose(answer["kl_per_dim"], wanted.kl_per_dim, rtol=1e-4)
@@ -67,7 +68,8 @@ def test_the_error_of_the_elbo_is_the_spread_of_its_draws(gaussian: Served) -> N
     answer = gaussian.post("/elbo", request).json()
 
     eps = standard_normal((2, 150, 3), seed=11, stream=Stream.LATENT)
-    vae, data = gaussian.checkpoint.vae, torch.from_numpy(x)
+    vae = gaussian.checkpoint.vae
+    data = torch.from_numpy(vae.in_model_units(x))
     each = [
         elbo(vae, data, eps=torch.from_numpy(np.array(eps[None, :, k]))).bound.numpy()
         for k in range(150)

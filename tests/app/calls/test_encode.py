@@ -30,24 +30,36 @@ def test_shaped_and_flat_rows_are_the_same(conv: Served) -> None:
 
 
 def test_values_survive_the_wire_exactly(linear: Served) -> None:
-    """The model sees the float32 nearest to each JSON number, and answers likewise."""
+    """Numbers are standardized in float64, and the answer is what the model finds."""
     x = [[0.1, 1.0000000596046448], [16777217, 1e-46]]
     vae = linear.checkpoint.vae
 
     answer = linear.post("/encode", {"x": x}).json()
 
-    mu = vae.encode(torch.from_numpy(np.array(x, np.float32))).mu.numpy()
+    u = vae.in_model_units(np.array(x))
+    mu = vae.encode(torch.from_numpy(u)).mu.numpy()
     np.testing.assert_allclose(np.float32(answer["mu"]), mu, rtol=1e-6)
 
 
 def test_an_answer_that_is_not_finite_is_an_error(linear: Served) -> None:
     """A row that overflows in the model is named; it never becomes null."""
-    x = [[0.0, 0.0], [3e38, 3e38]]
+    x = [[0.0, 0.0], [1e38, 1e38]]
 
-    response = linear.post("/encode", {"x": x})
     score = linear.post("/elbo", {"x": x})
 
-    for refused in (response, score):
-        assert refused.status_code == 422
-        assert refused.json()["errors"][0]["pointer"] == "/x/1"
-        assert "not finite" in refused.json()["detail"]
+    assert score.status_code == 422
+    assert score.json()["errors"][0]["pointer"] == "/x/1"
+    assert "not finite" in score.json()["detail"]
+
+
+def test_a_value_too_far_from_the_training_rows_is_named(linear: Served) -> None:
+    """One that overflows when it is standardized is an error with its place."""
+    x = [[0.0, 0.0], [0.0, 3e38], [1e308, 0.0]]
+
+    for rows, pointer in ((x[:2], None), (x, "/x/2/0"), ([[3e38, 0.0]], "/x/0/0")):
+        response = linear.post("/encode", {"x": rows})
+
+        assert (response.status_code == 200) == (pointer is None)
+        if pointer is not None:
+            assert response.json()["errors"][0]["pointer"] == pointer
+            assert "a number like those of the training" in response.json()["detail"]

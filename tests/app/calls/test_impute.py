@@ -236,7 +236,8 @@ def test_a_row_that_overflows_is_named(gaussian: Served) -> None:
     )
     found = gaussian.post("/impute", {"x": x, "mask": [[0] * 5] * 18})
 
-    assert problem["errors"][0]["pointer"] == "/x/17"
+    assert problem["errors"][0]["pointer"] == "/x/17/0"
+    assert "a number like those of the training" in problem["detail"]
     assert found.status_code == 200
 
 

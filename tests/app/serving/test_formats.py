@@ -17,6 +17,13 @@ STORED = sorted(path.parent for path in FORMATS.glob("version_*/*/config.json"))
 NAMES = [f"{path.parent.name}-{path.name}" for path in STORED]
 
 
+def test_checkpoints_of_every_format_are_stored() -> None:
+    """Whoever raises the version stores some of the new one."""
+    versions = {path.parent.name for path in STORED}
+
+    assert versions == {f"version_{n}" for n in range(1, FORMAT_VERSION + 1)}
+
+
 @pytest.mark.parametrize("path", STORED, ids=NAMES)
 def test_a_stored_checkpoint_gives_what_it_gave_when_it_was_written(path: Path) -> None:
     """Its golden record agrees at the start, and so do encoder and decoder."""

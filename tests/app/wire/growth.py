@@ -30,13 +30,12 @@ from app.http.response_budget import ResponseBudget
 from app.wire import npy, safetensors
 from app.wire.body import Body
 from app.wire.images.decode import ImageFile
-from app.wire.images.decode import read as decoded
 from app.wire.images.layout import image_layout
 from app.wire.json.rows import ImagesInsteadError, JsonRows
 from app.wire.layout import Layout
 from app.wire.masked import MaskedRows
 from app.wire.negotiation import JPEG, PNG, Format
-from tests.app.pictures import SIGNATURE, chunk, header, saved
+from tests.app.pictures import SIGNATURE, chunk, decoded, header, saved
 
 MIB = 1 << 20
 N = 16 * MIB

@@ -70,7 +70,7 @@ def test_a_safetensors_answer_holds_the_same_bits_as_json(gaussian: Served) -> N
         "kl_per_dim",
     }
     for name, values in tensors.items():
-        np.testing.assert_array_equal(values, np.float32(wanted[name]))
+        np.testing.assert_array_equal(values, values.dtype.type(wanted[name]))
 
 
 @pytest.mark.parametrize("url", ["/sample?n=2&seed=3", "/sample?n=0003&seed=3"])
@@ -121,8 +121,10 @@ BAD_SAFETENSORS = {
     "another name": header(y=ENTRY) + DATA,
     "two tensors": header(x=ENTRY, y=ENTRY) + DATA,
     "entry": header(x=1) + DATA,
-    "dtype": header(x={**ENTRY, "dtype": "I32"}) + DATA,
+    "dtype": header(x={**ENTRY, "dtype": "F8_E4M3"}) + DATA,
     "bfloat16": header(x={**ENTRY, "dtype": "BF16", "data_offsets": [0, 32]}) + DATA,
+    "no booleans": header(x={**ENTRY, "dtype": "BOOL", "data_offsets": [0, 16]})
+    + b"\2" * 16,
     "dtype kind": header(x={**ENTRY, "dtype": ["F32"]}) + DATA,
     "width": header(x={**ENTRY, "shape": [1, 15], "data_offsets": [0, 60]}) + DATA,
     "rank": header(x={**ENTRY, "shape": [16]}) + DATA,
@@ -219,10 +221,13 @@ BAD_NPY = {
     "magic": b"NUMPY" + npy(X)[5:],
     "version 3": npy(X)[:6] + b"\x03\x00" + npy(X)[8:],
     "integers": npy(np.ones((1, 16), np.int32)),
-    "big endian": npy(X.astype(">f4")),
+    "complex": npy(X.astype(np.complex64)),
+    "text": npy(X.astype("U4")),
+    "times": npy(X.astype("M8[s]")),
+    "no booleans": npy(X > 0.5).replace(b"\1", b"\2"),
     "object": npy(np.array([[None] * 16]), allow_pickle=True),
     "structured": npy(np.zeros(1, dtype=[("a", "<f4")])),
-    "Fortran order": npy(np.asfortranarray(np.ones((2, 16), np.float32))),
+    "Fortran order": npy(np.asfortranarray(np.ones((2, 15), np.float32))),
     "width": npy(np.ones((1, 15), np.float32)),
     "no rows": npy(np.ones((0, 16), np.float32)),
     "scalar": npy(np.array(1, np.float32)),

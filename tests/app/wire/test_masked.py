@@ -132,7 +132,9 @@ def test_random_damage_is_refused_or_read_as_it_stands() -> None:
     assert n_read > 100
 
 
-@pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize(
+    "dtype", [np.bool_, np.uint8, np.int64, np.float32, np.float64]
+)
 def test_tensors_are_read(dtype: type[np.generic]) -> None:
     """In whatever order they lie; NaN where x is missing is nothing."""
     x = np.where(np.array(MASK) == 1, X, np.nan)
@@ -157,8 +159,6 @@ def test_faulty_tensors_are_told() -> None:
         (save({"x": x * np.nan, "mask": mask}), "/x/0/0: expected a finite number"),
         (save({"x": x, "mask": mask * 2}), "/mask/0/0: expected 0 or 1, got 2"),
         (save({"x": x, "mask": mask[:1]}), r"shape of x, \[2, 4\], got \[1, 4\]"),
-        (save({"x": x, "mask": mask.astype(np.int64)}), "/mask: expected a dtype of"),
-        (save({"x": mask, "mask": mask}), "/x: expected a dtype of F32, F64, F16"),
         (whole + b"\0", "/mask: expected 8 bytes of data at offset 32"),
         (whole[:-1], "/mask: expected 8 bytes of data at offset 32"),
         (whole.replace(b"[32,40]", b"[30,38]"), "of data at offset"),

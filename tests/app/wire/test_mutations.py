@@ -72,8 +72,8 @@ class Readers:
         }
         request = Request(scope, receive, ResponseBudget(max_bytes=1 << 20))
         if case.is_masked:
-            read = await self._reader.read_masked(request, ImputeOptions)
-            (rows, observed), _ = read
+            masked, _ = await self._reader.read_masked(request, ImputeOptions)
+            rows, observed = masked.x, masked.observed
             assert observed.shape == rows.values.shape
             assert observed.dtype == np.bool_
             assert (rows.values[~observed] == 0).all()

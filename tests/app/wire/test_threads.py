@@ -7,12 +7,11 @@ import pytest
 from PIL import Image
 
 from app.wire.images.decode import ImageFile
-from app.wire.images.decode import read as decoded
 from app.wire.images.layout import image_layout
 from app.wire.images.parts import StoppedError
 from app.wire.negotiation import JPEG, PNG, Format
 from app.wire.threads import Threads
-from tests.app.pictures import saved
+from tests.app.pictures import decoded, saved
 
 SECONDS = 60
 

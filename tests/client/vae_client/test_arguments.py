@@ -26,13 +26,36 @@ def test_only_arrays_of_numbers_are_accepted(
         arguments.array("x", values)
 
 
-def test_values_are_rounded_and_overflow_is_not_hidden() -> None:
-    """float64 is rounded to float32; what does not fit becomes infinite."""
-    rounded = arguments.array("x", [[0.1, 1e39, -1e39, 2, 1]])
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(
+    "dtype", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?"]
+)
+def test_an_array_keeps_its_dtype(dtype: str, order: Any) -> None:
+    """Whatever its byte order and its order in memory; the service interprets it."""
+    values = np.array([[0, 1, 2], [3, 4, 5]]).astype(dtype)
+    given = np.asfortranarray(values.astype(values.dtype.newbyteorder(order)))
 
-    assert rounded.dtype == np.float32
-    wanted = np.array([[0.1, np.inf, -np.inf, 2, 1]], np.float32)
-    assert np.array_equal(rounded, wanted)
+    for one in (given, [*given]):
+        sent = arguments.array("x", one)
+
+        assert sent.dtype == values.dtype
+        assert sent.dtype.isnative
+        assert sent.flags.c_contiguous
+        np.testing.assert_array_equal(sent, values)
+
+
+@pytest.mark.parametrize("values", [[[0, 1]], [[0.1, 1e300]], ((1,), (2,))])
+def test_numbers_without_a_dtype_are_sent_as_json_would_send_them(values: Any) -> None:
+    """As float64: an integer of a list is no raw value of some dtype."""
+    sent = arguments.array("x", values)
+
+    assert sent.dtype == np.float64
+    assert sent.tolist() == [list(row) for row in values]
+
+
+def test_longer_floats_are_rounded_to_float64() -> None:
+    """No format has them."""
+    assert arguments.array("x", np.ones((1, 2), np.longdouble)).dtype == np.float64
 
 
 def test_a_mask_stays_boolean_or_numbers() -> None:

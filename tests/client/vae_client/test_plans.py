@@ -73,8 +73,8 @@ def test_a_gaussian_decoding_has_a_log_variance(
     assert whole.likelihood == split.likelihood == "gaussian"
     for decoding in (whole, split):
         assert decoding.log_var is not None
-        assert np.array_equal(decoding.mean, np.float32(json["mean"]))
-        assert np.array_equal(decoding.log_var, np.float32(json["log_var"]))
+        assert np.array_equal(decoding.mean, np.float64(json["mean"]))
+        assert np.array_equal(decoding.log_var, np.float64(json["log_var"]))
 
 
 def test_pieces_keep_to_every_limit_and_are_equal(model: ModelResult) -> None:

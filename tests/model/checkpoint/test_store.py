@@ -366,7 +366,7 @@ def test_a_file_that_is_not_listed_is_not_read(directory: Path, name: str) -> No
     [
         (["decoder.mu.bias"], []),
         ([], ["decoder.extra"]),
-        (["decoder.standardization.scale"], ["decoder.extra", "extra"]),
+        (["standardization.scale"], ["decoder.extra", "extra"]),
     ],
 )
 def test_missing_and_unknown_keys_are_named(
@@ -417,7 +417,7 @@ def test_another_shape_or_dtype_is_named(
     [
         ("encoder.mu.weight", (1, 2)),
         ("decoder.mu.bias", (3,)),
-        ("decoder.standardization.scale", (0,)),
+        ("standardization.scale", (0,)),
     ],
 )
 def test_a_value_that_is_not_finite_is_named(
@@ -439,7 +439,7 @@ def test_a_value_that_is_not_finite_is_named(
 @pytest.mark.parametrize("value", [0.0, -2.0])
 def test_a_scale_that_is_not_positive_is_named(directory: Path, value: float) -> None:
     """A standardization that cannot be undone is refused by tensor and index."""
-    name = "decoder.standardization.scale"
+    name = "standardization.scale"
 
     def damage(weights: dict[str, Tensor]) -> None:
         weights[name][1] = value

@@ -73,7 +73,7 @@ def test_validation_is_the_last_of_the_training_images(folder: Path) -> None:
     np.testing.assert_array_equal(parts.test.labels, [7])
     np.testing.assert_array_equal(parts.test.x[0] >= 0.5, TEST.ravel() >= 128)
     assert parts.data_shape == (2, 3)
-    assert parts.divided_by == 255.0
+    assert parts.raw.divided_by == 255.0
 
 
 @pytest.mark.parametrize(("fraction", "n"), [(0.3, 3), (0.001, 1), (0.999, 9)])

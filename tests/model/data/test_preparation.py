@@ -127,18 +127,18 @@ def test_a_value_outside_the_support_is_named_with_file_and_row(
 
 
 def test_each_column_of_a_table_gets_its_shift_and_scale(tmp_path: Path) -> None:
-    """Measured on the training rows alone; a constant column keeps its own units."""
+    """Measured on the training rows alone; a constant column gets its size."""
     x = np.random.default_rng(0).normal([5, -300, 0], [0.01, 40, 2], (200, 3))
     x = np.column_stack([x, np.full(200, 7.5)]).astype(np.float32)
     dataset = load(tmp_path, x)
 
-    affine = prepared(dataset, Gaussian, standardize=True).standardization
+    units = prepared(dataset, Gaussian, standardize=True).units
 
-    assert affine is not None
+    assert units is not None
     train = dataset.train.x.astype(np.float64)
-    np.testing.assert_allclose(affine.shift, train.mean(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(affine.scale[:3], train.std(axis=0)[:3], rtol=1e-5)
-    assert affine.scale[3] == 1
+    np.testing.assert_allclose(units.shift, train.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(units.scale[:3], train.std(axis=0)[:3], rtol=1e-5)
+    assert units.scale[3] == 7.5
 
 
 def test_the_pixels_of_an_image_share_one_scale(tmp_path: Path) -> None:
@@ -147,16 +147,16 @@ def test_the_pixels_of_an_image_share_one_scale(tmp_path: Path) -> None:
     x[:, 0, 0] = 0
     dataset = load(tmp_path, x)
 
-    affine = prepared(dataset, Gaussian, standardize=True).standardization
+    units = prepared(dataset, Gaussian, standardize=True).units
 
-    assert affine is not None
+    assert units is not None
     train = dataset.train.x.astype(np.float64)
-    np.testing.assert_allclose(affine.shift, train.mean(axis=0), atol=1e-7)
-    np.testing.assert_allclose(affine.scale, train.var(axis=0).mean() ** 0.5, rtol=1e-6)
+    np.testing.assert_allclose(units.shift, train.mean(axis=0), atol=1e-7)
+    np.testing.assert_allclose(units.scale, train.var(axis=0).mean() ** 0.5, rtol=1e-6)
 
 
 def test_without_standardization_there_is_no_map(tmp_path: Path) -> None:
     """The networks see the data's own units."""
     dataset = load(tmp_path, grey(50, 4))
 
-    assert prepared(dataset, Gaussian).standardization is None
+    assert prepared(dataset, Gaussian).units is None

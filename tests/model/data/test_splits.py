@@ -8,12 +8,13 @@ import pytest
 from model.data.dataset import Dataset, split_of
 from model.data.splits import Parts, divide
 from model.files import DataError, Origin
+from model.raw_values import PLAIN
 
 
 def parts(n: int) -> Parts:
     """Return n rows whose values are their row numbers."""
     rows = split_of(np.arange(n).reshape(n, 1), origin=Origin("x.npy"))
-    return Parts("x", rows, (1,), 1.0, "the array in x.npy")
+    return Parts("x", rows, (1,), PLAIN, "the array in x.npy")
 
 
 def hundred(seed: int) -> Dataset:

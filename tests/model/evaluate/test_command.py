@@ -277,15 +277,17 @@ def test_data_of_another_shape_are_refused(
 def test_values_on_another_scale_are_refused(
     checkpoints: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A model of 8-bit images is not measured on numbers that were never divided."""
-    path = tmp_path / "ones.npy"
-    np.save(path, np.ones((30, 4, 4)))
+    """A model of 8-bit images is not measured on floats that were never divided."""
+    path = tmp_path / "bytes.npy"
+    np.save(path, np.full((30, 4, 4), 255.0))
 
     status = main(["--checkpoint", str(checkpoints / "bernoulli"), "--data", str(path)])
 
     assert status == 2
-    error = capsys.readouterr().err
-    assert "divided by 1, those the model was trained on by 255" in error
+    assert (
+        "row 0 of bytes.npy, position [0, 0] holds 255.0; expected a value in [0, 1]; "
+        "looks like 0-255: send uint8, or divide by 255"
+    ) in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from model.data import Dataset
 from model.data.preparation import Prepared, prepare
 from model.distributions import LIKELIHOODS
 from model.train import resumption
-from model.train.assembly import configure, start
+from model.train.assembly import configure, inherited_units, start
 from model.train.fit import Run, fit
 from model.train.options import TrainOptions
 from model.train.places import Places
@@ -85,6 +85,7 @@ class Trainer:
             likelihood=LIKELIHOODS[self.options.likelihood],
             how=self.options.binarization,
             standardize=self.options.likelihood == "gaussian",
+            units=inherited_units(self.options, self.places),
             seed=self.options.test_seed,
         )
 

@@ -113,7 +113,7 @@ def test_pseudo_inputs_begin_near_rows_of_the_training_data(
     state = run.begin()
 
     train = torch.from_numpy(run.prepared.train)
-    rows = state.vae.encoder.standardized(train)
+    rows = train
     pseudo_inputs = state.weights["prior.pseudo_inputs"]
     distance, nearest = torch.cdist(pseudo_inputs, rows).min(dim=1)
     d = rows.shape[1]
@@ -169,9 +169,11 @@ def test_a_run_starts_from_the_weights_of_a_checkpoint(
     for name, weights in wanted.items():
         assert torch.equal(state.weights[name], weights)
         assert torch.equal(state.average[name], weights)
-    assert run.prepared.standardization is not None
-    scale = torch.from_numpy(run.prepared.standardization.scale)
-    assert not torch.allclose(wanted["encoder.standardization.scale"], scale)
+    # The rows are standardized as those of the checkpoint were.
+    assert run.prepared.units is not None
+    assert run.prepared.train.std() > 2
+    scale = torch.from_numpy(run.prepared.units.scale)
+    assert torch.equal(wanted["standardization.scale"], scale)
     run.fit(state)
     name = "encoder.mu.weight"
     assert not torch.equal(state.weights[name], wanted[name])
@@ -191,7 +193,7 @@ def test_a_learned_prior_begins_afresh_beside_the_weights_of_a_checkpoint(
         assert torch.equal(state.weights[name], wanted.state_dict()[name])
     assert state.weights.keys() - names == {"prior.pseudo_inputs"}
     # In the units of the checkpoint's own shift and scale.
-    rows = wanted.encoder.standardized(torch.from_numpy(run.prepared.train))
+    rows = torch.from_numpy(run.prepared.train)
     nearest = torch.cdist(state.weights["prior.pseudo_inputs"], rows).amin(dim=1)
     assert (nearest < 0.1).all()
 
@@ -271,7 +273,7 @@ def test_data_in_other_units_than_the_checkpoints_are_refused(
 ) -> None:
     """Networks that standardize do not go on with networks that do not."""
     run = later(tmp_path, before)
-    prepared = replace(run.prepared, standardization=None)
+    prepared = replace(run.prepared, units=None)
     config = configure(run.options, run.dataset, prepared)
 
     with pytest.raises(ValueError, match=r"data\.standardized is True, not False"):

@@ -159,7 +159,7 @@ def whole(name: str, value: Any) -> Callable[[Parts], None]:
     return lambda parts: setattr(parts, name, value)
 
 
-WEIGHT, SCALE = "encoder.torso.0.weight", "decoder.standardization.scale"
+WEIGHT, SCALE = "encoder.torso.0.weight", "standardization.scale"
 NAN, INF = float("nan"), float("inf")
 
 SIGNED: dict[str, tuple[Callable[[Parts], object], str]] = {

@@ -83,9 +83,9 @@ def test_training_reaches_the_likelihood_of_probabilistic_pca(tmp_path: Path) ->
     """
     run = gaussian(tmp_path)
     truth = LOADINGS @ LOADINGS.T + NOISE_VARIANCE * np.eye(len(LOADINGS))
-    held_out = run.prepared.validation
+    held_out = run.dataset.validation.x
 
-    learned = mean_elbo(best(run), held_out)
+    learned = mean_elbo(best(run), run.prepared.validation)
 
     log_p = mean_log_normal(held_out, truth)
     independent = mean_log_normal(held_out, np.diag(np.diag(truth)))
