@@ -4,14 +4,18 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageChops, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageChops, ImageFile, ImageOps
 
+from model.files import pixels
 from model.files.contents import DataError
+from model.files.pixels import PixelsError
 
 # Of one picture; more than a VAE can use, less than Pillow's own limit.
 MAX_PIXELS = 2**24
@@ -39,6 +43,10 @@ _NOT_READ = {"EPS", "WMF", "PDF", "BUFR", "GRIB", "HDF5", "MPEG", "FITS"}
 _GRAY = {"1", "L", "LA", "La"}
 _SIXTEEN_BITS = {"I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
+_MODES: dict[Literal["gray", "color"], pixels.Mode] = {"gray": "L", "color": "RGB"}
+BACKGROUNDS: dict[Background, float] = {"white": 1.0, "black": 0.0}
+# ITU-R 601, as Pillow turns 8 bits gray.
+_LUMA = np.array([0.299, 0.587, 0.114])
 _BITS_PER_SAMPLE = 258  # of TIFF
 _PNG_DEPTH = 24  # where the header of a PNG has its bits per channel
 
@@ -116,15 +124,15 @@ def _pixels(image: Image.Image, path: Path, how: How) -> Pixels:
     done = []
     if getattr(image, "is_animated", False):
         done.append("read from the first frame")
+    if image.mode == "I" or pixels.is_deep(image):
+        return _sixteen_bits(image, path, how, done)
     upright = ImageOps.exif_transpose(image)
-    if upright.mode in _SIXTEEN_BITS or upright.mode == "I":
-        return _sixteen_bits(upright, path, how, done)
     if upright.has_transparency_data:
         upright = _composited(upright, how.background, done)
     upright = _without_gray_palette(upright)
     mode = "L" if upright.mode in _GRAY else "RGB"
     if how.mode is not None:
-        mode = {"gray": "L", "color": "RGB"}[how.mode]
+        mode = _MODES[how.mode]
     if mode == "L" and upright.mode not in _GRAY:
         done.append("turned gray")
     upright = upright if upright.mode == mode else upright.convert(mode)
@@ -151,7 +159,8 @@ def _check_bits(image: Image.Image, path: Path) -> None:
             f"{path} has mode {image.mode}, expected 8 or 16 bits per channel: save"
             " such pictures as an array, .npy"
         )
-    if image.mode not in _SIXTEEN_BITS | {"I"} and _depth(image, path) > 8:
+    whole = image.mode in _SIXTEEN_BITS | {"I"} or pixels.is_deep(image)
+    if not whole and _depth(image, path) > 8:
         raise DataError(
             f"{path} has 16 bits per channel in color or with transparency, of which 8"
             " would be lost: save such pictures as an array, .npy, or with 8 bits"
@@ -173,20 +182,38 @@ def _depth(image: Image.Image, path: Path) -> int:
 
 
 def _sixteen_bits(image: Image.Image, path: Path, how: How, done: list[str]) -> Pixels:
+    """Decode a picture of 16 bits as the service does."""
+    natural = "L" if image.mode == "I" else pixels.natural_mode(image)
+    # This may decode the picture, after which its mode does not show gray with alpha.
+    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    open_ = _opener(path)
     if image.mode == "I":
         low, high = image.getextrema()
         if not 0 <= low <= high < 1 << 16:  # type: ignore[operator]
             raise DataError(f"{path} has values of 32 bits: save it as an array, .npy")
-    if how.mode == "color":
-        raise DataError(f"{path} is gray with 16 bits, which --mode color cannot keep")
-    values = np.asarray(image).astype(np.uint16)
-    if how.size is not None and values.shape != how.size:
-        height, width = how.size
-        floats = Image.fromarray(values.astype(np.float32))
-        done.append(_said_scaled(image))
-        scaled = floats.resize((width, height), Image.Resampling.BOX)
-        values = np.rint(np.asarray(scaled)).astype(np.uint16)
-    return Pixels(values, tuple(done))
+        gray = Image.fromarray(np.asarray(image).astype(np.uint16))
+        open_ = lambda: gray  # noqa: E731
+    size = None if how.size is None else (how.size[1], how.size[0])
+    mode = natural if how.mode is None else _MODES[how.mode]
+    kept: pixels.Mode = "RGB" if natural == "RGB" else mode
+    read = partial(pixels.read, open_, kept, orientation=orientation, size=size)
+    try:
+        values = read()
+    except PixelsError:
+        done.append(_said_laid(how.background))
+        values = read(background=BACKGROUNDS[how.background])
+    if size is not None and size != image.size:
+        done.append(_said_scaled())
+    if natural == "RGB" and mode == "L":
+        done.append("turned gray")
+        values = np.rint(values @ _LUMA)[..., None].astype(np.uint16)
+    return Pixels(values[..., 0] if mode == "L" else values, tuple(done))
+
+
+def _opener(path: Path) -> pixels.Open:
+    """Return what opens a picture, once for each half of its bits."""
+    content = path.read_bytes()
+    return lambda: Image.open(BytesIO(content), formats=formats())
 
 
 def _composited(
@@ -196,7 +223,7 @@ def _composited(
     is_gray = image.mode in _GRAY
     rgba = image.convert("RGBA")
     if rgba.getchannel("A").getextrema() != (255, 255):
-        done.append(f"laid on {background} where transparent")
+        done.append(_said_laid(background))
     ground = Image.new("RGBA", rgba.size, background)
     flat = Image.alpha_composite(ground, rgba)
     return flat.getchannel("R") if is_gray else flat.convert("RGB")
@@ -205,10 +232,14 @@ def _composited(
 def _scaled(image: Image.Image, how: How, done: list[str]) -> Image.Image:
     if how.size is None or how.size == (image.height, image.width):
         return image
-    done.append(_said_scaled(image))
+    done.append(_said_scaled())
     height, width = how.size
     return image.resize((width, height), Image.Resampling.BOX)
 
 
-def _said_scaled(image: Image.Image) -> str:
+def _said_laid(background: Background) -> str:
+    return f"laid on {background} where transparent"
+
+
+def _said_scaled() -> str:
     return "scaled by averaging areas, without keeping the aspect ratio"

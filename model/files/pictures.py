@@ -62,7 +62,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
         test=rows.get("test"),
         source=f"the {n} images of {name}",
         notes=tuple(dict.fromkeys(notes)),
-        background={"white": 1.0, "black": 0.0}[options.background],
+        background=picture.BACKGROUNDS[options.background],
     )
 
 

@@ -54,6 +54,11 @@ class PixelsError(ValueError):
     """A picture cannot be converted without loss; the message says what is expected."""
 
 
+def is_deep(image: Image.Image) -> bool:
+    """Return whether a picture that is not decoded yet has 16 bits per channel."""
+    return image.mode in _DEEP_GRAY or _raw_mode(image) in _DEEP
+
+
 def natural_mode(image: Image.Image) -> Mode:
     """Return whether a picture is gray or has colors, by its mode."""
     gray = image.mode in _GRAY + _DEEP_GRAY or _raw_mode(image) == "LA;16B"
@@ -86,7 +91,7 @@ def read(
             more than 16 bits per channel.
     """
     image = open_()
-    if image.mode in _DEEP_GRAY or _raw_mode(image) in _DEEP:
+    if is_deep(image):
         deep = _deep(image, open_, check)
         pixels = _opaque(_with_key(deep, image), background)
         return _resized(_upright(_in_mode(pixels, mode), orientation), size, check)

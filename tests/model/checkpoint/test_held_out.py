@@ -247,7 +247,7 @@ def test_scores_with_a_fault_are_refused(
         ({"grey": X}, r"expected x, grey and labels, got \['grey'\]"),
         ({"x": X, "y": X}, r"got \['x', 'y'\]"),
         ({"x": X[:, :5]}, r"x: expected \[n, 6\], got \[4, 5\]"),
-        ({"x": X.astype(np.float64)}, "x: .*got float64"),
+        ({"x": X.astype(np.float16)}, "x: .*got float16"),
         ({"x": np.zeros((65, 6), np.float32)}, r"1 to 64 rows, got float32 \[65, 6\]"),
         (
             {"x": np.where(X > 0, np.float32(np.inf), X)},

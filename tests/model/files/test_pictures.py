@@ -3,7 +3,7 @@
 import struct
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from PIL import Image
 
 from model.files import Contents, DataError, ReadOptions, scratch
 from model.files import read as read_path
+from tests.app.pictures import png16
 
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
@@ -226,10 +227,6 @@ def test_modes_are_converted_to_the_one_of_the_option(
     else:
         image.convert(mode).save(tmp_path / name)
 
-    if mode == "I;16" and wanted == "color":
-        with pytest.raises(DataError, match="--mode color cannot keep"):
-            read(tmp_path, ReadOptions(mode="color"))
-        return
     contents = read(tmp_path, ReadOptions(mode=wanted))  # type: ignore[arg-type]
 
     values = contents.rows.values / (65535 if mode == "I;16" else 255)
@@ -285,15 +282,26 @@ def test_sixteen_bits_of_gray_are_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "n_channels"), [(2, 3), (4, 2), (6, 4)])
-def test_sixteen_bits_of_which_eight_would_be_lost_are_refused(
-    tmp_path: Path, kind: int, n_channels: int
+@pytest.mark.parametrize("mode", [None, "gray", "color"])
+def test_sixteen_bits_of_colors_and_alpha_are_kept(
+    tmp_path: Path, kind: int, n_channels: int, mode: Literal["gray", "color"] | None
 ) -> None:
-    """RGB, and gray or RGB with alpha, of 16 bits: Pillow reads eight of them."""
-    content = png(2, 2, depth=16, kind=kind, row=bytes(range(4 * n_channels)))
-    (tmp_path / "a.png").write_bytes(content)
+    """Laid on the background and turned gray in 16 bits too."""
+    stored = np.random.default_rng(0).integers(0, 65_536, (4, 5, n_channels))
+    (tmp_path / "a.png").write_bytes(png16(stored, kind))
 
-    with pytest.raises(DataError, match=r"a.png has 16 bits per channel in color or"):
-        read(tmp_path)
+    contents = read(tmp_path, ReadOptions(mode=mode))
+
+    alpha = stored[..., -1:] if kind > 3 else np.full((4, 5, 1), 65_535)
+    colors, share = stored[..., : 1 if kind == 4 else 3], alpha / 65_535
+    wanted = colors * share + 65_535 * (1 - share)
+    if mode == "gray" and colors.shape[2] == 3:
+        wanted = wanted @ [0.299, 0.587, 0.114]
+    elif mode == "color":
+        wanted = np.broadcast_to(wanted, (4, 5, 3))
+    found = contents.rows.values[0]
+    assert found.dtype == np.uint16
+    assert np.abs(found - wanted.reshape(found.shape)).max() <= 1.5
 
 
 def test_subfolders_are_classes(tmp_path: Path) -> None:
