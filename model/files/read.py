@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.files import arrays, parquet, pictures, tables
+from model.files import arrays, idx, parquet, pictures, tables
 from model.files.contents import Contents, DataError
 from model.files.options import ReadOptions
 
@@ -16,7 +16,7 @@ _TEXTS = {
     ".data": None,
 }
 _ARRAYS = {".npy": arrays.read_npy, ".npz": arrays.read_npz}
-SUFFIXES = (*_ARRAYS, *_TEXTS, *parquet.SUFFIXES)
+SUFFIXES = (*_ARRAYS, *_TEXTS, *parquet.SUFFIXES, *idx.SUFFIXES)
 
 
 def read(
@@ -49,6 +49,9 @@ def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Conte
     if text in _TEXTS:
         options.check_for("tables", path.name)
         return tables.read(path, options, wanted, sep=_TEXTS[text])
+    if idx.is_idx(path):
+        options.check_for("arrays", path.name)
+        return idx.read_file(path, options)
     if kind in parquet.SUFFIXES:
         options.check_for("tables", path.name)
         return parquet.read(path, options, wanted)
@@ -57,5 +60,5 @@ def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Conte
         return _ARRAYS[kind](path, options)
     raise DataError(
         f"{path} is of no known kind: expected {', '.join(SUFFIXES)} (text also with"
-        " .gz) or a folder of images"
+        " .gz) or a folder of pictures"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.files import DataError, idx
+from model.files import DataError, idx, read
 
 IMAGES = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 CONTENT = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 4) + IMAGES.tobytes()
@@ -75,3 +75,32 @@ def test_a_gzip_bomb_is_not_unpacked(
     assert len(idx.read(tmp_path / "full")) == 1000
     with pytest.raises(DataError, match=r"bomb holds more than 1000 bytes"):
         idx.read(tmp_path / "bomb")
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("dot", ["-", "."])
+def test_a_file_is_read_by_its_path_with_the_labels_beside_it(
+    tmp_path: Path, zipped: bool, dot: str
+) -> None:
+    """As the files of MNIST and its kin are named."""
+    labels = struct.pack(">BBBBI", 0, 0, 8, 1, 2) + bytes([7, 3])
+    for name, content in ((f"images{dot}idx3", CONTENT), (f"labels{dot}idx1", labels)):
+        path = tmp_path / f"train-{name}-ubyte{'.gz' if zipped else ''}"
+        path.write_bytes(gzip.compress(content) if zipped else content)
+    path = tmp_path / f"train-images{dot}idx3-ubyte{'.gz' if zipped else ''}"
+
+    contents = read(path)
+
+    np.testing.assert_array_equal(contents.rows.values, IMAGES)
+    assert contents.rows.labels is not None
+    assert contents.rows.labels.tolist() == [7, 3]
+
+
+def test_a_file_without_labels_is_read_too(tmp_path: Path) -> None:
+    """Labels are never needed."""
+    (tmp_path / "shapes.idx").write_bytes(CONTENT)
+
+    contents = read(tmp_path / "shapes.idx")
+
+    np.testing.assert_array_equal(contents.rows.values, IMAGES)
+    assert contents.rows.labels is None

@@ -75,7 +75,9 @@ class Trainer:
     @cached_property
     def dataset(self) -> Dataset:
         """Read the data."""
-        return data.load(self.options.data, seed=self.options.seed)
+        return data.load(
+            self.options.data, seed=self.options.seed, reading=self.options.reading
+        )
 
     @cached_property
     def prepared(self) -> Prepared:

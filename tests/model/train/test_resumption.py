@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from model.files import ReadOptions
 from model.train import fit, resumption, saved_state
 from model.train.options import TrainOptions
 from model.train.saved_state import StateError
@@ -218,6 +219,28 @@ def test_a_run_remembers_its_options_and_its_command(tmp_path: Path) -> None:
 
     assert first == dataclasses.replace(run.options, resume=tmp_path / "run")
     assert list(command) == ["the", "command"]
+
+
+def test_how_a_file_is_read_belongs_to_the_run(tmp_path: Path) -> None:
+    """`--resume` reads it as before, and refuses to read it otherwise."""
+    lines = ["id;a;b", *(f"{i};{i % 5},5;{i % 7},25" for i in range(48))]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    reading = ReadOptions(drop=("id",), sep=";", decimal=",")
+    changes = {
+        "data": str(tmp_path / "t.csv"),
+        "reading": reading,
+        "binarization": None,
+    }
+    run = images(tmp_path, likelihood="gaussian", **changes)
+    run.fit(run.begin(), n_steps=1)
+
+    first, _ = resumption.run_options(tmp_path / "run")
+
+    assert run.config.data.columns == ("a", "b")
+    assert first.reading == reading
+    other = dataclasses.replace(reading, drop=())
+    with pytest.raises(StateError, match=r"began with drop = \('id',\), got \(\)"):
+        resumption.check_same(first, dataclasses.replace(first, reading=other))
 
 
 def test_an_option_that_contradicts_the_run_is_refused(tmp_path: Path) -> None:
