@@ -82,11 +82,14 @@ class RawValues:
             TwoReadingsError: They are integers that hold only 0 and 1, and raw values
                 are divided.
         """
+        self.check_reading(values)
+        return self.converted(values)
+
+    def converted(self, values: NDArray[Any]) -> FloatArray:
+        """Return the x of a part of raw values that `check_reading` accepts."""
         if values.dtype == np.float32 or values.dtype == np.float64:
             return values
         divisor = self.divisors.get(_name(values.dtype))
-        if values.dtype.kind in "iu" and self.divided_by != 1:
-            self._check_reading(values)
         if divisor is None:
             return values.astype(
                 np.float32 if _name(values.dtype) in _NARROW else np.float64
@@ -130,7 +133,15 @@ class RawValues:
                 )
         return ""
 
-    def _check_reading(self, values: NDArray[Any]) -> None:
+    def check_reading(self, values: NDArray[Any]) -> None:
+        """
+        Check that all the raw values do not have two readings.
+
+        Raises:
+            TwoReadingsError: As in `x_of`.
+        """
+        if values.dtype.kind not in "iu" or self.divided_by == 1:
+            return
         if values.size and values.max() == 1 and values.min() >= 0:
             divisor = f"{self.divided_by:g}"
             raise TwoReadingsError(

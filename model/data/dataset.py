@@ -8,7 +8,8 @@ from typing import Any, Never, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import DataError, Origin
+from model.data.blocks import blocks, first_outside, mapped
+from model.files import DataError, Origin, scratch
 from model.raw_values import PLAIN, RawValues, TwoReadingsError
 
 
@@ -33,7 +34,7 @@ class Split:
     def take(self, index: NDArray[np.int64] | slice) -> "Split":
         """Return the chosen rows, in the order of the index."""
         return Split(
-            x=self.x[index],
+            x=_taken(self.x, index),
             labels=None if self.labels is None else self.labels[index],
             rows=self.rows[index],
             origin=self.origin,
@@ -124,30 +125,78 @@ def split_of(
     if rows is None:
         rows = np.arange(len(array))
     try:
-        x = np.ascontiguousarray(raw.x_of(array))
+        raw.check_reading(array)
     except TwoReadingsError as error:
         raise DataError(f"{origin.file}: {error}") from error
-    flat = x.reshape(-1)
-    if not (finite := np.isfinite(x)).all():
-        _refuse(int(np.argmin(finite)), array, origin, rows, "values must be finite")
-    if (outside := raw.first_outside(flat)) is not None:
-        low, high = raw.value_range or (0, 0)
-        why = f"expected a value in [{low:g}, {high:g}]"
-        cause = raw.likely_cause(flat)
-        _refuse(outside, array, origin, rows, f"{why}; {cause}" if cause else why)
+    x = _x_of(array, raw)
+    if (index := first_outside(np.isfinite, x)) is not None:
+        _refuse(index, array, origin, rows, "values must be finite")
+    _check_range(x, array, origin, rows, raw)
     return Split(
-        x=x.reshape(len(x), -1),
+        x=x,
         labels=None if labels is None else _check_labels(labels, len(x), origin),
         rows=rows,
         origin=origin,
     )
 
 
+def _x_of(array: NDArray[Any], raw: RawValues) -> NDArray[Any]:
+    """Return x, (N, D), with float32 for float64 that it holds exactly."""
+    dtype = raw.converted(array[:1]).dtype
+    is_x = array.dtype == dtype and array.flags.c_contiguous
+    if dtype == np.float64 and first_outside(_is_single, array) is None:
+        dtype = np.dtype(np.float32)
+    elif is_x and array.nbytes > scratch.limit():
+        return array.reshape(len(array), -1)  # memory-mapped as it is
+    return mapped(lambda block, _: raw.converted(block), array, dtype)
+
+
+def _is_single(block: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which numbers float32 holds exactly; not those that are not finite."""
+    with np.errstate(over="ignore"):
+        single = block.astype(np.float32)
+    same: NDArray[np.bool_] = (single == block) & np.isfinite(single)
+    return same
+
+
+def _taken(x: NDArray[Any], index: NDArray[np.int64] | slice) -> NDArray[Any]:
+    """Return the chosen rows; a slice is a view."""
+    if isinstance(index, slice) or len(index) * x[0].nbytes <= scratch.limit():
+        return x[index]
+    found = scratch.empty((len(index), x.shape[1]), x.dtype)
+    for rows in blocks(found):
+        found[rows] = x[index[rows]]
+    return found
+
+
+def _check_range(
+    x: NDArray[Any],
+    array: NDArray[Any],
+    origin: Origin,
+    rows: NDArray[np.int64],
+    raw: RawValues,
+) -> None:
+    for block in blocks(x):
+        outside = raw.first_outside(x[block].reshape(-1))
+        if outside is not None:
+            low, high = raw.value_range or (0, 0)
+            why = f"expected a value in [{low:g}, {high:g}]"
+            cause = raw.likely_cause(x.reshape(-1))
+            row, d = divmod(outside, x.shape[1])
+            index = (block.start + row, d)
+            _refuse(index, array, origin, rows, f"{why}; {cause}" if cause else why)
+
+
 def _refuse(
-    i: int, array: NDArray[Any], origin: Origin, rows: NDArray[np.int64], why: str
+    index: tuple[int, ...],
+    array: NDArray[Any],
+    origin: Origin,
+    rows: NDArray[np.int64],
+    why: str,
 ) -> Never:
-    """Refuse value i of an array, flat, by its place in the file."""
-    first = np.unravel_index(i, array.shape)
+    """Refuse the value at an index of x, (N, D), by its place in the file."""
+    flat = int(np.ravel_multi_index(index, (len(array), array[0].size)))
+    first = np.unravel_index(flat, array.shape)
     row, *position = (int(axis) for axis in first)
     place = origin.value(int(rows[row]), tuple(position))
     raise DataError(f"{place} holds {array[first]}; {why}")

@@ -1,7 +1,8 @@
 """Prepare data for a likelihood: binarize, compute shift and scale, check support."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from model import binarization
 from model.config import Binarization
 from model.data import DataError, Dataset, Split
+from model.data.blocks import first_outside, mapped
 from model.distributions import Likelihood
 from model.units import Units
 
@@ -59,27 +61,27 @@ def prepare(
     how = how or default_binarization(dataset, likelihood)
     if how != "none":
         for split in dataset.splits:
-            _check(
-                dataset, split, (split.x >= 0) & (split.x <= 1), "[0, 1] to binarize"
-            )
+            _check(dataset, split, split.x, _is_gray, "[0, 1] to binarize")
     if how == "none":
         for split in dataset.splits:
-            inside = likelihood.in_support(torch.from_numpy(split.x)).numpy()
             _check(
-                dataset, split, inside, f"{likelihood.support} for {likelihood.kind}"
+                dataset,
+                split,
+                split.x,
+                lambda x: likelihood.in_support(torch.from_numpy(x)).numpy(),
+                f"{likelihood.support} for {likelihood.kind}",
             )
     if standardize:
         is_picture = len(dataset.data_shape) > 1
         units = units or Units.measured(dataset.train.x, shared=is_picture)
     inner = units if standardize and likelihood.value_range is None else None
     train, validation, test = (
-        _binarize(_in_units(dataset, split, inner), how, seed)
-        for split in dataset.splits
+        _in_units(dataset, split, inner) for split in dataset.splits
     )
     return Prepared(
-        train=_in_units(dataset, dataset.train, inner) if how == "dynamic" else train,
-        validation=validation,
-        test=test,
+        train=train if how == "dynamic" else _binarize(train, how, seed),
+        validation=_binarize(validation, how, seed),
+        test=_binarize(test, how, seed),
         binarization=how,
         units=units if standardize else None,
     )
@@ -91,36 +93,56 @@ def default_binarization(
     """Return dynamic for gray data under a Bernoulli likelihood, else none."""
     if likelihood.kind != "bernoulli":
         return "none"
-    binary = all(((split.x == 0) | (split.x == 1)).all() for split in dataset.splits)
-    return "none" if binary else "dynamic"
+    gray = (first_outside(_is_binary, split.x) for split in dataset.splits)
+    return "none" if all(index is None for index in gray) else "dynamic"
+
+
+def _is_binary(x: NDArray[Any]) -> NDArray[np.bool_]:
+    binary: NDArray[np.bool_] = (x == 0) | (x == 1)
+    return binary
+
+
+def _is_gray(x: NDArray[Any]) -> NDArray[np.bool_]:
+    return (x >= 0) & (x <= 1)
 
 
 def _binarize(x: Array, how: Binarization, seed: int) -> Array:
     if how == "none":
         return x
     if how == "threshold":
-        return binarization.threshold(x)
-    return binarization.drawn(x, seed=seed)
+        return mapped(lambda block, _: binarization.threshold(block), x, np.float32)
+    return mapped(
+        lambda block, first: binarization.drawn(block, seed=seed, first=first),
+        x,
+        np.float32,
+    )
 
 
 def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:
     """Return rows in the model's units, and check that float32 holds them."""
     if units is None:
-        with np.errstate(over="ignore"):  # checked below
-            x: Array = split.x.astype(np.float32, copy=False)
+        x = split.x
+        if x.dtype != np.float32:
+            with np.errstate(over="ignore"):  # checked below
+                x = mapped(lambda block, _: block, x, np.float32)
         wanted = "float32; to use larger values, standardize the data"
     else:
-        x = units.standardized(split.x)
+        x = mapped(lambda block, _: units.standardized(block), split.x, np.float32)
         wanted = "the range of the training rows"
-    _check(dataset, split, np.isfinite(x), wanted)
+    _check(dataset, split, x, np.isfinite, wanted)
     return x
 
 
 def _check(
-    dataset: Dataset, split: Split, inside: NDArray[np.bool_], wanted: str
+    dataset: Dataset,
+    split: Split,
+    x: NDArray[Any],
+    is_inside: Callable[[NDArray[Any]], NDArray[np.bool_]],
+    wanted: str,
 ) -> None:
-    if not inside.all():
-        n, d = np.argwhere(~inside)[0].tolist()
+    index = first_outside(is_inside, x)
+    if index is not None:
+        n, d = index
         raise DataError(
             f"{dataset.locate(split, n, d)} holds {split.x[n, d]:g}; "
             f"expected a value in {wanted}"

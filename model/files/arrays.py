@@ -104,7 +104,7 @@ def load_arrays(path: Path) -> Any:
 def _mapped(path: Path) -> Any:
     """Return the array of a .npy file without reading it into memory."""
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        return np.load(path, mmap_mode="c", allow_pickle=False)
     except _UNREADABLE:
         return load_arrays(path)  # an empty array cannot be mapped
 
