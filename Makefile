@@ -59,7 +59,7 @@ train: $(CAN_TRAIN) ## Train, e.g. make train ARGS='--data my.npy --out checkpoi
 	$(PY) -m model.train $(ARGS)
 
 released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten minutes
-	$(PY) -m model.train --data mnist --binarization static --epochs 60 --seed 0 \
+	$(PY) -m model.train --data mnist --preset paper --binarization static --epochs 60 --seed 0 \
 	  --out released/mnist --overwrite $(ARGS)
 
 # Each file of tests stays in one process, with the services that it starts; those that

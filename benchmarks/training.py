@@ -39,7 +39,7 @@ from model.distributions import LIKELIHOODS
 from model.evaluation import evaluate
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.places import Places
 from model.train.state import State
 
@@ -168,7 +168,7 @@ def _loss_function(p: Tensor, x: Tensor, mu: Tensor, log_var: Tensor) -> Tensor:
 class Contest:
     """Ours and the others, epoch by epoch in turn."""
 
-    options: TrainOptions
+    options: RunOptions
     prepared: Prepared
     state: State
     others: Sequence[Usual]
@@ -223,7 +223,7 @@ def main() -> None:
 
 
 def _contest(arguments: argparse.Namespace, scratch: Path) -> Contest:
-    options = TrainOptions(
+    options = RunOptions(
         data=str(_synthetic(scratch)) if arguments.data_dir is None else "mnist",
         data_dir=arguments.data_dir,
         out=scratch / "run",

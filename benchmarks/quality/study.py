@@ -162,7 +162,8 @@ class Study:
             if self.data_dir is not None:
                 words += ["--data-dir", str(self.data_dir)]
             words += ["--threads", str(torch.get_num_threads())]
-            command = ["-m", "model.train", "--data", "mnist", *words]
+            command = ["-m", "model.train", "--data", "mnist"]
+            command += ["--preset", "paper", *words]
             sys.stderr.write(f"python {shlex.join(command)}\n")
             subprocess.run([sys.executable, *command], check=True)
         return run

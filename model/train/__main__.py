@@ -1,10 +1,7 @@
 """The command `python -m model.train`."""
 
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,21 +11,20 @@ from tqdm import tqdm
 from model import data
 from model.checkpoint.manifest import ModelMetrics
 from model.data import Dataset
-from model.data.preparation import Prepared, prepare
 from model.device import choose_device
-from model.distributions import LIKELIHOODS
 from model.train import resumption
-from model.train.assembly import configure, inherited_units, start
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
-from model.train.options import TrainOptions
+from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
+from model.train.plan import Plan, choose_kept, make_plan
+from model.train.progress import say, stop_on_signals
 from model.train.publication import publish
 from model.train.run_lock import RunLock
 from model.train.state import State
-from model.units import Units
+from model.train.verdict import Verdict
 
-_DIVERGED, _BAD_INPUT, _INTERRUPTED = 1, 2, 130
+_DIVERGED, _BAD_INPUT, _UNUSABLE, _INTERRUPTED = 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,6 +52,9 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
     """
     Train, write the checkpoint, and return the exit status.
 
+    The status is 0 for a usable model, 3 for one that is not, and 130 for a run that
+    was stopped.
+
     Raises:
         ValueError: Options or data are invalid, or another process is training in the
             same directory; nothing was trained.
@@ -70,52 +69,48 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
         _check_places(places, options)
         torch.set_num_threads(options.threads or torch.get_num_threads())
         device = choose_device(options.device)
-        dataset = _load(options)
-        prepared = _prepare(dataset, options, inherited_units(options, places))
-        config = configure(options, dataset, prepared)
-        state = start(config, options, prepared, device)
-        identity = resumption.identity(options, dataset, command)
+        plan = make_plan(options, _load(options), places, command)
+        state = plan.start(device)
         lock.take()
         _check_places(places, options)  # another run may have ended in the meantime
         if options.resume is None:
             places.clear()
         else:
-            resumption.resume(state, places, identity)
-        return _run(state, dataset, prepared, options, places, identity)
+            resumption.resume(state, places, plan.identity)
+        for line in plan.choices:
+            say(line)
+        if options.resume is None and plan.law is not None:
+            say(f"Training starts as {plan.law.name}.")
+        return _run(state, plan)
 
 
-def _run(
-    state: State,
-    dataset: Dataset,
-    prepared: Prepared,
-    options: TrainOptions,
-    places: Places,
-    identity: dict[str, Any],
-) -> int:
-    diverged = _fit(state, prepared, options, places, identity)
-    complete = is_complete(state, options)
-    if state.best:
-        metrics = publish(
-            places,
-            vae=state.model(state.best),
-            dataset=dataset,
-            prepared=prepared,
-            options=options,
-            complete=complete,
-            command=identity["command"],
-            parent_sha256=identity["parent_sha256"],
-        )
-        _report(places, metrics)
-    if diverged is not None:
-        if not state.best:
+def _run(state: State, plan: Plan) -> int:
+    diverged = _fit(state, plan)
+    complete = is_complete(state, plan.options)
+    places = plan.places
+    if not state.best:
+        if diverged is not None:
             places.abandon()
+            raise diverged
+        return _interrupted(places)
+    metrics, verdict = publish(
+        plan,
+        choose_kept(plan, state),
+        n_steps=state.progress.n_updates,
+        complete=complete,
+        failure=None if diverged is None else str(diverged),
+    )
+    _report(places, metrics, verdict)
+    if diverged is not None:
         raise diverged
     if not complete:
-        _say(
-            "stopped; continue with: "
-            f"python -m model.train --resume {places.checkpoint}"
-        )
-    return 0 if complete else _INTERRUPTED
+        return _interrupted(places)
+    return 0 if verdict.is_usable else _UNUSABLE
+
+
+def _interrupted(places: Places) -> int:
+    say(f"stopped; continue with: python -m model.train --resume {places.checkpoint}")
+    return _INTERRUPTED
 
 
 def _parse(arguments: Sequence[str]) -> tuple[TrainOptions, Sequence[str]]:
@@ -125,9 +120,9 @@ def _parse(arguments: Sequence[str]) -> tuple[TrainOptions, Sequence[str]]:
         return options, (*prog.split(), *arguments)
     first, command = resumption.run_options(options.resume)
     # Parsed again, with the run's first options as defaults.
-    given = tyro.cli(TrainOptions, prog=prog, args=arguments, default=first)
+    given = tyro.cli(RunOptions, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)
-    return first, command
+    return given, command
 
 
 def _check_places(places: Places, options: TrainOptions) -> None:
@@ -148,37 +143,18 @@ def _load(options: TrainOptions) -> Dataset:
         reading=options.reading,
     )
     for note in dataset.notes:
-        _say(note)
+        say(note)
     sizes = "/".join(str(len(split.x)) for split in dataset.splits)
-    _say(f"{dataset.name}: {sizes} rows to train, validate and test. {dataset.source}.")
+    say(f"{dataset.name}: {sizes} rows to train, validate and test. {dataset.source}.")
     return dataset
 
 
-def _prepare(dataset: Dataset, options: TrainOptions, units: Units | None) -> Prepared:
-    standardize = options.standardize
-    return prepare(
-        dataset,
-        likelihood=LIKELIHOODS[options.likelihood],
-        how=options.binarization,
-        standardize=(
-            options.likelihood == "gaussian" if standardize is None else standardize
-        ),
-        units=units,
-        seed=options.test_seed,
-    )
-
-
-def _fit(
-    state: State,
-    prepared: Prepared,
-    options: TrainOptions,
-    places: Places,
-    identity: dict[str, Any],
-) -> DivergedError | None:
+def _fit(state: State, plan: Plan) -> DivergedError | None:
     """Train with a progress bar; Ctrl-C ends the run after the current step."""
     n_steps = len(state.terms)
+    options, places = plan.options, plan.places
     with (
-        _stop_on_signals() as stopped,
+        stop_on_signals() as stopped,
         tqdm(
             total=options.epochs * n_steps,
             initial=state.progress.n_updates,
@@ -192,39 +168,20 @@ def _fit(
             places.record(line)
             bar.set_postfix_str(_summary(line), refresh=False)
             if bar.disable:
-                _say(f"epoch {line['epoch']}/{options.epochs}  {_summary(line)}")
+                say(f"epoch {line['epoch']}/{options.epochs}  {_summary(line)}")
 
         run = Run(
             places=places,
-            identity=identity,
+            identity=plan.identity,
             stopped=stopped,
             on_step=bar.update,
             on_epoch=on_epoch,
         )
         try:
-            fit(state, prepared, options, run)
+            fit(state, plan.prepared, options, run)
         except DivergedError as error:
             return error
     return None
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[Callable[[], bool]]:
-    """Record the first SIGINT or SIGTERM; the second one ends the process."""
-    received: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        received.append(number)
-        signal.signal(number, before[signal.Signals(number)])
-
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _summary(line: dict[str, Any]) -> str:
@@ -236,23 +193,21 @@ def _summary(line: dict[str, Any]) -> str:
     )
 
 
-def _report(places: Places, metrics: ModelMetrics) -> None:
+def _report(places: Places, metrics: ModelMetrics, verdict: Verdict) -> None:
     for figure in metrics.figures:
         error = figure.standard_error
-        _say(
+        say(
             f"{figure.split:>10} {figure.name:<14} {amount(figure):>15}"
             + (f" ± {error:.3f}" if error is not None else "")
         )
-    _say(f"checkpoint: {places.checkpoint}")
+    for line in verdict.lines:
+        say(line)
+    say(f"checkpoint: {places.checkpoint}")
 
 
 def _fail(why: str, status: int) -> int:
-    _say("error: " + " ".join(why.split("\n")))
+    say("error: " + " ".join(why.split("\n")))
     return status
-
-
-def _say(words: str) -> None:
-    sys.stderr.write(words + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from model.data.preparation import Array, Prepared
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
 from model.train import saved_state
-from model.train.options import TrainOptions
+from model.train.baselines import LinearGaussian
+from model.train.linear_start import set_linear_start
+from model.train.options import NoiseName, RunOptions
 from model.train.places import Places
 from model.train.state import State
 from model.units import Units
@@ -23,7 +25,7 @@ _PSEUDO_INPUT_NOISE = 0.01
 _UNITS = ("shift", "scale")
 
 
-def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Config:
+def configure(options: RunOptions, dataset: Dataset, prepared: Prepared) -> Config:
     """
     Return the complete configuration of the model.
 
@@ -59,7 +61,7 @@ def configure(options: TrainOptions, dataset: Dataset, prepared: Prepared) -> Co
         raise ValueError(_sentence(error)) from error
 
 
-def inherited_units(options: TrainOptions, places: Places) -> Units | None:
+def inherited_units(options: RunOptions, places: Places) -> Units | None:
     """
     Return the units of the run to resume, or of --init-from; None if there are none.
 
@@ -78,15 +80,23 @@ def inherited_units(options: TrainOptions, places: Places) -> Units | None:
 
 
 def start(
-    config: Config, options: TrainOptions, prepared: Prepared, device: torch.device
+    config: Config,
+    options: RunOptions,
+    prepared: Prepared,
+    device: torch.device,
+    law: LinearGaussian | None = None,
 ) -> State:
     """
     Return the state of a run before its first step.
 
+    Args:
+        law: What the model is at the start, in the network's units; random if None.
+
     Raises:
         ValueError: --init-from is not a checkpoint, or has another architecture.
     """
-    vae = _first_model(config, options, prepared).to(device)
+    vae = first_model(config, options, prepared, law).to(device)
+    _restrict_noise(vae, options.noise)
     return State(
         vae,
         _optimizer(vae, options),
@@ -95,7 +105,13 @@ def start(
     )
 
 
-def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> VAE:
+def first_model(
+    config: Config,
+    options: RunOptions,
+    prepared: Prepared,
+    law: LinearGaussian | None,
+) -> VAE:
+    """Return the model before its first step, as in `start`."""
     # A resumed run has its own weights.
     if options.init_from is not None and options.resume is None:
         return _trained_before(options.init_from, config, options.seed, prepared)
@@ -103,6 +119,8 @@ def _first_model(config: Config, options: TrainOptions, prepared: Prepared) -> V
     if prepared.units is not None:
         _set_units(vae, prepared.units)
     _set_pseudo_inputs(vae, prepared.train, options.seed)
+    if law is not None:
+        set_linear_start(vae, law)
     return vae
 
 
@@ -134,7 +152,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     return vae
 
 
-def _network(options: TrainOptions, hidden: tuple[int, ...]) -> dict[str, object]:
+def _network(options: RunOptions, hidden: tuple[int, ...]) -> dict[str, object]:
     if options.network == "mlp":
         return {"kind": "mlp", "hidden": hidden, "activation": options.activation}
     return {
@@ -145,7 +163,7 @@ def _network(options: TrainOptions, hidden: tuple[int, ...]) -> dict[str, object
     }
 
 
-def _prior(options: TrainOptions) -> dict[str, object]:
+def _prior(options: RunOptions) -> dict[str, object]:
     if options.prior == "standard":
         return {"kind": "standard_normal"}
     kind = {"mixture": "gaussian_mixture", "vamp": "vamp"}[options.prior]
@@ -186,11 +204,28 @@ def _set_pseudo_inputs(vae: VAE, train: Array, seed: int) -> None:
     vae.prior.pseudo_inputs.copy_(x + _PSEUDO_INPUT_NOISE * noise)
 
 
-def _optimizer(vae: VAE, options: TrainOptions) -> torch.optim.Optimizer:
+@torch.no_grad()
+def _restrict_noise(vae: VAE, noise: NoiseName) -> None:
+    """Make the noise of a Gaussian decoder a constant that is learned, as asked for."""
+    if noise == "decoder":
+        return
+    for name, parameter in vae.decoder.log_var.named_parameters():
+        if name.endswith("weight"):
+            parameter.zero_()
+            parameter.requires_grad_(False)
+        elif noise == "model":
+            parameter.fill_(float(parameter.mean()))
+            # One step for all keeps them equal.
+            parameter.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: gradient.mean().expand_as(gradient)
+            )
+
+
+def _optimizer(vae: VAE, options: RunOptions) -> torch.optim.Optimizer:
     family = torch.optim.AdamW if options.optimizer == "adam" else torch.optim.Adagrad
     # Fused: one pass over memory per step instead of a dozen.
     return family(
-        vae.parameters(),
+        [parameter for parameter in vae.parameters() if parameter.requires_grad],
         lr=options.learning_rate,
         weight_decay=options.weight_decay,
         fused=True,

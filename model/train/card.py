@@ -1,7 +1,7 @@
 """The model card, `README.md` of a checkpoint."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from string import Template
 
 from model.checkpoint.manifest import Figure, LatentUse, ModelMetrics, Provenance
@@ -15,7 +15,7 @@ _TEMPLATE = Template(
 $description
 $training
 
-## Figures
+$verdict## Figures
 
 $figures
 
@@ -34,7 +34,7 @@ $standardized.
 
     $command
 
-$libraries; $created.
+$choices$libraries; $created.
 
 ## Serve it
 
@@ -57,6 +57,8 @@ def card(
     provenance: Provenance,
     training: str,
     pictures: Iterable[str],
+    verdict: Sequence[str] = (),
+    choices: Sequence[str] = (),
 ) -> str:
     """
     Write the card of a trained model.
@@ -64,12 +66,16 @@ def card(
     Args:
         training: One sentence about the origin of the weights.
         pictures: Names of attached files.
+        verdict: Lines that judge the run.
+        choices: Lines that say which options were chosen and why.
     """
     config, use = vae.config, metrics.latent_use
     return _TEMPLATE.substitute(
         name=config.data.name,
         description=_description(vae),
         training=training,
+        verdict=_verdict(verdict),
+        choices="".join(f"{line}\n\n" for line in choices),
         figures=_table(metrics.figures),
         latent_use="" if use is None else f"## Latents\n\n{_latents(use)}\n\n",
         pictures="".join(
@@ -83,6 +89,12 @@ def card(
         libraries=", ".join(f"{k} {v}" for k, v in provenance.libraries.items()),
         created=provenance.created,
     )
+
+
+def _verdict(lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    return "## Verdict\n\n" + "".join(f"- {line}\n" for line in lines) + "\n"
 
 
 def _latents(use: LatentUse) -> str:

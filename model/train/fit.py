@@ -4,19 +4,19 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, final
+from typing import Any, final
 
 import torch
 from torch import Tensor
 
 from model.data.preparation import Prepared
-from model.evaluation import Evaluation, evaluate
 from model.train import schedules
 from model.train.batches import Batches
-from model.train.objectives import OBJECTIVES, Objective, mean_bound
-from model.train.options import TrainOptions
+from model.train.objectives import Objective
+from model.train.options import RunOptions
 from model.train.places import Places
 from model.train.state import State, copy_weights
+from model.train.validation import Validation, chosen_objective, validate
 from model.vae import VAE
 
 _SECONDS_BETWEEN_SAVES = 20.0
@@ -65,7 +65,7 @@ class Run:
             self.save(state)
 
 
-def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
+def fit(state: State, data: Prepared, options: RunOptions, run: Run) -> None:
     """
     Train until all epochs are done, patience has run out or the run is stopped.
 
@@ -83,7 +83,7 @@ def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
         seed=options.seed,
         dynamic=data.binarization == "dynamic",
     )
-    objective = OBJECTIVES[options.objective]
+    objective = chosen_objective(options)
     if options.compile:
         # One program per batch size: bits must not depend on which size runs first.
         objective = torch.compile(objective, dynamic=False)
@@ -95,7 +95,7 @@ def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
             break
         n_seen = len(batches.x) - first_step * batches.size
         speed = n_seen / (time.perf_counter() - started)
-        found = _validate(_model_to_evaluate(state), validation, options)
+        found = validate(_model_to_evaluate(state), validation, options)
         line = _line(state, batches, found, options, speed)
         _end_epoch(state, found.bound)
         run.on_epoch(line)
@@ -103,21 +103,22 @@ def fit(state: State, data: Prepared, options: TrainOptions, run: Run) -> None:
     run.save(state)
 
 
-def is_complete(state: State, options: TrainOptions) -> bool:
+def is_complete(state: State, options: RunOptions) -> bool:
     """Return whether all epochs are done or patience has run out."""
     progress = state.progress
     if progress.epoch >= options.epochs:
         return True
-    if options.patience is None or progress.best_epoch is None:
+    if not options.patience or progress.best_epoch is None:
         return False
-    return progress.epoch - progress.best_epoch >= options.patience
+    since = max(progress.best_epoch, progress.extended_at)
+    return progress.epoch - since >= options.patience
 
 
 def _epoch(
     state: State,
     batches: Batches,
     objective: Objective,
-    options: TrainOptions,
+    options: RunOptions,
     run: Run,
 ) -> bool:
     """Take the remaining steps of an epoch; return False if stopped before its end."""
@@ -146,7 +147,7 @@ def _update(
     objective: Objective,
     x: Tensor,
     eps: Tensor,
-    options: TrainOptions,
+    options: RunOptions,
     n_steps: int,
 ) -> None:
     """Take one step of the optimizer."""
@@ -197,27 +198,11 @@ def _model_to_evaluate(state: State) -> VAE:
     return state.model(state.average) if state.average else state.vae
 
 
-class _Validation(NamedTuple):
-    """The ELBO's terms on validation, and the mean of the bound that is trained on."""
-
-    evaluation: Evaluation
-    bound: float
-
-
-def _validate(vae: VAE, x: Tensor, options: TrainOptions) -> _Validation:
-    # One draw: the mean over all rows is precise enough to compare epochs.
-    evaluation = evaluate(vae, x, n_samples=1, seed=options.test_seed)
-    if options.objective == "elbo":
-        return _Validation(evaluation, float(evaluation.bound.mean()))
-    bound = mean_bound(vae, x, n_samples=options.n_samples, seed=options.test_seed)
-    return _Validation(evaluation, bound)
-
-
 def _line(
     state: State,
     batches: Batches,
-    validation: _Validation,
-    options: TrainOptions,
+    validation: Validation,
+    options: RunOptions,
     speed: float,
 ) -> dict[str, Any]:
     """Return the line of the journal for the epoch that just ended."""

@@ -8,12 +8,13 @@ from torch import Tensor
 from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import LatentUse, Split
 from model.config import Binarization
-from model.inference.health import MeanEstimate, health, posteriors
+from model.inference.health import Health, MeanEstimate, health, posteriors
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 
 # The cost grows with the square of this number.
 MAX_EXAMPLES = 4096
+_MAX_KL = 1000.0  # nats per dimension
 
 
 def latent_use(
@@ -33,7 +34,7 @@ def latent_use(
     information = found.aggregate.mutual_information
     to_prior = found.aggregate.kl_to_prior
     return LatentUse(
-        verdict=found.verdict,
+        verdict=_verdict(found),
         kl_per_dim=None if per_dim is None else tuple(per_dim.tolist()),
         active=tuple(found.active.tolist()),
         mutual_information=information.value,
@@ -45,6 +46,14 @@ def latent_use(
         binarization=binarization,
         noise_seed=noise_seed,
     )
+
+
+def _verdict(found: Health) -> str:
+    """Return whether the posterior has collapsed; a KL without sense is no use of z."""
+    kl = found.aggregate.expected_kl
+    if kl <= _MAX_KL * len(found.active):
+        return found.verdict
+    return f"The KL is {kl:.3g} nats per example: training has diverged."
 
 
 def _error(estimate: MeanEstimate) -> float | None:

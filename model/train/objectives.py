@@ -37,6 +37,26 @@ def mean_elbo(
     return kl_weight * terms.kl - terms.log_likelihood, terms
 
 
+def free_bits_elbo(free_bits: float) -> Objective:
+    """
+    Return the objective whose KL costs at least so many nats per dimension of z.
+
+    sum_j max(free_bits, KL_j), with KL_j a mean over the batch (Kingma et al. 2016,
+    eq. 15), so that a dimension is used where that is free.
+    """
+
+    def objective(
+        vae: VAE, x: Tensor, eps: Tensor, kl_weight: Tensor
+    ) -> tuple[Tensor, Terms]:
+        bound = elbo(vae, x, eps=eps)
+        assert bound.kl_per_dim is not None  # noqa: S101  the prior is standard
+        paid = bound.kl_per_dim.mean(dim=0).clamp(min=free_bits).sum()
+        terms = Terms(bound.log_likelihood.mean(), bound.kl.mean())
+        return kl_weight * paid - terms.log_likelihood, terms
+
+    return objective
+
+
 def iwae(vae: VAE, x: Tensor, eps: Tensor, _kl_weight: Tensor) -> tuple[Tensor, Terms]:
     """
     Return -L_K, L_K = E[log 1/K sum_k w_k], and the terms (Burda et al. 2016, eq. 8).

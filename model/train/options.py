@@ -11,9 +11,12 @@ from model.files import ReadOptions
 from model.noise import MAX_SEED
 
 ObjectiveName = Literal["elbo", "iwae", "dreg"]
+NoiseName = Literal["decoder", "value", "model"]
+StartName = Literal["random", "linear"]
 PriorName = Literal["standard", "mixture", "vamp"]
 
 _LARGEST = 2**31 - 1
+_NOT_NEGATIVE = ("patience", "kl_warmup_epochs", "weight_decay", "beta", "free_bits")
 _POSITIVE = (
     "hidden",
     "channels",
@@ -24,19 +27,23 @@ _POSITIVE = (
     "learning_rate",
     "batch_size",
     "epochs",
-    "patience",
+    "validation_samples",
     "test_samples",
     "threads",
 )
 
 
-@final
 @dataclass(frozen=True)
 class TrainOptions:
     """
     Train a variational autoencoder and write a checkpoint.
 
+    What is None, and a likelihood of auto, is chosen by the preset (`defaults`), which
+    for auto depends on the size and kind of the data.
+
     Attributes:
+        preset: Where options that are not given come from: auto chooses them by the
+            data and prints the choice; paper takes those of Kingma & Welling (2014).
         data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
             (.csv, .tsv, .parquet, ...) or a folder of pictures.
         reading: How a file is read.
@@ -44,7 +51,8 @@ class TrainOptions:
             are downloaded once.
         out: Directory of the checkpoint; checkpoints/NAME if not given.
         overwrite: Replace an existing checkpoint or run at --out.
-        resume: Continue the run that had this --out, with the same options.
+        resume: Continue the run that had this --out, with the same options. A larger
+            --epochs goes on with a finished run, up to that many epochs in total.
         init_from: Checkpoint to take the initial weights from, with their shift and
             scale of the data. Its architecture must be that of the options. Its prior
             is used if it is that of the options; else the prior is initialized.
@@ -54,9 +62,14 @@ class TrainOptions:
         channels: Channels of the convolutions, each of which halves the image.
         activation: Of the hidden layers; tanh as in the paper.
         likelihood: p(x|z): bernoulli for {0, 1}, continuous_bernoulli for [0, 1],
-            gaussian for real numbers.
+            gaussian for real numbers; auto chooses by the values and says why.
         sigma_floor: Smallest standard deviation of a Gaussian decoder, in units of
             standardized data.
+        noise: Standard deviation of a Gaussian decoder: decoder is a function of z as
+            in the paper; value is learned, one for each value of x (for conv, each
+            color); model is learned, one for all values.
+        start: Weights before the first step: linear begins as the better of factor
+            analysis and a full Gaussian, random as in Glorot & Bengio (2010).
         latent_dim: J, the number of dimensions of z.
         prior: p(z): standard is N(0, I) as in the paper; mixture a learned Gaussian
             mixture; vamp the mean of q(z|u) over learned pseudo-inputs u (Tomczak &
@@ -74,11 +87,17 @@ class TrainOptions:
         batch_size: Examples per step.
         epochs: Passes over the training data.
         kl_warmup_epochs: Epochs over which the weight of the KL in the loss rises from
-            0 to 1; reported ELBOs have no weight.
+            0 to beta; reported ELBOs have no weight.
+        beta: Weight of the KL in the loss (Higgins et al. 2017); reported and served
+            ELBOs have none. The best epoch is selected with it.
+        free_bits: Nats of KL per dimension of z that cost nothing in the loss, as a
+            mean over the batch (Kingma et al. 2016); reported and served ELBOs pay
+            for them. The best epoch is selected with it.
         weight_decay: Decoupled for adam (AdamW), an L2 penalty for adagrad.
         ema: Decay of an exponential moving average of the weights, None for none; if
             there is an average, it is evaluated and saved.
-        patience: Stop after this many epochs without a better validation bound.
+        patience: Stop after this many epochs without a better validation bound; 0 for
+            never.
         binarization: How gray values are binarized: static draws once, dynamic draws
             again at every use, threshold cuts at 1/2. If not given: dynamic for
             bernoulli on gray data, else none.
@@ -89,6 +108,7 @@ class TrainOptions:
             data set.
         test_fraction: Fraction of the rows of a file without test rows to use for
             testing; 0.1 if not given.
+        validation_samples: K of the validation bound that selects the best epoch.
         test_samples: K of the figures in the model card.
         test_seed: Seed for the noise of those figures, and for static binarization.
         examples: Number of held-out rows to store in the checkpoint, at most 64, for
@@ -107,30 +127,36 @@ class TrainOptions:
     overwrite: bool = False
     resume: Path | None = None
     init_from: Path | None = None
+    preset: Literal["auto", "paper"] = "auto"
     network: Literal["mlp", "conv"] = "mlp"
-    hidden: tuple[int, ...] = (500,)
+    hidden: tuple[int, ...] | None = None
     channels: tuple[int, ...] = (32, 64)
-    activation: Activation = "tanh"
-    likelihood: LikelihoodName = "bernoulli"
+    activation: Activation | None = None
+    likelihood: LikelihoodName | Literal["auto"] = "auto"
     sigma_floor: float = 0.01
-    latent_dim: int = 20
+    noise: NoiseName | None = None
+    start: StartName | None = None
+    latent_dim: int | None = None
     prior: PriorName = "standard"
     components: int = 500
     objective: ObjectiveName = "elbo"
-    n_samples: int = 1
+    n_samples: int | None = None
     optimizer: Literal["adam", "adagrad"] = "adam"
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     schedule: Literal["constant", "linear", "cosine"] = "cosine"
-    batch_size: int = 100
-    epochs: int = 200
-    kl_warmup_epochs: int = 0
-    weight_decay: float = 0.0
+    batch_size: int | None = None
+    epochs: int | None = None
+    kl_warmup_epochs: int | None = None
+    beta: float = 1.0
+    free_bits: float = 0.0
+    weight_decay: float | None = None
     ema: float | None = 0.999
     patience: int | None = None
     binarization: Binarization | None = None
     standardize: bool | None = None
     validation_fraction: float | None = None
     test_fraction: float | None = None
+    validation_samples: int | None = None
     test_samples: int = 16
     test_seed: int = 0
     examples: int = MAX_EXAMPLES
@@ -153,11 +179,10 @@ class TrainOptions:
                         f"{_flag(name)} must be positive and at most {_LARGEST}, "
                         f"got {value}"
                     )
-        for name in ("kl_warmup_epochs", "weight_decay"):
-            if not 0 <= getattr(self, name) <= _LARGEST:
-                raise ValueError(
-                    f"{_flag(name)} must not be negative, got {getattr(self, name)}"
-                )
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= _LARGEST:
+                raise ValueError(f"{_flag(name)} must not be negative, got {value}")
         for name in ("seed", "test_seed"):
             if not 0 <= getattr(self, name) <= MAX_SEED:
                 raise ValueError(
@@ -174,7 +199,7 @@ class TrainOptions:
 
     def _check_pairs(self) -> None:
         """Check for options that would be ignored or contradict each other."""
-        if self.network == "conv" and len(self.hidden) != 1:
+        if self.network == "conv" and self.hidden is not None and len(self.hidden) != 1:
             raise ValueError(
                 f"--network conv takes one --hidden width, got {self.hidden}"
             )
@@ -186,27 +211,77 @@ class TrainOptions:
             )
         if self.prior == "standard" and self.components != TrainOptions.components:
             raise ValueError("--components needs --prior mixture or vamp")
-        if self.objective != "elbo" and self.n_samples < 2:
+        if self.free_bits and self.prior != "standard":
+            raise ValueError(
+                f"--free-bits needs --prior standard: under {self.prior} the KL is not "
+                "a sum over dimensions"
+            )
+        if self.start == "linear" and self.init_from is not None:
+            raise ValueError("--start linear does not go with --init-from")
+        if self.objective != "elbo":
+            self._check_importance_weighted()
+        self._check_likelihood()
+
+    def _check_importance_weighted(self) -> None:
+        if self.n_samples is not None and self.n_samples < 2:
             raise ValueError(
                 f"--objective {self.objective} needs --n-samples of 2 or more, "
                 f"got {self.n_samples}"
             )
-        if self.objective != "elbo" and self.kl_warmup_epochs > 0:
-            raise ValueError(
-                f"--kl-warmup-epochs needs --objective elbo: {self.objective} has no KL"
-            )
-        if (
-            self.likelihood != "gaussian"
-            and self.sigma_floor != TrainOptions.sigma_floor
+        for name, default in (
+            ("kl_warmup_epochs", 0),
+            ("beta", TrainOptions.beta),
+            ("free_bits", TrainOptions.free_bits),
         ):
-            raise ValueError("--sigma-floor needs --likelihood gaussian")
-        if self.likelihood == "bernoulli" and self.standardize:
+            if getattr(self, name) not in (None, default):
+                raise ValueError(
+                    f"{_flag(name)} needs --objective elbo: {self.objective} has no KL"
+                )
+
+    def _check_likelihood(self) -> None:
+        likelihood = self.likelihood
+        if likelihood == "auto":
+            return  # checked again when it is chosen
+        if likelihood != "gaussian":
+            if self.sigma_floor != TrainOptions.sigma_floor:
+                raise ValueError("--sigma-floor needs --likelihood gaussian")
+            if self.noise not in (None, "decoder"):
+                raise ValueError(f"--noise {self.noise} needs --likelihood gaussian")
+            if self.start == "linear":
+                raise ValueError("--start linear needs --likelihood gaussian")
+        if likelihood == "bernoulli" and self.standardize:
             raise ValueError("--standardize does not go with --likelihood bernoulli")
-        if self.likelihood != "bernoulli" and self.binarization not in (None, "none"):
+        if likelihood != "bernoulli" and self.binarization not in (None, "none"):
             raise ValueError(
                 f"--binarization {self.binarization} needs --likelihood bernoulli, "
-                f"got {self.likelihood}"
+                f"got {likelihood}"
             )
+
+
+@final
+@dataclass(frozen=True)
+class RunOptions(TrainOptions):
+    """
+    The options of a run, with none left to choose; those of the paper are the default.
+
+    The state of a run has them, so that a later version's choices do not change it.
+    """
+
+    preset: Literal["auto", "paper"] = "paper"
+    hidden: tuple[int, ...] = (500,)
+    activation: Activation = "tanh"
+    likelihood: LikelihoodName = "bernoulli"
+    noise: NoiseName = "decoder"
+    start: StartName = "random"
+    latent_dim: int = 20
+    n_samples: int = 1
+    learning_rate: float = 2e-3
+    batch_size: int = 100
+    epochs: int = 200
+    kl_warmup_epochs: int = 0
+    weight_decay: float = 0.0
+    patience: int = 0
+    validation_samples: int = 1
 
 
 def _values(value: Any) -> tuple[float, ...]:

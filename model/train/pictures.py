@@ -19,12 +19,13 @@ _MANIFOLD_SIDE = 20
 _TILE, _GAP = 64, 2  # pixels
 
 
-def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
+def learning_curve(journal: Sequence[dict[str, Any]], kept_epoch: int) -> bytes:
     """
     Plot the ELBO of training and validation against the epoch.
 
     Args:
         journal: At least one line.
+        kept_epoch: Whose weights are kept; 0 for the start.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
@@ -37,7 +38,7 @@ def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
         settled += elbo[len(elbo) // 10 :]
     margin = 0.05 * (max(settled) - min(settled)) or 1.0
     axes.set_ylim(min(settled) - margin, max(settled) + margin)
-    axes.axvline(best_epoch(journal), color="gray", linestyle=":", label="kept")
+    axes.axvline(kept_epoch, color="gray", linestyle=":", label="kept")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epoch")
     axes.set_ylabel("ELBO, nats per example")
@@ -47,17 +48,6 @@ def learning_curve(journal: Sequence[dict[str, Any]]) -> bytes:
     # No software version in the file: the same run gives the same bytes.
     figure.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def best_epoch(journal: Sequence[dict[str, Any]]) -> int:
-    """Return the epoch with the best bound on validation, whose weights were kept."""
-
-    def bound(line: dict[str, Any]) -> float:
-        found: float = line["validation"].get("bound", line["validation"]["elbo"])
-        return found  # older journals have only the ELBO, which selected the epoch
-
-    best: int = max(journal, key=bound)["epoch"]
-    return best
 
 
 def drawable(data_shape: tuple[int, ...]) -> bool:

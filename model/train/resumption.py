@@ -12,7 +12,7 @@ from model import checkpoint
 from model.config import Section
 from model.data import Dataset
 from model.train import saved_state
-from model.train.options import TrainOptions
+from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
 from model.train.saved_state import StateError
 from model.train.state import State
@@ -31,7 +31,7 @@ class _SavedRun(Section):
 
 
 def identity(
-    options: TrainOptions, dataset: Dataset, command: Sequence[str]
+    options: RunOptions, dataset: Dataset, command: Sequence[str]
 ) -> dict[str, Any]:
     """Return what identifies a run, as JSON."""
     chosen = {
@@ -56,7 +56,7 @@ def _parent_sha256(options: TrainOptions) -> str | None:
     return checkpoint.identity(options.init_from)
 
 
-def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
+def run_options(path: Path) -> tuple[RunOptions, Sequence[str]]:
     """
     Return the options and the command that the run was started with.
 
@@ -69,24 +69,27 @@ def run_options(path: Path) -> tuple[TrainOptions, Sequence[str]]:
     """
     places = Places.of(TrainOptions(out=path))
     run = _saved_run(places)
-    unknown = run.options.keys() - {field.name for field in fields(TrainOptions)}
+    unknown = run.options.keys() - {field.name for field in fields(RunOptions)}
     if unknown:
         raise StateError(
             f"the run at {path} was started by another version: this one does not have "
             f"the options {sorted(unknown)}"
         )
     try:
-        first = TypeAdapter(TrainOptions).validate_json(
-            json.dumps(run.options), strict=True
+        first = TypeAdapter(RunOptions).validate_json(
+            json.dumps({**run.options, "patience": run.options.get("patience") or 0}),
+            strict=True,
         )
     except ValidationError as error:
         raise _damage_error(places, "run.options", error) from error
     return replace(first, out=path, resume=path), run.command
 
 
-def check_same(first: TrainOptions, given: TrainOptions) -> None:
+def check_same(first: RunOptions, given: RunOptions) -> None:
     """
     Check that no option differs from those that the run was started with.
+
+    Only `epochs` may be larger, to go on with a finished run.
 
     Args:
         given: The options of the command line, with those of `first` as defaults.
@@ -96,6 +99,8 @@ def check_same(first: TrainOptions, given: TrainOptions) -> None:
     """
     for before, now in ((first, given), (first.reading, given.reading)):
         for name in (field.name for field in fields(before) if field.name != "reading"):
+            if name == "epochs" and given.epochs > first.epochs:
+                continue
             if getattr(now, name) != getattr(before, name):
                 raise StateError(
                     f"the run at {first.resume} began with {name} = "
@@ -114,14 +119,16 @@ def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:
     Raises:
         StateError: It is damaged, or the data differ from those of the first start.
     """
-    before = _saved_run(places).dataset_sha256
-    if before != wanted["dataset_sha256"]:
+    before = _saved_run(places)
+    if before.dataset_sha256 != wanted["dataset_sha256"]:
         raise StateError(
-            f"the run at {places.checkpoint} began with data of sha256 {before}, "
-            f"got {wanted['dataset_sha256']}"
+            f"the run at {places.checkpoint} began with data of sha256 "
+            f"{before.dataset_sha256}, got {wanted['dataset_sha256']}"
         )
     state.load(places.state)
     n_epochs = wanted["options"]["epochs"]
+    if n_epochs > before.options["epochs"]:
+        state.progress.extended_at = state.progress.epoch
     if state.progress.epoch > n_epochs:
         raise StateError(
             f"{places.state} is damaged: epoch: expected at most {n_epochs}, "

@@ -24,6 +24,7 @@ from model.regular_files import read_regular
 _HASH = "sha256"
 _NO_HASH = "0" * 64
 _KEYS = {"run", "progress"}
+_OPTIONAL = {"extended_at"}  # counters that older versions do not write
 _MAX_BYTES = 32 << 30  # about five times the weights of the largest configuration
 
 _Count = Annotated[int, Field(ge=0)]
@@ -45,6 +46,8 @@ class Progress:
         epoch: Epochs completed.
         step: Steps taken in the current epoch.
         n_updates: Steps taken in total.
+        extended_at: Epochs that were completed when the run was given more of them; 0
+            if it was not, and in the states of older versions.
     """
 
     __pydantic_config__ = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -54,6 +57,7 @@ class Progress:
     n_updates: _Count = 0
     best_epoch: Annotated[int, Field(ge=1)] | None = None
     best_bound: float | None = None
+    extended_at: _Count = 0
 
 
 @final
@@ -113,7 +117,7 @@ def read(path: Path) -> SavedState:
     _check_hash(content, metadata, path)
     run: dict[str, Any] = _parse(metadata["run"], dict[str, Any], "run", path)
     progress: Progress = _parse(metadata["progress"], Progress, "progress", path)
-    if json.loads(metadata["progress"]).keys() != asdict(progress).keys():
+    if asdict(progress).keys() - json.loads(metadata["progress"]).keys() - _OPTIONAL:
         raise StateError(f"{path} is damaged: progress: a counter is missing")
     return SavedState(tensors, progress, run)
 

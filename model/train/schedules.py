@@ -2,10 +2,10 @@
 
 import math
 
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 
 
-def learning_rate(options: TrainOptions, done: float) -> float:
+def learning_rate(options: RunOptions, done: float) -> float:
     """Return the learning rate after a fraction `done` of all steps."""
     if options.schedule == "linear":
         return options.learning_rate * (1 - done)
@@ -14,11 +14,11 @@ def learning_rate(options: TrainOptions, done: float) -> float:
     return options.learning_rate
 
 
-def kl_weight(options: TrainOptions, epochs_done: float) -> float:
-    """Return the weight of the KL in the loss: 0 to 1 over the warm-up, then 1."""
+def kl_weight(options: RunOptions, epochs_done: float) -> float:
+    """Return the weight of the KL: from 0 to beta over the warm-up, then beta."""
     if epochs_done >= options.kl_warmup_epochs:
-        return 1.0
-    return epochs_done / options.kl_warmup_epochs
+        return options.beta
+    return options.beta * epochs_done / options.kl_warmup_epochs
 
 
 def average_decay(decay: float, n_updates: int) -> float:

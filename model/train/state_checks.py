@@ -35,6 +35,10 @@ def check_progress(progress: Progress, *, n_steps: int) -> None:
     n_updates = progress.epoch * n_steps + progress.step
     if progress.n_updates != n_updates:
         raise ValueError(f"n_updates: expected {n_updates}, got {progress.n_updates}")
+    if progress.extended_at > progress.epoch:
+        raise ValueError(
+            f"extended_at: got {progress.extended_at} after {progress.epoch} epochs"
+        )
     best, bound = progress.best_epoch, progress.best_bound
     if (best is None) != (progress.epoch == 0) or (best or 0) > progress.epoch:
         raise ValueError(f"best_epoch: got {best} after {progress.epoch} epochs")

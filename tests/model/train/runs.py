@@ -19,13 +19,16 @@ from model.distributions import LIKELIHOODS
 from model.train import resumption
 from model.train.assembly import configure, inherited_units, start
 from model.train.fit import Run, fit
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.places import Places
 from model.train.state import State
 
 Line = dict[str, Any]
 
-SMALL = ("--hidden", "6", "--latent-dim", "2", "--batch-size", "16", "--threads", "1")
+SMALL = (
+    *("--hidden", "6", "--latent-dim", "2", "--batch-size", "16", "--threads", "1"),
+    *("--preset", "paper"),
+)
 
 
 def write_images(path: Path, *, n: int = 48, side: int = 4) -> Path:
@@ -67,7 +70,7 @@ class Trainer:
         lines: The journal's lines so far, of all sittings.
     """
 
-    options: TrainOptions
+    options: RunOptions
     lines: list[Line] = field(default_factory=list)
     after_step: Callable[[State], object] = lambda state: None
     after_epoch: Callable[[State], object] = lambda state: None

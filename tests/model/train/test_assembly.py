@@ -13,13 +13,13 @@ from model.config import Conv, GaussianMixtureConfig, Mlp, StandardNormalConfig,
 from model.device import choose_device
 from model.train.__main__ import main
 from model.train.assembly import configure, start
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from tests.model.train.runs import SMALL, Trainer, write_images, write_table
 
 
 def test_the_decoder_mirrors_the_encoder(tmp_path: Path) -> None:
     """Hidden widths are given from x to z, and run back from z to x."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(tmp_path / "images.npy")), hidden=(7, 5, 3), latent_dim=2
     )
 
@@ -33,7 +33,7 @@ def test_the_decoder_mirrors_the_encoder(tmp_path: Path) -> None:
 
 def test_a_conv_network_has_the_channels_asked_for(tmp_path: Path) -> None:
     """In both directions, with one dense layer."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(tmp_path / "images.npy")),
         network="conv",
         channels=(3, 6),
@@ -51,7 +51,7 @@ def test_first_weights_depend_on_the_seed_alone(tmp_path: Path) -> None:
     """Not on how many rows there are, nor on what was drawn before."""
     few, many, other = (
         Trainer(
-            TrainOptions(
+            RunOptions(
                 data=str(write_images(tmp_path / f"images{i}.npy", n=n)),
                 out=tmp_path / f"run{i}",
                 hidden=(6,),
@@ -78,7 +78,7 @@ def test_the_prior_is_the_one_asked_for(
     tmp_path: Path, prior: Any, wanted: object
 ) -> None:
     """With as many components, and weights in the run's state and average."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(tmp_path / "images.npy")),
         out=tmp_path / "run",
         prior=prior,
@@ -101,7 +101,7 @@ def test_pseudo_inputs_begin_near_rows_of_the_training_data(
     """Other rows each, in the encoder's units, 0.01 of noise beside them."""
     gaussian = likelihood == "gaussian"
     write = write_table if gaussian else write_images
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write(tmp_path / "data.npy", n=48)),
         out=tmp_path / "run",
         likelihood=likelihood,
@@ -144,7 +144,7 @@ def before(tmp_path: Path) -> Path:
 
 def later(where: Path, before: Path, **changes: Any) -> Trainer:
     """Return a run on other rows that starts from the weights of that checkpoint."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_table(where / "later.npy", n=60, scale=30, seed=1)),
         out=where / "later",
         init_from=before,

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from model.train import saved_state
 from model.train.__main__ import main
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.saved_state import StateError
 from tests.model.train.runs import Trainer, assert_same, write_table
 
@@ -62,7 +62,7 @@ def parts_of(content: bytes) -> Parts:
 def trainer(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Trainer:
     """Return a run on standardized data that was stopped in its second epoch."""
     where = tmp_path_factory.mktemp("run")
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_table(where / "table.npy", n=48)),
         out=where / "run",
         likelihood="gaussian",

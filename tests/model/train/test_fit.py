@@ -14,7 +14,7 @@ from model.elbo import elbo
 from model.evaluation import evaluate
 from model.train.batches import Batches
 from model.train.fit import DivergedError, is_complete
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.state import State
 from model.vae import VAE
 from tests.model.train.runs import LOADINGS, Trainer, write_images, write_table
@@ -24,7 +24,7 @@ NOISE_VARIANCE = 0.25  # of write_table
 
 def images(where: Path, **changes: Any) -> Trainer:
     """Return a small run on images, 3 steps an epoch, the last on 6 of 38 rows."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(where / "images.npy")),
         out=where / "run",
         hidden=(6,),
@@ -39,7 +39,7 @@ def images(where: Path, **changes: Any) -> Trainer:
 
 def gaussian(where: Path, *, scale: float = 1.0, **changes: Any) -> Trainer:
     """Return a run on rows x = W z + noise, the data of probabilistic PCA."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_table(where / f"table{scale:g}.npy", n=3000, scale=scale)),
         out=where / f"run{scale:g}",
         likelihood="gaussian",
@@ -336,7 +336,7 @@ def test_every_kind_of_model_learns(
         network=network,
         optimizer=optimizer,
         likelihood=likelihood,
-        channels=(4,) if network == "conv" else TrainOptions.channels,
+        channels=(4,) if network == "conv" else RunOptions.channels,
         learning_rate=0.01,
         epochs=8,
     )

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,10 +70,10 @@ def test_the_defaults_are_possible() -> None:
         ),
         ({"hidden": (8, 0)}, f"--hidden {POSITIVE} 0"),
         ({"channels": (-3,), "network": "conv"}, f"--channels {POSITIVE} -3"),
-        ({"patience": 0}, f"--patience {POSITIVE} 0"),
+        ({"patience": -1}, "--patience must not be negative, got -1"),
         ({"threads": 0}, f"--threads {POSITIVE} 0"),
         (
-            {"objective": "iwae"},
+            {"objective": "iwae", "n_samples": 1},
             "--objective iwae needs --n-samples of 2 or more, got 1",
         ),
         (
@@ -105,9 +106,42 @@ def test_the_defaults_are_possible() -> None:
             "--network conv takes one --hidden width, got (8, 4)",
         ),
         ({"channels": (8,)}, "--channels needs --network conv"),
-        ({"sigma_floor": 0.1}, "--sigma-floor needs --likelihood gaussian"),
+        ({"beta": -1.0}, "--beta must not be negative, got -1.0"),
+        ({"free_bits": -0.1}, "--free-bits must not be negative, got -0.1"),
+        ({"validation_samples": 0}, f"--validation-samples {POSITIVE} 0"),
         (
-            {"standardize": True},
+            {"objective": "dreg", "n_samples": 2, "beta": 2.0},
+            "--beta needs --objective elbo: dreg has no KL",
+        ),
+        (
+            {"objective": "iwae", "n_samples": 2, "free_bits": 0.1},
+            "--free-bits needs --objective elbo: iwae has no KL",
+        ),
+        (
+            {"free_bits": 0.1, "prior": "vamp"},
+            (
+                "--free-bits needs --prior standard: under vamp the KL is not a sum "
+                "over dimensions"
+            ),
+        ),
+        (
+            {"noise": "value", "likelihood": "bernoulli"},
+            "--noise value needs --likelihood gaussian",
+        ),
+        (
+            {"start": "linear", "likelihood": "bernoulli"},
+            "--start linear needs --likelihood gaussian",
+        ),
+        (
+            {"start": "linear", "init_from": Path("x")},
+            "--start linear does not go with --init-from",
+        ),
+        (
+            {"sigma_floor": 0.1, "likelihood": "bernoulli"},
+            "--sigma-floor needs --likelihood gaussian",
+        ),
+        (
+            {"standardize": True, "likelihood": "bernoulli"},
             "--standardize does not go with --likelihood bernoulli",
         ),
         (
@@ -133,7 +167,7 @@ def test_an_impossible_option_is_named_with_its_value(
         {"likelihood": "gaussian", "sigma_floor": 0.5, "binarization": "none"},
         {"likelihood": "continuous_bernoulli", "standardize": True},
         {"network": "conv", "channels": (4, 4), "hidden": (8,)},
-        {"ema": None, "patience": 1, "threads": 1, "kl_warmup_epochs": 0},
+        {"ema": None, "patience": 0, "threads": 1, "kl_warmup_epochs": 0},
     ],
 )
 def test_the_edges_of_what_is_possible_are_accepted(options: dict[str, Any]) -> None:

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.places import Places
 
 
 def places(where: Path) -> Places:
     """Return those of a run with `--out` there."""
-    return Places.of(TrainOptions(out=where / "digits"))
+    return Places.of(RunOptions(out=where / "digits"))
 
 
 def test_a_run_keeps_its_own_files_beside_the_checkpoint(tmp_path: Path) -> None:
@@ -28,7 +28,7 @@ def test_a_run_keeps_its_own_files_beside_the_checkpoint(tmp_path: Path) -> None
 )
 def test_without_out_the_data_give_the_name(data: str, name: str) -> None:
     """A folder by its name, a file without its ending."""
-    assert Places.of(TrainOptions(data=data)).checkpoint == Path("checkpoints") / name
+    assert Places.of(RunOptions(data=data)).checkpoint == Path("checkpoints") / name
 
 
 def test_the_data_here_give_the_name_of_here(
@@ -38,14 +38,14 @@ def test_the_data_here_give_the_name_of_here(
     (tmp_path / "faces").mkdir()
     monkeypatch.chdir(tmp_path / "faces")
 
-    assert Places.of(TrainOptions(data=".")).checkpoint == Path("checkpoints") / "faces"
+    assert Places.of(RunOptions(data=".")).checkpoint == Path("checkpoints") / "faces"
 
 
 @pytest.mark.parametrize("out", [".", "..", "/", "some/.."])
 def test_out_must_name_a_directory_of_its_own(out: str) -> None:
     """The present directory, the one above and the root are not for replacing."""
     with pytest.raises(ValueError, match="--out must name a directory of its own, got"):
-        Places.of(TrainOptions(out=Path(out)))
+        Places.of(RunOptions(out=Path(out)))
 
 
 def test_a_checkpoint_is_not_taken_over(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
     assert loaded.examples is not None
     assert record is not None
     assert len(record.elbo) == min(16, len(loaded.examples.x))
-    x = torch.from_numpy(loaded.examples.x[:16])
+    x = torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x[:16]))
     scored = evaluate(loaded.vae, x, n_samples=record.n_samples, seed=record.seed)
     np.testing.assert_allclose(record.elbo, scored.bound, rtol=0, atol=1e-5)
 
@@ -143,7 +143,8 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
     loaded = checkpoint.load(table)
     rows = getattr(data.load(str(table.parent / "rows.npy")), split).x
 
-    again = evaluate(loaded.vae, torch.from_numpy(rows), n_samples=16, seed=0)
+    u = torch.from_numpy(loaded.vae.in_model_units(rows))
+    again = evaluate(loaded.vae, u, n_samples=16, seed=0)
 
     figures = {f.name: f.value for f in loaded.metrics.figures if f.split == split}
     assert figures["elbo"] == pytest.approx(again.bound.mean(), rel=1e-6)
@@ -157,7 +158,8 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
 def test_the_amortization_gap_can_be_measured_again(table: Path) -> None:
     """It is what refinement gains on the test rows, all of which were used."""
     loaded = checkpoint.load(table)
-    x = torch.from_numpy(data.load(str(table.parent / "rows.npy")).test.x)
+    rows = data.load(str(table.parent / "rows.npy")).test.x
+    x = torch.from_numpy(loaded.vae.in_model_units(rows))
 
     gain = refine(loaded.vae, x, seed=0).improvement.value
 
@@ -179,7 +181,8 @@ def test_the_use_of_the_latents_can_be_measured_again(
     assert loaded.examples is not None
     use = loaded.metrics.latent_use
     assert use is not None
-    x = torch.from_numpy(loaded.examples.x)  # all 6 of them
+    rows = loaded.vae.in_model_units(loaded.examples.x)  # all 6 of them
+    x = torch.from_numpy(rows)
     assert (use.split, use.n_examples, use.noise_seed) == ("validation", len(x), 0)
     assert use.binarization == loaded.config.data.binarization
 
@@ -214,7 +217,7 @@ def test_the_calibration_scores_are_those_of_the_held_out_rows(
 
     again = evaluate(
         loaded.vae,
-        torch.from_numpy(loaded.examples.x),  # all 6 of them
+        torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x)),  # all 6
         n_samples=settings.n_samples or 0,
         seed=settings.noise_seed or 0,
     )
@@ -242,7 +245,8 @@ def test_the_latent_quantiles_are_those_of_the_held_out_rows(
     aggregate = loaded.calibration.aggregate
     assert aggregate is not None
 
-    q_z = posteriors(loaded.vae, torch.from_numpy(loaded.examples.x))  # all 6 of them
+    rows = loaded.vae.in_model_units(loaded.examples.x)  # all 6 of them
+    q_z = posteriors(loaded.vae, torch.from_numpy(rows))
     units = (aggregate.values[:, :, None] - q_z.mu.T.numpy()[:, None]) / (
         q_z.sigma.T.numpy()[:, None]
     )

@@ -11,7 +11,7 @@ import torch
 
 from model.files import ReadOptions
 from model.train import fit, resumption, saved_state
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.saved_state import StateError
 from model.train.state import State
 from tests.model.train.runs import (
@@ -28,7 +28,7 @@ N_STEPS = 9  # 3 epochs of 3 steps, the last of them smaller
 
 def images(where: Path, **changes: Any) -> Trainer:
     """Return a run with everything in it that could be forgotten on the way."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(where / "images.npy")),
         out=where / "run",
         hidden=(6,),
@@ -46,7 +46,7 @@ def images(where: Path, **changes: Any) -> Trainer:
 
 def table(where: Path) -> Trainer:
     """Return a run on real numbers, with what the other does not have."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_table(where / "table.npy", n=48)),
         out=where / "run",
         likelihood="gaussian",
@@ -250,11 +250,11 @@ def test_an_option_that_contradicts_the_run_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(StateError) as refusal:
         resumption.check_same(
-            first, dataclasses.replace(first, epochs=TrainOptions.epochs)
+            first, dataclasses.replace(first, n_samples=RunOptions.n_samples)
         )
 
     assert str(refusal.value) == (
-        f"the run at {tmp_path / 'run'} began with epochs = 3, got 200; leave the "
+        f"the run at {tmp_path / 'run'} began with n_samples = 2, got 1; leave the "
         "option out to continue the run"
     )
 
@@ -291,11 +291,11 @@ def test_a_run_of_another_version_is_refused(tmp_path: Path) -> None:
     run = images(tmp_path)
     run.fit(run.begin(), n_steps=1)
     document = saved_state.read(run.places.state).run
-    document["options"]["beta"] = 4.0
+    document["options"]["gamma"] = 4.0
     state = run.go_on()
     state.save(run.places.state, run=json.loads(json.dumps(document)))
 
-    with pytest.raises(StateError, match=r"started by another version: .*'beta'"):
+    with pytest.raises(StateError, match=r"started by another version: .*'gamma'"):
         resumption.run_options(tmp_path / "run")
 
 

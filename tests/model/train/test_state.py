@@ -7,14 +7,14 @@ import torch
 from safetensors.torch import save_file
 
 from model.train import saved_state
-from model.train.options import TrainOptions
+from model.train.options import RunOptions
 from model.train.saved_state import StateError
 from tests.model.train.runs import Trainer, assert_same, write_images
 
 
 def run(where: Path) -> Trainer:
     """Return a small run that has taken four steps."""
-    options = TrainOptions(
+    options = RunOptions(
         data=str(write_images(where / "images.npy")),
         out=where / "run",
         hidden=(6,),

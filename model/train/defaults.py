@@ -1,0 +1,115 @@
+"""Choose the options that are not given, by the size and kind of the data."""
+
+import math
+from dataclasses import fields, replace
+from typing import Any, NamedTuple
+
+from model.config import LikelihoodName
+from model.data import Dataset
+from model.train.likelihood_choice import choose_likelihood
+from model.train.options import RunOptions, TrainOptions
+
+_STEPS = 6_000, 60_000  # of a run, unless early stopping ends it
+_EPOCHS = 10, 400
+_PASSES = 200
+_VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
+_WARMUP = 0.05  # of the epochs, where training starts from random weights
+
+
+class Choice(NamedTuple):
+    """The options of a run, and lines that say what was chosen and why."""
+
+    options: RunOptions
+    lines: tuple[str, ...]
+
+
+def choose(options: TrainOptions, dataset: Dataset) -> Choice:
+    """
+    Fill in what is not given, by the preset.
+
+    Raises:
+        ValueError: Options do not go with the likelihood that was chosen.
+    """
+    if isinstance(options, RunOptions):  # a resumed run has chosen before
+        return Choice(options, ())
+    if options.preset == "paper":
+        return Choice(_filled(options, {}), ())
+    likelihood = options.likelihood
+    lines: tuple[str, ...] = ()
+    if likelihood == "auto":
+        likelihood, reason = choose_likelihood(dataset, options)
+        lines += (f"--likelihood {likelihood}: {reason}.",)
+    chosen = _by_size(options, dataset, likelihood)
+    filled = _filled(options, {**chosen, "likelihood": likelihood})
+    filled.check()
+    words = [
+        f"--{name.replace('_', '-')} {_shown(getattr(filled, name))}"
+        for name in chosen
+        if getattr(options, name) is None
+    ]
+    if words:
+        n, d = dataset.train.x.shape
+        lines += (f"Chosen for {n:,} rows of {d:,} values: {' '.join(words)}",)
+    return Choice(filled, lines)
+
+
+def _by_size(
+    options: TrainOptions, dataset: Dataset, likelihood: LikelihoodName
+) -> dict[str, Any]:
+    """Return the options of the preset auto."""
+    n, d = dataset.train.x.shape
+    latent_dim = min(d, 32 if likelihood == "gaussian" else 20)
+    batch_size = options.batch_size or max(1, min(100, n // 20))
+    steps_per_epoch = math.ceil(n / batch_size)
+    least, most = _STEPS
+    n_steps = min(max(_PASSES * steps_per_epoch, least), most)
+    epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
+    linear = likelihood == "gaussian" and options.network == "mlp"
+    start = options.start or (
+        "linear" if linear and options.init_from is None else "random"
+    )
+    return {
+        "hidden": (_width(d),),
+        "activation": "silu",
+        "noise": "decoder",
+        "start": start,
+        "latent_dim": latent_dim,
+        "n_samples": 1 if options.objective == "elbo" else 8,
+        "learning_rate": 2e-3,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "kl_warmup_epochs": (
+            round(_WARMUP * epochs)
+            if start == "random" and options.objective == "elbo"
+            else 0
+        ),
+        "weight_decay": 1e-2,
+        "patience": max(10, epochs // 5),
+        "validation_samples": _clamp(
+            math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
+        ),
+    }
+
+
+def _width(d: int) -> int:
+    """Return the hidden width for D values: a power of two near 4 D, 64 to 512."""
+    return _clamp(1 << math.ceil(math.log2(4 * d)), 64, 512)
+
+
+def _clamp(value: int, least: int, most: int) -> int:
+    return min(max(value, least), most)
+
+
+def _filled(options: TrainOptions, chosen: dict[str, Any]) -> RunOptions:
+    """Return the options that are given, else those chosen, else the paper's."""
+    named = {field.name: getattr(options, field.name) for field in fields(options)}
+    given = {
+        name: value
+        for name, value in named.items()
+        if value is not None and (name, value) != ("likelihood", "auto")
+    }
+    return replace(RunOptions(), **{**chosen, **given, "ema": options.ema})
+
+
+def _shown(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else f"{value}"

@@ -1,0 +1,127 @@
+"""What is not given is chosen by the data; what is given stays."""
+
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model import data
+from model.data import Dataset
+from model.train.defaults import choose
+from model.train.options import RunOptions, TrainOptions
+
+# The options of Kingma & Welling (2014) as this project has always had them.
+PAPER = {
+    "hidden": (500,),
+    "activation": "tanh",
+    "likelihood": "bernoulli",
+    "noise": "decoder",
+    "start": "random",
+    "latent_dim": 20,
+    "n_samples": 1,
+    "learning_rate": 2e-3,
+    "schedule": "cosine",
+    "optimizer": "adam",
+    "batch_size": 100,
+    "epochs": 200,
+    "kl_warmup_epochs": 0,
+    "beta": 1.0,
+    "free_bits": 0.0,
+    "weight_decay": 0.0,
+    "ema": 0.999,
+    "patience": 0,
+    "validation_samples": 1,
+    "test_samples": 16,
+}
+
+
+def table(where: Path, n: int, d: int) -> Dataset:
+    """Return a table of real numbers."""
+    np.save(where / "x.npy", np.random.default_rng(0).normal(size=(n, d)))
+    return data.load(str(where / "x.npy"))
+
+
+def test_the_paper_has_its_own_options(tmp_path: Path) -> None:
+    """Whatever the data are."""
+    options, lines = choose(TrainOptions(preset="paper"), table(tmp_path, 30, 3))
+
+    assert {name: getattr(options, name) for name in PAPER} == PAPER
+    assert lines == ()
+
+
+@pytest.mark.parametrize("n", [3, 20, 150, 1000, 30_000])
+@pytest.mark.parametrize("d", [1, 4, 40])
+def test_a_run_is_as_long_as_its_data_need(tmp_path: Path, n: int, d: int) -> None:
+    """Twenty batches an epoch or more, thousands of steps, precise validation."""
+    dataset = table(tmp_path, n, d)
+    n_train, n_validation = len(dataset.train.x), len(dataset.validation.x)
+
+    options, _ = choose(TrainOptions(), dataset)
+
+    n_steps = options.epochs * math.ceil(n_train / options.batch_size)
+    assert options.batch_size <= max(1, n_train / 20)
+    assert n_steps >= min(4000, 200 * n_train)
+    assert n_steps < 200_000
+    assert options.validation_samples * n_validation >= min(1000, 256 * n_validation)
+    assert options.latent_dim == min(d, 32)
+    assert 0 < options.patience < options.epochs
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"hidden": (7, 8)},
+        {"activation": "relu"},
+        {"noise": "model"},
+        {"start": "random"},
+        {"latent_dim": 2},
+        {"n_samples": 3},
+        {"learning_rate": 0.1},
+        {"batch_size": 11},
+        {"epochs": 5},
+        {"kl_warmup_epochs": 2},
+        {"weight_decay": 0.0},
+        {"patience": 0},
+        {"validation_samples": 2},
+        {"likelihood": "gaussian"},
+        {"ema": None},
+    ],
+    ids=lambda given: next(iter(given)),
+)
+def test_what_is_given_stays(tmp_path: Path, given: dict[str, Any]) -> None:
+    """With both presets, and it is not among what was chosen."""
+    dataset = table(tmp_path, 60, 4)
+    ((name, value),) = given.items()
+
+    for preset in ("auto", "paper"):
+        options, lines = choose(TrainOptions(preset=preset, **given), dataset)
+
+        assert getattr(options, name) == value
+        assert f"--{name.replace('_', '-')} " not in " ".join(lines)
+
+
+def test_the_choice_is_said(tmp_path: Path) -> None:
+    """The likelihood with its reason, and each option as it would be given."""
+    options, lines = choose(TrainOptions(), table(tmp_path, 60, 4))
+
+    assert lines[0] == "--likelihood gaussian: the values are real numbers."
+    assert lines[1].startswith("Chosen for 48 rows of 4 values: --hidden 64 ")
+    assert f"--epochs {options.epochs} " in lines[1]
+
+
+def test_a_run_that_has_chosen_does_not_choose_again(tmp_path: Path) -> None:
+    """A later version's choices do not change it."""
+    options = RunOptions(preset="auto", hidden=(3,))
+
+    assert choose(options, table(tmp_path, 60, 4)) == (options, ())
+
+
+def test_every_option_of_a_run_has_a_value() -> None:
+    """None stands for nothing left to choose, where None means none."""
+    optional = {"data_dir", "out", "resume", "init_from", "binarization", "standardize"}
+    optional |= {"validation_fraction", "test_fraction", "threads"}
+
+    assert {f.name for f in fields(RunOptions) if f.default is None} == optional
