@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -48,4 +49,31 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
 
     said = log.read_text(encoding="utf-8")
     assert status == 0, said[-2000:]
-    assert "amortisation" in said
+    assert "amortization" in said
+    assert "epoch 100/100" in said
+
+
+def test_the_notebook_is_stored_with_its_outputs() -> None:
+    """Cells have ids and outputs of a run from first to last; only the client asks."""
+    notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
+    cells = notebook["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    source = "".join(line for cell in code for line in cell["source"])
+
+    assert (notebook["nbformat"], notebook["nbformat_minor"]) == (4, 5)
+    assert len({cell["id"] for cell in cells}) == len(cells)
+    assert [cell["execution_count"] for cell in code] == [*range(1, len(code) + 1)]
+    assert sum(bool(cell["outputs"]) for cell in code) >= len(code) - 1
+    kinds = {output["output_type"] for cell in code for output in cell["outputs"]}
+    assert "error" not in kinds
+    assert "httpx" not in source
+
+
+def test_what_the_readme_names_has_a_jupyter() -> None:
+    """Its command for the notebook installs one, with the training and the client."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    first = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"][0]
+    [command] = re.findall(r"    (pip install .*)", "".join(first["source"]))
+
+    assert command == "pip install -e '.[train]' ./client jupyterlab"
+    assert command in readme
