@@ -73,7 +73,7 @@ test-quick: $(CAN_TEST) ## Run only those that take no process, browser or train
 	$(PY) -m pytest $(IN_PARALLEL) -m 'not slow and not external' $(ARGS)
 
 # The tools bring thirty packages that nothing else here needs.
-test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others
+test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others, and nginx in front
 	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' $(PY) -m pytest -m external $(ARGS)
 
 $(TOOLS):
@@ -164,6 +164,10 @@ $(CAN_TEST): $(CAN_TRAIN) client/pyproject.toml
 # The Dockerfile has its own defaults: only what is set here is handed on.
 docker: ## Build the image vae-service
 	$(DOCKER) build --tag vae-service \
+	  --build-arg VERSION="$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)" \
+	  --build-arg REVISION="$$(git rev-parse HEAD 2>/dev/null)" \
+	  --build-arg SOURCE="$$(git config --get remote.origin.url 2>/dev/null)" \
+	  $(if $(EXTRAS),--build-arg EXTRAS='$(EXTRAS)') \
 	  $(if $(BASE_IMAGE),--build-arg BASE_IMAGE='$(BASE_IMAGE)') \
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 

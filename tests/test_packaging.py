@@ -161,7 +161,10 @@ def test_only_this_machine_reaches_the_port() -> None:
     """Every published port is bound to the loopback address."""
     published = [port for s in compose().values() for port in s.get("ports", [])]
 
-    assert published == ["127.0.0.1:8000:8000", "127.0.0.1:3000:3000"]
+    assert published == [
+        "${PUBLISH:-127.0.0.1}:${VAE_PORT:-8000}:8000",
+        "127.0.0.1:3000:3000",
+    ]
     assert all(s.get("network_mode") != "host" for s in compose().values())
 
 
@@ -171,9 +174,26 @@ def test_training_is_asked_for_and_the_api_cannot_write_checkpoints() -> None:
 
     assert train["profiles"] == ["train"]
     assert "depends_on" not in api
-    assert train["volumes"] == ["checkpoints:/checkpoints"]
-    assert api["volumes"] == ["checkpoints:/checkpoints:ro"]
+    assert train["volumes"] == [
+        "${CHECKPOINTS:-checkpoints}:/checkpoints",
+        "${DATA:-data}:/data:ro",
+    ]
+    assert train["user"] == "${RUN_AS:-10001:10001}"
+    assert api["volumes"] == ["${CHECKPOINTS:-checkpoints}:/checkpoints:ro"]
     assert train["restart"] == "no"
+
+
+def test_compose_passes_every_setting_on() -> None:
+    """Those of the container itself excepted; Prometheus may ask for the host `api`."""
+    given = dict(compose()["api"]["environment"])
+    names = {f"VAE_{name.upper()}" for name in Settings.model_fields}
+
+    hosts = given.pop("VAE_ALLOWED_HOSTS")
+    assert hosts == "${VAE_ALLOWED_HOSTS:+${VAE_ALLOWED_HOSTS},api}"
+    assert given.pop("VAE_CHECKPOINT").startswith("${VAE_CHECKPOINT:-")
+    assert given == {name: f"${{{name}:-}}" for name in given}
+    own = {"VAE_HOST", "VAE_PORT", "VAE_CHECKPOINT", "VAE_ALLOWED_HOSTS"}
+    assert given.keys() == names - own
 
 
 def test_compose_builds_stages_that_exist() -> None:
@@ -194,7 +214,8 @@ def test_the_image_serves_the_released_checkpoint_to_the_outside() -> None:
 
     assert settings.host == "0.0.0.0"
     assert stage("service", "EXPOSE") == [str(settings.port)]
-    assert "released/ released/" in stage("runtime", "COPY")
+    assert "released/ released/" in stage("service", "COPY")
+    assert not {"app/ app/", "released/ released/"} & {*stage("train", "COPY")}
     inside = settings.checkpoint.relative_to(directory)
     assert ROOT / inside == Settings.from_environment({}).checkpoint
     assert (ROOT / inside / "manifest.json").is_file()
@@ -214,14 +235,50 @@ def test_compose_serves_the_released_checkpoint_unless_told() -> None:
     assert said == f"${{{name}:-{released}}}"
 
 
-@pytest.mark.parametrize("name", ["service", "train"])
-def test_images_run_as_a_numeric_user_without_a_shell(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "script"), [("service", "vae-serve"), ("train", "vae-train")]
+)
+def test_images_run_as_a_numeric_user_without_a_shell(name: str, script: str) -> None:
     """A stage that is run ends as 10001:10001, with its command in exec form."""
     [user], [command] = stage(name, "USER"), stage(name, "CMD")
+    [entry_point] = stage(name, "ENTRYPOINT")
 
     assert user == "10001:10001"
-    assert json.loads(command)[:2] == ["python", "-m"]
-    assert not stage(name, "ENTRYPOINT")
+    assert json.loads(entry_point) == [script]
+    assert script in metadata()["scripts"]
+    assert all(word.startswith(("--", "/", "digits")) for word in json.loads(command))
+
+
+def test_images_have_labels_licenses_and_a_volume_for_any_user() -> None:
+    """By the names of OCI; group 0 may write, to which an arbitrary user belongs."""
+    [labels] = stage("runtime", "LABEL")
+    made = next(i for i in stage("runtime", "RUN") if "/checkpoints" in i)
+
+    for name in ("source", "revision", "version", "licenses"):
+        assert f"org.opencontainers.image.{name}=" in labels
+    assert "LICENSE NOTICE /licenses/" in stage("runtime", "COPY")
+    assert "--group 0 --mode 0775 /checkpoints" in made
+
+
+def test_a_build_for_cpus_does_not_take_another() -> None:
+    """Where the index of the CPU build is named, torch must be without CUDA."""
+    [check] = [i for i in stage("builder", "RUN") if "version.py" in i]
+
+    assert check.startswith('case "$TORCH_INDEX_URL" in */cpu)')
+    assert "exit 1" in check
+
+
+def test_units_of_systemd_start_the_command_that_is_installed() -> None:
+    """With time for the drain, and settings from a file that may be missing."""
+    unit = (ROOT / "deploy/systemd/vae.service").read_text(encoding="utf-8")
+    drain = Settings.model_fields["drain_timeout"].default
+    delay = Settings.model_fields["drain_delay"].default
+
+    [command] = re.findall(r"^ExecStart=/opt/vae/bin/(\S+)$", unit, re.MULTILINE)
+    [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert command in metadata()["scripts"]
+    assert int(seconds) > drain + delay
+    assert "EnvironmentFile=-/etc/vae/vae.env" in unit
 
 
 def test_images_are_built_from_pins_and_fetch_nothing_else() -> None:
@@ -251,6 +308,11 @@ def test_the_build_context_has_what_is_copied() -> None:
     assert {line[1:] for line in lines if line.startswith("!")} == sources
 
 
+def test_the_health_check_is_a_module_of_the_service() -> None:
+    """It follows the settings, see `app.server.healthcheck`."""
+    assert health_check() == ["python", "-m", "app.server.healthcheck"]
+
+
 def test_compose_asks_for_health_as_the_image_does() -> None:
     """The compose file repeats the image's health check word for word."""
     assert compose()["api"]["healthcheck"]["test"] == ["CMD", *health_check()]
@@ -264,7 +326,7 @@ def test_the_licence_travels() -> None:
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert "MNIST" in (ROOT / "NOTICE").read_text()
     assert set(project["license-files"]) == {"LICENSE", "NOTICE"}
-    assert "LICENSE NOTICE ./" in stage("runtime", "COPY")
+    assert "LICENSE NOTICE /licenses/" in stage("runtime", "COPY")
     assert metadata(CLIENT)["license"] == "Apache-2.0"
     assert (CLIENT / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
 

@@ -68,8 +68,8 @@ class ServingSettings(BaseModel):
         tuple[Annotated[str, AfterValidator(network)], ...],
         BeforeValidator(split),
         Field(
-            description="Proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are "
-            "believed: addresses or networks, a list with commas; `*` is all.",
+            description="Proxies whose forwarded headers are believed: addresses or "
+            "networks, a list with commas; `*` is all.",
             json_schema_extra={"default_in_words": "127.0.0.1,::1"},
         ),
     ] = ("127.0.0.1", "::1")
