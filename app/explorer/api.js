@@ -1,4 +1,4 @@
-// Calls of the served API, and what happens when they fail or are overtaken.
+// Calls of the served API, and what happens when they fail or newer ones replace them.
 import { made } from "./dom.js";
 
 class Problem extends Error {
@@ -11,32 +11,47 @@ class Problem extends Error {
 // The page may stand behind a prefix, so every path is relative to it.
 export const address = (path) => new URL(path.slice(1), document.baseURI).href;
 
+// The version of the model that the page shows. Answers of another model are not shown:
+// its x and z may have other shapes.
+let version;
+
+function expectSameModel(answer) {
+	const now = answer.headers.get("X-Model-Version");
+	version ??= now;
+	if (!now || now === version) return;
+	document.dispatchEvent(new Event("othermodel"));
+	throw new Problem({ title: "Another model is served now", detail: "reload the page to see it" });
+}
+
 export async function call(path, body, signal) {
 	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
 	try {
 		const answer = await fetch(address(path), { ...(body && post), signal });
+		expectSameModel(answer);
 		const document = await answer.json();
 		if (answer.ok) return document;
 		throw new Problem(document);
 	} catch (error) {
 		if (error instanceof Problem || error.name === "AbortError") throw error;
-		throw new Problem({ title: "No answer", detail: "the service cannot be reached" });
+		throw new Problem({ title: "No answer", detail: "the service cannot be reached. Is it running?" });
 	}
 }
 
-export function tell(element, error) {
+// Show an error, or hide the last one; `retry` is what the button does.
+export function report(element, error, retry) {
 	element.hidden = !error;
 	if (!error) return;
-	const { status = "", title = error.message, detail = "", errors = [], request_id: id } = error;
+	const { status, title = error.message, detail, errors = [], request_id: id } = error;
 	const words = errors.map((fault) => `${fault.pointer}: ${fault.detail}`).join(" — ") || detail;
-	element.replaceChildren(made("b", {}, `${status} ${title}`), ` ${words}`);
+	element.replaceChildren(made("b", {}, [status, title].filter(Boolean).join(" ")), words ? `: ${words}` : "");
 	if (id) element.append(" – request ", made("code", {}, id));
+	if (retry) element.append(" ", made("button", { onclick: retry }, "Try again"));
 }
 
 const PATIENCE = 1500;
 
-// Work that is asked for more often than it can be done. One at a time: what is asked
-// meanwhile is done next, as it then stands, after a rest. Slow ones are overtaken.
+// Work that is requested more often than it can be done. One at a time: the newest request
+// is next, with the inputs of that moment, after a rest. Slow ones are aborted.
 export class Latest {
 	#work; #panel; #rest; #timer; #controller; #free = 0;
 
@@ -72,6 +87,6 @@ export class Latest {
 		if (controller !== this.#controller) return;
 		this.#free = performance.now() + this.#rest;
 		if (this.#timer) this.#plan();
-		tell(this.#panel.querySelector(".error"), failure);
+		report(this.#panel.querySelector(".error"), failure, this.ask);
 	}
 }

@@ -60,7 +60,7 @@ function rgb(name) {
 	return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
 }
 
-// Binary pictures are ink on paper; others are as bright as their values.
+// Binary pictures are ink on paper; gray and color ones are as bright as their values.
 function pixels(data, values, [paper, ink]) {
 	const image = new ImageData(data.width, data.height);
 	const [low, high] = data.limits;
@@ -109,7 +109,7 @@ export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, be
 		const context = canvas.getContext("2d");
 		context.imageSmoothingEnabled = false;
 		const one = made("canvas", { width: data.width, height: data.height });
-		const colours = data.binary ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
+		const colours = data.binary && data.channels === 1 ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
 		rows.forEach((row, i) => {
 			const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
 			if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);

@@ -31,6 +31,23 @@ export function frame(element, [row, column], rows, columns) {
 	Object.assign(element.style, { top: percent(row, rows), left: percent(column, columns), height, width });
 }
 
+// Make buttons one stop of the Tab key; arrows move between them.
+export function oneStop(place, buttons) {
+	buttons.forEach((button, i) => (button.tabIndex = i ? -1 : 0));
+	place.onkeydown = ({ key, target }) => {
+		const next = buttons[buttons.indexOf(target) + (arrow(key)?.[1] ?? 0)];
+		if (!next) return;
+		for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
+		next.focus();
+	};
+}
+
+export function save(name, blob) {
+	const link = made("a", { href: URL.createObjectURL(blob), download: name });
+	link.click();
+	setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+}
+
 export const seed = (id) => Math.max(0, Math.round($(id).valueAsNumber) || 0);
 
 export function onChange(ids, listener, event = "change") {

@@ -1,30 +1,26 @@
 // Many at once: examples to pick, a walk between two, samples from the prior.
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, arrow, clamp, made, onChange, picture, renews, seed } from "./dom.js";
+import { $, arrow, clamp, frame, made, onChange, oneStop, picture, renews, seed, within } from "./dom.js";
 import { fixed } from "./maths.js";
 import { attach } from "./snippet.js";
 
 const FRAMES = 9;
 
-const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i + 1}${state.labels ? `, label ${state.labels[i]}` : ""}`;
+export const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i + 1}${state.labels ? `, label ${state.labels[i]}` : ""}`;
 
 export function examples(state) {
 	const buttons = state.reference.map((row, i) => {
 		const canvas = made("canvas");
 		sheet(canvas, state.data, [row]);
-		const title = named(state, i);
-		return made("button", { title, tabIndex: i ? -1 : 0, onclick: () => state.setX(row, true) }, canvas);
+		return made("button", { title: named(state, i), onclick: () => state.pick(row) }, canvas);
 	});
 	$("examples").append(...buttons);
-	// One stop on the way of Tab, however many they are.
-	$("examples").onkeydown = ({ key, target }) => {
-		const next = buttons[buttons.indexOf(target) + (arrow(key)?.[1] ?? 0)];
-		if (!next) return;
-		for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
-		next.focus();
-	};
-	state.on("x", () => buttons.forEach((button, i) => button.setAttribute("aria-pressed", state.x === state.reference[i])));
+	oneStop($("examples"), buttons);
+	state.on("x", () => {
+		const shown = state.reference.indexOf(state.x);
+		buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === shown));
+	});
 	$("examples-note").textContent = state.examples.length
 		? `${state.reference.length} held-out examples: the model was not trained on them.`
 		: "Drawn from the model: its checkpoint holds no examples.";
@@ -38,7 +34,7 @@ export function film(state) {
 	}
 	$("to").value = Math.max(other, 0);
 	const ways = ["straight", "great_circle"];
-	const frames = ["straight line", "great circle"].map(strip);
+	const frames = ["straight line", "great circle"].map((name) => strip(name, state));
 	const code = (id) => ($(id).value === "x" ? state.q.mu : state.means[$(id).value]);
 	const asked = (path) => ({ z: [code("from"), code("to")], n: FRAMES, path });
 	const answer = new Latest($("film"), async (signal) => {
@@ -46,6 +42,7 @@ export function film(state) {
 		walks.forEach(({ z, mean }, k) => rowsOf(mean).forEach((row, i) => {
 			sheet(frames[k].canvases[i], data, [row]);
 			frames[k].notes[i].textContent = fixed(Math.hypot(...z[i]), 1);
+			frames[k].rows[i] = row;
 		}));
 	}, 120);
 	state.on("q", answer.ask);
@@ -53,19 +50,27 @@ export function film(state) {
 	attach($("film"), () => ({ calls: ways.map((path) => ["/interpolate", asked(path)]), ending: ["print(straight.mean.shape, great_circle.mean.shape)"] }));
 }
 
-function strip(name) {
-	const canvases = Array.from({ length: FRAMES }, (_, i) => picture(`${name}, ${i + 1} of ${FRAMES}`));
-	const notes = canvases.map(() => made("span", { className: "note" }));
-	const film = made("div", { className: "film nine" }, ...canvases.map((canvas, i) => made("div", {}, canvas, notes[i])));
+function strip(name, state) {
+	const rows = [];
+	const tiles = Array.from({ length: FRAMES }, (_, i) => tile(`${name}, ${i + 1} of ${FRAMES}`, () => state.pick(rows[i])));
+	const canvases = tiles.map((button) => button.firstChild);
+	const notes = tiles.map(() => made("span", { className: "note" }));
+	const film = made("div", { className: "film nine" }, ...tiles.map((button, i) => made("div", {}, button, notes[i])));
+	oneStop(film, tiles);
 	const caption = made("figcaption", {}, made("b", {}, name), ", the distance from 0 below");
 	$("frames").append(made("figure", {}, caption, film));
-	return { canvases, notes };
+	return { canvases, notes, rows };
+}
+
+// A picture that becomes x by a click.
+export function tile(label, onclick) {
+	return made("button", { className: "tile", title: "Use as x", onclick }, picture(label));
 }
 
 export function samples(state) {
 	const { data } = state;
 	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, data.isImage ? 64 : 24), data.most);
-	let rows;
+	let rows, at = [0, 0];
 	const asked = () => ({
 		n,
 		seed: seed("samples-seed"),
@@ -73,8 +78,27 @@ export function samples(state) {
 		draw: $("draw").value,
 	});
 	const show = () => {
-		const columns = (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
-		sheet($("dreams"), data, rows, { columns, gap: 8, least: 84 });
+		sheet($("dreams"), data, rows, { columns: columns(), gap: 8, least: 84 });
+	};
+	const columns = () => (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
+	const lines = () => Math.ceil(n / columns());
+	const look = (where) => {
+		at = [clamp(Math.floor(where[0]), 0, lines() - 1), clamp(Math.floor(where[1]), 0, columns() - 1)];
+		frame($("dream"), at, lines(), columns());
+	};
+	const pick = () => {
+		const row = rows?.[at[0] * columns() + at[1]];
+		if (row) state.pick(row);
+	};
+	const sky = $("sky");
+	sky.onpointermove = sky.onpointerdown = (event) => look(within(sky, event, lines(), columns()));
+	sky.onfocus = () => look(at);
+	sky.onclick = pick;
+	sky.onkeydown = (event) => {
+		const step = arrow(event.key);
+		if (!step && event.key !== "Enter" && event.key !== " ") return;
+		event.preventDefault();
+		step ? look(at.map((v, i) => v + step[i])) : pick();
 	};
 	const answer = new Latest($("samples"), async (signal) => {
 		rows = rowsOf((await call("/sample", asked(), signal)).x);

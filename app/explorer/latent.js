@@ -3,16 +3,22 @@ import { Latest, call } from "./api.js";
 import { svg } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
 import { $, arrow, clamp, frame, made, onChange, renews, seed, subscript, within } from "./dom.js";
+import { named } from "./gallery.js";
 import { below, fixed, quantile, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
+
+const DOT_REACH = 0.02; // of the side of the map
 
 export function dials(state) {
 	const { data } = state;
 	$("sliders").append(...state.busiest.slice(0, 8).map((j) => dial(j, state)));
+	let out;
 	const answer = new Latest($("dials"), async (signal) => {
 		const p = await call("/decode", { z: [state.z] }, signal);
-		sheet($("dialled"), data, rowsOf(p.mean));
+		[out] = rowsOf(p.mean);
+		sheet($("dialled"), data, [out]);
 	});
+	$("use-dialled").onclick = () => out && state.pick(out);
 	state.on("z", answer.ask);
 	const draw = new Latest($("dials"), async (signal) => {
 		const sample = await call("/sample", { n: 1, seed: seed("dials-seed") }, signal);
@@ -71,13 +77,24 @@ export function map(state) {
 		const [a, b] = axes().map((j) => below(state.z, j, prior));
 		return [whole((1 - b) * size), whole(a * size)];
 	};
-	const look = (where) => {
+	// The example whose dot is under the pointer; -1 if there is none.
+	const dotUnder = (event) => {
+		if (!event || !$("points").checked) return -1;
+		const [y, x] = within(plane, event, 1, 1);
+		const [a, b] = axes();
+		const far = state.means.map((mu) => Math.hypot(below(mu, a, prior) - x, 1 - below(mu, b, prior) - y));
+		const least = Math.min(...far);
+		return least < DOT_REACH ? far.indexOf(least) : -1;
+	};
+	const look = (where, event) => {
 		at = where;
+		const example = dotUnder(event);
+		plane.title = example < 0 ? "" : `${named(state, example)}: use as x`;
 		if (!rows) return;
 		const [row, column] = at ?? nearest();
 		const z = put(state.z, [row, column]);
-		sheet($("lens"), data, [rows[row * size + column]]);
-		$("where").textContent = axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`).join("\n");
+		sheet($("lens"), data, [example < 0 ? rows[row * size + column] : state.reference[example]]);
+		$("where").textContent = example >= 0 ? named(state, example) : axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`).join("\n");
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
@@ -94,11 +111,16 @@ export function map(state) {
 	const set = () => state.setZ(put(latentsOf()[0], at ?? nearest()));
 	const plane = $("plane");
 	const under = (event) => within(plane, event, size, size).map(whole);
-	plane.onpointermove = (event) => look(under(event));
+	plane.onpointermove = (event) => look(under(event), event);
 	plane.onpointerleave = () => look(null);
 	plane.onfocus = () => look(at ?? nearest());
 	plane.onblur = () => look(null);
-	plane.onclick = (event) => (look(under(event)), set());
+	plane.onclick = (event) => {
+		const example = dotUnder(event);
+		if (example >= 0) return state.pick(state.reference[example]);
+		look(under(event));
+		set();
+	};
 	plane.onkeydown = (event) => {
 		const step = arrow(event.key);
 		if (!step && event.key !== "Enter" && event.key !== " ") return;
@@ -108,7 +130,13 @@ export function map(state) {
 		state.announce($("where").textContent);
 	};
 	const place = () => dots(state, axes());
-	const again = () => (answer.ask(), place());
+	const again = () => {
+		const n = prior.mean.length - 2;
+		const where = $("others").value === "dials" ? "where the dials have them" : "at the prior’s mean";
+		$("elsewhere").textContent = n ? `The other ${n === 1 ? "dimension stands" : `${n} dimensions stand`} ${where}.` : "";
+		answer.ask();
+		place();
+	};
 	state.on("z", again);
 	onChange(["across", "up"], () => {
 		const [a, b] = axes();

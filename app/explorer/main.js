@@ -1,17 +1,20 @@
 // The page: what is served, then every panel of it around one shared state.
-import { call, tell } from "./api.js";
+import { call, report } from "./api.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
 import { examples, film, samples } from "./gallery.js";
 import { dials, map } from "./latent.js";
+import { link } from "./link.js";
 import { fixed, kl, rounded } from "./maths.js";
 import { bound, code, draws } from "./one.js";
 
-// x, the q(z|x) it has, and the z of the dials. The dials follow mu(x) until a hand
-// moves them.
+const MOST_UNDONE = 100;
+
+// x, its q(z|x), and the z of the dials. The dials follow mu(x) until somebody moves them.
 class State extends EventTarget {
 	on = this.addEventListener;
-	#following = true;
+	isFollowing = true;
+	#past = [];
 	#said;
 
 	constructor(known, { mu, log_var: logVar }) {
@@ -31,19 +34,46 @@ class State extends EventTarget {
 		this.emit("x", detail);
 	}
 
+	// Keep x as it is now for undo. What is drawn on changes in place, so it is copied.
+	remember() {
+		this.#past.push(this.reference.includes(this.x) ? this.x : [...this.x]);
+		if (this.#past.length > MOST_UNDONE) this.#past.shift();
+		this.emit("past");
+	}
+
+	// Have a row become x. Pixels that were decoded are rounded, as those that are drawn.
+	pick(x) {
+		this.remember();
+		const isWhole = !this.data.isImage || this.reference.includes(x);
+		this.setX(isWhole ? x : x.map((v) => Number(v.toFixed(4))), true);
+	}
+
+	get canUndo() { return this.#past.length > 0; }
+
+	undo() {
+		if (!this.canUndo) return;
+		this.setX(this.#past.pop(), true);
+		this.emit("past");
+	}
+
 	setQ(q) {
 		this.q = q;
 		this.emit("q");
-		if (this.#following) this.#turn(q.mu);
+		if (this.isFollowing) this.#turn(q.mu);
 	}
 
 	setZ(z) {
-		this.#following = false;
+		this.isFollowing = false;
 		this.#turn(z);
 	}
 
+	// Have the dials follow the codes to come.
+	followNext() {
+		this.isFollowing = true;
+	}
+
 	follow() {
-		this.#following = true;
+		this.followNext();
 		this.#turn(this.q.mu);
 	}
 
@@ -110,9 +140,12 @@ async function begin() {
 	const { mean, standard_deviation: sigma } = card.prior;
 	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
 	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
-	state.setX(reference[0], true);
+	await link(state);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 	addEventListener("resize", () => state.emit("resize"));
 }
 
-begin().catch((error) => tell($("failed"), error));
+const reload = () => location.reload();
+$("reload").onclick = reload;
+document.addEventListener("othermodel", () => ($("other").hidden = false));
+begin().catch((error) => report($("failed"), error, reload));

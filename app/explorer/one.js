@@ -2,21 +2,27 @@
 import { Latest, call } from "./api.js";
 import { latents, terms } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, count, made, onChange, picture, renews, seed, subscript } from "./dom.js";
+import { $, count, made, onChange, oneStop, renews, seed, subscript } from "./dom.js";
+import { tile } from "./gallery.js";
 import { fixed, kl, normals, rounded } from "./maths.js";
+import { opens } from "./open.js";
 import { Pad, Table } from "./pad.js";
 import { attach } from "./snippet.js";
 
 export function code(state) {
 	const { data } = state;
-	const input = new (data.isImage ? Pad : Table)($("input"), data, () => state.setX(input.x));
+	const input = new (data.isImage ? Pad : Table)($("input"), data, () => state.setX(input.x), () => state.remember());
+	$("input").append($("undo").parentElement); // below the pad or the table
+	let out;
 	const answer = new Latest($("one"), async (signal) => {
 		const x = state.x;
 		const q = await call("/encode", { x: [x] }, signal);
 		const [mu, logVar] = [q.mu[0], q.log_var[0]];
 		const p = await call("/decode", { z: [mu] }, signal);
 		const [mean] = rowsOf(p.mean);
+		out = mean;
 		sheet($("reconstruction"), data, [mean], { behind: data.isImage ? null : x });
+		for (const [id, row] of [["way-x", x], ["way-out", mean]]) sheet($(id), data, [row]);
 		input.answer?.(mean, p.log_var && rowsOf(p.log_var)[0]);
 		state.setQ({ mu, logVar, sigma: logVar.map((v) => Math.exp(v / 2)), kl: kl(mu, logVar, state.prior) });
 	}, 0);
@@ -32,6 +38,15 @@ export function code(state) {
 	state.on("q", show);
 	state.on("resize", show);
 	$("numbers").ontoggle = show;
+	$("use-reconstruction").onclick = () => out && state.pick(out);
+	$("undo").onclick = () => state.undo();
+	state.on("past", () => ($("undo").disabled = !state.canUndo));
+	document.addEventListener("keydown", (event) => {
+		if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.target.matches("input, textarea")) return;
+		event.preventDefault();
+		state.undo();
+	});
+	opens(state);
 	attach($("one"), () => ({
 		calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]],
 		python: [["/encode", { x: [state.x] }]],
@@ -91,24 +106,31 @@ function words(data, { elbo, logLikelihood, kl }, heldOut) {
 	$("standing").textContent = heldOut ? standing(elbo, heldOut) : "";
 }
 
-// Quantiles at 0, 1, ..., 100 percent.
+// Quantiles at 0, 1, ..., 100 percent. A bound may be unusual on both sides: that of an
+// empty picture is above nearly all, because it is easy to explain.
 function standing(elbo, { quantiles, n, split }) {
 	const percent = quantiles.filter((q) => q <= elbo).length - 1;
-	const verdict = percent < 0 ? "unlike anything held out" : percent < 5 ? "unusual" : "ordinary";
-	const where = percent < 0 ? "Below all" : percent > 99 ? "Above all" : `Above about ${percent} % of`;
-	return `${where} ${count(n)} ${split} rows: ${verdict}. The grey band holds the middle 90 % of them, the darker one the middle half.`;
+	const [isBelow, isAbove] = [percent < 0, percent > 99];
+	const p = 2 * Math.min(percent, 100 - percent);
+	const where = isBelow ? "Below all" : isAbove ? "Above all" : `Above about ${percent} % of`;
+	const simple = " x is simpler than the data, as an empty picture is.";
+	const verdict = isBelow ? "unlike anything held out." : isAbove ? `unusual.${simple}` : p < 5 ? `unusual.${percent > 50 ? simple : ""}` : "ordinary.";
+	const share = isBelow || isAbove ? "" : ` About ${Math.max(p, 1)} % of rows are at least as unusual (a two-sided p-value).`;
+	return `${where} ${count(n)} ${split} rows: ${verdict}${share} The gray band holds the middle 90 % of them, the darker one the middle half.`;
 }
 
 export function draws(state) {
-	let eps, last;
-	const film = Array.from({ length: 8 }, (_, i) => picture(`Draw ${i + 1} of q(z|x), decoded`));
+	let eps, last, rows;
+	const film = Array.from({ length: 8 }, (_, i) => tile(`Draw ${i + 1} of q(z|x), decoded`, () => state.pick(rows[i])));
 	$("draws-film").append(...film);
+	oneStop($("draws-film"), film);
 	const answer = new Latest($("draws"), async (signal) => {
 		const { mu, sigma } = state.q;
 		eps = normals(seed("draws-seed"), film.length, mu.length).map(rounded);
 		last = eps.map((row) => rounded(row.map((e, j) => mu[j] + sigma[j] * e)));
 		const p = await call("/decode", { z: last }, signal);
-		rowsOf(p.mean).forEach((row, i) => sheet(film[i], state.data, [row]));
+		rows = rowsOf(p.mean);
+		rows.forEach((row, i) => sheet(film[i].firstChild, state.data, [row]));
 	});
 	state.on("q", answer.ask);
 	onChange(["draws-seed"], answer.ask);

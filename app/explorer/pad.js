@@ -4,11 +4,13 @@ import { arrow, clamp, frame, made, picture, within } from "./dom.js";
 import { fixed } from "./maths.js";
 
 export class Pad {
-	#data; #changed; #canvas; #cursor; #at; #last; #tools;
+	#data; #changed; #begin; #canvas; #cursor; #at; #last; #tools;
 
-	constructor(place, data, changed) {
+	// `begin` is called before a change, `changed` while it goes on.
+	constructor(place, data, changed, begin) {
 		this.#data = data;
 		this.#changed = changed;
+		this.#begin = begin;
 		this.#at = [data.height >> 1, data.width >> 1];
 		this.#canvas = made("canvas", { className: "shown" });
 		this.#cursor = made("i", { className: "cursor" });
@@ -35,12 +37,15 @@ export class Pad {
 			ink: made("input", { type: "color", value: "#e0a030" }),
 		};
 		const label = (name, words) => made("label", {}, this.#tools[name], ` ${words}`);
-		const onclick = () => {
-			this.x.fill(data.limits[0]);
-			this.#drawn();
-		};
-		const clear = made("button", { onclick }, "Clear");
-		const tools = [clear, label("erase", "Erase"), label("soft", "Soft")];
+		const whole = (words, change) => made("button", {
+			onclick: () => {
+				this.#begin();
+				this.x = this.x.map(change);
+				this.#drawn();
+			},
+		}, words);
+		const [low, high] = data.limits;
+		const tools = [whole("Clear", () => low), whole("Invert", (v) => Number((low + high - v).toFixed(4))), label("erase", "Erase"), label("soft", "Soft")];
 		if (data.channels === 3) tools.push(label("ink", "Ink"));
 		tools.push(made("label", {}, "Brush ", this.#tools.size));
 		return made("div", { className: "controls tools" }, ...tools);
@@ -52,6 +57,7 @@ export class Pad {
 		pad.onpointerdown = (event) => {
 			if (event.button > 0) return;
 			pad.setPointerCapture(event.pointerId);
+			this.#begin();
 			this.#last = at(event);
 			this.#stroke(this.#last);
 		};
@@ -67,6 +73,7 @@ export class Pad {
 		if (step) this.#move(...step);
 		if (step && !event.shiftKey) return;
 		const [row, column] = this.#at;
+		this.#begin();
 		this.#dab(row + 0.5, column + 0.5, 0.6, erases);
 		this.#drawn();
 	}
@@ -119,7 +126,7 @@ export class Pad {
 export class Table {
 	#body; #plot;
 
-	constructor(place, data, changed) {
+	constructor(place, data, changed, begin) {
 		const canvas = picture("Plot of x");
 		this.#plot = (row) => sheet(canvas, data, [row]);
 		this.#body = made("tbody");
@@ -129,6 +136,7 @@ export class Table {
 		place.append(canvas, made("div", { className: "scroll" }, table));
 		this.#body.oninput = ({ target }) => {
 			if (!Number.isFinite(target.valueAsNumber)) return;
+			begin();
 			this.x[target.dataset.d] = target.valueAsNumber;
 			this.#plot(this.x);
 			changed();

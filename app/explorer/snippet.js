@@ -1,7 +1,7 @@
-// "As curl" and "as Python" for what a panel has just asked: shortened to look at, whole
-// to copy.
-import { address } from "./api.js";
-import { $, count, made } from "./dom.js";
+// What a panel has just requested "as curl" and "as Python", shortened to look at, whole
+// to copy; and what it shows as files.
+import { address, call, report } from "./api.js";
+import { $, count, made, save } from "./dom.js";
 
 const SHOWN = 12;
 
@@ -61,6 +61,24 @@ async function copy(text) {
 	area.remove();
 }
 
+// The pictures of a panel side by side, without the strip of examples.
+function joined(panel) {
+	const shown = [...panel.querySelectorAll("canvas")].filter((canvas) => canvas.width && canvas.checkVisibility() && !canvas.closest(".strip"));
+	const columns = Math.min(shown.length, 9);
+	const [width, height] = ["width", "height"].map((side) => Math.max(...shown.map((canvas) => canvas[side])) + 8);
+	const sheet = made("canvas", { width: columns * width, height: Math.ceil(shown.length / columns) * height });
+	const context = sheet.getContext("2d");
+	shown.forEach((canvas, i) => context.drawImage(canvas, (i % columns) * width + 4, Math.floor(i / columns) * height + 4));
+	return new Promise((resolve) => sheet.toBlob(resolve, "image/png"));
+}
+
+// Requests and responses: with the same seeds they are those that are shown.
+async function exchanged(calls) {
+	const responses = await Promise.all(calls.map(([path, body]) => call(path, body)));
+	const pairs = calls.map(([path, request], i) => ({ path, request, response: responses[i] }));
+	return new Blob([JSON.stringify(pairs, null, 1)], { type: "application/json" });
+}
+
 // `asked()` gives [[path, body], ...] and, for Python, lines that end the program.
 export function attach(panel, asked) {
 	const title = panel.querySelector("h2").textContent;
@@ -71,5 +89,12 @@ export function attach(panel, asked) {
 		};
 		return made("button", { onclick }, `as ${name}`);
 	});
-	panel.append(made("p", { className: "links" }, ...buttons));
+	const files = [["JSON", () => exchanged(asked().calls)], ["PNG", () => joined(panel)]].map(([name, blob]) => {
+		const write = async () => {
+			const failure = await blob().then((made) => save(`${panel.id}.${name.toLowerCase()}`, made), (error) => error);
+			report(panel.querySelector(".error"), failure, write);
+		};
+		return made("button", { onclick: write, title: `Download what is shown as ${name}` }, name);
+	});
+	panel.append(made("p", { className: "links" }, ...buttons, ...(panel.querySelector("canvas") ? files : files.slice(0, 1))));
 }
