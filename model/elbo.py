@@ -17,11 +17,13 @@ class Elbo(NamedTuple):
             form; under a mixture it is a mean over the same draws and may be negative.
         kl_per_dim: KL(q(z_j|x) || p(z_j)), (N, J); its sum over j is `kl`. None under
             a mixture, where the KL is not a sum over dimensions.
+        per_draw: The ELBO from each draw of z, whose mean over K is `bound`, (K, N).
     """
 
     log_likelihood: Tensor
     kl: Tensor
     kl_per_dim: Tensor | None
+    per_draw: Tensor
 
     @property
     def bound(self) -> Tensor:
@@ -42,12 +44,18 @@ def elbo(vae: VAE, x: Tensor, *, eps: Tensor) -> Elbo:
     """
     q_z = vae.encode(x)  # q(z|x)
     z = q_z.reparameterize(eps)
-    p_x = vae.decode(z)  # p(x|z), (K, N, D)
+    log_p_x = vae.decode(z).log_prob(x)  # log p(x|z), (K, N)
     p_z = vae.p_z
     kl_per_dim = p_z.kl_per_dim(q_z)
+    if kl_per_dim is None:
+        kl_per_draw = p_z.kl_per_draw(q_z, z)
+        kl = kl_per_draw.mean(dim=0)
+    else:
+        kl = kl_per_draw = kl_per_dim.sum(dim=-1)
 
     return Elbo(
-        log_likelihood=p_x.log_prob(x).mean(dim=0),
-        kl=p_z.kl(q_z, z) if kl_per_dim is None else kl_per_dim.sum(dim=-1),
+        log_likelihood=log_p_x.mean(dim=0),
+        kl=kl,
         kl_per_dim=kl_per_dim,
+        per_draw=log_p_x - kl_per_draw,
     )

@@ -29,11 +29,15 @@ class Evaluation(NamedTuple):
     The terms of the ELBO in nats, (N,) each, and mu of q(z|x), (N, J); float64.
 
     Densities are in the data's units.
+
+    Attributes:
+        standard_error: Of `bound`, from the spread of the K draws; None for K = 1.
     """
 
     log_likelihood: NDArray[np.float64]
     kl: NDArray[np.float64]
     mu: NDArray[np.float64]
+    standard_error: NDArray[np.float64] | None = None
 
     @property
     def bound(self) -> NDArray[np.float64]:
@@ -77,8 +81,17 @@ def evaluate(
             shape = (len(rows), n_samples, vae.config.latent_dim)
             eps = torch.from_numpy(draw.standard_normal(shape, dtype=np.float32))
             bound = elbo(vae, rows, eps=eps.to(x.device).transpose(0, 1))
-            tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu)
+            spread = bound.per_draw.double().std(dim=0, correction=int(n_samples > 1))
+            tensors = (bound.log_likelihood, bound.kl, vae.encode(rows).mu, spread)
             parts.append([tensor.double().cpu().numpy() for tensor in tensors])
             on_rows(len(rows))
-    log_likelihood, kl, mu = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Evaluation(log_likelihood + vae.log_jacobian, kl, mu)
+    log_likelihood, kl, mu, spreads = (
+        np.concatenate(part) for part in zip(*parts, strict=True)
+    )
+    error = None if n_samples == 1 else spreads / n_samples**0.5
+    return Evaluation(
+        log_likelihood=log_likelihood + vae.log_jacobian,
+        kl=kl,
+        mu=mu,
+        standard_error=error,
+    )

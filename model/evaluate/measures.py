@@ -68,6 +68,8 @@ def _elbo(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measur
         "log_likelihood": found.log_likelihood,
         "kl": found.kl,
     }
+    if found.standard_error is not None:
+        columns["elbo_standard_error"] = found.standard_error
     return Measured(columns, {"n_samples": k})
 
 
@@ -161,7 +163,7 @@ def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Mea
 def _impute(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     if (observed := subject.observed) is None:
         raise ValueError("--measure impute needs a --mask")
-    n_draws = options.n_draws
+    n_draws = analyses.rounded_draws(options.n_draws)
     columns = _in_slices(
         lambda x, first: analyses.imputed(
             subject.vae,

@@ -89,3 +89,15 @@ def test_active_units_are_those_whose_mean_varies_enough(build: Build) -> None:
     evaluation = evaluate(vae, x, n_samples=1, seed=0)
 
     assert evaluation.n_active == 2
+
+
+def test_the_error_is_that_of_the_mean_of_the_draws(vae: VAE, x: Tensor) -> None:
+    """The standard deviation of K draws over sqrt(K); none for one draw."""
+    found = evaluate(vae, x, n_samples=5, seed=1)
+
+    eps = torch.from_numpy(standard_normal((N, 5, 3), seed=1, stream=Stream.LATENT))
+    draws = [elbo(vae, x, eps=one[None]).bound for one in eps.transpose(0, 1)]
+    error = torch.stack(draws).double().std(dim=0) / 5**0.5
+    assert found.standard_error is not None
+    np.testing.assert_allclose(found.standard_error, error.detach(), rtol=1e-4)
+    assert evaluate(vae, x, n_samples=1, seed=1).standard_error is None

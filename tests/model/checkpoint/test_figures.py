@@ -53,7 +53,7 @@ def test_standard_errors_are_those_of_a_mean(evaluation: Evaluation) -> None:
 
 def test_one_example_has_no_standard_error(evaluation: Evaluation) -> None:
     """A single example gives a value and no error, rather than a NaN."""
-    made = summarize(Evaluation(*(part[:1] for part in evaluation)))
+    made = summarize(Evaluation(*(part[:1] for part in evaluation[:3])))
 
     assert made["elbo"].value == -111.0
     assert made["elbo"].standard_error is None
