@@ -54,6 +54,10 @@ class DiagonalGaussian:
         """Return z = mu + sigma * eps (AEVB Sec. 2.4); eps is (..., J)."""
         return self.mu + self.sigma * eps
 
+    def standardize(self, z: Tensor) -> Tensor:
+        """Return eps, (..., J), of which `reparameterize` makes z."""
+        return (z - self.mu) / self.sigma
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z|x) in nats, (...)."""
         return normal_log_prob(z, self.mu, self.log_var).sum(dim=-1)

@@ -58,6 +58,7 @@ ROW_BY_ROW = frozenset(
         Stream.MARKOV_CHAIN,
         Stream.ANOMALY,
         Stream.IMPUTATION,
+        Stream.OBSERVED,
     }
 )
 

@@ -180,7 +180,7 @@ class GaussianMixture(Prior):
     def log_prob(self, z: Tensor) -> Tensor:
         z = z.double()
         log_weights = self.log_weights.to(z)
-        return torch.logsumexp(log_weights + self._log_normals(z, z.square()), dim=-1)
+        return torch.logsumexp(log_weights + self.log_normals(z, z.square()), dim=-1)
 
     def kl_per_dim(self, q_z: DiagonalGaussian) -> Tensor | None:
         return None
@@ -197,8 +197,8 @@ class GaussianMixture(Prior):
         """
         z, mu, log_var = z.double(), q_z.mu.double(), q_z.log_var.double()
         log_weights = self.log_weights.to(z)
-        log_normals = self._log_normals(z, z.square())  # (..., C)
-        expected = self._log_normals(mu, mu.square() + log_var.exp())
+        log_normals = self.log_normals(z, z.square())  # (..., C)
+        expected = self.log_normals(mu, mu.square() + log_var.exp())
         share = torch.softmax(log_weights + expected, dim=-1).detach()  # w
         log_p = torch.logsumexp(log_weights + log_normals, dim=-1)
         entropy = 0.5 * (1 + math.log(2 * math.pi) + log_var).sum(dim=-1)
@@ -244,7 +244,7 @@ class GaussianMixture(Prior):
         log_weights, mu, log_var = (part.to(device).double() for part in parts)
         return log_weights.exp(), mu, log_var
 
-    def _log_normals(self, z: Tensor, square: Tensor) -> Tensor:
+    def log_normals(self, z: Tensor, square: Tensor) -> Tensor:
         """
         Return log N(z; mu_c, sigma_c^2), (..., C), from z and its square.
 

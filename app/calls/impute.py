@@ -11,9 +11,9 @@ from app.call_parts.analysis import (
     read_masked,
 )
 from app.call_parts.call import post
-from app.call_parts.evidence import max_draws
+from app.call_parts.evidence import STANDARD_ERROR, max_draws
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
-from app.call_parts.fields import Numbers, Values
+from app.call_parts.fields import Flags, Numbers, Values
 from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
@@ -30,7 +30,7 @@ from app.http.response import Response
 from app.wire.negotiation import Format
 from model.inference import analyses
 
-DEFAULT_DRAWS = 1000
+DEFAULT_DRAWS = 1024
 
 
 class ImputeOptions(AnalysisOptions):
@@ -45,8 +45,8 @@ class ImputeOptions(AnalysisOptions):
         int | None,
         Field(
             ge=1,
-            description="K, draws of z per row from which mean, variance and samples "
-            f"are computed; {DEFAULT_DRAWS} by default.",
+            description="K, draws of z per row from which all results are computed, "
+            f"rounded up to a multiple of 64; {DEFAULT_DRAWS} by default.",
         ),
         AtMost(max_draws),
     ] = None
@@ -74,9 +74,19 @@ class ImputeResponse(AnalysisResponse):
         Field(description="E[x | x_o]; x itself where known, [N, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
+    mean_standard_error: Annotated[
+        Numbers,
+        Field(description="Of the mean; 0 where known, [N, *data_shape]."),
+        Shape(max_rows, data_shape),
+    ]
     variance: Annotated[
         Numbers,
         Field(description="Var[x | x_o]; 0 where known, [N, *data_shape]."),
+        Shape(max_rows, data_shape),
+    ]
+    variance_standard_error: Annotated[
+        Numbers,
+        Field(description="Of the variance; 0 where known, [N, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
     samples: Annotated[
@@ -95,6 +105,14 @@ class ImputeResponse(AnalysisResponse):
         Field(
             description="An estimate of log p(x_o) in nats, for the known values only; "
             "a lower bound in expectation, [N]."
+        ),
+    ]
+    log_p_observed_standard_error: Annotated[Values, Field(description=STANDARD_ERROR)]
+    is_reliable: Annotated[
+        Flags,
+        Field(
+            description="Whether the estimates of the row and their standard errors "
+            "can be trusted, [N]."
         ),
     ]
     n_draws: Annotated[int, Field(description="K.")]
@@ -125,10 +143,10 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
     values, and what these imply for the missing ones. `mean` is the best single guess,
     `variance` its uncertainty, and `samples` are complete rows, each consistent in
     itself, while the mean of several possibilities may look like none of them. The
-    estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018).
-    If `effective_sample_size` is small, few draws have most of the weight, and more
-    should be drawn. Missing values are ignored: they may be any number, and in
-    safetensors also NaN.
+    estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018),
+    and each has its standard error. If `is_reliable` is false, few draws have most of
+    the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
+    in safetensors also NaN.
     """
     inputs, masked = await read_masked(model, request, ImputeOptions)
     options, limit = inputs.options, model.settings.max_draws
@@ -138,8 +156,8 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
         if n > limit:
             what = f"expected 1 to {limit}, got {number(n)}"
             raise UnprocessableError(Fault(f"/{name}", what))
-    config = model.config
-    model.check_output(len(inputs.x.values), (2 + n_samples) * config.data_dim)
+    n_draws, config = analyses.rounded_draws(n_draws), model.config
+    model.check_output(len(inputs.x.values), (4 + n_samples) * config.data_dim)
     return await analyze(
         model,
         inputs,
@@ -156,5 +174,11 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
         ),
         draws=analyses.draws_imputing(config, n_draws=n_draws, n_samples=n_samples),
         scalars={"n_draws": n_draws},
-        shaped=("mean", "variance", "samples"),
+        shaped=(
+            "mean",
+            "mean_standard_error",
+            "variance",
+            "variance_standard_error",
+            "samples",
+        ),
     )

@@ -9,7 +9,7 @@ from torch.nn.functional import binary_cross_entropy
 from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import Study, chunks
 from benchmarks.results import table
-from model.inference import analyses, imputation
+from model.inference import analyses, imputation, latents
 from model.inference.effort import Effort
 from model.noise import Stream, standard_normal
 from model.vae import VAE
@@ -17,7 +17,7 @@ from model.vae import VAE
 _N_ROWS = 1000
 _ROWS = 20  # at once
 _SEED = 0  # of all noise
-_N_DRAWS = 1000  # the default of `/impute`
+_N_DRAWS = 1024  # the default of `/impute`
 _N_RECONSTRUCTIONS = 100
 
 Column = NDArray[np.float64]
@@ -58,7 +58,7 @@ def _measured(
 ) -> dict[str, Column]:
     """Return -log p(x_m) under each predictive, (N,) each."""
     with torch.enable_grad():
-        given = imputation.latents(
+        given = latents.latents(
             vae, x, observed, n_draws=_N_DRAWS, seed=_SEED, first=first
         )
     imputed = imputation.impute(

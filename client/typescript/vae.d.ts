@@ -329,10 +329,10 @@ export interface paths {
          *     values, and what these imply for the missing ones. `mean` is the best single guess,
          *     `variance` its uncertainty, and `samples` are complete rows, each consistent in
          *     itself, while the mean of several possibilities may look like none of them. The
-         *     estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018).
-         *     If `effective_sample_size` is small, few draws have most of the weight, and more
-         *     should be drawn. Missing values are ignored: they may be any number, and in
-         *     safetensors also NaN.
+         *     estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018),
+         *     and each has its standard error. If `is_reliable` is false, few draws have most of
+         *     the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
+         *     in safetensors also NaN.
          */
         post: operations["impute"];
         delete?: never;
@@ -1110,7 +1110,7 @@ export interface components {
             n_samples?: number;
             /**
              * N Draws
-             * @description K, draws of z per row from which mean, variance and samples are computed; 1000 by default.
+             * @description K, draws of z per row from which all results are computed, rounded up to a multiple of 64; 1024 by default.
              * @default null
              */
             n_draws?: number | null;
@@ -1148,10 +1148,20 @@ export interface components {
              */
             mean: number[][][];
             /**
+             * Mean Standard Error
+             * @description Of the mean; 0 where known, [N, *data_shape].
+             */
+            mean_standard_error: number[][][];
+            /**
              * Variance
              * @description Var[x | x_o]; 0 where known, [N, *data_shape].
              */
             variance: number[][][];
+            /**
+             * Variance Standard Error
+             * @description Of the variance; 0 where known, [N, *data_shape].
+             */
+            variance_standard_error: number[][][];
             /**
              * Samples
              * @description Draws of x given x_o, [N, S, *data_shape].
@@ -1167,6 +1177,16 @@ export interface components {
              * @description An estimate of log p(x_o) in nats, for the known values only; a lower bound in expectation, [N].
              */
             log_p_observed: number[];
+            /**
+             * Log P Observed Standard Error
+             * @description Its standard error, [N].
+             */
+            log_p_observed_standard_error: number[];
+            /**
+             * Is Reliable
+             * @description Whether the estimates of the row and their standard errors can be trusted, [N].
+             */
+            is_reliable: boolean[];
             /**
              * N Draws
              * @description K.
@@ -2820,7 +2840,7 @@ export interface operations {
                 first?: number;
                 /** @description S, draws of the whole x per row. */
                 n_samples?: number;
-                /** @description K, draws of z per row from which mean, variance and samples are computed; 1000 by default. */
+                /** @description K, draws of z per row from which all results are computed, rounded up to a multiple of 64; 1024 by default. */
                 n_draws?: number | null;
             };
             header?: never;

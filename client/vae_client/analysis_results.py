@@ -199,16 +199,24 @@ class ImputeResult(AnalysisResult):
 
     Attributes:
         mean: E[x | x_o], (N, *data_shape).
+        mean_standard_error: 0 where x is observed, (N, *data_shape).
         variance: Var[x | x_o], 0 where x is observed, (N, *data_shape).
+        variance_standard_error: 0 where x is observed, (N, *data_shape).
         samples: S draws of x given x_o, (N, S, *data_shape).
         effective_sample_size: The effective number of the draws of z, (N,).
         log_p_observed: An estimate of log p(x_o), in expectation at most that, (N,).
+        is_reliable: Whether the estimates of an example and their standard errors can
+            be trusted, (N,).
         n_draws: K, the number of draws of z that all of this is computed from.
     """
 
     mean: DataArray
+    mean_standard_error: DataArray
     variance: DataArray
+    variance_standard_error: DataArray
     samples: DataArray
     effective_sample_size: Float64Array
     log_p_observed: Float64Array
+    log_p_observed_standard_error: Float64Array
+    is_reliable: BoolArray
     n_draws: int

@@ -19,7 +19,7 @@ from torch import Tensor
 from model.checkpoint.held_out import Scores
 from model.engine.arrays import Array, Mask
 from model.engine.engine import Engine
-from model.inference import analyses, observed
+from model.inference import analyses
 from model.inference.columns import (
     Anomalies,
     Bracketed,
@@ -31,6 +31,7 @@ from model.inference.columns import (
     Refined,
 )
 from model.inference.effort import Effort
+from model.inference.likelihood import log_joint
 from model.inference.proposals import encoded
 
 
@@ -156,10 +157,9 @@ class Analyst:
     @torch.no_grad()
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
         """Check that the density of the observed x is finite at the prior's mean."""
-        index = torch.arange(len(x), device=x.device)
-        z = self._vae.p_z.moments(x.device).mu.expand(1, len(x), -1)
-        log_joint = observed.log_joint(self._vae, x, mask)
-        _check_finite(log_joint(index, z)[0].cpu().numpy(), rows)
+        z = self._vae.p_z.moments(x.device).mu.expand(len(x), -1)
+        known = torch.where(mask, x, 0.0)
+        _check_finite(log_joint(self._vae, known, z, mask).cpu().numpy(), rows)
 
     @torch.no_grad()
     def _tensor(self, x: Array, rows: slice) -> Tensor:

@@ -39,7 +39,7 @@ class EvaluateOptions:
         budget: The most draws of z for log p(x) of a row.
         mask: For impute, a .npy file with 1 where x is known and 0 where it is missing,
             in the shape of an example, for all rows, or with one mask per row.
-        n_draws: Draws of z per row for impute.
+        n_draws: Draws of z per row for impute, rounded up to a multiple of 64.
         seed: Seed of all noise; the same seed over HTTP gives the same figures.
         binarize: How to binarize gray values: threshold at 1/2, or sample with the
             seed. If not given: as in training.
@@ -62,7 +62,7 @@ class EvaluateOptions:
     target: float = 0.02
     budget: int = 8192
     mask: Path | None = None
-    n_draws: int = 1000
+    n_draws: int = 1024
     seed: int = 0
     binarize: Literal["threshold", "sample"] | None = None
     data_seed: int = 0

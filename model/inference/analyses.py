@@ -6,6 +6,8 @@ Rows are computed in slices whose size depends only on the model and the options
 noise of a row depends on its position, never on the slice.
 """
 
+import copy
+import math
 from collections.abc import Iterator
 
 import torch
@@ -18,12 +20,13 @@ from model.inference import (
     bounds,
     gap,
     imputation,
+    latents,
     posterior,
     posterior_grid,
     refinement,
 )
 from model.inference.bounds import ImportanceWeighted
-from model.inference.bracket import upper_bound
+from model.inference.bracket import N_DECODED, upper_bound_from
 from model.inference.columns import (
     Anomalies,
     Bracketed,
@@ -41,7 +44,8 @@ from model.inference.columns import (
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
 from model.inference.estimate import Estimate
-from model.inference.evidence import log_evidence
+from model.inference.evidence import MIN_BUDGET, assembled, explore, log_evidence
+from model.inference.fitting import most_points
 from model.inference.proposals import encoded
 from model.noise import Stream
 from model.row_noise import RowNoise
@@ -49,13 +53,13 @@ from model.vae import VAE
 
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 N_GRID = posterior_grid.N_GRID
+rounded_draws = latents.rounded_draws
 
 _MAX_STEPS = 200
-_N_CHAINS, _N_DRAWS, _N_WARMUP, _N_LEAPFROGS = 16, 200, 100, 3
 _MAX_QUADRATURE = {1: 65_537, 2: 1025**2}
 
 _MAX_SLICE_ROWS = 16
-_SLICE_VALUES = 1 << 26
+_SLICE_VALUES = 1 << 25
 
 
 def evidence(
@@ -73,19 +77,20 @@ def evidence(
 def bracketed(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Bracketed:
-    """Estimate log p(x), and bound it from above; see `upper_bound`."""
-    lower = _lower(vae, x, effort, seed=seed, first=first)
-    q_z = refinement.refine(vae, x, seed=seed, first=first).q_z
-    upper = upper_bound(
-        vae,
-        x,
-        q_z=q_z,
-        seed=seed,
-        n_chains=_N_CHAINS,
-        n_samples=_N_DRAWS,
-        n_warmup=_N_WARMUP,
-        first=first,
-    )
+    """
+    Estimate log p(x), or the bound L_K if K is given, and bound it from above.
+
+    See `upper_bound_from`.
+    """
+    target, budget = effort.target, effort.budget
+    if effort.n_samples is not None:  # the bound L_K, and a short exploration
+        target, budget = math.inf, MIN_BUDGET
+    explored = explore(vae, x, target=target, budget=budget, seed=seed, first=first)
+    if effort.n_samples is None:
+        lower = assembled(explored, x)
+    else:
+        lower = _lower(vae, x, effort, seed=seed, first=first)
+    upper = upper_bound_from(vae, x, explored, seed=seed, first=first)
     found = Bracketed(
         **named(Evidence.of(lower)),
         upper=column(upper.bound.value),
@@ -145,14 +150,17 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     """
     Integrate p(x, z) over z for each example; see `posterior` and `kl_to_posterior`.
 
+    z is decoded in float64, so that the errors need not include float32 rounding.
+
     Examples are computed one at a time, so that the bits of one do not depend on the
     others.
 
     Raises:
         ValueError: The model has more than two latent dimensions.
     """
+    wide = copy.deepcopy(vae).double()
     found = joined(
-        [posterior_grid.integrated(vae, example) for example in torch.split(x, 1)]
+        [posterior_grid.integrated(vae, wide, example) for example in torch.split(x, 1)]
     )
     return in_data_units(found, vae.log_jacobian)
 
@@ -205,25 +213,27 @@ def imputed(
     first: int = 0,
 ) -> Imputed:
     """Impute missing values given the observed ones; see `impute`."""
-    given = imputation.latents(
-        vae, x, observed, n_draws=n_draws, seed=seed, first=first
-    )
+    given = latents.latents(vae, x, observed, n_draws=n_draws, seed=seed, first=first)
     found = imputation.impute(
         vae, x, observed, given, n_samples=n_samples, seed=seed, first=first
     )
     columns = Imputed(
         mean=column(found.mean),
+        mean_standard_error=column(found.mean_standard_error),
         variance=column(found.variance),
+        variance_standard_error=column(found.variance_standard_error),
         samples=column(found.x.transpose(0, 1)),
         effective_sample_size=column(given.effective_sample_size),
         log_p_observed=column(given.log_p_observed),
+        log_p_observed_standard_error=column(given.log_p_observed_standard_error),
+        is_reliable=column(given.is_reliable),
     )
     return columns if vae.units is None else columns.in_units(vae.units, observed)
 
 
 def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:
-    """Return roughly the most draws of z that imputing one example decodes."""
-    return default_points(config.latent_dim) * _MAX_STEPS + 2 * n_draws + n_samples
+    """Return the most draws of z that imputing one example decodes."""
+    return latents.most_decoded(config.latent_dim, n_draws=n_draws, n_samples=n_samples)
 
 
 def draws_refining(config: Config) -> int:
@@ -234,8 +244,7 @@ def draws_refining(config: Config) -> int:
 
 def draws_above(config: Config) -> int:
     """Return roughly how many draws of z an upper bound for one example decodes."""
-    chains = _N_CHAINS * (_N_DRAWS + _N_WARMUP) * _N_LEAPFROGS
-    return draws_refining(config) + chains
+    return most_points(config.latent_dim) + MIN_BUDGET + N_DECODED
 
 
 def draws_integrating(config: Config) -> int:

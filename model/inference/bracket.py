@@ -8,20 +8,27 @@ al. 2015, *Sandwiching the marginal likelihood using bidirectional Monte Carlo*)
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian
 from model.inference.bounds import ImportanceWeighted
 from model.inference.estimate import Estimate
-from model.inference.evidence import log_evidence
-from model.inference.hmc import sample_posterior
-from model.inference.refinement import refine
-from model.noise import data_noise
+from model.inference.evidence import Explored, assembled, explore
+from model.inference.example import Example
+from model.inference.fitting import Modes
+from model.inference.hmc import N_LEAPFROGS, RESAMPLING, sample_posterior
+from model.inference.importance import rounding, wide_decoder
+from model.inference.proposals import FullGaussian, Gaussian
+from model.noise import Stream, data_noise
 from model.prior import drawn
+from model.row_noise import RowNoise
 from model.vae import VAE
+
+N_CHAINS, N_DRAWS, N_WARMUP = 32, 50, 12
+N_DECODED = N_CHAINS * (N_DRAWS + N_WARMUP) * N_LEAPFROGS  # draws of z, per example
 
 
 class Simulated(NamedTuple):
@@ -78,12 +85,14 @@ def upper_bound(
     vae: VAE,
     x: Tensor,
     *,
-    q_z: DiagonalGaussian,
+    q_z: Gaussian,
     seed: int,
+    modes: Sequence[Modes] | None = None,
+    near: Tensor | None = None,
     start: Tensor | None = None,
-    n_chains: int = 16,
-    n_samples: int = 200,
-    n_warmup: int = 100,
+    n_chains: int = N_CHAINS,
+    n_samples: int = N_DRAWS,
+    n_warmup: int = N_WARMUP,
     first: int = 0,
 ) -> Upper:
     """
@@ -92,6 +101,9 @@ def upper_bound(
     Args:
         x: Data in the likelihood's support, (N, D).
         q_z: A q(z|x) with lighter tails than p(z|x), such as a refined one; float64.
+        modes: Gaussians for each example, to be used instead of q in the mean of
+            q(z|x) / p(x, z); the chains still move in units of q.
+        near: Approximate draws from p(z|x), where the warm-up begins, (C, N, J).
         start: Exact draws of z given x, (N, J), known only for `simulate`d x.
         n_chains: C, at least 2; each is one replicate.
         n_samples: S, draws per chain, at least 4; more draws give a lower bound.
@@ -113,10 +125,12 @@ def upper_bound(
         n_samples=n_samples,
         n_warmup=n_warmup,
         seed=seed,
+        near=near,
         start=start,
         first=first,
     )
-    log_reciprocal = q_z.log_prob(chains.z) - chains.log_joint  # (S, C, N)
+    log_q = q_z.log_prob(chains.z) if modes is None else _log_prob(modes, chains.z)
+    log_reciprocal = log_q - chains.log_joint  # (S, C, N)
     replicates = math.log(n_samples) - torch.logsumexp(log_reciprocal, dim=0)
     return Upper(
         bound=Estimate.mean(replicates.T),
@@ -124,6 +138,48 @@ def upper_bound(
         r_hat=chains.r_hat,
         acceptance=chains.acceptance,
     )
+
+
+def upper_bound_from(
+    vae: VAE,
+    x: Tensor,
+    explored: Sequence[Explored],
+    *,
+    seed: int,
+    start: Tensor | None = None,
+    first: int = 0,
+) -> Upper:
+    """
+    Return the upper bound from what the estimate of log p(x) found in each example.
+
+    The chains begin at draws that are resampled by their weights, and move in units of
+    the Gaussian around the main mode. The q of the bound is the mixture of all modes.
+
+    Args:
+        x: Data in the likelihood's support, (N, D).
+        explored: The result of `explore` for x.
+        start: Exact draws of z given x, (N, J), if known.
+        first: Position of the first row in its data, as in `explore`.
+    """
+    modes = [one.modes for one in explored]
+    main = [found.main for found in modes]
+    q_z = FullGaussian(
+        torch.cat([q.mu for q in main]), torch.cat([q.scale_tril for q in main])
+    )
+    near = [
+        _resampled(one, seed=seed, position=first + i) for i, one in enumerate(explored)
+    ]
+    found = upper_bound(
+        vae,
+        x,
+        q_z=q_z,
+        modes=modes,
+        near=torch.stack(near, dim=1),
+        seed=seed,
+        start=start,
+        first=first,
+    )
+    return found._replace(bound=found.bound.plus(_rounding(vae, x, explored)))
 
 
 def bracket(
@@ -145,7 +201,37 @@ def bracket(
         start: Exact draws of z given x, (N, J), if known.
         first: Position of the first row in its data, as in `log_evidence`.
     """
-    q_z = refine(vae, x, seed=seed, first=first).q_z
-    lower = log_evidence(vae, x, target=target, budget=budget, seed=seed, first=first)
-    upper = upper_bound(vae, x, q_z=q_z, seed=seed, start=start, first=first)
-    return Bracket(lower, upper)
+    found = explore(vae, x, target=target, budget=budget, seed=seed, first=first)
+    upper = upper_bound_from(vae, x, found, seed=seed, start=start, first=first)
+    return Bracket(assembled(found, x), upper)
+
+
+def _log_prob(modes: Sequence[Modes], z: Tensor) -> Tensor:
+    """Return the log density of each example's modes at z, (S, C, N, J), (S, C, N)."""
+    found = [
+        one.log_prob(z[:, :, i].flatten(0, 1)).reshape(z.shape[:2])
+        for i, one in enumerate(modes)
+    ]
+    return torch.stack(found, dim=2)
+
+
+def _rounding(vae: VAE, x: Tensor, explored: Sequence[Explored]) -> Estimate:
+    """Return the effect of the decoder's rounding on log p(x), with its error."""
+    exact = wide_decoder(vae)
+    rows = [
+        rounding(Example(vae, one), exact, found.z, found.log_weights)
+        for one, found in zip(torch.split(x, 1), explored, strict=True)
+    ]
+    value, error = explored[0].z.new_tensor(rows).T
+    return Estimate(value, error, N_CHAINS)
+
+
+def _resampled(explored: Explored, *, seed: int, position: int) -> Tensor:
+    """Choose a draw for each chain, by the weights, in strata, (C, J)."""
+    at = torch.tensor([position], device=explored.z.device)
+    noise = RowNoise.at(at, seed=seed, stream=Stream.MARKOV_CHAIN, part=RESAMPLING)
+    strata = torch.arange(N_CHAINS, device=at.device)
+    share = torch.softmax(explored.log_weights, dim=0).cumsum(dim=0)
+    aim = (strata + noise.uniform(N_CHAINS)[0]) / N_CHAINS * share[-1]
+    index = torch.searchsorted(share, aim, right=True).clamp(max=len(share) - 1)
+    return explored.z[index]

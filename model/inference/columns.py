@@ -161,17 +161,25 @@ class Imputed:
     Attributes:
         mean: E[x | x_o]; observed values are themselves, up to the rounding of
             standardized units, (N, D).
+        mean_standard_error: 0 where observed, (N, D).
         variance: Var[x | x_o], 0 where observed, (N, D).
+        variance_standard_error: 0 where observed, (N, D).
         samples: Draws of x given x_o, (N, S, D).
         effective_sample_size: Of the draws of z, (N,).
         log_p_observed: log p(x_o) in nats, (N,).
+        log_p_observed_standard_error: (N,).
+        is_reliable: Whether the estimates and their errors can be trusted, (N,).
     """
 
     mean: Column
+    mean_standard_error: Column
     variance: Column
+    variance_standard_error: Column
     samples: Column
     effective_sample_size: Column
     log_p_observed: Column
+    log_p_observed_standard_error: Column
+    is_reliable: Column
 
     def in_units(self, units: Units, observed: Tensor) -> Self:
         """Return it in data units; only observed values, (N, D), have a density."""
@@ -179,7 +187,9 @@ class Imputed:
         return replace(
             self,
             mean=units.mean(self.mean),
+            mean_standard_error=self.mean_standard_error * units.scale,
             variance=units.variance(self.variance),
+            variance_standard_error=units.variance(self.variance_standard_error),
             samples=units.mean(self.samples),
             log_p_observed=self.log_p_observed - known @ units.log_scale,
         )

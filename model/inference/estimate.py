@@ -3,6 +3,7 @@
 import math
 from typing import NamedTuple, Self
 
+import torch
 from torch import Tensor
 
 _Z_975 = 1.959963984540054
@@ -44,11 +45,27 @@ class Estimate(NamedTuple):
 
     def minus(self, other: "Estimate") -> "Estimate":
         """Subtract an independent estimate; keep the fewer degrees of freedom."""
+        return self.plus(other._replace(value=-other.value))
+
+    def plus(self, other: "Estimate") -> "Estimate":
+        """Add an independent estimate; keep the fewer degrees of freedom."""
         return Estimate(
-            self.value - other.value,
+            self.value + other.value,
             (self.standard_error.square() + other.standard_error.square()).sqrt(),
             min(self.n_replicates, other.n_replicates),
         )
+
+
+def widened(error: Tensor, freedom: Tensor) -> Tensor:
+    """
+    Return a standard error times t / z, the 97.5 % quantiles, for a small freedom.
+
+    So that twice the error has the usual coverage where few draws determine it. The
+    expansion of t / z in 1 / freedom ends after the second term.
+    """
+    inverse = 1 / freedom.clamp(min=1)
+    factor = 1 + 1.210 * inverse + 1.442 * inverse.square()
+    return torch.where(error > 0, error * factor, error)
 
 
 def student_t_975(freedom: int) -> float:

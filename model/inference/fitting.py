@@ -11,10 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
+from model.inference.example import Example
 from model.inference.proposals import FullGaussian
 from model.row_noise import RowNoise
-from model.vae import VAE
 
 _MIN_POINTS = 32
 _MAX_STEPS = 30
@@ -43,6 +43,20 @@ class Modes(NamedTuple):
     q_z: FullGaussian
     elbo: Tensor
 
+    @property
+    def main(self) -> FullGaussian:
+        """The Gaussian with the most mass, (1, J)."""
+        return self.q_z.rows(self.elbo.argmax()[None])
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """Return the log density at z, (K, J), of all by their mass, (K,)."""
+        off = (z - self.q_z.mu[:, None]).transpose(1, 2)  # (M, J, K)
+        eps = torch.linalg.solve_triangular(self.q_z.scale_tril, off, upper=False)
+        scale = self.q_z.scale_tril.diagonal(dim1=1, dim2=2).log().sum(dim=1)  # (M,)
+        shares = torch.log_softmax(self.elbo, dim=0) - scale
+        parts = standard_normal_log_prob(eps.transpose(1, 2)) + shares[:, None]
+        return torch.logsumexp(parts, dim=0)
+
 
 def sphere(noise: RowNoise, latent_dim: int) -> Tensor:
     """
@@ -60,23 +74,20 @@ def sphere(noise: RowNoise, latent_dim: int) -> Tensor:
     return torch.cat([half, -half])
 
 
-def fit(vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
+def fit(example: Example, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
     """
     Fit one Gaussian, starting from q(z|x).
 
     Args:
-        x: One example, (1, D).
         start: q(z|x), (1, J), float64.
         noise: Noise of one row.
     """
-    search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
+    search = _Search(example, sphere(noise, example.p_z.latent_dim))
     found = search.climb(start.mu[0], torch.diag(start.sigma[0]), ())
     return _modes([found])
 
 
-def fit_modes(
-    vae: VAE, x: Tensor, start: DiagonalGaussian, *, noise: RowNoise
-) -> Modes:
+def fit_modes(example: Example, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
     """
     Fit a Gaussian starting from q(z|x), then others where the known ones are too low.
 
@@ -84,7 +95,7 @@ def fit_modes(
     the known modes; pilots are drawn from the prior and around the first mode. It ends
     after two searches without a new mode.
     """
-    search = _Search(vae, x, sphere(noise, vae.config.latent_dim))
+    search = _Search(example, sphere(noise, example.p_z.latent_dim))
     spread = torch.diag(start.sigma[0])
     modes = [search.climb(start.mu[0], spread, ())]
     z, log_joint = search.pilots(modes[0], noise)
@@ -157,10 +168,9 @@ class _Fit(NamedTuple):
 
 
 class _Search(NamedTuple):
-    """Maximizes the ELBO of one example, (1, D), with fixed noise points, (K, J)."""
+    """Maximizes the ELBO of one example with fixed noise points, (K, J)."""
 
-    vae: VAE
-    x: Tensor
+    example: Example
     eps: Tensor
 
     def climb(
@@ -187,7 +197,7 @@ class _Search(NamedTuple):
 
     def pilots(self, first: _Fit, noise: RowNoise) -> tuple[Tensor, Tensor]:
         """Draw from the prior and around the first mode; return z and log p(x, z)."""
-        p_z, j = self.vae.p_z, len(first.mu)
+        p_z, j = self.example.p_z, len(first.mu)
         eps = noise.normal(2 * _N_PILOTS, j)[0]
         strata = torch.arange(_N_PILOTS, device=eps.device)
         u = (strata + noise.uniform(_N_PILOTS)[0]) / _N_PILOTS
@@ -195,18 +205,18 @@ class _Search(NamedTuple):
         wide = first.mu + _WIDER * eps[_N_PILOTS:] @ first.scale_tril.T
         z = torch.cat([prior, wide])
         with torch.no_grad():
-            return z, self.vae.log_joint(self.x, z)
+            return z, self.example.log_joint(z)
 
     @property
     def _least(self) -> float:
-        widest = self.vae.p_z.moments(self.x.device).log_var.max()
+        widest = self.example.p_z.moments(self.eps.device).log_var.max()
         return _MIN_PRECISION * math.exp(-float(widest))
 
     def _fit(self, mu: Tensor, scale_tril: Tensor) -> _Fit:
         """Compute the ELBO and its derivatives; an ELBO that is not finite is -inf."""
         with torch.enable_grad():
             z = (mu + self.eps @ scale_tril.T).detach().requires_grad_()
-            log_joint = self.vae.log_joint(self.x, z)
+            log_joint = self.example.log_joint(z)
             (slope,) = torch.autograd.grad(log_joint.sum(), z)
         slope = slope.double()
         # E[Hessian] = L'^-1 E[eps grad'] (Price's theorem), symmetric in expectation.
@@ -222,6 +232,14 @@ class _Search(NamedTuple):
             gradient=slope.mean(dim=0),
             bend=0.5 * (bend + bend.T),
         )
+
+
+def most_points(latent_dim: int) -> int:
+    """Return the most draws of z that `fit_modes` decodes for one example."""
+    n_frames = math.ceil(_MIN_POINTS / (2 * latent_dim))
+    n_climbs = _MAX_MODES + _MAX_FAILURES - 1
+    n_points = n_frames * 2 * latent_dim
+    return n_climbs * (_MAX_STEPS + 1) * n_points + 2 * _N_PILOTS
 
 
 def _always(latent_dim: int) -> int:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.distributions import DiagonalGaussian
-from model.inference.proposals import rows_at_once
+from model.inference.likelihood import log_joint
+from model.inference.proposals import Gaussian, rows_at_once
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
@@ -19,10 +19,13 @@ from model.vae import VAE
 # The optimum in high dimensions is 0.65 (Beskos et al. 2013). It is larger here, as in
 # Stan: a step that is too small costs little, one that is too large can stop a chain.
 _ACCEPTANCE = 0.8
-_N_LEAPFROGS = 3
-_FIRST_STEP = 0.5
+N_LEAPFROGS = 2
+_FIRST_STEP = 0.75
+# In units of q, two steps of this length are at most 1.4 quarters of an orbit, if q is
+# close to p(z|x). Nearly half an orbit would change the sign of z and keep log p(x, z).
+_LONGEST_STEP = 1.1
 
-_WARMUP, _SAMPLING = 0, 1  # parts of a row's stream
+_WARMUP, _SAMPLING, RESAMPLING = 0, 1, 2  # parts of a row's stream
 
 
 class Chains(NamedTuple):
@@ -47,26 +50,28 @@ def sample_posterior(
     vae: VAE,
     x: Tensor,
     *,
-    q_z: DiagonalGaussian,
+    q_z: Gaussian,
     n_chains: int,
     n_samples: int,
     n_warmup: int,
     seed: int,
+    near: Tensor | None = None,
     start: Tensor | None = None,
     first: int = 0,
 ) -> Chains:
     """
     Run chains that leave p(z|x) invariant (Neal 2011), in units of q.
 
-    The step size of each example is tuned on warm-up chains that start from q, then
-    fixed. Sampling continues from their ends, which are only approximate draws from
-    p(z|x), or begins at `start`.
+    The step size of each example is tuned on warm-up chains that start from q or
+    `near`, then fixed. Sampling continues from their ends, which are only approximate
+    draws from p(z|x), or begins at `start`.
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        q_z: In float64; its sigma sets the scale of each dimension.
+        q_z: In float64; the closer to p(z|x), the faster the chains move.
         n_samples: S, at least 4.
         n_warmup: Transitions for tuning.
+        near: Approximate draws from p(z|x), one for each chain, (C, N, J).
         start: One z per example for all its chains, (N, J). If it is an exact draw
             from p(z|x), every draw of every chain is too, but they are not independent.
         first: Position of the first row in its data; the noise of row i is a function
@@ -80,10 +85,12 @@ def sample_posterior(
             RowNoise.at(index + first, seed=seed, stream=Stream.MARKOV_CHAIN, part=part)
             for part in (_WARMUP, _SAMPLING)
         ]
-        u, step = _tuned(target, noises[0], n_chains=n_chains, n_warmup=n_warmup)
+        u = noises[0].normal(n_chains, vae.config.latent_dim).transpose(0, 1)
+        if near is not None:
+            u = target.q_z.standardize(near[:, index])
+        u, step = _tuned(target, noises[0], u, n_warmup=n_warmup)
         if start is not None:
-            standard = (start[index].double() - target.q_z.mu) / target.q_z.sigma
-            u = standard.expand_as(u)
+            u = target.q_z.standardize(start[index].double()).expand_as(u)
         parts.append(_run(target, noises[1], u, step, n_samples=n_samples))
     return Chains(
         z=torch.cat([part.z for part in parts], dim=2),
@@ -94,17 +101,17 @@ def sample_posterior(
 
 
 class _Target(NamedTuple):
-    """log p(x, z) in the coordinates u = (z - mu) / sigma of q."""
+    """log p(x, z) in the coordinates u of q, where q is N(0, I)."""
 
     vae: VAE
     x: Tensor
-    q_z: DiagonalGaussian
+    q_z: Gaussian
 
     def __call__(self, u: Tensor) -> tuple[Tensor, Tensor]:
         """Return the log density, (C, R), and its gradient, (C, R, J)."""
         with torch.enable_grad():
             leaf = u.detach().requires_grad_()
-            value = self.vae.log_joint(self.x, self.q_z.reparameterize(leaf))
+            value = log_joint(self.vae, self.x, self.q_z.reparameterize(leaf))
             (gradient,) = torch.autograd.grad(value.sum(), leaf)
         return value.detach(), gradient
 
@@ -127,7 +134,7 @@ def _transition(
     # A random step size avoids resonance with the period of an orbit (Neal 2011).
     h = (step * (0.5 + 0.5 * jitter))[..., None]
     p, new = momentum, at
-    for _ in range(_N_LEAPFROGS):
+    for _ in range(N_LEAPFROGS):
         p = p + 0.5 * h * new.gradient
         u = new.u + h * p
         new = _Point(u, *target(u))
@@ -145,10 +152,9 @@ def _transition(
 
 
 def _tuned(
-    target: _Target, noise: RowNoise, *, n_chains: int, n_warmup: int
+    target: _Target, noise: RowNoise, u: Tensor, *, n_warmup: int
 ) -> tuple[Tensor, Tensor]:
-    """Run warm-up chains from q; return their last u and the step sizes, (R,)."""
-    u = noise.normal(n_chains, target.vae.config.latent_dim).transpose(0, 1)
+    """Run warm-up chains from u; return their last u and the step sizes, (R,)."""
     at = _Point(u, *target(u))
     log_step = torch.full_like(u[0, :, 0], math.log(_FIRST_STEP))
     total = torch.zeros_like(log_step)
@@ -156,6 +162,7 @@ def _tuned(
         at, acceptance = _transition(target, at, log_step.exp(), noise)
         # Robbins & Monro (1951), with the iterates of the second half averaged.
         log_step = log_step + (acceptance.mean(dim=0) - _ACCEPTANCE) / math.sqrt(t)
+        log_step = log_step.clamp(max=math.log(_LONGEST_STEP))
         if 2 * t > n_warmup:
             total = total + log_step
     n_averaged = n_warmup - n_warmup // 2

@@ -1,5 +1,5 @@
 """
-Likelihood of the observed part x_o of x, and q(z|x_o) fitted to that part.
+The likelihood of the observed part x_o of x, and what the encoder says of that part.
 
 Given z, the likelihood factorizes over dimensions, so the log-likelihood of a part of x
 is a sum over its dimensions.
@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian, Likelihood
-from model.inference.proposals import rows_at_once
-from model.inference.variational import LogJoint, balanced_noise, fit
+from model.inference.proposals import encoded
 from model.vae import VAE
 
 
@@ -48,68 +47,19 @@ def masked_log_prob(p_x: Likelihood, x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, per_dim, 0.0).sum(dim=-1, dtype=torch.float64)
 
 
-def log_joint(vae: VAE, known: Tensor, observed: Tensor) -> LogJoint:
-    """Return the function log p(x_o|z) + log p(z) of row indices and z, (K, R, J)."""
-
-    def log_prob(rows: Tensor, z: Tensor) -> Tensor:
-        p_x = vae.decode(z.to(known.dtype))
-        log_likelihood = masked_log_prob(p_x, known[rows], observed[rows])
-        return log_likelihood + vae.p_z.log_prob(z)
-
-    return log_prob
-
-
-def fitted(
-    vae: VAE,
-    known: Tensor,
-    observed: Tensor,
-    *,
-    seed: int,
-    tolerance: float,
-    max_steps: int,
-) -> DiagonalGaussian:
-    """Fit q(z|x_o) to the observed values of each row, a few rows at once."""
-    noise = balanced_noise(vae.config.latent_dim, seed=seed).to(known.device)
-    size = rows_at_once(vae, len(noise))
-    parts = [
-        fit(
-            log_joint(vae, x, mask),
-            _start(vae, x, mask, noise),
-            eps=noise,
-            tolerance=tolerance,
-            max_steps=max_steps,
-        )
-        for x, mask in zip(
-            torch.split(known, size), torch.split(observed, size), strict=True
-        )
-    ]
-    return DiagonalGaussian(
-        torch.cat([q_z.mu for q_z in parts]), torch.cat([q_z.log_var for q_z in parts])
-    )
-
-
 @torch.no_grad()
-def _start(vae: VAE, known: Tensor, observed: Tensor, eps: Tensor) -> DiagonalGaussian:
+def encoded_part(vae: VAE, known: Tensor, observed: Tensor) -> DiagonalGaussian:
     """
-    Return for each row the prior's moments or the encoder's q, by the higher ELBO.
+    Return the encoder's q(z|x) with the other values of x filled in, float64, (N, J).
 
-    Unobserved values are replaced by E[x|z] at the prior's mean for the encoder.
+    They are E[x|z] at the prior's mean. Rows whose q is not finite have the prior's
+    moments.
     """
-    log_prob = log_joint(vae, known, observed)
     moments = vae.p_z.moments(known.device)
-    prior = DiagonalGaussian(
-        moments.mu.expand(len(known), -1), moments.log_var.expand(len(known), -1)
-    )
-    filling = vae.decode(prior.mu.to(known.dtype)).mean
-    encoded = vae.encode(torch.where(observed, known, filling))
-    q_z = DiagonalGaussian(encoded.mu.double(), encoded.log_var.double())
-    # Both ELBOs leave out the same constant of the entropy.
-    rows = torch.arange(len(known), device=known.device)
-    of_prior = log_prob(rows, prior.reparameterize(eps)).mean(dim=0)
-    of_q = log_prob(rows, q_z.reparameterize(eps)).mean(dim=0)
-    of_prior = of_prior + 0.5 * prior.log_var.sum(dim=-1)
-    better = (of_q + 0.5 * q_z.log_var.sum(dim=-1) > of_prior)[:, None]
+    filling = vae.decode(moments.mu.to(known.dtype)).mean
+    q_z = encoded(vae, torch.where(observed, known, filling))
+    is_finite = (q_z.mu.isfinite() & q_z.sigma.isfinite()).all(dim=1, keepdim=True)
     return DiagonalGaussian(
-        torch.where(better, q_z.mu, prior.mu),
-        torch.where(better, q_z.log_var, prior.log_var),
+        torch.where(is_finite, q_z.mu, moments.mu),
+        torch.where(is_finite, q_z.log_var, moments.log_var),
     )

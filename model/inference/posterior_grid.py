@@ -19,11 +19,16 @@ N_GRID = {1: 513, 2: 129}
 
 
 @torch.no_grad()
-def integrated(vae: VAE, x: Tensor) -> Posteriors:
-    """Integrate p(x, z) over z for one example, (1, D)."""
-    q_z = encoded(vae, x)
-    exact = posterior.posterior(vae, x, start=q_z)
-    divergence = posterior.kl_to_posterior(vae, x, q_z, exact)
+def integrated(vae: VAE, wide: VAE, x: Tensor) -> Posteriors:
+    """
+    Integrate p(x, z) over z for one example, (1, D).
+
+    Args:
+        wide: The model in float64, which decodes, so that rounding adds no error.
+    """
+    q_z, x = encoded(vae, x), x.double()
+    exact = posterior.posterior(wide, x, start=q_z)
+    divergence = posterior.kl_to_posterior(wide, x, q_z, exact)
     grids = [_gridded(found, q_z, i) for i, found in enumerate(exact)]
     return Posteriors(
         log_p_x=np.array([found.log_p_x for found in exact]),

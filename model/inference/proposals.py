@@ -1,22 +1,17 @@
 """Proposal distributions q(z|x) for importance weights p(x, z) / q(z|x)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, Self, final
 
 import torch
 from torch import Tensor
 
-from model.distributions import (
-    Bernoulli,
-    DiagonalGaussian,
-    standard_normal_log_prob,
-)
+from model.distributions import DiagonalGaussian, standard_normal_log_prob
+from model.inference.likelihood import log_likelihood
 from model.vae import VAE
 
 MAX_VALUES = 1 << 22  # decoded at once, (row, draw) pairs times D
-
-
-_DOUBLINGS = 4  # of the factors in a product, 16 at most
 
 
 class Proposal(Protocol):
@@ -59,17 +54,32 @@ class FullGaussian:
         """Return z = mu + L eps, (..., N, J)."""
         return self.mu + (self.scale_tril @ eps[..., None])[..., 0]
 
+    def standardize(self, z: Tensor) -> Tensor:
+        """Return eps, (..., N, J), of which `reparameterize` makes z."""
+        eps: Tensor = torch.linalg.solve_triangular(
+            self.scale_tril, (z - self.mu)[..., None], upper=False
+        )
+        return eps[..., 0]
+
     def log_prob(self, z: Tensor) -> Tensor:
         """Return log q(z|x) in nats, (..., N)."""
-        eps = torch.linalg.solve_triangular(
-            self.scale_tril, (z - self.mu)[..., None], upper=False
-        )[..., 0]
+        eps = self.standardize(z)
         log_scale: Tensor = self.scale_tril.diagonal(dim1=-2, dim2=-1).log()
         return standard_normal_log_prob(eps) - log_scale.sum(dim=-1)
 
     def rows(self, index: Tensor) -> "FullGaussian":
         """Return q of the examples at `index`, integers, (...)."""
         return FullGaussian(self.mu[index], self.scale_tril[index])
+
+    @classmethod
+    def of(cls, q_z: "Gaussian") -> Self:
+        """Return a Gaussian, of either kind, as one of this kind."""
+        if isinstance(q_z, DiagonalGaussian):
+            return cls(q_z.mu, torch.diag_embed(q_z.sigma))
+        return cls(q_z.mu, q_z.scale_tril)
+
+
+Gaussian = DiagonalGaussian | FullGaussian
 
 
 @torch.no_grad()
@@ -79,7 +89,13 @@ def encoded(vae: VAE, x: Tensor) -> DiagonalGaussian:
     return DiagonalGaussian(q_z.mu.double(), q_z.log_var.double())
 
 
-def log_weight(vae: VAE, x: Tensor, q_z: Proposal, eps: Tensor) -> Tensor:
+def log_weight(
+    vae: VAE,
+    x: Tensor,
+    q_z: Proposal,
+    eps: Tensor,
+    log_prior: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     """
     Return log p(x, z) - log q(z|x) at z = q_z.reparameterize(eps), in nats, float64.
 
@@ -89,36 +105,11 @@ def log_weight(vae: VAE, x: Tensor, q_z: Proposal, eps: Tensor) -> Tensor:
         x: Data, (N, D).
         q_z: In float64, because rounding z would change its density.
         eps: (..., N, `q_z.noise_dim`).
+        log_prior: A function of z to use in place of log p(z).
     """
     z = q_z.reparameterize(eps)
-    return log_likelihood(vae, x, z) + vae.p_z.log_prob(z) - q_z.log_prob(z)
-
-
-@torch.no_grad()
-def log_likelihood(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
-    """
-    Return log p(x|z) in nats, summed in float64, without gradients, (...).
-
-    For binary x it is -log prod_d (1 + exp((1 - 2 x_d) eta_d)); one logarithm of a
-    product is faster than a sum of many logarithms.
-
-    Args:
-        x: Data of the model's dtype, (N, D).
-        z: Latents of any dtype, (..., N, J).
-    """
-    p_x = vae.decode(z.to(x.dtype))
-    if isinstance(p_x, Bernoulli):
-        factors = p_x.eta.mul_(1 - 2 * x).exp_().add_(1)
-        for _ in range(_DOUBLINGS):
-            half, rest = divmod(factors.shape[-1], 2)
-            if rest:
-                break
-            factors = factors[..., :half] * factors[..., half:]
-        log_p_x = -factors.log_().sum(dim=-1, dtype=torch.float64)
-        if bool(log_p_x.isfinite().all()):
-            return log_p_x
-        p_x = vae.decode(z.to(x.dtype))
-    return p_x.log_prob_per_dim(x).sum(dim=-1, dtype=torch.float64)
+    log_p_z = (log_prior or vae.p_z.log_prob)(z)
+    return log_likelihood(vae, x, z) + log_p_z - q_z.log_prob(z)
 
 
 def rows_at_once(vae: VAE, draws_per_row: int) -> int:

@@ -14,8 +14,10 @@ from model.distributions import DiagonalGaussian
 from model.inference.cubature import default_points, frames, moment_matched
 from model.inference.estimate import Estimate
 from model.inference.lbfgs import Optimum, maximize
+from model.inference.likelihood import log_likelihood_with_gradient
+from model.inference.mixture_prior import split_prior
 from model.inference.proposals import (
-    Proposal,
+    Gaussian,
     encoded,
     log_weight,
     pairs_at_once,
@@ -25,6 +27,8 @@ from model.row_noise import RowNoise
 from model.vae import VAE
 
 N_FRAMES = 16
+
+_STREAM, _PRIOR = Stream.EVALUATION, 1  # a part of each row's stream
 
 # An example has converged if the quadratic model predicts a smaller gain, in nats.
 _CONVERGED = 1e-4
@@ -120,7 +124,7 @@ def refine(
 def elbo_replicates(
     vae: VAE,
     x: Tensor,
-    q_z: Proposal,
+    q_z: Gaussian,
     *,
     seed: int,
     n_frames: int = N_FRAMES,
@@ -129,8 +133,9 @@ def elbo_replicates(
     """
     Return independent unbiased estimates of E_q[log p(x, z) - log q(z|x)], (N, F).
 
-    In nats, for any Gaussian q. Each is exact if log p(x|z) is quadratic in z. Two q
-    get the same noise, so that the noise in their difference is small.
+    In nats, for any Gaussian q. Each is exact if log p(x|z) is quadratic in z and the
+    prior is a standard normal; see `mixture_prior` for others. Two q get the same
+    noise, so that the noise in their difference is small.
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -142,17 +147,20 @@ def elbo_replicates(
     positions = torch.arange(len(x), device=x.device)
     replicates = []
     for index in torch.split(positions, 1):
-        noise = RowNoise.at(index + first, seed=seed, stream=Stream.EVALUATION)
+        noise = RowNoise.at(index + first, seed=seed, stream=_STREAM)
         rule = frames(
             noise.normal(n_frames, latent_dim, latent_dim),
             noise.normal(n_frames, latent_dim + 2),
         )
+        noise = RowNoise.at(index + first, seed=seed, stream=_STREAM, part=_PRIOR)
+        q = q_z.rows(index)
+        log_prior, rest = split_prior(vae.p_z, q, noise, n_replicates=n_frames)
         eps = rule.points.transpose(0, 1)  # (1 + 2 F J, R, J)
         portions = torch.split(eps, pairs_at_once(vae))
         values = torch.cat(
-            [log_weight(vae, x[index], q_z.rows(index), part) for part in portions]
+            [log_weight(vae, x[index], q, part, log_prior) for part in portions]
         )
-        replicates.append(rule.expectations(values.T))
+        replicates.append(rule.expectations(values.T) + rest)
     return torch.cat(replicates)
 
 
@@ -227,10 +235,8 @@ class _Rows(NamedTuple):
         """Return the ELBO of the examples at `index` with their fixed noise, (R',)."""
         q_z = _moved(self.q_z.rows(index), point)
         z = q_z.reparameterize(self.eps[index].transpose(0, 1))  # (K, R', J)
-        x = self.x[index]
-        log_p_x = self.vae.decode(z.to(x.dtype)).log_prob_per_dim(x)
-        log_likelihood = log_p_x.sum(dim=-1, dtype=torch.float64).mean(dim=0)
-        return log_likelihood - self.vae.p_z.kl(q_z, z)
+        log_p_x = log_likelihood_with_gradient(self.vae, self.x[index], z)
+        return log_p_x.mean(dim=0) - self.vae.p_z.kl(q_z, z)
 
 
 def _moved(q_z: DiagonalGaussian, point: Tensor) -> DiagonalGaussian:

@@ -20,8 +20,9 @@ from model.inference.evidence import log_evidence
 from model.inference.gap import gap
 from model.inference.health import health, posteriors
 from model.inference.hmc import sample_posterior
-from model.inference.imputation import impute, latents, log_prob_missing
+from model.inference.imputation import impute, log_prob_missing
 from model.inference.laplace import laplace
+from model.inference.latents import latents
 from model.inference.posterior import kl_to_posterior, posterior
 from model.inference.proposals import FullGaussian, encoded
 from model.inference.refinement import elbo_replicates, refine

@@ -166,7 +166,7 @@ class AsyncAnalysisMethods(AsyncSession):
 
         The mask has the shape of x. Missing values are not read and may be NaN. The
         result has S = `n_samples` complete draws; they and the moments are computed
-        from `n_draws` draws of z (1000).
+        from `n_draws` draws of z (1024).
         """
         options: dict[str, OptionValue] = {
             "n_samples": n_samples,

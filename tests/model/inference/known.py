@@ -194,3 +194,17 @@ def _encode(vae: VAE, q: Encoding) -> None:
 def _orthogonal(n_rows: int, n_columns: int) -> Tensor:
     q: Tensor = torch.linalg.qr(random(n_rows, n_columns, seed=1)).Q
     return q * torch.linspace(0.5, 2, n_columns)
+
+
+MODELS: dict[str, Callable[[], Known]] = {
+    "independent, good q": lambda: linear(good, is_correlated=False),
+    "independent, poor q": lambda: linear(poor, is_correlated=False),
+    "correlated, good q": lambda: linear(good, is_correlated=True),
+    "correlated, mild misfit": lambda: linear(mild, is_correlated=True),
+    "correlated, poor q": lambda: linear(poor, is_correlated=True),
+    "correlated, awful q": lambda: linear(awful, is_correlated=True),
+    "bimodal, q on one mode": lambda: bimodal(good),
+    "bimodal, poor q": lambda: bimodal(poor),
+    "Bernoulli, trained q": lambda: enumerable(n_steps=200),
+    "Bernoulli, untrained q": lambda: enumerable(n_steps=0),
+}

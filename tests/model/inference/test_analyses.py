@@ -17,7 +17,8 @@ from model.inference.bounds import importance_weighted
 from model.inference.columns import Analysis, Imputed, joined, named
 from model.inference.effort import Effort
 from model.inference.gap import gap
-from model.inference.imputation import impute, latents
+from model.inference.imputation import impute
+from model.inference.latents import latents
 from model.inference.refinement import refine
 from model.noise import Stream, standard_normal
 from model.vae import VAE
@@ -57,7 +58,8 @@ def test_both_sides_enclose_the_evidence(model: Ppca) -> None:
 
     exact = model.log_p_x.numpy()
     below = exact + 4 * found.log_p_x_standard_error
-    above = exact - 4 * found.upper_standard_error
+    # The decoder's softplus is the identity from 20 on, 2e-9 off.
+    above = exact - 4 * found.upper_standard_error - 1e-7
     assert (found.log_p_x < below).all()
     assert (found.upper > above).all()
     assert (np.abs(found.upper - found.log_p_x) < 0.2).all()
@@ -196,7 +198,7 @@ def test_everything_lies_where_x_does(
 @pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
 @pytest.mark.parametrize(
     ("values_per_row", "size"),
-    [(1, 16), (1 << 23, 8), (12_000_000, 4), (1 << 26, 1), (1 << 40, 1)],
+    [(1, 16), (1 << 22, 8), (6_000_000, 4), (1 << 25, 1), (1 << 40, 1)],
 )
 def test_slices_cover_the_rows(n_rows: int, values_per_row: int, size: int) -> None:
     """Every row is in one slice, in order, and none is longer than its work allows."""
@@ -235,7 +237,7 @@ def test_sizes_grow_with_the_model(build: Build) -> None:
     assert analyses.values_decoded(narrow, 10) == 60
     assert analyses.values_decoded(deep, 10) == 400
     assert analyses.draws_refining(deep) > analyses.draws_refining(narrow)
-    assert analyses.draws_above(narrow) > analyses.draws_refining(narrow)
+    assert analyses.draws_above(deep) > analyses.draws_above(narrow)
     assert analyses.draws_integrating(narrow) == 2 * 1025**2
 
 
@@ -306,7 +308,15 @@ def test_imputed_is_the_imputation(model: Ppca) -> None:
     np.testing.assert_array_equal(found.mean, wanted.mean)
     np.testing.assert_array_equal(found.variance, wanted.variance)
     np.testing.assert_array_equal(found.samples, wanted.x.transpose(0, 1))
+    np.testing.assert_array_equal(found.mean_standard_error, wanted.mean_standard_error)
+    np.testing.assert_array_equal(
+        found.variance_standard_error, wanted.variance_standard_error
+    )
     np.testing.assert_array_equal(found.log_p_observed, given.log_p_observed)
+    np.testing.assert_array_equal(
+        found.log_p_observed_standard_error, given.log_p_observed_standard_error
+    )
+    np.testing.assert_array_equal(found.is_reliable, given.is_reliable)
     ess = given.effective_sample_size
     np.testing.assert_array_equal(found.effective_sample_size, ess)
 

@@ -42,8 +42,9 @@ def test_the_evidence_of_a_linear_gaussian_model_is_bracketed(
     result = bracket(model.vae, model.x, target=0.005, budget=2**17, seed=1)
 
     lower, upper = result.lower.bound, result.upper.bound
-    assert (lower.value - 3 * lower.standard_error < model.log_p_x).all()
-    assert (upper.value + 3 * upper.standard_error > model.log_p_x).all()
+    # The decoder's softplus is the identity from 20 on, 2e-9 off.
+    assert (lower.value - 3 * lower.standard_error < model.log_p_x + 1e-7).all()
+    assert (upper.value + 3 * upper.standard_error > model.log_p_x - 1e-7).all()
     assert (upper.value - lower.value < 0.1).all()
     assert (upper.standard_error < 0.05).all()
 

@@ -1,9 +1,11 @@
 """A mean of independent replicates knows its own error."""
 
+import math
+
 import pytest
 import torch
 
-from model.inference.estimate import Estimate, student_t_975
+from model.inference.estimate import Estimate, student_t_975, widened
 
 
 @pytest.mark.parametrize(
@@ -28,13 +30,25 @@ def test_the_interval_holds_the_mean_as_often_as_it_says() -> None:
 
 
 def test_errors_of_independent_estimates_add_in_squares() -> None:
-    """A difference has the root of the sum of squares, and the fewer replicates."""
+    """Sum and difference have the root of the sum of squares, the fewer replicates."""
     one = Estimate(torch.tensor([5.0]), torch.tensor([3.0]), 32)
     other = Estimate(torch.tensor([1.0]), torch.tensor([4.0]), 16)
 
-    difference = one.minus(other)
+    difference, total = one.minus(other), one.plus(other)
 
     assert difference == (torch.tensor([4.0]), torch.tensor([5.0]), 16)
+    assert total == (torch.tensor([6.0]), torch.tensor([5.0]), 16)
+
+
+@pytest.mark.parametrize(("freedom", "t"), [(3, 3.182), (5, 2.571), (30, 2.042)])
+def test_an_error_of_few_degrees_of_freedom_is_widened(freedom: int, t: float) -> None:
+    """By t / z, to 4 % from 3 degrees of freedom on; no error stays none."""
+    errors = torch.tensor([2.0, 0.0])
+
+    wider = widened(errors, torch.tensor([float(freedom), math.nan]))
+
+    assert float(wider[0]) == pytest.approx(2 * t / 1.96, rel=0.04)
+    assert float(wider[1]) == 0
 
 
 def test_one_replicate_has_no_error() -> None:

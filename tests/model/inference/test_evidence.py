@@ -1,7 +1,6 @@
 """log p(x) where it is known, and whether its errors and flags are what they say."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,21 +10,9 @@ from model.inference.bounds import ImportanceWeighted
 from model.inference.evidence import log_evidence
 from model.vae import VAE
 from tests.model.inference import known
-from tests.model.inference.known import Known, awful, good, mild, poor
+from tests.model.inference.known import MODELS, Known, awful, good
 from tests.model.ppca import Build, best_ppca, random
 
-MODELS: dict[str, Callable[[], Known]] = {
-    "independent, good q": lambda: known.linear(good, is_correlated=False),
-    "independent, poor q": lambda: known.linear(poor, is_correlated=False),
-    "correlated, good q": lambda: known.linear(good, is_correlated=True),
-    "correlated, mild misfit": lambda: known.linear(mild, is_correlated=True),
-    "correlated, poor q": lambda: known.linear(poor, is_correlated=True),
-    "correlated, awful q": lambda: known.linear(awful, is_correlated=True),
-    "bimodal, q on one mode": lambda: known.bimodal(good),
-    "bimodal, poor q": lambda: known.bimodal(poor),
-    "Bernoulli, trained q": lambda: known.enumerable(n_steps=200),
-    "Bernoulli, untrained q": lambda: known.enumerable(n_steps=0),
-}
 ASKED = {
     "default": (0.02, 8192),
     "target 0.1": (0.1, 8192),

@@ -13,7 +13,6 @@ from model.distributions import DiagonalGaussian
 from model.inference.proposals import (
     FullGaussian,
     encoded,
-    log_likelihood,
     log_weight,
 )
 from tests.model.ppca import Build, random
@@ -102,19 +101,3 @@ def test_a_weight_is_in_float64_without_a_gradient(build: Build) -> None:
     assert q_z.mu.dtype == q_z.log_var.dtype == torch.float64
     assert not q_z.mu.requires_grad
     assert log_weight(vae, x, q_z, random(5, 4, 3)).dtype == torch.float64
-
-
-@pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
-@pytest.mark.parametrize("data_dim", [6, 7, 48])
-def test_a_likelihood_of_binary_x_is_the_sum_over_pixels(
-    build: Build, data_dim: int, scale: float
-) -> None:
-    """Whatever the number of pixels, and where a product of factors overflows."""
-    vae = build(data_shape=(data_dim,)).requires_grad_(False)
-    x, z = random(4, data_dim).gt(0).double(), scale * random(5, 4, 3, seed=1)
-
-    value = log_likelihood(vae, x, z)
-
-    torch.testing.assert_close(value, vae.decode(z).log_prob(x))
-    narrow = log_likelihood(vae.float(), x.float(), z)
-    torch.testing.assert_close(narrow, value, rtol=1e-5, atol=1e-4)

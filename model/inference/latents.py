@@ -1,0 +1,150 @@
+"""
+Weighted draws of z given the observed part of x.
+
+They come from a mixture that is fitted to each row, as for log p(x), so the errors and
+flags of estimates from them mean the same.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from model.inference.example import Example
+from model.inference.fitting import fit_modes, most_points
+from model.inference.importance import Draws, Weighed, rounding, weighed, wide_decoder
+from model.inference.mixture import SLOTS, Mixture
+from model.inference.observed import encoded_part, known_values
+from model.noise import Stream
+from model.prior import Prior
+from model.row_noise import RowNoise
+from model.vae import VAE
+
+
+class Latents(NamedTuple):
+    """
+    Weighted draws of z that represent p(z|x_o), in float64.
+
+    Attributes:
+        z: (K, N, J).
+        log_weights: Logarithms of the weights, which sum to 1 over the draws, (K, N).
+        log_p_observed: Estimate of log p(x_o) in nats, the log of an unbiased estimate
+            of p(x_o), so in expectation a lower bound (Burda et al. 2016), (N,).
+        log_p_observed_standard_error: Its standard error, rounding included, (N,).
+        is_reliable: Whether the estimates from these draws and their standard errors
+            can be trusted, as for `log_evidence`, (N,).
+    """
+
+    z: Tensor
+    log_weights: Tensor
+    log_p_observed: Tensor
+    log_p_observed_standard_error: Tensor
+    is_reliable: Tensor
+
+    @property
+    def effective_sample_size(self) -> Tensor:
+        """1 / sum_k w_k^2 (Kong 1992), between 1 and K, (N,)."""
+        return torch.exp(-torch.logsumexp(2 * self.log_weights, dim=0))
+
+
+def rounded_draws(n_draws: int) -> int:
+    """Return the number of draws that `latents` takes for `n_draws`: whole strata."""
+    return math.ceil(n_draws / SLOTS) * SLOTS
+
+
+def most_decoded(latent_dim: int, *, n_draws: int, n_samples: int) -> int:
+    """Return the most draws of z that imputing one example decodes."""
+    return most_points(latent_dim) + 3 * rounded_draws(n_draws) + n_samples
+
+
+def latents(
+    vae: VAE, x: Tensor, observed: Tensor, *, n_draws: int, seed: int, first: int = 0
+) -> Latents:
+    """
+    Draw from p(z|x_o) by self-normalized importance sampling.
+
+    The draws come from a `Mixture` around modes that are fitted to the observed values
+    of each row, or from the prior, if nothing is observed. Rows are computed one at a
+    time, so that the bits of one do not depend on the others.
+
+    Args:
+        x: Data, (N, D); unobserved values are not read and may be NaN.
+        observed: True where x is known, bool, (N, D).
+        n_draws: K, rounded up to a multiple of 64.
+        first: Position of the first row; a row's noise depends on seed and position.
+
+    Raises:
+        ValueError: The mask does not fit x, or an observed value is outside the
+            support.
+    """
+    known = known_values(vae, x, observed)
+    exact, n = wide_decoder(vae), rounded_draws(n_draws)
+    rows = zip(torch.split(known, 1), torch.split(observed, 1), strict=True)
+    found = [
+        _drawn(vae, exact, *row, n=n, seed=seed, position=first + i)
+        for i, row in enumerate(rows)
+    ]
+    estimates = [one.estimate for one in found]
+    return Latents(
+        z=torch.stack([one.z for one in found], dim=1),
+        log_weights=torch.stack([one.log_weights for one in found], dim=1),
+        log_p_observed=found[0].z.new_tensor([one.value for one in estimates]),
+        log_p_observed_standard_error=found[0].z.new_tensor(
+            [one.standard_error for one in estimates]
+        ),
+        is_reliable=torch.tensor(
+            [one.is_reliable for one in estimates], device=x.device
+        ),
+    )
+
+
+class _Drawn(NamedTuple):
+    """Draws for one example, (K, J), their log weights, (K,), and log p(x_o)."""
+
+    z: Tensor
+    log_weights: Tensor
+    estimate: Weighed
+
+
+@torch.no_grad()
+def _drawn(
+    vae: VAE,
+    exact: nn.Module | None,
+    known: Tensor,
+    observed: Tensor,
+    *,
+    n: int,
+    seed: int,
+    position: int,
+) -> _Drawn:
+    """Draw z for one example, (1, D)."""
+    at = torch.tensor([position], device=known.device)
+    noise = RowNoise.at(at, seed=seed, stream=Stream.IMPUTATION)
+    if not observed.any():
+        return _from_prior(vae.p_z, noise, n)
+    example = Example(vae, known, observed)
+    start = encoded_part(vae, known, observed)
+    modes = fit_modes(
+        example, start, noise=RowNoise.at(at, seed=seed, stream=Stream.OBSERVED)
+    )
+    q_z = Mixture.around(modes, start, vae)
+    log_weights, z = Draws(example, q_z, noise).next(n)
+    offset = rounding(example, exact, z, log_weights)
+    estimate = weighed(log_weights, q_z.slots, offset)
+    return _Drawn(z, log_weights - torch.logsumexp(log_weights, dim=0), estimate)
+
+
+def _from_prior(p_z: Prior, noise: RowNoise, n: int) -> _Drawn:
+    """Draw from p(z), which is p(z|x_o) where nothing is observed; log p is 0."""
+    eps = noise.normal(n, p_z.latent_dim + 1)[0]
+    z = p_z.sample(eps[:, :-1], torch.special.ndtr(eps[:, -1]))
+    estimate = Weighed(
+        value=0.0,
+        standard_error=0.0,
+        n_samples=n,
+        effective_sample_size=float(n),
+        pareto_k=math.nan,
+        is_reliable=True,
+    )
+    return _Drawn(z, torch.full_like(z[:, 0], -math.log(n)), estimate)
