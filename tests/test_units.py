@@ -173,6 +173,12 @@ def test_analyses_do_not_depend_on_units(pair: Pair) -> None:
     np.testing.assert_array_equal(mean[known], X[rows][known])
     got = (mean / SCALES - OFFSETS)[~known]
     np.testing.assert_allclose(got, np.array(plain["mean"])[~known], atol=1e-3)
+    for name, scale in (
+        ("mean_standard_error", SCALES),
+        ("variance_standard_error", np.square(SCALES)),
+    ):
+        got = np.array(scaled[name]) / scale
+        np.testing.assert_allclose(got, plain[name], rtol=1e-2, atol=1e-6)
     got = np.array(scaled["log_p_observed"]) + known @ log_scale
     np.testing.assert_allclose(got, plain["log_p_observed"], atol=1e-3)
     samples = np.array(scaled["samples"])[:, 0]
