@@ -19,6 +19,8 @@ _LIKE_AN_ID = re.compile(
     r"|unnamed: \d+",
     re.IGNORECASE,
 )
+_LIKE_LABELS = re.compile("(class_?)?labels?|class(es)?|targets?|y", re.IGNORECASE)
+_LARGEST_EXACT = 2.0**53  # integers above are rounded
 _LEAST_ROWS = 10  # that distinct integers are more than chance
 _FIRST_ROWS = 200
 
@@ -184,21 +186,30 @@ def _check_names(table: Table, x: Sequence[int], names: tuple[str, ...]) -> None
             )
 
 
-def id_notes(table: Table, choice: Choice, x: NDArray[np.float64]) -> tuple[str, ...]:
-    """Return a warning for each column of x, (N, D), that looks like an identifier."""
-    notes = []
-    for column, position in enumerate(choice.x):
-        distinct = _are_distinct_integers(x[:, column])
-        name = table.names[position] if table.names else ""
-        if distinct or _LIKE_AN_ID.fullmatch(name):
-            why = (
-                f"its {len(x)} values are distinct integers" if distinct else "by name"
-            )
-            notes.append(
-                f"{table.describe(position)} of {table.file} looks like an identifier"
-                f" ({why}): --drop {table.reference(position)} leaves it out"
-            )
-    return tuple(notes)
+def warnings(table: Table, choice: Choice, x: NDArray[np.float64]) -> tuple[str, ...]:
+    """Return a warning for each column of x, (N, D), that may be no data."""
+    found = [
+        f"{table.describe(position)} of {table.file} {what}"
+        for column, position in enumerate(choice.x)
+        if (what := _warning(table, position, x[:, column]))
+    ]
+    more = f"{len(found) - _LISTED} more columns of {table.file} draw such a warning"
+    return (*found[:_LISTED], *((more,) if len(found) > _LISTED else ()))
+
+
+def _warning(table: Table, position: int, values: NDArray[np.float64]) -> str:
+    """Return what a column looks like, with the option for it, or ""."""
+    name = table.names[position] if table.names else ""
+    reference = table.reference(position)
+    if _LIKE_LABELS.fullmatch(name) and (values == np.floor(values)).all():
+        return f"looks like labels (by name): --label {reference} takes it as labels"
+    distinct = _are_distinct_integers(values)
+    if distinct or _LIKE_AN_ID.fullmatch(name):
+        why = f"{len(values)} distinct integers" if distinct else "by name"
+        return f"looks like an identifier ({why}): --drop {reference} leaves it out"
+    if np.abs(values).max() > _LARGEST_EXACT and (values == np.floor(values)).all():
+        return f"has integers above 2^53, which are rounded: --drop {reference}"
+    return ""
 
 
 def _are_distinct_integers(values: NDArray[np.float64]) -> bool:

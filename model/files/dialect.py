@@ -4,9 +4,10 @@ import csv
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any, final
 
-from model.files import numerals
+from model.files import header, numerals
 from model.files.contents import DataError
 from model.files.numerals import Decimal
 from model.files.options import ReadOptions
@@ -14,8 +15,6 @@ from model.files.options import ReadOptions
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 # In the order of preference where several fit: commas and spaces are in texts too.
 _SEPARATORS = ("\t", ";", "|", ",", " ")
-# A first line 0, 1, ..., of that many cells is a header, whatever follows.
-_MANY_COLUMNS = 10
 
 
 @final
@@ -26,8 +25,9 @@ class Dialect:
 
     Attributes:
         sep: The separator of cells; a space stands for any number of spaces.
-        n_skipped: Lines before the table, which say how it is written.
-        header: The cells of the first line if they are names, else None.
+        n_skipped: Lines before the table: how it is written, and comments.
+        header: The names in the first line or in a comment; None without names.
+        is_first_row: Whether they are in the first line of the table.
         notes: What was taken to be so, where it could be otherwise.
     """
 
@@ -35,6 +35,7 @@ class Dialect:
     decimal: Decimal
     n_skipped: int
     header: tuple[str, ...] | None
+    is_first_row: bool
     notes: tuple[str, ...]
 
     def rows(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
@@ -44,15 +45,14 @@ class Dialect:
         Raises:
             csv.Error: Quotes are not in pairs.
         """
-        reader = cells_of(lines, self.sep)
-        skip_header = self.header is not None
+        reader = cells_of(islice(lines, self.n_skipped, None), self.sep)
+        is_header = self.is_first_row
         for cells in reader:
-            if reader.line_num <= self.n_skipped or not any(map(str.strip, cells)):
+            if not any(map(str.strip, cells)):
                 continue
-            if skip_header:
-                skip_header = False
-                continue
-            yield reader.line_num, cells
+            if not is_header:
+                yield self.n_skipped + reader.line_num, cells
+            is_header = False
 
 
 def recognized(
@@ -70,20 +70,26 @@ def recognized(
             that says which.
     """
     said = _said_separator(lines)
-    n_skipped = 0 if said is None else 1
-    sep = _separator(file, options.sep) or said or named or _likely(lines[n_skipped:])
+    comments = _comments(lines[said is not None :])
+    n_skipped = (said is not None) + len(comments)
+    lines = lines[n_skipped:]
+    sep = _separator(file, options.sep) or said or named or _likely(lines)
     try:
-        rows = _not_empty(cells_of(lines[n_skipped:], sep))
+        rows = _not_empty(cells_of(lines, sep))
+        commented = _not_empty(cells_of(comments[-1:], sep))
     except csv.Error as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     notes: list[str] = []
-    header = options.header
-    if header is None and rows:
-        header = _has_header(file, rows, notes)
-    body = rows[1:] if header else rows
-    names = _names(rows[0], body) if rows and header else None
+    is_named, names = options.header, None
+    if commented and rows and is_named is not False and _are_names(commented[0], rows):
+        is_named, names = False, _names(commented[0], rows)
+    elif is_named is None and rows:
+        is_named = header.is_header(file, rows, notes)
+    body = rows[1:] if is_named else rows
+    if rows and is_named:
+        names = _names(rows[0], body)
     decimal = options.decimal or _decimal(file, sep, body, notes)
-    return Dialect(sep, decimal, n_skipped, names, tuple(notes))
+    return Dialect(sep, decimal, n_skipped, names, bool(is_named), tuple(notes))
 
 
 def cells_of(lines: Iterable[str], sep: str) -> Any:
@@ -96,12 +102,26 @@ def cells_of(lines: Iterable[str], sep: str) -> Any:
 def _names(first: Sequence[str], body: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the names of a header, one for each cell of the rows."""
     names = [cell.strip() for cell in first]
-    names[0] = names[0].removeprefix("#").strip()  # NumPy's savetxt
     if body and all(len(row) == len(names) + 1 for row in body):
         # A separator at the end of each row, or row names, as of R's write.table.
         ends = any(row[-1].strip() for row in body)
         names.insert(0 if ends else len(names), "")
     return tuple(names)
+
+
+def _comments(lines: Sequence[str]) -> list[str]:
+    """Return the first lines that begin with #, without it."""
+    found = takewhile(lambda line: line.lstrip().startswith("#"), lines)
+    return [line.lstrip().lstrip("# ") for line in found]
+
+
+def _are_names(cells: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Say whether a comment has names for rows of numbers, as NumPy's savetxt does."""
+    return (
+        len(cells) == len(rows[0])
+        and all(map(numerals.is_number, rows[0]))
+        and not any(map(numerals.is_number, cells))
+    )
 
 
 def _said_separator(lines: Sequence[str]) -> str | None:
@@ -125,6 +145,8 @@ def _not_empty(rows: Iterable[list[str]]) -> list[list[str]]:
 
 def _likely(lines: Sequence[str]) -> str:
     """Return the separator under which rows are alike and cells are numbers."""
+    if _is_one_column(lines):
+        return ";"  # as in Germany, where it would separate more columns
     best, found = (0.0, 0.0), ","
     for sep in _SEPARATORS:
         try:
@@ -142,68 +164,19 @@ def _likely(lines: Sequence[str]) -> str:
         score = (n_alike / len(body) * (0.01 + n_numbers / len(cells)), n_alike)
         if score > best:
             best, found = score, sep
-    return found if not _is_one_column(lines, best[0]) else ","
+    return found
 
 
-def _is_one_column(lines: Sequence[str], score: float) -> bool:
-    """Say whether whole lines are numbers with a decimal comma, and parts are not."""
-    body = [line for line in lines if line.strip()][1:]
-    return bool(body) and score < 1 and all(map(numerals.is_number, body))
-
-
-def _has_header(file: str, rows: Sequence[Sequence[str]], notes: list[str]) -> bool:
-    """
-    Say whether the first row has names.
-
-    Raises:
-        DataError: It could be both.
-    """
-    first, body = rows[0], rows[1:]
-    shown = ",".join(first)[:60]
-    are_numbers = [numerals.is_number(cell) for cell in first]
-    if not any(are_numbers):
-        return not all(map(numerals.is_missing, first))
-    if body and all(len(row) == len(first) + 1 for row in body):
-        return True  # R's write.table gives row names no name
-    if not first[0].strip() and body and numerals.count([row[0] for row in body]):
-        return True  # pandas and R give an index no name
-    if all(are_numbers):
-        if not numerals.count(first) or len(first) < 2 or not body:
-            return False
-        if len(first) == 2 and first[0].strip() == "1":
-            return False  # no program numbers two columns 1 and 2
-        if len(first) >= _MANY_COLUMNS or _holds_reals(body):
-            notes.append(
-                f"the first line of {file}, {shown}, is taken as a header:"
-                " --no-header reads it as a row"
-            )
-            return True
-    elif not _names_above_numbers(first, body):
-        return False
-    raise DataError(
-        f"the first line of {file}, {shown}, can be a header or a row: say which with"
-        " --header or --no-header"
+def _is_one_column(lines: Sequence[str]) -> bool:
+    """Say whether below one name whole lines are numbers with a decimal comma."""
+    name, *body = [line.strip() for line in lines if line.strip()] or [""]
+    is_name = not any(sep in name for sep in _SEPARATORS[:-1])
+    return (
+        is_name
+        and not numerals.is_number(name)
+        and any("," in line for line in body)
+        and all(map(numerals.is_number, body))
     )
-
-
-def _holds_reals(body: Sequence[Sequence[str]]) -> bool:
-    """Say whether most cells of a column, or of both, are not written as integers."""
-    columns = list(zip(*body, strict=False))
-    are_real = [
-        2 * sum(map(numerals.is_integer, column)) < len(column) for column in columns
-    ]
-    return all(are_real) if len(columns) <= 2 else any(are_real)
-
-
-def _names_above_numbers(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
-    """Say whether a text of the first row stands above a column of numbers."""
-    for i, cell in enumerate(first):
-        if numerals.is_number(cell) or numerals.is_missing(cell):
-            continue
-        below = [row[i] for row in body if i < len(row)]
-        if below and sum(map(numerals.is_number, below)) > len(below) / 2:
-            return True
-    return False
 
 
 def _decimal(

@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
             f"{path.name} has {n} column{'s' * (n > 1)}: {table.listed(choice.x)}",
             *choice.notes,
             *((note,) if note else ()),
-            *columns.id_notes(table, choice, x),
+            *columns.warnings(table, choice, x),
         ),
     )
 

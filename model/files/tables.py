@@ -82,7 +82,7 @@ def _read(
         notes=(
             _summary(table, choice, how),
             *notes,
-            *columns.id_notes(table, choice, x),
+            *columns.warnings(table, choice, x),
         ),
     )
 

@@ -192,6 +192,8 @@ def test_a_line_of_excel_says_the_separator(tmp_path: Path, quote: str) -> None:
         ("1,2,3\n5.1,3.5,1.4\n4.9,3.0,1.4\n", ("1", "2", "3")),
         (",0,1\n0,5.1,3.5\n1,4.9,3.0\n", ("0", "1")),
         (",2019,2020\n0,5,3\n1,4,9\n", ("2019", "2020")),
+        ("# made by hand\n# a b\n1.5 2\n3 4\n", ("a", "b")),
+        ("# a,b\n1.5,2\n3,4\n", ("a", "b")),
         ("0,1,2,3,4,5,6,7,8,9\n" + "0,0,0,0,0,1,1,1,1,1\n" * 3, tuple("0123456789")),
     ],
 )
@@ -202,11 +204,20 @@ def test_a_header_of_numbers_is_recognized(
     contents = table(tmp_path, text)
 
     assert contents.rows.origin.columns == columns
-    assert len(contents.rows.values) == len(text.strip().split("\n")) - 1
+    n_above = 1 + text.count("# m")
+    assert len(contents.rows.values) == len(text.strip().split("\n")) - n_above
+    assert contents.rows.numbers[0] == n_above + 1
 
 
 @pytest.mark.parametrize(
-    "text", ["0,1\n1,0\n", "0,1,2\n3,4,5\n", "id,2019,2020\n1,2,3\n", "1,b\n3,4\n"]
+    "text",
+    [
+        "0,1\n1,0\n",
+        "0,1,2\n3,4,5\n",
+        "id,2019,2020\n1,2,3\n",
+        "1,b\n3,4\n",
+        "2019,2020\n1.5,2.5\n",
+    ],
 )
 def test_a_first_line_that_can_be_both_is_asked_about(
     tmp_path: Path, text: str
@@ -358,6 +369,7 @@ def test_columns_of_the_same_name_are_refused_and_told_apart_by_number(
         ("patient_id", [str(i // 2) for i in range(40)], True),
         ("Unnamed: 0", [str(i // 2) for i in range(40)], True),
         ("x", [str(i // 2) for i in range(40)], False),
+        ("label", [str(i // 2) for i in range(40)], False),
         ("x", [str(i + 0.5) for i in range(40)], False),
         ("width", [str(i // 2) for i in range(40)], False),
     ],
@@ -375,6 +387,51 @@ def test_a_column_like_an_identifier_draws_a_warning(
     assert contents.rows.values.shape == (40, 2)
     if is_id:
         assert "--drop" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "warning"),
+    [
+        ("label", "1212", "looks like labels (by name): --label label"),
+        ("class", "1212", "looks like labels (by name): --label class"),
+        ("y", "1212", "looks like labels (by name): --label y"),
+        (
+            "x",
+            ["1609459200000000001"] * 4,
+            "has integers above 2^53, which are rounded",
+        ),
+        ("y", ["1.5", "2", "3", "4"], None),
+    ],
+)
+def test_other_columns_that_may_be_no_data_draw_a_warning_too(
+    tmp_path: Path, name: str, values: list[str], warning: str | None
+) -> None:
+    """Labels that would be trained on, and integers that float64 rounds."""
+    text = f"a,{name}\n" + "".join(f"0.5,{value}\n" for value in values)
+
+    notes = table(tmp_path, text).notes[1:]
+
+    assert len(notes) == (warning is not None)
+    assert warning is None or warning in notes[0]
+
+
+@pytest.mark.parametrize("name", ["x", '"x"', "größe"])
+def test_one_column_with_a_decimal_comma_is_no_two(tmp_path: Path, name: str) -> None:
+    """As a spreadsheet in Germany writes it."""
+    contents = table(tmp_path, f"{name}\n1,5\n2\n0,125\n")
+
+    assert values(contents) == [[1.5], [2], [0.125]]
+    assert contents.rows.origin.columns == (name.strip('"'),)
+    assert "with a decimal comma" in contents.notes[0]
+
+
+def test_comments_above_a_table_are_skipped(tmp_path: Path) -> None:
+    """Whatever is in them."""
+    contents = table(tmp_path, '# made on "Monday"\n#\na,b\n1.5,2\n3,4\n')
+
+    assert values(contents) == [[1.5, 2], [3, 4]]
+    assert contents.rows.origin.columns == ("a", "b")
+    assert contents.rows.numbers.tolist() == [4, 5]
 
 
 def test_rows_of_a_table_are_numbered_by_line(tmp_path: Path) -> None:
