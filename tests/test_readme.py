@@ -30,6 +30,8 @@ CURLS = [
         BLOCK.format(kind="json"), page.read_text(encoding="utf-8"), re.DOTALL
     )
 ]
+# Commands whose output is not shown.
+UNSHOWN = re.findall(r"```sh\n((?:curl|for) [^`]*)```(?!\n\n```(?:json|text))", README)
 PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 SECONDS = 60
@@ -129,6 +131,18 @@ def test_each_picture_is_the_file_that_is_shown(
         )
         assert not image.info.get("interlace")
     assert shown.strip() == described
+
+
+@pytest.mark.slow("starts the service for each program")
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+@pytest.mark.parametrize("commands", UNSHOWN)
+def test_commands_without_shown_output_run(
+    address: str, commands: str, tmp_path: Path
+) -> None:
+    """Each is answered without an error."""
+    ended = run(commands, address, tmp_path)
+
+    assert ended.returncode == 0, ended.stdout
 
 
 def test_a_picture_is_shown() -> None:
