@@ -17,7 +17,14 @@ from model.files.contents import Contents, DataError, Origin, Rows
 from model.files.layout import channels_last
 from model.files.options import Layout, ReadOptions
 
-_UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,  # a member that is no .npy
+    zipfile.BadZipFile,
+    zlib.error,
+)
 _SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val"),
@@ -135,15 +142,26 @@ class _Members:
         notes = [note] if note else []
         rows = Rows.of(x, Origin(file))
         if label is not None:
-            what = f"{label!r} of {self.path.name}"
-            y, note = labels.classes(self.array(label), n=len(x), name=what)
-            rows = replace(rows, labels=y)
+            rows, note = self._labelled(rows, label)
             notes += [note] if note else []
         return rows, tuple(notes)
 
+    def _labelled(self, rows: Rows, label: str) -> tuple[Rows, str | None]:
+        """Return rows with labels if an array has some, and what is to be said."""
+        what = f"{label!r} of {self.path.name}"
+        try:
+            stored = self.array(label)
+        except DataError as error:  # such as Python objects, which are never unpickled
+            return rows, f"{what} is passed over: {error}"
+        y, note = labels.classes(stored, n=len(rows.values), name=what)
+        return replace(rows, labels=y), note
+
     def is_x(self, name: str) -> bool:
         """Say whether an array has rows of several numbers."""
-        shape, dtype = self._header(name)
+        try:
+            shape, dtype = self._header(name)
+        except _UNREADABLE:
+            return False
         return len(shape) > 1 and shape[1] > 1 and dtype.kind in "biuf"
 
     def array(self, name: str) -> NDArray[Any]:

@@ -16,6 +16,13 @@ _TEXTS = {
     ".data": None,
 }
 _ARRAYS = {".npy": arrays.read_npy, ".npz": arrays.read_npz}
+_HINTS = {
+    **dict.fromkeys((".xlsx", ".xls", ".ods", ".json", ".jsonl"), "save it as .csv"),
+    **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth"), "pickles are never read"),
+    **dict.fromkeys((".h5", ".hdf5", ".mat", ".tfrecord"), "save its arrays as .npz"),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".7z"), "unpack it first"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg"), "give the folder of the pictures"),
+}
 SUFFIXES = (*_ARRAYS, *_TEXTS, *parquet.SUFFIXES, *idx.SUFFIXES)
 
 
@@ -58,7 +65,8 @@ def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Conte
     if kind in _ARRAYS:
         options.check_for("arrays", path.name)
         return _ARRAYS[kind](path, options)
+    hint = f"; {_HINTS[kind]}" if kind in _HINTS else ""
     raise DataError(
         f"{path} is of no known kind: expected {', '.join(SUFFIXES)} (text also with"
-        " .gz) or a folder of pictures"
+        f" .gz) or a folder of pictures{hint}"
     )

@@ -215,6 +215,28 @@ def test_labels_are_read_where_they_are_some_and_else_passed_over(
         assert contents.rows.labels.tolist() == expected
 
 
+def test_labels_that_are_python_objects_are_passed_over(tmp_path: Path) -> None:
+    """They would have to be unpickled, and that is no reason not to train."""
+    y = np.array(["a", None, 3], dtype=object)
+    np.savez(tmp_path / "x.npz", x=np.zeros((3, 2)), y=y, allow_pickle=True)
+
+    contents = read(tmp_path / "x.npz")
+
+    assert contents.rows.labels is None
+    assert any("'y' of x.npz is passed over:" in note for note in contents.notes)
+
+
+def test_members_that_are_no_arrays_are_passed_over(tmp_path: Path) -> None:
+    """Such as a text that was put into the archive."""
+    np.savez(tmp_path / "x.npz", somewhere=np.zeros((3, 2)), scalar=3)
+    with zipfile.ZipFile(tmp_path / "x.npz", "a") as archive:
+        archive.writestr("README", "no array")
+
+    contents = read(tmp_path / "x.npz")
+
+    assert contents.rows.values.shape == (3, 2)
+
+
 def test_the_array_of_x_key_is_used(tmp_path: Path) -> None:
     """Whatever the names; labels with a usual name stay."""
     x, other = np.zeros((3, 2)), np.ones((3, 2))
