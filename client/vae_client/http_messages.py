@@ -100,17 +100,25 @@ class HttpResponse(NamedTuple):
 
     def unexpected(self, what: str) -> UnexpectedAnswerError:
         """Return the error for a response that is not one of this service."""
-        return UnexpectedAnswerError(
-            f"{what} from {self.url}; is that the URL of the service?"
-        )
+        return _unexpected(what, self.url)
 
 
 @final
 class TensorBody(NamedTuple):
-    """A safetensors body: arrays, and scalars as text."""
+    """
+    A safetensors body: arrays, and scalars as text.
+
+    Attributes:
+        url: Where it came from, for errors.
+    """
 
     tensors: Mapping[str, NDArray[Any]]
     scalars: Mapping[str, str]
+    url: str
+
+    def unexpected(self, what: str) -> UnexpectedAnswerError:
+        """Return the error for a body that lacks something."""
+        return _unexpected(what, self.url)
 
 
 def read_tensors(response: HttpResponse) -> TensorBody:
@@ -130,7 +138,7 @@ def read_tensors(response: HttpResponse) -> TensorBody:
     # The library checks the header but gives no access to its metadata.
     length = int.from_bytes(response.body[:8], "little")
     header = json.loads(response.body[8 : 8 + length])
-    return TensorBody(tensors, header.get("__metadata__", {}))
+    return TensorBody(tensors, header.get("__metadata__", {}), response.url)
 
 
 def read_json(response: HttpResponse) -> dict[str, Any]:
@@ -144,7 +152,12 @@ def read_json(response: HttpResponse) -> dict[str, Any]:
         document = json.loads(response.body)
     except ValueError as error:
         got = response.media_type or "no media type"
-        raise response.unexpected(f"expected JSON, got {got}") from error
+        what = f"expected a JSON object, got other content ({got})"
+        raise response.unexpected(what) from error
     if not isinstance(document, dict):
         raise response.unexpected("expected a JSON object, got other JSON")
     return document
+
+
+def _unexpected(what: str, url: str) -> UnexpectedAnswerError:
+    return UnexpectedAnswerError(f"{what} from {url}; is that the URL of the service?")

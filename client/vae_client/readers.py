@@ -14,7 +14,6 @@ from typing import Any, TypeVar, get_args, get_origin
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_client.errors import UnexpectedAnswerError
 from vae_client.http_messages import (
     HttpRequest,
     HttpResponse,
@@ -150,22 +149,22 @@ def _member(body: TensorBody, field: "Field[Any]", n_rows: int) -> Any:
 def _tensor(body: TensorBody, name: str, n_rows: int) -> NDArray[Any]:
     """Return an array with the expected number of rows."""
     if name not in body.tensors:
-        raise UnexpectedAnswerError(f"expected a tensor {name!r} in the response")
+        raise body.unexpected(f"expected a tensor {name!r}, got none")
     values = body.tensors[name]
     if values.shape[:1] != (n_rows,):
         what = f"expected {name!r} of {n_rows} rows, got {list(values.shape)}"
-        raise UnexpectedAnswerError(what)
+        raise body.unexpected(what)
     return values
 
 
 def _scalar(body: TensorBody, name: str) -> str:
     if name not in body.scalars:
-        raise UnexpectedAnswerError(f"expected {name!r} in the response's metadata")
+        raise body.unexpected(f"expected {name!r} in the metadata, got none")
     return body.scalars[name]
 
 
 def _integer(body: TensorBody, name: str) -> int:
     text = _scalar(body, name)
     if not text.isdecimal():
-        raise UnexpectedAnswerError(f"expected {name!r} to be an integer")
+        raise body.unexpected(f"expected {name!r} to be an integer, got other text")
     return int(text)

@@ -100,7 +100,8 @@ class Session:
             except VaeError as failure:
                 left = end - monotonic()
                 if left <= 0:
-                    message = f"not ready within {timeout:g} s"
+                    url = self._settings.url
+                    message = f"{url} was not ready within {timeout:g} s: {failure}"
                     raise TimedOutError(message) from failure
             else:
                 return

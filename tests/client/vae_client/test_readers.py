@@ -59,7 +59,11 @@ def test_a_response_that_lacks_something_is_an_error() -> None:
         (scalars, {**arrays, "kl": one}, r"'kl' of 2 rows, got \[1\]"),
         (scalars, {"elbo": two}, "a tensor 'log_likelihood'"),
         ({**scalars, "seed": "-"}, arrays, "'seed' to be an integer"),
-        ({"seed": "1", "n_samples": "1"}, arrays, "'units' in the response's metadata"),
+        (
+            {"seed": "1", "n_samples": "1"},
+            arrays,
+            "'units' in the metadata, got none from the service; is that the URL",
+        ),
     ):
         with pytest.raises(UnexpectedAnswerError, match=words):
             read(TWO_ROWS, safetensors(metadata, **tensors))
