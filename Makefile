@@ -25,12 +25,13 @@ CAN_TRAIN = $(VENV)/.can-train
 CAN_TEST = $(VENV)/.can-test
 AUDITORS = $(VENV)-audit/.installed
 TOOLS = $(VENV)-external/.installed
+FRAMEWORKS = $(VENV)-frameworks
 # Where a browser on this machine finds what listens on HOST.
 NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test test-quick test-external check audit sbom fuzz fuzz-bodies fix types install docker clean
+.PHONY: help serve train released test test-quick test-external test-frameworks check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -75,6 +76,19 @@ test-quick: $(CAN_TEST) ## Run only those that take no process, browser or train
 # The tools bring thirty packages that nothing else here needs.
 test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others, and nginx in front
 	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' $(PY) -m pytest -m external $(ARGS)
+
+# Each framework has an environment of its own, with torch to export what it trained.
+test-frameworks: $(CAN_TEST) $(patsubst %,$(FRAMEWORKS)/%/.installed,torch keras pythae) ## Train in PyTorch, Keras and pythae, adopt, and compare
+	EXTERNAL_FRAMEWORKS='$(abspath $(FRAMEWORKS))' $(PY) -m pytest -m external \
+	  tests/external/test_adoption.py $(ARGS)
+
+$(FRAMEWORKS)/%/.installed:
+	@'$(PYTHON)' -m venv '$(@D)'
+	@index=$$($(if $(TORCH_INDEX_URL),echo --extra-index-url '$(TORCH_INDEX_URL)', \
+	    '$(PYTHON)' deploy/torch_index.py '$(TORCH)')) && \
+	  '$(@D)/bin/pip' install --quiet $$index torch
+	@'$(@D)/bin/pip' install --quiet numpy onnx onnxscript $(filter-out torch,$*)
+	@touch $@
 
 $(TOOLS):
 	@'$(PYTHON)' -m venv $(VENV)-external
@@ -172,5 +186,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(FRAMEWORKS) $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

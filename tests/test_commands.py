@@ -188,6 +188,20 @@ def test_the_tools_of_others_have_an_environment_of_their_own(project: Path) -> 
 
 
 @needs_make
+def test_the_frameworks_have_environments_of_their_own(project: Path) -> None:
+    """Networks are trained in each of them, and adopted by this one."""
+    for name in ("torch", "keras", "pythae"):
+        folder = project / ".venv-frameworks" / name
+        folder.mkdir(parents=True)
+        (folder / ".installed").touch()
+
+    make(project, "test-frameworks")
+
+    [call] = read_calls(project / "python.calls")
+    assert call == "-m pytest -m external tests/external/test_adoption.py"
+
+
+@needs_make
 def test_the_bill_of_materials_is_of_what_is_installed(project: Path) -> None:
     """CycloneDX is told of the service's environment and of this project."""
     make(project, "sbom")

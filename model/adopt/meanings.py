@@ -79,8 +79,8 @@ def _found(
     known = " or ".join(" with ".join(each) for each in sets)
     raise ValueError(
         f"the {network}'s outputs {_listed(outputs)} are taken for "
-        f"{_listed(found) if found else 'nothing'}; expected {known}. Declare them: "
-        f"--{network}-outputs {sets[0][0]}={outputs[0][:80]} ..."
+        f"{_listed(found) if found else 'nothing'}; expected {known}. Declare them by "
+        f"name or by place from 0: --{network}-outputs {sets[0][0]}=0 ..."
     )
 
 
@@ -93,10 +93,13 @@ def _declared(
     found: dict[str, str] = {}
     for pair in declared:
         meaning, _, name = pair.partition("=")
+        if name not in outputs and name in map(str, range(len(outputs))):
+            name = outputs[int(name)]
         if meaning not in names or meaning in found or name not in outputs:
             raise ValueError(
                 f"--{network}-outputs: expected one of {', '.join(names)}, then = and "
-                f"one of the outputs {_listed(outputs)}, got {pair[:160]!r}"
+                f"one of the outputs {_listed(outputs)} or its place from 0, "
+                f"got {pair[:160]!r}"
             )
         found[meaning] = name
     return found

@@ -25,9 +25,10 @@ class AdoptOptions:
         out: Directory of the checkpoint.
         overwrite: Replace an existing checkpoint at --out.
         name: Name of the model; that of --out if not given.
-        encoder_outputs: What the encoder's outputs are, as MEANING=NAME: mu with
-            log_var, log_sigma or sigma; or one of mu_log_var, mu_log_sigma, mu_sigma,
-            a tensor of 2J. If not given: found by their names.
+        encoder_outputs: What the encoder's outputs are, as MEANING=NAME, or MEANING=0
+            for the first output: mu with log_var, log_sigma or sigma; or one of
+            mu_log_var, mu_log_sigma, mu_sigma, a tensor of 2J. If not given: found by
+            their names.
         decoder_outputs: The same for the decoder: logits, probabilities (it must end in
             a sigmoid, which is taken off), or mean, for gaussian also with log_var,
             log_sigma or sigma.

@@ -98,7 +98,7 @@ def _gather(call: Call, x: Tensor, index: Tensor) -> Tensor:
     index = index.to(torch.int64)
     index = torch.where(index < 0, index + x.shape[axis], index)
     found = x.index_select(axis, index.reshape(-1))
-    return found.reshape(*x.shape[:axis], *index.shape, *x.shape[axis + 1 :])
+    return found.reshape([*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]])
 
 
 def _expand(_call: Call, x: Tensor, shape: Tensor) -> Tensor:

@@ -376,7 +376,7 @@ def refusals() -> dict[str, tuple[ModelProto, ModelProto, dict[str, Any], str]]:
             encoder(node("Abs", ["mu"], "a"), outputs=["a"]),
             plain[1],
             {},
-            "--encoder-outputs mu=a",
+            "--encoder-outputs mu=0",
         ),
         "batch statistics": (
             conv_encoder(training=True),

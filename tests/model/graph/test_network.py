@@ -113,6 +113,10 @@ def test_a_checkpoint_of_graphs_is_served(
     np.testing.assert_allclose(
         engine.decode(got.mu).mean, native.decode(q_z.mu).mean.numpy(), atol=1e-5
     )
+    if backend == "onnx":
+        path = save_golden(tmp_path / "native", native, x.numpy())
+        twin = Engine.load(path, device="cpu", backend="onnx", n_threads=1)
+        assert np.array_equal(got.mu, twin.encode(x.numpy()).mu)  # the same graph
     assert {"encoder.onnx", "decoder.onnx"} <= engine.checkpoint.manifest.files.keys()
 
 

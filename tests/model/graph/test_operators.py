@@ -324,7 +324,10 @@ def test_masks_and_shapes_are_computed_as_onnx_runtime_does() -> None:
         ("Slice", ["shape", "one", "two_"], ["width"], {}),
         ("Concat", ["n", "width"], ["again"], {"axis": 0}),
         ("Mod", ["four", "two"], ["none"], {}),
-        ("Reshape", ["share", "again"], ["shaped"], {}),
+        ("Gather", ["again", "zero"], ["rows"], {}),  # a single number
+        ("Unsqueeze", ["rows", "one_"], ["rows_"], {}),
+        ("Concat", ["rows_", "width"], ["final"], {"axis": 0}),
+        ("Reshape", ["share", "final"], ["shaped"], {}),
     ]
     built = model(
         [helper.make_node(op, i, o, **a) for op, i, o, a in nodes],
@@ -335,6 +338,7 @@ def test_masks_and_shapes_are_computed_as_onnx_runtime_does() -> None:
             "two": np.array(2),
             "four": np.array(4),
             "one": ints(1),
+            "one_": ints(0),
             "two_": ints(2),
             "zeros_": single(0.0),
         },
