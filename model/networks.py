@@ -7,7 +7,6 @@ from typing import final
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
 from model.config import Activation, Config, Conv, Mlp, OnnxGraph
 from model.convolution_sizes import conv_grid
@@ -165,8 +164,10 @@ class Decoder(nn.Module):
         if self.kind == "continuous_bernoulli":
             return ContinuousBernoulli(*heads)
         mu, log_var = heads
-        # log(sigma_floor^2 + exp(log_var))
-        log_var = self.log_var_floor + softplus(log_var - self.log_var_floor)
+        # log(sigma_floor^2 + exp(log_var)), without adding and subtracting the floor,
+        # which would round log_var to the precision of the floor.
+        floor = log_var.new_full((), self.log_var_floor)
+        log_var = torch.logaddexp(log_var, floor)
         return Gaussian(mu=mu, log_var=log_var)
 
 

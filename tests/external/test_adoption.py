@@ -121,7 +121,10 @@ def adopted(
     eps = standard_normal((N, K, J), seed=3, stream=Stream.LATENT)
     np.save(folder / "eps.npy", eps)
     before, behind = training.program
-    program = before + documented(training.environment) + behind
+    lines = documented(training.environment)
+    if training.program is trainings.CONVOLUTIONS:  # it exports its encoder itself
+        lines = re.sub(r"^export\(Encoder.*\n", "", lines, flags=re.MULTILINE)
+    program = before + lines + behind
     (folder / "program.py").write_text(program, encoding="utf-8")
     run([python, "program.py"], folder)
     run(

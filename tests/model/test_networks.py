@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.config import LikelihoodConfig
 from model.distributions import Bernoulli, ContinuousBernoulli, Gaussian
 from model.networks import FromChannels, Standardization, ToChannels
 from model.vae import VAE
+from tests.conftest import tiny_config, tiny_vae
 
 Build = Callable[..., VAE]
 
@@ -295,3 +297,18 @@ def test_a_standardised_encoder_sees_standardised_data(build: Build) -> None:
     reference = plain.encode((x - units.shift) / units.scale)
     torch.testing.assert_close(q_z.mu, reference.mu)
     torch.testing.assert_close(q_z.log_var, reference.log_var)
+
+
+def test_a_floor_far_below_does_not_round_the_variance() -> None:
+    """Log sigma^2 keeps the precision of float32 whatever the floor is."""
+    document = {"sigma_floor": 1e-9, "kind": "gaussian"}
+    config = tiny_config("gaussian", data_shape=(5,)).model_copy(
+        update={"likelihood": LikelihoodConfig.model_validate(document)}
+    )
+    decoder = tiny_vae(config).decoder
+    log_var = torch.linspace(-3, 3, 101)
+
+    p_x = decoder.likelihood(torch.zeros(101), log_var)
+
+    assert isinstance(p_x, Gaussian)
+    assert torch.equal(p_x.log_var, log_var)
