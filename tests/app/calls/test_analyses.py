@@ -111,7 +111,7 @@ def test_grey_values_are_binarised_as_asked(plane: Served, name: str) -> None:
 def test_a_row_that_overflows_is_named(linear: Served, known: Known, name: str) -> None:
     """Densities that are not finite are a 422 about that row, never null."""
     served, width = (known.served, 5) if name == "posterior" else (linear, 2)
-    x = [[0.0] * width] * 17 + [[3e38] * width]
+    x = [[0.0] * width] * 17 + [[1e38] * width]
 
     problem = assert_problem(served.post(f"/{name}", {"x": x}), 422)
 

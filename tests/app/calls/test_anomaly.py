@@ -49,7 +49,7 @@ def test_p_values_of_rows_like_the_held_out_ones_are_uniform(
             np.array(bare.get(f"/sample?n={n}&seed={seed}&draw=sample").json()["x"])
             for seed, n in enumerate((9999, 1000))
         )
-    x = torch.from_numpy(held_out.astype(np.float32))
+    x = torch.from_numpy(vae.in_model_units(held_out))
     scores = -evaluate(vae, x, n_samples=4, seed=7).bound
     path = save_tiny(tmp_path / "full", vae, calibrated(scores))
 
@@ -226,7 +226,7 @@ def test_a_row_that_overflows_is_named(tmp_path: Path) -> None:
     scores = calibrated(np.zeros(9), binarization="none")
 
     with Served(save_tiny(tmp_path / "g", vae, scores)) as served:
-        x = [[0.0] * 5] * 17 + [[3e38] * 5]
+        x = [[0.0] * 5] * 17 + [[1e38] * 5]
         problem = assert_problem(served.post("/anomaly", {"x": x}), 422)
 
     assert problem["errors"][0]["pointer"] == "/x/17"

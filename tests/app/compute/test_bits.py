@@ -67,7 +67,9 @@ def _request(i: int, draw: np.random.Generator) -> Asked:
     n = int(draw.choice(BINARY_SIZES if is_binary else SIZES))
     name, width = ("z", LATENT_DIM) if operation == "decode" else ("x", DATA_DIM)
     rows = draw.standard_normal((n, width), dtype=np.float32)
-    if operation == "elbo":
+    if operation == "encode":
+        rows = draw.random((n, width), dtype=np.float32)
+    elif operation == "elbo":
         rows = (rows > 0).astype(np.float32)
     if is_binary:
         headers = {"content-type": BINARY, **accept}
