@@ -93,11 +93,12 @@ def default_binarization(
     """Return dynamic for gray data under a Bernoulli likelihood, else none."""
     if likelihood.kind != "bernoulli":
         return "none"
-    gray = (first_outside(_is_binary, split.x) for split in dataset.splits)
+    gray = (first_outside(is_binary, split.x) for split in dataset.splits)
     return "none" if all(index is None for index in gray) else "dynamic"
 
 
-def _is_binary(x: NDArray[Any]) -> NDArray[np.bool_]:
+def is_binary(x: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values are 0 or 1."""
     binary: NDArray[np.bool_] = (x == 0) | (x == 1)
     return binary
 

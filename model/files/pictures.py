@@ -47,8 +47,8 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     """
     mode = None if options.mode is None else _MODES[options.mode]
     how = How(_size(options), mode, options.background)
-    splits = _splits(folder)
     notes: list[str] = []
+    splits = _splits(folder, notes)
     rows: dict[str, Rows] = {}
     first = None
     for split, place in splits.items():
@@ -66,14 +66,29 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     )
 
 
-def _splits(folder: Path) -> dict[str, Path]:
+def _splits(folder: Path, notes: list[str]) -> dict[str, Path]:
     """Return the subfolders that are splits, or the folder itself as the only one."""
-    found = {
-        _SPLITS[path.name.lower()]: path
-        for path in sorted(folder.iterdir())
-        if path.is_dir() and path.name.lower() in _SPLITS
-    }
-    return found if "train" in found else {"train": folder}
+    found: dict[str, Path] = {}
+    others: list[str] = []
+    for path in sorted(folder.iterdir()):
+        split = _SPLITS.get(path.name.lower()) if path.is_dir() else None
+        if split is None:
+            others += [path.name] if not path.name.startswith(".") else []
+        elif split in found:
+            raise DataError(
+                f"{folder} has two folders of {split} rows, {found[split].name} and"
+                f" {path.name}: leave one"
+            )
+        else:
+            found[split] = path
+    if "train" not in found:
+        return {"train": folder}
+    if others:
+        listed = ", ".join(others[:_LISTED]) + ", ..." * (len(others) > _LISTED)
+        notes.append(
+            f"{folder.name} has the splits {', '.join(found)}; left out: {listed}"
+        )
+    return found
 
 
 def _rows(

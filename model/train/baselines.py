@@ -7,7 +7,7 @@ Both are laws u = mean + W z + noise with z ~ N(0, I) and independent noise.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ class Baselines:
 
 
 def fit_baselines(
-    train: Matrix, validation: Matrix, *, floor: float, max_factors: int
+    train: NDArray[Any], validation: Matrix, *, floor: float, max_factors: int
 ) -> Baselines:
     """
     Fit both to training rows, (N, D); validation rows select the number of factors.
@@ -96,7 +96,7 @@ def fit_baselines(
     """
     n, d = train.shape
     rows = np.linspace(0, n - 1, min(n, _MAX_ROWS, max(1000, _MAX_VALUES // d)))
-    sample = train[np.unique(rows.astype(np.int64))]
+    sample = train[np.unique(rows.astype(np.int64))].astype(np.float64)
     mean = sample.mean(axis=0)
     centered = sample - mean
     factors = _best_factors(centered, mean, validation, floor, max_factors)

@@ -8,11 +8,14 @@ from typing import NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from model.checkpoint.held_out import evenly
+from model.data.blocks import blocks
 from model.data.preparation import Array, Prepared
 from model.distributions import Likelihood
 from model.train.baselines import LinearGaussian, Matrix, best_start, fit_baselines
 
 _SMOOTHING = 0.5  # added to the counts of 0 and 1
+_MIN_ROWS, _MAX_VALUES = 1000, 1 << 24  # of the validation rows that select a law
 
 # Maps rows in the model's units, (N, D), to log p(x) in the data's, in nats, (N,).
 LogDensity = Callable[[Array], Matrix]
@@ -83,18 +86,17 @@ def compare_gaussian(
     Args:
         log_jacobian: What log p(x) is larger by than in the model's units.
     """
-    train, validation = (
-        x.astype(np.float64) for x in (prepared.train, prepared.validation)
-    )
+    train, validation = prepared.train, _sample(prepared.validation)
     fitted = fit_baselines(train, validation, floor=floor, max_factors=max_factors)
-    mean = train.mean(axis=0)
-    variance = np.maximum(train.var(axis=0), floor**2)
+    mean = train.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(train[rows] - mean).sum(axis=0) for rows in blocks(train))
+    variance = np.maximum(squares / len(train), floor**2)
     independent = LinearGaussian(
         "independent values", mean, np.zeros((len(mean), 1)), variance
     )
 
     def density(law: LinearGaussian) -> LogDensity:
-        return lambda u: law.log_prob(u.astype(np.float64)) + log_jacobian
+        return by_blocks(lambda u: law.log_prob(u.astype(np.float64)) + log_jacobian)
 
     return Comparison(
         independent=density(independent),
@@ -115,11 +117,22 @@ def compare_binary(prepared: Prepared) -> Comparison:
         return found
 
     return Comparison(
-        independent=log_density,
+        independent=by_blocks(log_density),
         baselines={},
         laws=(),
-        validation=prepared.validation.astype(np.float64),
+        validation=_sample(prepared.validation),
     )
+
+
+def by_blocks(log_density: LogDensity) -> LogDensity:
+    """Return a function that takes many rows block by block, to save memory."""
+    return lambda x: np.concatenate([log_density(x[rows]) for rows in blocks(x)])
+
+
+def _sample(x: Array) -> Matrix:
+    """Return evenly spaced rows in float64, all if they are few."""
+    most = max(_MIN_ROWS, _MAX_VALUES // x.shape[1])
+    return x[evenly(len(x), most)].astype(np.float64)
 
 
 def compare(

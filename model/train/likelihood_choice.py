@@ -6,6 +6,8 @@ import numpy as np
 
 from model.config import LikelihoodName
 from model.data import Dataset
+from model.data.blocks import blocks, first_outside
+from model.data.preparation import is_binary
 from model.train.options import TrainOptions
 
 _NEAR = 0.1  # of black or white
@@ -28,7 +30,7 @@ def choose_likelihood(dataset: Dataset, options: TrainOptions) -> ChosenLikeliho
     if an option asks for it.
     """
     x = [split.x for split in dataset.splits]
-    if all(((part == 0) | (part == 1)).all() for part in x):
+    if all(first_outside(is_binary, part) is None for part in x):
         return ChosenLikelihood("bernoulli", "all values are 0 or 1")
     inside = all(part.min() >= 0 and part.max() <= 1 for part in x)
     if options.binarization not in (None, "none"):
@@ -59,4 +61,8 @@ def choose_likelihood(dataset: Dataset, options: TrainOptions) -> ChosenLikeliho
 def _extreme(dataset: Dataset) -> float:
     """Return the share of training values within 0.1 of 0 or 1."""
     x = dataset.train.x
-    return float(np.mean((x < _NEAR) | (x > 1 - _NEAR)))
+    n_near = sum(
+        np.count_nonzero((x[rows] < _NEAR) | (x[rows] > 1 - _NEAR))
+        for rows in blocks(x)
+    )
+    return n_near / x.size

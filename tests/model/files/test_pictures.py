@@ -338,6 +338,25 @@ def test_subfolders_train_and_test_are_splits_and_no_classes(tmp_path: Path) -> 
         assert rows.labels.tolist() == [0, 1]
 
 
+def test_what_is_beside_splits_is_left_out_and_said(tmp_path: Path) -> None:
+    """And two folders of one split are refused."""
+    for name in ("train", "test", "extra"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, "a.png", GREY)
+
+    contents = read(tmp_path)
+
+    assert len(contents.rows.values) == 1
+    assert contents.notes[0].endswith("left out: extra")
+    for name in ("val", "valid"):
+        (tmp_path / name).mkdir()
+        save(tmp_path / name, "a.png", GREY)
+    with pytest.raises(
+        DataError, match="two folders of validation rows, val and valid"
+    ):
+        read(tmp_path)
+
+
 def test_pictures_beside_subfolders_with_pictures_are_refused(tmp_path: Path) -> None:
     """It would be a guess whether those are of a class."""
     (tmp_path / "cats").mkdir()
