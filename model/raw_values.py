@@ -122,10 +122,10 @@ class RawValues:
         if self.value_range is None or not len(x):
             return ""
         low, high = float(x.min()), float(x.max())
-        if low < 0:
-            if low >= -1 and high <= 1:
-                return "looks like -1 to 1: add 1 and divide by 2"
-            return ""
+        if -1 <= low <= -0.5 and high <= 1:
+            return "looks like -1 to 1: add 1 and divide by 2"
+        if low < 0 or high <= 2:
+            return ""  # slightly outside: no scale of its own
         for name, divisor in sorted(self.divisors.items(), key=lambda item: item[1]):
             if high <= divisor:
                 return (

@@ -173,7 +173,7 @@ OUTSIDE = {
     "-5": (-5.0, "got -5"),
     "255": (255.0, "looks like 0-255: send uint8, or divide by 255"),
     "1e6": (1e6, "got 1000000"),
-    "slightly": (1.001, "looks like 0-255"),
+    "slightly": (1.001, "got 1.001"),
 }
 
 

@@ -9,13 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from model import binarization
-from model.config import Binarization
+from model.config import PIXELS, Binarization
 from model.data import DataError, Dataset, Split
 from model.data.blocks import first_outside, mapped
 from model.distributions import Likelihood
+from model.raw_values import RawValues
 from model.units import Units
 
 Array = NDArray[np.float32]
+
+_PIXELS = RawValues(1.0, PIXELS, (0.0, 1.0))
 
 
 @final
@@ -144,7 +147,8 @@ def _check(
     index = first_outside(is_inside, x)
     if index is not None:
         n, d = index
+        cause = _PIXELS.likely_cause(split.x[n])
         raise DataError(
             f"{dataset.locate(split, n, d)} holds {split.x[n, d]:g}; "
-            f"expected a value in {wanted}"
+            f"expected a value in {wanted}" + (f"; {cause}" if cause else "")
         )

@@ -131,6 +131,8 @@ def test_a_value_outside_the_range_is_found_where_it_is(
         ([0.0, 17.0, 255.0], "looks like 0-255: send uint8, or divide by 255"),
         ([0.0, 4095.0], "looks like 0-65535: send uint16, or divide by 65535"),
         ([-1.0, 0.3, 1.0], "looks like -1 to 1: add 1 and divide by 2"),
+        ([-0.01, 0.3, 1.0], ""),
+        ([0.0, 1.01], ""),
         ([-5.0, 3.0], ""),
         ([0.0, 1e6], ""),
         ([np.nan], ""),
