@@ -1,6 +1,7 @@
 """Load and binarize the rows that a checkpoint is measured on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ from model.data import Dataset
 from model.data.preparation import prepare
 from model.distributions import LIKELIHOODS
 from model.evaluate.options import EvaluateOptions
+from model.files import ReadOptions
 from model.raw_values import RawValues
 from model.vae import VAE
 
@@ -48,7 +50,7 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
         seed=options.data_seed,
-        reading=options.reading,
+        reading=_reading(options, config),
         columns=config.data.columns or (),
         raw=RawValues.of_model(config),
     )
@@ -69,6 +71,14 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
     }
     binarize = {"static": "sample", "threshold": "threshold"}.get(how)
     return EvaluationRows(splits[options.split][: options.n], dataset, binarize)
+
+
+def _reading(options: EvaluateOptions, config: Config) -> ReadOptions:
+    """Return how to read a file: transparent pixels as training did."""
+    reading, is_black = options.reading, config.data.background == 0
+    if is_black and reading.background is None and Path(options.data).is_dir():
+        return replace(reading, background="black")
+    return reading
 
 
 def _how(options: EvaluateOptions, config: Config) -> Binarization:

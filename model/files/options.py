@@ -34,7 +34,8 @@ class ReadOptions:
         size: For folders of pictures: HEIGHTxWIDTH to scale every picture to; with one
             number, both.
         mode: For folders of pictures: gray or color; as the pictures are if not given.
-        background: For folders of pictures: what is behind transparent pixels.
+        background: For folders of pictures: what is behind transparent pixels; if not
+            given, white, or what the model that gets the pictures has there.
     """
 
     header: bool | None = None
@@ -47,7 +48,7 @@ class ReadOptions:
     layout: Layout | None = None
     size: str | None = None
     mode: Mode | None = None
-    background: Literal["white", "black"] = "white"
+    background: Literal["white", "black"] | None = None
 
     def check_for(self, kind: str, file: str) -> None:
         """

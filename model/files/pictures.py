@@ -46,7 +46,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
             from the first in size or color, or pictures beside subfolders with some.
     """
     mode = None if options.mode is None else _MODES[options.mode]
-    how = How(_size(options), mode, options.background)
+    how = How(_size(options), mode, options.background or "white")
     notes: list[str] = []
     splits = _splits(folder, notes)
     rows: dict[str, Rows] = {}
@@ -62,7 +62,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
         test=rows.get("test"),
         source=f"the {n} images of {name}",
         notes=tuple(dict.fromkeys(notes)),
-        background=picture.BACKGROUNDS[options.background],
+        background=picture.BACKGROUNDS[how.background],
     )
 
 

@@ -1,5 +1,6 @@
 """Build config, model and optimizer of a run from its options and data."""
 
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,12 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
         before, now = getattr(loaded.config.data, name), getattr(config.data, name)
         if before != now:
             raise ValueError(f"--init-from {path}: data.{name} is {before}, not {now}")
+    columns, found = loaded.config.data.columns, config.data.columns
+    if columns and found and columns != found:
+        raise ValueError(
+            f"--init-from {path}: its columns are {', '.join(columns)}, not"
+            f" {', '.join(found)}; give --columns {shlex.join(columns)}"
+        )
     vae = initialized(config, seed=seed)
     known = loaded.config.prior == config.prior
     # Without the prior if it differs; the other weights have equal names and shapes.

@@ -130,10 +130,14 @@ class Session:
         return self._known_model or self.model()
 
     def _x(self, x: ArrayLike) -> NDArray[Any]:
-        """Return x as an array; the columns of a data frame in the model's order."""
+        """
+        Return x as an array; the columns of a data frame in the model's order.
+
+        The order is asked for each time: another model may be served meanwhile.
+        """
         if not frames.is_frame(x):
             return arguments.array("x", x)
-        return frames.array("x", x, (self._model()).columns)
+        return frames.array("x", x, (self.model()).columns)
 
     def _call(self, plan: CallPlan[R]) -> R:
         """Send the requests of a call and join their results."""

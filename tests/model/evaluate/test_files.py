@@ -126,6 +126,49 @@ def test_a_table_without_a_column_of_the_model_is_refused(
 
 
 @pytest.mark.slow("trains and evaluates")
+def test_a_background_is_that_of_the_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unless the option names one: the same pictures are the same x."""
+    draw = np.random.default_rng(0)
+    (tmp_path / "pets").mkdir()
+    for i in range(20):
+        pixels = draw.integers(0, 256, (4, 4, 4), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pets" / f"{i:02}.png")
+    pets = ("--data", str(tmp_path / "pets"))
+    out = tmp_path / "out"
+    options = ("--background", "black", "--out", str(out), *SMALL, "--epochs", "1")
+    assert train([*pets, *options, "--likelihood", "gaussian"]) == 0
+    capsys.readouterr()
+
+    assert evaluate(["--checkpoint", str(out), *pets, "--threads", "1"]) == 0
+    said = capsys.readouterr().err
+
+    assert checkpoint.load(out).config.data.background == 0
+    assert "laid on black where transparent" in said
+
+
+@pytest.mark.slow("trains and evaluates")
+def test_weights_go_on_with_the_same_columns_only(
+    trained: tuple[Path, str],
+    x: np.ndarray[Any, Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of a table in another order, --init-from says how to put it in the old one."""
+    path = written(tmp_path / "moved.csv", x, COLUMNS[::-1])
+    options = ("--init-from", str(trained[0]), "--out", str(tmp_path / "out"))
+    command = ["--data", str(path), *options, "--label", "species", *GAUSSIAN]
+
+    assert train([*command, "--drop", "patient_id"]) == 2
+    assert "its columns are a, b, c, d, not d, c, b, a; give --columns a b c d" in (
+        capsys.readouterr().err
+    )
+
+    assert train([*command, "--columns", *COLUMNS]) == 0
+
+
+@pytest.mark.slow("trains and evaluates")
 def test_a_header_is_given_or_denied_by_a_flag(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
