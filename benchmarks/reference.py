@@ -18,7 +18,7 @@ from torch import Tensor
 
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint
-from model.data import idx
+from model.files import idx
 from model.inference.evidence import log_evidence
 from model.vae import VAE
 
