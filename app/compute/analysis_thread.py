@@ -2,13 +2,16 @@
 Runs analyses in one thread of their own, a slice of rows at a time.
 
 The thread is separate from the micro-batcher, so that no batch waits for an analysis.
-Requests take turns: each submits its next slice when the last one is done, so a short
-request need not wait for a long one to finish. A cancelled request submits no more
-slices, and the result of the current one is dropped. The number of requests at a time
-is limited. This module does not depend on what the analyses compute.
+Requests take turns, so a short request need not wait for a long one to finish. The
+first slice of a request goes before the others' next slices, so that every request
+starts soon; of two turns, one at least is for a next slice, so that none waits forever.
+A cancelled request takes no more turns, and the result of its current slice is dropped.
+The number of requests at a time is limited. This module does not depend on what the
+analyses compute.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
@@ -28,6 +31,7 @@ class AnalysisThread:
     def __init__(self, *, max_requests: int) -> None:
         self._max_requests = max_requests
         self._n_requests = 0
+        self._turns = _Turns()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="analysis")
 
     def check_room(self) -> None:
@@ -70,14 +74,56 @@ class AnalysisThread:
         loop = asyncio.get_running_loop()
         stopwatch = _Stopwatch(compute)
         try:
-            parts = [
-                await loop.run_in_executor(self._thread, stopwatch, rows)
-                for rows in slices
-            ]
+            parts: list[Columns] = []
+            for rows in slices:
+                await self._turns.take(is_first=not parts)
+                try:
+                    parts.append(
+                        await loop.run_in_executor(self._thread, stopwatch, rows)
+                    )
+                finally:
+                    self._turns.give_back()
         finally:
             stopwatch.note()
         # Joining long columns here would block the event loop.
         return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)
+
+
+@final
+class _Turns:
+    """Gives the thread to one request at a time, in two queues."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._was_first = False
+        self._first: deque[asyncio.Future[None]] = deque()
+        self._next: deque[asyncio.Future[None]] = deque()
+
+    async def take(self, *, is_first: bool) -> None:
+        """Wait for a turn, for the first slice of a request or for a later one."""
+        if not self._is_taken:
+            self._is_taken, self._was_first = True, is_first
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._first if is_first else self._next
+        queue.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if not turn.cancelled():  # it came at the same moment
+                self.give_back()
+            raise
+
+    def give_back(self) -> None:
+        """Give the turn to the request that is next, if there is one."""
+        for waiting in (self._first, self._next):
+            while waiting and waiting[0].cancelled():
+                waiting.popleft()
+        takes_first = bool(self._first) and not (self._was_first and self._next)
+        queue = self._first if takes_first else self._next
+        self._is_taken, self._was_first = bool(queue), takes_first
+        if queue:
+            queue.popleft().set_result(None)
 
 
 @final

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from http import HTTPStatus
 
@@ -84,6 +84,56 @@ def test_a_short_request_passes_a_long_one(gate: Gate) -> None:
 
     assert asyncio.run(ask()) == ["short", "long"]
     assert len(gate.rows) == 3
+
+
+def test_first_slices_go_before_others_next_ones(gate: Gate) -> None:
+    """Of two turns, one at least is for a next slice, and no request waits forever."""
+    order: list[str] = []
+
+    def named(name: str) -> Callable[[slice], Evidence]:
+        def compute(rows: slice) -> Evidence:
+            order.append(f"{name}{rows.start // 10}")
+            return columns(rows)
+
+        return compute
+
+    async def ask() -> None:
+        runner = analyses(max_in_hand=9)
+        held = asyncio.ensure_future(runner.run(gate, ten(1)))
+        await gate.has_started()
+        requests = [
+            asyncio.ensure_future(runner.run(named(name), ten(3))) for name in "abc"
+        ]
+        await asyncio.sleep(0)  # each waits for its first turn
+        gate.opened.set()
+        await asyncio.gather(held, *requests)
+
+    asyncio.run(ask())
+
+    assert order == ["a0", "b0", "a1", "c0", "b1", "a2", "c1", "b2", "c2"]
+
+
+def test_requests_that_depart_in_the_queue_pass_their_turn_on(gate: Gate) -> None:
+    """Cancelled while they wait, when the turn is given, and when it has come."""
+
+    async def ask() -> None:
+        runner = analyses(max_in_hand=9)
+        held = asyncio.ensure_future(runner.run(gate, ten(1)))
+        await gate.has_started()
+        waiting, called, last = (
+            asyncio.ensure_future(runner.run(columns, ten(1))) for _ in range(3)
+        )
+        await asyncio.sleep(0)
+        held.add_done_callback(lambda _: called.cancel())
+        waiting.cancel()  # its place in the queue is there still
+        held.cancel()  # gives the turn back
+        gate.opened.set()
+        await last
+        assert held.cancelled()
+        assert waiting.cancelled()
+        assert called.cancelled()
+
+    asyncio.run(asyncio.wait_for(ask(), SECONDS))
 
 
 def test_more_than_may_be_in_hand_are_refused(gate: Gate) -> None:
