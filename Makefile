@@ -78,7 +78,7 @@ test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tool
 	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' $(PY) -m pytest -m external $(ARGS)
 
 # Each framework has an environment of its own, with torch to export what it trained.
-test-frameworks: $(CAN_TEST) $(patsubst %,$(FRAMEWORKS)/%/.installed,torch keras pythae) ## Train in PyTorch, Keras and pythae, adopt, and compare
+test-frameworks: $(CAN_TEST) $(patsubst %,$(FRAMEWORKS)/%/.installed,torch keras jax pythae) ## Train in PyTorch, Keras, JAX and pythae, adopt, and compare
 	EXTERNAL_FRAMEWORKS='$(abspath $(FRAMEWORKS))' $(PY) -m pytest -m external \
 	  tests/external/test_adoption.py $(ARGS)
 
@@ -87,7 +87,8 @@ $(FRAMEWORKS)/%/.installed:
 	@index=$$($(if $(TORCH_INDEX_URL),echo --extra-index-url '$(TORCH_INDEX_URL)', \
 	    '$(PYTHON)' deploy/torch_index.py '$(TORCH)')) && \
 	  '$(@D)/bin/pip' install --quiet $$index torch
-	@'$(@D)/bin/pip' install --quiet numpy onnx onnxscript $(filter-out torch,$*)
+	@'$(@D)/bin/pip' install --quiet numpy onnx onnxscript \
+	  $(filter-out torch,$*) $(if $(filter jax,$*),jax2onnx)
 	@touch $@
 
 $(TOOLS):

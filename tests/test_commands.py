@@ -190,7 +190,7 @@ def test_the_tools_of_others_have_an_environment_of_their_own(project: Path) -> 
 @needs_make
 def test_the_frameworks_have_environments_of_their_own(project: Path) -> None:
     """Networks are trained in each of them, and adopted by this one."""
-    for name in ("torch", "keras", "pythae"):
+    for name in ("torch", "keras", "jax", "pythae"):
         folder = project / ".venv-frameworks" / name
         folder.mkdir(parents=True)
         (folder / ".installed").touch()

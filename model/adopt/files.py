@@ -13,8 +13,8 @@ _MAX_ARRAY_BYTES = 1 << 30
 
 _EXPORT = {
     "torch": "torch.onnx.export(encoder.eval(), (x,), 'encoder.onnx', "
-    "input_names=['x'], output_names=['mu', 'log_var'], "
-    "dynamic_axes={'x': {0: 'N'}}, dynamo=False), or model.adopt.from_torch",
+    "input_names=['x'], output_names=['mu', 'log_var'], dynamo=True, optimize=False, "
+    "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), external_data=False)",
     "keras": "encoder.export('encoder.onnx', format='onnx')",
 }
 _PT2 = (
@@ -62,7 +62,8 @@ def check_kind(path: Path) -> None:
         why, framework = _REFUSED[suffix]
         raise ValueError(
             f"{path}: {suffix} is {why}, so it is not read. Export the network to ONNX "
-            f"where it was trained: {_EXPORT[framework]}"
+            f"where it was trained: {_EXPORT[framework]}; docs/your-own-model.md has "
+            "the lines for each framework"
         )
     if path.is_dir():
         raise ValueError(

@@ -106,6 +106,7 @@ def exported(
         output_names=list(outputs),
         dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
         dynamo=True,
+        optimize=False,  # would fold weights, and round what it folds
         opset_version=OPSET,
         verbose=False,
     )

@@ -62,6 +62,7 @@ TRAININGS = {
         trainings.KERAS,
         ("--likelihood", "bernoulli", "--encoder-outputs", "mu=0", "log_var=1"),
     ),
+    "jax": Training("jax", trainings.JAX),
     "pythae": Training("pythae", trainings.PYTHAE),
 }
 
@@ -152,8 +153,8 @@ def test_q_is_that_of_the_framework(adopted: Adopted) -> None:
 
 def test_in_float64_the_networks_are_the_same_functions(adopted: Adopted) -> None:
     """The interpreter agrees with the framework's own float64 to 1e-10."""
-    if adopted.training.environment == "keras":
-        pytest.skip("Keras computes in float32")
+    if adopted.training.environment in ("jax", "keras"):
+        pytest.skip("it computes in float32")
     loaded = checkpoint.load(adopted.folder / "mine")
     vae = loaded.vae.double()
 

@@ -229,3 +229,64 @@ for name, values in found.items():
     np.save(f"{name}.npy", values)
 """,
 )
+
+JAX = (
+    """
+import jax, jax.numpy as jnp, numpy as np
+
+data = np.load("x.npy")
+sizes = {"1": (784, 400), "21": (400, 20), "22": (400, 20)}
+sizes |= {"3": (20, 400), "4": (400, 784)}
+keys = jax.random.split(jax.random.key(0), len(sizes))
+params = {
+    name: (jax.random.normal(key, size) / size[0] ** 0.5, jnp.zeros(size[1]))
+    for (name, size), key in zip(sizes.items(), keys)
+}
+
+
+def layer(params, name, x):
+    weight, bias = params[name]
+    return x @ weight + bias
+
+
+def encoded(params, x):
+    h = jax.nn.relu(layer(params, "1", x))
+    return layer(params, "21", h), layer(params, "22", h)
+
+
+def logits(params, z):
+    return layer(params, "4", jax.nn.relu(layer(params, "3", z)))
+
+
+def losses(params, x, eps):
+    mu, log_var = encoded(params, x)
+    eta = logits(params, mu + jnp.exp(0.5 * log_var) * eps)
+    bce = (jax.nn.softplus(eta) - x * eta).sum(axis=1)
+    return bce - 0.5 * (1 + log_var - mu**2 - jnp.exp(log_var)).sum(axis=1)
+
+
+slope = jax.jit(jax.grad(lambda *args: losses(*args).mean()))
+for i in range(0, len(data), 100):
+    noise = jax.random.normal(jax.random.key(i), (100, 20))
+    step = slope(params, data[i : i + 100], noise)
+    params = jax.tree.map(lambda p, g: p - 1e-3 * g, params, step)
+
+
+def encode(x):
+    return encoded(params, x)
+
+
+def decode(z):
+    return jax.nn.sigmoid(logits(params, z))
+
+""",
+    """
+eps = np.load("eps.npy")
+x = data[: len(eps)]
+mu, log_var = encode(x)
+loss = sum(losses(params, x, eps[:, k]) for k in range(eps.shape[1])) / eps.shape[1]
+found = {"rows": x, "mu": mu, "logvar": log_var, "x_hat": decode(mu), "loss": loss}
+for name, values in found.items():
+    np.save(f"{name}.npy", values)
+""",
+)
