@@ -9,7 +9,7 @@ shares for what clients can fill; one of them covers what is held only briefly.
 
 from pathlib import Path
 
-from app.configuration.machine import available_memory
+from model.machine import available_memory
 
 PROCESS_BYTES = 256 << 20
 MIN_SHARED_BYTES = 64 << 20

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from app.configuration.host_names import address, network, prefix, split
-from app.configuration.machine import available_cores
+from model.machine import available_cores
 
 # The same place in the repository, in the images and in an installed wheel.
 RELEASED = Path(__file__).parents[2] / "released" / "mnist"

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from app.configuration.environment import service_links
-from app.configuration.machine import available_memory
 from app.configuration.memory_limits import wanted_bytes
 from app.observability import log
 from app.observability.access_log import STANDARD_OUTPUT
@@ -21,6 +20,7 @@ from app.server.startup import StartError, allow_open_files, fail
 from app.server.stop_signals import StopSignals
 from app.server.supervisor import Supervisor
 from app.settings import Settings
+from model.machine import available_memory
 
 logger = logging.getLogger(__name__)
 

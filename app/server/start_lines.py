@@ -1,10 +1,10 @@
 """The lines that the service prints on standard output at start."""
 
-from app.configuration.machine import available_memory
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
 from app.version import service_version
 from model.config import describe
+from model.machine import available_memory
 
 
 def about(loaded: LoadedModel, settings: Settings) -> list[str]:

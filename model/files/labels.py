@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from model.files.contents import DataError
 
 _LISTED = 8
+_LONGEST = 40  # characters of a label
 
 
 def classes(
@@ -61,9 +62,15 @@ def _from_texts(values: NDArray[Any], name: str) -> tuple[NDArray[np.int64], str
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
     texts, labels = np.unique(values, return_inverse=True)
-    listed = ", ".join(f"{i} = {text}" for i, text in enumerate(texts[:_LISTED]))
+    listed = ", ".join(f"{i} = {_shown(t)}" for i, t in enumerate(texts[:_LISTED]))
     more = f" and {len(texts) - _LISTED} more" if len(texts) > _LISTED else ""
     return labels.astype(np.int64), f"the labels from {name}: {listed}{more}"
+
+
+def _shown(text: str) -> str:
+    """Return a label as text that a terminal can show."""
+    short = str(text)[:_LONGEST]
+    return short if short.isprintable() else repr(short)
 
 
 def _from_one_hot(values: NDArray[Any], wanted: str) -> NDArray[np.int64]:

@@ -2,11 +2,14 @@
 
 import os
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from model.machine import available_memory
 
 # A quarter of the memory there is: x, the file's own form of it and work on it fit.
 _SHARE = 4
@@ -26,13 +29,17 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if n_bytes <= limit():
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(dir=_directory()) as file:
-        os.posix_fallocate(file.fileno(), 0, n_bytes)  # no room is an error here
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            os.posix_fallocate(file.fileno(), 0, n_bytes)  # no room is an error here
+        else:
+            file.truncate(n_bytes)
         return np.memmap(file, dtype=np.dtype(dtype), mode="r+", shape=shape)
 
 
+@cache
 def limit() -> int:
     """Return how many bytes an array in memory may have."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _SHARE
+    return available_memory() // _SHARE
 
 
 def _directory() -> str | None:

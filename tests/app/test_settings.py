@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.configuration.environment import SettingsError, service_links
-from app.configuration.machine import available_cores
 from app.settings import Settings, documented
+from model.machine import available_cores
 
 
 def test_defaults_need_no_environment() -> None:

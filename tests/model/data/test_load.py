@@ -9,6 +9,7 @@ from PIL import Image
 
 from model import data
 from model.data import DataError, load
+from model.files import ReadOptions
 
 
 def write(folder: Path, kind: str) -> Path:
@@ -100,6 +101,8 @@ def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     """An option that would be ignored is an error instead."""
     with pytest.raises(DataError, match="mnist has a fixed test set"):
         load("mnist", test_fraction=0.1)
+    with pytest.raises(DataError, match="--sep is for tables, not for digits"):
+        load("digits", reading=ReadOptions(sep=";"))
     with pytest.raises(DataError, match="a data directory is for mnist and fashion"):
         load("digits", data_dir=tmp_path)
 

@@ -311,6 +311,16 @@ def test_columns_are_chosen_by_name_or_number(
         assert any("0 = aster, 1 = rose" in note for note in contents.notes)
 
 
+def test_labels_are_shown_as_a_terminal_can_show_them(tmp_path: Path) -> None:
+    """Short, and without control characters."""
+    text = f"a,y\n1.5,\x1b[31mred\n2.5,{100 * 'x'}\n"
+
+    notes = table(tmp_path, text, ReadOptions(label="y")).notes
+
+    assert all(note.isprintable() for note in notes)
+    assert 41 * "x" not in "".join(notes)
+
+
 @pytest.mark.parametrize("classes", [("3", "5"), ("0", "1")])
 def test_integer_labels_stay_as_they_are(
     tmp_path: Path, classes: tuple[str, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.configuration.machine import available_memory
+from model.machine import available_memory
 
 PHYSICAL = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 NO_LIMIT = "9223372036854771712"  # what version 1 says where there is none
