@@ -111,13 +111,15 @@ class Units:
         return max(float(low), -most), min(float(high), most)
 
     def mean(self, u: NDArray[Any]) -> Double:
-        """Return x, or a mean of x, for u, (..., D)."""
-        x: Double = self.shift + self.scale * u
+        """Return x, or a mean of x, for u, (..., D); infinite where it is too large."""
+        with np.errstate(over="ignore"):
+            x: Double = self.shift + self.scale * u
         return x
 
     def variance(self, variance: NDArray[Any]) -> Double:
         """Return the variance of x for that of u, (..., D)."""
-        found: Double = np.square(self.scale) * variance
+        with np.errstate(over="ignore"):
+            found: Double = np.square(self.scale) * variance
         return found
 
     def log_var(self, log_var: NDArray[Any]) -> Double:

@@ -29,6 +29,7 @@ D, N = len(SCALES), 12
 U = np.random.default_rng(2).standard_normal((N, D))
 X = SCALES * (U + OFFSETS)
 LOG_JACOBIAN = -np.log(SCALES).sum()
+FORMATS = Path(__file__).parent / "formats"
 NPY, TENSORS = "application/x-npy", "application/vnd.safetensors"
 
 
@@ -113,6 +114,33 @@ def test_answers_in_data_units_are_float64(pair: Pair, form: str) -> None:
 
     assert scaled.dtype == np.float64
     np.testing.assert_allclose(scaled / SCALES - OFFSETS, plain, atol=1e-5)
+
+
+def test_a_response_in_npy_is_float64(pair: Pair) -> None:
+    """As in the other formats."""
+    headers = {"content-type": "application/json", "accept": NPY}
+    drawn = pair.scaled.post_raw("/sample", b'{"n": 3, "seed": 1}', headers)
+    plain = pair.plain.post("/sample", {"n": 3, "seed": 1}).json()["x"]
+
+    x = np.load(io.BytesIO(drawn.content))
+    assert x.dtype == np.float64
+    np.testing.assert_allclose(x / SCALES - OFFSETS, plain, atol=1e-5)
+
+
+def test_records_by_name_are_standardized_too() -> None:
+    """Rows of a table, with the missing values of an imputation."""
+    names, x = ("height", "weight"), [[0.1, 2.5], [-3.25, 7.0]]
+    records = [dict(zip(names, row, strict=True)) for row in x]
+    mask = [[1, 0], [0, 1]]
+    by_name = [{"height": 1, "weight": 0}, {"weight": 1, "height": 0}]
+    with Served(FORMATS / "version_2" / "columns") as served:
+        for url, more in (("/encode", {}), ("/elbo", {"seed": 1})):
+            wanted = served.post(url, {"x": x, **more}).json()
+            assert served.post(url, {"x": records, **more}).json() == wanted
+        wanted = served.post("/impute", {"x": x, "mask": mask, "seed": 1}).json()
+        asked = {"x": records, "mask": by_name, "seed": 1}
+        assert served.post("/impute", asked).json() == wanted
+    assert np.array(wanted["mean"])[[0, 1], [0, 1]].tolist() == [0.1, 7.0]
 
 
 def test_means_variances_and_draws_are_in_data_units(pair: Pair) -> None:

@@ -20,6 +20,7 @@ from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, Scalar, chunks
+from app.wire.short_floats import SHORT_FLOATS
 
 MAX_HEADER_BYTES = 1 << 14
 Dtypes = Mapping[str, np.dtype[Any]]
@@ -27,7 +28,7 @@ NUMBERS: Dtypes = {
     "F32": np.dtype("<f4"),
     "F64": np.dtype("<f8"),
     "F16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),  # the upper half of a float32; numpy has no such dtype
+    **{name: dtype for name, (dtype, _) in SHORT_FLOATS.items()},
     "BOOL": np.dtype("?"),
     **{
         f"{kind}{8 * n}": np.dtype(f"<{kind.lower()}{n}")
@@ -170,8 +171,9 @@ def _values(body: Body, start: int, tensor: _Tensor) -> NDArray[Any]:
     layout = tensor.layout
     n_values, offset = tensor.n_rows * layout.dim, start + tensor.begin
     values = np.frombuffer(body, tensor.dtype, count=n_values, offset=offset)
-    if tensor.name == "BF16":
-        return (values.astype("<u4") << 16).view("<f4")
+    if tensor.name in SHORT_FLOATS:
+        _, widened = SHORT_FLOATS[tensor.name]
+        return widened(values)
     return booleans_checked(values, layout)
 
 

@@ -121,7 +121,7 @@ BAD_SAFETENSORS = {
     "another name": header(y=ENTRY) + DATA,
     "two tensors": header(x=ENTRY, y=ENTRY) + DATA,
     "entry": header(x=1) + DATA,
-    "dtype": header(x={**ENTRY, "dtype": "F8_E4M3"}) + DATA,
+    "dtype": header(x={**ENTRY, "dtype": "F4"}) + DATA,
     "bfloat16": header(x={**ENTRY, "dtype": "BF16", "data_offsets": [0, 32]}) + DATA,
     "no booleans": header(x={**ENTRY, "dtype": "BOOL", "data_offsets": [0, 16]})
     + b"\2" * 16,
