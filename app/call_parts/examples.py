@@ -13,6 +13,7 @@ SEED = 42
 MAX_EXAMPLE_DIM = 4096
 _NAME = "this model"
 _IMAGE = "an image"
+_BY_NAME = "by name"
 _DIGITS = 4
 
 Rows = list[list[float]]
@@ -29,6 +30,7 @@ class ExampleValues:
         z: One latent.
         z_pair: Two latents, a standard deviation on either side of `z`.
         mask: A mask for one row, with the first half known.
+        records: The row by the names of its columns; None if they have none.
         x_png: The row as an image; None if the data are not images, or too long.
     """
 
@@ -40,12 +42,15 @@ class ExampleValues:
         self.z: Rows = z.tolist()
         self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
         self.x: Rows | None = None
+        self.records: list[dict[str, float]] | None = None
         self.x_png: str | None = None
         if config.data_dim <= MAX_EXAMPLE_DIM:
             mean = engine.decode(z).mean.astype(np.float64)
             if config.likelihood.kind == "bernoulli":
                 mean = (mean >= 0.5).astype(np.int64)
             self.x = _rounded(mean, engine).tolist()
+            if columns := config.data.columns:
+                self.records = [dict(zip(columns, self.x[0], strict=True))]
             self.x_png = None if images is None else images.data_url(mean)
         known = np.arange(config.data_dim) < (config.data_dim + 1) // 2
         self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()
@@ -67,8 +72,11 @@ def example(body: Mapping[str, Any]) -> Bodies:
 
 
 def with_x(values: ExampleValues, **options: object) -> Bodies:
-    """Return a body with x and options; none if x is too long to read."""
-    return {} if values.x is None else example({"x": values.x, **options})
+    """Return bodies with x and options, one by name; none if x is too long to read."""
+    bodies = {} if values.x is None else dict(example({"x": values.x, **options}))
+    if values.records is not None:
+        bodies[_BY_NAME] = {"x": values.records, **options}
+    return bodies
 
 
 def with_x_or_image(values: ExampleValues, **options: object) -> Bodies:

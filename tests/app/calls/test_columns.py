@@ -171,6 +171,24 @@ def test_the_documentation_has_records(table: Served) -> None:
     assert record["additionalProperties"] is False
 
 
+def test_every_example_by_name_runs(table: Served) -> None:
+    """Each call that takes x has one beside that of arrays, with the same answer."""
+    document = table.get("/openapi.json").json()
+
+    n_examples = 0
+    for path, item in document["paths"].items():
+        body = item.get("post", {}).get("requestBody", {}).get("content", {})
+        examples = body.get("application/json", {}).get("examples", {})
+        if "by name" in examples:
+            n_examples += 1
+            answers = [table.post(path, one["value"]) for one in examples.values()]
+            assert [answer.status_code for answer in answers] == [200, 200]
+            found, wanted = ({**answer.json(), "seed": 0} for answer in answers)
+            assert found == wanted
+
+    assert n_examples == 10
+
+
 def test_the_documentation_of_other_models_has_none(gaussian: Served) -> None:
     """Only tables with names are asked for by name."""
     assert "A row by the names" not in gaussian.get("/openapi.json").text
