@@ -24,9 +24,15 @@ def x() -> list[list[float]]:
         ("/elbo", {"n_samples": 3}, "elbo"),
         ("/reconstruct", {}, "x"),
         ("/loglik", {}, "log_p_x"),
-        ("/gap", {}, "amortization_gap"),
+        pytest.param(
+            *("/gap", {}, "amortization_gap"),
+            marks=pytest.mark.slow("draws until the gap is known"),
+        ),
         ("/refine", {}, "mu"),
-        ("/posterior", {}, "mean"),
+        pytest.param(
+            *("/posterior", {}, "mean"),
+            marks=pytest.mark.slow("integrates over the plane"),
+        ),
     ],
 )
 def test_calls_are_answered(

@@ -235,10 +235,17 @@ def table(folder: Path, n: int = 300) -> Path:
     return path
 
 
+@pytest.mark.slow("measures the networks on data")
 def test_sigma_is_fitted_to_data(tmp_path: Path) -> None:
     """One number: the root mean square of x - mean(z) over draws of q."""
     engine = adopted(
-        tmp_path, "gaussian", encoder(), MEAN, sigma="fit", data=str(table(tmp_path))
+        tmp_path,
+        "gaussian",
+        encoder(),
+        MEAN,
+        sigma="fit",
+        data=str(table(tmp_path)),
+        test_samples=1,
     )
     each = adopted(
         tmp_path,
@@ -247,6 +254,7 @@ def test_sigma_is_fitted_to_data(tmp_path: Path) -> None:
         MEAN,
         sigma="fit_per_dim",
         data=str(table(tmp_path)),
+        test_samples=1,
         overwrite=True,
     )
     z = np.zeros((1, J), np.float32)
@@ -265,6 +273,7 @@ def test_sigma_is_fitted_to_data(tmp_path: Path) -> None:
     np.testing.assert_allclose(other[0], np.log(variance), atol=0.5)
 
 
+@pytest.mark.slow("measures the networks on data")
 def test_the_files_of_training_are_written_from_data(tmp_path: Path) -> None:
     """Calibration, examples, quantiles, figures, the card and the golden record."""
     chosen = options(
@@ -295,6 +304,7 @@ def test_the_files_of_training_are_written_from_data(tmp_path: Path) -> None:
     assert "declared as 1" in card
 
 
+@pytest.mark.slow("measures the networks on data")
 def test_a_prior_is_fitted_to_the_aggregate_posterior(tmp_path: Path) -> None:
     """One Gaussian has its moments; more components fit no worse."""
     engines = [
@@ -308,6 +318,7 @@ def test_a_prior_is_fitted_to_the_aggregate_posterior(tmp_path: Path) -> None:
             prior="fit",
             components=n,
             examples=0,
+            test_samples=1,
             overwrite=True,
         )
         for n in (1, 4)
