@@ -18,10 +18,16 @@ from model.checkpoint.manifest import ModelMetrics
 from model.data import DataError
 from model.data.preparation import default_binarization, prepare
 from model.distributions import LIKELIHOODS
+from model.engine.backends import TOLERANCE
 from model.graph import Graph
 from model.vae import VAE
 
 Say = Callable[[str], object]
+
+_SLOWER = (
+    "ONNX Runtime differs from torch by {:.1e} of the largest value, more than "
+    f"{TOLERANCE:g}: the service computes these networks with torch, which is slower"
+)
 
 
 def adopt(
@@ -58,8 +64,7 @@ def adopt_graphs(
         ValueError: Networks, options or data do not fit; nothing was written.
         OSError: A file cannot be read or written.
     """
-    if options.out.exists() and not options.overwrite:
-        raise ValueError(f"--out {options.out} exists: give --overwrite to replace it")
+    _check_free(options)
     n_threads = options.threads or torch.get_num_threads()
     measured = _measured(options)
     options = _with_shape(options, encoder, measured)
@@ -67,11 +72,11 @@ def adopt_graphs(
     for words in adopted.meanings:
         say(words)
     if measured is not None:
-        _check_width(adopted.vae, measured)
-        for note in measured.dataset.notes:
-            say(note)
+        _check_width(adopted.vae, measured, say)
     rows = None if measured is None else measured.prepared.validation
-    check_networks(adopted.vae, rows, n_threads=n_threads)
+    difference = check_networks(adopted.vae, rows, n_threads=n_threads)
+    if difference > TOLERANCE:
+        say(_SLOWER.format(difference))
     fitted = _fitted(adopted, measured, options)
     expected, compared = _compared(adopted, fitted, options, n_threads)
     sentences = [
@@ -92,6 +97,11 @@ def adopt_graphs(
     )
 
 
+def _check_free(options: AdoptOptions) -> None:
+    if options.out.exists() and not options.overwrite:
+        raise ValueError(f"--out {options.out} exists: give --overwrite to replace it")
+
+
 def _measured(options: AdoptOptions) -> Measured | None:
     """Load and prepare the data, if they are given."""
     if options.data is None:
@@ -110,7 +120,9 @@ def _measured(options: AdoptOptions) -> Measured | None:
     return Measured(dataset, prepared)
 
 
-def _check_width(vae: VAE, measured: Measured) -> None:
+def _check_width(vae: VAE, measured: Measured, say: Say) -> None:
+    for note in measured.dataset.notes:
+        say(note)
     n_values = measured.prepared.train.shape[1]
     if n_values != vae.config.data_dim:
         raise DataError(

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 Backend = Literal["auto", "torch", "onnx"]
 
 # Relative to the largest value: float32 sums of thousands of terms in another order.
-_TOLERANCE = 1e-5
+TOLERANCE = 1e-5
 
 
 class Coder(Protocol):
@@ -95,10 +95,10 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
 
     compiled = OnnxVAE(vae, n_threads=n_threads)
     difference = _difference(compiled, reference, probe)
-    if difference <= _TOLERANCE:
+    if difference <= TOLERANCE:
         torch.set_num_threads(1)  # what torch still computes is too small for two
         return Choice("onnx", compiled)
-    words = f"onnx differs from torch by {difference:.2g}, more than {_TOLERANCE:g}"
+    words = f"onnx differs from torch by {difference:.2g}, more than {TOLERANCE:g}"
     if wanted == "onnx":
         raise EngineError(words)
     logger.warning("%s; using torch", words)
