@@ -17,9 +17,10 @@ Matrix = NDArray[np.float64]
 MAX_FULL = 512  # columns, for a full covariance
 _EIGH = 64  # up to so many columns, all eigenvectors are computed
 _MAX_ROWS, _MAX_VALUES = 20_000, 1 << 24  # of the training rows that are used
-_ITERATIONS, _TOLERANCE = 300, 1e-6  # nats
+_TOLERANCE = 1e-6  # nats
 _POWERS = 2  # subspace iterations per step
 _FACTORS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+_FACTORS_OF_WIDE = (1, 8, 32)  # with more than MAX_FULL columns
 _SHRINKAGES = (0.03, 0.1, 0.3)  # of the correlations, as further starts
 
 
@@ -148,7 +149,7 @@ def _best_factors(
     n, d = centered.shape
     found: list[LinearGaussian] = []
     scores: list[float] = []
-    for k in _FACTORS:
+    for k in _FACTORS if d <= MAX_FULL else _FACTORS_OF_WIDE:
         if found and k > min(max_factors, d - 1, n // 2):
             break
         law = _factor_analysis(centered, mean, min(k, d), floor)
@@ -172,7 +173,7 @@ def _factor_analysis(
     noise = np.maximum(0.5 * variances, floor**2)
     top = _Top(centered, k)
     before = -math.inf
-    for _ in range(_ITERATIONS):
+    for _ in range(_n_iterations(len(mean))):
         values, vectors = top.eigen(noise)
         excess = np.maximum(values - 1, 0)
         loadings = vectors * np.sqrt(excess) * np.sqrt(noise)[:, None]
@@ -188,6 +189,11 @@ def _factor_analysis(
         noise = np.maximum(variances - (loadings**2).sum(axis=1), floor**2)
     name = f"factor analysis, {k} factor{'s' * (k != 1)}"
     return LinearGaussian(name, mean, loadings, noise)
+
+
+def _n_iterations(d: int) -> int:
+    """Return the most iterations for D columns, which take seconds in all."""
+    return 300 if d <= _EIGH else 100 if d <= MAX_FULL else 20
 
 
 class _Top:

@@ -9,7 +9,7 @@ from model.data import Dataset
 from model.train.likelihood_choice import choose_likelihood
 from model.train.options import RunOptions, TrainOptions
 
-_STEPS = 6_000, 60_000  # of a run, unless early stopping ends it
+_STEPS = 4_000, 60_000  # of a run, unless early stopping ends it
 _EPOCHS = 10, 400
 _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
@@ -75,7 +75,7 @@ def _by_size(
         "start": start,
         "latent_dim": latent_dim,
         "n_samples": 1 if options.objective == "elbo" else 8,
-        "learning_rate": 2e-3,
+        "learning_rate": 4e-3 if start == "linear" else 2e-3,
         "batch_size": batch_size,
         "epochs": epochs,
         "kl_warmup_epochs": (

@@ -144,7 +144,7 @@ def _worse(evidence: Evidence) -> str | None:
         return None
     return (
         f"Worse than {' and '.join(worse)}: a simpler model describes these rows "
-        "better; try more --epochs, other --latent-dim, or --start linear."
+        "better; try more --epochs or another --latent-dim."
     )
 
 
