@@ -91,7 +91,7 @@ def exported(
     if find_spec("onnxscript") is None:
         raise ModuleNotFoundError(
             "onnxscript is not installed; torch needs it to export to ONNX. It comes "
-            "with the extra `adopt`: pip install '.[adopt]' where the sources of "
+            "with the extra `adopt`: pip install '.[train,adopt]' where the sources of "
             "vae-service are"
         )
     if len(rows) < _N_ROWS:
