@@ -37,9 +37,8 @@ DEEP: dict[str, tuple[int, NDArray[Any], NDArray[Any]]] = {
 def test_16_bits_stay_16_bits(name: str) -> None:
     """Not one is lost, of 12-bit data neither; gray becomes RGB by repetition."""
     kind, stored, wanted = DEEP[name]
-    for shift in (0, 4):
-        open_ = opener(png16(stored >> shift << 0 if not shift else _12(stored), kind))
-        expected = wanted >> shift if shift else wanted
+    for pixels_stored, expected in ((stored, wanted), (_12(stored), wanted >> 4)):
+        open_ = opener(png16(pixels_stored, kind))
         mode = natural_mode(open_())
 
         pixels = read(open_, mode)
