@@ -27,7 +27,7 @@ from model.prior import drawn
 from model.row_noise import RowNoise
 from model.vae import VAE
 
-N_CHAINS, N_DRAWS, N_WARMUP = 24, 130, 12
+N_CHAINS, N_DRAWS, N_WARMUP = 20, 110, 12
 N_DECODED = N_CHAINS * (N_DRAWS + N_WARMUP) * N_LEAPFROGS  # draws of z, per example
 
 
