@@ -12,7 +12,7 @@ from app.calls import table
 from app.observability.metrics import Metrics
 from app.settings import Settings, documented
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "kubernetes"
 DOCUMENTS = [
     document
