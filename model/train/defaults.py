@@ -75,7 +75,7 @@ def _by_size(
         "start": start,
         "latent_dim": latent_dim,
         "n_samples": 1 if options.objective == "elbo" else 8,
-        "learning_rate": 4e-3 if start == "linear" else 2e-3,
+        "learning_rate": _rate_from_linear(d) if start == "linear" else 2e-3,
         "batch_size": batch_size,
         "epochs": epochs,
         "kl_warmup_epochs": (
@@ -89,6 +89,11 @@ def _by_size(
             math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
         ),
     }
+
+
+def _rate_from_linear(d: int) -> float:
+    """Return the learning rate after a linear start of D values, with one digit."""
+    return float(f"{4e-3 * min(1, math.sqrt(64 / d)):.0e}")
 
 
 def _width(d: int) -> int:

@@ -125,3 +125,13 @@ def test_every_option_of_a_run_has_a_value() -> None:
     optional |= {"validation_fraction", "test_fraction", "threads"}
 
     assert {f.name for f in fields(RunOptions) if f.default is None} == optional
+
+
+@pytest.mark.parametrize(("d", "rate"), [(2, 4e-3), (64, 4e-3), (256, 2e-3)])
+def test_wide_data_are_trained_more_slowly_from_a_linear_start(
+    tmp_path: Path, d: int, rate: float
+) -> None:
+    """Steps that suit a few columns would throw away the start of thousands."""
+    options, _ = choose(TrainOptions(), table(tmp_path, 30, d))
+
+    assert options.learning_rate == rate
