@@ -70,7 +70,8 @@ ESTIMATES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("/loglik", ("log_p_x",), {"target": 1.0, "budget": 256}),
     ("/gap", ("total_gap", "amortization_gap"), {"target": 1.0, "budget": 256}),
     ("/anomaly", ("negative_elbo",), {}),
-    ("/impute", ("log_p_observed", "samples"), {"mask": [MASK] * N, "n_draws": 50}),
+    # Not as many draws as made the rows, or it would be the same request again.
+    ("/impute", ("log_p_observed", "samples"), {"mask": [MASK] * N, "n_draws": 128}),
 ]
 
 
