@@ -17,7 +17,7 @@ from app.calls import livez
 from app.compute import batcher
 from model.engine import Array, Encoding, Engine
 
-POISON, STALL = 777.0, 888.0
+POISON, STALL = 0.7734375, 0.8828125  # in the range of x, and exact in float32
 
 
 def _failing(

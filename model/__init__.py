@@ -12,29 +12,6 @@ Legend of letters: `x` is data, `z` a latent, `mu` and `log_var` the parameters 
 diagonal Gaussian, `eta` a logit, `eps` standard normal noise. `theta` are the weights
 and biases of the decoder, `phi` those of the encoder. Every log density, bound and
 divergence is in nats and per example.
+
+Nothing is imported here, so that a process that only reads settings loads no torch.
 """
-
-from model.config import Config
-from model.distributions import (
-    LIKELIHOODS,
-    Bernoulli,
-    ContinuousBernoulli,
-    DiagonalGaussian,
-    Gaussian,
-    Likelihood,
-)
-from model.elbo import Elbo, elbo
-from model.vae import VAE
-
-__all__ = [
-    "LIKELIHOODS",
-    "VAE",
-    "Bernoulli",
-    "Config",
-    "ContinuousBernoulli",
-    "DiagonalGaussian",
-    "Elbo",
-    "Gaussian",
-    "Likelihood",
-    "elbo",
-]

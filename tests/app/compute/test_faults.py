@@ -28,7 +28,7 @@ from tests.app.processes import (
 )
 
 FAULTY = (sys.executable, "-m", "benchmarks.faulty")
-POISON, STALL = 777.0, 888.0
+POISON, STALL = 0.7734375, 0.8828125  # in the range of x, and exact in float32
 STALL_SECONDS, WATCHDOG_SECONDS = 4.0, 0.5
 N_CLIENTS = 16
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from model import checkpoint, elbo
+from model import checkpoint
+from model.elbo import elbo
 from model.engine import TILE, Array, Backend, Engine, EngineError
 from model.engine.probe import Probe, probe
 
