@@ -76,7 +76,9 @@ class Pod:
     def kill(self) -> None:
         """End it at once."""
         self._running.kill()
-        self._running.communicate()
+        self._running.wait(SECONDS)
+        assert self._running.stdout is not None
+        self._running.stdout.close()
 
 
 class Proxy:
