@@ -81,6 +81,14 @@ def speed(vae: VAE, x: Tensor, sizes: tuple[int, ...]) -> str:
     return f"F = {1000 * float(np.mean(floors)):.0f} ms.\n\n" + table(head, lines)
 
 
+def mnist_rows(data_dir: Path, n: int) -> Tensor:
+    """Return n or a few more test images of MNIST, binarized at 1/2, (N, D)."""
+    file = "t10k-images-idx3-ubyte.gz"
+    images = idx.parse(idx.read(data_dir / file), file=file)
+    gray = torch.tensor(images.reshape(len(images), -1)[:: len(images) // n])
+    return (gray >= 128).float()
+
+
 def main() -> None:
     """Measure, print, and write if requested."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -91,13 +99,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     vae = checkpoint.load(options.checkpoint).vae
-    file = "t10k-images-idx3-ubyte.gz"
-    images = idx.parse(idx.read(options.data_dir / file), file=file)
-    grey = torch.tensor(images.reshape(len(images), -1)[:: len(images) // 64])
     text = (
         f"{circumstances(['torch', 'numpy'])}\n\nProcessor time on one core, of the "
         f"released model of MNIST; test rows, binarized at 1/2. "
-        + speed(vae, (grey >= 128).float(), tuple(options.rows))
+        + speed(vae, mnist_rows(options.data_dir, 64), tuple(options.rows))
     )
     print(text)
     if options.write:

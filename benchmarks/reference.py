@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmarks.analyses import mnist_rows
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint
-from model.files import idx
 from model.inference.evidence import log_evidence
 from model.vae import VAE
 
@@ -117,10 +117,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     vae = checkpoint.load(options.checkpoint).vae
-    file = "t10k-images-idx3-ubyte.gz"
-    images = idx.parse(idx.read(options.data_dir / file), file=file)
-    gray = torch.tensor(images.reshape(len(images), -1)[:: len(images) // options.n])
-    x = (gray[: options.n] >= 128).float()
+    x = mnist_rows(options.data_dir, options.n)[: options.n]
     found = []
     for i, one in enumerate(torch.split(x, 1)):
         found.append(compared(vae, one, i))

@@ -1,8 +1,10 @@
-"""Tiny real checkpoints, one of each kind of model, written by the model package."""
+"""Tiny real checkpoints, one of each kind of model, and a browser."""
 
+import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,6 +33,9 @@ from model.vae import VAE, initialized
 MLP = Mlp(kind="mlp", hidden=(8,), activation="tanh")
 LINEAR = Mlp(kind="mlp", hidden=(), activation="tanh")
 CONV = Conv(kind="conv", channels=(2, 3), hidden=6, activation="relu")
+
+_CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 FIGURE = Figure(
     name="elbo",
@@ -155,3 +160,24 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
         attachments = scores if name == "plane" else None
         save_tiny(root / name, tiny_vae(config), attachments)
     return root
+
+
+def save_table(directory: Path, columns: Sequence[str]) -> Path:
+    """Write a Gaussian model of a table whose columns have names."""
+    config = tiny_config("gaussian", data_shape=(len(columns),), latent_dim=2)
+    data = config.data.model_copy(update={"columns": tuple(columns)})
+    config = Config.model_validate({**config.model_dump(), "data": data.model_dump()})
+    scores = calibrated(np.linspace(9, 14, 99), binarization="none")
+    return save_tiny(directory, tiny_vae(config), scores)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Start one browser for the tests of a module."""
+    if _CHROMIUM is None:
+        pytest.skip("chromium is absent")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=_CHROMIUM, args=_QUIET)
+        yield launched
+        launched.close()

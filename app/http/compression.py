@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import NamedTuple, final
 
 from app.errors import Headers
+from app.wire.negotiation import with_qualities
 
 # Shorter texts fit in a few packets, and are sent in one message.
 MIN_BYTES = 1 << 16
@@ -98,22 +99,6 @@ class ConstantText:
 @lru_cache(_CACHE)
 def _prefers_gzip(listed: bytes) -> bool:
     """Return whether a list of content codings (RFC 9110, 12.5.3) prefers gzip."""
-    qualities: dict[bytes, float] = {}
-    for part in listed.lower().split(b","):
-        name, *parameters = (field.strip() for field in part.split(b";"))
-        quality = 1.0
-        for parameter in parameters:
-            key, _, value = parameter.partition(b"=")
-            if key.strip() == b"q":
-                quality = _number(value)
-        qualities[name] = quality
-    gzip = qualities.get(b"gzip", qualities.get(b"x-gzip", qualities.get(b"*", 0.0)))
-    return gzip > 0 and gzip >= qualities.get(b"identity", 0.0)
-
-
-def _number(text: bytes) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return 0.0
-    return value if 0 <= value <= 1 else 0.0
+    qualities = dict(with_qualities(listed))
+    gzip = qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0)))
+    return gzip > 0 and gzip >= qualities.get("identity", 0.0)

@@ -16,7 +16,6 @@ from time import perf_counter, time
 from typing import NamedTuple, final
 
 from fastapi import FastAPI
-from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from app.call_parts.call import Endpoint
@@ -137,7 +136,7 @@ class Pipeline:
                 elif response is None:
                     scope["request_id"] = request_id
                     sent = await self._from_framework(
-                        scope, receive, send, headers, timing
+                        route, scope, receive, send, headers, timing
                     )
             del loaded, endpoint  # a slow client must not keep a model in memory
             if response is not None:
@@ -149,7 +148,7 @@ class Pipeline:
             request.release_response()
         if REFUSAL in scope:  # the connection has sent an error in place of ours
             request_id, status, n_bytes = scope[REFUSAL]
-            sent = _Sent(sent.route if sent else route, status, 0, n_bytes)
+            sent = _Sent(route, status, 0, n_bytes)
         self._note(scope, request, request_id, timing, sent or _Sent(route))
 
     def note_refusal(self, refusal: Refusal) -> None:
@@ -176,12 +175,12 @@ class Pipeline:
             return
         identity = (time(), request_id, request.method, route)
         durations = (seconds, *timing.computing())
-        origin = self._forwarded.origin(scope)
         line = Line(*identity, status, *durations, n_rows, n_bytes, key=request.key)
         if self._logs_client:
-            line = line._replace(client=origin.client)
+            line = line._replace(client=self._forwarded.origin(scope).client)
         if self._tracer is not None:
-            trace_id = self._tracer.record(request, timing, line, origin.scheme)
+            scheme = self._forwarded.origin(scope).scheme
+            trace_id = self._tracer.record(request, timing, line, scheme)
             line = line._replace(trace_id=trace_id)
         if self._log is not None:
             self._log.note(line)
@@ -224,6 +223,7 @@ class Pipeline:
 
     async def _from_framework(
         self,
+        route: str,
         scope: Scope,
         receive: Receive,
         send: Send,
@@ -254,8 +254,6 @@ class Pipeline:
             status = HTTPStatus.SERVICE_UNAVAILABLE
         except Exception:  # noqa: BLE001, S110  logged; Starlette raises it once more
             pass
-        found = scope.get("route")
-        route = found.path if isinstance(found, Route) else OTHER
         return _Sent(route, status, 0, n_bytes)
 
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:

@@ -111,7 +111,7 @@ def response_format(accept: bytes | None, writable: Formats, note: str = "") -> 
     """
     if accept is None:
         return writable[0]
-    ranges = [_range(part) for part in accept.decode("latin-1").lower().split(",")]
+    ranges = with_qualities(accept)
     qualities = [_quality(format_.name, ranges) for format_ in writable]
     best = max(qualities)
     if best <= 0:
@@ -124,6 +124,15 @@ def response_format(accept: bytes | None, writable: Formats, note: str = "") -> 
         images = (f for f in preferred if f.name.startswith("image/"))
         return next(images, preferred[0])
     return preferred[0]
+
+
+def with_qualities(listed: bytes) -> list[tuple[str, float]]:
+    """
+    Return the entries of Accept or Accept-Encoding with their qualities, in lower case.
+
+    A malformed quality counts as 0 (RFC 9110, 12.4.2).
+    """
+    return [_entry(part) for part in listed.decode("latin-1").lower().split(",")]
 
 
 @lru_cache(_CACHE)
@@ -179,8 +188,7 @@ def _also(note: str) -> str:
     return f"; {note}" if note else ""
 
 
-def _range(part: str) -> tuple[str, float]:
-    """Return a media range and its quality, which is 0 if it is malformed."""
+def _entry(part: str) -> tuple[str, float]:
     name, *parameters = (field.strip() for field in part.split(";"))
     quality = 1.0
     for parameter in parameters:

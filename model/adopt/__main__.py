@@ -8,9 +8,8 @@ import tyro
 
 from model.adopt.adoption import adopt
 from model.adopt.options import AdoptOptions
+from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
 from model.train.card import amount
-
-_BAD_INPUT, _INTERRUPTED = 2, 130
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -20,15 +19,10 @@ def main(arguments: Sequence[str]) -> int:
         options = tyro.cli(AdoptOptions, prog=prog, args=arguments)
         torch.set_num_threads(options.threads or torch.get_num_threads())
         metrics = adopt(options, command=(*prog.split(), *arguments), say=_say)
-    except OSError as error:
-        known = error.filename and error.strerror
-        return _fail(f"{error.filename}: {error.strerror}" if known else str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _fail(f"not enough memory: {error}")
-    except ValueError as error:
-        return _fail(str(error))
+    except INPUT_ERRORS as error:
+        return _fail(reason(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", _INTERRUPTED)
+        return _fail("interrupted; nothing was written", INTERRUPTED)
     for figure in metrics.figures:
         _say(f"{figure.split:>10} {figure.name:<17} {amount(figure):>15}")
     if not metrics.figures:
@@ -40,7 +34,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _fail(why: str, status: int = _BAD_INPUT) -> int:
+def _fail(why: str, status: int = BAD_INPUT) -> int:
     _say("error: " + " ".join(why.split("\n")))
     return status
 

@@ -15,23 +15,17 @@ from model.evaluate import mask, report, rows
 from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import EvaluateOptions
 from model.evaluate.rows import EvaluationRows
-
-_BAD_INPUT, _INTERRUPTED = 2, 130
+from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
 
 
 def main(arguments: Sequence[str]) -> int:
     """Read the command line, measure, and return the exit status."""
     try:
         run(tyro.cli(EvaluateOptions, prog="python -m model.evaluate", args=arguments))
-    except OSError as error:
-        known = error.filename and error.strerror
-        return _fail(f"{error.filename}: {error.strerror}" if known else str(error))
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _fail(f"not enough memory: {error}")
-    except ValueError as error:
-        return _fail(str(error))
+    except INPUT_ERRORS as error:
+        return _fail(reason(error))
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was written", _INTERRUPTED)
+        return _fail("interrupted; nothing was written", INTERRUPTED)
     return 0
 
 
@@ -91,7 +85,7 @@ def _check_writable(file: Path) -> None:
         raise ValueError(f"--out {file}: expected a file, this is a directory")
 
 
-def _fail(why: str, status: int = _BAD_INPUT) -> int:
+def _fail(why: str, status: int = BAD_INPUT) -> int:
     sys.stderr.write(f"error: {why}\n")
     return status
 

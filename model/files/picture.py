@@ -1,8 +1,6 @@
 """One picture in a file -> its pixels: gray (H, W) or color (H, W, 3), 8 or 16 bits."""
 
-import struct
 import warnings
-import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
@@ -22,22 +20,8 @@ MAX_PIXELS = 2**24
 
 Background = Literal["white", "black"]
 
-# Every exception that Pillow is known to raise for damaged files.
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    AssertionError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-)
+# What reading a file may raise, one with more pixels than Pillow allows too.
+_UNREADABLE = (*pixels.UNREADABLE, Image.DecompressionBombError)
 # Formats that are no pictures of pixels, or that Pillow hands to other programs.
 _NOT_READ = {"EPS", "WMF", "PDF", "BUFR", "GRIB", "HDF5", "MPEG", "FITS"}
 _GRAY = {"1", "L", "LA", "La"}

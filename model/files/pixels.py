@@ -7,6 +7,8 @@ and 4 bits are widened, and 16 bits per channel stay 16 bits, which Pillow alone
 cut down to 8 for all but gray pictures.
 """
 
+import struct
+import zlib
 from collections.abc import Callable
 from typing import Any, Literal, final
 
@@ -17,6 +19,22 @@ from PIL import Image, ImageChops
 Mode = Literal["L", "RGB"]
 Open = Callable[[], Image.Image]
 Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+# Every exception that Pillow is known to raise for damaged files.
+UNREADABLE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    EOFError,
+    OverflowError,
+    RuntimeError,
+    AssertionError,  # a missing palette
+    struct.error,
+    zlib.error,
+)
 
 _GRAY = ("1", "L", "LA", "La")
 _COLOR = ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")

@@ -12,6 +12,7 @@ from model import data
 from model.checkpoint.manifest import ModelMetrics
 from model.data import Dataset
 from model.device import choose_device
+from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
 from model.train import resumption
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
@@ -24,7 +25,7 @@ from model.train.run_lock import RunLock
 from model.train.state import State
 from model.train.verdict import Verdict
 
-_DIVERGED, _BAD_INPUT, _UNUSABLE, _INTERRUPTED = 1, 2, 3, 130
+_DIVERGED, _UNUSABLE = 1, 3
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,18 +35,12 @@ def main(arguments: Sequence[str]) -> int:
         return train(options, command=command)
     except DivergedError as error:
         return _fail(str(error), _DIVERGED)
-    except OSError as error:
-        known = error.filename and error.strerror
-        why = f"{error.filename}: {error.strerror}" if known else str(error)
-        return _fail(why, _BAD_INPUT)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        return _fail(f"not enough memory: {error}", _BAD_INPUT)
-    except ValueError as error:
-        return _fail(str(error), _BAD_INPUT)
+    except INPUT_ERRORS as error:
+        return _fail(reason(error), BAD_INPUT)
     except KeyboardInterrupt:
-        return _fail("interrupted; the state saved last stays", _INTERRUPTED)
+        return _fail("interrupted; the state saved last stays", INTERRUPTED)
     except torch._dynamo.exc.TorchDynamoException as error:
-        return _fail(f"--compile failed: {str(error).splitlines()[0]}", _BAD_INPUT)
+        return _fail(f"--compile failed: {str(error).splitlines()[0]}", BAD_INPUT)
 
 
 def train(options: TrainOptions, *, command: Sequence[str]) -> int:
@@ -110,7 +105,7 @@ def _run(state: State, plan: Plan) -> int:
 
 def _interrupted(places: Places) -> int:
     say(f"stopped; continue with: python -m model.train --resume {places.checkpoint}")
-    return _INTERRUPTED
+    return INTERRUPTED
 
 
 def _parse(arguments: Sequence[str]) -> tuple[TrainOptions, Sequence[str]]:

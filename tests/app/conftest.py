@@ -1,16 +1,11 @@
-"""Services of the tiny checkpoints, each started once, and a browser."""
+"""Services of the tiny checkpoints, each started once."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.app.served import Served
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-_QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @pytest.fixture(scope="session")
@@ -46,15 +41,3 @@ def linear(checkpoints: Path) -> Iterator[Served]:
     """Serve a Gaussian model whose encoder and decoder are linear, data_shape (2,)."""
     with Served(checkpoints / "linear") as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start one browser for the tests of a module."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is absent")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=_QUIET)
-        yield launched
-        launched.close()

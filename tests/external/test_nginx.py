@@ -20,7 +20,6 @@ from urllib.parse import urljoin
 import httpx
 import pytest
 
-from tests.app.conftest import CHROMIUM
 from tests.app.explorer.explored import PANELS, save, settled
 from tests.app.processes import ROOT, process, until
 
@@ -132,20 +131,6 @@ def proxied(
             finally:
                 nginx.terminate()
                 nginx.wait(SECONDS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Start a browser."""
-    if CHROMIUM is None:
-        pytest.skip("chromium is absent")
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is absent")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        yield launched
-        launched.close()
 
 
 class Walk(NamedTuple):

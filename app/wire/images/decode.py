@@ -8,8 +8,6 @@ the model's is refused, unless `resize` is given: it averages areas, first horiz
 then vertically, rounds after each pass of 8 bits, and does not keep the aspect ratio.
 """
 
-import struct
-import zlib
 from collections.abc import Sequence
 from threading import Event
 from typing import NamedTuple, final
@@ -30,21 +28,6 @@ from model.files import pixels
 from model.files.pixels import Pixels, PixelsError
 from model.raw_values import RawValues
 
-# Every exception that Pillow is known to raise for damaged files.
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    KeyError,
-    IndexError,
-    EOFError,
-    OverflowError,
-    RuntimeError,
-    AssertionError,  # a missing palette
-    struct.error,
-    zlib.error,
-)
 _READ = {PNG: png_chunks.read, JPEG: jpeg_segments.read}
 _NAMES = {PNG: "PNG", JPEG: "JPEG"}  # Pillow's names
 
@@ -160,5 +143,5 @@ def _pixels(
         raise
     except PixelsError as error:
         raise ImageError(str(error)) from None
-    except _UNREADABLE:
+    except pixels.UNREADABLE:
         raise ImageError(f"expected a whole {name} image, got a damaged one") from None

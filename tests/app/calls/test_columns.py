@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from app.wire.json.strict import MAX_EXPLAINED_BYTES
-from model.config import Config
 from tests.app.served import Served, assert_problem
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+from tests.conftest import save_table
 
 COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
 ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]
@@ -26,12 +25,8 @@ def records(rows: list[list[Any]]) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a Gaussian model of a table with names."""
-    config = tiny_config("gaussian", data_shape=(5,), latent_dim=2)
-    data = config.data.model_copy(update={"columns": COLUMNS})
-    config = Config.model_validate({**config.model_dump(), "data": data.model_dump()})
-    scores = calibrated(np.linspace(9, 14, 99), binarization="none")
     path = tmp_path_factory.mktemp("table") / "table"
-    with Served(save_tiny(path, tiny_vae(config), scores)) as served:
+    with Served(save_table(path, COLUMNS)) as served:
         yield served
 
 

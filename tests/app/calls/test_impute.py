@@ -1,6 +1,5 @@
 """`/impute` against the conditional Gaussians of probabilistic PCA."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +8,7 @@ import pytest
 from safetensors.numpy import save
 from scipy.stats import multivariate_normal  # type: ignore[import-untyped]  # it has no stubs
 
-from tests.app import linear_gaussian
+from tests.app.known import Known
 from tests.app.served import Served, assert_problem
 from tests.model.ppca import VARIANCE, D, N, Ppca, bias
 
@@ -19,30 +18,12 @@ ROW, HALF = [0, 1] * 8, [1, 0] * 8
 SAFETENSORS = {"content-type": "application/vnd.safetensors"}
 
 
-class Known(NamedTuple):
-    """A service and its model in closed form."""
-
-    served: Served
-    model: Ppca
-
-
 class Conditional(NamedTuple):
     """Mean, (M,), and covariance, (M, M), of x_m given x_o, and log p(x_o)."""
 
     mean: np.ndarray
     covariance: np.ndarray
     log_p_observed: float
-
-
-@pytest.fixture(scope="module", params=[1, 2])
-def known(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Known]:
-    """Serve probabilistic PCA with one and with two latent dimensions."""
-    path: Path = tmp_path_factory.mktemp("known") / "linear"
-    model = linear_gaussian.save(path, request.param)
-    with Served(path) as served:
-        yield Known(served, model)
 
 
 def ask(served: Served, **document: Any) -> dict[str, Any]:

@@ -238,24 +238,18 @@ def table(folder: Path, n: int = 300) -> Path:
 @pytest.mark.slow("measures the networks on data")
 def test_sigma_is_fitted_to_data(tmp_path: Path) -> None:
     """One number: the root mean square of x - mean(z) over draws of q."""
-    engine = adopted(
-        tmp_path,
-        "gaussian",
-        encoder(),
-        MEAN,
-        sigma="fit",
-        data=str(table(tmp_path)),
-        test_samples=1,
-    )
-    each = adopted(
-        tmp_path,
-        "gaussian",
-        encoder(),
-        MEAN,
-        sigma="fit_per_dim",
-        data=str(table(tmp_path)),
-        test_samples=1,
-        overwrite=True,
+    engine, each = (
+        adopted(
+            tmp_path,
+            "gaussian",
+            encoder(),
+            MEAN,
+            sigma=sigma,
+            data=str(table(tmp_path)),
+            test_samples=1,
+            overwrite=True,
+        )
+        for sigma in ("fit", "fit_per_dim")
     )
     z = np.zeros((1, J), np.float32)
 

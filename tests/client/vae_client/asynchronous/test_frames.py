@@ -1,17 +1,15 @@
 """Data frames through both clients: the same results as arrays in the model's order."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from model.config import Config
 from tests.app.processes import process
 from tests.client.conftest import Ask
 from tests.client.vae_client.test_frames import Frame
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+from tests.conftest import save_table
 
 COLUMNS = ("a", "b", "c")
 X = np.array([[1.5, -2.0, 0.25], [0.5, 4.0, -1.0]])
@@ -21,12 +19,7 @@ MASK = np.array([[1, 0, 1], [0, 1, 1]])
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model of a table with names."""
-    config = tiny_config("gaussian", data_shape=(3,), latent_dim=2)
-    data = config.data.model_copy(update={"columns": COLUMNS})
-    config = Config.model_validate({**config.model_dump(), "data": data.model_dump()})
-    scores = calibrated(np.linspace(9, 14, 99), binarization="none")
-    path: Path = tmp_path_factory.mktemp("table") / "table"
-    save_tiny(path, tiny_vae(config), scores)
+    path = save_table(tmp_path_factory.mktemp("table") / "table", COLUMNS)
     with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
         yield address
 
