@@ -52,7 +52,7 @@ def test_a_seed_survives_exactly(bernoulli: Served, seed: int) -> None:
 
 
 def test_a_missing_seed_is_drawn_and_told(bernoulli: Served) -> None:
-    """Two requests without a seed differ; the seed told repeats an answer."""
+    """Two requests without a seed differ; the seed of a response repeats it."""
     first, second = (bernoulli.post("/sample", {}).json() for _ in range(2))
 
     again = bernoulli.post("/sample", {"seed": first["seed"]}).json()

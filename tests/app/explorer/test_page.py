@@ -248,10 +248,10 @@ def test_latents_under_a_learned_prior_are_its_own(
         dial = page.locator(f"#dial-{j}")
         ends = [float(dial.get_attribute(end)) for end in ("min", "max")]
         assert ends[0] <= mean[j] - 3 * sigma[j] < mean[j] + 3 * sigma[j] <= ends[1]
-    told = httpx.post(
+    encoded_again = httpx.post(
         f"{address}/encode", json=encoded.value.post_data_json, timeout=SECONDS
     ).json()
-    mu, log_var = (np.array(told[k][0]) for k in ("mu", "log_var"))
+    mu, log_var = (np.array(encoded_again[k][0]) for k in ("mu", "log_var"))
     ratio = np.exp(log_var) / sigma**2
     kl = 0.5 * (((mu - mean) / sigma) ** 2 + ratio - 1 - np.log(ratio))
     cells = page.locator("#numbers tbody td").all_inner_texts()
