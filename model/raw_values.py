@@ -87,7 +87,7 @@ class RawValues:
 
     def converted(self, values: NDArray[Any]) -> FloatArray:
         """Return the x of a part of raw values that `check_reading` accepts."""
-        if values.dtype == np.float32 or values.dtype == np.float64:
+        if values.dtype in _BITS_OF_ONE:
             return values
         divisor = self.divisors.get(_name(values.dtype))
         if divisor is None:
@@ -162,9 +162,11 @@ def _is_inside(x: FloatArray, low: float, high: float) -> bool:
     if (low, high) != (0.0, 1.0):
         return bool(x.min() >= low and x.max() <= high)  # false for NaN
     # One pass: bits of floats are ordered as their values, and those of NaN and of
-    # negative numbers are larger than those of all numbers in [0, 1].
-    bits, most = _BITS_OF_ONE[x.dtype]
-    return int(x.view(bits).max()) <= most
+    # negative numbers are larger than those of all numbers in [0, 1]. argmax costs less
+    # than max, which is a ufunc: 9 us of a request with one row.
+    unsigned, most = _BITS_OF_ONE[x.dtype]
+    bits = x.view(unsigned)
+    return int(bits[bits.argmax()]) <= most
 
 
 def _name(dtype: np.dtype[Any]) -> str:

@@ -31,12 +31,12 @@ class StaticDocument:
         known = request.headers.get(b"if-none-match", b"").decode("latin-1")
         if matches(known, etag):
             status = HTTPStatus.NOT_MODIFIED
-            return Response(b"", (), status=status, headers=headers)
-        return Response(b"application/json", (content,), headers=headers)
+            return Response(b"", [], status=status, headers=headers)
+        return Response(b"application/json", [content], headers=headers)
 
 
 def plain_text(
     text: bytes, media_type: bytes = b"text/plain; charset=utf-8"
 ) -> Response:
     """Return a response with a short text."""
-    return Response(media_type, (text,), headers=NO_SNIFFING)
+    return Response(media_type, [text], headers=NO_SNIFFING)

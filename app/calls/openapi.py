@@ -21,6 +21,6 @@ def openapi(model: ServedModel, calls: Sequence[Call]) -> Endpoint:
         prefix = request.root_path
         servers = {"servers": [{"url": prefix}]} if prefix else {}
         content = orjson.dumps({**document, **servers})
-        return Response(b"application/json", (content,), headers=NO_SNIFFING)
+        return Response(b"application/json", [content], headers=NO_SNIFFING)
 
     return endpoint

@@ -63,7 +63,9 @@ class Request:
         self.headers = dict(self.fields)
         self.method: str = scope["method"]
         self.root_path: str = scope.get("root_path", "").rstrip("/")
-        self.path: str = below(self.root_path, scope["path"])
+        self.path: str = scope["path"]
+        if self.root_path:
+            self.path = below(self.root_path, self.path)
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # their bodies are ignored
         self.deadline = inf

@@ -1,7 +1,7 @@
 """One response, directly on ASGI; `app.http.request` says why."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from http.client import NOT_MODIFIED
 from typing import NamedTuple, Protocol, final
 
@@ -36,12 +36,12 @@ class Response(NamedTuple):
     A response whose status, headers and body are decided before its first byte is sent.
 
     Attributes:
-        chunks: The body; its length is known if it is a sequence.
+        chunks: The body; its length is known if it is a list.
         n_rows: The number of rows in it, for the metrics.
     """
 
     media_type: bytes
-    chunks: Sequence[Chunk] | Pieces
+    chunks: list[Chunk] | Pieces
     status: int = 200
     headers: Headers = ()
     n_rows: int = 0
@@ -49,7 +49,7 @@ class Response(NamedTuple):
     @property
     def n_held(self) -> int:
         """The bytes in memory until the client has read it; 0 for a short response."""
-        if not isinstance(self.chunks, Sequence):
+        if not isinstance(self.chunks, list):
             return self.chunks.nbytes + _IN_TRANSPORT_BYTES
         length = sum(map(len, self.chunks))
         return 0 if length <= ONE_MESSAGE_BYTES else length + _IN_TRANSPORT_BYTES
@@ -66,7 +66,7 @@ class Response(NamedTuple):
         Raises:
             DisconnectedError: The client disconnected before the end.
         """
-        if not isinstance(self.chunks, Sequence):
+        if not isinstance(self.chunks, list):
             return await self._send_pieces(self.chunks, scope, send, headers)
         length = sum(map(len, self.chunks))
         if length > compression.MIN_BYTES:

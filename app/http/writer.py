@@ -1,7 +1,6 @@
 """Writes the result of a call as a response."""
 
 import asyncio
-from collections.abc import Sequence
 from math import isfinite
 from typing import Any
 
@@ -88,7 +87,7 @@ def _not_finite(
 
 async def _chunks(
     reply: Reply, format_: Format, picture: Picture | None
-) -> Sequence[Chunk] | Pieces:
+) -> list[Chunk] | Pieces:
     if format_ is JSON:
         return writer.Text(reply) if writer.is_long(reply) else [writer.write(reply)]
     if picture is not None:

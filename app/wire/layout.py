@@ -167,6 +167,8 @@ class Layout:
         Raises:
             UnprocessableError: They are integers with two readings.
         """
+        if values.dtype.kind == "f":  # not integers, so there is one reading
+            return self.raw.converted(values)
         try:
             return self.raw.x_of(values)
         except TwoReadingsError as error:

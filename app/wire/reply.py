@@ -1,6 +1,6 @@
 """The result of a call, before it is written in a format."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, final
 
@@ -33,7 +33,7 @@ class Reply(NamedTuple):
         return next(iter(self.tensors.values()))
 
 
-def chunks(values: NDArray[Any]) -> Sequence[Chunk]:
+def chunks(values: NDArray[Any]) -> list[Chunk]:
     """Return the bytes of an array as a list of views."""
     whole = np.ascontiguousarray(values).reshape(-1).view(np.uint8).data
     return [whole[i : i + CHUNK_BYTES] for i in range(0, len(whole), CHUNK_BYTES)]

@@ -101,7 +101,7 @@ class JsonRows:
             UnprocessableError: It is long and does not match the layout.
             ContentTooLargeError: It has too many rows.
         """
-        if stop - start > pieces.PIECE_BYTES:
+        if stop - start > 2 * pieces.PIECE_BYTES:
             return await self._long.read(body, start, stop)
         return self._arrays.rows(body, start, stop)
 
