@@ -64,14 +64,16 @@ released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten m
 	  --out released/mnist --overwrite $(ARGS)
 
 # Each file of tests stays in one process, with the services that it starts; those that
-# take longest begin first (tests/conftest.py).
-IN_PARALLEL = -n auto --dist loadfile --no-loadscope-reorder
+# take longest begin first (tests/conftest.py). There is a process for each core, so that
+# more threads of torch would only wait for each other.
+PARALLEL_TESTS = OMP_NUM_THREADS=1 $(PY) -m pytest -n auto --dist loadfile \
+  --no-loadscope-reorder
 
 test: $(CAN_TEST) ## Run the tests on all cores, e.g. make test ARGS='-k elbo'
-	$(PY) -m pytest $(IN_PARALLEL) $(ARGS)
+	$(PARALLEL_TESTS) $(ARGS)
 
 test-quick: $(CAN_TEST) ## Run only those that take no process, browser or training
-	$(PY) -m pytest $(IN_PARALLEL) -m 'not slow and not external' $(ARGS)
+	$(PARALLEL_TESTS) -m 'not slow and not external' $(ARGS)
 
 # The tools bring thirty packages that nothing else here needs.
 test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others, and nginx in front

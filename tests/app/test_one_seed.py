@@ -14,7 +14,7 @@ from tests.app.served import Served
 from tests.conftest import save_tiny
 from tests.model.ppca import best_ppca
 
-N, SEED, OTHER = 256, 7, 8
+N, SEED, OTHER = 128, 7, 8
 MASK = [1, 0, 1, 0, 1]
 MISSING = [1, 3]
 
