@@ -15,7 +15,7 @@ block are drawn and discarded.
 
 from enum import IntEnum
 from math import prod
-from typing import Literal
+from typing import Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,30 +116,69 @@ def normal_rows(
     Raises:
         ValueError: The stream is one of `ROW_BY_ROW`.
     """
-    _check_ordered(stream)
-    n_rows, row = shape[0], shape[1:]
-    eps = np.empty(shape, np.float32)
-    start = first
-    while start < first + n_rows:
-        block, skipped = divmod(start, BLOCK_ROWS)
-        stop = min((block + 1) * BLOCK_ROWS, first + n_rows)
-        draw = generator(seed, stream, 0, block)
-        _skip_normals(draw, skipped * prod(row))
-        part = eps[start - first : stop - first]
-        draw.standard_normal(dtype=np.float32, out=part)
-        start = stop
-    return eps
+    return NormalRows(shape[1:], seed=seed, stream=stream, first=first).draw(shape[0])
+
+
+@final
+class NormalRows:
+    """
+    Draws eps ~ N(0, 1) for rows one after another, a few at a time.
+
+    The numbers are those of `normal_rows`, however many rows are drawn at a time.
+    """
+
+    def __init__(
+        self, row: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
+    ) -> None:
+        _check_ordered(stream)
+        self._row = row
+        self._seed, self._stream = seed, stream
+        self._next = first
+        self._generator = self._block()
+        _skip_normals(self._generator, normals_skipped(first) * prod(row))
+
+    def draw(self, n: int) -> NDArray[np.float32]:
+        """Draw eps for the next n rows, (n, *row), float32."""
+        eps = np.empty((n, *self._row), np.float32)
+        start, end = self._next, self._next + n
+        while self._next < end:
+            if not normals_skipped(self._next):
+                self._generator = self._block()
+            stop = min(end, (self._next // BLOCK_ROWS + 1) * BLOCK_ROWS)
+            part = eps[self._next - start : stop - start]
+            self._generator.standard_normal(dtype=np.float32, out=part)
+            self._next = stop
+        return eps
+
+    def _block(self) -> np.random.Generator:
+        """Return the generator of the part of the stream with the next row."""
+        return generator(self._seed, self._stream, 0, self._next // BLOCK_ROWS)
 
 
 def uniform_rows(
     shape: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
 ) -> NDArray[np.float32]:
     """Draw u ~ U[0, 1) for rows that start at `first`, float32; see `normal_rows`."""
-    _check_ordered(stream)
-    skipped, rest = divmod(first * prod(shape[1:]), _FLOATS_PER_COUNT)
-    draw = generator(seed, stream, skipped=skipped)
-    draw.random(rest, dtype=np.float32)
-    return draw.random(shape, dtype=np.float32)
+    rows = UniformRows(shape[1:], seed=seed, stream=stream, first=first)
+    return rows.draw(shape[0])
+
+
+@final
+class UniformRows:
+    """Draws u ~ U[0, 1) for rows one after another, as `NormalRows` draws eps."""
+
+    def __init__(
+        self, row: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
+    ) -> None:
+        _check_ordered(stream)
+        self._row = row
+        skipped, rest = divmod(first * prod(row), _FLOATS_PER_COUNT)
+        self._generator = generator(seed, stream, skipped=skipped)
+        self._generator.random(rest, dtype=np.float32)
+
+    def draw(self, n: int) -> NDArray[np.float32]:
+        """Draw u for the next n rows, (n, *row), float32."""
+        return self._generator.random((n, *self._row), dtype=np.float32)
 
 
 def normals_skipped(first: int) -> int:

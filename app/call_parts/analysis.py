@@ -7,7 +7,6 @@ from pydantic import Field
 
 from app.call_parts.fields import BinarizeUsed, First, SeedOption, SeedUsed
 from app.call_parts.served_model import ServedModel
-from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.reader import seed_or_random
 from app.http.request import Request
@@ -19,6 +18,7 @@ from app.wire.masked import Masked
 from app.wire.negotiation import Format
 from app.wire.reply import Reply, Scalar
 from model.engine.analyses import NotFiniteError
+from model.engine.support import Binarize, OutsideSupportError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.compute.operations import Binarize
+from model.engine.support import Binarize
 from model.noise import MAX_SEED
 
 Numbers = list[list[float]]

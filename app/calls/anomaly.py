@@ -17,7 +17,6 @@ from app.call_parts.shapes import (
     max_analyzed_rows,
     max_rows,
 )
-from app.compute.operations import Binarize
 from app.errors import Fault, UnprocessableError
 from app.http.request import Request
 from app.http.response import Response
@@ -25,6 +24,7 @@ from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Calibration, Scores
 from model.config import Binarization
+from model.engine.support import Binarize
 
 SCORE = "negative_elbo"
 # The option `binarize` that corresponds to how the held-out rows were binarized.

@@ -27,7 +27,6 @@ from app.call_parts.shapes import (
     latent_shape,
     max_rows,
 )
-from app.compute.operations import OutsideSupportError
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.http.reader import seed_or_random
 from app.http.request import Request
@@ -36,6 +35,7 @@ from app.http.schema import ImageInput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
+from model.engine.support import OutsideSupportError
 
 
 class ElboOptions(ImageInput):

@@ -17,7 +17,6 @@ from app.call_parts.shapes import (
     max_decoded_rows,
     max_rows,
 )
-from app.compute.operations import Draw
 from app.errors import ContentTooLargeError
 from app.http.reader import seed_or_random
 from app.http.request import Request
@@ -26,6 +25,7 @@ from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
+from model.engine import Draw
 
 MAX_TEMPERATURE = 100.0
 

@@ -8,42 +8,31 @@ on HTTP.
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
-from typing import Literal, NamedTuple, final
+from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.compute.batcher import Batcher, Capacity
-from app.compute.elbo_terms import ElboTerms, elbo_of
 from app.compute.queues import Queue
 from app.compute.threads import run_in_thread_if_large
 from app.observability.batch import Batch
-from model import binarization
-from model.engine import TILE, AnyArray, Array, Decoding, Encoding, Engine, RowScores
+from model.engine import (
+    TILE,
+    AnyArray,
+    Array,
+    Decoding,
+    Draw,
+    Encoding,
+    Engine,
+    RowScores,
+    Sample,
+)
+from model.engine.elbo_terms import ElboTerms, elbo_of
+from model.engine.support import Binarize, supported
 from model.noise import Stream, data_noise, normal_rows, normals_skipped
 
-Binarize = Literal["threshold", "sample"]
-Draw = Literal["mean", "sample"]
-
 Levels = NDArray[np.float64]
-
-
-class Sample(NamedTuple):
-    """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
-
-    x: AnyArray
-    z: Array
-
-
-@final
-class OutsideSupportError(ValueError):
-    """A value is outside the likelihood's support; `index` is its (row, d)."""
-
-    def __init__(self, index: tuple[int, int], value: float, support: str) -> None:
-        super().__init__(f"expected a value in {support}, got {value:g}")
-        self.index = index
-        self.value = value
-        self.support = support
 
 
 @final
@@ -145,9 +134,8 @@ class Operations:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        return await run_in_thread_if_large(
-            x.size, self._supported, x, seed, binarize, first
-        )
+        checked = partial(supported, seed=seed, binarize=binarize, first=first)
+        return await run_in_thread_if_large(x.size, checked, self.engine, x)
 
     def check_room(self) -> None:
         """
@@ -219,20 +207,6 @@ class Operations:
         shape = (n, self.engine.checkpoint.config.data_dim)
         return data_noise(kind, shape, seed=seed, first=first)
 
-    def _supported(
-        self, x: Array, seed: int, how: Binarize | None, first: int
-    ) -> Array:
-        """Binarize x if requested, and check that it is in the support."""
-        if how is not None:
-            _check_none((x < 0) | (x > 1), x, "[0, 1] before it is binarized")
-        if how == "threshold":
-            x = binarization.threshold(x)
-        elif how == "sample":
-            x = binarization.drawn(x, seed=seed, first=first)
-        family = self.engine.checkpoint.vae.likelihood
-        _check_none(~self.engine.in_support(x), x, family.support)
-        return x
-
 
 def _decoded(engine: Engine, z: Array) -> Sequence[AnyArray]:
     return [array for array in engine.decode(z) if array is not None]
@@ -244,9 +218,3 @@ def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[AnyArray]:
 
 def _latent_noise(shape: tuple[int, ...], seed: int, first: int) -> Array:
     return normal_rows(shape, seed=seed, stream=Stream.LATENT, first=first)
-
-
-def _check_none(outside: np.ndarray, x: Array, support: str) -> None:
-    if outside.any():
-        row, d = np.argwhere(outside)[0].tolist()
-        raise OutsideSupportError((row, d), float(x[row, d]), support)

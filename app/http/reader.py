@@ -7,7 +7,6 @@ from typing import Any, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
 
-from app.compute.operations import Binarize, OutsideSupportError
 from app.errors import Fault, UnprocessableError, number
 from app.http import options
 from app.http.body_budget import BodyBudget
@@ -33,6 +32,7 @@ from app.wire.negotiation import (
     request_format,
 )
 from model.checkpoint import Checkpoint
+from model.engine.support import Binarize, OutsideSupportError
 from model.noise import random_seed
 from model.raw_values import RawValues
 

@@ -9,7 +9,6 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Facts
 from app.compute.analysis_thread import AnalysisThread
 from app.compute.batcher import Capacity
-from app.compute.elbo_terms import elbo_of
 from app.compute.operations import Operations
 from app.http.reader import Reader
 from app.http.response_budget import ResponseBudget
@@ -21,6 +20,7 @@ from model.checkpoint import MANIFEST, CheckpointError, golden
 from model.checkpoint.version_1 import rounding
 from model.engine import Engine
 from model.engine.analyses import Analyst
+from model.engine.elbo_terms import elbo_of
 
 logger = logging.getLogger(__name__)
 

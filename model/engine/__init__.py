@@ -4,7 +4,15 @@ The engine: a loaded model that maps arrays of rows to arrays of rows.
 The service computes through it and imports no torch itself.
 """
 
-from model.engine.arrays import AnyArray, Array, Decoding, Encoding, RowScores
+from model.engine.arrays import (
+    AnyArray,
+    Array,
+    Decoding,
+    Draw,
+    Encoding,
+    RowScores,
+    Sample,
+)
 from model.engine.backends import Backend, EngineError
 from model.engine.engine import TILE, Engine
 from model.engine.memory import is_out_of_memory
@@ -15,9 +23,11 @@ __all__ = [
     "Array",
     "Backend",
     "Decoding",
+    "Draw",
     "Encoding",
     "Engine",
     "EngineError",
     "RowScores",
+    "Sample",
     "is_out_of_memory",
 ]

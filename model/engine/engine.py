@@ -43,7 +43,7 @@ _Rows = Callable[..., Sequence[Array]]
 @final
 class Engine:
     """
-    One loaded model. Any thread may call it, one call at a time.
+    One loaded model. Several threads may call it at the same time.
 
     Attributes:
         units: The data's units; None if the model computes in them.

@@ -10,7 +10,9 @@ import pytest
 from model.noise import (
     BLOCK_ROWS,
     MAX_SEED,
+    NormalRows,
     Stream,
+    UniformRows,
     generator,
     normal_rows,
     random_seed,
@@ -207,3 +209,19 @@ def test_random_seeds_fit_and_differ() -> None:
     assert min(seeds) >= 0
     # The chance that 200 draws all miss the upper half is 2^-200.
     assert 2**62 < max(seeds) <= MAX_SEED
+
+
+@pytest.mark.parametrize("kind", [NormalRows, UniformRows])
+def test_rows_drawn_one_after_another_are_those_drawn_at_once(
+    kind: type[NormalRows] | type[UniformRows],
+) -> None:
+    """Whatever the sizes, on both sides of where the noise restarts."""
+    first, sizes = BLOCK_ROWS - 30, (1, 9, 20, 0, 1, 40)
+    at_once = normal_rows if kind is NormalRows else uniform_rows
+    n = sum(sizes)
+
+    rows = kind((3,), seed=5, stream=Stream.DATA, first=first)
+    parts = [rows.draw(size) for size in sizes]
+
+    want = at_once((n, 3), seed=5, stream=Stream.DATA, first=first)
+    assert np.concatenate(parts).tobytes() == want.tobytes()

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.engine import AnyArray, Array, RowScores
+from model.engine.arrays import AnyArray, Array, RowScores
 
 _ERROR_VALUES = 1 << 14  # draws whose spread is taken at once
 
