@@ -1,4 +1,4 @@
-"""The console scripts `vae-train`, `vae-evaluate` and `vae-adopt`."""
+"""The console scripts but for those of the service: `vae-train`, `vae-encode`, ..."""
 
 import sys
 from collections.abc import Callable
@@ -24,7 +24,27 @@ def adopt() -> int:
     return _run("model.adopt.__main__")
 
 
-def _run(name: str) -> int:
+def encode() -> int:
+    """Run `vae-encode`, which is `python -m model.bulk encode`."""
+    return _run("model.bulk.__main__", "encode")
+
+
+def decode() -> int:
+    """Run `vae-decode`, which is `python -m model.bulk decode`."""
+    return _run("model.bulk.__main__", "decode")
+
+
+def sample() -> int:
+    """Run `vae-sample`, which is `python -m model.bulk sample`."""
+    return _run("model.bulk.__main__", "sample")
+
+
+def score() -> int:
+    """Run `vae-score`, which is `python -m model.bulk score`."""
+    return _run("model.bulk.__main__", "score")
+
+
+def _run(name: str, *words: str) -> int:
     try:
         main: Callable[[list[str]], int] = import_module(name).main
     except ModuleNotFoundError as error:
@@ -35,4 +55,4 @@ def _run(name: str) -> int:
             "pip install '.[train]' where the sources of vae-service are\n"
         )
         return _MISSING
-    return main(sys.argv[1:])
+    return main([*words, *sys.argv[1:]])

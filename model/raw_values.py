@@ -142,7 +142,7 @@ class RawValues:
         """
         if values.dtype.kind not in "iu" or self.divided_by == 1:
             return
-        if values.size and values.max() == 1 and values.min() >= 0:
+        if _holds_only_0_and_1(values):
             divisor = f"{self.divided_by:g}"
             raise TwoReadingsError(
                 f"{values.dtype.newbyteorder('=')} with only 0 and 1 has two readings: "
@@ -167,6 +167,18 @@ def _is_inside(x: FloatArray, low: float, high: float) -> bool:
     unsigned, most = _BITS_OF_ONE[x.dtype]
     bits = x.view(unsigned)
     return int(bits[bits.argmax()]) <= most
+
+
+def _holds_only_0_and_1(values: NDArray[Any]) -> bool:
+    """Return whether integers are 0 and 1, with at least one 1."""
+    step = max(1, _BLOCK // max(1, values[:1].size))
+    has_1 = False
+    for start in range(0, len(values), step):  # most data end this at once
+        block = values[start : start + step]
+        if block.min() < 0 or block.max() > 1:
+            return False
+        has_1 = has_1 or bool(block.any())
+    return has_1
 
 
 def _name(dtype: np.dtype[Any]) -> str:

@@ -97,7 +97,7 @@ def _make_locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path
         if descriptor is None:
             continue
         # Until it is locked it looks like a leftover; another process may remove it.
-        if _is_ours(descriptor) and _is_named(descriptor, staged):
+        if _is_ours(descriptor) and is_named(descriptor, staged):
             return staged, descriptor
         os.close(descriptor)
 
@@ -121,7 +121,8 @@ def _is_ours(descriptor: int) -> bool:
         return True
 
 
-def _is_named(descriptor: int, path: Path) -> bool:
+def is_named(descriptor: int, path: Path) -> bool:
+    """Return whether an open file or directory has this path."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except FileNotFoundError:

@@ -11,6 +11,10 @@ import yaml
 from app.calls import table
 from app.observability.metrics import Metrics
 from app.settings import Settings, documented
+from model.bulk import command_line
+from model.bulk.options import EncodeOptions
+from model.bulk.row_range import row_range
+from model.input_errors import BAD_INPUT
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "kubernetes"
@@ -154,6 +158,50 @@ def test_what_selects_pods_selects_those_of_the_deployment() -> None:
         of_kind("NetworkPolicy")["spec"]["podSelector"],
     ):
         assert selector == {"matchLabels": NAME}
+
+
+def test_the_pods_of_the_job_encode_all_rows_once() -> None:
+    """Each of the parts, with the command of the image, into a file of its own."""
+    job = of_kind("Job")["spec"]
+    [container] = job["template"]["spec"]["containers"]
+    scripts = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    outs: set[Path] = set()
+    rows: list[int] = []
+    threads: set[str] = set()
+
+    for index in range(job["completions"]):
+        words = [
+            word.replace("$(JOB_COMPLETION_INDEX)", str(index))
+            for word in container["args"]
+        ]
+        options = command_line.read(EncodeOptions, words, prog="vae-encode")
+        outs.add(options.out)
+        threads.add(str(options.threads))
+        rows += row_range(options.rows, 1003, of="x.npy")
+
+    assert job["completionMode"] == "Indexed"
+    assert f'{container["command"][0]} = "model.commands:encode"' in scripts
+    assert len(outs) == job["completions"]
+    assert rows == list(range(1003))
+    assert threads == {container["resources"]["requests"]["cpu"]}
+
+
+def test_the_job_is_no_pod_of_the_service_and_has_no_more_rights(pod: Any) -> None:
+    """The Service must not send requests to it; a wrong input ends it at once."""
+    job = of_kind("Job")["spec"]
+    template = job["template"]
+    [found], [container] = template["spec"]["containers"], pod["containers"]
+    [exit_codes, disrupted] = job["podFailurePolicy"]["rules"]
+
+    assert not template["metadata"]["labels"].items() & NAME.items()
+    assert template["spec"]["securityContext"] == pod["securityContext"]
+    assert found["securityContext"] == container["securityContext"]
+    assert template["spec"]["restartPolicy"] == "Never"
+    assert exit_codes["onExitCodes"]["values"] == [BAD_INPUT]
+    assert exit_codes["onExitCodes"]["containerName"] == found["name"]
+    assert disrupted["action"] == "Ignore"
+    claims = {volume["name"] for volume in template["spec"]["volumes"]}
+    assert {mount["name"] for mount in found["volumeMounts"]} == claims
 
 
 def test_autoscaling_goes_by_a_metric_of_the_service() -> None:

@@ -17,6 +17,17 @@ from tests.app.processes import SECONDS, process
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "model", "released")
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
+SCRIPTS = (
+    "vae-serve",
+    "vae-train",
+    "vae-evaluate",
+    "vae-adopt",
+    "vae-keys",
+    "vae-encode",
+    "vae-decode",
+    "vae-sample",
+    "vae-score",
+)
 
 pytestmark = [
     pytest.mark.slow("builds a wheel and installs it"),
@@ -115,9 +126,7 @@ def test_the_released_model_is_served_from_anywhere(
     assert sample.status_code == 200
 
 
-@pytest.mark.parametrize(
-    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-adopt", "vae-keys"]
-)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_every_console_script_has_help(site: Path, folder: Path, script: str) -> None:
     """In a folder with files of the user's own that have the names of packages."""
     ended = run(site, script, "--help")
@@ -126,9 +135,7 @@ def test_every_console_script_has_help(site: Path, folder: Path, script: str) ->
     assert "usage" in ended.stdout.lower()
 
 
-@pytest.mark.parametrize(
-    "script", ["vae-serve", "vae-train", "vae-evaluate", "vae-adopt", "vae-keys"]
-)
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_an_unknown_argument_is_an_error_everywhere(
     site: Path, folder: Path, script: str
 ) -> None:

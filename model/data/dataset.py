@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Never, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,22 +115,12 @@ def split_of(
         DataError: No numbers, no rows or columns, a value that is not finite or outside
             the range, or integers with two readings.
     """
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{origin.file}: expected numbers, got dtype {array.dtype}")
-    if array.ndim < 2 or array.size == 0:
-        raise DataError(
-            f"{origin.file}: expected shape (N, D) or (N, ...) with at least one row"
-            f" and one column, got {array.shape}"
-        )
+    check_array(array, origin, raw)
     if rows is None:
         rows = np.arange(len(array))
-    try:
-        raw.check_reading(array)
-    except TwoReadingsError as error:
-        raise DataError(f"{origin.file}: {error}") from error
     x = _x_of(array, raw)
     if (index := first_outside(np.isfinite, x)) is not None:
-        _refuse(index, array, origin, rows, "values must be finite")
+        raise refusal(index, array, origin, rows, "values must be finite")
     _check_range(x, array, origin, rows, raw)
     return Split(
         x=x,
@@ -138,6 +128,26 @@ def split_of(
         rows=rows,
         origin=origin,
     )
+
+
+def check_array(array: NDArray[Any], origin: Origin, raw: RawValues) -> None:
+    """
+    Check that an array can be rows of examples, whatever its values are.
+
+    Raises:
+        DataError: No numbers, no rows or columns, or integers with two readings.
+    """
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{origin.file}: expected numbers, got dtype {array.dtype}")
+    if array.ndim < 2 or array.size == 0:
+        raise DataError(
+            f"{origin.file}: expected shape (N, D) or (N, ...) with at least one row"
+            f" and one column, got {array.shape}"
+        )
+    try:
+        raw.check_reading(array)
+    except TwoReadingsError as error:
+        raise DataError(f"{origin.file}: {error}") from error
 
 
 def _x_of(array: NDArray[Any], raw: RawValues) -> NDArray[Any]:
@@ -184,22 +194,23 @@ def _check_range(
             cause = raw.likely_cause(x.reshape(-1))
             row, d = divmod(outside, x.shape[1])
             index = (block.start + row, d)
-            _refuse(index, array, origin, rows, f"{why}; {cause}" if cause else why)
+            what = f"{why}; {cause}" if cause else why
+            raise refusal(index, array, origin, rows, what)
 
 
-def _refuse(
+def refusal(
     index: tuple[int, ...],
     array: NDArray[Any],
     origin: Origin,
     rows: NDArray[np.int64],
     why: str,
-) -> Never:
-    """Refuse the value at an index of x, (N, D), by its place in the file."""
+) -> DataError:
+    """Return the error for the value at an index of x, (N, D), with its place."""
     flat = int(np.ravel_multi_index(index, (len(array), array[0].size)))
     first = np.unravel_index(flat, array.shape)
     row, *position = (int(axis) for axis in first)
     place = origin.value(int(rows[row]), tuple(position))
-    raise DataError(f"{place} holds {array[first]}; {why}")
+    return DataError(f"{place} holds {array[first]}; {why}")
 
 
 def _check_labels(labels: NDArray[Any], n: int, origin: Origin) -> NDArray[np.int64]:

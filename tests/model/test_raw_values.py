@@ -76,6 +76,12 @@ def test_integers_of_only_0_and_1_have_two_readings(raw: RawValues, dtype: str) 
         assert words in str(refused.value)
     assert (raw.x_of(np.zeros((1, 3), dtype)) == 0).all()
     raw.x_of(np.array([[0, 1, 2]], dtype))
+    many = np.zeros(200_000, dtype)
+    many[-1] = 2
+    raw.x_of(many)
+    many[-1] = 1
+    with pytest.raises(TwoReadingsError):
+        raw.x_of(many)
     assert PLAIN.x_of(values).tolist() == [[0, 1, 1]]
 
 

@@ -1,0 +1,107 @@
+"""Raw rows of a file, or of a batch, as what the engine computes on."""
+
+from dataclasses import dataclass
+from typing import Any, Self, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.engine import Array, Encoding, Engine
+from model.raw_values import PLAIN, FloatArray, RawValues
+from model.units import Units
+from model.vae import VAE
+
+
+@final
+class ValueOutsideError(ValueError):
+    """A value cannot be used; `index` is its (row, d) among the rows, flat."""
+
+    def __init__(self, index: tuple[int, int], why: str) -> None:
+        super().__init__(f"row {index[0]}, value {index[1]}: {why}")
+        self.index = index
+        self.why = why
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """
+    How raw values become x in the model's units, or z: as in a request to the service.
+
+    Attributes:
+        raw: How raw values become numbers, and which the model accepts.
+        units: The data's units if rows are standardized.
+    """
+
+    raw: RawValues
+    units: Units | None
+
+    @classmethod
+    def to_x(cls, vae: VAE) -> Self:
+        """Return the conversion of data."""
+        return cls(RawValues.of_model(vae.config), vae.units)
+
+    @classmethod
+    def to_z(cls) -> Self:
+        """Return the conversion of latents."""
+        return cls(PLAIN, None)
+
+    def rows(self, values: NDArray[Any]) -> Array:
+        """
+        Convert raw rows, (N, ...), to float32, (N, D).
+
+        Raises:
+            ValueOutsideError: A value is not finite or outside the model's range.
+        """
+        x: FloatArray = self.raw.converted(values).reshape(len(values), -1)
+        flat = x.reshape(-1)
+        outside = None if self._fits(values) else self.raw.first_outside(flat)
+        if outside is not None:
+            raise self._outside(x, outside)
+        with np.errstate(over="ignore"):  # checked below
+            rows = (
+                x.astype(np.float32, copy=False)
+                if self.units is None
+                else self.units.standardized(x)
+            )
+        if self.raw.value_range is None or self.units is not None:
+            _check_finite(rows, x)
+        return rows
+
+    def _fits(self, values: NDArray[Any]) -> bool:
+        """Return whether all values of a dtype are in the range, so none is checked."""
+        if self.raw.value_range is None or values.dtype.kind not in "bu":
+            return False
+        largest = 1 if values.dtype.kind == "b" else np.iinfo(values.dtype).max
+        low, high = self.raw.value_range
+        ends = self.raw.converted(np.array([0, largest], values.dtype))
+        return low <= float(ends[0]) and float(ends[1]) <= high
+
+    def _outside(self, x: FloatArray, position: int) -> ValueOutsideError:
+        low, high = self.raw.value_range or (0, 0)
+        why = f"expected a value in [{low:g}, {high:g}]"
+        cause = self.raw.likely_cause(x.reshape(-1))
+        index = divmod(position, x.shape[1])
+        return ValueOutsideError(index, f"{why}; {cause}" if cause else why)
+
+
+def encode_block(engine: Engine, values: NDArray[Any]) -> Encoding:
+    """
+    Return q(z|x) for raw rows, (N, ...), with the bits of the service's `/encode`.
+
+    Raises:
+        ValueOutsideError: A value is not finite or outside the model's range.
+    """
+    return engine.encode(Conversion.to_x(engine.checkpoint.vae).rows(values))
+
+
+def _check_finite(rows: Array, x: FloatArray) -> None:
+    is_finite = np.isfinite(rows)
+    if is_finite.all():
+        return
+    row, d = np.argwhere(~is_finite)[0].tolist()
+    if np.isfinite(x[row, d]):
+        why = "expected a number like those of the training, which this is too far from"
+    else:
+        why = "values must be finite"
+    raise ValueOutsideError((row, d), why)

@@ -1,0 +1,234 @@
+"""
+Encode, decode, sample and score: from a range of rows to arrays, a few rows at a time.
+
+The computation is the service's: the engine, noise by position, and the same checks.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.bulk.source import Source
+from model.engine import TILE, AnyArray, Array, Draw, Engine, RowScores
+from model.engine.elbo_terms import ElboTerms, elbo_of
+from model.engine.support import Binarize, OutsideSupportError, supported
+from model.noise import BLOCK_ROWS, NormalRows, Stream, UniformRows
+
+Arrays = Mapping[str, NDArray[Any]]
+
+_PIECE_VALUES = 1 << 18  # 1 MiB of float32, which stays in a core's cache
+_NOISE_VALUES = 1 << 22
+_BLOCK = BLOCK_ROWS // 8
+
+
+@final
+class Piece(NamedTuple):
+    """The arrays of some rows, the first of which has the index `first`."""
+
+    first: int
+    arrays: Arrays
+
+
+class Operation(Protocol):
+    """What is computed of each row."""
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows the input has."""
+
+    @property
+    def block_rows(self) -> int:
+        """How many rows a block has; blocks start at multiples of it."""
+
+    def pieces(self, rows: slice) -> Iterator[Piece]:
+        """
+        Compute rows of one block in order, a piece at a time.
+
+        Raises:
+            ValueError: A value cannot be used, or a result is not finite; the message
+                has file and row.
+        """
+
+    def example(self, row: int) -> str:
+        """Name a row for errors."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encode:
+    """Rows of x to q(z|x): mu and log_var, (N, J)."""
+
+    engine: Engine
+    source: Source
+    block_rows: int = _BLOCK
+
+    @property
+    def n_rows(self) -> int:
+        return self.source.n_rows
+
+    def example(self, row: int) -> str:
+        return self.source.example(row)
+
+    def pieces(self, rows: slice) -> Iterator[Piece]:
+        for first, x in _converted(self.source, rows, _piece_rows(self.engine)):
+            yield Piece(first, self.engine.encode(x)._asdict())
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Decode:
+    """Rows of z to p(x|z): mean, and log_var if there is one, (N, *data_shape)."""
+
+    engine: Engine
+    source: Source
+    block_rows: int = _BLOCK
+
+    @property
+    def n_rows(self) -> int:
+        return self.source.n_rows
+
+    def example(self, row: int) -> str:
+        return self.source.example(row)
+
+    def pieces(self, rows: slice) -> Iterator[Piece]:
+        for first, z in _converted(self.source, rows, _piece_rows(self.engine)):
+            mean, log_var = self.engine.decode(z)
+            arrays = {"mean": _shaped(self.engine, mean)}
+            if log_var is not None:
+                arrays["log_var"] = _shaped(self.engine, log_var)
+            yield Piece(first, arrays)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Score:
+    """Rows of x to the ELBO and its terms, in nats, as `/elbo` answers them."""
+
+    engine: Engine
+    source: Source
+    n_samples: int
+    seed: int
+    binarize: Binarize | None
+    first: int
+    block_rows: int = _BLOCK
+
+    @property
+    def n_rows(self) -> int:
+        return self.source.n_rows
+
+    def example(self, row: int) -> str:
+        return self.source.example(row)
+
+    def pieces(self, rows: slice) -> Iterator[Piece]:
+        config = self.engine.checkpoint.config
+        row = (self.n_samples, config.latent_dim)
+        noise = NormalRows(
+            row, seed=self.seed, stream=Stream.LATENT, first=self.first + rows.start
+        )
+        n = _piece_rows(self.engine, self.n_samples * config.latent_dim)
+        for first, x in _converted(self.source, rows, n):
+            binary = self._supported(x, first)
+            terms = _elbo(self.engine, binary, noise.draw(len(x)))
+            found = terms._asdict().items()
+            yield Piece(first, {k: v for k, v in found if v is not None})
+
+    def _supported(self, x: Array, first: int) -> Array:
+        try:
+            return supported(
+                self.engine,
+                x,
+                seed=self.seed,
+                binarize=self.binarize,
+                first=self.first + first,
+            )
+        except OutsideSupportError as error:
+            raise self.source.outside(error, first) from error
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Draws from the model: x, (n, *data_shape), and the z they come from, (n, J)."""
+
+    engine: Engine
+    n_rows: int
+    seed: int
+    temperature: float
+    draw: Draw
+    first: int
+
+    @property
+    def block_rows(self) -> int:
+        """All rows between restarts of the noise if much of it would be skipped."""
+        is_long = self.draw == "sample" and self._noise == "normal"
+        return BLOCK_ROWS if is_long else _BLOCK
+
+    @property
+    def _noise(self) -> str:
+        return self.engine.checkpoint.vae.likelihood.noise
+
+    def example(self, row: int) -> str:
+        return f"sample {row}"
+
+    def pieces(self, rows: slice) -> Iterator[Piece]:
+        n, start = rows.stop - rows.start, self.first + rows.start
+        z = self.engine.latents(
+            n, seed=self.seed, temperature=self.temperature, first=start
+        )
+        draw = self._mean if self.draw == "mean" else self._drawn(start)
+        for part in _parts(n, _piece_rows(self.engine)):
+            x = draw(z[part])
+            arrays = {"x": _shaped(self.engine, x), "z": z[part]}
+            yield Piece(rows.start + part.start, arrays)
+
+    def _mean(self, z: Array) -> AnyArray:
+        return self.engine.decode(z).mean
+
+    def _drawn(self, first: int) -> Callable[[Array], AnyArray]:
+        """Return a function that draws x ~ p(x|z) of the next rows from `first` on."""
+        width = self.engine.checkpoint.config.data_dim
+        kind = NormalRows if self._noise == "normal" else UniformRows
+        noise = kind((width,), seed=self.seed, stream=Stream.DATA, first=first)
+        return lambda z: self.engine.draw(z, noise.draw(len(z)))
+
+
+def _elbo(engine: Engine, x: Array, eps: Array) -> ElboTerms:
+    """Return the terms of the ELBO with eps, (N, K, J), TILE draws at a time."""
+    slices = _parts(eps.shape[1], TILE)
+    scores = [engine.score(x, eps[:, draws]) for draws in slices]
+    kl = scores[0].kl
+    if not engine.kl_adds_up:
+        kl = np.concatenate([one.kl for one in scores], axis=1)
+    log_likelihood = np.concatenate([one.log_likelihood for one in scores], axis=1)
+    return elbo_of(
+        RowScores(log_likelihood, kl),
+        adds_up=engine.kl_adds_up,
+        log_jacobian=engine.log_jacobian,
+    )
+
+
+def _converted(source: Source, rows: slice, n: int) -> Iterator[tuple[int, Array]]:
+    """Yield n rows at a time, each time with the index of the first."""
+    raw = source.raw(rows)
+    for part in _parts(len(raw), n):
+        first = rows.start + part.start
+        yield first, source.converted(raw[part], first)
+
+
+def _parts(n_rows: int, n: int) -> Iterator[slice]:
+    for start in range(0, n_rows, n):
+        yield slice(start, min(start + n, n_rows))
+
+
+def _piece_rows(engine: Engine, noise_per_row: int = 1) -> int:
+    """Return how many rows are computed at a time: whole tiles, if noise is short."""
+    n = _PIECE_VALUES // engine.checkpoint.config.data_dim
+    tiles = max(1, n // TILE)
+    return min(tiles * TILE, max(1, _NOISE_VALUES // noise_per_row))
+
+
+def _shaped(engine: Engine, x: AnyArray) -> AnyArray:
+    return x.reshape(-1, *engine.checkpoint.config.data_shape)
