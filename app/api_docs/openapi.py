@@ -16,13 +16,13 @@ from app.api_docs.problem import Problem
 from app.call_parts.call import Call, offered
 from app.call_parts.examples import ExampleValues
 from app.call_parts.served_model import ServedModel
-from app.call_parts.shapes import Facts, has_images, resolve
+from app.call_parts.shapes import Facts, has_images, may_be_left_out, resolve
 from app.errors import MEDIA_TYPE
 from app.http.public import public_paths
 from app.http.schema import ImageInput, ImageOutput
 from app.settings import Settings
 from app.version import service_version
-from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
+from app.wire.negotiation import CSV, JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
 
 TITLE = "Variational autoencoder"
 DESCRIPTION = (
@@ -69,8 +69,17 @@ _ONE_IMAGE = (
     "One image, opaque, of the model's size. A pixel v of 8 bits is the value v / 255, "
     "of 16 bits v / 65535. Gray becomes RGB; RGB becomes gray if it has no colors."
 )
-_BINARY_READ = {PNG: _ONE_IMAGE, JPEG: _ONE_IMAGE}
-_BINARY_WRITTEN = {
+_OTHERS_READ = {
+    PNG: _ONE_IMAGE,
+    JPEG: _ONE_IMAGE,
+    CSV: "Rows under a line with the names of their columns, in any order, as RFC 4180 "
+    "says and in UTF-8. A number has a decimal point. Options are query parameters.",
+}
+_OTHERS_WRITTEN = {
+    CSV: "A line for each row, under the names of its columns. Rows of data are alone, "
+    "and their draws are rows. Other arrays stand side by side: one value per row is a "
+    "column of the member's name, several are columns such as `mu.0` or `mean.height`. "
+    "The seed is in the header `vae-seed`.",
     PNG: "The images of the main array side by side, 8 bits per channel. A value v "
     "is the pixel 255 v, rounded, with v clipped to [0, 1].",
 }
@@ -144,7 +153,7 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
         entry["parameters"] = _parameters(call.options, facts, call.query or {})
     entry["responses"] = {"200": _success(call, facts)}
     if call.request is not None:
-        body = _contents(call.request, offered(call.reads, facts), _BINARY_READ)
+        body = _contents(call.request, offered(call.reads, facts), _OTHERS_READ)
         body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
         if not why_not and (bodies := call.examples(values)):
             body[JSON.name]["examples"] = {
@@ -164,7 +173,7 @@ def _success(call: Call, facts: Facts) -> Json:
     writes = offered(call.writes, facts) or (JSON,)
     return {
         "description": call.response.__doc__ or "",
-        "content": _contents(call.response, writes, _BINARY_WRITTEN),
+        "content": _contents(call.response, writes, _OTHERS_WRITTEN),
     }
 
 
@@ -176,12 +185,12 @@ def _contents(
         if format_ is JSON:
             contents[format_.name] = {"schema": _ref(schema.__name__)}
         else:
-            binary = {
+            other = {
                 "type": "string",
-                "format": "binary",
+                **({} if format_ is CSV else {"format": "binary"}),
                 "description": words.get(format_) or _BINARY[format_],
             }
-            contents[format_.name] = {"schema": binary}
+            contents[format_.name] = {"schema": other}
     return contents
 
 
@@ -231,6 +240,9 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
         schema = schemas[model.__name__]
         _remove_images(model, schema.get("properties", {}), facts)
         resolve(model, schema.get("properties", {}), facts)
+        optional = may_be_left_out(model, facts)
+        if "required" in schema:
+            schema["required"] = [n for n in schema["required"] if n not in optional]
         schemas.update(forms.split(model, schemas.pop(model.__name__), facts))
     return dict(sorted(schemas.items()))
 

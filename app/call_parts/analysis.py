@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, final
 from pydantic import Field
 
 from app.call_parts.fields import BinarizeUsed, First, SeedOption, SeedUsed
+from app.call_parts.row_output import RowOutput
 from app.call_parts.served_model import ServedModel
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.reader import seed_or_random
@@ -105,7 +106,10 @@ async def analyze(
         "binarize": inputs.options.binarize,
         "units": "nats",
     }
-    return await respond(Reply(tensors, ending, _NULLABLE), format_, source="x")
+    options = inputs.options
+    orient = options.orient if isinstance(options, RowOutput) else "arrays"
+    reply = Reply(tensors, ending, _NULLABLE, model.named(*shaped), orient)
+    return await respond(reply, format_, source="x")
 
 
 async def _computed(

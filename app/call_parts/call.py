@@ -26,7 +26,7 @@ from app.call_parts.served_model import Room, ServedModel
 from app.call_parts.shapes import Condition, Facts
 from app.http.request import Request
 from app.http.response import Response
-from app.wire.negotiation import Format, Formats, response_format
+from app.wire.negotiation import PNG, Format, Formats, response_format
 from model.checkpoint import Checkpoint
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -200,7 +200,8 @@ def _bind_with_checks(
     """Return an endpoint that checks capacity and format before calling a function."""
     check = model.gate(room)
     formats = offered(writes, model.facts)
-    note = model.reader.why_no_images if len(formats) < len(writes) else ""
+    has_pictures = any(isinstance(w, When) and w.format is PNG for w in writes)
+    note = model.reader.why_no_images if has_pictures else ""
 
     async def endpoint(request: Request) -> Response:
         check()

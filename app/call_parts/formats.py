@@ -1,15 +1,21 @@
 """The formats that several calls read or write."""
 
 from app.call_parts.call import Offers, When
-from app.call_parts.shapes import has_images
-from app.wire.negotiation import JPEG, JSON, NPY, PNG, SAFETENSORS
+from app.call_parts.shapes import has_columns, has_images
+from app.wire.negotiation import CSV, JPEG, JSON, NPY, PNG, SAFETENSORS
+
+# Both
+TABLE = When(has_columns, CSV)
 
 # Read
 ONE_ARRAY: Offers = (JSON, SAFETENSORS, NPY)
 NAMED_ARRAYS: Offers = (JSON, SAFETENSORS)
 OPTIONS_ONLY: Offers = (JSON,)
-DATA_OR_IMAGES: Offers = (*ONE_ARRAY, When(has_images, PNG), When(has_images, JPEG))
+DATA: Offers = (*ONE_ARRAY, TABLE)
+DATA_OR_IMAGES: Offers = (*DATA, When(has_images, PNG), When(has_images, JPEG))
 
 # Written
 ALL_ARRAYS = (JSON, SAFETENSORS)
+BY_ROW = (*ALL_ARRAYS, TABLE)
+ROWS_OF_DATA = (*ONE_ARRAY, TABLE)
 PICTURE = When(has_images, PNG)

@@ -1,6 +1,6 @@
 """The served model, with everything that a call needs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -56,6 +56,11 @@ class ServedModel:
     def config(self) -> Config:
         """The model's configuration."""
         return self.engine.checkpoint.config
+
+    def named(self, *tensors: str) -> Mapping[str, Sequence[str]]:
+        """Return the names of columns for tensors of data; nothing without names."""
+        columns = self.config.data.columns
+        return {} if columns is None else dict.fromkeys(tensors, columns)
 
     def gate(self, room: Room) -> Callable[[], None]:
         """

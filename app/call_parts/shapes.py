@@ -57,6 +57,11 @@ def has_images(facts: Facts) -> bool:
     return facts.has_images
 
 
+def has_columns(facts: Facts) -> bool:
+    """Return whether the columns of a table have names."""
+    return bool(facts.columns)
+
+
 def has_log_var(facts: Facts) -> bool:
     """Return whether p(x|z) has a variance in addition to its mean."""
     return facts.likelihood == "gaussian"
@@ -123,6 +128,9 @@ class Shape(Marker):
 
     def apply(self, schema: Json, facts: Facts) -> Json:
         rows = _rows(self.axis(facts), self.rows(facts), self.at_least)
+        if facts.columns and self.axis is data_shape:
+            forms = _forms(rows, facts.columns)
+            return {**_texts(schema), "oneOf": _draws(forms) if self.stacked else forms}
         return {**schema, **({"items": rows} if self.stacked else rows)}
 
 
@@ -136,9 +144,10 @@ class ShapeOrDraws(Marker):
 
     def apply(self, schema: Json, facts: Facts) -> Json:
         rows = _rows(self.axis(facts), self.rows(facts), 1)
-        texts = ("title", "description")
-        kept: Json = {name: schema[name] for name in texts if name in schema}
-        return {**kept, "oneOf": [rows, {"type": "array", "items": rows}]}
+        forms = [rows]
+        if facts.columns and self.axis is data_shape:
+            forms = _forms(rows, facts.columns)
+        return {**_texts(schema), "oneOf": [*forms, *_draws(forms)]}
 
 
 @final
@@ -163,10 +172,8 @@ class InputRows(Marker):
         number = _within(*facts.x_range) if self.axis is data_shape else _FLOAT32
         forms = [_rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
-            forms.append(_records(facts.columns, at_most, at_least, number))
-        texts = ("title", "description")
-        kept: Json = {name: schema[name] for name in texts if name in schema}
-        return {**kept, **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
+            forms = _forms(forms[0], facts.columns)
+        return {**_texts(schema), **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
 
 
 @final
@@ -192,6 +199,27 @@ class OnlyIf(Marker):
 
     def apply(self, schema: Json, facts: Facts) -> Json | None:
         return schema if self.condition(facts) else None
+
+
+@final
+@dataclass(frozen=True)
+class OptionalIf(Marker):
+    """A member that a body may leave out with some models."""
+
+    condition: Condition
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        return schema
+
+
+def may_be_left_out(model: type[BaseModel], facts: Facts) -> set[str]:
+    """Return the members that a body may leave out with a model."""
+    return {
+        name
+        for name, field in model.model_fields.items()
+        for marker in field.metadata
+        if isinstance(marker, OptionalIf) and marker.condition(facts)
+    }
 
 
 def resolve(model: type[BaseModel], properties: Json, facts: Facts) -> None:
@@ -228,7 +256,14 @@ def _rows(
     }
 
 
-def _records(columns: Sequence[str], at_most: int, at_least: int, number: Json) -> Json:
+def _texts(schema: Json) -> Json:
+    """Return what a schema says in words."""
+    return {name: schema[name] for name in ("title", "description") if name in schema}
+
+
+def _forms(rows: Json, columns: Sequence[str]) -> list[Json]:
+    """Return the schemas of rows, [N, D]: as arrays, split, and as records."""
+    number = rows["items"]["items"]
     record = {
         "type": "object",
         "description": "A row by the names of its columns.",
@@ -236,9 +271,26 @@ def _records(columns: Sequence[str], at_most: int, at_least: int, number: Json) 
         "required": list(columns),
         "additionalProperties": False,
     }
-    return {
-        "type": "array",
-        "minItems": at_least,
-        "maxItems": at_most,
-        "items": record,
+    n = len(columns)
+    names = {"type": "array", "items": {"type": "string", "enum": list(columns)}}
+    split = {
+        "type": "object",
+        "description": "Rows under the names of their columns.",
+        "properties": {
+            "columns": {**names, "minItems": n, "maxItems": n},
+            "data": rows,
+        },
+        "required": ["columns", "data"],
     }
+    return [rows, split, {**rows, "items": record}]
+
+
+def _draws(forms: Sequence[Json]) -> list[Json]:
+    """Return the schemas of rows with several draws each, [N, K, D]."""
+    found: list[Json] = []
+    for form in forms:
+        properties: Json = form.get("properties", {})
+        rows = {"type": "array", "items": properties.get("data", form)}
+        split = {**form, "properties": {**properties, "data": rows}}
+        found.append(split if properties else rows)
+    return found

@@ -8,7 +8,8 @@ from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, 
 from app.call_parts.call import post
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Numbers, Values
-from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
+from app.call_parts.formats import BY_ROW, DATA
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
@@ -36,7 +37,7 @@ _SAME: dict[Binarization, Binarize | None] = {
 }
 
 
-class AnomalyOptions(AnalysisOptions):
+class AnomalyOptions(AnalysisOptions, RowOutput):
     """The options of `/anomaly`."""
 
     binarize: Annotated[
@@ -128,8 +129,8 @@ def _why_not(checkpoint: Checkpoint) -> str:
     request=AnomalyRequest,
     options=AnomalyOptions,
     response=AnomalyResponse,
-    reads=ONE_ARRAY,
-    writes=ALL_ARRAYS,
+    reads=DATA,
+    writes=BY_ROW,
     room="analyses",
     tag="analyses",
     examples=_examples,
@@ -153,6 +154,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     held-out scores is refused (422).
     """
     inputs = await read(model, request, AnomalyOptions)
+    check_orient(model, inputs.options, format_)
     calibration = usable(model.checkpoint.calibration)
     if calibration is None or calibration.settings.n_samples is None:
         raise UnprocessableError(Fault("", _why_not(model.checkpoint)))

@@ -7,7 +7,8 @@ from pydantic import Field
 from app.call_parts.call import When, post
 from app.call_parts.examples import Bodies, ExampleValues, example
 from app.call_parts.fields import Numbers
-from app.call_parts.formats import ONE_ARRAY, PICTURE
+from app.call_parts.formats import ONE_ARRAY, PICTURE, TABLE
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
@@ -28,7 +29,7 @@ from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format
 from app.wire.reply import Reply
 
 
-class DecodeOptions(ImageOutput):
+class DecodeOptions(ImageOutput, RowOutput):
     """The options of `/decode`: those of a picture in the response."""
 
 
@@ -69,17 +70,20 @@ def _examples(values: ExampleValues) -> Bodies:
     options=DecodeOptions,
     response=DecodeResponse,
     reads=ONE_ARRAY,
-    writes=(JSON, SAFETENSORS, When(has_one_parameter, NPY), PICTURE),
+    writes=(JSON, SAFETENSORS, When(has_one_parameter, NPY), TABLE, PICTURE),
     examples=_examples,
 )
 async def decode(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return the parameters of p(x|z) for each row of z."""
     z, options = await model.reader.read(request, model.reader.z, DecodeOptions)
+    check_orient(model, options, format_)
     model.reserve_output(request, len(z.values))
     picture = model.reader.picture(len(z.values), options, format_)
     decoding = await model.compute.decode(z.values)
     tensors = {"mean": model.in_data_shape(decoding.mean)}
     if decoding.log_var is not None:
         tensors["log_var"] = model.in_data_shape(decoding.log_var)
-    reply = Reply(tensors, {"likelihood": model.config.likelihood.kind})
+    scalars = {"likelihood": model.config.likelihood.kind}
+    names = model.named(*tensors)
+    reply = Reply(tensors, scalars, columns=names, orient=options.orient)
     return await respond(reply, format_, source="z", picture=picture)

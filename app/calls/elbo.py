@@ -15,7 +15,7 @@ from app.call_parts.fields import (
     SeedUsed,
     Values,
 )
-from app.call_parts.formats import ALL_ARRAYS, DATA_OR_IMAGES
+from app.call_parts.formats import BY_ROW, DATA_OR_IMAGES
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
@@ -105,7 +105,7 @@ def _examples(values: ExampleValues) -> Bodies:
     options=ElboOptions,
     response=ElboResponse,
     reads=DATA_OR_IMAGES,
-    writes=ALL_ARRAYS,
+    writes=BY_ROW,
     examples=_examples,
 )
 async def elbo(model: ServedModel, request: Request, format_: Format) -> Response:

@@ -7,7 +7,7 @@ from pydantic import Field
 from app.call_parts.call import post
 from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
 from app.call_parts.fields import Numbers
-from app.call_parts.formats import ALL_ARRAYS, DATA_OR_IMAGES
+from app.call_parts.formats import BY_ROW, DATA_OR_IMAGES
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
 from app.http.request import Request
@@ -52,7 +52,7 @@ def _examples(values: ExampleValues) -> Bodies:
     options=EncodeOptions,
     response=EncodeResponse,
     reads=DATA_OR_IMAGES,
-    writes=ALL_ARRAYS,
+    writes=BY_ROW,
     examples=_examples,
 )
 async def encode(model: ServedModel, request: Request, format_: Format) -> Response:

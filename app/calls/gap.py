@@ -18,7 +18,7 @@ from app.call_parts.evidence import (
 )
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Flags, Numbers, Values
-from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
+from app.call_parts.formats import BY_ROW, DATA
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import AtMost, InputRows, data_shape, max_analyzed_rows
 from app.http.request import Request
@@ -84,8 +84,8 @@ def _examples(values: ExampleValues) -> Bodies:
     request=GapRequest,
     options=GapOptions,
     response=GapResponse,
-    reads=ONE_ARRAY,
-    writes=ALL_ARRAYS,
+    reads=DATA,
+    writes=BY_ROW,
     room="analyses",
     tag="analyses",
     examples=_examples,

@@ -14,13 +14,16 @@ from app.call_parts.call import post
 from app.call_parts.evidence import STANDARD_ERROR, max_draws
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Flags, Numbers, Values
-from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
+from app.call_parts.formats import BY_ROW, NAMED_ARRAYS, TABLE
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
     InputRows,
+    OptionalIf,
     Shape,
     data_shape,
+    has_columns,
     max_analyzed_rows,
     max_rows,
 )
@@ -33,7 +36,7 @@ from model.inference import analyses
 DEFAULT_DRAWS = 1024
 
 
-class ImputeOptions(AnalysisOptions):
+class ImputeOptions(AnalysisOptions, RowOutput):
     """The options of `/impute`."""
 
     n_samples: Annotated[
@@ -60,8 +63,10 @@ class ImputeRequest(ImputeOptions):
         Numbers,
         Field(
             description="1 where x is known, 0 where it is missing; values of x there "
-            "are ignored."
+            "are ignored. Rows by name need none: null in x, and an empty cell in CSV, "
+            "is missing."
         ),
+        OptionalIf(has_columns),
         InputRows(data_shape, max_analyzed_rows),
     ]
 
@@ -128,8 +133,8 @@ def _examples(values: ExampleValues) -> Bodies:
     request=ImputeRequest,
     options=ImputeOptions,
     response=ImputeResponse,
-    reads=NAMED_ARRAYS,
-    writes=ALL_ARRAYS,
+    reads=(*NAMED_ARRAYS, TABLE),
+    writes=BY_ROW,
     room="analyses",
     tag="analyses",
     examples=_examples,
@@ -146,9 +151,11 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
     estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018),
     and each has its standard error. If `is_reliable` is false, few draws have most of
     the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
-    in safetensors also NaN.
+    in safetensors also NaN. Rows by the names of columns need no mask: what is null in
+    JSON, or empty in CSV, is missing.
     """
     inputs, masked = await read_masked(model, request, ImputeOptions)
+    check_orient(model, inputs.options, format_)
     options, limit = inputs.options, model.settings.max_draws
     n_samples = options.n_samples
     n_draws = min(DEFAULT_DRAWS, limit) if options.n_draws is None else options.n_draws

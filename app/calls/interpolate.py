@@ -9,6 +9,7 @@ from app.call_parts.examples import Bodies, ExampleValues, example
 from app.call_parts.fields import Numbers
 from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
 from app.call_parts.latent_path import DEFAULT_POINTS, check_points, read
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
 from app.http.request import Request
@@ -22,7 +23,7 @@ from model.engine.paths import interpolated
 Path = Literal["straight", "great_circle"]
 
 
-class InterpolateOptions(StrictObject):
+class InterpolateOptions(RowOutput):
     """The options of `/interpolate`."""
 
     n: Annotated[
@@ -89,8 +90,15 @@ async def interpolate(
     that (White 2016). For a learned prior neither statement holds.
     """
     ends, options = await read(model, request, InterpolateOptions, n_rows=2)
+    check_orient(model, options, format_)
     check_points(model, request, options.n)
     z = interpolated(ends.z, options.n, options.path)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
-    reply = Reply({"z": z, "mean": mean}, {"path": options.path})
+    names = model.named("mean")
+    reply = Reply(
+        {"z": z, "mean": mean},
+        {"path": options.path},
+        columns=names,
+        orient=options.orient,
+    )
     return await respond(reply, format_, source=ends.name, by_row=False)

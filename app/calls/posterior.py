@@ -8,7 +8,7 @@ from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, 
 from app.call_parts.call import post
 from app.call_parts.examples import with_x
 from app.call_parts.fields import Flags, Numbers, Values
-from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
+from app.call_parts.formats import ALL_ARRAYS, DATA
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
@@ -88,7 +88,7 @@ def _why_not(checkpoint: Checkpoint) -> str:
     request=PosteriorRequest,
     options=PosteriorOptions,
     response=PosteriorResponse,
-    reads=ONE_ARRAY,
+    reads=DATA,
     writes=ALL_ARRAYS,
     room="analyses",
     tag="analyses",

@@ -8,7 +8,8 @@ from pydantic import Field
 from app.call_parts.call import post
 from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
 from app.call_parts.fields import First, Numbers, SeedOption
-from app.call_parts.formats import DATA_OR_IMAGES, ONE_ARRAY, PICTURE
+from app.call_parts.formats import DATA_OR_IMAGES, PICTURE, ROWS_OF_DATA
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
@@ -31,7 +32,7 @@ from model.engine import Encoding
 from model.noise import Stream, normal_rows
 
 
-class ReconstructOptions(ImageInput, ImageOutput):
+class ReconstructOptions(ImageInput, ImageOutput, RowOutput):
     """The options of `/reconstruct`."""
 
     n_samples: Annotated[
@@ -80,7 +81,7 @@ def _examples(values: ExampleValues) -> Bodies:
     options=ReconstructOptions,
     response=ReconstructResponse,
     reads=DATA_OR_IMAGES,
-    writes=(*ONE_ARRAY, PICTURE),
+    writes=(*ROWS_OF_DATA, PICTURE),
     examples=_examples,
 )
 async def reconstruct(
@@ -94,6 +95,7 @@ async def reconstruct(
     is the mean of p(x|z); for images it is the picture to look at.
     """
     x, options = await model.reader.read(request, model.reader.x, ReconstructOptions)
+    check_orient(model, options, format_)
     n_rows, n_samples = len(x.values), options.n_samples
     n_decoded = n_rows * max(1, n_samples)
     limit = model.settings.max_rows
@@ -104,16 +106,19 @@ async def reconstruct(
     model.reserve_output(request, n_decoded)
     model.check_first(options.first, max(1, n_samples) * model.config.latent_dim)
     picture = model.reader.picture(n_decoded, options, format_)
+    names = model.named("x")
     q_z = await model.compute.encode(x.values)
     if n_samples == 0:
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
-        return await respond(Reply({"x": mean}), format_, source="x", picture=picture)
+        reply = Reply({"x": mean}, columns=names, orient=options.orient)
+        return await respond(reply, format_, source="x", picture=picture)
     seed = seed_or_random(options.seed)
     z = _drawn(q_z, n_samples, seed=seed, first=options.first).reshape(n_decoded, -1)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
     if picture is None:
         mean = mean.reshape(n_rows, n_samples, *model.config.data_shape)
-    reply = Reply({"x": mean}, {"seed": seed})
+    scalars = {"seed": seed}
+    reply = Reply({"x": mean}, scalars, columns=names, orient=options.orient)
     return await respond(reply, format_, source="x", picture=picture)
 
 

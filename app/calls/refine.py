@@ -9,7 +9,7 @@ from app.call_parts.call import post
 from app.call_parts.evidence import STANDARD_ERROR
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Counts, Flags, Numbers, Values
-from app.call_parts.formats import ALL_ARRAYS, ONE_ARRAY
+from app.call_parts.formats import BY_ROW, DATA
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
@@ -73,8 +73,8 @@ def _examples(values: ExampleValues) -> Bodies:
     request=RefineRequest,
     options=RefineOptions,
     response=RefineResponse,
-    reads=ONE_ARRAY,
-    writes=ALL_ARRAYS,
+    reads=DATA,
+    writes=BY_ROW,
     room="analyses",
     tag="analyses",
     examples=_examples,

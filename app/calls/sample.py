@@ -7,7 +7,8 @@ from pydantic import Field
 from app.call_parts.call import post
 from app.call_parts.examples import SEED, Bodies, ExampleValues, example
 from app.call_parts.fields import First, Numbers, SeedOption, SeedUsed
-from app.call_parts.formats import ONE_ARRAY, OPTIONS_ONLY, PICTURE
+from app.call_parts.formats import OPTIONS_ONLY, PICTURE, ROWS_OF_DATA
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
@@ -33,7 +34,7 @@ MAX_TEMPERATURE = 100.0
 _VARY = ((b"vary", b"accept"),)
 
 
-class SampleOptions(ImageOutput):
+class SampleOptions(ImageOutput, RowOutput):
     """The options of `/sample`; a request may be empty."""
 
     n: Annotated[
@@ -86,7 +87,7 @@ def _examples(_: ExampleValues) -> Bodies:
     options=SampleOptions,
     response=SampleResponse,
     reads=OPTIONS_ONLY,
-    writes=(*ONE_ARRAY, PICTURE),
+    writes=(*ROWS_OF_DATA, PICTURE),
     examples=_examples,
 )
 async def sample(model: ServedModel, request: Request, format_: Format) -> Response:
@@ -95,6 +96,7 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
     n, limit = options.n, model.settings.max_rows
     if n > limit:
         raise ContentTooLargeError(f"expected n of at most {limit}, got {n}")
+    check_orient(model, options, format_)
     model.reserve_output(request, n)
     noise_per_row = model.config.latent_dim
     if options.draw == "sample" and model.config.likelihood.kind == "gaussian":
@@ -109,7 +111,9 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
         draw=options.draw,
         first=options.first,
     )
-    reply = Reply({"x": model.in_data_shape(x), "z": z}, {"seed": seed})
+    tensors = {"x": model.in_data_shape(x), "z": z}
+    names = model.named("x")
+    reply = Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
     return await respond(
         reply,
         format_,

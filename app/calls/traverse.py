@@ -11,6 +11,7 @@ from app.call_parts.examples import Bodies, ExampleValues, with_x
 from app.call_parts.fields import Numbers
 from app.call_parts.formats import ALL_ARRAYS, NAMED_ARRAYS
 from app.call_parts.latent_path import DEFAULT_POINTS, check_points, read
+from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
 from app.errors import Fault, UnprocessableError, number
@@ -39,7 +40,7 @@ Dims = Annotated[
 ]
 
 
-class TraverseOptions(StrictObject):
+class TraverseOptions(RowOutput):
     """The options of `/traverse`."""
 
     dims: Annotated[
@@ -122,6 +123,7 @@ async def traverse(model: ServedModel, request: Request, format_: Format) -> Res
     nothing in the output carries no information.
     """
     base, options = await read(model, request, TraverseOptions, n_rows=1)
+    check_orient(model, options, format_)
     j = model.config.latent_dim
     dims = list(range(j)) if options.dims is None else options.dims
     _check_dims(dims, latent_dim=j)
@@ -132,7 +134,10 @@ async def traverse(model: ServedModel, request: Request, format_: Format) -> Res
     mean = (await model.compute.decode(z.reshape(-1, j))).mean
     mean = mean.reshape(*z.shape[:2], *model.config.data_shape)
     tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}
-    reply = Reply(tensors, {"scale": options.scale})
+    names = model.named("mean")
+    reply = Reply(
+        tensors, {"scale": options.scale}, columns=names, orient=options.orient
+    )
     return await respond(reply, format_, source=base.name, by_row=False)
 
 

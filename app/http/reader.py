@@ -3,6 +3,7 @@
 import asyncio
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any, Literal, NamedTuple, TypeVar, final
 
 import numpy as np
@@ -15,13 +16,18 @@ from app.http.request import Request
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.settings import Settings
 from app.wire import npy, safetensors
+from app.wire.body import Body
+from app.wire.csv import reader as csv_reader
+from app.wire.csv.bodies import CsvBodies
 from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
 from app.wire.json import strict
 from app.wire.json.rows import ImagesInsteadError, JsonRows, outside_array
+from app.wire.json.strict import MAX_EXPLAINED_BYTES
 from app.wire.layout import LARGEST, Layout, Rows
 from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
+    CSV,
     JPEG,
     JSON,
     NPY,
@@ -85,11 +91,13 @@ class Reader:
         )
         z = Layout("z", (config.latent_dim,), settings.max_rows)
         self.z = Input(z, JsonRows(z), _ONE_ARRAY)
-        columns = config.data.columns or ()
+        names = config.data.columns or ()
         self.raw, units = RawValues.of_model(config), served.vae.units
         shape, most = config.data_shape, settings.max_rows
-        x = Layout("x", shape, most, self.raw, units, columns=columns)
-        readable = _ONE_ARRAY
+        x = Layout("x", shape, most, self.raw, units, columns=names)
+        data = _ONE_ARRAY if not names else (*_ONE_ARRAY, CSV)
+        self._masked_formats = _NAMED_ARRAYS if not names else (*_NAMED_ARRAYS, CSV)
+        readable = data
         self.images: Images | None = None
         if not self.why_no_images:
             layout = image_layout(
@@ -103,8 +111,9 @@ class Reader:
         self._numbers = Input(x, JsonRows(x), _ONE_ARRAY)
         max_rows = min(settings.max_rows, settings.max_analysis_rows)
         analyzed = replace(x, max_rows=max_rows)
-        self.analyzed = Input(analyzed, JsonRows(analyzed), _ONE_ARRAY)
+        self.analyzed = Input(analyzed, JsonRows(analyzed), data)
         self._masked = MaskedRows(analyzed)
+        self._csv = CsvBodies()
 
     @property
     def x_range(self) -> tuple[float, float]:
@@ -137,6 +146,9 @@ class Reader:
         if self.images is not None and format_ in (PNG, JPEG):
             return await self.images.read(body, format_, schema, query)
         parsed = _without_images(options.read(schema, {}, query))
+        if format_ is CSV:
+            read_csv = partial(csv_reader.read, body, wanted.layout)
+            return await self._csv.read(body, read_csv), parsed
         read = safetensors.read if format_ is SAFETENSORS else npy.read
         if len(body) < _THREADED_BYTES:
             return read(body, wanted.layout), parsed
@@ -151,12 +163,15 @@ class Reader:
         Raises:
             ProblemError: The request is invalid.
         """
-        format_ = self._format(request, _NAMED_ARRAYS)
+        format_ = self._format(request, self._masked_formats)
         body = await request.body(self._bodies)
         if format_ is JSON:
             masked, scalars = await self._masked.read_json(body)
             return masked, options.read(schema, scalars, request.query_string)
         parsed = options.read(schema, {}, request.query_string)
+        if format_ is CSV:
+            read = partial(self._masked.read_csv, body)
+            return await self._csv.read(body, read), parsed
         return await asyncio.to_thread(self._masked.read_safetensors, body), parsed
 
     def _format(self, request: Request, readable: Formats) -> Format:
@@ -178,8 +193,7 @@ class Reader:
         """
         format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
-        head = outside_array(body) if format_ is JSON else safetensors.head(body)
-        is_z, is_x = (name.search(head) is not None for name in (_Z, _X))
+        is_x, is_z = self._named(body, format_)
         if is_x == is_z:
             got = "both" if is_x else "neither"
             what = f"expected exactly one of x and z, got {got}"
@@ -191,6 +205,16 @@ class Reader:
             return name, rows, options.read(schema, scalars, query)
         parsed = options.read(schema, {}, query)
         return name, safetensors.read(body, wanted.layout), parsed
+
+    def _named(self, body: Body, format_: Format) -> tuple[bool, bool]:
+        """Return whether a body names x, and whether it names z."""
+        is_json = format_ is JSON
+        if is_json and self.x.layout.columns and len(body) <= MAX_EXPLAINED_BYTES:
+            # A column may be named x or z too.
+            members = strict.parse_members(body)
+            return "x" in members, "z" in members
+        head = outside_array(body) if is_json else safetensors.head(body)
+        return _X.search(head) is not None, _Z.search(head) is not None
 
     async def options(self, request: Request, schema: type[_Options]) -> _Options:
         """Return the options of a request without an array; the body is optional."""
@@ -238,6 +262,8 @@ class Reader:
         row, d = error.index
         pointer = self.x.layout.pointer_to(row, d, shaped=x.shaped)
         detail = f"expected a value in {error.support}, got {number(error.value)}"
+        if x.pointer_to is not None:
+            pointer = x.pointer_to(row, d)
         if x.pointers:
             pixel = [int(i) for i in np.unravel_index(d, self._shape)]
             pointer, detail = x.pointers[row], f"{detail} at {pixel}"

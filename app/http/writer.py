@@ -11,9 +11,10 @@ from app.errors import Fault, Headers, UnprocessableError
 from app.http.pictures import Picture
 from app.http.response import Pieces, Response
 from app.wire import npy, safetensors
+from app.wire.csv.writer import Table
 from app.wire.json import writer
 from app.wire.layout import MAX_FOR_BLAS
-from app.wire.negotiation import JSON, SAFETENSORS, Format
+from app.wire.negotiation import CSV, JSON, SAFETENSORS, Format
 from app.wire.reply import Chunk, Reply
 
 # Longer arrays are checked in a thread: numpy releases the interpreter lock.
@@ -90,6 +91,9 @@ async def _chunks(
 ) -> list[Chunk] | Pieces:
     if format_ is JSON:
         return writer.Text(reply) if writer.is_long(reply) else [writer.write(reply)]
+    if format_ is CSV:
+        table = Table(reply)
+        return table if table.is_long else [b"".join(table)]
     if picture is not None:
         return await picture.write(reply.main)
     write = safetensors.write if format_ is SAFETENSORS else npy.write

@@ -1,5 +1,6 @@
 """The layout of one array in a request, with checks and their errors."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -34,11 +35,14 @@ class Rows(NamedTuple):
         values: In the model's units.
         shaped: Whether the client sent them as [N, *shape].
         pointers: JSON pointers to rows that were not sent as numbers.
+        pointer_to: Returns the JSON pointer of value `d` of a row, given both, if rows
+            came with the names of columns.
     """
 
     values: Array
     shaped: bool
     pointers: tuple[str, ...] = ()
+    pointer_to: Callable[[int, int], str] | None = None
 
 
 @final
@@ -55,6 +59,7 @@ class Layout:
         raw: How raw values become x, and which x the model accepts.
         units: The data's units if rows are to be standardized.
         dtype: Of the rows.
+        may_be_missing: Whether NaN, and null in JSON, stands for a missing value.
     """
 
     name: str
@@ -64,6 +69,7 @@ class Layout:
     units: Units | None = None
     dtype: type[np.float32] | type[np.float64] = np.float32
     columns: tuple[str, ...] = ()
+    may_be_missing: bool = False
 
     @cached_property
     def dim(self) -> int:
@@ -185,6 +191,8 @@ class Layout:
         Raises:
             UnprocessableError: A value is not.
         """
+        if self.may_be_missing:
+            x = np.where(np.isnan(x), x.dtype.type(self._inside), x)
         # A range of [0, 1] is checked in one pass that also finds what is not finite.
         i = self.raw.first_outside(x)
         if i is None:
@@ -216,6 +224,11 @@ class Layout:
             f"expected a number like those of the training, got {number(float(x[i]))}"
         )
         raise self._at(first + i, what, shaped)
+
+    @property
+    def _inside(self) -> float:
+        """A number that is accepted."""
+        return 0.0 if self.raw.value_range is None else sum(self.raw.value_range) / 2
 
     def _all_finite(self, x: FloatArray) -> bool:
         if self.largest == LARGEST:

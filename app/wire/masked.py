@@ -2,13 +2,15 @@
 Parses bodies with two arrays: x, and a mask of the same shape for the known values.
 
 In JSON both are arrays of numbers, the mask of 0 and 1; null is refused as everywhere.
-In safetensors the mask may have booleans, and x may be NaN where it is missing.
+In safetensors the mask may have booleans, and x may be NaN where it is missing. Rows by
+name need no mask: null in JSON, and an empty cell in CSV, is a missing value.
 """
 
 import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from threading import Event
 from typing import Any, NamedTuple, Never, final
 
 import numpy as np
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from app.errors import Fault, UnprocessableError, number
 from app.wire import safetensors
 from app.wire.body import Body
+from app.wire.csv import reader as csv_reader
 from app.wire.json import strict
 from app.wire.json.arrays import RefusedError
 from app.wire.json.rows import (
@@ -60,6 +63,8 @@ class MaskedRows:
         dtype = np.float32 if layout.units is None else np.float64
         self._x = replace(layout, raw=PLAIN, units=None, dtype=dtype)
         self._mask = replace(layout, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
+        self._known = replace(layout, may_be_missing=True)
+        self._with_holes = replace(self._x, raw=layout.raw, may_be_missing=True)
         self._json = {one.name: JsonRows(one) for one in (self._x, self._mask)}
 
     async def read_json(self, body: Body) -> tuple[Masked, Scalars]:
@@ -82,6 +87,8 @@ class MaskedRows:
         except RefusedError:
             # The slow path accepts every valid body, and explains errors.
             x, mask, scalars = await asyncio.to_thread(self._read_slowly, body)
+            if mask is None:
+                return self._masked(x, ~np.isnan(x.values)), scalars
             flags = self._flags(mask)
         self._check_shapes(flags, x)
         return self._masked(x, flags.values.reshape(x.values.shape)), scalars
@@ -106,19 +113,31 @@ class MaskedRows:
         rows = Rows(values.reshape(-1, self._x.dim), x.shaped)
         return self._masked(rows, flags.values.reshape(rows.values.shape))
 
+    def read_csv(self, body: Body, stop: Event) -> Masked:
+        """
+        Parse a body whose empty cells are the missing values.
+
+        Raises:
+            UnprocessableError: It does not match the layout.
+            ContentTooLargeError: It has too many rows.
+        """
+        x = csv_reader.read(body, self._with_holes, stop)
+        return self._masked(x, ~np.isnan(x.values))
+
     def _masked(self, x: Rows, observed: Mask) -> Masked:
         """Check the known values, and return rows in the model's units."""
         layout, sent = self._checked, _writeable(x.values)
         flat, known = sent.reshape(-1), observed.reshape(-1)
         for block in _blocks(flat.size):
+            flat[block][~known[block]] = np.nan
+            self._known.check(flat[block], block.start, shaped=x.shaped)
             flat[block][~known[block]] = 0
-            layout.check(flat[block], block.start, shaped=x.shaped)
         if layout.units is None:
             return Masked(x._replace(values=sent), observed, None)
         u = layout.units.standardized(sent)
         u[~observed] = 0
         layout.check_standardized(u.reshape(-1), flat, 0, shaped=x.shaped)
-        return Masked(Rows(u, x.shaped), observed, sent)
+        return Masked(x._replace(values=u), observed, sent)
 
     async def _cut(self, body: Body) -> tuple[dict[str, _Place], Scalars] | None:
         """
@@ -147,9 +166,13 @@ class MaskedRows:
         places = (start, stop + 1), (second, end + 1)
         return dict(zip(names, places, strict=True)), members
 
-    def _read_slowly(self, body: Body) -> tuple[Rows, Rows, Scalars]:
-        x, members = strict.read(body, self._x)
+    def _read_slowly(self, body: Body) -> tuple[Rows, Rows | None, Scalars]:
+        """Return x, its mask and the other members; rows by name need no mask."""
+        is_masked = NAME in strict.parse_members(body) or not self._x.columns
+        x, members = strict.read(body, self._x if is_masked else self._with_holes)
         if NAME not in members:
+            if x.pointer_to is not None:
+                return x, None, members
             what = f"expected {self._mask.wanted} of 0 and 1, but it is missing"
             _refuse(self._mask, what)
         text = json.dumps(members.pop(NAME)).encode()

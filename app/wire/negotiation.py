@@ -16,14 +16,20 @@ from app.errors import NotAcceptableError, UnsupportedMediaTypeError
 @final
 @dataclass(frozen=True, eq=False)
 class Format:
-    """A media type that the service reads or writes."""
+    """
+    A media type that the service reads or writes.
+
+    Attributes:
+        parameters: What responses have after the name.
+    """
 
     name: str
+    parameters: str = ""
 
     @cached_property
     def media_type(self) -> bytes:
         """The media type as the value of a header."""
-        return self.name.encode()
+        return (self.name + self.parameters).encode()
 
 
 Formats = tuple[Format, ...]
@@ -31,10 +37,13 @@ Formats = tuple[Format, ...]
 JSON = Format("application/json")
 SAFETENSORS = Format("application/vnd.safetensors")
 NPY = Format("application/x-npy")
+CSV = Format("text/csv", "; charset=utf-8")
 PNG = Format("image/png")
 JPEG = Format("image/jpeg")
 
-_FORMATS = {format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY, PNG, JPEG)}
+_FORMATS = {
+    format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY, CSV, PNG, JPEG)
+}
 _CACHE = 256
 
 # A media type is repeated in an error only if it is short and plain (RFC 6838, 4.2).
@@ -51,6 +60,9 @@ _MEANT = {
     "application/npy": NPY,
     "application/numpy": NPY,
     "application/x-numpy": NPY,
+    "application/csv": CSV,
+    "text/x-csv": CSV,
+    "text/comma-separated-values": CSV,
     "image/jpg": JPEG,
     "image/pjpeg": JPEG,
     "image/x-png": PNG,
@@ -165,6 +177,8 @@ def _next_step(name: str, readable: Formats) -> str:
     meant = _MEANT.get(name)
     if meant is not None and meant in readable:
         return _header(meant)
+    if name == CSV.name:
+        return "only where rows of a model with names of columns are read"
     file = next((f for f in (PNG, NPY, SAFETENSORS) if f in readable), readable[0])
     match name:
         case "application/x-www-form-urlencoded":

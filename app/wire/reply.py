@@ -1,14 +1,15 @@
 """The result of a call, before it is written in a format."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, NamedTuple, final
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Chunk = bytes | memoryview
 Scalar = int | str | tuple[str, ...] | None
+Orient = Literal["arrays", "records", "split"]
 CHUNK_BYTES = 1 << 18
 FLOAT32_BYTES, FLOAT64_BYTES = 4, 8
 
@@ -21,11 +22,16 @@ class Reply(NamedTuple):
     Attributes:
         tensors: float32, float64, int64 or bool.
         nullable: Names of tensors that may contain NaN or infinity, null in JSON.
+        columns: The names of the values along the last axis, by tensor, where they
+            have some.
+        orient: How JSON has the tensors that are in `columns`.
     """
 
     tensors: dict[str, NDArray[Any]]
     scalars: Mapping[str, Scalar] = MappingProxyType({})
     nullable: Collection[str] = ()
+    columns: Mapping[str, Sequence[str]] = MappingProxyType({})
+    orient: Orient = "arrays"
 
     @property
     def main(self) -> NDArray[Any]:

@@ -1,12 +1,14 @@
-"""Tables with names of columns: data frames of pandas, polars and the like."""
+"""Data frames of pandas, polars and the like: to arrays by name, and from them."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Frame = TypeVar("Frame")
 
 _LISTED = 8
 
@@ -45,6 +47,29 @@ def array(name: str, frame: Any, columns: Sequence[str] | None) -> NDArray[Any]:
                 f"{words} {_listed(found)}; choose them with x[list(model.columns)]"
             )
     return np.column_stack([_numbers(name, frame, keys[column]) for column in columns])
+
+
+def from_rows(
+    rows: NDArray[Any],
+    columns: Sequence[str] | None,
+    make: Callable[[dict[str, NDArray[Any]]], Frame],
+) -> Frame:
+    """
+    Return rows of data, (..., D), as a frame; the draws of a row become rows.
+
+    Args:
+        make: Makes a frame of arrays by name, such as `pandas.DataFrame`.
+
+    Raises:
+        ValueError: The model has no names of columns, or another number of them.
+    """
+    if columns is None:
+        raise ValueError("expected a model with names of columns, this one has none")
+    if rows.ndim < 2 or rows.shape[-1] != len(columns):
+        n, got = len(columns), list(rows.shape)
+        raise ValueError(f"expected rows of data, (..., {n}), got {got}")
+    by_column = rows.reshape(-1, len(columns)).T
+    return make(dict(zip(columns, by_column, strict=True)))
 
 
 def _keys(frame: Any) -> Sequence[Any]:

@@ -8,12 +8,16 @@ are float64 if the model standardizes, else float32. The results of the analyses
 `vae_client.analysis_results`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, Literal, TypeVar, final
 
+from numpy.typing import NDArray
+
+from vae_client import frames
 from vae_client.arrays import DataArray, Float32Array, Float64Array, Int64Array
 
+_Frame = TypeVar("_Frame")
 BinarizeChoice = Literal["threshold", "sample"]
 DrawChoice = Literal["mean", "sample"]
 PathChoice = Literal["straight", "great_circle"]
@@ -230,3 +234,18 @@ class ModelResult:
     units: str
     limits: ModelLimits
     document: Mapping[str, Any] = field(repr=False, compare=False)
+
+    def frame(
+        self, rows: NDArray[Any], make: Callable[[dict[str, NDArray[Any]]], _Frame]
+    ) -> _Frame:
+        """
+        Return rows of data, (..., D), as a data frame with the names of the columns.
+
+        Args:
+            make: Makes a frame of arrays by name: `pandas.DataFrame`,
+                `polars.DataFrame`, `pyarrow.table`.
+
+        Raises:
+            ValueError: The columns have no names, or the rows have other ones.
+        """
+        return frames.from_rows(rows, self.columns, make)

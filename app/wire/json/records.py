@@ -6,16 +6,15 @@ rows as arrays.
 """
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 from app.errors import Fault, UnprocessableError
+from app.wire import columns
 from app.wire.body import Body
 from app.wire.layout import Layout
 
 _BEGIN = re.compile(rb"\[[ \t\r\n]*\{")
-_LISTED = 5
 
 
 def begin(body: Body, start: int) -> bool:
@@ -27,7 +26,7 @@ def too_long(layout: Layout, most: int) -> UnprocessableError:
     """Return the error for a long body with records."""
     what = (
         f"expected rows as arrays in a body of more than {most} bytes, in the order of "
-        "`columns` in /model; got objects"
+        "`columns` in /model, or text/csv; got objects"
     )
     return UnprocessableError(Fault(layout.pointer(), what))
 
@@ -46,36 +45,16 @@ def in_order(
             )
             faults.append(Fault(layout.pointer(i), what))
         elif missing := [name for name in layout.columns if name not in record]:
-            named = ", ".join(missing[:_LISTED])
-            more = f" and {len(missing) - _LISTED} more" * (len(missing) > _LISTED)
-            what = f"expected a value for each column, got none for {named}{more}"
-            faults.append(Fault(layout.pointer(i), what))
+            faults.append(Fault(layout.pointer(i), columns.lacks(missing)))
         elif extra := record.keys() - names:
-            what = (
-                "expected the columns of `columns` in /model only, got "
-                f"{len(extra)} other{'s' * (len(extra) > 1)}"
-            )
-            faults.append(Fault(layout.pointer(i), what))
+            others = [name for name in record if name in extra]
+            faults.append(Fault(layout.pointer(i), columns.has_others(others)))
         else:
             rows.append([record[name] for name in layout.columns])
     return rows, faults
 
 
-@contextmanager
-def named_pointers(layout: Layout) -> Iterator[None]:
-    """Replace positions in the pointers of errors by the names of columns."""
-    pattern = re.compile(rf"{re.escape(layout.pointer())}/(\d+)/(\d+)")
-    try:
-        yield
-    except UnprocessableError as error:
-        raise UnprocessableError(
-            *(_named(fault, pattern, layout) for fault in error.faults)
-        ) from None
-
-
-def _named(fault: Fault, pattern: re.Pattern[str], layout: Layout) -> Fault:
-    found = pattern.fullmatch(fault.pointer)
-    if found is None:
-        return fault
-    name = layout.columns[int(found[2])].replace("~", "~0").replace("/", "~1")
-    return fault._replace(pointer=f"{layout.pointer(int(found[1]))}/{name}")
+def named(layout: Layout) -> columns.Renamed:
+    """Return a function that names the column of a fault."""
+    pointer_to = columns.pointers(layout)
+    return lambda row, d, detail: Fault(pointer_to(row, d), detail)

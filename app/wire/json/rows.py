@@ -19,7 +19,7 @@ import orjson
 
 from app.wire.body import Body
 from app.wire.images import data_urls
-from app.wire.json import pieces, records, spaces, strict
+from app.wire.json import pieces, records, spaces, split, strict
 from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.json.pieces import LongArrays
 from app.wire.layout import Layout, Rows
@@ -65,6 +65,7 @@ class JsonRows:
         self._layout = layout
         self._arrays = Arrays(layout)
         self._long = LongArrays(layout, self._arrays)
+        self._by_name = split.data_layout(layout) if layout.columns else None
 
     async def read(self, body: Body) -> ParsedBody:
         """
@@ -76,10 +77,15 @@ class JsonRows:
             ImagesInsteadError: It has images in place of the array.
         """
         start, stop = ends(body)
-        if self._layout.columns and records.begin(body, start):
-            if len(body) > strict.MAX_EXPLAINED_BYTES:
-                raise records.too_long(self._layout, strict.MAX_EXPLAINED_BYTES)
-            return await self._read_slowly(body)
+        if self._by_name is not None:
+            if records.begin(body, start):
+                if len(body) > strict.MAX_EXPLAINED_BYTES:
+                    raise records.too_long(self._layout, strict.MAX_EXPLAINED_BYTES)
+                return await self._read_slowly(body)
+            if split.begin(body, start):
+                if len(body) > strict.MAX_EXPLAINED_BYTES:
+                    return await self._read_split(body, self._by_name)
+                return await self._read_slowly(body)
         scalars = self._scalars(body, start, stop)
         if scalars is None:
             return await self._read_slowly(body)
@@ -104,6 +110,27 @@ class JsonRows:
         if stop - start > 2 * pieces.PIECE_BYTES:
             return await self._long.read(body, start, stop)
         return self._arrays.rows(body, start, stop)
+
+    async def _read_split(self, body: Body, data: Layout) -> ParsedBody:
+        """Parse a long body with a table of numbers."""
+        layout = self._layout
+        cut = split.cut(body)
+        if cut is None:
+            raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
+        members = strict.parse_members(cut.skeleton)
+        table = members.pop(layout.name, None)
+        if (
+            not isinstance(table, dict)
+            or "columns" not in table
+            or table.get("data") != []
+        ):
+            raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
+        names, _ = split.names_and_rows(table, layout)
+        order = split.order_of(names, layout)
+        arrays = LongArrays(data, Arrays(data))
+        sent = await arrays.read(body, cut.start, cut.stop)
+        rows = await asyncio.to_thread(split.reordered, sent.values, order, layout)
+        return ParsedBody(rows, members)
 
     def _may_have_images(self, body: Body) -> bool:
         return self.may_be_images and data_urls.is_named(body)

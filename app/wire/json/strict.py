@@ -16,8 +16,9 @@ from typing import Any, Never, final
 import numpy as np
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
+from app.wire import columns
 from app.wire.body import Body
-from app.wire.json import records
+from app.wire.json import records, split
 from app.wire.layout import Layout, Rows
 
 MAX_EXPLAINED_BYTES = 1 << 17
@@ -44,9 +45,7 @@ def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
     Raises:
         UnprocessableError: It does not match the layout.
     """
-    members = _parse(body)
-    if not isinstance(members, dict):
-        _refuse("", f"expected an object with {layout.name}, got {kind(members)}")
+    members = parse_members(body, f" with {layout.name}")
     if layout.name not in members:
         others = f"; got {', '.join(_plain(members))}" if _plain(members) else ""
         _refuse(
@@ -75,10 +74,7 @@ def read_members(body: Body) -> dict[str, Any]:
     """
     if len(body) > _MAX_MEMBERS_BYTES:
         _refuse("", f"expected JSON of at most {_MAX_MEMBERS_BYTES} bytes")
-    members = _parse(body)
-    if not isinstance(members, dict):
-        _refuse("", f"expected an object, got {kind(members)}")
-    return members
+    return parse_members(body)
 
 
 def mixed(layout: Layout) -> UnprocessableError:
@@ -95,6 +91,22 @@ def kind(value: object) -> str:
     if isinstance(value, (int, float)):
         return number(value) if abs(value) < 1 << 63 else "a number out of range"
     return _KINDS.get(type(value), "null")
+
+
+def parse_members(body: Body, wanted: str = "") -> dict[str, Any]:
+    """
+    Return all members of a short body.
+
+    Args:
+        wanted: What it should have, for the error.
+
+    Raises:
+        UnprocessableError: It is long, or not a JSON object.
+    """
+    members = _parse(body)
+    if not isinstance(members, dict):
+        _refuse("", f"expected an object{wanted}, got {kind(members)}")
+    return members
 
 
 def _parse(body: Body) -> Any:
@@ -141,6 +153,8 @@ def _integer(digits: str) -> int | float:
 
 
 def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
+    if layout.columns and isinstance(array, dict):
+        return _from_split(array, layout)
     if not isinstance(array, list):
         _refuse(layout.pointer(), f"expected {layout.wanted}, got {kind(array)}")
     layout.check_n_rows(len(array))
@@ -161,9 +175,23 @@ def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
     rows, faults = records.in_order(array, layout, first_row)
     if faults:
         raise UnprocessableError(*faults)
-    with records.named_pointers(layout):
+    with columns.faults_at(layout, records.named(layout)):
         found = _to_rows(rows, layout, first_row=first_row)
-    return found._replace(pointers=tuple(map(layout.pointer, range(len(rows)))))
+    return found._replace(pointer_to=columns.pointers(layout))
+
+
+def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
+    names, data = split.names_and_rows(table, layout)
+    order = split.order_of(names, layout)
+    if not isinstance(data, list):
+        what = f"expected an array of rows, got {kind(data)}"
+        _refuse(f"{layout.pointer()}/data", what)
+    rows, faults = split.in_order(data, order, layout, 0)
+    if faults:
+        raise UnprocessableError(*faults)
+    with columns.faults_at(layout, split.named(layout, order)):
+        found = _to_rows(rows, layout, first_row=0)
+    return found._replace(pointer_to=split.pointers(layout, order))
 
 
 def _looks_shaped(array: list[Any], layout: Layout) -> bool:
@@ -196,6 +224,8 @@ def _row_faults(
 def _number_faults(
     value: Any, layout: Layout, index: tuple[int, ...]
 ) -> Iterator[Fault]:
+    if value is None and layout.may_be_missing:
+        return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         yield Fault(layout.pointer(*index), f"expected a number, got {kind(value)}")
     elif not math.isfinite(value) or abs(value) > layout.largest:

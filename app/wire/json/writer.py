@@ -1,6 +1,10 @@
-"""Writes responses as JSON with orjson, in pieces if they are long."""
+"""
+Writes responses as JSON with orjson, in pieces if they are long.
 
-from collections.abc import Iterator
+Rows of data may be objects by name (records), or arrays under them (split).
+"""
+
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 from typing import Any, final
 
@@ -28,7 +32,7 @@ class Text:
         self._tensors = {
             name: np.ascontiguousarray(values) for name, values in reply.tensors.items()
         }
-        self._scalars = reply.scalars
+        self._scalars, self._reply = reply.scalars, reply
 
     @property
     def nbytes(self) -> int:
@@ -39,7 +43,7 @@ class Text:
         before = b"{"
         for name, values in self._tensors.items():
             yield before + _dumps(name) + b":"
-            yield from _array(values)
+            yield from _tensor(name, values, self._reply)
             before = b","
         yield before + _dumps(dict(self._scalars))[1:] if self._scalars else b"}"
 
@@ -52,7 +56,45 @@ def is_long(reply: Reply) -> bool:
 
 def write(reply: Reply) -> Chunk:
     """Return a JSON object; floats have the fewest digits that round-trip."""
+    if reply.orient != "arrays":
+        return b"".join(Text(reply))
     return _dumps({**reply.tensors, **reply.scalars})
+
+
+def _tensor(name: str, values: NDArray[Any], reply: Reply) -> Iterator[bytes]:
+    columns = reply.columns.get(name)
+    if columns is None or reply.orient == "arrays":
+        yield from _array(values)
+    elif reply.orient == "split":
+        yield b'{"columns":' + _dumps([*columns]) + b',"data":'
+        yield from _array(values)
+        yield b"}"
+    else:
+        yield from _records(values, _template(columns))
+
+
+def _template(columns: Sequence[str]) -> bytes:
+    """Return the format of one record."""
+    names = (_dumps(name).replace(b"%", b"%%") for name in columns)
+    return b"{" + b",".join(name + b":%b" for name in names) + b"}"
+
+
+def _records(values: NDArray[Any], template: bytes) -> Iterator[bytes]:
+    """Write an array, (..., D), with an object for each row."""
+    before = b"["
+    if values.ndim > 2:
+        for rows in values:
+            yield before
+            yield from _records(rows, template)
+            before = b","
+    else:
+        per_piece = max(1, PIECE_VALUES // values.shape[1])
+        for start in range(0, len(values), per_piece):
+            # No number contains a bracket or a comma.
+            rows = _dumps(values[start : start + per_piece])[2:-2].split(b"],[")
+            yield before + b",".join(template % (*row.split(b","),) for row in rows)
+            before = b","
+    yield b"]"
 
 
 def _array(values: NDArray[Any]) -> Iterator[bytes]:

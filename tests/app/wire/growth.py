@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from app.http.request import Request
 from app.http.response_budget import ResponseBudget
 from app.wire import npy, safetensors
 from app.wire.body import Body
+from app.wire.csv import reader as csv_reader
 from app.wire.images.decode import ImageFile
 from app.wire.images.layout import image_layout
 from app.wire.json.rows import ImagesInsteadError, JsonRows
@@ -43,6 +45,7 @@ GREY = image_layout((28, 28), max_pixels=1 << 24)
 RGB = image_layout((28, 28, 3), max_pixels=1 << 24)
 ROWS = Layout("x", (28, 28), 1 << 20)
 WIDE = Layout("x", (1 << 20,), 64)  # a row is longer than any piece
+TABLE = Layout("x", (4,), 1 << 22, columns=("a", "b", "c", "d"))
 SIDE = 2048
 
 
@@ -149,6 +152,7 @@ def _zipped(level: int) -> bytes:
 def cases() -> Iterator[Growth]:
     """Yield bodies of 16 MiB or so, of every format."""
     yield from _jsons()
+    yield from _tables()
     yield from _binaries()
     yield from _images()
     yield Growth(
@@ -161,6 +165,23 @@ def cases() -> Iterator[Growth]:
             lambda body: asyncio.run(_collected(body)),
             decoded=6 * N,  # what comes is kept until all of it is decompressed
         )
+
+
+def _tables() -> Iterator[Growth]:
+    def read(body: Body) -> Any:
+        return csv_reader.read(body, TABLE, Event())
+
+    decoded = N // 8 * 4 * TABLE.dim
+    yield Growth("CSV, zeros", lambda: _lines(b"0,0,0,0\n"), read, decoded)
+    yield Growth("CSV, with signs", lambda: _lines(b"+1,0,0,0\n"), read, decoded)
+    yield Growth("CSV, quoted", lambda: _lines(b'"0",0,0,0\n'), read, decoded)
+    for text in (b"0,", b",", b"\n", b'"', b'"",', b'""\n', b"a", b"0", b"\r", b'"\n'):
+        yield Growth(f"CSV, {text!r}", partial(_lines, text), read)
+        yield Growth(f"CSV, a header of {text!r}", partial(_lines, text, b""), read)
+
+
+def _lines(text: bytes, header: bytes = b"a,b,c,d\n") -> bytes:
+    return header + text * (N // len(text))
 
 
 def _jsons() -> Iterator[Growth]:

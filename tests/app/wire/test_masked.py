@@ -12,6 +12,7 @@ from safetensors.numpy import save
 from app.errors import ProblemError, UnprocessableError
 from app.wire.layout import Layout
 from app.wire.masked import Masked, MaskedRows
+from model.raw_values import RawValues
 
 FLAT = Layout("x", (4,), max_rows=5000)
 SHAPED = Layout("x", (2, 2), max_rows=5000)
@@ -166,3 +167,20 @@ def test_faulty_tensors_are_told() -> None:
     ):
         with pytest.raises(UnprocessableError, match=words):
             MaskedRows(FLAT).read_safetensors(body)
+
+
+@pytest.mark.parametrize("form", ["json", "safetensors"])
+def test_missing_values_have_no_range(form: str) -> None:
+    """What is 0 in their place may be outside that of x; a known value may not."""
+    layout = Layout("x", (4,), 9, raw=RawValues(1.0, {}, (1.0, 9.0)))
+    bad = [[1.5, 0.5, 3.0, 4.0], [5.0, 6.0, 7.0, 0.5]]
+
+    def masked(x: Any) -> Masked:
+        if form == "json":
+            return read(json.dumps({"x": x, "mask": MASK}).encode(), layout)[0]
+        arrays = {"x": np.array(x), "mask": np.array(MASK)}
+        return MaskedRows(layout).read_safetensors(save(arrays))
+
+    assert masked(X).x.values.tolist() == KNOWN
+    with pytest.raises(UnprocessableError, match=r"/x/1/3: expected a value in \[1, 9"):
+        masked(bad)

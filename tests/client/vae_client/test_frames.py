@@ -101,3 +101,29 @@ def test_names_that_are_numbers_are_those_of_a_file() -> None:
 def test_arrays_are_no_frames(values: object) -> None:
     """They go as they are."""
     assert not frames.is_frame(values)
+
+
+@pytest.mark.parametrize("library", ["none", "pandas", "polars", "pyarrow"])
+def test_rows_become_frames_with_the_names_of_the_columns(library: str) -> None:
+    """Of any library that makes them of arrays by name; draws are rows."""
+    draws = np.arange(12, dtype=np.float64).reshape(2, 2, 3)
+
+    table = frames.from_rows(draws, COLUMNS, lambda columns: frame(library, **columns))
+
+    assert frames.array("x", table, COLUMNS).tolist() == draws.reshape(4, 3).tolist()
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "what"),
+    [
+        (np.zeros((2, 3)), None, "this one has none"),
+        (np.zeros((2, 2)), COLUMNS, r"\(\.\.\., 3\), got \[2, 2\]"),
+        (np.zeros(3), COLUMNS, r"got \[3\]"),
+    ],
+)
+def test_rows_of_other_columns_do_not_become_frames(
+    rows: Any, columns: Any, what: str
+) -> None:
+    """Their names would be wrong."""
+    with pytest.raises(ValueError, match=what):
+        frames.from_rows(rows, columns, dict)

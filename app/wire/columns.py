@@ -1,0 +1,84 @@
+"""Columns by name: where they are in what a client sent, and their names in errors."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from app.errors import Fault, UnprocessableError
+from app.wire.layout import Layout
+
+# Returns the fault of value `d` of a row, given the row, `d` and the detail.
+Renamed = Callable[[int, int, str], Fault]
+
+_LISTED = 5
+# A name that a client made up is repeated in an error only if it is short and plain.
+_PLAIN = re.compile(r"[\w .:%/()*+^-]{1,40}")
+
+
+def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
+    """
+    Return the position of each of the model's columns among those that were sent.
+
+    Raises:
+        UnprocessableError: They are not the model's columns, whatever their order.
+    """
+    found = {name: i for i, name in enumerate(sent)}
+    twice = [name for name, n in Counter(sent).items() if n > 1]
+    missing = [name for name in layout.columns if name not in found]
+    if twice:
+        what = f"expected each column once, got {plain(twice[0])} twice"
+        raise UnprocessableError(Fault(pointer, what))
+    if missing:
+        raise UnprocessableError(Fault(pointer, lacks(missing)))
+    if len(found) > len(layout.columns):
+        known = frozenset(layout.columns)
+        others = [name for name in sent if name not in known]
+        raise UnprocessableError(Fault(pointer, has_others(others)))
+    return [found[name] for name in layout.columns]
+
+
+def lacks(missing: Sequence[str]) -> str:
+    """Return the error for columns that a client did not send."""
+    named = ", ".join(missing[:_LISTED])
+    more = f" and {len(missing) - _LISTED} more" * (len(missing) > _LISTED)
+    return f"expected a value for each column, got none for {named}{more}"
+
+
+def has_others(others: Sequence[str]) -> str:
+    """Return the error for columns that the model does not have."""
+    n = f"{len(others)} other{'s' * (len(others) > 1)}"
+    shown = ", ".join(name for name in others[:_LISTED] if _PLAIN.fullmatch(name))
+    named = f": {shown}" if shown else ""
+    return f"expected the columns of `columns` in /model only, got {n}{named}"
+
+
+def plain(name: str) -> str:
+    """Return a name of a client as it may be in an error."""
+    return name if _PLAIN.fullmatch(name) else "a column"
+
+
+def pointers(layout: Layout) -> Callable[[int, int], str]:
+    """Return a function from a row and a position in it to a pointer by name."""
+    return lambda row, d: f"{layout.pointer(row)}/{escaped(layout.columns[d])}"
+
+
+def escaped(name: str) -> str:
+    """Return a name as a part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+@contextmanager
+def faults_at(layout: Layout, renamed: Renamed) -> Iterator[None]:
+    """Replace the faults of values, which have a row and a position in it."""
+    pattern = re.compile(rf"{re.escape(layout.pointer())}/(\d+)/(\d+)")
+    try:
+        yield
+    except UnprocessableError as error:
+        faults = [(fault, pattern.fullmatch(fault.pointer)) for fault in error.faults]
+        raise UnprocessableError(
+            *(
+                renamed(int(at[1]), int(at[2]), fault.detail) if at else fault
+                for fault, at in faults
+            )
+        ) from None

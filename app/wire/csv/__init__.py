@@ -1,0 +1,1 @@
+"""CSV (RFC 4180): rows by the names of their columns, in requests and responses."""
