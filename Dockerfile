@@ -88,7 +88,7 @@ RUN touch /src/README.md && PATH=${PATH#/opt/venv/bin:} \
     python -m pip --python /opt/venv/bin/python install \
       --no-cache-dir --no-compile --constraint /src/constraints.txt '/src[train]' \
     && find /opt/venv -type d -name tests -prune -exec rm -rf {} + \
-    && chmod -R a+rX . && PYTHONDONTWRITEBYTECODE='' python -c 'import model.train.__main__'
+    && chmod -R a+rX . && PYTHONDONTWRITEBYTECODE='' python -c 'import model.train.command'
 # There is no home directory: downloads go to the volume, matplotlib's font cache to /tmp.
 ENV MPLCONFIGDIR=/tmp/matplotlib \
     XDG_CACHE_HOME=/checkpoints/.cache

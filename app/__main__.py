@@ -11,19 +11,25 @@ from app.server.run import run
 from app.server.startup import fail
 from app.settings import Settings
 
-_NEXT_STEP = "train one (vae-train --help), then: vae-serve DIRECTORY"
+_NEXT_STEP = "train one (vae-train --help), then: {prog} DIRECTORY"
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a stop signal; return the exit status."""
+def main(arguments: Sequence[str] | None = None, *, prog: str = "vae-serve") -> int:
+    """
+    Serve until a stop signal; return the exit status.
+
+    Args:
+        arguments: The command line; that of the process if not given.
+        prog: The command's name, for its help and its advice.
+    """
     given = sys.argv[1:] if arguments is None else arguments
     try:
         # Worker processes inherit the environment.
-        os.environ.update(command_line.read(given, os.environ))
+        os.environ.update(command_line.read(given, os.environ, prog=prog))
         settings = Settings.from_environment(os.environ)
         if not _exists(settings.checkpoint):
             where = f"no checkpoint at {settings.checkpoint}: no such directory"
-            raise SettingsError(f"{where}; {_NEXT_STEP}")
+            raise SettingsError(f"{where}; {_NEXT_STEP.format(prog=prog)}")
     except SettingsError as error:
         fail(error)
     return run(settings)
@@ -38,4 +44,4 @@ def _exists(checkpoint: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(prog="python -m app"))

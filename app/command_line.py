@@ -16,7 +16,7 @@ from app.configuration.environment import PREFIX, SettingsError
 from app.settings import Settings, documented
 from app.version import service_version
 
-_USAGE = "vae-serve [--help] [--version] [--OPTION VALUE ...] [CHECKPOINT]"
+_USAGE = "%(prog)s [--help] [--version] [--OPTION VALUE ...] [CHECKPOINT]"
 _DESCRIPTION = (
     "Serve a trained variational autoencoder over HTTP. Without CHECKPOINT, the "
     "released model of MNIST."
@@ -28,7 +28,9 @@ _EPILOG = (
 _CHECKPOINT, _POSITIONAL = "checkpoint", "positional"
 
 
-def read(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+def read(
+    arguments: Sequence[str], environ: Mapping[str, str], *, prog: str = "vae-serve"
+) -> dict[str, str]:
     """
     Return the environment with the options applied, after checking all settings.
 
@@ -38,7 +40,7 @@ def read(arguments: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]
     Raises:
         SettingsError: A variable is unknown or has an invalid value.
     """
-    parser = _parser()
+    parser = _parser(prog)
     given = _parse(parser, arguments)
     variables = {PREFIX + name.upper(): value for name, value in given.items()}
     changed = {**environ, **variables}
@@ -56,7 +58,7 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     """Return the settings on the command line by name, as text."""
     parsed, unknown = parser.parse_known_args(arguments)
     if unknown:
-        parser.error(_unknown(unknown[0]))
+        parser.error(_unknown(unknown[0], parser.prog))
     values = vars(parsed)
     positional = values.pop(_POSITIONAL)
     if positional is not None:
@@ -70,9 +72,9 @@ def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> dict[st
     }
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(prog: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="vae-serve",
+        prog=prog,
         usage=_USAGE,
         description=_DESCRIPTION,
         epilog=_EPILOG,
@@ -110,9 +112,9 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _unknown(argument: str) -> str:
+def _unknown(argument: str, prog: str) -> str:
     """Return the error for an unknown argument."""
     options = [_option(name) for name in Settings.model_fields]
     nearest = get_close_matches(argument, options, n=1)
-    hint = f"did you mean {nearest[0]}?" if nearest else "see vae-serve --help"
+    hint = f"did you mean {nearest[0]}?" if nearest else f"see {prog} --help"
     return f"unknown argument {argument[:80]}; {hint}"

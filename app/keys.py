@@ -137,9 +137,9 @@ def line_of(key: str, *, name: str = "") -> str:
     return f"{sha256(key.encode()).hexdigest()} {name}".rstrip()
 
 
-def main() -> int:
+def main(prog: str = "vae-keys") -> int:
     """Print a new key on standard error, and its line for the file on its output."""
-    parser = argparse.ArgumentParser(prog="vae-keys", description=_COMMAND)
+    parser = argparse.ArgumentParser(prog=prog, description=_COMMAND)
     parser.add_argument("name", nargs="*", metavar="NAME", help="the owner of the key")
     name = " ".join(parser.parse_args().name)
     key = fresh_key()
@@ -205,4 +205,4 @@ def _warn_if_writable(path: Path, found: os.stat_result) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("python -m app.keys"))

@@ -29,7 +29,7 @@ from benchmarks.results import circumstances, table, write_section
 from model import checkpoint, data
 from model.checkpoint.held_out import evenly
 from model.inference.evidence import log_evidence
-from model.train.__main__ import main as train
+from model.train.command import main as train
 
 Array = NDArray[np.float64]
 

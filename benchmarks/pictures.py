@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint
-from model.train.__main__ import main as train
+from model.train.command import main as train
 
 Pixels = NDArray[np.uint8]
 

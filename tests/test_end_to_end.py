@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from model import data
-from model.train.__main__ import main
+from model.train.command import main
 from tests.app.served import Served
 
 QUICK = ("--hidden", "32", "--latent-dim", "4", "--epochs", "5", "--threads", "1")

@@ -85,7 +85,7 @@ def test_a_service_writes_no_file_and_opens_no_socket(
         assert internet_sockets(log) == ["AF_INET"]  # the one it listens on
 
 
-@pytest.mark.parametrize("module", ["model.train.__main__", "model.evaluate.__main__"])
+@pytest.mark.parametrize("module", ["model.train.command", "model.evaluate.command"])
 def test_a_command_writes_no_file_and_opens_no_socket(
     module: str, tmp_path: Path
 ) -> None:

@@ -13,8 +13,8 @@ from safetensors.numpy import load, save
 
 from model import checkpoint
 from model.checkpoint.held_out import MAX_EXAMPLES
-from model.evaluate.__main__ import main as evaluate
-from model.train.__main__ import main as train
+from model.evaluate.command import main as evaluate
+from model.train.command import main as train
 from model.units import Units
 from model.vae import VAE
 from tests.app.processes import process

@@ -27,14 +27,21 @@ COMMANDS: Mapping[str, type[BulkOptions]] = MappingProxyType(
 _USAGE = f"usage: python -m model.bulk {{{','.join(COMMANDS)}}} --help\n"
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Read the command line, compute, and return the exit status."""
+def main(arguments: Sequence[str], prog: str | None = None) -> int:
+    """
+    Read the command line, compute, and return the exit status.
+
+    Args:
+        arguments: The word that selects the command, then its arguments.
+        prog: The command's name, for its help; `python -m model.bulk WORD` if None.
+    """
     if not arguments or arguments[0] not in COMMANDS:
         is_help = bool(arguments) and arguments[0] in ("-h", "--help")
         (sys.stdout if is_help else sys.stderr).write(_USAGE)
         return 0 if is_help else BAD_INPUT
     name, *rest = arguments
-    options = command_line.read(COMMANDS[name], rest, prog=f"vae-{name}")
+    prog = prog or f"python -m model.bulk {name}"
+    options = command_line.read(COMMANDS[name], rest, prog=prog)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run(options)

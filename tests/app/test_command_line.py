@@ -95,6 +95,18 @@ def test_a_bad_argument_is_an_error(
     assert refused(capsys, *arguments) == f"vae-serve: error: {what}"
 
 
+def test_the_command_is_shown_as_it_was_given(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In the usage, and in what an error says to do next."""
+    with pytest.raises(SystemExit):
+        command_line.read(["--zzz"], {}, prog="python -m app")
+
+    shown = capsys.readouterr().err
+    assert shown.startswith("usage: python -m app [--help]")
+    assert shown.endswith("see python -m app --help\n")
+
+
 def test_a_bad_variable_is_named_as_a_variable() -> None:
     """Under the name by which it was set."""
     with pytest.raises(SettingsError, match="VAE_MAX_ROWS: expected"):

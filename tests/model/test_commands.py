@@ -1,45 +1,108 @@
-"""The console scripts of training and evaluation."""
+"""The commands but for those of the service, under both of their names."""
 
+import runpy
+import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from model import commands
+from model.bulk.__main__ import main as bulk
+
+ROOT = Path(__file__).parents[2]
+NEEDS_EXTRA = {
+    "train": commands.train,
+    "evaluate": commands.evaluate,
+    "adopt": commands.adopt,
+}
+BULK = {
+    "encode": commands.encode,
+    "decode": commands.decode,
+    "sample": commands.sample,
+    "score": commands.score,
+}
+COMMANDS = NEEDS_EXTRA | BULK
+Help = Callable[[Callable[[], object]], str]
 
 
-@pytest.mark.parametrize(
-    "command",
-    [commands.encode, commands.decode, commands.sample, commands.score],
-)
+@pytest.fixture
+def help_of(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Help:
+    """Return a function that returns what a command prints with --help."""
+    monkeypatch.setattr(sys, "argv", ["command", "--help"])
+
+    def printed(command: Callable[[], object]) -> str:
+        with pytest.raises(SystemExit) as ended:
+            command()
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    return printed
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_console_script_shows_its_own_name(
+    name: str, help_of: Help
+) -> None:
+    """It is what one types."""
+    assert help_of(COMMANDS[name]).startswith(f"usage: vae-{name} ")
+
+
+@pytest.mark.parametrize("name", NEEDS_EXTRA)
+def test_the_help_of_a_module_shows_how_it_is_run(name: str, help_of: Help) -> None:
+    """Also where the console scripts are not on the path."""
+    module = f"model.{name}"
+
+    shown = help_of(lambda: runpy.run_module(module, run_name="__main__"))
+
+    assert shown.startswith(f"usage: python -m {module} ")
+
+
+@pytest.mark.parametrize("name", BULK)
+def test_the_help_of_bulk_commands_shows_how_they_are_run(
+    name: str, help_of: Help
+) -> None:
+    """The word that selects one is part of its name."""
+    shown = help_of(lambda: bulk([name, "--help"]))
+
+    assert shown.startswith(f"usage: python -m model.bulk {name} ")
+
+
+@pytest.mark.parametrize("name", BULK)
 def test_bulk_commands_need_no_extra(
-    command: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, help_of: Help, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They run where serving alone was installed."""
-    assert callable(command)
-    for name in [name for name in sys.modules if name.startswith("model.bulk")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in ("tyro", "tqdm", "sklearn", "matplotlib"):
-        monkeypatch.setitem(sys.modules, name, None)
-    monkeypatch.setattr(sys, "argv", ["vae-bulk", "--help"])
+    for module in [m for m in sys.modules if m.startswith("model.bulk")]:
+        monkeypatch.delitem(sys.modules, module)
+    for package in ("tyro", "tqdm", "sklearn", "matplotlib"):
+        monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(SystemExit) as exit_:
-        command()
-
-    assert exit_.value.code == 0
-    assert "Directory of the checkpoint." in capsys.readouterr().out
+    assert "Directory of the checkpoint." in help_of(BULK[name])
 
 
-@pytest.mark.parametrize("command", [commands.train, commands.evaluate])
+@pytest.mark.parametrize("name", NEEDS_EXTRA)
+@pytest.mark.slow("starts a process for each command")
 def test_without_the_extra_a_command_says_what_to_install(
-    command: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, tmp_path: Path
 ) -> None:
     """In one line, with status 2, where serving alone was installed."""
-    assert callable(command)
-    for name in [name for name in sys.modules if name.endswith(".__main__")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "tyro", None)
+    (tmp_path / "tyro.py").write_text("raise ModuleNotFoundError(name='tyro')\n")
 
-    assert command() == 2
-    message = capsys.readouterr().err
-    assert message.startswith("error: tyro is not installed;")
-    assert message.count("\n") == 1
+    ended = subprocess.run(
+        [sys.executable, "-m", f"model.{name}", "--help"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr == (
+        "error: tyro is not installed; it comes with the extra `train`: "
+        "pip install '.[train]' where the sources of vae-service are\n"
+    )

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_breast_cancer
 
-from model.train.__main__ import main
+from model.train.command import main
 from tests.app.explorer.explored import (
     ARTIFACTS,
     PANELS,

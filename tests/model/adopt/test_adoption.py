@@ -10,13 +10,13 @@ import torch
 from onnx import ModelProto
 
 from model import checkpoint
-from model.adopt import __main__ as command
+from model.adopt import command
 from model.adopt.adoption import adopt
 from model.adopt.options import AdoptOptions
 from model.config import LikelihoodName
 from model.engine import Engine
 from model.noise import Stream, standard_normal
-from model.train import __main__ as train
+from model.train import command as train
 from tests.model.adopt.networks import (
     COLOR,
     DRAW,

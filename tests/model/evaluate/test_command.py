@@ -12,7 +12,7 @@ import torch
 from model import binarization
 from model import data as data_sets
 from model.evaluate import mask
-from model.evaluate.__main__ import main
+from model.evaluate.command import main
 from model.evaluate.options import Measure
 from tests.app.served import Served
 from tests.model.train.runs import write_images, write_table

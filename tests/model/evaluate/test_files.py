@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from model import checkpoint
-from model.evaluate.__main__ import main as evaluate
-from model.train.__main__ import main as train
+from model.evaluate.command import main as evaluate
+from model.train.command import main as train
 from tests.model.train.runs import SMALL, write_table
 
 COLUMNS = ("a", "b", "c", "d")

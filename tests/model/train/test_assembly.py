@@ -11,8 +11,8 @@ import torch
 from model import checkpoint
 from model.config import Conv, GaussianMixtureConfig, Mlp, StandardNormalConfig, Vamp
 from model.device import choose_device
-from model.train.__main__ import main
 from model.train.assembly import configure, start
+from model.train.command import main
 from model.train.options import RunOptions
 from tests.model.train.runs import SMALL, Trainer, write_images, write_table
 

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from model.train import saved_state
-from model.train.__main__ import main
+from model.train.command import main
 from model.train.options import RunOptions
 from model.train.saved_state import StateError
 from tests.model.train.runs import Trainer, assert_same, write_table

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.files import ReadOptions
-from model.train.__main__ import main
+from model.train.command import main
 from model.train.options import TrainOptions
 
 LARGEST = 2**31 - 1

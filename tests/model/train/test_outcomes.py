@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model import checkpoint
-from model.train.__main__ import main
+from model.train.command import main
 from tests.model.train.runs import write_table
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model import checkpoint
-from model.train.__main__ import main
+from model.train.command import main
 from tests.model.train.runs import read_journal
 
 # Version 0.2.0 with its defaults: --data digits --epochs 2 --threads 1.

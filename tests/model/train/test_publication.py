@@ -16,7 +16,7 @@ from model.evaluation import evaluate
 from model.inference.health import health, posteriors
 from model.inference.refinement import refine
 from model.noise import Stream, standard_normal
-from model.train.__main__ import main
+from model.train.command import main
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
 
 FIGURES = ("elbo", "log_likelihood", "kl", "active_units")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.train.__main__ import main
+from model.train.command import main
 from model.train.run_lock import RunInUseError, RunLock
 from tests.model.train.runs import SMALL, read_journal, write_images
 
