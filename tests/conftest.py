@@ -59,7 +59,7 @@ def tiny_config(
     network: Network = MLP,
     latent_dim: int = 3,
 ) -> Config:
-    """Return a configuration; a Gaussian one has standardised data."""
+    """Return a configuration; a Gaussian one has standardized data."""
     gaussian = kind == "gaussian"
     return Config(
         format_version=FORMAT_VERSION,

@@ -318,7 +318,7 @@ def test_compose_asks_for_health_as_the_image_does() -> None:
     assert compose()["api"]["healthcheck"]["test"] == ["CMD", *health_check()]
 
 
-def test_the_licence_travels() -> None:
+def test_the_license_travels() -> None:
     """Apache-2.0, its text and the notices of others, in the project and the images."""
     project = metadata()
 

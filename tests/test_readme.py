@@ -49,7 +49,7 @@ SECONDS = 60
 OTHER_MODELS = {"analyses.md": "digits"}
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?(?=[,\]\s}]|$)")
 LAST_DIGITS = 1e-4
-COLOURS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
+COLORS = {"L": "8-bit grayscale", "RGB": "8-bit/color RGB"}
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ def test_each_picture_is_the_file_that_is_shown(
         image.load()
         described = (
             f"{path.name}: {image.format} image data, {image.width} x {image.height}, "
-            f"{COLOURS[image.mode]}, non-interlaced"
+            f"{COLORS[image.mode]}, non-interlaced"
         )
         assert not image.info.get("interlace")
     assert shown.strip() == described

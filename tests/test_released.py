@@ -66,8 +66,8 @@ def test_it_holds_all_that_was_written_and_nothing_else(released: Checkpoint) ->
     assert sizes < MEGABYTES * 2**20
 
 
-def test_its_examples_are_labelled_digits(released: Checkpoint) -> None:
-    """64 held-out rows, grey and as the model is given them, with every class."""
+def test_its_examples_are_labeled_digits(released: Checkpoint) -> None:
+    """64 held-out rows, gray and as the model is given them, with every class."""
     examples = released.examples
 
     assert examples is not None

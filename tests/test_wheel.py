@@ -91,7 +91,7 @@ def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_wheel_holds_the_model_the_pages_and_the_licences(wheel: Path) -> None:
+def test_the_wheel_holds_the_model_the_pages_and_the_licenses(wheel: Path) -> None:
     """Byte for byte what the repository has, and no tests."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -1,4 +1,4 @@
-// Charts in SVG, coloured by the style sheet.
+// Charts in SVG, colored by the style sheet.
 import { clamp } from "./dom.js";
 import { fixed } from "./maths.js";
 

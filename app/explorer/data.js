@@ -2,7 +2,7 @@
 
 import { clamp, made } from "./dom.js";
 
-const drawn = new Map(); // canvas -> how to draw it again in other colours
+const drawn = new Map(); // canvas -> how to draw it again in other colors
 
 export class Data {
 	constructor(card) {
@@ -26,10 +26,10 @@ export class Data {
 		if (this.range) return;
 		const columns = rows[0].map((_, d) => rows.map((row) => row[d]));
 		const average = (values) => values.reduce((a, b) => a + b) / values.length;
-		const centres = columns.map(average);
-		const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centres[d]) ** 2))) || 1);
+		const centers = columns.map(average);
+		const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centers[d]) ** 2))) || 1);
 		if (!this.isImage && Math.max(...spreads) > 8 * Math.min(...spreads)) {
-			this.place = (v, d) => (v - centres[d]) / spreads[d];
+			this.place = (v, d) => (v - centers[d]) / spreads[d];
 		}
 		const values = rows.flatMap((row) => row.map(this.place)).sort((a, b) => a - b);
 		const cut = this.isImage ? 0 : values.length >> 7;
@@ -51,12 +51,12 @@ export class Data {
 
 export const rowsOf = (nested) => nested.map((row) => (Array.isArray(row) ? row.flat(Infinity) : [row]));
 
-function colour(name) {
+function color(name) {
 	return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
 function rgb(name) {
-	const hex = colour(name).slice(1);
+	const hex = color(name).slice(1);
 	return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
 }
 
@@ -81,11 +81,11 @@ function plot(context, data, values, [left, top, width, height], others) {
 	const weight = clamp((1.5 * canvas.width) / (canvas.clientWidth || 66), 1.5, 6); // on the screen 1.5
 	const x = (d) => left + 8 + ((d + 0.5) / data.dim) * (width - 16);
 	const y = (v, d) => top + 10 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low || 1)) * (height - 20);
-	context.fillStyle = colour("--paper");
+	context.fillStyle = color("--paper");
 	context.fillRect(left, top, width, height);
 	for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
 		if (!series) continue;
-		context.strokeStyle = context.fillStyle = colour(name);
+		context.strokeStyle = context.fillStyle = color(name);
 		context.lineWidth = weight;
 		context.beginPath();
 		series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
@@ -109,11 +109,11 @@ export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, be
 		const context = canvas.getContext("2d");
 		context.imageSmoothingEnabled = false;
 		const one = made("canvas", { width: data.width, height: data.height });
-		const colours = data.binary && data.channels === 1 ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
+		const colors = data.binary && data.channels === 1 ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
 		rows.forEach((row, i) => {
 			const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
 			if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);
-			one.getContext("2d").putImageData(pixels(data, row, colours), 0, 0);
+			one.getContext("2d").putImageData(pixels(data, row, colors), 0, 0);
 			context.drawImage(one, left, top, data.width * times, data.height * times);
 		});
 	};

@@ -95,7 +95,7 @@ export class Pad {
 		this.#drawn();
 	}
 
-	// Values are those of the model's range: ink is its upper end, or the colour chosen.
+	// Values are those of the model's range: ink is its upper end, or the color chosen.
 	#dab(row, column, radius, erases) {
 		const { height, width, channels, limits: [low, high] } = this.#data;
 		const ink = channels === 3 ? [1, 3, 5].map((i) => parseInt(this.#tools.ink.value.slice(i, i + 2), 16) / 255) : [1];

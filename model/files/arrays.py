@@ -142,11 +142,11 @@ class _Members:
         notes = [note] if note else []
         rows = Rows.of(x, Origin(file))
         if label is not None:
-            rows, note = self._labelled(rows, label)
+            rows, note = self._labeled(rows, label)
             notes += [note] if note else []
         return rows, tuple(notes)
 
-    def _labelled(self, rows: Rows, label: str) -> tuple[Rows, str | None]:
+    def _labeled(self, rows: Rows, label: str) -> tuple[Rows, str | None]:
         """Return rows with labels if an array has some, and what is to be said."""
         what = f"{label!r} of {self.path.name}"
         try:

@@ -24,7 +24,7 @@ def plane(checkpoints: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def gaussian(checkpoints: Path) -> Iterator[Served]:
-    """Serve a Gaussian MLP with standardised data of shape (5,)."""
+    """Serve a Gaussian MLP with standardized data of shape (5,)."""
     with Served(checkpoints / "gaussian") as served:
         yield served
 

@@ -46,9 +46,9 @@ def chunk(kind: bytes, content: bytes = b"") -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc)
 
 
-def header(width: int, height: int, *, depth: int = 8, colour: int = 0) -> bytes:
+def header(width: int, height: int, *, depth: int = 8, color: int = 0) -> bytes:
     """Return the header of a PNG file."""
-    fields = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    fields = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return chunk(b"IHDR", fields)
 
 
@@ -57,13 +57,13 @@ def by_hand(*chunks: bytes) -> bytes:
     return SIGNATURE + b"".join(chunks) + chunk(b"IEND")
 
 
-def png16(pixels: NDArray[Any], colour: int) -> bytes:
+def png16(pixels: NDArray[Any], color: int) -> bytes:
     """Return an array, (H, W) or (H, W, C), as PNG of 16 bits and this color type."""
     height, width = pixels.shape[:2]
     rows = pixels.reshape(height, -1).astype(">u2")
     data = b"".join(b"\0" + row.tobytes() for row in rows)
     return by_hand(
-        header(width, height, depth=16, colour=colour),
+        header(width, height, depth=16, color=color),
         chunk(b"IDAT", zlib.compress(data)),
     )
 

@@ -30,7 +30,7 @@ def test_variables_are_read_and_others_are_not() -> None:
 
 
 def test_an_unknown_variable_is_an_error_that_names_the_nearest() -> None:
-    """A misspelt name does not silently leave the default."""
+    """A misspelled name does not silently leave the default."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({"VAE_CHECKPIONT": "x"})
 
@@ -76,7 +76,7 @@ def test_variables_of_kubernetes_services_are_passed_over(service: str) -> None:
     ],
 )
 def test_what_only_looks_like_one_is_an_error(variable: str, value: str) -> None:
-    """A misspelt setting is caught beside the variables of Services."""
+    """A misspelled setting is caught beside the variables of Services."""
     links = kubernetes("VAE_SERVICE")
 
     with pytest.raises(SettingsError, match=variable):

@@ -94,6 +94,6 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 
 @pytest.fixture(scope="session")
-def grey() -> NDArray[np.float32]:
+def gray() -> NDArray[np.float32]:
     """Return 10,000 different rows in [0, 1)."""
     return np.random.default_rng(3).random((10_000, 4, 4), dtype=np.float32)

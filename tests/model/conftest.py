@@ -72,7 +72,7 @@ def _build(*, seed: int = 0, **changes: Any) -> VAE:
             noise = torch.randn(parameter.shape, generator=generator)
             parameter.add_(0.3 * noise.double())
         for name, buffer in vae.named_buffers():
-            # Encoder and decoder of a standardised model share shift and scale.
+            # Encoder and decoder of a standardized model share shift and scale.
             shared = torch.linspace(-1, 2, len(buffer), dtype=torch.float64)
             buffer.copy_(shared.exp() if name.endswith("scale") else 3 * shared)
     return vae

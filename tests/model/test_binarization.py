@@ -1,16 +1,16 @@
-"""Binarisation: exact at the ends and at one half, and unbiased between."""
+"""Binarization: exact at the ends and at one half, and unbiased between."""
 
 import numpy as np
 import pytest
 
 from model.binarization import bernoulli, threshold
 
-GREY = np.arange(256, dtype=np.uint8).astype(np.float32) / np.float32(255)
+GRAY = np.arange(256, dtype=np.uint8).astype(np.float32) / np.float32(255)
 
 
-def test_threshold_is_grey_of_at_least_128() -> None:
-    """Of the 256 grey values exactly 128 to 255 become 1."""
-    x = threshold(GREY)
+def test_threshold_is_gray_of_at_least_128() -> None:
+    """Of the 256 gray values exactly 128 to 255 become 1."""
+    x = threshold(GRAY)
 
     np.testing.assert_array_equal(x, (np.arange(256) >= 128).astype(np.float32))
     assert x.dtype == np.float32
@@ -36,14 +36,14 @@ def test_black_and_white_are_certain() -> None:
     assert x.dtype == np.float32
 
 
-def test_bernoulli_has_the_grey_value_as_its_mean() -> None:
+def test_bernoulli_has_the_gray_value_as_its_mean() -> None:
     """Over an even grid of noise the mean is x to within one step of the grid."""
     n = 2**12
     uniform = np.repeat((np.arange(n)[:, None] + 0.5) / n, 256, axis=1)
 
-    x = bernoulli(np.broadcast_to(GREY, uniform.shape), uniform)
+    x = bernoulli(np.broadcast_to(GRAY, uniform.shape), uniform)
 
-    np.testing.assert_allclose(x.mean(axis=0), GREY, atol=1 / n)
+    np.testing.assert_allclose(x.mean(axis=0), GRAY, atol=1 / n)
 
 
 def test_noise_is_never_shared_between_rows() -> None:

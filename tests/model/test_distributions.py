@@ -407,7 +407,7 @@ def test_the_variance_of_a_saturated_bernoulli_is_not_zero() -> None:
 def test_the_support_has_exactly_its_values(
     family: type[Likelihood], inside: list[float], outside: list[float]
 ) -> None:
-    """Values of the support are in it, its neighbours and NaN are not."""
+    """Values of the support are in it, its neighbors and NaN are not."""
     x = torch.tensor([*inside, *outside])
 
     found = family.in_support(x)

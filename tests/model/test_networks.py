@@ -174,7 +174,7 @@ def test_conv_networks_fit_odd_and_even_images(
     data_shape: tuple[int, ...],
     channels: tuple[int, ...],
 ) -> None:
-    """Whatever the height, width and colours, a row of x has D values and z has J."""
+    """Whatever the height, width and colors, a row of x has D values and z has J."""
     vae = build(data_shape=data_shape, channels=channels, likelihood=likelihood)
     x = random(2, math.prod(data_shape))
 
@@ -186,7 +186,7 @@ def test_conv_networks_fit_odd_and_even_images(
 
 
 @IMAGES
-def test_every_pixel_and_colour_matters(
+def test_every_pixel_and_color_matters(
     build: Build, data_shape: tuple[int, ...], channels: tuple[int, ...]
 ) -> None:
     """The encoder reads and the decoder writes each value of an image for itself."""
@@ -200,7 +200,7 @@ def test_every_pixel_and_colour_matters(
     assert (mean[0] != mean[1]).all()
 
 
-def test_an_image_is_height_by_width_by_colour() -> None:
+def test_an_image_is_height_by_width_by_color() -> None:
     """A flat row is read and written in the order (H, W, C)."""
     image = torch.arange(24.0).reshape(1, 2, 4, 3)  # (N, H, W, C)
 
@@ -212,8 +212,8 @@ def test_an_image_is_height_by_width_by_colour() -> None:
     torch.testing.assert_close(FromChannels()(stack), image.flatten(start_dim=1))
 
 
-def test_the_conv_encoder_keeps_colours_and_places_apart(build: Build) -> None:
-    """A feature at the top right sees the top right of the one colour it weighs."""
+def test_the_conv_encoder_keeps_colors_and_places_apart(build: Build) -> None:
+    """A feature at the top right sees the top right of the one color it weighs."""
     vae = build(data_shape=(6, 10, 3), channels=(1,))
     to_channels, convolution = vae.encoder.torso[0], vae.encoder.torso[1]
     assert isinstance(to_channels, ToChannels)
@@ -230,8 +230,8 @@ def test_the_conv_encoder_keeps_colours_and_places_apart(build: Build) -> None:
     assert ((gradient.reshape(6, 10, 3) != 0) == seen).all()
 
 
-def test_the_conv_decoder_keeps_colours_and_places_apart(build: Build) -> None:
-    """A feature at the top right shows at the top right, each colour by its kernel."""
+def test_the_conv_decoder_keeps_colors_and_places_apart(build: Build) -> None:
+    """A feature at the top right shows at the top right, each color by its kernel."""
     vae = build(data_shape=(6, 10, 3), channels=(1,), likelihood="gaussian")
     head = vae.decoder.mu
     assert isinstance(head, nn.Sequential)
@@ -270,7 +270,7 @@ def test_leading_dimensions_are_rows(
 
 
 @pytest.mark.parametrize("data_shape", [(4,), (2, 2)])
-def test_networks_of_standardised_data_do_not_know_its_units(
+def test_networks_of_standardized_data_do_not_know_its_units(
     build: Build, data_shape: tuple[int, ...]
 ) -> None:
     """Whatever shift and scale are, they compute what plain networks compute."""
@@ -285,7 +285,7 @@ def test_networks_of_standardised_data_do_not_know_its_units(
     torch.testing.assert_close(vae.encode(u).mu, plain.encode(u).mu)
 
 
-def test_a_standardised_encoder_sees_standardised_data(build: Build) -> None:
+def test_a_standardized_encoder_sees_standardized_data(build: Build) -> None:
     """If data have a range, it is the plain encoder of (x - shift) / scale."""
     vae, plain = build(standardized=True), build()
     units = vae.encoder.standardization

@@ -84,7 +84,7 @@ def test_a_seed_decides_every_weight(config: Config) -> None:
             assert not (weight == other.state_dict()[name]).any()
 
 
-def test_initialisation_and_the_global_generator_ignore_each_other(
+def test_initialization_and_the_global_generator_ignore_each_other(
     config: Config,
 ) -> None:
     """Weights do not depend on torch's global seed, nor do they use it up."""
@@ -117,7 +117,7 @@ def test_weights_start_as_glorot_and_bengio_say(config: Config) -> None:
             assert not module.bias.any()
 
 
-def test_a_fresh_standardisation_is_the_identity(config: Config) -> None:
+def test_a_fresh_standardization_is_the_identity(config: Config) -> None:
     """Before it is measured, shift is 0 and scale is 1, not what memory held."""
     vae = initialized(config, seed=0)
 

@@ -10,7 +10,7 @@ from tests.app.explorer.explored import ARTIFACTS, SECONDS, save, serving
 
 ROOT = Path(__file__).parents[3]
 # Digits, MNIST as it is released, a table, images in color, and a model with all calls.
-MODELS = ["pictures", "released", "table", "colours", "planes"]
+MODELS = ["pictures", "released", "table", "colors", "planes"]
 NOT_HERE = "(not with this model)"
 
 

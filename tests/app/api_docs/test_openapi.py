@@ -167,8 +167,8 @@ def test_schemas_hold_the_sizes_of_the_model(conv: Served) -> None:
     """A client sees how long a row is, flat and shaped."""
     schemas = conv.get("/openapi.json").json()["components"]["schemas"]
 
-    analysed = schemas["GapRequest"]["properties"]["x"]["oneOf"][0]
-    assert analysed["maxItems"] == conv.settings.max_analysis_rows
+    analyzed = schemas["GapRequest"]["properties"]["x"]["oneOf"][0]
+    assert analyzed["maxItems"] == conv.settings.max_analysis_rows
     flat, shaped = schemas["EncodeRequest"]["properties"]["x"]["oneOf"]
     latent = schemas["DecodeRequest"]["properties"]["z"]["items"]
     assert flat["items"]["maxItems"] == 128

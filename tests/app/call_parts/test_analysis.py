@@ -113,7 +113,7 @@ def test_options_are_query_parameters_too(small: Served) -> None:
     assert "upper" not in neither.json()
 
 
-def test_a_likelihood_without_grey_values_has_nothing_to_binarise(
+def test_a_likelihood_without_gray_values_has_nothing_to_binarize(
     gaussian: Served,
 ) -> None:
     """`binarize` with a Gaussian model is a fault, as in `/elbo`."""

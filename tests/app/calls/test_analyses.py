@@ -86,22 +86,22 @@ def test_a_missing_seed_is_told(plane: Served, name: str) -> None:
 
 @pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("name", ANALYSES)
-def test_grey_values_are_binarised_as_asked(plane: Served, name: str) -> None:
+def test_gray_values_are_binarized_as_asked(plane: Served, name: str) -> None:
     """By threshold and by the seed's own draw, and refused without."""
-    grey = np.random.default_rng(1).random((2, 16)).astype(np.float32)
+    gray = np.random.default_rng(1).random((2, 16)).astype(np.float32)
     noise = uniform((2, 16), seed=5, stream=Stream.BINARIZATION)
 
-    for how, binary in (("threshold", grey >= 0.5), ("sample", noise < grey)):
-        asked = {"x": grey.tolist(), "seed": 5, "binarize": how}
+    for how, binary in (("threshold", gray >= 0.5), ("sample", noise < gray)):
+        asked = {"x": gray.tolist(), "seed": 5, "binarize": how}
         found = plane.post(f"/{name}", asked).json()
         direct = plane.post(f"/{name}", {"x": binary.astype(int).tolist(), "seed": 5})
         assert found == {**direct.json(), "binarize": how}
-    asked = {"x": grey[1:].tolist(), "seed": 5, "binarize": "sample", "first": 1}
+    asked = {"x": gray[1:].tolist(), "seed": 5, "binarize": "sample", "first": 1}
     found = plane.post(f"/{name}", asked).json()
-    x = (noise < grey)[1:].astype(int).tolist()
+    x = (noise < gray)[1:].astype(int).tolist()
     direct = plane.post(f"/{name}", {"x": x, "seed": 5, "first": 1})
     assert found == {**direct.json(), "binarize": "sample"}
-    problem = assert_problem(plane.post(f"/{name}", {"x": grey.tolist()}), 422)
+    problem = assert_problem(plane.post(f"/{name}", {"x": gray.tolist()}), 422)
     assert problem["errors"][0]["pointer"] == "/x/0/0"
     assert "binarize" in problem["detail"]
 

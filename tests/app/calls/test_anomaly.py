@@ -182,13 +182,13 @@ def test_formats_say_the_same(plane: Served) -> None:
     )
 
 
-def test_rows_are_binarised_only_as_the_held_out_ones_were(plane: Served) -> None:
+def test_rows_are_binarized_only_as_the_held_out_ones_were(plane: Served) -> None:
     """Scores of rows that a threshold made binary do not rank among drawn ones."""
-    grey = [[0.3] * 16]
+    gray = [[0.3] * 16]
 
-    found = ask(plane, x=grey, seed=1, binarize="sample")
+    found = ask(plane, x=gray, seed=1, binarize="sample")
     problem = assert_problem(
-        plane.post("/anomaly", {"x": grey, "binarize": "threshold"}), 422
+        plane.post("/anomaly", {"x": gray, "binarize": "threshold"}), 422
     )
 
     assert found["binarize"] == "sample"

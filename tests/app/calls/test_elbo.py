@@ -94,11 +94,11 @@ def test_one_draw_has_no_error(gaussian: Served) -> None:
 
 
 def test_binarize_threshold_is_the_elbo_of_binary_data(bernoulli: Served) -> None:
-    """Grey values at a threshold of 1/2 are scored as zeros and ones."""
-    grey = np.random.default_rng(0).random((2, 16))
-    binary = (grey >= 0.5).astype(int)
+    """Gray values at a threshold of 1/2 are scored as zeros and ones."""
+    gray = np.random.default_rng(0).random((2, 16))
+    binary = (gray >= 0.5).astype(int)
 
-    asked = {"x": grey.tolist(), "seed": 1, "binarize": "threshold"}
+    asked = {"x": gray.tolist(), "seed": 1, "binarize": "threshold"}
     thresholded = bernoulli.post("/elbo", asked).json()
     direct = bernoulli.post("/elbo", {"x": binary.tolist(), "seed": 1}).json()
 
@@ -108,11 +108,11 @@ def test_binarize_threshold_is_the_elbo_of_binary_data(bernoulli: Served) -> Non
 
 
 def test_binarize_sample_uses_the_seed(bernoulli: Served) -> None:
-    """Grey values drawn to binary ones are scored as the draw of the seed's stream."""
-    grey = np.random.default_rng(0).random((2, 16)).astype(np.float32)
-    drawn = uniform((2, 16), seed=5, stream=Stream.BINARIZATION) < grey
+    """Gray values drawn to binary ones are scored as the draw of the seed's stream."""
+    gray = np.random.default_rng(0).random((2, 16)).astype(np.float32)
+    drawn = uniform((2, 16), seed=5, stream=Stream.BINARIZATION) < gray
 
-    asked = {"x": grey.tolist(), "seed": 5, "binarize": "sample"}
+    asked = {"x": gray.tolist(), "seed": 5, "binarize": "sample"}
     sampled = bernoulli.post("/elbo", asked).json()
     direct = bernoulli.post("/elbo", {"x": drawn.astype(int).tolist(), "seed": 5})
 

@@ -10,7 +10,7 @@ ROUNDING = 1e-4
 
 
 def test_gap_has_both_parts(known: Known) -> None:
-    """Approximation 1/2 (sum log M_jj - log det M), amortisation the rest of the KL."""
+    """Approximation 1/2 (sum log M_jj - log det M), amortization the rest of the KL."""
     found = known.ask("/gap", target=0.005, budget=65_536)
 
     m, kl = known.model.m, known.model.gap.numpy()

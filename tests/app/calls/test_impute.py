@@ -162,12 +162,12 @@ def test_load_does_not_matter_and_a_seed_repeats(plane: Served) -> None:
     assert plane.post("/impute", {**document, "seed": drawn["seed"]}).json() == drawn
 
 
-def test_grey_values_are_binarised_as_asked(bernoulli: Served) -> None:
+def test_gray_values_are_binarized_as_asked(bernoulli: Served) -> None:
     """By threshold; only what is known is looked at."""
-    grey = [[0.2, 0.7] * 8]
-    found = ask(bernoulli, x=grey, mask=[HALF], seed=1, binarize="threshold")
+    gray = [[0.2, 0.7] * 8]
+    found = ask(bernoulli, x=gray, mask=[HALF], seed=1, binarize="threshold")
     problem = assert_problem(
-        bernoulli.post("/impute", {"x": grey, "mask": [HALF]}), 422
+        bernoulli.post("/impute", {"x": gray, "mask": [HALF]}), 422
     )
 
     assert (found["mean"].ravel()[::2] == 0).all()

@@ -9,7 +9,7 @@ import pytest
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served, assert_problem
 
-GREY = np.random.default_rng(2).random((40, 16)).tolist()
+GRAY = np.random.default_rng(2).random((40, 16)).tolist()
 
 
 def test_answers_are_the_same_under_32_concurrent_clients(bernoulli: Served) -> None:
@@ -19,7 +19,7 @@ def test_answers_are_the_same_under_32_concurrent_clients(bernoulli: Served) -> 
         options = {"seed": i, "binarize": "sample", "n_samples": 1 + i % 3}
         requests += [
             ("POST", "/sample", {"json": {"n": 1 + i, "seed": i, "draw": "sample"}}),
-            ("POST", "/elbo", {"json": {"x": GREY[: 1 + i], **options}}),
+            ("POST", "/elbo", {"json": {"x": GRAY[: 1 + i], **options}}),
         ]
     alone = [bernoulli.request(*request[:2], **request[2]) for request in requests]
 
@@ -46,8 +46,8 @@ def test_a_row_of_an_elbo_does_not_depend_on_n(bernoulli: Served) -> None:
     """A row is scored with the same noise however many rows follow it."""
     options = {"seed": 3, "n_samples": 5, "binarize": "sample"}
 
-    few = bernoulli.post("/elbo", {"x": GREY[:2], **options}).json()
-    many = bernoulli.post("/elbo", {"x": GREY, **options}).json()
+    few = bernoulli.post("/elbo", {"x": GRAY[:2], **options}).json()
+    many = bernoulli.post("/elbo", {"x": GRAY, **options}).json()
 
     for name in ("elbo", "log_likelihood", "kl", "kl_per_dim"):
         assert many[name][:2] == few[name]
@@ -77,11 +77,11 @@ def test_pieces_of_an_elbo_are_the_whole(bernoulli: Served) -> None:
     """Noise and binarization of a row are those of its position, to the bit."""
     options = {"seed": 3, "n_samples": 5, "binarize": "sample"}
     start = BLOCK_ROWS - 20
-    whole = bernoulli.post("/elbo", {"x": GREY, **options, "first": start}).json()
+    whole = bernoulli.post("/elbo", {"x": GRAY, **options, "first": start}).json()
 
     pieces = [
         bernoulli.post(
-            "/elbo", {"x": GREY[cut], **options, "first": start + cut.start}
+            "/elbo", {"x": GRAY[cut], **options, "first": start + cut.start}
         ).json()
         for cut in (slice(0, 7), slice(7, 33), slice(33, 40))
     ]
@@ -92,7 +92,7 @@ def test_pieces_of_an_elbo_are_the_whole(bernoulli: Served) -> None:
 
 def test_a_start_that_costs_too_much_noise_is_refused(checkpoints: Path) -> None:
     """413 says from where on noise is cheap; there the request is answered."""
-    asked = {"x": GREY[:1], "n_samples": 10_000, "binarize": "threshold"}
+    asked = {"x": GRAY[:1], "n_samples": 10_000, "binarize": "threshold"}
     far = BLOCK_ROWS - 1
 
     with Served(checkpoints / "bernoulli", max_work=far * 10_000) as served:

@@ -50,7 +50,7 @@ def test_a_list_of_no_hosts_is_an_error(value: str) -> None:
 def test_what_could_never_match_is_an_error(
     variable: str, value: str, came: str
 ) -> None:
-    """A list that is misspelt does not silently shut out everyone."""
+    """A list that is misspelled does not silently shut out everyone."""
     with pytest.raises(SettingsError) as raised:
         Settings.from_environment({variable: value})
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[3]
 ARTIFACTS = Path(os.environ.get("TEST_ARTIFACTS", ROOT / ".artifacts")) / "explorer"
 MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "pictures": ("bernoulli", (8, 8), 10),
-    "colours": ("continuous_bernoulli", (6, 6, 3), 3),
+    "colors": ("continuous_bernoulli", (6, 6, 3), 3),
     "table": ("gaussian", (5,), 3),
     "planes": ("continuous_bernoulli", (8, 8, 2), 2),
     "narrow": ("gaussian", (2,), 1),
@@ -34,7 +34,7 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
 MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
 COLUMNS = ("height", "mass", "<b>", "width", "age")  # of "table"
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
-WITH_ROWS = {"pictures", "colours"}
+WITH_ROWS = {"pictures", "colors"}
 N_ROWS = 12
 MAX_ROWS = 20  # of "limited": fewer than the page would ask for
 SECONDS = 120
@@ -112,7 +112,7 @@ def shown(value: float, digits: int = 1) -> str:
 
 
 def painted(page: Any, selector: str) -> int:
-    """Return how many colours a canvas shows."""
+    """Return how many colors a canvas shows."""
     n: int = page.locator(selector).evaluate(
         """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
             .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""

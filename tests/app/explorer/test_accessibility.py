@@ -29,7 +29,7 @@ FOCUS = """() => {
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
 
-@pytest.mark.parametrize("name", ["pictures", "colours", "table"])
+@pytest.mark.parametrize("name", ["pictures", "colors", "table"])
 def test_axe_finds_nothing(opened: Callable[..., Opened], name: str) -> None:
     """All of axe-core's rules, with all that opens open; with an error; in a dialog."""
     axe = pytest.importorskip(
@@ -151,7 +151,7 @@ def test_the_keyboard_explains_and_draws(hands: tuple[Hands, Any]) -> None:
 
 
 def test_the_keyboard_bounds_and_draws_again(hands: tuple[Hands, Any]) -> None:
-    """How grey becomes black, K and the seed of the ELBO; draws of the posterior."""
+    """How gray becomes black, K and the seed of the ELBO; draws of the posterior."""
     keyboard, _ = hands
 
     keyboard.reach("#binarize")

@@ -95,7 +95,7 @@ def test_the_pointer_draws(opened: Callable[..., Opened]) -> None:
     assert complaints == []
 
 
-@pytest.mark.parametrize("name", ["pictures", "colours"])
+@pytest.mark.parametrize("name", ["pictures", "colors"])
 def test_a_stroke_shows_its_reconstruction(
     opened: Callable[..., Opened], name: str
 ) -> None:
@@ -168,7 +168,7 @@ def test_the_latest_wins(opened: Callable[..., Opened]) -> None:
 
 
 def test_errors_are_told_with_their_request(opened: Callable[..., Opened]) -> None:
-    """Grey values under a Bernoulli: the problem's words, its pointer and its id."""
+    """Gray values under a Bernoulli: the problem's words, its pointer and its id."""
     page, _, _, _ = opened("pictures")
     page.locator("#binarize").select_option("")
     page.get_by_label("Soft").check()
@@ -443,7 +443,7 @@ def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None
     assert unnamed == []
 
 
-def test_colours_follow_the_system(opened: Callable[..., Opened]) -> None:
+def test_colors_follow_the_system(opened: Callable[..., Opened]) -> None:
     """Ink on paper is drawn again when the system goes dark."""
     page, _, _, _ = opened("pictures", color_scheme="light")
     page.get_by_role("button", name="Clear").click()

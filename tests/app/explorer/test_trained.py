@@ -1,4 +1,4 @@
-"""The page on models as people train them: of digits, a table, colour images."""
+"""The page on models as people train them: of digits, a table, color images."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,12 +28,12 @@ pytestmark = [
 
 
 def discs(n: int, *, seed: int) -> NDArray[np.uint8]:
-    """Return images of one disc each: place, size, colour and ground at random."""
+    """Return images of one disc each: place, size, color and ground at random."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[:SIDE, :SIDE]
-    centre = rng.uniform(3, SIDE - 4, (n, 2, 1, 1))
+    center = rng.uniform(3, SIDE - 4, (n, 2, 1, 1))
     radius = rng.uniform(2, 4, (n, 1, 1))
-    distance = np.hypot(y - centre[:, 0], x - centre[:, 1])
+    distance = np.hypot(y - center[:, 0], x - center[:, 1])
     inside = np.clip(radius - distance + 0.5, 0, 1)[..., None]
     ink, ground = rng.uniform(0.4, 1, (n, 1, 1, 3)), rng.uniform(0, 0.4, (n, 1, 1, 3))
     images: NDArray[np.uint8] = np.rint(
@@ -69,9 +69,9 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def colours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Serve a model of colour images."""
-    data = tmp_path_factory.mktemp("colours") / "discs.npy"
+def colors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a model of color images."""
+    data = tmp_path_factory.mktemp("colors") / "discs.npy"
     np.save(data, discs(600, seed=1))
     options = "--likelihood continuous_bernoulli --hidden 64 --latent-dim 5 --epochs 30"
     with serving(train(data.with_suffix(""), str(data), options)) as address:
@@ -99,11 +99,9 @@ def test_a_table_has_no_pictures(opened: Callable[..., Opened], table: str) -> N
     assert complaints == []
 
 
-def test_colours_are_drawn_in_colour(
-    opened: Callable[..., Opened], colours: str
-) -> None:
-    """A stroke has the ink's three channels; what comes back is of colours too."""
-    page, _, complaints, _ = opened(colours)
+def test_colors_are_drawn_in_color(opened: Callable[..., Opened], colors: str) -> None:
+    """A stroke has the ink's three channels; what comes back is of colors too."""
+    page, _, complaints, _ = opened(colors)
     page.get_by_role("button", name="Clear").click()
     page.get_by_label("Soft").uncheck()
     page.locator(".tools [type=color]").fill("#ff0080")
@@ -115,21 +113,21 @@ def test_colours_are_drawn_in_colour(
     settled(page)
     x = np.reshape(request.value.post_data_json["x"][0], (SIDE, SIDE, 3))
     inked = x[x.any(axis=-1)]
-    grey = page.locator("#dreams").evaluate(
+    gray = page.locator("#dreams").evaluate(
         """(canvas) => canvas.getContext("2d")
             .getImageData(0, 0, canvas.width, canvas.height).data
             .every((v, i, all) => i % 4 === 3 || v === all[i - (i % 4)])"""
     )
 
     np.testing.assert_allclose(np.unique(inked, axis=0), [[1, 0, 0.502]], atol=1e-3)
-    assert not grey
+    assert not gray
     assert page.locator("#legend li").count() == 0
     assert page.locator("#points-field").is_visible()
     assert complaints == []
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("name", ["digits", "table", "colours"])
+@pytest.mark.parametrize("name", ["digits", "table", "colors"])
 def test_pictures_of_the_page_are_kept(
     opened: Callable[..., Opened],
     request: pytest.FixtureRequest,

@@ -20,9 +20,9 @@ AS_PNG = {"accept": "image/png"}
 
 
 @pytest.fixture(scope="module")
-def colour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def color(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a continuous Bernoulli with RGB images of 5 x 4."""
-    directory = tmp_path_factory.mktemp("colour") / "model"
+    directory = tmp_path_factory.mktemp("color") / "model"
     with Served(image_model(directory, "continuous_bernoulli", (4, 5, 3))) as served:
         yield served
 
@@ -75,11 +75,11 @@ def test_samples_are_shown_in_a_grid(
     np.testing.assert_array_equal(pixels_of(response.content), wanted)
 
 
-def test_a_picture_of_colours(colour: Served) -> None:
+def test_a_picture_of_colors(color: Served) -> None:
     """RGB stays RGB; wide images stand in fewer columns."""
-    x = array(colour.get("/sample?n=10&seed=1").json()["x"])
+    x = array(color.get("/sample?n=10&seed=1").json()["x"])
 
-    response = colour.get("/sample?n=10&seed=1&scale=3", headers=AS_PNG)
+    response = color.get("/sample?n=10&seed=1&scale=3", headers=AS_PNG)
 
     np.testing.assert_array_equal(pixels_of(response.content), by_hand(x, 3, 3))
 

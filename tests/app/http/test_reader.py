@@ -257,12 +257,12 @@ def test_an_option_given_twice_is_refused(bernoulli: Served) -> None:
         assert "distinct keys" in problem["detail"]
 
 
-def test_grey_values_are_no_bernoulli_data(bernoulli: Served) -> None:
-    """The ELBO of a grey value is refused, naming the option; encoding it is not."""
-    grey = [[1.0] * 16, [[0.0] * 4, [0.0, 0.0, 0.25, 0.0], [0.0] * 4, [0.0] * 4]]
+def test_gray_values_are_no_bernoulli_data(bernoulli: Served) -> None:
+    """The ELBO of a gray value is refused, naming the option; encoding it is not."""
+    gray = [[1.0] * 16, [[0.0] * 4, [0.0, 0.0, 0.25, 0.0], [0.0] * 4, [0.0] * 4]]
 
     flat = assert_problem(bernoulli.post("/elbo", {"x": [[0.25] * 16]}), 422)
-    shaped = assert_problem(bernoulli.post("/elbo", {"x": [grey[1]]}), 422)
+    shaped = assert_problem(bernoulli.post("/elbo", {"x": [gray[1]]}), 422)
     outside = assert_problem(bernoulli.post("/elbo", {"x": [[2] * 16]}), 422)
 
     assert flat["errors"][0]["pointer"] == "/x/0/0"

@@ -37,7 +37,7 @@ def test_a_damaged_checkpoint_ends_the_start(checkpoints: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("command", [PYTHON_APP, UVICORN], ids=["app", "uvicorn"])
 def test_an_unknown_setting_ends_the_start(command: tuple[str, ...]) -> None:
-    """A misspelt variable is not ignored, whichever command starts the service."""
+    """A misspelled variable is not ignored, whichever command starts the service."""
     ended = failed_start(command, {"VAE_CHECKPIONT": "x"})
 
     message = "error: VAE_CHECKPIONT is not a setting; did you mean VAE_CHECKPOINT?\n"

@@ -41,7 +41,7 @@ from tests.app.pictures import SIGNATURE, chunk, decoded, header, saved
 
 MIB = 1 << 20
 N = 16 * MIB
-GREY = image_layout((28, 28), max_pixels=1 << 24)
+GRAY = image_layout((28, 28), max_pixels=1 << 24)
 RGB = image_layout((28, 28, 3), max_pixels=1 << 24)
 ROWS = Layout("x", (28, 28), 1 << 20)
 WIDE = Layout("x", (1 << 20,), 64)  # a row is longer than any piece
@@ -81,7 +81,7 @@ def _masked_tensors(layout: Layout) -> Callable[[Body], Any]:
     return MaskedRows(layout).read_safetensors
 
 
-def _image(format_: Format, layout: Any = GREY) -> Callable[[Body], Any]:
+def _image(format_: Format, layout: Any = GRAY) -> Callable[[Body], Any]:
     return lambda body: decoded([ImageFile("", format_, body)], layout, resize=True)
 
 
@@ -264,7 +264,7 @@ def _images() -> Iterator[Growth]:
         ),
         "a column": lambda: (
             SIGNATURE
-            + header(1, 1 << 24, colour=2)
+            + header(1, 1 << 24, color=2)
             + chunk(b"IDAT", zlib.compress(bytes(1 << 26), 1))
             + chunk(b"IEND")
         ),
@@ -272,7 +272,7 @@ def _images() -> Iterator[Growth]:
         yield Growth(f"PNG, {name}", body, png)
     pixels = SIDE * SIDE
     yield Growth("PNG, noise", _noise, _image(PNG, RGB), 4 * pixels)
-    yield Growth("PNG, grey of RGB", _picture("PNG", "RGB"), png, 5 * pixels)
+    yield Growth("PNG, gray of RGB", _picture("PNG", "RGB"), png, 5 * pixels)
     yield Growth("PNG, RGB of RGBA", _picture("PNG", "RGBA"), png, 8 * pixels)
     progressive = _picture("JPEG", "RGB", progressive=True, subsampling=0)
     yield Growth("JPEG, progressive", progressive, jpeg, 10 * pixels)
@@ -314,10 +314,10 @@ def _grown(case: Growth, body: bytes) -> dict[str, Any]:
 
 def _warm() -> None:
     """Have every library's pages in memory."""
-    grey = Image.new("L", (40, 40))
+    gray = Image.new("L", (40, 40))
     for format_, kind in ((PNG, "PNG"), (JPEG, "JPEG")):
-        _image(format_)(saved(grey, kind))
-        _image(format_, RGB)(saved(grey.convert("RGB"), kind))
+        _image(format_)(saved(gray, kind))
+        _image(format_, RGB)(saved(gray.convert("RGB"), kind))
     _json(ROWS)(_several(b"0.5", 2))
     _masked_tensors(ROWS)(
         save({n: np.ones((1, ROWS.dim), "f4") for n in ("x", "mask")})

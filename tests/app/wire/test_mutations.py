@@ -84,7 +84,7 @@ class Readers:
 
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[int, ...], Path]:
-    """Write a model of grey images and one of images in colour."""
+    """Write a model of gray images and one of images in color."""
     root = tmp_path_factory.mktemp("images")
     return {
         shape: image_model(root / str(len(shape)), "bernoulli", shape)
@@ -115,22 +115,22 @@ def test_what_is_mutated_was_right(readers: dict[tuple[int, ...], Readers]) -> N
 
 @quick
 @given(mutated(ORIGINALS[SHAPES[0]]))
-def test_grey(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
-    """A damaged body for grey images is read in full or refused in full."""
+def test_gray(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
+    """A damaged body for gray images is read in full or refused in full."""
     readers[SHAPES[0]].check(case)
 
 
 @quick
 @given(mutated(ORIGINALS[SHAPES[1]]))
-def test_coloured(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
-    """So is one for images in colour."""
+def test_colored(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
+    """So is one for images in color."""
     readers[SHAPES[1]].check(case)
 
 
 @pytest.mark.slow("tries many mutations")
 @thorough
 @given(mutated(ORIGINALS[SHAPES[0]]))
-def test_grey_thoroughly(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
+def test_gray_thoroughly(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
     """So are thousands of others, which differ from run to run."""
     readers[SHAPES[0]].check(case)
 
@@ -138,10 +138,10 @@ def test_grey_thoroughly(readers: dict[tuple[int, ...], Readers], case: Case) ->
 @pytest.mark.slow("tries many mutations")
 @thorough
 @given(mutated(ORIGINALS[SHAPES[1]]))
-def test_coloured_thoroughly(
+def test_colored_thoroughly(
     readers: dict[tuple[int, ...], Readers], case: Case
 ) -> None:
-    """So are thousands of others, in colour."""
+    """So are thousands of others, in color."""
     readers[SHAPES[1]].check(case)
 
 
@@ -190,7 +190,7 @@ class Asker:
 
 @pytest.fixture(scope="module")
 def asker(paths: dict[tuple[int, ...], Path]) -> Iterator[Asker]:
-    """Serve grey images."""
+    """Serve gray images."""
     honest = next(case for case in ORIGINALS[SHAPES[0]] if case.name == "JSON")
     body = json.dumps({"x": json.loads(honest.body)["x"]}).encode()
     environment = {"VAE_CHECKPOINT": str(paths[SHAPES[0]])}

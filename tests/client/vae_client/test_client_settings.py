@@ -52,7 +52,7 @@ def test_a_key_is_not_in_the_settings_representation() -> None:
 
 
 def test_the_environment_sets_url_and_key() -> None:
-    """The two variables are read, others are not looked at, misspelt ones refused."""
+    """The two variables are read, others are not looked at, misspelled ones refused."""
     environ = {"VAECLIENT_URL": "https://vae.example/v", "VAECLIENT_API_KEY": "k"}
 
     assert ClientSettings.from_environment({"VAE_PORT": "1"}) == ClientSettings()

@@ -65,9 +65,9 @@ def test_validation_is_the_last_of_the_training_images(folder: Path) -> None:
 
     assert parts.validation is not None
     assert parts.test is not None
-    grey = (TRAIN.reshape(10, 6) / 255).astype(np.float32)
-    np.testing.assert_array_equal(parts.rows.x, grey[:6])
-    np.testing.assert_array_equal(parts.validation.x, grey[6:])
+    gray = (TRAIN.reshape(10, 6) / 255).astype(np.float32)
+    np.testing.assert_array_equal(parts.rows.x, gray[:6])
+    np.testing.assert_array_equal(parts.validation.x, gray[6:])
     np.testing.assert_array_equal(parts.validation.rows, [6, 7, 8, 9])
     np.testing.assert_array_equal(parts.validation.labels, [6, 7, 8, 9])
     np.testing.assert_array_equal(parts.test.labels, [7])

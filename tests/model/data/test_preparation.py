@@ -21,7 +21,7 @@ def load(where: Path, x: NDArray[np.floating]) -> Dataset:
     return data.load(str(where / "x.npy"))
 
 
-def grey(*shape: int) -> NDArray[np.float32]:
+def gray(*shape: int) -> NDArray[np.float32]:
     """Return values in [0, 1)."""
     return np.random.default_rng(0).random(shape, dtype=np.float32)
 
@@ -45,7 +45,7 @@ def test_validation_and_test_are_drawn_once_as_elbo_draws_them(
     tmp_path: Path, how: Binarization
 ) -> None:
     """The noise is that of a request with the same seed about the same rows."""
-    dataset = load(tmp_path, grey(50, 6))
+    dataset = load(tmp_path, gray(50, 6))
 
     result = prepared(dataset, how=how)
 
@@ -58,11 +58,11 @@ def test_validation_and_test_are_drawn_once_as_elbo_draws_them(
     assert result.binarization == how
 
 
-def test_static_fixes_the_training_rows_and_dynamic_leaves_them_grey(
+def test_static_fixes_the_training_rows_and_dynamic_leaves_them_gray(
     tmp_path: Path,
 ) -> None:
     """Static rows are {0, 1} with the mean of the gray ones; dynamic ones stay gray."""
-    dataset = load(tmp_path, grey(500, 8))
+    dataset = load(tmp_path, gray(500, 8))
 
     static, dynamic = prepared(dataset, how="static"), prepared(dataset, how="dynamic")
 
@@ -82,17 +82,17 @@ def test_threshold_cuts_every_split_at_one_half(tmp_path: Path) -> None:
         assert np.unique(split, axis=0).tolist() == [[0, 0, 0, 1, 1]]
 
 
-def test_what_is_not_said_is_dynamic_for_grey_and_none_for_binary(
+def test_what_is_not_said_is_dynamic_for_gray_and_none_for_binary(
     tmp_path: Path,
 ) -> None:
     """And none for every likelihood that has no need of it."""
-    grey_data = load(tmp_path, grey(50, 6))
-    binary_data = load(tmp_path, np.round(grey(50, 6)))
+    gray_data = load(tmp_path, gray(50, 6))
+    binary_data = load(tmp_path, np.round(gray(50, 6)))
 
-    assert prepared(grey_data).binarization == "dynamic"
+    assert prepared(gray_data).binarization == "dynamic"
     assert prepared(binary_data).binarization == "none"
-    assert prepared(grey_data, ContinuousBernoulli).binarization == "none"
-    assert prepared(grey_data, Gaussian).binarization == "none"
+    assert prepared(gray_data, ContinuousBernoulli).binarization == "none"
+    assert prepared(gray_data, Gaussian).binarization == "none"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_a_value_outside_the_support_is_named_with_file_and_row(
     wanted: str,
 ) -> None:
     """In whichever split the row ends up, its number is the file's."""
-    x = np.round(grey(20, 2, 3))
+    x = np.round(gray(20, 2, 3))
     x[row, 1, 2] = value
     sentence = (
         f"row {row} of x.npy, position [1, 2] holds {value:g}; expected a value in "
@@ -143,7 +143,7 @@ def test_each_column_of_a_table_gets_its_shift_and_scale(tmp_path: Path) -> None
 
 def test_the_pixels_of_an_image_share_one_scale(tmp_path: Path) -> None:
     """A border pixel that is set in one picture is not blown up; shifts are its own."""
-    x = grey(100, 3, 3)
+    x = gray(100, 3, 3)
     x[:, 0, 0] = 0
     dataset = load(tmp_path, x)
 
@@ -157,6 +157,6 @@ def test_the_pixels_of_an_image_share_one_scale(tmp_path: Path) -> None:
 
 def test_without_standardization_there_is_no_map(tmp_path: Path) -> None:
     """The networks see the data's own units."""
-    dataset = load(tmp_path, grey(50, 4))
+    dataset = load(tmp_path, gray(50, 4))
 
     assert prepared(dataset, Gaussian).units is None

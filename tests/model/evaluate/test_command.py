@@ -89,7 +89,7 @@ def integrated(measured: Run) -> dict[str, Any]:
     return measured(2, "posterior")
 
 
-def grey(images: Path, n: int) -> list[list[float]]:
+def gray(images: Path, n: int) -> list[list[float]]:
     """Return the first n test rows as a client would send them."""
     rows: list[list[float]] = data_sets.load(str(images)).test.x[:n].tolist()
     return rows
@@ -107,7 +107,7 @@ def test_figures_are_those_of_the_service(
     """Of every measure: the same rows, seed and options over HTTP give every column."""
     document = integrated if measure == "posterior" else found
     asked = {
-        "x": grey(images, document["n_examples"]),
+        "x": gray(images, document["n_examples"]),
         "seed": int(SEED),
         "binarize": "sample",
         **OPTIONS.get(measure, {}),

@@ -13,7 +13,7 @@ from model.files import Contents, DataError, ReadOptions, scratch
 from model.files import read as read_path
 from tests.app.pictures import png16
 
-GREY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
+GRAY = np.arange(12, dtype=np.uint8).reshape(3, 4) * 20
 
 
 def read(folder: Path, options: ReadOptions | None = None) -> Contents:
@@ -27,16 +27,16 @@ def save(folder: Path, name: str, pixels: object, mode: str | None = None) -> No
     (image.convert(mode) if mode else image).save(folder / name)
 
 
-def test_grey_images_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
+def test_gray_images_are_read_in_the_order_of_their_names(tmp_path: Path) -> None:
     """Values are the bytes and other files are passed over."""
-    save(tmp_path, "b.PNG", GREY)
-    save(tmp_path, "a.png", 255 - GREY)
+    save(tmp_path, "b.PNG", GRAY)
+    save(tmp_path, "a.png", 255 - GRAY)
     (tmp_path / "notes.txt").write_text("not an image")
     (tmp_path / "._a.png").write_text("not an image either")
 
     contents = read(tmp_path)
 
-    np.testing.assert_array_equal(contents.rows.values, [255 - GREY, GREY])
+    np.testing.assert_array_equal(contents.rows.values, [255 - GRAY, GRAY])
     assert contents.rows.origin.images == ("a.png", "b.PNG")
     assert contents.name == tmp_path.name
 
@@ -56,11 +56,11 @@ def test_color_images_have_three_channels_last(tmp_path: Path) -> None:
 
 def test_a_bitmap_is_black_and_white(tmp_path: Path) -> None:
     """Mode 1 becomes 0 and 255."""
-    save(tmp_path, "a.png", GREY > 100)
+    save(tmp_path, "a.png", GRAY > 100)
 
     contents = read(tmp_path)
 
-    np.testing.assert_array_equal(contents.rows.values[0], (GREY > 100) * 255)
+    np.testing.assert_array_equal(contents.rows.values[0], (GRAY > 100) * 255)
 
 
 def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pixels", "found"),
     [
-        (GREY.T.copy(), "3 x 4 gray"),
+        (GRAY.T.copy(), "3 x 4 gray"),
         (np.zeros((3, 4, 3), dtype=np.uint8), "4 x 3 RGB"),
     ],
 )
@@ -88,7 +88,7 @@ def test_mixed_images_are_refused(
     tmp_path: Path, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], found: str
 ) -> None:
     """The first image that differs in size or color is named, and how it differs."""
-    save(tmp_path, "a.png", GREY)
+    save(tmp_path, "a.png", GRAY)
     save(tmp_path, "b.png", pixels)
     save(tmp_path, "c.png", np.zeros((9, 9), dtype=np.uint8))
 
@@ -134,7 +134,7 @@ def test_a_broken_image_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_broken_notes_of_a_camera_are_refused(tmp_path: Path) -> None:
     """Without its orientation it is unknown which way up an image is."""
-    image = Image.fromarray(GREY)
+    image = Image.fromarray(GRAY)
     image.save(tmp_path / "a.png", exif=b"Exif\0\0not a TIFF header")
 
     with pytest.raises(DataError, match=r"a.png cannot be read as a picture: not a"):
@@ -143,9 +143,9 @@ def test_broken_notes_of_a_camera_are_refused(tmp_path: Path) -> None:
 
 def test_the_content_and_not_the_name_says_the_format(tmp_path: Path) -> None:
     """A GIF under the name of a PNG is a GIF."""
-    Image.fromarray(GREY).save(tmp_path / "a.png", format="GIF")
+    Image.fromarray(GRAY).save(tmp_path / "a.png", format="GIF")
 
-    np.testing.assert_array_equal(read(tmp_path).rows.values, [GREY])
+    np.testing.assert_array_equal(read(tmp_path).rows.values, [GRAY])
 
 
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_every_format_without_loss_gives_the_same_pixels(
     tmp_path: Path, name: str
 ) -> None:
     """Any format that Pillow reads, by its content."""
-    pixels = np.kron(GREY, np.ones((8, 8), np.uint8))[:16, :16]
+    pixels = np.kron(GRAY, np.ones((8, 8), np.uint8))[:16, :16]
     options: dict[str, dict[str, Any]] = {
         "a.webp": {"lossless": True},
         "a.ico": {"sizes": [(16, 16)]},
@@ -177,12 +177,12 @@ def test_every_format_without_loss_gives_the_same_pixels(
 
 def test_of_an_animation_the_first_frame_is_read_and_said(tmp_path: Path) -> None:
     """A GIF of several frames is one picture."""
-    frames = [Image.fromarray(GREY), Image.fromarray(255 - GREY)]
+    frames = [Image.fromarray(GRAY), Image.fromarray(255 - GRAY)]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
 
     contents = read(tmp_path)
 
-    np.testing.assert_array_equal(contents.rows.values, [GREY])
+    np.testing.assert_array_equal(contents.rows.values, [GRAY])
     assert contents.notes == ("a.gif is read from the first frame",)
 
 
@@ -263,7 +263,7 @@ def test_mixed_sizes_are_scaled_to_the_size_of_the_option_and_it_is_said(
 @pytest.mark.parametrize("size", ["0x3", "3x", "axb", "5000x2", "", "-1"])
 def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
     """The error says what was expected."""
-    save(tmp_path, "a.png", GREY)
+    save(tmp_path, "a.png", GRAY)
 
     with pytest.raises(DataError, match="--size must be HEIGHTxWIDTH"):
         read(tmp_path, ReadOptions(size=size))
@@ -271,7 +271,7 @@ def test_a_size_that_is_none_is_refused(tmp_path: Path, size: str) -> None:
 
 def test_sixteen_bits_of_gray_are_kept(tmp_path: Path) -> None:
     """The values are those of the file, not cut to eight bits."""
-    pixels = GREY.astype(np.uint16) * 257 + 3
+    pixels = GRAY.astype(np.uint16) * 257 + 3
     Image.fromarray(pixels).save(tmp_path / "a.png")
     Image.fromarray(pixels).save(tmp_path / "b.tif")
 
@@ -308,12 +308,12 @@ def test_subfolders_are_classes(tmp_path: Path) -> None:
     """Their order is that of their names, and it is said."""
     for name in ("dogs", "cats"):
         (tmp_path / name).mkdir()
-        save(tmp_path / name, "a.png", GREY if name == "dogs" else 255 - GREY)
+        save(tmp_path / name, "a.png", GRAY if name == "dogs" else 255 - GRAY)
     (tmp_path / "empty").mkdir()
 
     contents = read(tmp_path)
 
-    np.testing.assert_array_equal(contents.rows.values, [255 - GREY, GREY])
+    np.testing.assert_array_equal(contents.rows.values, [255 - GRAY, GRAY])
     assert contents.rows.labels is not None
     assert contents.rows.labels.tolist() == [0, 1]
     assert contents.rows.origin.images == ("cats/a.png", "dogs/a.png")
@@ -327,13 +327,13 @@ def test_subfolders_train_and_test_are_splits_and_no_classes(tmp_path: Path) -> 
     for i, split in enumerate(("train", "val", "test")):
         for name in ("cats", "dogs"):
             (tmp_path / split / name).mkdir(parents=True)
-            save(tmp_path / split / name, "a.png", GREY + np.uint8(i))
+            save(tmp_path / split / name, "a.png", GRAY + np.uint8(i))
 
     contents = read(tmp_path)
 
     for i, rows in enumerate((contents.rows, contents.validation, contents.test)):
         assert rows is not None
-        np.testing.assert_array_equal(rows.values, [GREY + i, GREY + i])
+        np.testing.assert_array_equal(rows.values, [GRAY + i, GRAY + i])
         assert rows.labels is not None
         assert rows.labels.tolist() == [0, 1]
 
@@ -342,7 +342,7 @@ def test_what_is_beside_splits_is_left_out_and_said(tmp_path: Path) -> None:
     """And two folders of one split are refused."""
     for name in ("train", "test", "extra"):
         (tmp_path / name).mkdir()
-        save(tmp_path / name, "a.png", GREY)
+        save(tmp_path / name, "a.png", GRAY)
 
     contents = read(tmp_path)
 
@@ -350,7 +350,7 @@ def test_what_is_beside_splits_is_left_out_and_said(tmp_path: Path) -> None:
     assert contents.notes[0].endswith("left out: extra")
     for name in ("val", "valid"):
         (tmp_path / name).mkdir()
-        save(tmp_path / name, "a.png", GREY)
+        save(tmp_path / name, "a.png", GRAY)
     with pytest.raises(
         DataError, match="two folders of validation rows, val and valid"
     ):
@@ -360,8 +360,8 @@ def test_what_is_beside_splits_is_left_out_and_said(tmp_path: Path) -> None:
 def test_pictures_beside_subfolders_with_pictures_are_refused(tmp_path: Path) -> None:
     """It would be a guess whether those are of a class."""
     (tmp_path / "cats").mkdir()
-    save(tmp_path / "cats", "a.png", GREY)
-    save(tmp_path, "b.png", GREY)
+    save(tmp_path / "cats", "a.png", GRAY)
+    save(tmp_path, "b.png", GRAY)
 
     with pytest.raises(DataError, match=r"has pictures, such as b.png, and subfolders"):
         read(tmp_path)
@@ -372,10 +372,10 @@ def test_many_pictures_are_decoded_once_into_a_file(
 ) -> None:
     """Where memory would not hold them, the array is memory-mapped."""
     for name in "abc":
-        save(tmp_path, f"{name}.png", GREY)
-    monkeypatch.setattr(scratch, "limit", lambda: 3 * GREY.size - 1)
+        save(tmp_path, f"{name}.png", GRAY)
+    monkeypatch.setattr(scratch, "limit", lambda: 3 * GRAY.size - 1)
 
     contents = read(tmp_path)
 
     assert isinstance(contents.rows.values, np.memmap)
-    np.testing.assert_array_equal(contents.rows.values, [GREY, GREY, GREY])
+    np.testing.assert_array_equal(contents.rows.values, [GRAY, GRAY, GRAY])

@@ -15,7 +15,7 @@ J = pytest.mark.parametrize("latent_dim", [1, 2, 3])
 def test_both_gaps_of_a_linear_gaussian_model_are_found(
     build: Build, latent_dim: int
 ) -> None:
-    """Approximation: 1/2 (sum log M_jj - log det M); amortisation: what is left."""
+    """Approximation: 1/2 (sum log M_jj - log det M); amortization: what is left."""
     model = ppca(build, latent_dim)
 
     result = gap(model.vae, model.x, target=0.005, budget=2**17, seed=1)
@@ -29,7 +29,7 @@ def test_both_gaps_of_a_linear_gaussian_model_are_found(
         allowed = 3 * estimate.standard_error + resolution
         assert ((estimate.value - exact).abs() < allowed).all()
     assert (result.total.standard_error < 0.006).all()
-    # Amortisation needs no log p(x), so nothing of it is left to chance here.
+    # Amortization needs no log p(x), so nothing of it is left to chance here.
     assert (result.amortization.standard_error < 1e-9).all()
 
 

@@ -49,7 +49,7 @@ def test_the_end_points_are_exact(path: Path, dtype: torch.dtype) -> None:
 
 
 def test_a_line_is_even() -> None:
-    """Steps between neighbours are a tenth of the way, all the same."""
+    """Steps between neighbors are a tenth of the way, all the same."""
     a, b = random(3, 5), random(3, 5, seed=1)
 
     z = line(a, b, T)

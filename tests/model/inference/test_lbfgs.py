@@ -1,4 +1,4 @@
-"""Independent functions are maximised together as if each were alone."""
+"""Independent functions are maximized together as if each were alone."""
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ def rosenbrock(index: Tensor, point: Tensor) -> Tensor:
 
 
 def climb(start: Tensor, *, max_steps: int = 500) -> Optimum:
-    """Maximise from here."""
+    """Maximize from here."""
     return maximize(rosenbrock, start, tolerance=1e-14, max_steps=max_steps)
 
 
@@ -78,7 +78,7 @@ def test_no_step_goes_down_and_the_last_is_reported() -> None:
 
 
 def test_values_that_are_no_numbers_are_stepped_back_from() -> None:
-    """A function that is undefined beyond an edge is maximised short of it."""
+    """A function that is undefined beyond an edge is maximized short of it."""
 
     def edged(index: Tensor, point: Tensor) -> Tensor:
         return (torch.log(1 - point) + 20 * point).sum(dim=1)

@@ -45,8 +45,8 @@ def test_a_full_gaussian_draws_what_its_density_says() -> None:
     z = q_z.reparameterize(eps[:, None])  # (4, 3, 2)
 
     torch.testing.assert_close(z.mean(dim=0), q_z.mu)
-    centred = z - q_z.mu
-    covariance = torch.einsum("kni,knj->nij", centred, centred) / 4
+    centered = z - q_z.mu
+    covariance = torch.einsum("kni,knj->nij", centered, centered) / 4
     expected = q_z.scale_tril @ q_z.scale_tril.transpose(1, 2)
     torch.testing.assert_close(covariance, expected)
 

@@ -102,7 +102,7 @@ def test_the_elbo_is_stationary_in_a_nonlinear_model(build: Build) -> None:
 @pytest.mark.slow("computes many estimates")
 def test_the_elbo_reported_has_other_noise(build: Build) -> None:
     """
-    Optimised on 2 J points it overfits them; the ELBO reported does not.
+    Optimized on 2 J points it overfits them; the ELBO reported does not.
 
     It falls short of the better one of 256 points, as measured by the same frames.
     """

@@ -128,7 +128,7 @@ def test_a_picture_without_contrast_is_drawn_without_a_warning() -> None:
         ((8,), False),
     ],
 )
-def test_grey_and_rgb_images_can_be_drawn(
+def test_gray_and_rgb_images_can_be_drawn(
     data_shape: tuple[int, ...], wanted: bool
 ) -> None:
     """Other data have no picture, but train all the same."""

@@ -35,14 +35,14 @@ from tests.app.pictures import (
 from tests.app.served import Served, assert_problem
 
 RNG = np.random.default_rng(3)
-GREY = RNG.integers(0, 256, (4, 4), dtype=np.uint8)
-COLOURS = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)
+GRAY = RNG.integers(0, 256, (4, 4), dtype=np.uint8)
+COLORS = RNG.integers(0, 256, (4, 5, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def colour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def color(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a continuous Bernoulli with RGB images of 5 x 4."""
-    directory = tmp_path_factory.mktemp("colour") / "model"
+    directory = tmp_path_factory.mktemp("color") / "model"
     with Served(image_model(directory, "continuous_bernoulli", (4, 5, 3))) as served:
         yield served
 
@@ -66,21 +66,21 @@ def url_of(file: bytes, kind: str = "png") -> str:
     return f"data:image/{kind};base64,{base64.b64encode(file).decode()}"
 
 
-def test_a_grey_image_is_its_pixels_over_255(bernoulli: Served) -> None:
+def test_a_gray_image_is_its_pixels_over_255(bernoulli: Served) -> None:
     """All 256 shades are what training makes of them; the answer is that of JSON."""
-    wanted = bernoulli.post("/encode", {"x": values(GREY)})
+    wanted = bernoulli.post("/encode", {"x": values(GRAY)})
 
-    response = post(bernoulli, "/encode", png(GREY))
+    response = post(bernoulli, "/encode", png(GRAY))
 
     assert wanted.status_code == 200
     assert response.content == wanted.content
 
 
-def test_a_colour_image_is_its_pixels_over_255(colour: Served) -> None:
+def test_a_color_image_is_its_pixels_over_255(color: Served) -> None:
     """Channels are last, in the order red, green, blue."""
-    wanted = colour.post("/encode", {"x": values(COLOURS)})
+    wanted = color.post("/encode", {"x": values(COLORS)})
 
-    response = post(colour, "/encode", png(COLOURS))
+    response = post(color, "/encode", png(COLORS))
 
     assert wanted.status_code == 200
     assert response.content == wanted.content
@@ -116,21 +116,21 @@ def test_every_orientation_of_a_camera_is_undone(orientation: int) -> None:
     """The eight of Exif are those of Pillow's own function."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    file = saved(Image.fromarray(COLOURS), exif=exif)
+    file = saved(Image.fromarray(COLORS), exif=exif)
     height, width = (4, 5) if orientation < 5 else (5, 4)
     layout = image_layout((height, width, 3), max_pixels=100)
 
     rows = decoded([ImageFile("", PNG, file)], layout, resize=False)
 
     upright = [
-        COLOURS,
-        COLOURS[:, ::-1],
-        COLOURS[::-1, ::-1],
-        COLOURS[::-1],
-        COLOURS.swapaxes(0, 1),
-        COLOURS.swapaxes(0, 1)[:, ::-1],
-        COLOURS[::-1, ::-1].swapaxes(0, 1),
-        COLOURS.swapaxes(0, 1)[::-1],
+        COLORS,
+        COLORS[:, ::-1],
+        COLORS[::-1, ::-1],
+        COLORS[::-1],
+        COLORS.swapaxes(0, 1),
+        COLORS.swapaxes(0, 1)[:, ::-1],
+        COLORS[::-1, ::-1].swapaxes(0, 1),
+        COLORS.swapaxes(0, 1)[::-1],
     ][orientation - 1]
     np.testing.assert_array_equal(np.rint(rows.values * 255), upright.reshape(1, -1))
 
@@ -168,27 +168,27 @@ def test_other_exif_data_are_upright(exif: bytes) -> None:
     assert orientation(exif) == 1
 
 
-def test_a_jpeg_is_the_pixels_its_decoder_gives(colour: Served) -> None:
+def test_a_jpeg_is_the_pixels_its_decoder_gives(color: Served) -> None:
     """JPEG loses, but before it is sent."""
-    file = saved(Image.fromarray(COLOURS), "JPEG")
+    file = saved(Image.fromarray(COLORS), "JPEG")
     pixels = np.asarray(Image.open(io.BytesIO(file)))
-    wanted = colour.post("/encode", {"x": values(pixels)})
+    wanted = color.post("/encode", {"x": values(pixels)})
 
-    response = post(colour, "/encode", file, "image/jpeg")
+    response = post(color, "/encode", file, "image/jpeg")
 
     assert wanted.status_code == 200
     assert response.content == wanted.content
 
 
 OPAQUE = np.full((4, 4, 1), 255, np.uint8)
-GREYS = GREY[..., None].repeat(3, axis=2)
-NARROW = Image.fromarray(GREY % 2 * 255).convert("1")
+GRAYS = GRAY[..., None].repeat(3, axis=2)
+NARROW = Image.fromarray(GRAY % 2 * 255).convert("1")
 EXACT = {
-    "grey with alpha": (png(np.dstack([GREY, OPAQUE])), GREY),
-    "RGB without colours": (png(GREYS), GREY),
-    "a canvas": (png(np.dstack([GREYS, OPAQUE])), GREY),
-    "palette": (saved(Image.fromarray(GREYS).quantize(256)), GREY),
-    "one bit": (saved(NARROW), GREY % 2 * 255),
+    "gray with alpha": (png(np.dstack([GRAY, OPAQUE])), GRAY),
+    "RGB without colors": (png(GRAYS), GRAY),
+    "a canvas": (png(np.dstack([GRAYS, OPAQUE])), GRAY),
+    "palette": (saved(Image.fromarray(GRAYS).quantize(256)), GRAY),
+    "one bit": (saved(NARROW), GRAY % 2 * 255),
     "two bits": (
         by_hand(
             header(4, 4, depth=2),
@@ -220,7 +220,7 @@ EXACT = {
 def test_other_kinds_are_accepted_where_nothing_is_lost(
     bernoulli: Served, name: str
 ) -> None:
-    """Opaque alpha, equal channels, palettes and few bits are grey images too."""
+    """Opaque alpha, equal channels, palettes and few bits are gray images too."""
     file, pixels = EXACT[name]
 
     response = post(bernoulli, "/encode", file)
@@ -229,37 +229,37 @@ def test_other_kinds_are_accepted_where_nothing_is_lost(
     assert response.content == bernoulli.post("/encode", {"x": values(pixels)}).content
 
 
-def test_grey_is_colour_with_equal_channels(colour: Served) -> None:
-    """A grey image for a model of RGB images is repeated."""
-    grey = COLOURS[..., 0]
-    wanted = values(grey[..., None].repeat(3, axis=2))
+def test_gray_is_color_with_equal_channels(color: Served) -> None:
+    """A gray image for a model of RGB images is repeated."""
+    gray = COLORS[..., 0]
+    wanted = values(gray[..., None].repeat(3, axis=2))
 
-    response = post(colour, "/encode", png(grey))
+    response = post(color, "/encode", png(gray))
 
-    assert response.content == colour.post("/encode", {"x": wanted}).content
+    assert response.content == color.post("/encode", {"x": wanted}).content
 
 
 ANIMATED = saved(
-    Image.fromarray(GREY),
+    Image.fromarray(GRAY),
     save_all=True,
-    append_images=[Image.fromarray(255 - GREY)],
+    append_images=[Image.fromarray(255 - GRAY)],
 )
 DATA = chunk(b"IDAT", zlib.compress(b"\x00\x02\x03\x04\x05" * 4))
 REFUSED = {
     "empty": (b"", "PNG file"),
     "text": (b"hello", "PNG file"),
     "JPEG": (
-        saved(Image.fromarray(GREY), "JPEG"),
+        saved(Image.fromarray(GRAY), "JPEG"),
         "expected a PNG file, got a JPEG file; its media type is image/jpeg",
     ),
-    "GIF": (saved(Image.fromarray(GREY), "GIF"), "got a GIF file; convert it to PNG"),
+    "GIF": (saved(Image.fromarray(GRAY), "GIF"), "got a GIF file; convert it to PNG"),
     "SVG": (b"<svg/>", "got markup, such as SVG or HTML; convert a drawing to PNG"),
     "base64": (b"data:image/png;base64,", "got a data URL; decode its base64"),
     "no image": (b"what is this?", "expected a PNG file, got something else"),
-    "signature alone": (png(GREY)[:8], "truncated"),
-    "half": (png(GREY)[: len(png(GREY)) // 2], "truncated"),
-    "no end": (png(GREY)[:-12], "truncated"),
-    "damaged": (png(GREY)[:45] + b"\xff" + png(GREY)[46:], "CRC"),
+    "signature alone": (png(GRAY)[:8], "truncated"),
+    "half": (png(GRAY)[: len(png(GRAY)) // 2], "truncated"),
+    "no end": (png(GRAY)[:-12], "truncated"),
+    "damaged": (png(GRAY)[:45] + b"\xff" + png(GRAY)[46:], "CRC"),
     "no header": (by_hand(DATA), "header"),
     "header second": (by_hand(DATA, header(4, 4)), "header"),
     "two headers": (by_hand(header(4, 4), header(4, 4), DATA), "header"),
@@ -271,28 +271,28 @@ REFUSED = {
     "few data": (by_hand(header(4, 4), chunk(b"IDAT", zlib.compress(b"\0"))), "whole"),
     "no zlib": (by_hand(header(4, 4), chunk(b"IDAT", b"what is this?")), "whole"),
     "no pixels": (by_hand(header(0, 4), DATA), ""),
-    "no palette": (by_hand(header(4, 4, colour=3), DATA), ""),
-    "no such colour": (by_hand(header(4, 4, colour=5), DATA), ""),
+    "no palette": (by_hand(header(4, 4, color=3), DATA), ""),
+    "no such color": (by_hand(header(4, 4, color=5), DATA), ""),
     "animation": (ANIMATED, "animation"),
-    "16 bits of colours": (png16(COLOURS[:, :4], 2), "colors"),
-    "16 bits, transparent": (png16(np.dstack([GREYS, OPAQUE - 1]), 6), "opaque"),
+    "16 bits of colors": (png16(COLORS[:, :4], 2), "colors"),
+    "16 bits, transparent": (png16(np.dstack([GRAYS, OPAQUE - 1]), 6), "opaque"),
     "16 bits, cut off": (
-        by_hand(header(4, 4, depth=16, colour=2), chunk(b"IDAT", zlib.compress(b"\0"))),
+        by_hand(header(4, 4, depth=16, color=2), chunk(b"IDAT", zlib.compress(b"\0"))),
         "whole",
     ),
     "transparent": (
-        png(np.dstack([GREYS, OPAQUE - 1])),
+        png(np.dstack([GRAYS, OPAQUE - 1])),
         "expected opaque pixels, got transparent ones; fill the background first",
     ),
-    "transparent grey": (
+    "transparent gray": (
         by_hand(header(4, 4), chunk(b"tRNS", b"\x00\x02"), DATA),
         "opaque",
     ),
-    "colours": (
-        png(COLOURS[:, :4]),
+    "colors": (
+        png(COLORS[:, :4]),
         "expected a gray image, got one with colors; convert it to gray first",
     ),
-    "size": (png(COLOURS[..., 0]), "of 4 x 4, got 5 x 4"),
+    "size": (png(COLORS[..., 0]), "of 4 x 4, got 5 x 4"),
     "larger": (png(np.zeros((30, 40))), "of 4 x 4, got 40 x 30"),
 }
 
@@ -308,21 +308,21 @@ def test_what_is_not_the_model_s_image_is_refused(bernoulli: Served, name: str) 
     assert problem["errors"][0]["pointer"] == ""
 
 
-def test_a_palette_that_comes_too_late_is_refused(colour: Served) -> None:
+def test_a_palette_that_comes_too_late_is_refused(color: Served) -> None:
     """Pillow asserts that one is there before the pixels."""
-    height, width, _ = colour.checkpoint.config.data_shape
+    height, width, _ = color.checkpoint.config.data_shape
     rows = chunk(b"IDAT", zlib.compress(bytes(height * (1 + width))))
 
-    file = by_hand(header(width, height, colour=3), rows, chunk(b"PLTE", bytes(6)))
-    problem = assert_problem(post(colour, "/encode", file), 422)
+    file = by_hand(header(width, height, color=3), rows, chunk(b"PLTE", bytes(6)))
+    problem = assert_problem(post(color, "/encode", file), 422)
 
     assert "damaged" in problem["detail"]
 
 
 BAD_JPEG = {
-    "PNG": (png(GREY), "JPEG file"),
+    "PNG": (png(GRAY), "JPEG file"),
     "empty": (b"", "JPEG file"),
-    "colours": (saved(Image.new("RGB", (4, 4), "red"), "JPEG"), "colors"),
+    "colors": (saved(Image.new("RGB", (4, 4), "red"), "JPEG"), "colors"),
     "size": (saved(Image.new("L", (5, 4)), "JPEG"), "of 4 x 4, got 5 x 4"),
     "header alone": (saved(Image.new("L", (4, 4)), "JPEG")[:200], ""),
     "scans": (
@@ -344,7 +344,7 @@ def test_bad_jpegs_are_refused(bernoulli: Served, name: str) -> None:
 
 def test_progressive_and_multiple_pictures_are_jpeg(bernoulli: Served) -> None:
     """Scans as programs write them are few, and of a camera's pictures the first is."""
-    photo, other = Image.fromarray(GREY), Image.fromarray(255 - GREY)
+    photo, other = Image.fromarray(GRAY), Image.fromarray(255 - GRAY)
     wanted = post(bernoulli, "/encode", saved(photo, "JPEG"), "image/jpeg")
 
     progressive = saved(photo, "JPEG", progressive=True)
@@ -362,7 +362,7 @@ def test_no_damage_is_a_defect(bernoulli: Served, format_: Any, kind: str) -> No
     """A file cut off anywhere, or with any byte changed, is answered or a 4xx."""
     exif = Image.Exif()
     exif[0x0112] = 2
-    file = saved(Image.fromarray(GREY), kind, exif=exif)
+    file = saved(Image.fromarray(GRAY), kind, exif=exif)
     whole = post(bernoulli, "/encode", file, format_.name)
     damaged = [
         file[:i] + bytes([file[i] ^ 255]) + file[i + 1 :] for i in range(len(file))
@@ -396,31 +396,31 @@ def test_another_size_is_resized_if_that_is_asked(bernoulli: Served) -> None:
 @pytest.mark.parametrize("asked", ["yes", "1", "True", ""])
 def test_resize_is_true_or_false(bernoulli: Served, asked: str) -> None:
     """Nothing else is taken for a truth value."""
-    response = post(bernoulli, f"/encode?resize={asked}", png(GREY))
+    response = post(bernoulli, f"/encode?resize={asked}", png(GRAY))
 
     problem = assert_problem(response, 422)
     assert problem["errors"][0]["pointer"] == "/resize"
 
 
 def test_the_elbo_of_an_image(bernoulli: Served) -> None:
-    """Black and white are in {0, 1}; of grey the first pixel is told, and a way out."""
-    sharp = (GREY > 127) * np.uint8(255)
+    """Black and white are in {0, 1}; of gray the first pixel is told, and a way out."""
+    sharp = (GRAY > 127) * np.uint8(255)
     asked = {"x": values(sharp), "seed": 4, "n_samples": 3}
 
     exact = post(bernoulli, "/elbo?seed=4&n_samples=3", png(sharp))
-    grey = post(
+    gray = post(
         bernoulli,
         "/elbo",
         png(np.array([[0, 255, 255, 0]] * 3 + [[0, 51, 0, 0]], np.uint8)),
     )
-    sampled = post(bernoulli, "/elbo?seed=4&binarize=sample", png(GREY))
+    sampled = post(bernoulli, "/elbo?seed=4&binarize=sample", png(GRAY))
 
     assert exact.content == bernoulli.post("/elbo", asked).content
-    problem = assert_problem(grey, 422)
+    problem = assert_problem(gray, 422)
     assert "got 0.2" in problem["detail"]
     assert "at [3, 1]" in problem["detail"]
     assert "binarize" in problem["detail"]
-    drawn = {"x": values(GREY), "seed": 4, "binarize": "sample"}
+    drawn = {"x": values(GRAY), "seed": 4, "binarize": "sample"}
     assert sampled.content == bernoulli.post("/elbo", drawn).content
 
 
@@ -497,7 +497,7 @@ MANY = {
     "tables": (
         b"\xff\xd8"
         + (b"\xff\xe0\xff\xff" + bytes(65_533)) * 5
-        + saved(Image.fromarray(GREY), "JPEG")[2:],
+        + saved(Image.fromarray(GRAY), "JPEG")[2:],
         JPEG,
         "262144 bytes",
     ),
@@ -577,8 +577,8 @@ def test_pixels_are_limited_by_a_setting(checkpoints: Path) -> None:
     with Served(checkpoints / "bernoulli", max_image_pixels=100) as served:
         within = post(served, "/encode?resize=true", png(np.zeros((10, 10))))
         above = post(served, "/encode?resize=true", png(np.zeros((10, 11))))
-        six = served.post("/encode", {"x_png": [url_of(png(GREY))] * 6})
-        seven = served.post("/encode", {"x_png": [url_of(png(GREY))] * 7})
+        six = served.post("/encode", {"x_png": [url_of(png(GRAY))] * 6})
+        seven = served.post("/encode", {"x_png": [url_of(png(GRAY))] * 7})
         two = served.post(
             "/encode",
             {"x_png": [url_of(png(np.zeros((8, 8))))] * 2, "resize": True},
@@ -591,27 +591,27 @@ def test_pixels_are_limited_by_a_setting(checkpoints: Path) -> None:
 
 def test_an_image_may_be_in_json(bernoulli: Served) -> None:
     """`x_png` is a data URL or a list of them; its slashes may be escaped."""
-    jpeg = saved(Image.fromarray(GREY), "JPEG")
+    jpeg = saved(Image.fromarray(GRAY), "JPEG")
     other = np.asarray(Image.open(io.BytesIO(jpeg)))
-    both = values(GREY) + values(other)
+    both = values(GRAY) + values(other)
 
-    one = bernoulli.post("/encode", {"x_png": url_of(png(GREY))})
+    one = bernoulli.post("/encode", {"x_png": url_of(png(GRAY))})
     two = bernoulli.post(
-        "/encode", {"x_png": [url_of(png(GREY)), url_of(jpeg, "jpeg")]}
+        "/encode", {"x_png": [url_of(png(GRAY)), url_of(jpeg, "jpeg")]}
     )
     escaped = bernoulli.post_raw(
         "/elbo?n_samples=2",
         b'{"seed": 1, "binarize": "sample", "x_png": ["%b"]}'
-        % url_of(png(GREY)).replace("/", "\\/").encode(),
+        % url_of(png(GRAY)).replace("/", "\\/").encode(),
     )
 
-    assert one.content == bernoulli.post("/encode", {"x": values(GREY)}).content
+    assert one.content == bernoulli.post("/encode", {"x": values(GRAY)}).content
     assert two.content == bernoulli.post("/encode", {"x": both}).content
-    asked = {"x": values(GREY), "seed": 1, "n_samples": 2, "binarize": "sample"}
+    asked = {"x": values(GRAY), "seed": 1, "n_samples": 2, "binarize": "sample"}
     assert escaped.content == bernoulli.post("/elbo", asked).content
 
 
-URL = url_of(png(GREY))
+URL = url_of(png(GRAY))
 BAD_X_PNG = {
     "null": ({"x_png": None}, "/x_png"),
     "number": ({"x_png": [URL, 1]}, "/x_png/1"),
@@ -625,7 +625,7 @@ BAD_X_PNG = {
     "base64": ({"x_png": [URL, URL.replace("iVBOR", "iV*OR")]}, "/x_png/1"),
     "padding": ({"x_png": URL + "="}, "/x_png"),
     "text": ({"x_png": [URL, "data:image/png;base64,aGVsbG8="]}, "/x_png/1"),
-    "size": ({"x_png": [URL, url_of(png(COLOURS[..., 0]))]}, "/x_png/1"),
+    "size": ({"x_png": [URL, url_of(png(COLORS[..., 0]))]}, "/x_png/1"),
     "both": ({"x": [[0] * 16], "x_png": URL}, "/x_png"),
     "both, the other first": ({"x_png": [URL], "x": [[0] * 16]}, "/x_png"),
     "both, much": ({"x": [[0.123456789] * 16] * 200, "x_png": [URL] * 99}, "/x_png"),
@@ -645,7 +645,7 @@ def test_faults_of_images_in_json_are_pointed_at(bernoulli: Served, name: str) -
     assert problem["errors"][0]["pointer"] == pointer
 
 
-def test_the_grey_image_of_a_list_is_pointed_at(bernoulli: Served) -> None:
+def test_the_gray_image_of_a_list_is_pointed_at(bernoulli: Served) -> None:
     """What `/elbo` refuses is named by its image, not by a row nobody sent."""
     black = url_of(png(np.zeros((4, 4))))
 
@@ -690,7 +690,7 @@ def test_a_model_without_images_says_so(
     """Data of shape (5,) or (8, 8, 2) are not images: 415 with a sentence."""
     served: Served = request.getfixturevalue(name)
 
-    refused = post(served, "/encode", png(GREY))
+    refused = post(served, "/encode", png(GRAY))
     in_json = served.post("/encode", {"x_png": URL})
 
     assert "are not images" in assert_problem(refused, 415)["detail"]
@@ -707,22 +707,22 @@ def test_a_gaussian_model_has_images_if_training_divided(tmp_path: Path) -> None
     units = image_model(tmp_path / "units", "gaussian", (4, 4), divided_by=1.0)
 
     with Served(shades) as served:
-        image = post(served, "/encode", png(GREY))
-        numbers = served.post("/encode", {"x": values(GREY)})
+        image = post(served, "/encode", png(GRAY))
+        numbers = served.post("/encode", {"x": values(GRAY)})
     with Served(units) as served:
-        refused = post(served, "/encode", png(GREY))
+        refused = post(served, "/encode", png(GRAY))
 
     assert image.content == numbers.content
     assert "not known to be in [0, 1]" in assert_problem(refused, 415)["detail"]
 
 
-def test_one_channel_is_grey(tmp_path: Path) -> None:
+def test_one_channel_is_gray(tmp_path: Path) -> None:
     """(H, W, 1) is an image like (H, W)."""
     path = image_model(tmp_path / "model", "continuous_bernoulli", (4, 4, 1))
 
     with Served(path) as served:
-        image = post(served, "/encode", png(GREY))
-        numbers = served.post("/encode", {"x": values(GREY[..., None])})
+        image = post(served, "/encode", png(GRAY))
+        numbers = served.post("/encode", {"x": values(GRAY[..., None])})
 
     assert image.status_code == 200
     assert image.content == numbers.content

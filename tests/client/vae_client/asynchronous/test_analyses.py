@@ -259,11 +259,11 @@ def test_rows_binarized_by_the_seed_are_halved_exactly(
     address: str, ask: Ask, x: Rows
 ) -> None:
     """Each half says its position, so the binary rows are those of the whole."""
-    grey = (0.2 + 0.6 * x[:2]).astype(np.float32)
+    gray = (0.2 + 0.6 * x[:2]).astype(np.float32)
 
-    found = ask(address, "posterior", grey, seed=4, binarize="sample")
+    found = ask(address, "posterior", gray, seed=4, binarize="sample")
 
-    last = ask(address, "posterior", grey[1:], seed=4, binarize="sample", first=1)
+    last = ask(address, "posterior", gray[1:], seed=4, binarize="sample", first=1)
     np.testing.assert_array_equal(found.log_p_x[1:], last.log_p_x)
 
 

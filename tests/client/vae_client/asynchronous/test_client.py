@@ -47,10 +47,10 @@ def posted(address: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_encode_and_decode_answer_what_the_service_does(
-    address: str, ask: Ask, grey: Rows
+    address: str, ask: Ask, gray: Rows
 ) -> None:
     """Both return the arrays of the JSON response, whatever the dtype of the rows."""
-    x, z = grey[:5].astype(np.float64), [[0, 1, -2], [3, 0, 1]]
+    x, z = gray[:5].astype(np.float64), [[0, 1, -2], [3, 0, 1]]
 
     encoding = ask(address, "encode", x)
     decoding = ask(address, "decode", z)
@@ -77,15 +77,15 @@ def test_sample_answers_what_the_service_does(
 
 @pytest.mark.parametrize("binarize", ["threshold", "sample"])
 def test_elbo_answers_what_the_service_does(
-    address: str, ask: Ask, grey: Rows, binarize: str
+    address: str, ask: Ask, gray: Rows, binarize: str
 ) -> None:
     """Every option of `/elbo` arrives, and every term comes back with its units."""
     options: dict[str, Any] = {"n_samples": 7, "seed": 5, "binarize": binarize}
 
-    elbo = ask(address, "elbo", grey[:4], **options)
+    elbo = ask(address, "elbo", gray[:4], **options)
 
     assert elbo.units == "nats"
-    assert same(elbo, posted(address, "/elbo", {"x": grey[:4].tolist(), **options}))
+    assert same(elbo, posted(address, "/elbo", {"x": gray[:4].tolist(), **options}))
 
 
 def test_without_binarize_there_is_no_such_parameter(address: str, ask: Ask) -> None:
@@ -109,13 +109,13 @@ def test_a_seed_not_given_is_drawn_and_returned(address: str, ask: Ask) -> None:
 
 
 def test_ten_thousand_rows_are_split_and_keep_their_order(
-    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows
+    proxy: FaultyProxy, ask: Ask, whole: Served, gray: Rows
 ) -> None:
     """15 requests give the bits of one, `n_concurrent` at once and no more."""
-    response = whole.post_raw("/encode", save({"x": grey}), BINARY)
+    response = whole.post_raw("/encode", save({"x": gray}), BINARY)
     proxy.actions.extend([meeting(3)] * 15)
 
-    encoding = ask(proxy.url, "encode", grey, settings={"n_concurrent": 3})
+    encoding = ask(proxy.url, "encode", gray, settings={"n_concurrent": 3})
 
     wanted = load(response.content)
     assert np.array_equal(encoding.mu, wanted["mu"])
@@ -136,10 +136,10 @@ def test_latents_are_split_too(address: str, ask: Ask, whole: Served) -> None:
 
 
 def test_a_fault_in_a_piece_has_the_callers_row(
-    address: str, ask: Ask, grey: Rows
+    address: str, ask: Ask, gray: Rows
 ) -> None:
     """The pointer and the detail count all rows, not those of the piece."""
-    x = grey.copy()
+    x = gray.copy()
     x[9000, 2, 1] = np.nan
 
     with pytest.raises(RequestError) as refused:
@@ -151,15 +151,15 @@ def test_a_fault_in_a_piece_has_the_callers_row(
 
 @pytest.mark.parametrize("n_samples", [1, 3])
 def test_stochastic_calls_are_split_with_one_seed(
-    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows, n_samples: int
+    proxy: FaultyProxy, ask: Ask, whole: Served, gray: Rows, n_samples: int
 ) -> None:
     """1,500 rows in three requests have the bits of one, by seed and position."""
     options: dict[str, Any] = {"seed": 3, "n_samples": n_samples, "first": 5}
     options["binarize"] = "sample"
     query = "&".join(f"{name}={value}" for name, value in options.items())
-    one = whole.post_raw(f"/elbo?{query}", save({"x": grey[:1500]}), BINARY)
+    one = whole.post_raw(f"/elbo?{query}", save({"x": gray[:1500]}), BINARY)
 
-    scored = ask(proxy.url, "elbo", grey[:1500], **options)
+    scored = ask(proxy.url, "elbo", gray[:1500], **options)
 
     wanted = load(one.content)
     assert np.array_equal(scored.elbo, wanted["elbo"])
@@ -175,17 +175,17 @@ def test_stochastic_calls_are_split_with_one_seed(
 
 
 def test_samples_and_reconstructions_are_split_with_one_seed(
-    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows
+    proxy: FaultyProxy, ask: Ask, whole: Served, gray: Rows
 ) -> None:
     """A seed that the client drew is that of every piece."""
     sample = ask(proxy.url, "sample", 1500, draw="sample")
-    drawn = ask(proxy.url, "reconstruct", grey[:800], n_samples=2, seed=4)
+    drawn = ask(proxy.url, "reconstruct", gray[:800], n_samples=2, seed=4)
 
     url = f"/sample?n=1500&draw=sample&seed={sample.seed}"
     wanted = load(whole.get(url, headers=BINARY).content)
     assert np.array_equal(sample.x, wanted["x"])
     assert np.array_equal(sample.z, wanted["z"])
-    body = save({"x": grey[:800]})
+    body = save({"x": gray[:800]})
     one = whole.post_raw("/reconstruct?n_samples=2&seed=4", body, BINARY)
     assert np.array_equal(drawn.x, load(one.content)["x"])
     assert len(proxy.targets("/sample")) == 3

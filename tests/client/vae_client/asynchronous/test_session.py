@@ -218,10 +218,10 @@ def test_only_failed_pieces_are_retried(proxy: FaultyProxy, ask: Ask) -> None:
 
 @pytest.mark.usefixtures("hurried")
 def test_ten_thousand_rows_keep_their_order_through_every_fault(
-    proxy: FaultyProxy, ask: Ask, whole: Served, grey: Rows
+    proxy: FaultyProxy, ask: Ask, whole: Served, gray: Rows
 ) -> None:
     """Pieces that are cut off, refused, or slower than the others stay in place."""
-    asked = whole.post_raw("/encode", save({"x": grey}), BINARY)
+    asked = whole.post_raw("/encode", save({"x": gray}), BINARY)
     full = answer(429, PROBLEM, content_type=PROBLEM_TYPE, retry_after="1")
     proxy.actions.extend(
         [late(12), full, cut, answer(503), cut_in_the_middle, cut, answer(504)]
@@ -229,7 +229,7 @@ def test_ten_thousand_rows_keep_their_order_through_every_fault(
 
     # One piece may meet all six.
     settings = {"n_concurrent": 3, "n_retries": 6}
-    encoding = ask(proxy.url, "encode", grey, settings=settings)
+    encoding = ask(proxy.url, "encode", gray, settings=settings)
 
     wanted = load(asked.content)
     assert np.array_equal(encoding.mu, wanted["mu"])
