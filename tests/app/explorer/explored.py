@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[3]
 ARTIFACTS = Path(os.environ.get("TEST_ARTIFACTS", ROOT / ".artifacts")) / "explorer"
 MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "pictures": ("bernoulli", (8, 8), 10),
+    "few": ("bernoulli", (8, 8), 3),
     "colors": ("continuous_bernoulli", (6, 6, 3), 3),
     "table": ("gaussian", (5,), 3),
     "planes": ("continuous_bernoulli", (8, 8, 2), 2),
