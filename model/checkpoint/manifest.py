@@ -154,13 +154,36 @@ class LatentUse(Section):
     noise_seed: int
 
 
+class BaselineFigure(Section):
+    """
+    The ELBO next to log p(x) of a simple model, on the same examples, in nats.
+
+    Attributes:
+        name: `full Gaussian`, `factor analysis, 3 factors`, or `independent values`.
+        log_p_x: Of the simple model; mean over the examples.
+        elbo_difference: ELBO minus log p(x) of the simple model; mean over the
+            examples.
+        standard_error: Of that mean; null for a single example.
+    """
+
+    name: str
+    log_p_x: float
+    elbo_difference: float
+    standard_error: float | None
+    split: Split
+    n_examples: int
+    binarization: Binarization
+
+
 class ModelMetrics(Section):
     """
     The figures of the model card.
 
     Attributes:
         latent_use: Null in older checkpoints.
+        baselines: Empty in older checkpoints, and for networks trained elsewhere.
     """
 
     figures: tuple[Figure, ...]
     latent_use: LatentUse | None = None
+    baselines: tuple[BaselineFigure, ...] = ()

@@ -22,11 +22,17 @@ LogDensity = Callable[[Array], Matrix]
 
 
 class Difference(NamedTuple):
-    """How much higher the ELBO is than log p(x) of a baseline, in nats per row."""
+    """
+    How much higher the ELBO is than log p(x) of a baseline, in nats per row.
+
+    Attributes:
+        log_p_x: Of the baseline; mean over the rows.
+    """
 
     baseline: str
     mean: float
     standard_error: float
+    log_p_x: float
 
     @property
     def sentence(self) -> str:
@@ -70,10 +76,12 @@ class Comparison:
         named = self.baselines or {"independent values": self.independent}
         found = []
         for name, log_density in named.items():
-            difference = elbo - log_density(x)
+            log_p_x = log_density(x)
+            difference = elbo - log_p_x
             n = len(difference)
             error = float(difference.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
-            found.append(Difference(name, float(difference.mean()), error))
+            mean = float(difference.mean())
+            found.append(Difference(name, mean, error, float(log_p_x.mean())))
         return tuple(found)
 
 

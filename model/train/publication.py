@@ -1,12 +1,13 @@
 """Write the checkpoint of a run: figures, verdict, model card, pictures, rows."""
 
 import json
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from model import checkpoint
 from model.checkpoint.golden import golden
-from model.checkpoint.manifest import ModelMetrics, Provenance
+from model.checkpoint.manifest import BaselineFigure, ModelMetrics, Provenance, Split
 from model.evaluation import Evaluation
 from model.train import pictures
 from model.train.card import card
@@ -105,17 +106,33 @@ def _metrics(
     plan: Plan, vae: VAE, held_out: Evaluation, *, complete: bool
 ) -> tuple[ModelMetrics, tuple[Difference, ...]]:
     """Return the figures, and the comparison with the baselines."""
-    prepared, options, comparison = plan.prepared, plan.options, plan.comparison
-    if not complete:
-        return (
-            validation_metrics(vae, held_out, prepared, options),
-            comparison.differences(prepared.validation, held_out.bound),
+    prepared, options = plan.prepared, plan.options
+    split: Split = "test" if complete else "validation"
+    if complete:
+        x = prepared.test
+        measured = evaluated(vae, x, options, split)
+        metrics = test_metrics(vae, held_out, measured, prepared, options)
+    else:
+        x, measured = prepared.validation, held_out
+        metrics = validation_metrics(vae, held_out, prepared, options)
+    differences = plan.comparison.differences(x, measured.bound)
+    baselines = tuple(
+        BaselineFigure(
+            name=found.baseline,
+            log_p_x=found.log_p_x,
+            elbo_difference=found.mean,
+            standard_error=_finite(found.standard_error),
+            split=split,
+            n_examples=len(x),
+            binarization=prepared.binarization,
         )
-    test = evaluated(vae, prepared.test, options, "test")
-    return (
-        test_metrics(vae, held_out, test, prepared, options),
-        comparison.differences(prepared.test, test.bound),
+        for found in differences
     )
+    return metrics.model_copy(update={"baselines": baselines}), differences
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _error(evaluation: Evaluation) -> float:

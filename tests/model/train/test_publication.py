@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
+from scipy.stats import multivariate_normal, norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint, data
 from model.binarization import drawn
@@ -61,6 +61,28 @@ def test_the_checkpoint_is_whole(trained: Path) -> None:
     assert loaded.config.data_shape == (4, 4)
     assert loaded.config.data.binarization == "dynamic"
     assert loaded.config.data.divided_by == 255
+
+
+def test_the_baselines_are_in_the_metrics(table: Path) -> None:
+    """By log p(x) of the test rows for a Gaussian with the training rows' moments."""
+    metrics = checkpoint.load(table).metrics
+    dataset = data.load(str(table.with_name("rows.npy")))
+    train, test = dataset.train.x, dataset.test.x
+    covariance = np.cov(train, rowvar=False, bias=True)
+    log_p_x = multivariate_normal.logpdf(test, train.mean(axis=0), covariance).mean()
+
+    full, factors = metrics.baselines
+
+    elbo = next(f for f in metrics.figures if (f.name, f.split) == ("elbo", "test"))
+    assert full.name == "full Gaussian"
+    assert factors.name.startswith("factor analysis, ")
+    np.testing.assert_allclose(full.log_p_x, log_p_x, rtol=1e-4)
+    for found in metrics.baselines:
+        assert (found.split, found.n_examples) == ("test", len(test))
+        np.testing.assert_allclose(
+            found.elbo_difference, elbo.value - found.log_p_x, rtol=0, atol=1e-9
+        )
+        assert found.standard_error is not None
 
 
 def test_examples_are_stored_with_what_they_score(trained: Path) -> None:

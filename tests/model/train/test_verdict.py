@@ -9,7 +9,7 @@ from model.train.comparison import Difference
 from model.train.options import RunOptions
 from model.train.verdict import Evidence, judge
 
-BETTER = Difference("full Gaussian", 0.5, 0.1)
+BETTER = Difference("full Gaussian", 0.5, 0.1, -10.5)
 
 
 def use(*active: bool) -> LatentUse:
@@ -111,7 +111,7 @@ UP = [-5.0 + 0.1 * i for i in range(20)]
             "Too few steps: validation rose by 0.40 nats in the last 4 epochs",
         ),
         (
-            {"differences": [BETTER, Difference("factor analysis", -0.5, 0.1)]},
+            {"differences": [BETTER, Difference("factor analysis", -0.5, 0.1, -9.5)]},
             "Worse than factor analysis: ",
         ),
     ],
@@ -137,7 +137,7 @@ def test_a_warning_names_the_fault_and_a_remedy(
             "journal": journal(UP, UP),
             "validation_elbo": -3.6,
         },
-        {"differences": [Difference("a", -0.1, 0.1)]},  # within its error
+        {"differences": [Difference("a", -0.1, 0.1, -9.9)]},  # within its error
         {"validation_elbo": -399.0, "kept_epoch": 0},  # bad, but learning
     ],
 )
