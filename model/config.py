@@ -169,6 +169,8 @@ class Data(Section):
         value_range: The smallest and the largest x that raw values of the training data
             can give; null if unknown. By default [0, 1] if raw values were divided.
         background: The x that replaces transparent pixels; null if these are refused.
+        turned_gray: Whether pictures with colors are turned gray, as training did; if
+            not, a model of gray pictures refuses them.
         columns: The names of the columns of a table; null if they have none.
         binarization: How training binarized gray values.
         standardized: Whether there is a shift and a scale between the data's own units
@@ -181,6 +183,7 @@ class Data(Section):
     divisors: Divisors = Field(default_factory=_divisors)
     value_range: tuple[float, float] | None = Field(default_factory=_value_range)
     background: Annotated[float, Field(ge=0, le=1)] | None = None
+    turned_gray: bool = False
     columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     binarization: Binarization
     standardized: bool

@@ -15,6 +15,7 @@ from safetensors.numpy import save
 from model import data
 from model.evaluate import rows
 from model.evaluate.options import EvaluateOptions
+from model.files import ReadOptions
 from tests.app.pictures import image_model, png16, saved
 from tests.app.served import Served, assert_problem
 from vae_client import arguments
@@ -54,6 +55,15 @@ def gray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
+def turned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a model that was trained with --mode gray."""
+    root, shape = tmp_path_factory.mktemp("turned"), (SIDE, SIDE)
+    path = image_model(root / "m", "continuous_bernoulli", shape, turned_gray=True)
+    with Served(path) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
 def color(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a Gaussian of color pictures, standardized."""
     root = tmp_path_factory.mktemp("color")
@@ -77,9 +87,9 @@ def mu_of(served: Served, body: bytes, kind: str) -> list[list[float]]:
     return mu
 
 
-def trained_x(path: Path) -> NDArray[Any]:
+def trained_x(path: Path, reading: ReadOptions | None = None) -> NDArray[Any]:
     """Return the rows that training reads from a file, in the file's order."""
-    dataset = data.load(str(path))
+    dataset = data.load(str(path), reading=reading or ReadOptions())
     x = np.concatenate([split.x for split in dataset.splits])
     order = np.concatenate([split.rows for split in dataset.splits])
     assert dataset.divided_by in (1, 255, 65_535)
@@ -278,6 +288,40 @@ def test_a_picture_has_one_meaning(
     assert mu_of(served, npy(x[:1]), "application/x-npy") == codes
     u = served.checkpoint.vae.in_model_units(x[:1])
     np.testing.assert_array_equal(evaluated[:1], u)
+
+
+def turned_files() -> dict[str, bytes]:
+    """Return color pictures, transparent and turned ones too, and a gray one."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return {
+        **color_files(),
+        "turned.jpg": saved(Image.fromarray(COLORS[1]), "JPEG", exif=exif),
+        "gray.png": saved(Image.fromarray(GRAY[0])),
+    }
+
+
+@pytest.mark.parametrize("name", turned_files())
+def test_pictures_that_training_turned_gray_are_turned_gray_everywhere(
+    turned: Served, gray: Served, name: str, tmp_path: Path
+) -> None:
+    """A model that was trained without --mode gray refuses them."""
+    content = turned_files()[name]
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(5):
+        (folder / f"{i} {name}").write_bytes(content)
+    media_type = "image/jpeg" if name.endswith("jpg") else "image/png"
+
+    x = trained_x(folder, ReadOptions(mode="gray"))
+    evaluated = evaluated_x(folder, turned)
+    codes = mu_of(turned, content, media_type)
+
+    assert mu_of(turned, npy(x[:1]), "application/x-npy") == codes
+    np.testing.assert_array_equal(evaluated[:1], x[:1])
+    if name != "gray.png":
+        refused = gray.post_raw("/encode", content, {"content-type": media_type})
+        assert "convert it to gray first" in assert_problem(refused, 422)["detail"]
 
 
 def test_data_of_12_bits_keep_their_levels(tmp_path: Path) -> None:

@@ -104,6 +104,7 @@ class Reader:
                 x.shape,
                 max_pixels=settings.max_image_pixels,
                 background=config.data.background,
+                turns_gray=config.data.turned_gray,
             )
             self.images = Images(layout, x)
             readable += (PNG, JPEG)

@@ -95,6 +95,7 @@ def _data(
     return found | {
         "divided_by": options.divided_by or dataset.divided_by,
         "background": dataset.background,
+        "turned_gray": dataset.turned_gray,
         "columns": dataset.columns or None,
         "binarization": measured.prepared.binarization,
     }

@@ -55,6 +55,7 @@ class Dataset:
         source: One sentence: where the data came from and how it was split.
         columns: The names of the values of a row of a table, (D,); () if it has none.
         background: The x behind transparent pixels; None if there are none.
+        turned_gray: Whether pictures with colors were to be turned gray.
         notes: A sentence for each guess that changes what the rows mean, with the
             option that overrules it.
     """
@@ -69,6 +70,7 @@ class Dataset:
     source: str
     columns: tuple[str, ...] = ()
     background: float | None = None
+    turned_gray: bool = False
     notes: tuple[str, ...] = ()
 
     @property

@@ -115,6 +115,7 @@ def _read(
         raw=raw,
         source=contents.source,
         background=contents.background,
+        turned_gray=contents.turned_gray,
         notes=contents.notes,
     )
 

@@ -24,7 +24,7 @@ class Parts:
         name: As in Dataset.
         rows: Training rows; missing splits are taken from them.
         source: Where the rows came from, the first half of a sentence.
-        background, notes: As in Dataset.
+        background, turned_gray, notes: As in Dataset.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Parts:
     validation: Split | None = None
     test: Split | None = None
     background: float | None = None
+    turned_gray: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -75,6 +76,7 @@ def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Datase
         source="; ".join(source),
         columns=parts.rows.origin.columns,
         background=parts.background,
+        turned_gray=parts.turned_gray,
         notes=parts.notes,
     )
 

@@ -74,10 +74,14 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
 
 
 def _reading(options: EvaluateOptions, config: Config) -> ReadOptions:
-    """Return how to read a file: transparent pixels as training did."""
-    reading, is_black = options.reading, config.data.background == 0
-    if is_black and reading.background is None and Path(options.data).is_dir():
-        return replace(reading, background="black")
+    """Return how to read a file: transparent pixels and colors as training did."""
+    reading = options.reading
+    if not Path(options.data).is_dir():
+        return reading
+    if config.data.background == 0 and reading.background is None:
+        reading = replace(reading, background="black")
+    if config.data.turned_gray and reading.mode is None:
+        reading = replace(reading, mode="gray")
     return reading
 
 

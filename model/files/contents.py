@@ -96,6 +96,7 @@ class Contents:
             option that overrules it.
         background: The x, in [0, 1], behind transparent pixels; None if the rows are
             not of pictures.
+        turned_gray: Whether pictures with colors were to be turned gray.
     """
 
     name: str
@@ -105,6 +106,7 @@ class Contents:
     test: Rows | None = None
     notes: tuple[str, ...] = ()
     background: float | None = None
+    turned_gray: bool = False
 
     def noting(self, note: str) -> "Contents":
         """Return the same contents with one more note."""

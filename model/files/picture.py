@@ -9,11 +9,11 @@ from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageChops, ImageFile, ImageOps
+from PIL import ExifTags, Image, ImageFile
 
 from model.files import pixels
 from model.files.contents import DataError
-from model.files.pixels import PixelsError
+from model.files.pixels import SWAPPED, TransparentError
 
 # Of one picture; more than a VAE can use, less than Pillow's own limit.
 MAX_PIXELS = 2**24
@@ -29,8 +29,6 @@ _SIXTEEN_BITS = {"I;16", "I;16B", "I;16L", "I;16N"}
 _COLOR = {"P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr", "LAB", "HSV"}
 _MODES: dict[Literal["gray", "color"], pixels.Mode] = {"gray": "L", "color": "RGB"}
 BACKGROUNDS: dict[Background, float] = {"white": 1.0, "black": 0.0}
-# ITU-R 601, as Pillow turns 8 bits gray.
-_LUMA = np.array([0.299, 0.587, 0.114])
 _BITS_PER_SAMPLE = 258  # of TIFF
 _PNG_DEPTH = 24  # where the header of a PNG has its bits per channel
 
@@ -108,32 +106,60 @@ def _pixels(image: Image.Image, path: Path, how: How) -> Pixels:
     done = []
     if getattr(image, "is_animated", False):
         done.append("read from the first frame")
-    if image.mode == "I" or pixels.is_deep(image):
-        return _sixteen_bits(image, path, how, done)
-    upright = ImageOps.exif_transpose(image)
-    if upright.has_transparency_data:
-        upright = _composited(upright, how.background, done)
-    upright = _without_gray_palette(upright)
-    mode = "L" if upright.mode in _GRAY else "RGB"
-    if how.mode is not None:
-        mode = _MODES[how.mode]
-    if mode == "L" and upright.mode not in _GRAY:
-        done.append("turned gray")
-    upright = upright if upright.mode == mode else upright.convert(mode)
-    upright = _scaled(upright, how, done)
-    return Pixels(np.asarray(upright), tuple(done))
-
-
-def _without_gray_palette(image: Image.Image) -> Image.Image:
-    """Return a picture of gray colors in a palette as gray."""
-    if image.mode != "P":
-        return image
-    color = image.convert("RGB")
-    red, green, blue = color.split()
-    is_gray = all(
-        ImageChops.difference(red, other).getbbox() is None for other in (green, blue)
+    open_ = _opener(image, path)
+    natural = _natural_mode(image)
+    mode = natural if how.mode is None else _MODES[how.mode]
+    orientation = _orientation(image)
+    width, height = image.size[::-1] if orientation in SWAPPED else image.size
+    size = None if how.size is None else (how.size[1], how.size[0])
+    read = partial(
+        pixels.read, open_, mode, orientation=orientation, size=size, turn_gray=True
     )
-    return red if is_gray else color
+    try:
+        values = read()
+    except TransparentError:
+        done.append(f"laid on {how.background} where transparent")
+        values = read(background=BACKGROUNDS[how.background])
+    if (natural, mode) == ("RGB", "L"):
+        done.append("turned gray")
+    if size not in (None, (width, height)):
+        done.append("scaled by averaging areas, without keeping the aspect ratio")
+    return Pixels(values[..., 0] if mode == "L" else values, tuple(done))
+
+
+def _opener(image: Image.Image, path: Path) -> pixels.Open:
+    """Return what opens a picture; one of 16 bits is decoded in several ways."""
+    if image.mode == "I":
+        low, high = image.getextrema()
+        if not 0 <= low <= high < 1 << 16:  # type: ignore[operator]
+            raise DataError(f"{path} has values of 32 bits: save it as an array, .npy")
+        gray = Image.fromarray(np.asarray(image).astype(np.uint16))
+        return lambda: gray
+    if not pixels.is_deep(image):
+        return lambda: image
+    content = path.read_bytes()
+    return lambda: Image.open(BytesIO(content), formats=formats())
+
+
+def _natural_mode(image: Image.Image) -> pixels.Mode:
+    """Return whether a picture is gray, a palette of gray colors too, or has colors."""
+    if image.mode == "I":
+        return "L"
+    if image.mode == "P" and pixels.is_gray(image.convert("RGB")):
+        return "L"
+    return pixels.natural_mode(image)
+
+
+def _orientation(image: Image.Image) -> int:
+    """Return the orientation of the camera in Exif data, as the service reads it."""
+    if image.format == "TIFF":
+        return 1  # Pillow turns these while it decodes them
+    if "exif" not in image.info:
+        image.load()  # in a PNG, they may follow the pixels
+    exif = Image.Exif()
+    exif.load(image.info.get("exif"))
+    found = exif.get(ExifTags.Base.Orientation, 1)
+    return found if isinstance(found, int) else 1
 
 
 def _check_bits(image: Image.Image, path: Path) -> None:
@@ -163,67 +189,3 @@ def _depth(image: Image.Image, path: Path) -> int:
         most = highest[-1] if isinstance(highest, tuple) else 255
         return 16 if isinstance(most, int) and most > 255 else 8
     return max(depths) if isinstance(depths, tuple) else int(depths)
-
-
-def _sixteen_bits(image: Image.Image, path: Path, how: How, done: list[str]) -> Pixels:
-    """Decode a picture of 16 bits as the service does."""
-    natural = "L" if image.mode == "I" else pixels.natural_mode(image)
-    # This may decode the picture, after which its mode does not show gray with alpha.
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    open_ = _opener(path)
-    if image.mode == "I":
-        low, high = image.getextrema()
-        if not 0 <= low <= high < 1 << 16:  # type: ignore[operator]
-            raise DataError(f"{path} has values of 32 bits: save it as an array, .npy")
-        gray = Image.fromarray(np.asarray(image).astype(np.uint16))
-        open_ = lambda: gray  # noqa: E731
-    size = None if how.size is None else (how.size[1], how.size[0])
-    mode = natural if how.mode is None else _MODES[how.mode]
-    kept: pixels.Mode = "RGB" if natural == "RGB" else mode
-    read = partial(pixels.read, open_, kept, orientation=orientation, size=size)
-    try:
-        values = read()
-    except PixelsError:
-        done.append(_said_laid(how.background))
-        values = read(background=BACKGROUNDS[how.background])
-    if size is not None and size != image.size:
-        done.append(_said_scaled())
-    if natural == "RGB" and mode == "L":
-        done.append("turned gray")
-        values = np.rint(values @ _LUMA)[..., None].astype(np.uint16)
-    return Pixels(values[..., 0] if mode == "L" else values, tuple(done))
-
-
-def _opener(path: Path) -> pixels.Open:
-    """Return what opens a picture, once for each half of its bits."""
-    content = path.read_bytes()
-    return lambda: Image.open(BytesIO(content), formats=formats())
-
-
-def _composited(
-    image: Image.Image, background: Background, done: list[str]
-) -> Image.Image:
-    """Lay a picture on a background; gray stays gray."""
-    is_gray = image.mode in _GRAY
-    rgba = image.convert("RGBA")
-    if rgba.getchannel("A").getextrema() != (255, 255):
-        done.append(_said_laid(background))
-    ground = Image.new("RGBA", rgba.size, background)
-    flat = Image.alpha_composite(ground, rgba)
-    return flat.getchannel("R") if is_gray else flat.convert("RGB")
-
-
-def _scaled(image: Image.Image, how: How, done: list[str]) -> Image.Image:
-    if how.size is None or how.size == (image.height, image.width):
-        return image
-    done.append(_said_scaled())
-    height, width = how.size
-    return image.resize((width, height), Image.Resampling.BOX)
-
-
-def _said_laid(background: Background) -> str:
-    return f"laid on {background} where transparent"
-
-
-def _said_scaled() -> str:
-    return "scaled by averaging areas, without keeping the aspect ratio"

@@ -63,6 +63,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
         source=f"the {n} images of {name}",
         notes=tuple(dict.fromkeys(notes)),
         background=picture.BACKGROUNDS[how.background],
+        turned_gray=how.mode == "gray",
     )
 
 

@@ -4,12 +4,14 @@ The pixels of a picture: the one meaning of a picture, in a file and in a reques
 Conversions lose nothing: gray becomes RGB by repeating the channel, RGB becomes gray
 only if its channels are equal, palettes are resolved, CMYK and YCbCr become RGB, 1, 2
 and 4 bits are widened, and 16 bits per channel stay 16 bits, which Pillow alone would
-cut down to 8 for all but gray pictures.
+cut down to 8 for all but gray pictures. Only where it is asked for, transparent pixels
+are composited and colors turned gray.
 """
 
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, final
 
 import numpy as np
@@ -47,6 +49,7 @@ _DEEP: dict[str, tuple[tuple[str, str], ...]] = {
     "RGBA;16B": (("RGBA", "RGBA;16B"), ("RGBA", "RGBA;16L")),
 }
 
+SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -57,6 +60,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _TILE_PIXELS = 1 << 18
+# ITU-R 601 in 65536ths, with which Pillow turns 8 bits gray.
+_LUMA = (19_595, 38_470, 7_471)
 _TRANSPARENT = (
     "expected opaque pixels, got transparent ones; fill the background first, for "
     "example: magick IN.png -background white -flatten OUT.png"
@@ -67,9 +72,13 @@ _COLORS = (
 )
 
 
-@final
 class PixelsError(ValueError):
     """A picture cannot be converted without loss; the message says what is expected."""
+
+
+@final
+class TransparentError(PixelsError):
+    """A picture has transparent pixels, and no background was given."""
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -90,6 +99,7 @@ def read(
     orientation: int = 1,
     size: tuple[int, int] | None = None,
     background: float | None = None,
+    turn_gray: bool = False,
     check: Callable[[], object] = lambda: None,
 ) -> Pixels:
     """
@@ -102,21 +112,26 @@ def read(
             averaged, first horizontally, then vertically.
         background: What transparent pixels are composited on, from 0 to 1; if None,
             they are refused.
+        turn_gray: In mode L, whether colors are turned gray; if not, they are refused.
         check: Called regularly; it may raise.
 
     Raises:
-        PixelsError: The picture has colors or transparent pixels that would be lost, or
-            more than 16 bits per channel.
+        TransparentError: The picture has transparent pixels and is not composited.
+        PixelsError: It has colors that would be lost, or more than 16 bits per channel.
     """
     image = open_()
     if is_deep(image):
         deep = _deep(image, open_, check)
         pixels = _opaque(_with_key(deep, image), background)
-        return _resized(_upright(_in_mode(pixels, mode), orientation), size, check)
+        pixels = _in_mode(pixels, mode, turn_gray=turn_gray)
+        return _resized(_upright(pixels, orientation), size, check)
     if image.mode not in _GRAY + _COLOR:
         raise PixelsError(f"expected gray or RGB of 8 or 16 bits, got {image.mode}")
     image.load()
-    image = _image_in_mode(image, mode, background, check)
+    convert = partial(
+        _tile_in_mode, mode=mode, background=background, turn_gray=turn_gray
+    )
+    image = _image_in_mode(image, mode, convert, check)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     if size is not None and image.size != size:
@@ -173,23 +188,31 @@ def _opaque(pixels: NDArray[np.uint16], background: float | None) -> NDArray[np.
     if alpha.min() == 65_535:
         return colors
     if background is None:
-        raise PixelsError(_TRANSPARENT)
+        raise TransparentError(_TRANSPARENT)
     share = alpha / 65_535
     mixed = share * colors + (1 - share) * (65_535 * background)
     return np.rint(mixed).astype(np.uint16)
 
 
-def _in_mode(pixels: NDArray[np.uint16], mode: Mode) -> NDArray[np.uint16]:
+def _in_mode(
+    pixels: NDArray[np.uint16], mode: Mode, *, turn_gray: bool
+) -> NDArray[np.uint16]:
     if mode == "RGB":
         return pixels.repeat(3, axis=2) if pixels.shape[2] == 1 else pixels
-    if (pixels != pixels[..., :1]).any():
+    if (pixels == pixels[..., :1]).all():
+        return pixels[..., :1]
+    if not turn_gray:
         raise PixelsError(_COLORS)
-    return pixels[..., :1]
+    luma = np.full((*pixels.shape[:2], 1), 1 << 15, np.uint32)
+    for channel, weight in enumerate(_LUMA):
+        luma += pixels[..., channel : channel + 1] * np.uint32(weight)
+    luma >>= 16
+    return luma.astype(np.uint16)
 
 
 def _upright(pixels: NDArray[np.uint16], orientation: int) -> NDArray[np.uint16]:
     """Turn and mirror pixels as the transpositions of Pillow do."""
-    if orientation in (5, 6, 7, 8):
+    if orientation in SWAPPED:
         pixels = pixels.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         pixels = pixels[:, ::-1]
@@ -218,16 +241,16 @@ def _resized(
 def _image_in_mode(
     image: Image.Image,
     mode: Mode,
-    background: float | None,
+    convert: Callable[[Image.Image], Image.Image],
     check: Callable[[], object],
 ) -> Image.Image:
-    """Convert an image of 8 bits to gray or RGB; refuse if that would lose anything."""
+    """Convert an image of 8 bits to a mode, large ones tile by tile."""
     width, height = image.size
     if image.mode == mode and not image.has_transparency_data:
         return image
     if width * height <= _TILE_PIXELS:
-        return _tile_in_mode(image, mode, background)
-    # Tile by tile: intermediate images are never as large as the whole.
+        return convert(image)
+    # Intermediate images are never as large as the whole.
     converted = Image.new(mode, image.size)
     across = min(width, _TILE_PIXELS)
     down = max(1, _TILE_PIXELS // across)
@@ -235,20 +258,20 @@ def _image_in_mode(
         check()
         for left in range(0, width, across):
             box = (left, top, min(left + across, width), min(top + down, height))
-            tile = _tile_in_mode(image.crop(box), mode, background)
-            converted.paste(tile, box)
+            converted.paste(convert(image.crop(box)), box)
     return converted
 
 
 def _tile_in_mode(
-    image: Image.Image, mode: Mode, background: float | None
+    image: Image.Image, *, mode: Mode, background: float | None, turn_gray: bool
 ) -> Image.Image:
+    """Convert an image of 8 bits to gray or RGB; refuse if that would lose anything."""
     gray = image.mode in _GRAY
     if image.has_transparency_data:
         image = _converted(image, "RGBA")
         if image.getchannel("A").getextrema() != (255, 255):
             if background is None:
-                raise PixelsError(_TRANSPARENT)
+                raise TransparentError(_TRANSPARENT)
             level = round(255 * background)
             behind = Image.new("RGBA", image.size, (level, level, level, 255))
             image = Image.alpha_composite(behind, image)
@@ -256,11 +279,19 @@ def _tile_in_mode(
             image = image.getchannel("R")
     if mode == "RGB" or image.mode in _GRAY:
         return _converted(image, mode)
-    red, green, blue = _converted(image, "RGB").split()
-    for channel in (green, blue):
-        if ImageChops.difference(red, channel).getbbox() is not None:
-            raise PixelsError(_COLORS)
-    return red
+    colors = _converted(image, "RGB")
+    if not turn_gray and not is_gray(colors):
+        raise PixelsError(_COLORS)
+    return colors.convert("L")  # exact for gray colors
+
+
+def is_gray(colors: Image.Image) -> bool:
+    """Return whether the channels of an image in mode RGB are equal."""
+    red, green, blue = colors.split()
+    return all(
+        ImageChops.difference(red, channel).getbbox() is None
+        for channel in (green, blue)
+    )
 
 
 def _converted(image: Image.Image, mode: str) -> Image.Image:

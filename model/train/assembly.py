@@ -47,6 +47,7 @@ def configure(options: RunOptions, dataset: Dataset, prepared: Prepared) -> Conf
         "data": {
             "name": dataset.name,
             "background": dataset.background,
+            "turned_gray": dataset.turned_gray,
             "columns": dataset.columns or None,
             "divided_by": dataset.raw.divided_by,
             "divisors": dict(dataset.raw.divisors),

@@ -87,12 +87,14 @@ def image_model(
     data_shape: tuple[int, ...],
     *,
     divided_by: float = 255.0,
+    turned_gray: bool = False,
 ) -> Path:
     """Write a tiny checkpoint with data of this shape."""
     config: Config = tiny_config(kind, data_shape=data_shape)
     data = Data(
         name="tiny",
         divided_by=divided_by,
+        turned_gray=turned_gray,
         binarization=config.data.binarization,
         standardized=config.data.standardized,
     )

@@ -39,6 +39,7 @@ PATHS: list[Path] = [
     ("data", "divisors", "uint8"),
     ("data", "value_range"),
     ("data", "background"),
+    ("data", "turned_gray"),
     ("data", "columns"),
     ("data", "binarization"),
     ("data", "standardized"),
@@ -64,6 +65,7 @@ def document() -> Document:
             "divisors": {"uint8": 16.0},
             "value_range": [0.0, 1.0],
             "background": None,
+            "turned_gray": False,
             "columns": None,
             "binarization": "none",
             "standardized": True,
@@ -129,6 +131,7 @@ NEWER: list[Path] = [
     ("data", "divisors", "uint8"),
     ("data", "value_range"),
     ("data", "background"),
+    ("data", "turned_gray"),
     ("data", "columns"),
 ]
 
@@ -184,6 +187,7 @@ def test_older_configurations_say_how_raw_values_became_x_by_their_divisor(
     assert data.value_range == value_range
     assert data.columns is None
     assert data.background is None
+    assert data.turned_gray is False
 
 
 def test_columns_name_the_values_of_a_row(document: Document) -> None:
@@ -281,6 +285,7 @@ def test_an_unknown_key_is_refused(document: Document, name: str) -> None:
         (("data", "value_range"), [0.0]),
         (("data", "value_range"), [0.0, "1"]),
         (("data", "background"), 1.5),
+        (("data", "turned_gray"), None),
         (("data", "columns"), "ab"),
         (("data", "columns"), [1]),
         (("data", "binarization"), "sometimes"),

@@ -3,9 +3,10 @@ Decodes PNG and JPEG files to rows of x, just as training reads a folder of imag
 
 A pixel v of 0 to 255 is the value v / 255, one of 16 bits v / 65535. The EXIF
 orientation is applied; `model.files.pixels` converts, and loses nothing. Refused are
-transparent pixels, unless training composited them, and animations. Another size than
-the model's is refused, unless `resize` is given: it averages areas, first horizontally,
-then vertically, rounds after each pass of 8 bits, and does not keep the aspect ratio.
+animations, transparent pixels, unless training composited them, and colors for a gray
+model, unless training turned them gray. Another size than the model's is refused,
+unless `resize` is given: it averages areas, first horizontally, then vertically, rounds
+after each pass of 8 bits, and does not keep the aspect ratio.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,11 @@ from app.wire.layout import Layout, Rows
 from app.wire.negotiation import JPEG, PNG, Format
 from model.config import PIXELS
 from model.files import pixels
-from model.files.pixels import Pixels, PixelsError
+from model.files.pixels import SWAPPED, Pixels, PixelsError
 from model.raw_values import RawValues
 
 _READ = {PNG: png_chunks.read, JPEG: jpeg_segments.read}
 _NAMES = {PNG: "PNG", JPEG: "JPEG"}  # Pillow's names
-
-_SWAPPED = (5, 6, 7, 8)  # orientations that swap width and height
 
 # The longest side of a JPEG. Resizing a longer side would need as many coefficients,
 # however few pixels the image has.
@@ -107,7 +106,7 @@ def _check(header: Header, layout: ImageLayout, *, resize: bool) -> None:
         )
     if max(width, height) > MAX_SIDE:
         raise ImageError(f"expected sides of at most {MAX_SIDE} pixels, got more")
-    if header.orientation in _SWAPPED:
+    if header.orientation in SWAPPED:
         width, height = height, width
     # The size between the two passes of resizing: the model's width, the own height.
     layout.check_n_pixels(layout.width, height)
@@ -137,6 +136,7 @@ def _pixels(
             orientation=header.orientation,
             size=(layout.width, layout.height),
             background=layout.background,
+            turn_gray=layout.turns_gray,
             check=lambda: check_wanted(stop),
         )
     except ImageError:

@@ -29,6 +29,7 @@ class ImageLayout:
         max_pixels: The most pixels of the images of a request or of a response.
         background: What transparent pixels are composited on, from 0 to 1; None if they
             are refused.
+        turns_gray: For gray: whether colors are turned gray; if not, they are refused.
     """
 
     height: int
@@ -36,6 +37,7 @@ class ImageLayout:
     n_channels: Literal[1, 3]
     max_pixels: int
     background: float | None = None
+    turns_gray: bool = False
 
     @property
     def mode(self) -> Literal["L", "RGB"]:
@@ -90,9 +92,13 @@ def why_no_images(data_shape: tuple[int, ...], *, value_range: ValueRange) -> st
 
 
 def image_layout(
-    data_shape: tuple[int, ...], *, max_pixels: int, background: float | None = None
+    data_shape: tuple[int, ...],
+    *,
+    max_pixels: int,
+    background: float | None = None,
+    turns_gray: bool = False,
 ) -> ImageLayout:
     """Return the layout of data that are images."""
     height, width = data_shape[:2]
     n_channels: Literal[1, 3] = 3 if data_shape[2:] == (3,) else 1
-    return ImageLayout(height, width, n_channels, max_pixels, background)
+    return ImageLayout(height, width, n_channels, max_pixels, background, turns_gray)

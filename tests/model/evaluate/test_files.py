@@ -190,7 +190,7 @@ def test_a_header_is_given_or_denied_by_a_flag(
 def test_pictures_in_classes_are_trained_on_and_evaluated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Of several sizes, formats and modes, with the same options for both commands."""
+    """Of several sizes, formats and modes; evaluation turns them gray as training."""
     draw = np.random.default_rng(0)
     for i in range(30):
         folder = tmp_path / "pets" / ("cats", "dogs")[i % 2]
@@ -208,8 +208,11 @@ def test_pictures_in_classes_are_trained_on_and_evaluated(
     loaded = checkpoint.load(out)
     assert loaded.config.data_shape == (4, 5)
     assert loaded.config.data.background == 1
+    assert loaded.config.data.turned_gray
     assert loaded.examples is not None
     assert loaded.examples.labels is not None
     assert "0 = cats, 1 = dogs" in said
     assert "are scaled by averaging areas, without keeping the aspect ratio" in said
-    assert evaluate(["--checkpoint", str(out), *options, "--threads", "1"]) == 0
+    of_training = ("--size", "4x5", "--data", str(tmp_path / "pets"))
+    assert evaluate(["--checkpoint", str(out), *of_training, "--threads", "1"]) == 0
+    assert "are turned gray" in capsys.readouterr().err

@@ -77,6 +77,28 @@ def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
     np.testing.assert_allclose(upright, np.rot90(pixels, k=-1), atol=5)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_tiff_is_turned_upright_once(
+    tmp_path: Path, dtype: type[np.unsignedinteger[Any]]
+) -> None:
+    """Pillow turns it while it decodes it."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(GRAY.astype(dtype)).save(tmp_path / "a.tif", exif=exif)
+
+    contents = read(tmp_path)
+
+    np.testing.assert_array_equal(contents.rows.values[0], np.rot90(GRAY, k=-1))
+
+
+def test_only_exif_turns_a_picture(tmp_path: Path) -> None:
+    """As in a request, in which other metadata are not read."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/" tiff:Orientation="6"></x:xmpmeta>'
+    Image.fromarray(GRAY).save(tmp_path / "a.jpg", xmp=xmp)
+
+    assert read(tmp_path).rows.values[0].shape == GRAY.shape
+
+
 @pytest.mark.parametrize(
     ("pixels", "found"),
     [
