@@ -443,6 +443,29 @@ def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None
     assert unnamed == []
 
 
+# Pairs of buttons and fields that cover each other.
+COVERED = """() => {
+    const all = [...document.querySelectorAll("button, input, select")]
+        .filter((e) => e.checkVisibility())
+        .map((e) => [e.textContent.trim() || e.outerHTML, e.getBoundingClientRect()]);
+    return all.flatMap(([one, a], i) => all.slice(i + 1)
+        .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
+            && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)
+        .map(([other]) => `${one} and ${other}`));
+}"""
+
+
+@pytest.mark.parametrize("width", [360, 600, 820, 1280])
+@pytest.mark.parametrize("name", ["pictures", "colors", "table"])
+def test_no_button_covers_another(
+    opened: Callable[..., Opened], name: str, width: int
+) -> None:
+    """Nor a field, at any width."""
+    page, _, _, _ = opened(name, viewport={"width": width, "height": 800})
+
+    assert page.evaluate(COVERED) == []
+
+
 def test_colors_follow_the_system(opened: Callable[..., Opened]) -> None:
     """Ink on paper is drawn again when the system goes dark."""
     page, _, _, _ = opened("pictures", color_scheme="light")
