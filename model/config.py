@@ -162,20 +162,17 @@ class Data(Section):
     Attributes:
         name: The data set.
         divided_by: Raw values were divided by this (255 for 8-bit images).
-        divisors: The dtypes of integers that are divided to give x, and their divisors:
-            `{"uint8": 255}`. Integers of other dtypes are x itself, as are booleans and
-            all floats. By default that of pictures, or of bytes, if `divided_by` says
-            that there was a divisor.
+        divisors: What integers of a dtype are divided by: `{"uint8": 255}`. Those of
+            other dtypes are x itself, as are booleans and floats. By default that of
+            pictures, or of bytes, if `divided_by` says that there was a divisor.
         value_range: The smallest and the largest x that raw values of the training data
             can give; null if unknown. By default [0, 1] if raw values were divided.
         background: The x that replaces transparent pixels; null if these are refused.
-        turned_gray: Whether pictures with colors are turned gray, as training did; if
-            not, a model of gray pictures refuses them.
+        turned_gray: Whether pictures with colors are turned gray; if not, refused.
         columns: The names of the columns of a table; null if they have none.
         binarization: How training binarized gray values.
-        standardized: Whether there is a shift and a scale between the data's own units
-            and those of the networks; see `Config.has_units`. Densities served are in
-            the data's own units.
+        standardized: Whether the networks have units of their own, see
+            `Config.has_units`. Densities served are in the data's units.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=200)]

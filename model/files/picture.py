@@ -89,7 +89,9 @@ def read(path: Path, how: How) -> Pixels:
         with warnings.catch_warnings():
             # MAX_PIXELS refuses what Pillow only warns of; metadata are not pixels.
             warnings.simplefilter("ignore")
-            with Image.open(path, formats=formats()) as image:
+            # Of a path, Pillow would map uncompressed files into memory, and TIFF files
+            # whose orientation swaps width and height would be scrambled.
+            with path.open("rb") as file, Image.open(file, formats=formats()) as image:
                 return _pixels(image, path, how)
     except DataError:
         raise
@@ -157,7 +159,7 @@ def _orientation(image: Image.Image) -> int:
     if "exif" not in image.info:
         image.load()  # in a PNG, they may follow the pixels
     exif = Image.Exif()
-    exif.load(image.info.get("exif"))
+    exif.load(image.info.get("exif") or b"")
     found = exif.get(ExifTags.Base.Orientation, 1)
     return found if isinstance(found, int) else 1
 
