@@ -2,7 +2,6 @@
 
 import mmap
 from collections.abc import Sequence
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any, Self, TypeGuard, final
@@ -50,9 +49,7 @@ class Source:
         """Read data, as in a request to the service."""
         vae = engine.checkpoint.vae
         config = vae.config
-        if config.data.background == 0 and reading.background is None and path.is_dir():
-            # Transparent pixels are read as training did.
-            reading = replace(reading, background="black")
+        reading = reading.as_trained(path, config.data)
         contents = _read(path, reading, config.data.columns or ())
         return cls(contents, Conversion.to_x(vae), config.data_shape)
 

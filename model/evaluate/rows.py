@@ -1,6 +1,6 @@
 """Load and binarize the rows that a checkpoint is measured on."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -13,7 +13,6 @@ from model.data import Dataset
 from model.data.preparation import prepare
 from model.distributions import LIKELIHOODS
 from model.evaluate.options import EvaluateOptions
-from model.files import ReadOptions
 from model.raw_values import RawValues
 from model.vae import VAE
 
@@ -50,7 +49,7 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
         validation_fraction=options.validation_fraction,
         test_fraction=options.test_fraction,
         seed=options.data_seed,
-        reading=_reading(options, config),
+        reading=options.reading.as_trained(Path(options.data), config.data),
         columns=config.data.columns or (),
         raw=RawValues.of_model(config),
     )
@@ -71,18 +70,6 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
     }
     binarize = {"static": "sample", "threshold": "threshold"}.get(how)
     return EvaluationRows(splits[options.split][: options.n], dataset, binarize)
-
-
-def _reading(options: EvaluateOptions, config: Config) -> ReadOptions:
-    """Return how to read a file: transparent pixels and colors as training did."""
-    reading = options.reading
-    if not Path(options.data).is_dir():
-        return reading
-    if config.data.background == 0 and reading.background is None:
-        reading = replace(reading, background="black")
-    if config.data.turned_gray and reading.mode is None:
-        reading = replace(reading, mode="gray")
-    return reading
 
 
 def _how(options: EvaluateOptions, config: Config) -> Binarization:

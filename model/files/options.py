@@ -1,8 +1,10 @@
 """How files are read, where a person overrules what the readers recognize."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Literal, final
 
+from model.config import Data
 from model.files.contents import DataError
 
 Layout = Literal["nchw", "nhwc"]
@@ -33,7 +35,8 @@ class ReadOptions:
         layout: For arrays (N, ., ., .): nchw has the channels first, nhwc last.
         size: For folders of pictures: HEIGHTxWIDTH to scale every picture to; with one
             number, both.
-        mode: For folders of pictures: gray or color; as the pictures are if not given.
+        mode: For folders of pictures: gray or color; if not given, as the pictures are,
+            or gray for a model whose training turned them gray.
         background: For folders of pictures: what is behind transparent pixels; if not
             given, white, or what the model that gets the pictures has there.
     """
@@ -66,6 +69,19 @@ class ReadOptions:
                 if getattr(self, name) != getattr(_DEFAULTS, name):
                     option = name.replace("_", "-")
                     raise DataError(f"--{option} is for {other}, not for {file}")
+
+    def as_trained(self, path: Path, data: Data) -> "ReadOptions":
+        """
+        Return the same options, those not given as a model's training had them.
+
+        Transparent pixels and colors of a folder of pictures become what they were.
+        """
+        found = self
+        if path.is_dir() and data.background == 0 and self.background is None:
+            found = replace(found, background="black")
+        if path.is_dir() and data.turned_gray and self.mode is None:
+            found = replace(found, mode="gray")
+        return found
 
 
 _DEFAULTS = ReadOptions()

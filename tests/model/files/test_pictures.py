@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from model.config import Data
 from model.files import Contents, DataError, ReadOptions, scratch
 from model.files import read as read_path
 from tests.app.pictures import png16
@@ -413,3 +414,22 @@ def test_many_pictures_are_decoded_once_into_a_file(
 
     assert isinstance(contents.rows.values, np.memmap)
     np.testing.assert_array_equal(contents.rows.values, [GRAY, GRAY, GRAY])
+
+
+def test_options_that_are_not_given_are_those_of_the_training(tmp_path: Path) -> None:
+    """For folders of pictures, which evaluation and bulk commands read."""
+    data = Data(
+        name="pets",
+        divided_by=255.0,
+        background=0.0,
+        turned_gray=True,
+        binarization="none",
+        standardized=False,
+    )
+
+    found = ReadOptions(size="3").as_trained(tmp_path, data)
+
+    assert found == ReadOptions(size="3", mode="gray", background="black")
+    given = ReadOptions(mode="color", background="white")
+    assert given.as_trained(tmp_path, data) == given
+    assert ReadOptions().as_trained(tmp_path / "x.npy", data) == ReadOptions()
