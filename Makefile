@@ -26,6 +26,7 @@ CAN_TEST = $(VENV)/.can-test
 AUDITORS = $(VENV)-audit/.installed
 TOOLS = $(VENV)-external/.installed
 FRAMEWORKS = $(VENV)-frameworks
+CLIENTS = $(VENV)-clients
 # Where a browser on this machine finds what listens on HOST.
 NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
@@ -76,8 +77,9 @@ test-quick: $(CAN_TEST) ## Run only those that take no process, browser or train
 	$(PARALLEL_TESTS) -m 'not slow and not external' $(ARGS)
 
 # The tools bring thirty packages that nothing else here needs.
-test-external: $(CAN_TEST) $(TOOLS) ## Check the API documentation with the tools of others, and nginx in front
-	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' $(PY) -m pytest -m external $(ARGS)
+test-external: $(CAN_TEST) $(TOOLS) $(patsubst %,$(CLIENTS)/%/.installed,triton kserve) ## Check the service with the tools and clients of others, and nginx in front
+	EXTERNAL_TOOLS='$(abspath $(VENV)-external/bin)' EXTERNAL_CLIENTS='$(abspath $(CLIENTS))' \
+	  $(PY) -m pytest -m external $(ARGS)
 
 # Each framework has an environment of its own, with torch to export what it trained.
 test-frameworks: $(CAN_TEST) $(patsubst %,$(FRAMEWORKS)/%/.installed,torch keras jax pythae) ## Train in PyTorch, Keras, JAX and pythae, adopt, and compare
@@ -91,6 +93,14 @@ $(FRAMEWORKS)/%/.installed:
 	  '$(@D)/bin/pip' install --quiet $$index torch
 	@'$(@D)/bin/pip' install --quiet numpy onnx onnxscript \
 	  $(filter-out torch,$*) $(if $(filter jax,$*),jax2onnx)
+	@touch $@
+
+# Clients of the Open Inference Protocol; what each pins does not fit the others.
+$(CLIENTS)/triton/.installed: PACKAGES = 'tritonclient[http]==2.73.0'
+$(CLIENTS)/kserve/.installed: PACKAGES = 'kserve==0.21.0'
+$(CLIENTS)/%/.installed:
+	@'$(PYTHON)' -m venv '$(@D)'
+	@'$(@D)/bin/pip' install --quiet $(PACKAGES)
 	@touch $@
 
 $(TOOLS):
@@ -189,5 +199,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(FRAMEWORKS) $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(CLIENTS) $(FRAMEWORKS) $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -66,6 +66,13 @@ class ProblemError(Exception):
         self.faults = tuple(faults[:MAX_FAULTS])
         self.headers = headers
 
+    def brief(self, *, request_id: str) -> bytes:
+        """Return this error as the Open Inference Protocol has it, in one member."""
+        detail = self.detail
+        if self.status is HTTPStatus.INTERNAL_SERVER_ERROR:
+            detail += f", {request_id}"
+        return orjson.dumps({"error": _cut(detail, _MAX_DETAIL_ALONE)})
+
     def document(self, *, instance: str, request_id: str) -> bytes:
         """Return the problem document (RFC 9457) of this error for one request."""
         problem: dict[str, object] = {

@@ -22,6 +22,7 @@ from app.observability.access_log import STANDARD_OUTPUT, AccessLog
 from app.observability.metrics import Metrics
 from app.observability.output import Output
 from app.observability.tracing import Tracer
+from app.open_inference import routes as open_inference
 from app.server import sighup, start_lines
 from app.server.server import Application
 from app.server.startup import StartError, fail, keep_freed_memory, switch_threads_soon
@@ -47,7 +48,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
     metrics = Metrics(n_workers=settings.workers)
     log = _access_log(metrics) if settings.access_log else None
     operator_log.count_dropped(partial(metrics.processes.count_dropped, "log"))
-    calls = table.calls(settings)
+    calls = (*table.calls(settings), *open_inference.CALLS)
     loader = Loader(calls, settings, lifecycle, metrics)
     current = Current(loader.load())
     metrics.describe(**current.loaded.labels)

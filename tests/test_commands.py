@@ -180,6 +180,10 @@ def test_the_tools_of_others_have_an_environment_of_their_own(project: Path) -> 
     tools = project / ".venv-external"
     fake_program(tools / "bin" / "pip", calls=project)
     (tools / ".installed").touch()
+    for name in ("triton", "kserve"):
+        folder = project / ".venv-clients" / name
+        folder.mkdir(parents=True)
+        (folder / ".installed").touch()
 
     make(project, "test-external")
 

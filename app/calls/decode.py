@@ -25,6 +25,7 @@ from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
+from app.wire.layout import Rows
 from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format
 from app.wire.reply import Reply
 
@@ -77,13 +78,20 @@ async def decode(model: ServedModel, request: Request, format_: Format) -> Respo
     """Return the parameters of p(x|z) for each row of z."""
     z, options = await model.reader.read(request, model.reader.z, DecodeOptions)
     check_orient(model, options, format_)
-    model.reserve_output(request, len(z.values))
     picture = model.reader.picture(len(z.values), options, format_)
+    reply = await decoded(model, request, z, options)
+    return await respond(reply, format_, source="z", picture=picture)
+
+
+async def decoded(
+    model: ServedModel, request: Request, z: Rows, options: DecodeOptions
+) -> Reply:
+    """Return the parameters of p(x|z) as named arrays, within the limits."""
+    model.reserve_output(request, len(z.values))
     decoding = await model.compute.decode(z.values)
     tensors = {"mean": model.in_data_shape(decoding.mean)}
     if decoding.log_var is not None:
         tensors["log_var"] = model.in_data_shape(decoding.log_var)
     scalars = {"likelihood": model.config.likelihood.kind}
     names = model.named(*tensors)
-    reply = Reply(tensors, scalars, columns=names, orient=options.orient)
-    return await respond(reply, format_, source="z", picture=picture)
+    return Reply(tensors, scalars, columns=names, orient=options.orient)

@@ -33,6 +33,7 @@ from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import ImageInput, StrictObject
 from app.http.writer import respond
+from app.wire.layout import Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 from model.engine.support import OutsideSupportError
@@ -111,6 +112,11 @@ def _examples(values: ExampleValues) -> Bodies:
 async def elbo(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return an estimate of the ELBO of each row of x, with its terms, in nats."""
     x, options = await model.reader.read(request, model.reader.x, ElboOptions)
+    return await respond(await estimated(model, x, options), format_, source="x")
+
+
+async def estimated(model: ServedModel, x: Rows, options: ElboOptions) -> Reply:
+    """Return the estimate and its terms as named arrays, within the limits."""
     _check(model, options, n_rows=len(x.values))
     seed = seed_or_random(options.seed)
     try:
@@ -131,7 +137,7 @@ async def elbo(model: ServedModel, request: Request, format_: Format) -> Respons
         "units": "nats",
     }
     tensors = {k: v for k, v in bound._asdict().items() if v is not None}
-    return await respond(Reply(tensors, scalars), format_, source="x")
+    return Reply(tensors, scalars)
 
 
 def _check(model: ServedModel, options: ElboOptions, *, n_rows: int) -> None:

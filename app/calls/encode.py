@@ -14,6 +14,7 @@ from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import ImageInput, StrictObject
 from app.http.writer import respond
+from app.wire.layout import Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 
@@ -58,6 +59,10 @@ def _examples(values: ExampleValues) -> Bodies:
 async def encode(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return the parameters of q(z|x) for each row of x."""
     x, _ = await model.reader.read(request, model.reader.x, EncodeOptions)
+    return await respond(await encoded(model, x), format_, source="x")
+
+
+async def encoded(model: ServedModel, x: Rows) -> Reply:
+    """Return the parameters of q(z|x) as named arrays."""
     encoding = await model.compute.encode(x.values)
-    reply = Reply({"mu": encoding.mu, "log_var": encoding.log_var})
-    return await respond(reply, format_, source="x")
+    return Reply({"mu": encoding.mu, "log_var": encoding.log_var})

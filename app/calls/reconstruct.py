@@ -25,7 +25,7 @@ from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import ImageInput, ImageOutput, StrictObject
 from app.http.writer import respond
-from app.wire.layout import Array
+from app.wire.layout import Array, Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 from model.engine import Encoding
@@ -96,6 +96,18 @@ async def reconstruct(
     """
     x, options = await model.reader.read(request, model.reader.x, ReconstructOptions)
     check_orient(model, options, format_)
+    n_pictures = len(x.values) * max(1, options.n_samples)
+    picture = model.reader.picture(n_pictures, options, format_)
+    reply = await reconstructed(model, request, x, options)
+    if picture is not None:
+        reply = reply._replace(tensors={"x": model.in_data_shape(reply.main)})
+    return await respond(reply, format_, source="x", picture=picture)
+
+
+async def reconstructed(
+    model: ServedModel, request: Request, x: Rows, options: ReconstructOptions
+) -> Reply:
+    """Return the reconstructions as a named array, within the limits."""
     n_rows, n_samples = len(x.values), options.n_samples
     n_decoded = n_rows * max(1, n_samples)
     limit = model.settings.max_rows
@@ -105,21 +117,16 @@ async def reconstruct(
         )
     model.reserve_output(request, n_decoded)
     model.check_first(options.first, max(1, n_samples) * model.config.latent_dim)
-    picture = model.reader.picture(n_decoded, options, format_)
     names = model.named("x")
     q_z = await model.compute.encode(x.values)
     if n_samples == 0:
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
-        reply = Reply({"x": mean}, columns=names, orient=options.orient)
-        return await respond(reply, format_, source="x", picture=picture)
+        return Reply({"x": mean}, columns=names, orient=options.orient)
     seed = seed_or_random(options.seed)
     z = _drawn(q_z, n_samples, seed=seed, first=options.first).reshape(n_decoded, -1)
-    mean = model.in_data_shape((await model.compute.decode(z)).mean)
-    if picture is None:
-        mean = mean.reshape(n_rows, n_samples, *model.config.data_shape)
-    scalars = {"seed": seed}
-    reply = Reply({"x": mean}, scalars, columns=names, orient=options.orient)
-    return await respond(reply, format_, source="x", picture=picture)
+    mean = (await model.compute.decode(z)).mean
+    tensors = {"x": mean.reshape(n_rows, n_samples, *model.config.data_shape)}
+    return Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
 
 
 def _drawn(q_z: Encoding, n_samples: int, *, seed: int, first: int) -> Array:

@@ -93,16 +93,30 @@ def _examples(_: ExampleValues) -> Bodies:
 async def sample(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return draws from the model: z from the prior, and x from p(x|z)."""
     options = await model.reader.options(request, SampleOptions)
+    check_orient(model, options, format_)
+    picture = model.reader.picture(options.n, options, format_)
+    return await respond(
+        await sampled(model, request, options),
+        format_,
+        source="temperature",
+        by_row=False,
+        picture=picture,
+        headers=_VARY,
+    )
+
+
+async def sampled(
+    model: ServedModel, request: Request, options: SampleOptions
+) -> Reply:
+    """Return draws from the model as named arrays, within the limits."""
     n, limit = options.n, model.settings.max_rows
     if n > limit:
         raise ContentTooLargeError(f"expected n of at most {limit}, got {n}")
-    check_orient(model, options, format_)
     model.reserve_output(request, n)
     noise_per_row = model.config.latent_dim
     if options.draw == "sample" and model.config.likelihood.kind == "gaussian":
         noise_per_row += model.config.data_dim
     model.check_first(options.first, noise_per_row)
-    picture = model.reader.picture(n, options, format_)
     seed = seed_or_random(options.seed)
     x, z = await model.compute.sample(
         n,
@@ -113,15 +127,7 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
     )
     tensors = {"x": model.in_data_shape(x), "z": z}
     names = model.named("x")
-    reply = Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
-    return await respond(
-        reply,
-        format_,
-        source="temperature",
-        by_row=False,
-        picture=picture,
-        headers=_VARY,
-    )
+    return Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
 
 
 sample_by_query = sample.by_query(

@@ -18,7 +18,7 @@ from app.lifecycle import RETRY_AFTER_SECONDS
 
 logger = logging.getLogger(__name__)
 
-PROBES = frozenset({"/livez", "/readyz"})
+PROBES = frozenset({"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"})
 RESERVED = 16
 _SPARE_FILES = 2 * RESERVED
 _MIN_IDLE_SECONDS = 1.0

@@ -7,7 +7,7 @@ from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.connection.cycle import response
-from app.errors import CLOSE, MEDIA_TYPE, ProblemError
+from app.errors import CLOSE, ProblemError
 
 REFUSAL = "vae.refusal"  # the key of a `Refusal` in the scope of a refused request
 
@@ -27,6 +27,11 @@ class Recorder(Protocol):
     def request_id(self, headers: Mapping[bytes, bytes]) -> str:
         """Return the client's request id if it is well-formed, else a new one."""
 
+    def refusal_body(
+        self, problem: ProblemError, path: str, request_id: str
+    ) -> tuple[bytes, bytes]:
+        """Return the media type and the body of an error for a path."""
+
     def note_refusal(self, refusal: Refusal) -> None:
         """Count and log a request that was refused before it was handled."""
 
@@ -44,7 +49,8 @@ def write(
     recorder = cast("Recorder", connection.app)
     fields = connection.headers if running is None else running["headers"]
     request_id = recorder.request_id(dict(fields))
-    document = problem.document(instance="", request_id=request_id)
+    path = _path(connection.url) if running is None else running["path"]
+    media_type, document = recorder.refusal_body(problem, path, request_id)
     refusal = Refusal(request_id, problem.status.value, len(document))
     if running is None:
         recorder.note_refusal(refusal)
@@ -52,10 +58,15 @@ def write(
         running[REFUSAL] = refusal
     headers = (
         *connection.server_state.default_headers,
-        (b"content-type", MEDIA_TYPE),
+        (b"content-type", media_type),
         (b"content-length", b"%d" % len(document)),
         *CLOSE,
         (b"x-request-id", request_id.encode()),
         *problem.headers,
     )
     connection.transport.write(response(refusal.status, headers, document))
+
+
+def _path(target: bytes) -> str:
+    """Return the path of a target, which may be cut short or malformed."""
+    return target.partition(b"?")[0].decode("latin-1")

@@ -35,6 +35,7 @@ from app.wire.negotiation import (
     SAFETENSORS,
     Format,
     Formats,
+    check_coding,
     request_format,
 )
 from model.checkpoint import Checkpoint
@@ -174,6 +175,18 @@ class Reader:
             read = partial(self._masked.read_csv, body)
             return await self._csv.read(body, read), parsed
         return await asyncio.to_thread(self._masked.read_safetensors, body), parsed
+
+    async def content(self, request: Request) -> Body:
+        """
+        Return the body of a request, decompressed, whatever its Content-Type is.
+
+        Raises:
+            ProblemError: It cannot be decompressed, or is too long.
+        """
+        coding = request.headers.get(b"content-encoding")
+        if coding is not None:
+            check_coding(coding)
+        return await request.body(self._bodies)
 
     def _format(self, request: Request, readable: Formats) -> Format:
         return request_format(

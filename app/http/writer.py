@@ -44,7 +44,7 @@ async def respond(
     chunks = await _chunks(reply, format_, picture)
     # orjson writes values that are not finite as null, which is quick to search for.
     if not isinstance(chunks, list) or format_ is not JSON or b"null" in chunks[0]:
-        await _check_finite(reply, source, by_row=by_row)
+        await check_finite(reply, source, by_row=by_row)
     seed = reply.scalars.get("seed")
     if seed is not None:
         headers = (*headers, (b"vae-seed", str(seed).encode()))
@@ -56,7 +56,13 @@ async def respond(
     )
 
 
-async def _check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
+async def check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
+    """
+    Check the values of a reply; the arguments are those of `respond`.
+
+    Raises:
+        UnprocessableError: A value is not finite.
+    """
     for name, values in reply.tensors.items():
         if name in reply.nullable:
             continue

@@ -16,13 +16,17 @@ from app.http.response import Response
 logger = logging.getLogger(__name__)
 
 SETTING = "VAE_CORS_ORIGINS"
-EXPOSED = b"X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing"
+EXPOSED = (
+    b"X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing, "
+    b"Inference-Header-Content-Length"
+)
 _MAX_AGE_SECONDS = 600
 _VARY = (b"vary", b"Origin")
 _OTHER_SITES = frozenset({b"cross-site", b"same-site"})  # Fetch Metadata
 ALLOWED = (
     b"Authorization, Content-Encoding, Content-Type, If-None-Match, traceparent, "
-    b"tracestate, X-Request-ID, X-Request-Timeout, X-Requested-With"
+    b"tracestate, X-Request-ID, X-Request-Timeout, X-Requested-With, "
+    b"Inference-Header-Content-Length"
 )
 _PREFLIGHT: Headers = (
     (b"access-control-allow-methods", b"GET, HEAD, POST"),

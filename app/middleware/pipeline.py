@@ -2,8 +2,9 @@
 Wraps every HTTP request: access checks, request id, error responses, metrics and logs.
 
 A request for a call is looked up by method and path in the loaded model's table, and
-answered directly: the fast path. Every other request goes to FastAPI, inside: pages,
-404 and 405. What applies to both kinds of requests belongs here.
+answered directly: the fast path. A path with parameters is looked up by its route.
+Every other request goes to FastAPI, inside: pages, 404 and 405. What applies to all
+requests belongs here.
 """
 
 import asyncio
@@ -29,12 +30,12 @@ from app.errors import (
     ProblemError,
 )
 from app.http.forwarded import ForwardedHeaders
-from app.http.request import Request
+from app.http.request import Request, below
 from app.http.response import Response
 from app.lifecycle import Lifecycle, shut_down
 from app.middleware.access import AccessCheck
 from app.middleware.cancellation import InFlight
-from app.middleware.failures import problem_of, problem_response
+from app.middleware.failures import error_body, problem_of, problem_response
 from app.middleware.framework import route_of
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
@@ -120,6 +121,7 @@ class Pipeline:
         headers: Headers = ((b"x-request-id", request_id.encode()), *loaded.headers)
         endpoint = loaded.endpoints.get((request.method, request.path))
         route = request.path if endpoint else route_of(self.framework, scope)
+        endpoint = endpoint or loaded.endpoints.get((request.method, route))
         response: Response | None = None
         sent: _Sent | None = None
         if b"origin" in request.headers:
@@ -131,8 +133,7 @@ class Pipeline:
                     headers += self._access.headers(request)
                     response = _check_access(self._access, request, request_id)
                 if response is None and endpoint is not None:
-                    start = timing.start
-                    response = await self._call(endpoint, request, request_id, start)
+                    response = await self._call(endpoint, request, request_id, timing)
                 elif response is None:
                     scope["request_id"] = request_id
                     sent = await self._from_framework(
@@ -150,6 +151,13 @@ class Pipeline:
             request_id, status, n_bytes = scope[REFUSAL]
             sent = _Sent(route, status, 0, n_bytes)
         self._note(scope, request, request_id, timing, sent or _Sent(route))
+
+    def refusal_body(
+        self, problem: ProblemError, path: str, request_id: str
+    ) -> tuple[bytes, bytes]:
+        """Return the media type and the body of an error of the connection."""
+        path = below(self._root_path.rstrip("/"), path)
+        return error_body(problem, path, request_id, instance="")
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Count and log a request that the connection refused before it got here."""
@@ -186,9 +194,10 @@ class Pipeline:
             self._log.note(line)
 
     async def _call(
-        self, endpoint: Endpoint, request: Request, request_id: str, start: float
+        self, endpoint: Endpoint, request: Request, request_id: str, timing: Timing
     ) -> Response | None:
         """Return a call's response or problem; None if the client disconnected."""
+        start = timing.start
         self._in_flight.enter(request)
         try:
             request.deadline = start + self._timeout_of(request)

@@ -90,13 +90,7 @@ def request_format(
         UnsupportedMediaTypeError: It is none of `readable`, or is encoded.
     """
     if content_encoding is not None:
-        coding = content_encoding.strip().lower().decode("latin-1")
-        if coding not in _CODINGS:
-            got = coding if _TOKEN.fullmatch(coding) else "something else"
-            raise UnsupportedMediaTypeError(
-                f"expected a Content-Encoding of gzip, identity or none, got {got}",
-                headers=((b"accept-encoding", b"gzip, identity"),),
-            )
+        check_coding(content_encoding)
     found = _content_type(content_type)
     if found not in readable:
         raise UnsupportedMediaTypeError(
@@ -105,6 +99,22 @@ def request_format(
             headers=((b"accept", names(readable).encode()),),
         )
     return found
+
+
+def check_coding(content_encoding: bytes) -> None:
+    """
+    Check that a body with this Content-Encoding can be decoded.
+
+    Raises:
+        UnsupportedMediaTypeError: It cannot.
+    """
+    coding = content_encoding.strip().lower().decode("latin-1")
+    if coding not in _CODINGS:
+        got = coding if _TOKEN.fullmatch(coding) else "something else"
+        raise UnsupportedMediaTypeError(
+            f"expected a Content-Encoding of gzip, identity or none, got {got}",
+            headers=((b"accept-encoding", b"gzip, identity"),),
+        )
 
 
 @lru_cache(_CACHE)

@@ -68,7 +68,6 @@ class _Tensor(NamedTuple):
 
     layout: Layout
     name: str
-    dtype: np.dtype[Any]
     n_rows: int
     shaped: bool
     begin: int
@@ -166,15 +165,27 @@ def booleans_checked(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
     return values
 
 
+def values_at(
+    body: Body, offset: int, n_values: int, dtype: str, layout: Layout
+) -> NDArray[Any]:
+    """
+    Return numbers of a dtype that begin at an offset of a body.
+
+    Raises:
+        UnprocessableError: They are booleans, and a byte is neither 0 nor 1.
+    """
+    values = np.frombuffer(body, NUMBERS[dtype], count=n_values, offset=offset)
+    if dtype in SHORT_FLOATS:
+        _, widened = SHORT_FLOATS[dtype]
+        return widened(values)
+    return booleans_checked(values, layout)
+
+
 def _values(body: Body, start: int, tensor: _Tensor) -> NDArray[Any]:
     """Return the values of a tensor of a body whose data begin at `start`."""
     layout = tensor.layout
     n_values, offset = tensor.n_rows * layout.dim, start + tensor.begin
-    values = np.frombuffer(body, tensor.dtype, count=n_values, offset=offset)
-    if tensor.name in SHORT_FLOATS:
-        _, widened = SHORT_FLOATS[tensor.name]
-        return widened(values)
-    return booleans_checked(values, layout)
+    return values_at(body, offset, n_values, tensor.name, layout)
 
 
 def _tensor(layout: Layout, entry: _Entry | None) -> _Tensor:
@@ -188,7 +199,7 @@ def _tensor(layout: Layout, entry: _Entry | None) -> _Tensor:
     n_rows = entry.shape[0]
     size = dtype.itemsize * n_rows * layout.dim
     begin = entry.begin if entry.end - entry.begin == size else -1
-    return _Tensor(layout, entry.dtype, dtype, n_rows, shaped, begin, size)
+    return _Tensor(layout, entry.dtype, n_rows, shaped, begin, size)
 
 
 def _expected(layout: Layout) -> str:

@@ -16,7 +16,7 @@ row is kept twice.
 import asyncio
 import re
 from functools import cached_property
-from typing import Never, final
+from typing import Any, Never, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,51 @@ class LongArrays:
             shaped=shaped,
         )
         return await array.read(piece_bytes)
+
+    async def read_flat(
+        self, body: Body, start: int, stop: int, n_rows: int, *, shaped: bool
+    ) -> Rows:
+        """
+        Read the JSON array in [start, stop) of a body: the values of all rows in turn.
+
+        Args:
+            shaped: Whether errors name values by their place in a shaped row.
+
+        Raises:
+            UnprocessableError: It does not contain the values of so many rows.
+            ContentTooLargeError: There are too many rows.
+        """
+        layout = self._layout
+        layout.check_n_rows(n_rows)
+        n_values = n_rows * layout.dim
+        if 2 * n_values > stop - start:  # each has a digit, and a comma or a bracket
+            raise _not_all(layout, n_values)
+        values: NDArray[Any] = np.empty(n_values, layout.dtype)
+        view = memoryview(body)
+        n, position, end = 0, start + 1, stop - 1
+        while position <= end:
+            cut = end
+            if end - position > PIECE_BYTES:
+                cut = body.rfind(b",", position, position + PIECE_BYTES)
+            piece = b"".join((b"[", view[position : max(position, cut)], b"]"))
+            try:
+                part = self._arrays.values(piece)
+            except RefusedError:
+                raise _not_all(layout, n_values) from None
+            if piece.count(b"[") > 1 or not 0 < len(part) <= n_values - n:
+                raise _not_all(layout, n_values)
+            values[n : n + len(part)] = layout.to_values(part, n, shaped=shaped)
+            n, position = n + len(part), cut + 1
+            if position <= end:
+                await asyncio.sleep(0)
+        if n != n_values:
+            raise _not_all(layout, n_values)
+        return Rows(values.reshape(n_rows, -1), shaped)
+
+
+def _not_all(layout: Layout, n_values: int) -> UnprocessableError:
+    what = f"expected an array of {n_values} numbers, as the shape says"
+    return UnprocessableError(Fault(layout.pointer(), what))
 
 
 @final

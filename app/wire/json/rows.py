@@ -11,12 +11,14 @@ does not accept goes to `app.wire.json.strict`, which explains the errors.
 """
 
 import asyncio
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, final
 
 import orjson
 
+from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.images import data_urls
 from app.wire.json import pieces, records, spaces, split, strict
@@ -30,6 +32,7 @@ _EXPLAINED_INLINE_BYTES = 1 << 13
 MAX_SKELETON_BYTES = 4096
 
 _CACHED_SKELETONS = 64
+_NESTED = re.compile(rb"\[[ \t\r\n]*\[")
 
 Scalars = Mapping[str, Any]
 
@@ -110,6 +113,30 @@ class JsonRows:
         if stop - start > 2 * pieces.PIECE_BYTES:
             return await self._long.read(body, start, stop)
         return self._arrays.rows(body, start, stop)
+
+    async def read_tensor(
+        self, body: Body, start: int, stop: int, n_rows: int, *, shaped: bool
+    ) -> Rows:
+        """
+        Parse the array in [start, stop) of a body, nested or flat, of so many rows.
+
+        Raises:
+            UnprocessableError: It does not match the layout, or has other rows.
+            ContentTooLargeError: There are too many rows.
+        """
+        if not _NESTED.match(body, start):
+            return await self._long.read_flat(body, start, stop, n_rows, shaped=shaped)
+        try:
+            rows = await self.read_array(body, start, stop)
+        except RefusedError:
+            text = bytes(body[start:stop])
+            rows = await asyncio.to_thread(
+                strict.read_rows, text, self._layout, first_row=0
+            )
+        if len(rows.values) != n_rows or rows.shaped != shaped:
+            what = f"expected {n_rows} rows nested as in the shape, got others"
+            raise UnprocessableError(Fault(self._layout.pointer(), what))
+        return rows
 
     async def _read_split(self, body: Body, data: Layout) -> ParsedBody:
         """Parse a long body with a table of numbers."""

@@ -42,10 +42,10 @@ class Text:
     def __iter__(self) -> Iterator[bytes]:
         before = b"{"
         for name, values in self._tensors.items():
-            yield before + _dumps(name) + b":"
+            yield before + dumps(name) + b":"
             yield from _tensor(name, values, self._reply)
             before = b","
-        yield before + _dumps(dict(self._scalars))[1:] if self._scalars else b"}"
+        yield before + dumps(dict(self._scalars))[1:] if self._scalars else b"}"
 
 
 def is_long(reply: Reply) -> bool:
@@ -58,16 +58,16 @@ def write(reply: Reply) -> Chunk:
     """Return a JSON object; floats have the fewest digits that round-trip."""
     if reply.orient != "arrays":
         return b"".join(Text(reply))
-    return _dumps({**reply.tensors, **reply.scalars})
+    return dumps({**reply.tensors, **reply.scalars})
 
 
 def _tensor(name: str, values: NDArray[Any], reply: Reply) -> Iterator[bytes]:
     columns = reply.columns.get(name)
     if columns is None or reply.orient == "arrays":
-        yield from _array(values)
+        yield from array(values)
     elif reply.orient == "split":
-        yield b'{"columns":' + _dumps([*columns]) + b',"data":'
-        yield from _array(values)
+        yield b'{"columns":' + dumps([*columns]) + b',"data":'
+        yield from array(values)
         yield b"}"
     else:
         yield from _records(values, _template(columns))
@@ -75,7 +75,7 @@ def _tensor(name: str, values: NDArray[Any], reply: Reply) -> Iterator[bytes]:
 
 def _template(columns: Sequence[str]) -> bytes:
     """Return the format of one record."""
-    names = (_dumps(name).replace(b"%", b"%%") for name in columns)
+    names = (dumps(name).replace(b"%", b"%%") for name in columns)
     return b"{" + b",".join(name + b":%b" for name in names) + b"}"
 
 
@@ -91,28 +91,29 @@ def _records(values: NDArray[Any], template: bytes) -> Iterator[bytes]:
         per_piece = max(1, PIECE_VALUES // values.shape[1])
         for start in range(0, len(values), per_piece):
             # No number contains a bracket or a comma.
-            rows = _dumps(values[start : start + per_piece])[2:-2].split(b"],[")
+            rows = dumps(values[start : start + per_piece])[2:-2].split(b"],[")
             yield before + b",".join(template % (*row.split(b","),) for row in rows)
             before = b","
     yield b"]"
 
 
-def _array(values: NDArray[Any]) -> Iterator[bytes]:
+def array(values: NDArray[Any]) -> Iterator[bytes]:
     """Write an array in pieces that end between rows, or within long rows."""
     row_size = values[0].size if len(values) else 1
     if row_size > PIECE_VALUES:
         before = b"["
         for row in values:
             yield before
-            yield from _array(row)
+            yield from array(row)
             before = b","
     else:
         per_piece = PIECE_VALUES // max(1, row_size)
         for start in range(0, len(values), per_piece):
-            text = _dumps(values[start : start + per_piece])
+            text = dumps(values[start : start + per_piece])
             yield text[:-1] if start == 0 else b"," + text[1:-1]
     yield b"]" if len(values) else b"[]"
 
 
-def _dumps(value: object) -> bytes:
+def dumps(value: object) -> bytes:
+    """Return a value as JSON; arrays too."""
     return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -123,6 +123,37 @@ def test_a_refusal_is_counted_and_logged_once(
     assert {route for route, _ in after} == {logged[1], "/metrics"}
 
 
+SLOW = b"Content-Length: 9\r\n\r\n{"
+BELOW_V2 = {  # what is sent below /v2, and the status
+    "large head": (
+        b"GET /v2 HTTP/1.1\r\nHost: a\r\nX: " + b"a" * HEAD_BYTES,
+        431,
+    ),
+    "long target": (b"GET /v2/" + b"a" * 2 * HEAD_BYTES, 414),
+    "slow head": (b"GET /v2?a=b HTTP/1.1\r\nHost: a\r\n", 408),
+    "slow body": (
+        b"POST /v2/models/vae-sample/infer HTTP/1.1\r\nHost: a\r\n" + SLOW,
+        408,
+    ),
+    "two Hosts": (b"GET /v2 HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize(("sent", "status"), BELOW_V2.values(), ids=BELOW_V2)
+def test_a_refusal_has_the_shape_of_the_path(
+    served: Logged, sent: bytes, status: int
+) -> None:
+    """Below /v2 it is an error of the Open Inference Protocol."""
+    (answer,) = served.answers(sent)
+    (line,) = served.lines(1)
+
+    assert answer.status == line["status"] == status
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["connection"] == "close"
+    assert answer.headers["x-request-id"] == line["request_id"]
+    assert list(json.loads(answer.body)) == ["error"]
+
+
 @pytest.mark.parametrize(
     "sent",
     [

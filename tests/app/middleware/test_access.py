@@ -61,7 +61,8 @@ def test_nothing_passes_without_a_key_but_the_probes(guarded: Served) -> None:
         *((method, "/livez") for method in ("POST", "OPTIONS", "DELETE")),
         *(("OPTIONS", path) for path in ("/encode", "/sample", "*")),
     }
-    probes = {(m, path) for m in ("GET", "HEAD") for path in ("/livez", "/readyz")}
+    paths = ("/livez", "/readyz", "/v2/health/live", "/v2/health/ready")
+    probes = {(m, path) for m in ("GET", "HEAD") for path in paths}
     asked = sorted((every_route(guarded) | others) - probes)
 
     refused = guarded.together((method, path, {}) for method, path in asked)
@@ -71,7 +72,9 @@ def test_nothing_passes_without_a_key_but_the_probes(guarded: Served) -> None:
     for (method, path), response in zip(asked, refused, strict=True):
         assert response.status_code == 401, (method, path)
         assert response.headers["www-authenticate"] == "Bearer"
-        if method != "HEAD":
+        if path.startswith("/v2"):
+            assert method == "HEAD" or list(response.json()) == ["error"]
+        elif method != "HEAD":
             assert_problem(response, 401)
     assert {response.status_code for response in passed} == {200}
 

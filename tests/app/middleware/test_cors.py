@@ -10,7 +10,10 @@ from app.keys import line_of
 from tests.app.served import Served, assert_problem
 
 PAGE, OTHER = "https://page.example", "https://other.example"
-EXPOSED = "X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing"
+EXPOSED = (
+    "X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing, "
+    "Inference-Header-Content-Length"
+)
 ASKING = {
     "access-control-request-method": "POST",
     "access-control-request-headers": "authorization,content-type",
