@@ -19,7 +19,9 @@ from model.noise import BLOCK_ROWS, NormalRows, Stream, UniformRows
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_PIECE_VALUES = 1 << 18  # 1 MiB of float32, which stays in a core's cache
+# 8 MiB of float32. Converting a piece takes the weights out of a core's cache, so
+# longer pieces are faster: 0.96 of the engine's rate, 0.86 with an eighth of this.
+_PIECE_VALUES = 1 << 21
 _NOISE_VALUES = 1 << 22
 _BLOCK = BLOCK_ROWS // 8
 
