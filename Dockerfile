@@ -50,7 +50,7 @@ RUN rm -rf python3*/site-packages/torch/include python3*/site-packages/torch/sha
 FROM builder AS trimmed
 # hadolint ignore=DL3003
 RUN cd python3*/site-packages && rm -rf \
-      sympy mpmath networkx setuptools _distutils_hack jinja2 fsspec \
+      sympy mpmath networkx setuptools _distutils_hack jinja2 \
       watchfiles websockets dotenv yaml distutils-precedence.pth
 
 

@@ -106,7 +106,8 @@ $(CLIENTS)/%/.installed:
 $(TOOLS):
 	@'$(PYTHON)' -m venv $(VENV)-external
 	@$(VENV)-external/bin/pip install --quiet 'openapi-python-client==0.29.1' \
-	  'openapi-spec-validator==0.9.0' 'python-dateutil==4.0.0'
+	  'openapi-spec-validator==0.9.0' 'python-dateutil==4.0.0' \
+	  'huggingface_hub==2.4.0' 's3fs==2026.9.0' numpy pydantic
 	@touch $@
 
 check: $(CAN_TEST) ## Lint, formatting, types, known vulnerabilities

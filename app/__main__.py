@@ -27,8 +27,9 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "vae-serve") -> 
         # Worker processes inherit the environment.
         os.environ.update(command_line.read(given, os.environ, prog=prog))
         settings = Settings.from_environment(os.environ)
-        if not _exists(settings.checkpoint):
-            where = f"no checkpoint at {settings.checkpoint}: no such directory"
+        checkpoint = settings.checkpoint
+        if isinstance(checkpoint, Path) and not _exists(checkpoint):
+            where = f"no checkpoint at {checkpoint}: no such directory"
             raise SettingsError(f"{where}; {_NEXT_STEP.format(prog=prog)}")
     except SettingsError as error:
         fail(error)

@@ -24,10 +24,12 @@ from app.observability.output import Output
 from app.observability.tracing import Tracer
 from app.open_inference import routes as open_inference
 from app.server import sighup, start_lines
+from app.server.checkpoint_copy import with_checkpoint_here
 from app.server.server import Application
 from app.server.startup import StartError, fail, keep_freed_memory, switch_threads_soon
 from app.serving.loaded_model import Current
 from app.serving.loader import Loader
+from app.serving.origin import Origin
 from app.serving.reload import Reloader
 from app.settings import Settings
 from model.checkpoint import CheckpointError
@@ -56,7 +58,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         loader,
         current,
         metrics,
-        settings.checkpoint,
+        Origin(settings),
         watch_seconds=settings.watch_seconds,
     )
     lifespan = partial(
@@ -77,7 +79,8 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
 def from_environment() -> ASGIApp:
     """Build the service from VAE_* variables, or exit with one line and status 3."""
     try:
-        return build(Settings.from_environment(os.environ)).asgi
+        settings = with_checkpoint_here(Settings.from_environment(os.environ))
+        return build(settings).asgi
     except (SettingsError, StartError) as error:
         fail(error)
 

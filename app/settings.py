@@ -18,7 +18,7 @@ from pydantic import (
 from app.configuration import environment, memory_limits
 from app.configuration.environment import SettingRow
 from app.configuration.host_names import host_name, origin, split, split_names
-from app.configuration.serving import RELEASED, ServingSettings
+from app.configuration.serving import ServingSettings, checkpoint_directory
 
 
 def _within_memory(limit: int, cost: int) -> Any:
@@ -26,9 +26,7 @@ def _within_memory(limit: int, cost: int) -> Any:
     return Field(
         default_factory=lambda values: min(
             limit,
-            memory_limits.share(
-                values.get("checkpoint", RELEASED), values.get("workers", 1)
-            )
+            memory_limits.share(checkpoint_directory(values), values.get("workers", 1))
             // cost,
         ),
         json_schema_extra={"default_in_words": f"{limit}, or less if memory is short"},

@@ -216,7 +216,7 @@ def test_the_image_serves_the_released_checkpoint_to_the_outside() -> None:
     assert stage("service", "EXPOSE") == [str(settings.port)]
     assert "released/ released/" in stage("service", "COPY")
     assert not {"app/ app/", "released/ released/"} & {*stage("train", "COPY")}
-    inside = settings.checkpoint.relative_to(directory)
+    inside = settings.checkpoint_directory.relative_to(directory)
     assert ROOT / inside == Settings.from_environment({}).checkpoint
     assert (ROOT / inside / "manifest.json").is_file()
 

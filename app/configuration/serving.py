@@ -1,12 +1,15 @@
 """The settings that say what is served, where, and by how many processes."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from app.configuration.host_names import address, network, prefix, split
 from model.machine import available_cores
+from model.remote.location import RemoteLocation, location
 
 # The same place in the repository, in the images and in an installed wheel.
 RELEASED = Path(__file__).parents[2] / "released" / "mnist"
@@ -16,16 +19,51 @@ def _threads(n_workers: int) -> int:
     return available_cores() if n_workers == 1 else 1
 
 
+def _parsed_url(given: object) -> object:
+    """
+    Return the location that a URL names; return other objects, and paths, unchanged.
+
+    Raises:
+        PydanticCustomError: A text begins like a URL and is none.
+    """
+    if not isinstance(given, str):
+        return given
+    try:
+        found = location(given)
+        return given if isinstance(found, Path) else found
+    except ValueError as error:
+        raise PydanticCustomError(
+            "location", "{wanted}", {"wanted": str(error)}
+        ) from None
+
+
+def checkpoint_directory(values: Mapping[str, Any]) -> Path:
+    """Return the directory with the checkpoint that these settings name."""
+    checkpoint: Path | RemoteLocation = values.get("checkpoint", RELEASED)
+    if isinstance(checkpoint, Path):
+        return checkpoint
+    return checkpoint.copy_in(values.get("checkpoint_cache"))
+
+
 class ServingSettings(BaseModel):
     """What is served, where, and by how many processes; abstract."""
 
     checkpoint: Annotated[
-        Path,
+        Path | RemoteLocation,
+        BeforeValidator(_parsed_url),
         Field(
-            description="Directory of the checkpoint to serve.",
+            description="Checkpoint to serve: a directory, or a URL such as "
+            "`hf://user/model@revision` or `https://host/folder`.",
             json_schema_extra={"default_in_words": "the released model of MNIST"},
         ),
     ] = RELEASED
+    checkpoint_cache: Annotated[
+        Path | None,
+        Field(
+            description="Folder for copies of checkpoints that are behind URLs.",
+            json_schema_extra={"default_in_words": "a folder of the user's cache"},
+        ),
+    ] = None
     watch_seconds: Annotated[
         float,
         Field(
@@ -33,7 +71,7 @@ class ServingSettings(BaseModel):
             le=86_400,
             allow_inf_nan=False,
             description="Seconds between two checks for a new checkpoint in the "
-            "directory; 0 checks only on SIGHUP.",
+            "directory or behind the URL; 0 checks only on SIGHUP.",
         ),
     ] = 0.0
     host: Annotated[
@@ -108,3 +146,8 @@ class ServingSettings(BaseModel):
             json_schema_extra={"default_in_words": "true"},
         ),
     ] = True
+
+    @property
+    def checkpoint_directory(self) -> Path:
+        """The directory with the checkpoint, which may be the copy of one elsewhere."""
+        return checkpoint_directory(vars(self))

@@ -15,6 +15,7 @@ from app.observability.log import LogHandler
 from app.observability.output import Output
 from app.server import metrics_directory, sighup
 from app.server.addresses import bind, bind_unix, lines
+from app.server.checkpoint_copy import with_checkpoint_here
 from app.server.server import Application, serve
 from app.server.startup import StartError, allow_open_files, fail
 from app.server.stop_signals import StopSignals
@@ -32,8 +33,9 @@ def run(settings: Settings) -> int:
     handler, output = log.install(settings.log_level), Output(STANDARD_OUTPUT)
     allow_open_files(settings.max_connections + _OTHER_OPEN_FILES)
     _print_service_links()
-    _warn_if_memory_is_short(settings)
     try:
+        settings = with_checkpoint_here(settings)
+        _warn_if_memory_is_short(settings)
         with _bound(settings) as sockets:
             if settings.workers > 1:
                 with metrics_directory.create():
@@ -87,7 +89,7 @@ def _bound(settings: Settings) -> Iterator[list[socket.socket]]:
 def _warn_if_memory_is_short(settings: Settings) -> None:
     """Warn if the machine or the container has too little memory."""
     available = available_memory()
-    wanted = wanted_bytes(settings.checkpoint, settings.workers)
+    wanted = wanted_bytes(settings.checkpoint_directory, settings.workers)
     if available < wanted:
         logger.warning(
             "workers may be killed for lack of memory: %d need %d MiB, %d available",

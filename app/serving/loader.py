@@ -44,7 +44,7 @@ class Loader:
 
     def load(self) -> LoadedModel:
         """
-        Load the checkpoint in the configured directory; safe in any thread.
+        Load the checkpoint in its directory; safe in any thread.
 
         Raises:
             CheckpointError: It is missing or damaged, or does not reproduce the scores
@@ -52,7 +52,7 @@ class Loader:
             EngineError: The device or the backend is not available.
         """
         engine = Engine.load(
-            self._settings.checkpoint,
+            self._settings.checkpoint_directory,
             device=self._settings.device,
             backend=self._settings.backend,
             n_threads=self._settings.threads,
@@ -77,7 +77,7 @@ class Loader:
         try:
             golden.check(record, terms.elbo, rounding=rounding(served.vae, x))
         except ValueError as error:
-            path = self._settings.checkpoint / MANIFEST
+            path = self._settings.checkpoint_directory / MANIFEST
             raise CheckpointError(
                 f"{path}: golden: {error} from {engine.backend} on {engine.device}"
             ) from error

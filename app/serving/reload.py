@@ -1,11 +1,12 @@
 """
-Replaces the served checkpoint when its directory has a new one.
+Replaces the served checkpoint when its origin has a new one.
 
-On SIGHUP, or when polling the directory finds a change, every file of the checkpoint is
-verified. A new checkpoint is loaded and warmed up in a thread, next to the old one;
-then it becomes the current one. If it is refused, the reason is logged and the old one
-is still served. A swap ends with the last request that uses the old model, so at most
-two models are in memory. Requests to reload during a swap are combined into one.
+On SIGHUP, or when polling the directory or the URL finds a change, a checkpoint behind
+a URL is copied, and every file is verified. A new checkpoint is loaded and warmed up in
+a thread, next to the old one; then it becomes the current one. If it is refused, the
+reason is logged and the old one is still served. A swap ends with the last request that
+uses the old model, so at most two models are in memory. Requests to reload during a
+swap are combined into one.
 """
 
 import asyncio
@@ -13,14 +14,13 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 from time import perf_counter, sleep
 from typing import TypeVar, final
 
 from app.observability.metrics import Metrics
 from app.serving.loaded_model import Current, LoadedModel
 from app.serving.loader import Loader
-from app.serving.watch import Watch
+from app.serving.origin import Origin
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from model.engine import EngineError
@@ -38,10 +38,10 @@ _T = TypeVar("_T")
 @final
 class Reloader:
     """
-    Keeps the current model up to date with a checkpoint directory.
+    Keeps the current model up to date with the origin of its checkpoint.
 
     Args:
-        watch_seconds: Seconds between two checks of the directory; 0 to not check.
+        watch_seconds: Seconds between two checks of the origin; 0 to not check.
     """
 
     def __init__(
@@ -49,26 +49,27 @@ class Reloader:
         loader: Loader,
         current: Current,
         metrics: Metrics,
-        directory: Path,
+        origin: Origin,
         *,
         watch_seconds: float,
     ) -> None:
         self._loader = loader
         self._current = current
         self._metrics = metrics
-        self._directory = directory
+        self._origin = origin
+        self._directory = origin.directory
         self._watch_seconds = watch_seconds
         self._requested = asyncio.Event()
         self._refused: str | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="load")
 
     def request(self) -> None:
-        """Request a check of the directory, now or after the swap in progress."""
+        """Request a check of the origin, now or after the swap in progress."""
         self._requested.set()
 
     @asynccontextmanager
     async def reloading(self) -> AsyncIterator[None]:
-        """Handle requests and check the directory; at the end close the model."""
+        """Handle requests and check the origin; at the end close the model."""
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -80,13 +81,12 @@ class Reloader:
             await asyncio.to_thread(self._current.loaded.close)
 
     async def _run(self) -> None:
-        watch = Watch(self._directory)
         while True:
             try:
                 async with asyncio.timeout(self._watch_seconds or None):
                     await self._requested.wait()
             except TimeoutError:
-                if await self._in_thread(watch.has_changed):
+                if await self._origin.has_changed():
                     await self._reload()
             else:
                 self._requested.clear()
@@ -96,9 +96,10 @@ class Reloader:
                     logger.info("checkpoint %s is unchanged", version)
 
     async def _reload(self) -> bool:
-        """Serve the checkpoint on disk if valid; return False if it is unchanged."""
+        """Serve the origin's checkpoint if valid; return False if it is unchanged."""
         served, started = self._current.loaded, perf_counter()
         try:
+            await self._origin.update()
             new = await self._in_thread(lambda: self._load_if_new(served.sha256))
             self._refused = None
             if new is None:
@@ -150,16 +151,17 @@ class Reloader:
             return None
 
     async def _refuse(self, error: Exception) -> None:
-        """Log why the checkpoint on disk is refused, once for each checkpoint."""
-        found = await self._in_thread(self._found) or str(error)
-        if found == self._refused:
+        """Log why a new checkpoint is refused, once for each checkpoint."""
+        served, found = self._current.loaded, await self._in_thread(self._found)
+        # Without a new one on disk, the reason says what was refused.
+        key = str(error) if found in (None, served.sha256) else found
+        if key == self._refused:
             return
-        self._refused = found
+        self._refused = key
         self._metrics.observe_swap("refused")
-        version = self._current.loaded.version
         logger.error(
-            "checkpoint %s is still served, the one on disk is refused: %s",
-            version,
+            "checkpoint %s is still served, the new one is refused: %s",
+            served.version,
             error,
         )
 

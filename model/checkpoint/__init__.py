@@ -1,25 +1,14 @@
 """
 Checkpoints: the directory a trained model is stored in, its only reader and writer.
 
-`store` reads and writes whole checkpoints; the other modules describe their files.
+`store` reads and writes whole checkpoints; the other modules describe their files. The
+store is imported when it is first used, because it needs torch, which takes seconds.
 """
 
-from model.checkpoint.files import MANIFEST, CheckpointError
-from model.checkpoint.store import (
-    CALIBRATION,
-    CARD,
-    CONFIG,
-    DECODER,
-    ENCODER,
-    EXAMPLES,
-    METRICS,
-    WEIGHTS,
-    Checkpoint,
-    identity,
-    load,
-    save,
-    verify,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from model.checkpoint.files import MANIFEST, CheckpointError, identity, verify
 
 __all__ = [
     "CALIBRATION",
@@ -38,3 +27,24 @@ __all__ = [
     "save",
     "verify",
 ]
+
+if TYPE_CHECKING:
+    from model.checkpoint.store import (
+        CALIBRATION,
+        CARD,
+        CONFIG,
+        DECODER,
+        ENCODER,
+        EXAMPLES,
+        METRICS,
+        WEIGHTS,
+        Checkpoint,
+        load,
+        save,
+    )
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        return getattr(import_module("model.checkpoint.store"), name)

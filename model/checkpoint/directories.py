@@ -33,17 +33,31 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         OSError: Writing failed; an existing directory is unchanged.
     """
+    with replacement(directory) as staged:
+        for name, content in files.items():
+            with (staged / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+
+
+@contextmanager
+def replacement(directory: Path) -> Iterator[Path]:
+    """
+    Yield a new directory to fill, and then move it to its name in one step.
+
+    What killed writers have left next to it is removed.
+
+    Raises:
+        OSError: Writing failed; an existing directory is unchanged.
+    """
     directory = directory.resolve()  # replace the target of a link, not the link
     _expect_directory_or_nothing(directory)
     directory.parent.mkdir(parents=True, exist_ok=True)
     _recover(directory)
     staging.remove_leftovers(directory)
     with staging.new_directory(directory) as staged:
-        for name, content in files.items():
-            with (staged / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+        yield staged
         staged.chmod(0o755)  # a server may run as another user
         staging.fsync_directory(staged)
         _put_in_place(staged, directory)

@@ -20,7 +20,7 @@ from model.regular_files import open_regular, read_regular, size_of
 MANIFEST = "manifest.json"
 
 MAX_JSON_BYTES = 16 << 20
-_MAX_FILE_BYTES = 1 << 30  # of a file that is hashed and not kept
+MAX_FILE_BYTES = 1 << 30  # of a file that is hashed and not kept
 _MAX_FILES = 64
 _CHUNK_BYTES = 1 << 20
 
@@ -100,7 +100,7 @@ class Files:
         """
         for name in sorted(self._unverified):
             entry = self.manifest.files[name]
-            self._check_size(name, entry, _MAX_FILE_BYTES)
+            self._check_size(name, entry, MAX_FILE_BYTES)
             found = hashlib.sha256()
             n_left = entry.size
             try:
@@ -165,6 +165,31 @@ def read_manifest(path: Path) -> bytes:
             return _read_manifest(path, directory)
     except OSError as error:
         raise _missing(path, error) from error
+
+
+def verify(directory: Path) -> str:
+    """
+    Check every file of a checkpoint against its manifest, and return its sha256.
+
+    Raises:
+        CheckpointError: A file is missing or differs from the manifest.
+    """
+
+    def check(files: Files) -> str:
+        files.verify_rest()
+        return files.sha256
+
+    return read_files(directory, check)
+
+
+def identity(directory: Path) -> str:
+    """
+    Return the sha256 of a checkpoint, as in `verify`, without verifying its files.
+
+    Raises:
+        CheckpointError: Its manifest cannot be read.
+    """
+    return hashlib.sha256(read_manifest(directory)).hexdigest()
 
 
 def check_names(names: Collection[str]) -> None:

@@ -30,7 +30,6 @@ from model.checkpoint.files import (
     check_names,
     parse,
     read_files,
-    read_manifest,
 )
 from model.checkpoint.held_out import Calibration, Examples
 from model.checkpoint.manifest import (
@@ -149,31 +148,6 @@ def load(directory: Path) -> Checkpoint:
             actual value.
     """
     return read_files(directory, _load)
-
-
-def verify(directory: Path) -> str:
-    """
-    Check every file of a checkpoint against its manifest, and return its sha256.
-
-    Raises:
-        CheckpointError: A file is missing or differs from the manifest.
-    """
-
-    def check(files: Files) -> str:
-        files.verify_rest()
-        return files.sha256
-
-    return read_files(directory, check)
-
-
-def identity(directory: Path) -> str:
-    """
-    Return the sha256 of a checkpoint, as in `load`, without verifying its files.
-
-    Raises:
-        CheckpointError: Its manifest cannot be read.
-    """
-    return hashlib.sha256(read_manifest(directory)).hexdigest()
 
 
 def _load(files: Files) -> Checkpoint:

@@ -16,6 +16,7 @@ from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import EvaluateOptions
 from model.evaluate.rows import EvaluationRows
 from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
+from model.remote.copies import local_checkpoint
 
 
 def main(arguments: Sequence[str], prog: str = "python -m model.evaluate") -> int:
@@ -45,7 +46,7 @@ def run(options: EvaluateOptions) -> None:
     _check_writable(options.file)
     torch.set_num_threads(options.threads or torch.get_num_threads())
     device = choose_device(options.device)
-    loaded = checkpoint.load(options.checkpoint)
+    loaded = checkpoint.load(local_checkpoint(options.checkpoint))
     measured_on = rows.read(options, loaded.vae)
     sys.stderr.writelines(f"{note}\n" for note in measured_on.dataset.notes)
     x = torch.from_numpy(measured_on.x).to(device)
@@ -71,7 +72,7 @@ def _head(
 ) -> dict[str, object]:
     """Return the checkpoint, the data and the seed of the figures."""
     return {
-        "checkpoint": options.checkpoint.resolve().name,
+        "checkpoint": options.name,
         "sha256": loaded.sha256,
         "dataset": measured_on.dataset.name,
         "dataset_sha256": measured_on.dataset.sha256,

@@ -8,6 +8,7 @@ from model.command_line import Reading
 from model.files import ReadOptions
 from model.inference.effort import MIN_BUDGET
 from model.noise import MAX_SEED
+from model.remote.location import location
 
 Measure = Literal["elbo", "loglik", "gap", "refine", "posterior", "anomaly", "impute"]
 
@@ -19,7 +20,7 @@ class EvaluateOptions:
     Measure a checkpoint on data, print a table and write every row's figures as JSON.
 
     Attributes:
-        checkpoint: Directory of the checkpoint.
+        checkpoint: Directory of the checkpoint, or a URL such as hf://user/model.
         data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
             (.csv, .tsv, .parquet, ...) or a folder of pictures; split as in training.
         reading: How a file is read, as in training.
@@ -46,12 +47,13 @@ class EvaluateOptions:
         data_seed: The --seed of training, which selected the validation rows.
         validation_fraction: As in training.
         test_fraction: As in training.
-        out: The JSON file; CHECKPOINT.evaluation.json if not given.
+        out: The JSON file; CHECKPOINT.evaluation.json if not given, for a URL in the
+            current directory.
         device: auto uses a GPU if there is one.
         threads: CPU threads; all cores if not given.
     """
 
-    checkpoint: Path
+    checkpoint: str | Path
     data: str
     reading: Reading = field(default_factory=ReadOptions)
     data_dir: Path | None = None
@@ -75,8 +77,16 @@ class EvaluateOptions:
     @property
     def file(self) -> Path:
         """The path of the JSON file."""
-        checkpoint = self.checkpoint.resolve()
-        return self.out or checkpoint.with_name(f"{checkpoint.name}.evaluation.json")
+        where = location(str(self.checkpoint))
+        file = f"{self.name}.evaluation.json"
+        beside = where.resolve().with_name(file) if isinstance(where, Path) else file
+        return self.out or Path(beside)
+
+    @property
+    def name(self) -> str:
+        """The checkpoint's name."""
+        where = location(str(self.checkpoint))
+        return where.resolve().name if isinstance(where, Path) else where.name
 
     def check(self) -> None:
         """

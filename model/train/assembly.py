@@ -15,6 +15,7 @@ from model.noise import Stream, generator
 from model.prior_weights import VampWeights
 from model.train import saved_state
 from model.train.baselines import LinearGaussian
+from model.train.initial import initial_checkpoint
 from model.train.linear_start import set_linear_start
 from model.train.options import NoiseName, RunOptions
 from model.train.places import Places
@@ -77,7 +78,7 @@ def inherited_units(options: RunOptions, places: Places) -> Units | None:
             return None  # damaged, as the check of the state will say
         return Units(shift.numpy(), scale.numpy())
     if options.init_from is not None:
-        return checkpoint.load(options.init_from).vae.units
+        return checkpoint.load(initial_checkpoint(options.init_from)).vae.units
     return None
 
 
@@ -116,7 +117,8 @@ def first_model(
     """Return the model before its first step, as in `start`."""
     # A resumed run has its own weights.
     if options.init_from is not None and options.resume is None:
-        return _trained_before(options.init_from, config, options.seed, prepared)
+        before = initial_checkpoint(options.init_from)
+        return _trained_before(before, config, options.seed, prepared)
     vae = initialized(config, seed=options.seed)
     if prepared.units is not None:
         _set_units(vae, prepared.units)

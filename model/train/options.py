@@ -53,9 +53,9 @@ class TrainOptions:
         overwrite: Replace an existing checkpoint or run at --out.
         resume: Continue the run that had this --out, with the same options. A larger
             --epochs goes on with a finished run, up to that many epochs in total.
-        init_from: Checkpoint to take the initial weights from, with their shift and
-            scale of the data. Its architecture must be that of the options. Its prior
-            is used if it is that of the options; else the prior is initialized.
+        init_from: Checkpoint, or its URL, to take the initial weights from, with their
+            shift and scale of the data. Its architecture must be that of the options.
+            Its prior is used if it is that of the options; else it is initialized.
         network: mlp is that of the paper; conv needs images.
         hidden: Widths of the hidden layers of the encoder, and reversed of the decoder;
             conv takes one.
@@ -126,7 +126,7 @@ class TrainOptions:
     out: Path | None = None
     overwrite: bool = False
     resume: Path | None = None
-    init_from: Path | None = None
+    init_from: str | Path | None = None
     preset: Literal["auto", "paper"] = "auto"
     network: Literal["mlp", "conv"] = "mlp"
     hidden: tuple[int, ...] | None = None

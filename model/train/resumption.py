@@ -12,6 +12,7 @@ from model import checkpoint
 from model.config import Section
 from model.data import Dataset
 from model.train import saved_state
+from model.train.initial import initial_checkpoint
 from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
 from model.train.saved_state import StateError
@@ -53,7 +54,7 @@ def _parent_sha256(options: TrainOptions) -> str | None:
         return _saved_run(Places.of(options)).parent_sha256
     if options.init_from is None:
         return None
-    return checkpoint.identity(options.init_from)
+    return checkpoint.identity(initial_checkpoint(options.init_from))
 
 
 def run_options(path: Path) -> tuple[RunOptions, Sequence[str]]:

@@ -7,6 +7,7 @@ import pytest
 from app.configuration.environment import SettingsError, service_links
 from app.settings import Settings, documented
 from model.machine import available_cores
+from model.remote.location import RemoteLocation
 
 
 def test_defaults_need_no_environment() -> None:
@@ -36,6 +37,34 @@ def test_an_unknown_variable_is_an_error_that_names_the_nearest() -> None:
 
     message = "VAE_CHECKPIONT is not a setting; did you mean VAE_CHECKPOINT?"
     assert str(raised.value) == message
+
+
+def test_the_checkpoint_is_a_path_or_a_url(tmp_path: Path) -> None:
+    """A URL keeps both slashes, also on the way to a worker; its copy is a folder."""
+    url = "hf://user/model@main"
+    environ = {"VAE_CHECKPOINT": url, "VAE_CHECKPOINT_CACHE": str(tmp_path)}
+
+    settings = Settings.from_environment(environ)
+    in_worker = Settings.model_validate_json(settings.model_dump_json())
+    local = Settings.from_environment({"VAE_CHECKPOINT": "checkpoints/mine"})
+
+    assert settings.checkpoint == in_worker.checkpoint == RemoteLocation(url)
+    assert settings.checkpoint_directory.parent == tmp_path
+    assert settings.checkpoint_directory.name.startswith("model-")
+    assert local.checkpoint == local.checkpoint_directory == Path("checkpoints/mine")
+    copied = Settings.model_validate_json(local.model_dump_json())
+    assert copied.checkpoint == local.checkpoint
+
+
+def test_what_begins_like_a_url_must_be_one() -> None:
+    """It is not taken as a path."""
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_environment({"VAE_CHECKPOINT": "https://"})
+
+    assert str(raised.value) == (
+        "VAE_CHECKPOINT: expected a URL such as hf://user/model or "
+        "https://host/folder, got 'https://'"
+    )
 
 
 def kubernetes(service: str) -> dict[str, str]:

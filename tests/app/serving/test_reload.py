@@ -132,6 +132,7 @@ class Slow:
     def __init__(self, served: Served) -> None:
         self._served = served
         self._body = asyncio.Event()
+        self._is_read = False
         self._task: asyncio.Task[None]
         self.sent: list[Message] = []
 
@@ -156,6 +157,9 @@ class Slow:
 
     async def _receive(self) -> Message:
         await self._body.wait()
+        if self._is_read:  # the client stays connected
+            await asyncio.Event().wait()
+        self._is_read = True
         return {"type": "http.request", "body": json.dumps(BODY).encode()}
 
     async def _send(self, message: Message) -> None:
@@ -311,7 +315,7 @@ def test_a_bad_checkpoint_is_refused(
     assert served.get("/readyz").status_code == 200
     [record] = caplog.records
     assert record.levelname == "ERROR"
-    start = f"checkpoint {before} is still served, the one on disk is refused: "
+    start = f"checkpoint {before} is still served, the new one is refused: "
     assert record.getMessage().startswith(start)
     assert words in record.getMessage()
     new = write(directory, seed=2)

@@ -35,7 +35,7 @@ def served(request: pytest.FixtureRequest, checkpoints: Path) -> Iterator[Served
 @pytest.fixture
 def path(served: Served) -> Path:
     """Return the checkpoint that is served."""
-    return served.settings.checkpoint
+    return served.settings.checkpoint_directory
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from model.evaluate import mask
 from model.evaluate.command import main
 from model.evaluate.options import Measure
 from tests.app.served import Served
+from tests.model.remote.stores import remove, upload
 from tests.model.train.runs import write_images, write_table
 
 SEED = "5"
@@ -268,6 +269,28 @@ def test_data_of_another_shape_are_refused(
 
     assert status == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_checkpoint_behind_a_url_is_measured(
+    checkpoints: Path,
+    images: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With the same figures; the file is in the current directory."""
+    monkeypatch.setenv("VAE_CHECKPOINT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    upload(checkpoints / "bernoulli", "memory://elsewhere/bernoulli")
+    last = ["--data", str(images), "--binarize", "threshold"]
+
+    local = main(["--checkpoint", str(checkpoints / "bernoulli"), *last, "--out", "it"])
+    remote = main(["--checkpoint", "memory://elsewhere/bernoulli", *last])
+
+    assert (local, remote) == (0, 0), capsys.readouterr().err
+    written = (tmp_path / "bernoulli.evaluation.json").read_bytes()
+    assert written == (tmp_path / "it").read_bytes()
+    remove("memory://elsewhere")
 
 
 def test_values_on_another_scale_are_refused(

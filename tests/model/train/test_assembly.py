@@ -11,9 +11,11 @@ import torch
 from model import checkpoint
 from model.config import Conv, GaussianMixtureConfig, Mlp, StandardNormalConfig, Vamp
 from model.device import choose_device
+from model.train import resumption
 from model.train.assembly import configure, start
 from model.train.command import main
 from model.train.options import RunOptions
+from tests.model.remote.stores import remove, upload
 from tests.model.train.runs import SMALL, Trainer, write_images, write_table
 
 
@@ -154,6 +156,27 @@ def later(where: Path, before: Path, **changes: Any) -> Trainer:
         epochs=1,
     )
     return Trainer(replace(options, **changes))
+
+
+def test_a_run_starts_from_a_checkpoint_behind_a_url(
+    tmp_path: Path, before: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the weights of its copy, and its hash as the parent's."""
+    monkeypatch.setenv("VAE_CHECKPOINT_CACHE", str(tmp_path / "cache"))
+    url = f"memory://elsewhere/{tmp_path.name}"
+    upload(before, url)
+
+    local = later(tmp_path, before)
+    remote = later(tmp_path, before, init_from=url)
+    models = [run.begin().vae.state_dict() for run in (local, remote)]
+
+    identities = [
+        resumption.identity(r.options, r.dataset, []) for r in (local, remote)
+    ]
+    parents = [identity["parent_sha256"] for identity in identities]
+    assert parents == [checkpoint.identity(before)] * 2
+    assert all(torch.equal(models[0][name], models[1][name]) for name in models[0])
+    remove("memory://elsewhere")
 
 
 def test_a_run_starts_from_the_weights_of_a_checkpoint(

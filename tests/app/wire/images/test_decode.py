@@ -522,7 +522,9 @@ def test_parts_of_a_file_are_few_and_short(bernoulli: Served, name: str) -> None
 
 def test_what_is_between_the_passes_of_resizing_is_limited(bernoulli: Served) -> None:
     """A high and narrow image is as wide as the model's after the first pass."""
-    with Served(bernoulli.settings.checkpoint, max_image_pixels=2000) as served:
+    with Served(
+        bernoulli.settings.checkpoint_directory, max_image_pixels=2000
+    ) as served:
         high = post(served, "/encode?resize=true", png(np.zeros((1000, 1))))
         low = post(served, "/encode?resize=true", png(np.zeros((1, 1000))))
         longer = post(served, "/encode?resize=true", png(np.zeros((1, 65_536))))
@@ -538,7 +540,9 @@ def test_many_scans_are_for_small_images(bernoulli: Served) -> None:
     plain = saved(photo, "JPEG")
     scans = saved(photo, "JPEG", progressive=True)
 
-    with Served(bernoulli.settings.checkpoint, max_image_pixels=10_000) as served:
+    with Served(
+        bernoulli.settings.checkpoint_directory, max_image_pixels=10_000
+    ) as served:
         few = post(served, "/encode?resize=true", scans, "image/jpeg")
         many = post(
             served, "/encode?resize=true", plain + b"\xff\xda" * 12, "image/jpeg"

@@ -1,0 +1,1 @@
+"""Checkpoints that are stored elsewhere: URLs, what is behind them, copies here."""
