@@ -5,7 +5,11 @@ A line may contain line ends within quotes. Quotes are in pairs, also `""` withi
 so a line end is one of a line exactly if the quotes before it are even in number.
 """
 
+import csv
 import re
+from collections.abc import Sequence
+from contextlib import suppress
+from io import StringIO
 from typing import NamedTuple, Never, final
 
 from app.errors import Fault, UnprocessableError
@@ -15,20 +19,21 @@ _LINE = re.compile(r'(?:[^"\n]++|"[^"]*+")*+(?:\n|\Z)')
 _FIRST = re.compile(rb'(?:[^"\n]++|"[^"]*+")*+(?:\n|\Z)')
 _CELL = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
 _CELLS = re.compile(rf"{_CELL}(?:,{_CELL})*+")
+_TEXT = re.compile(rf"{_CELL}(?:(?:,|\r?\n){_CELL})*+")
 _EACH = re.compile(r'(?:\A|,)(?:"((?:[^"]++|"")*+)"|([^",]*+))')
 
 
 @final
-class TableLine(NamedTuple):
+class Lines(NamedTuple):
     """
-    The cells of one line.
+    The cells of lines.
 
     Attributes:
-        number: Its place in the body, counted from 1.
+        numbers: The place of each in the body, counted from 1.
     """
 
-    number: int
-    cells: list[str]
+    numbers: Sequence[int]
+    cells: list[list[str]]
 
 
 def end_of_first(body: Body, start: int, n_bytes: int) -> int:
@@ -57,7 +62,7 @@ def end_of_lines(body: Body, start: int, n_bytes: int) -> int:
         n_quotes -= 1
 
 
-def lines_of(text: bytes, first_number: int) -> list[TableLine]:
+def lines_of(text: bytes, first_number: int) -> Lines:
     """
     Return the lines of a text.
 
@@ -69,22 +74,42 @@ def lines_of(text: bytes, first_number: int) -> list[TableLine]:
     except UnicodeDecodeError as error:
         number = first_number + text.count(b"\n", 0, error.start)
         refuse(number, "expected UTF-8, got another byte")
-    if '"' not in decoded and "\r" not in decoded:
-        plain = decoded.removesuffix("\n").split("\n")
-        return [
-            TableLine(i, line.split(",")) for i, line in enumerate(plain, first_number)
-        ]
-    found: list[TableLine] = []
+    if '"' not in decoded:
+        plain = decoded.replace("\r\n", "\n").removesuffix("\n")
+        if "\r" not in plain:
+            cells = [line.split(",") for line in plain.split("\n")]
+            return Lines(range(first_number, first_number + len(cells)), cells)
+    with suppress(csv.Error):  # a cell is longer than that module allows
+        if _TEXT.fullmatch(decoded):
+            return _read(decoded, first_number)
+    return _explained(decoded, first_number)
+
+
+def _read(text: str, first_number: int) -> Lines:
+    """Return the lines of a text that is written as it should be."""
+    reader = csv.reader(StringIO(text, newline=""))
+    numbers, cells = [first_number], []
+    for found in reader:
+        cells.append(found or [""])
+        numbers.append(first_number + reader.line_num)
+    return Lines(numbers[:-1], cells)
+
+
+def _explained(text: str, first_number: int) -> Lines:
+    """Return the lines of a text, or refuse the first that is not as it should be."""
+    numbers: list[int] = []
+    cells: list[list[str]] = []
     number, position = first_number, 0
-    while position < len(decoded):
-        line = _LINE.match(decoded, position)
+    while position < len(text):
+        line = _LINE.match(text, position)
         if line is None:
             refuse(number, "expected a quote at the end of the cell, got none")
         content = line[0].removesuffix("\n").removesuffix("\r")
-        found.append(TableLine(number, _cells(content, number)))
+        numbers.append(number)
+        cells.append(_cells(content, number))
         number += line[0].count("\n")
         position = line.end()
-    return found
+    return Lines(numbers, cells)
 
 
 def refuse(number: int, what: str) -> Never:

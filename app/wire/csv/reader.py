@@ -7,6 +7,8 @@ is parsed by simdjson; any other is cut into cells, which mean what they mean in
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
+from math import nan
 from threading import Event
 from typing import Any, final
 
@@ -18,13 +20,16 @@ from app.errors import Fault, UnprocessableError
 from app.wire import columns
 from app.wire.body import Body
 from app.wire.csv import lines
-from app.wire.csv.lines import TableLine
+from app.wire.csv.lines import Lines
 from app.wire.layout import Layout, Rows
 from model.files import numerals
 
-PIECE_BYTES = 1 << 18
+PIECE_BYTES = 1 << 17
+_MOST_LINE_BYTES = 1 << 18
 _CELLS_BYTES = 1 << 14  # shorter, because cells take more memory than numbers
-_MOST_CELL_BYTES = 256  # on average, in a line that is longer than a piece
+_MOST_CELL_BYTES = 256  # on average, in a line that is longer still
+_OF_NUMBERS = b"0123456789+-.eE, \r\n"  # Python and files read them alike
+_CACHED = 1 << 10
 _MARK = b"\xef\xbb\xbf"
 # A piece that has other structure than rows of cells is read cell by cell.
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b',\n"[]{}'))
@@ -61,7 +66,7 @@ class _Reading:
     def __init__(self, body: Body, layout: Layout) -> None:
         self._body, self._layout = body, layout
         self._parser = simdjson.Parser()
-        self._most_bytes = max(PIECE_BYTES, _MOST_CELL_BYTES * layout.dim)
+        self._most_bytes = max(_MOST_LINE_BYTES, _MOST_CELL_BYTES * layout.dim)
         self._position = len(_MARK) if body[: len(_MARK)] == _MARK else 0
         self._line, self._n = 1, 0  # the next line and row
         self._cells_until = 0  # before this position there are not only numbers
@@ -100,7 +105,7 @@ class _Reading:
         text = self._taken(end)
         if not text.strip():
             lines.refuse(1, "expected the names of the columns, got nothing")
-        ((_, cells),) = lines.lines_of(text, 1)
+        (cells,) = lines.lines_of(text, 1).cells
         known = frozenset(self._layout.columns)
         names = [cell if cell in known else cell.strip() for cell in cells]
         if "" in names:
@@ -138,44 +143,66 @@ class _Reading:
                 return values, range(first, self._line)
             self._cells_until, self._position = self._position, start
         piece = self._piece(_CELLS_BYTES)
-        found = lines.lines_of(piece, first)
+        values = self._decimals(piece)
         self._line += piece.count(b"\n")
-        return self._of_cells(found), [line.number for line in found]
+        if values is not None:
+            return values, range(first, first + len(values))
+        found = lines.lines_of(piece, first)
+        return self._of_cells(found), found.numbers
 
     def _plain_numbers(self, piece: bytes) -> Values | None:
         """Return the rows of a piece of numbers as JSON has them, None if it is not."""
-        n_cells = len(self.names)
-        row = b"," * (n_cells - 1) + b"\n"
-        ended = piece if piece.endswith(b"\n") else piece + b"\n"
-        structure = ended.translate(None, _NOT_STRUCTURE)
-        n_rows, rest = divmod(len(structure), n_cells)
-        if rest or structure != row * n_rows:
+        if not self._is_regular(piece):
             return None
-        if ended.count(b"\r") != ended.count(b"\r\n"):
-            return None
-        text = b"".join((b"[", ended[:-1].replace(b"\n", b","), b"]"))
+        cells = piece.removesuffix(b"\n").replace(b"\n", b",")
         try:
-            array: Any = self._parser.parse(text)
+            array: Any = self._parser.parse(b"".join((b"[", cells, b"]")))
             values = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
         except _REFUSALS:
             self._parser = simdjson.Parser()
             return None
         # An empty cell of a table with one column leaves an empty array.
-        return values.reshape(-1, n_cells) if values.size == n_rows * n_cells else None
+        n_cells = 1 + cells.count(b",")
+        return values.reshape(-1, len(self.names)) if values.size == n_cells else None
 
-    def _of_cells(self, found: Sequence[TableLine]) -> Values:
+    def _decimals(self, piece: bytes) -> Values | None:
+        """Return the rows of a piece of numbers and empty cells, None if it is not."""
+        if piece.translate(None, _OF_NUMBERS) or not self._is_regular(piece):
+            return None
+        text = piece.decode("ascii").replace("\r\n", "\n").removesuffix("\n")
+        try:
+            numbers = [
+                float(c) if c else nan for c in text.replace("\n", ",").split(",")
+            ]
+        except ValueError:
+            return None
+        values = np.array(numbers).reshape(-1, len(self.names))
+        return None if np.isinf(values).any() else values
+
+    def _is_regular(self, piece: bytes) -> bool:
+        """Return whether a piece has rows of as many cells as names, none quoted."""
+        n_cells = len(self.names)
+        row = b"," * (n_cells - 1) + b"\n"
+        ended = piece if piece.endswith(b"\n") else piece + b"\n"
+        structure = ended.translate(None, _NOT_STRUCTURE)
+        n_rows, rest = divmod(len(structure), n_cells)
+        is_regular = not rest and structure == row * n_rows
+        return is_regular and ended.count(b"\r") == ended.count(b"\r\n")
+
+    def _of_cells(self, found: Lines) -> Values:
         """Return the numbers in cells, NaN for empty ones."""
-        for line in found:
-            if len(line.cells) != len(self.names):
-                n, got = len(self.names), len(line.cells)
-                what = f"expected {n} cells, one for each name in line 1, got {got}"
-                lines.refuse(line.number, what)
-        rows = [list(map(_number, line.cells)) for line in found]
+        n_cells = len(self.names)
+        for number, cells in zip(*found, strict=True):
+            if len(cells) != n_cells:
+                got = len(cells)
+                what = f"expected {n_cells} cells, one for each name in line 1"
+                lines.refuse(number, f"{what}, got {got}")
+        rows = [list(map(_number, cells)) for cells in found.cells]
         for i, row in enumerate(rows):
             if None in row:
                 d = self.order.index(row.index(None))
                 what = "expected a finite number, got text"
-                named = self._named([line.number for line in found])
+                named = self._named(found.numbers)
                 raise UnprocessableError(named(self._n + i, d, what))
         return np.array(rows, np.float64)
 
@@ -190,9 +217,10 @@ class _Reading:
         return renamed
 
 
+@lru_cache(_CACHED)
 def _number(cell: str) -> float | None:
     """Return the number in a cell, NaN if it is empty, None if it has another text."""
     reading = numerals.read(cell, ".")
     if reading is not None:
         return reading.value
-    return float("nan") if numerals.is_missing(cell) else None
+    return nan if numerals.is_missing(cell) else None
