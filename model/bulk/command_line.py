@@ -53,7 +53,7 @@ def read(schema: type[_Options], arguments: Sequence[str], *, prog: str) -> _Opt
 
 def _add(parser: argparse.ArgumentParser, schema: type, one: "Field[Any]") -> None:
     """Add the argument of a field."""
-    type_ = _without_none(get_type_hints(schema)[one.name])
+    type_ = _type_of(get_type_hints(schema)[one.name])
     text = _texts(schema)[one.name].replace("%", "%%")  # argparse formats it
     if one.name in _POSITIONAL:
         parser.add_argument(one.name, type=type_, metavar=one.name.upper(), help=text)
@@ -89,12 +89,11 @@ class _AsTuple(argparse.Action):
         setattr(namespace, self.dest, tuple(values))
 
 
-def _without_none(type_: Any) -> Any:
-    """Return T of `T | None`, else the type itself."""
+def _type_of(type_: Any) -> Any:
+    """Return the first type of a union but None, else the type itself."""
     if get_origin(type_) not in (Union, UnionType):
         return type_
-    [found] = [one for one in get_args(type_) if one is not type(None)]
-    return found
+    return next(one for one in get_args(type_) if one is not type(None))
 
 
 def _description(schema: type) -> str:

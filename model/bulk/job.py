@@ -23,10 +23,11 @@ from model.bulk.progress import RowProgress
 from model.bulk.resumption import Identity, InputIdentity
 from model.bulk.row_range import row_range
 from model.bulk.run import Blocks, BlockWork
-from model.bulk.source import Source
+from model.bulk.source import RowSource
 from model.engine import Engine
 from model.files import DataError
 from model.machine import available_cores
+from model.remote.copies import local_checkpoint
 
 # Options that change no bit of the output, or that are part of an identity otherwise.
 _NOT_BITS = ("checkpoint", "input", "out", "threads", "device", "backend")
@@ -41,8 +42,9 @@ def run(options: BulkOptions) -> None:
         OSError: The output cannot be written.
     """
     options.check()
+    path = local_checkpoint(options.checkpoint)
     engine = Engine.load(
-        options.checkpoint, device=options.device, backend=options.backend, n_threads=1
+        path, device=options.device, backend=options.backend, n_threads=1
     )
     job = Job.of(options, engine)
     cores = available_cores() if engine.device == "cpu" else 1
@@ -151,16 +153,16 @@ class Job:
 def _operation(options: BulkOptions, engine: Engine) -> Operation:
     match options:
         case EncodeOptions():
-            x = Source.of_x(options.input, options.reading, engine)
+            x = RowSource.of_x(options.input, options.reading, engine)
             _say(*x.notes)
             return Encode(engine, x)
         case DecodeOptions():
-            z = Source.of_z(options.input, options.reading, engine)
+            z = RowSource.of_z(options.input, options.reading, engine)
             _say(*z.notes)
             return Decode(engine, z)
         case ScoreOptions():
             _check_binarize(options, engine)
-            x = Source.of_x(options.input, options.reading, engine)
+            x = RowSource.of_x(options.input, options.reading, engine)
             _say(*x.notes)
             return Score(
                 engine,

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.bulk.source import Source
+from model.bulk.source import RowSource
 from model.engine import TILE, AnyArray, Array, Draw, Engine, RowScores
 from model.engine.elbo_terms import ElboTerms, elbo_of
 from model.engine.support import Binarize, OutsideSupportError, supported
@@ -64,7 +64,7 @@ class Encode:
     """Rows of x to q(z|x): mu and log_var, (N, J)."""
 
     engine: Engine
-    source: Source
+    source: RowSource
     block_rows: int = _BLOCK
 
     @property
@@ -85,7 +85,7 @@ class Decode:
     """Rows of z to p(x|z): mean, and log_var if there is one, (N, *data_shape)."""
 
     engine: Engine
-    source: Source
+    source: RowSource
     block_rows: int = _BLOCK
 
     @property
@@ -110,7 +110,7 @@ class Score:
     """Rows of x to the ELBO and its terms, in nats, as `/elbo` answers them."""
 
     engine: Engine
-    source: Source
+    source: RowSource
     n_samples: int
     seed: int
     binarize: Binarize | None
@@ -212,7 +212,7 @@ def _elbo(engine: Engine, x: Array, eps: Array) -> ElboTerms:
     )
 
 
-def _converted(source: Source, rows: slice, n: int) -> Iterator[tuple[int, Array]]:
+def _converted(source: RowSource, rows: slice, n: int) -> Iterator[tuple[int, Array]]:
     """Yield n rows at a time, each time with the index of the first."""
     raw = source.raw(rows)
     for part in _parts(len(raw), n):

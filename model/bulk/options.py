@@ -19,7 +19,7 @@ class BulkOptions:
     What all bulk commands take; abstract.
 
     Attributes:
-        checkpoint: Directory of the checkpoint.
+        checkpoint: Directory of the checkpoint, or a URL such as hf://user/model.
         out: The file to write: .safetensors with all arrays, or .npy with one. It is
             complete or not there; a run that was stopped continues where it was if the
             same command is given.
@@ -35,7 +35,7 @@ class BulkOptions:
             Runtime on a CPU if its results agree with torch's.
     """
 
-    checkpoint: Path
+    checkpoint: str | Path
     out: Path
     array: str | None = None
     dtype: Literal["float16", "float32"] | None = None

@@ -21,7 +21,7 @@ _CHANNELS_LAST = (0, 2, 3, 1)
 
 
 @final
-class Source:
+class RowSource:
     """
     Rows of a file or of a folder of pictures. Several threads may read it.
 

@@ -16,6 +16,7 @@ from model.bulk.__main__ import main
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
 from tests.conftest import save_table, save_tiny, tiny_config, tiny_vae
+from tests.model.remote.stores import remove, upload
 
 Arrays = Mapping[str, NDArray[Any]]
 BINARY = "application/vnd.safetensors"
@@ -106,7 +107,7 @@ def test_torch_has_the_bits_of_a_service_with_torch(
     checkpoints: Path, tmp_path: Path
 ) -> None:
     """Several threads compute at the same time, each on one core."""
-    x = DRAW.normal(size=(N, 5))
+    x = DRAW.normal(size=(2100, 5))
     path, file = checkpoints / "gaussian", saved(tmp_path / "x.npy", x)
     words = (path, file, "--backend", "torch", "--threads", 3)
 
@@ -234,6 +235,20 @@ def test_every_kind_of_file_is_read(gray: Path, tmp_path: Path) -> None:
         )
 
         np.testing.assert_array_equal(found["mu"], wanted["mu"][1:], err_msg=name)
+
+
+def test_the_checkpoint_may_be_behind_a_url(
+    gray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is copied and verified first; the codes are those of the directory."""
+    monkeypatch.setenv("VAE_CHECKPOINT_CACHE", str(tmp_path / "cache"))
+    file = saved(tmp_path / "x.npy", np.full((3, 16), 0.5))
+    upload(gray, "memory://bulk/model")
+
+    found = arrays(tmp_path / "a.safetensors", "encode", "memory://bulk/model", file)
+
+    remove("memory://bulk/model")
+    assert_same_bits(found, arrays(tmp_path / "b.safetensors", "encode", gray, file))
 
 
 def test_channels_may_come_first(checkpoints: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def test_help_names_every_option(name: str, capsys: pytest.CaptureFixture[str]) 
     shown = " ".join(capsys.readouterr().out.split())
     assert exit_.value.code == 0
     assert shown.startswith(f"usage: vae-{name} ")
-    assert "Directory of the checkpoint." in shown
+    assert "Directory of the checkpoint, or a URL" in shown
     names = {one.name for one in fields(schema)}
     if "reading" in names:
         names = (names - {"reading"}) | {one.name for one in fields(ReadOptions)}
