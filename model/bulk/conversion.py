@@ -65,7 +65,7 @@ class Conversion:
                 else self.units.standardized(x)
             )
         if self.raw.value_range is None or self.units is not None:
-            _check_finite(rows, x)
+            _check_finite(rows, x, is_standardized=self.units is not None)
         return rows
 
     def _fits(self, values: NDArray[Any]) -> bool:
@@ -95,13 +95,15 @@ def encode_block(engine: Engine, values: NDArray[Any]) -> Encoding:
     return engine.encode(Conversion.to_x(engine.checkpoint.vae).rows(values))
 
 
-def _check_finite(rows: Array, x: FloatArray) -> None:
+def _check_finite(rows: Array, x: FloatArray, *, is_standardized: bool) -> None:
     is_finite = np.isfinite(rows)
     if is_finite.all():
         return
     row, d = np.argwhere(~is_finite)[0].tolist()
-    if np.isfinite(x[row, d]):
-        why = "expected a number like those of the training, which this is too far from"
+    if not np.isfinite(x[row, d]):
+        wanted = "a finite number"
+    elif is_standardized:
+        wanted = "a number like those of the training, this is too far from them"
     else:
-        why = "values must be finite"
-    raise ValueOutsideError((row, d), why)
+        wanted = "a number that fits float32"
+    raise ValueOutsideError((row, d), f"expected {wanted}")

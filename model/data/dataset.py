@@ -1,7 +1,7 @@
 """A data set: rows in memory, in three splits, each row traceable to its file."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -104,7 +104,7 @@ def split_of(
     *,
     origin: Origin,
     labels: NDArray[Any] | None = None,
-    rows: NDArray[np.int64] | None = None,
+    rows: Sequence[int] | NDArray[np.int64] | None = None,
     raw: RawValues = PLAIN,
 ) -> Split:
     """
@@ -118,8 +118,7 @@ def split_of(
             the range, or integers with two readings.
     """
     check_array(array, origin, raw)
-    if rows is None:
-        rows = np.arange(len(array))
+    rows = np.asarray(range(len(array)) if rows is None else rows, np.int64)
     x = _x_of(array, raw)
     if (index := first_outside(np.isfinite, x)) is not None:
         raise refusal(index, array, origin, rows, "values must be finite")
@@ -204,7 +203,7 @@ def refusal(
     index: tuple[int, ...],
     array: NDArray[Any],
     origin: Origin,
-    rows: NDArray[np.int64],
+    rows: Sequence[int] | NDArray[np.int64],
     why: str,
 ) -> DataError:
     """Return the error for the value at an index of x, (N, D), with its place."""

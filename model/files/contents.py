@@ -66,7 +66,7 @@ class Rows:
 
     values: NDArray[Any]
     labels: NDArray[Any] | None
-    numbers: NDArray[np.int64]
+    numbers: Sequence[int] | NDArray[np.int64]
     origin: Origin
 
     @classmethod
@@ -78,8 +78,8 @@ class Rows:
         labels: NDArray[Any] | None = None,
     ) -> "Rows":
         """Return rows that are numbered from 0."""
-        numbers = np.arange(len(values) if values.ndim else 0)
-        return cls(values, labels, numbers, origin)
+        # A range, which takes no memory for the rows of a memory-mapped file.
+        return cls(values, labels, range(len(values) if values.ndim else 0), origin)
 
 
 @final
