@@ -191,6 +191,8 @@ def test_compose_passes_every_setting_on() -> None:
     hosts = given.pop("VAE_ALLOWED_HOSTS")
     assert hosts == "${VAE_ALLOWED_HOSTS:+${VAE_ALLOWED_HOSTS},api}"
     assert given.pop("VAE_CHECKPOINT").startswith("${VAE_CHECKPOINT:-")
+    traces = {name: given.pop(name) for name in [*given] if name.startswith("OTEL_")}
+    assert traces["OTEL_EXPORTER_OTLP_ENDPOINT"] == "${OTEL_EXPORTER_OTLP_ENDPOINT:-}"
     assert given == {name: f"${{{name}:-}}" for name in given}
     own = {"VAE_HOST", "VAE_PORT", "VAE_CHECKPOINT", "VAE_ALLOWED_HOSTS"}
     assert given.keys() == names - own
