@@ -332,7 +332,8 @@ export interface paths {
          *     estimates use `n_draws` draws of z with importance weights (Mattei & Frellsen 2018),
          *     and each has its standard error. If `is_reliable` is false, few draws have most of
          *     the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
-         *     in safetensors also NaN.
+         *     in safetensors also NaN. Rows by the names of columns need no mask: what is null in
+         *     JSON, or empty in CSV, is missing.
          */
         post: operations["impute"];
         delete?: never;
@@ -1118,7 +1119,7 @@ export interface components {
             x: number[][] | number[][][];
             /**
              * Mask
-             * @description 1 where x is known, 0 where it is missing; values of x there are ignored.
+             * @description 1 where x is known, 0 where it is missing; values of x there are ignored. Rows by name need none: null in x, and an empty cell in CSV, is missing.
              */
             mask: number[][] | number[][][];
         };
