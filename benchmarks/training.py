@@ -35,8 +35,8 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.results import circumstances, table, write_section
 from model import data
 from model.data.preparation import Prepared, prepare
-from model.distributions import LIKELIHOODS
 from model.evaluation import evaluate
+from model.likelihoods import LIKELIHOODS
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
 from model.train.options import RunOptions

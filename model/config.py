@@ -11,20 +11,23 @@ from math import prod
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from model.convolution_sizes import conv_grid
+from model.prior_config import Prior, StandardNormalConfig
+from model.section import Section
+from model.tables.schema import TableSchema
 
 FORMAT_VERSION: Final = 2
 FormatVersion = Literal[1, 2]
 
 MAX_DATA_DIM = 1 << 22
 MAX_PARAMETERS = 1 << 30
-MAX_COMPONENTS = 4096
 
 Width = Annotated[int, Field(ge=1, le=65_536)]
 Activation = Literal["tanh", "relu", "silu"]
-LikelihoodName = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+ArrayLikelihood = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+LikelihoodName = Literal[ArrayLikelihood, "table"]
 Binarization = Literal["none", "static", "dynamic", "threshold"]
 IntegerDtype = Literal[
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"
@@ -35,18 +38,6 @@ Divisors = dict[IntegerDtype, Annotated[float, Field(gt=0)]]
 PIXELS: Mapping[IntegerDtype, float] = MappingProxyType(
     {"uint8": 255.0, "uint16": 65_535.0}
 )
-
-
-class Section(BaseModel):
-    """
-    A part of the configuration.
-
-    Instances are frozen. Unknown keys, type coercion, NaN and infinity are rejected.
-    """
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
-    )
 
 
 class Mlp(Section):
@@ -90,34 +81,6 @@ def describe(network: Mlp | Conv | OnnxGraph) -> str:
     if not network.hidden:
         return "linear map"
     return f"MLP {'-'.join(map(str, network.hidden))} ({network.activation})"
-
-
-class StandardNormalConfig(Section):
-    """p(z) = N(0, I), as in AEVB."""
-
-    kind: Literal["standard_normal"]
-
-
-NComponents = Annotated[int, Field(ge=1, le=MAX_COMPONENTS)]
-
-
-class GaussianMixtureConfig(Section):
-    """p(z) is a mixture of C diagonal Gaussians with learned parameters."""
-
-    kind: Literal["gaussian_mixture"]
-    n_components: NComponents
-
-
-class Vamp(Section):
-    """p(z) = 1/C sum_c q(z|u_c) with learned u_c (Tomczak & Welling 2018)."""
-
-    kind: Literal["vamp"]
-    n_components: NComponents
-
-
-Prior = Annotated[
-    StandardNormalConfig | GaussianMixtureConfig | Vamp, Field(discriminator="kind")
-]
 
 
 class LikelihoodConfig(Section):
@@ -201,6 +164,7 @@ class Config(Section):
     Attributes:
         data_shape: Shape of one example: (D,), (H, W) or (H, W, C).
         latent_dim: J.
+        table: The columns of a table of mixed kinds; null for data of numbers alone.
     """
 
     format_version: FormatVersion
@@ -211,6 +175,7 @@ class Config(Section):
     decoder: Network
     data: Data
     prior: Prior = StandardNormalConfig(kind="standard_normal")
+    table: TableSchema | None = None
 
     @property
     def data_dim(self) -> int:
@@ -231,7 +196,23 @@ class Config(Section):
     @property
     def values_per_draw(self) -> int:
         """The size of the largest array per draw of z: max(D, J, C)."""
-        return max(self.data_dim, self.latent_dim, self.n_components)
+        values = self.data_dim if self.table is None else self.table.n_values
+        return max(values, self.latent_dim, self.n_components)
+
+    @property
+    def x_width(self) -> int:
+        """The length of a row of x in the model's units: D, but for tables."""
+        return self.data_dim if self.table is None else self.table.x_width
+
+    @property
+    def n_features(self) -> int:
+        """The number of inputs of the encoder's layers: D, but for tables."""
+        return self.data_dim if self.table is None else self.table.n_features
+
+    @property
+    def n_parameters(self) -> int:
+        """The width of a head of the decoder: D, but for tables."""
+        return self.data_dim if self.table is None else self.table.n_parameters
 
     @model_validator(mode="after")
     def _columns_fit(self) -> Self:
@@ -243,6 +224,21 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _table_fits(self) -> Self:
+        table = self.table
+        if (self.likelihood.kind == "table") != (table is not None):
+            raise ValueError("expected a table exactly for a likelihood of kind table")
+        if table is None:
+            return self
+        if self.data.columns != table.names:
+            raise ValueError("data.columns must be the names of the table's columns")
+        if (self.encoder.kind, self.decoder.kind) != ("mlp", "mlp"):
+            raise ValueError("expected networks of kind mlp for a table")
+        if self.data.standardized:
+            raise ValueError("expected data.standardized to be false for a table")
+        return self
+
+    @model_validator(mode="after")
     def _sizes_fit(self) -> Self:
         if self.data_dim > MAX_DATA_DIM:
             raise ValueError(
@@ -250,8 +246,8 @@ class Config(Section):
                 f"more than {MAX_DATA_DIM}"
             )
         for name, network, n_in, n_out in (
-            ("encoder", self.encoder, self.data_dim, self.latent_dim),
-            ("decoder", self.decoder, self.latent_dim, self.data_dim),
+            ("encoder", self.encoder, self.n_features, self.latent_dim),
+            ("decoder", self.decoder, self.latent_dim, self.n_parameters),
         ):
             n_weights = self._max_weights(network, n_in, n_out)
             if n_weights > MAX_PARAMETERS:
@@ -259,7 +255,7 @@ class Config(Section):
                     f"the {network.kind} {name} could have {n_weights} weights, "
                     f"more than {MAX_PARAMETERS}"
                 )
-        n_values = self.n_components * max(self.data_dim, 2 * self.latent_dim)
+        n_values = self.n_components * max(self.n_features, 2 * self.latent_dim)
         if n_values > MAX_PARAMETERS:
             raise ValueError(
                 f"a prior of {self.n_components} components could have {n_values} "

@@ -180,7 +180,7 @@ class ContinuousBernoulli(Likelihood):
     eta: Tensor
 
     def log_prob_per_dim(self, x: Tensor) -> Tensor:
-        return (x - 0.5) * self.eta - _log_sinhc(0.5 * self.eta)
+        return (x - 0.5) * self.eta - log_sinhc(0.5 * self.eta)
 
     @property
     def mean(self) -> Tensor:
@@ -263,12 +263,7 @@ class Gaussian(Likelihood):
         return torch.isfinite(x)
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
-    family.kind: family for family in (Bernoulli, ContinuousBernoulli, Gaussian)
-}
-
-
-def _log_sinhc(a: Tensor) -> Tensor:
+def log_sinhc(a: Tensor) -> Tensor:
     """Return log(sinh(a) / a), an even function of a that is 0 at 0."""
     small = a.abs() < 0.25
     # The inner wheres keep the gradient of the branch not taken finite.

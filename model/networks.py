@@ -18,6 +18,10 @@ from model.distributions import (
     Likelihood,
 )
 from model.graph import Graph, GraphNetwork
+from model.tables.features import TableFeatures
+from model.tables.layout import TableLayout
+from model.tables.likelihood import Table
+from model.tables.marginals import Marginals
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -91,9 +95,12 @@ class Encoder(nn.Module):
         inside = config.data.standardized and not config.has_units
         self.standardization = Standardization(config.data_dim) if inside else None
         self.graph = None if graph is None else GraphNetwork(graph)
+        table = config.table
+        self.features = None if table is None else TableFeatures(TableLayout(table))
         if isinstance(config.encoder, OnnxGraph):
             return
-        self.torso, width = _encoder_torso(config.encoder, config.data_shape)
+        shape = config.data_shape if table is None else (table.n_features,)
+        self.torso, width = _encoder_torso(config.encoder, shape)
         self.mu = nn.Linear(width, config.latent_dim)
         self.log_var = nn.Linear(width, config.latent_dim)
 
@@ -103,6 +110,9 @@ class Encoder(nn.Module):
 
     def standardized(self, x: Tensor) -> Tensor:
         """Return what the layers get for x."""
+        if self.features is not None:
+            features: Tensor = self.features(x)
+            return features
         if self.standardization is None:
             return x
         return (x - self.standardization.shift) / self.standardization.scale
@@ -121,8 +131,9 @@ class Decoder(nn.Module):
     """
     Map z to p(x|z), a likelihood (AEVB App. C); its parameters are theta.
 
-    A Bernoulli decoder has one head, the logits eta. A Gaussian decoder has two, mu and
-    log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that its density is
+    A Bernoulli decoder has one head, the logits eta, and that of a table has the
+    parameters of all columns, besides their marginals. A Gaussian decoder has two, mu
+    and log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that its density is
     bounded. A network that was trained elsewhere is a graph with the same heads.
     """
 
@@ -132,9 +143,12 @@ class Decoder(nn.Module):
         super().__init__()
         self.kind, sigma_floor = config.likelihood.kind, config.likelihood.sigma_floor
         self.graph = None if graph is None else GraphNetwork(graph)
+        table = config.table
+        self.marginals = None if table is None else Marginals(table)
         if not isinstance(config.decoder, OnnxGraph):
+            shape = config.data_shape if table is None else (table.n_parameters,)
             self.torso, make_head = _decoder_torso(
-                config.decoder, config.data_shape, config.latent_dim
+                config.decoder, shape, config.latent_dim
             )
             if sigma_floor is None:
                 self.eta = make_head()
@@ -159,6 +173,8 @@ class Decoder(nn.Module):
 
     def likelihood(self, *heads: Tensor) -> Likelihood:
         """Return p(x|z) in the model's units from the output of `layers`."""
+        if self.marginals is not None:
+            return Table(heads[0], self.marginals)
         if self.kind == "bernoulli":
             return Bernoulli(*heads)
         if self.kind == "continuous_bernoulli":

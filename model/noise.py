@@ -47,6 +47,7 @@ class Stream(IntEnum):
     IMPUTATION = 13
     OBSERVED = 14  # for fitting q(z|x_o) to observed values
     RECONSTRUCTION = 15  # z ~ q(z|x) for `/reconstruct`
+    MASKING = 16  # cells of a table that training hides from its encoder
 
 
 # In these streams each row has a part of its own; others are drawn in row order.

@@ -7,9 +7,10 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from model.config import Config, GaussianMixtureConfig
+from model.config import Config
 from model.networks import Encoder
 from model.prior import GaussianMixture, Prior, StandardNormal
+from model.prior_config import GaussianMixtureConfig
 
 
 class PriorWeights(nn.Module, ABC):
@@ -86,7 +87,7 @@ class VampWeights(PriorWeights):
 
     def __init__(self, config: Config, n_components: int) -> None:
         super().__init__()
-        self.pseudo_inputs = nn.Parameter(torch.empty(n_components, config.data_dim))
+        self.pseudo_inputs = nn.Parameter(torch.empty(n_components, config.n_features))
         self.unsettle()
 
     def forward(self, encoder: Encoder) -> Prior:

@@ -53,7 +53,9 @@ class RawValues:
         """Return how a model's training read raw values, and which x it accepts."""
         data = config.data
         limits = data.value_range
-        if config.likelihood.kind != "gaussian":
+        if config.table is not None:
+            limits = None  # codes of its columns
+        elif config.likelihood.kind != "gaussian":
             limits = (0.0, 1.0)  # the support
         elif limits is not None:
             # A Gaussian model's own draws are somewhat outside.

@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from model.config import Config
-from model.distributions import LIKELIHOODS, DiagonalGaussian, Likelihood
+from model.distributions import DiagonalGaussian, Likelihood
 from model.graph import Graphs
+from model.likelihoods import LIKELIHOODS
 from model.networks import Decoder, Encoder, initialize
 from model.noise import Stream, generator
 from model.prior import Prior
 from model.prior_weights import prior_weights
+from model.tables.marginals import Marginals
 from model.units import StoredUnits, Units
 
 
@@ -55,12 +57,39 @@ class VAE(nn.Module):
         return None if self.standardization is None else self.standardization.units
 
     @property
+    def marginals(self) -> Marginals | None:
+        """The marginals of the columns of a table; None for other data."""
+        return self.decoder.marginals
+
+    def observed_part(self, x: Tensor, observed: Tensor) -> Tensor:
+        """
+        Return x with unobserved values set to 0.
+
+        0 lies in every support; in a table it is a missing cell.
+
+        Args:
+            x: (N, D) in the model's units, which may be NaN where it is not observed.
+            observed: bool, (N, D), for a table one for each column.
+        """
+        times = x.shape[-1] // observed.shape[-1]
+        return torch.where(observed.repeat(1, times), x, 0.0)
+
+    @property
     def log_jacobian(self) -> float:
         """What log p(x) in data units is larger by than in the model's, in nats."""
         return 0.0 if (units := self.units) is None else units.log_jacobian
 
     def in_model_units(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """Return x, (N, D), in the model's units."""
+        """
+        Return x in data units, (N, D), in the model's units.
+
+        Of a table, x in data units are codes, and missing ones are NaN.
+
+        Raises:
+            ValueError: A code of a table is infinite, or no category of its column.
+        """
+        if self.marginals is not None:
+            return self.marginals.x_of(x)
         units = self.units
         return x.astype(np.float32) if units is None else units.standardized(x)
 

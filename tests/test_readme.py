@@ -15,7 +15,7 @@ from app.calls.model import PHI, THETA
 from app.observability.access_log import Line
 from app.settings import documented
 from model.data import NAMES
-from model.distributions import LIKELIHOODS
+from model.likelihoods import LIKELIHOODS
 from tests.app.processes import process
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 

@@ -17,9 +17,9 @@ from model.adopt.publication import publish
 from model.checkpoint.manifest import ModelMetrics
 from model.data import DataError
 from model.data.preparation import default_binarization, prepare
-from model.distributions import LIKELIHOODS
 from model.engine.backends import TOLERANCE
 from model.graph import Graph
+from model.likelihoods import LIKELIHOODS
 from model.vae import VAE
 
 Say = Callable[[str], object]

@@ -13,7 +13,7 @@ from model.adopt.builder import Builder
 from model.adopt.encoder import check_inputs, log_var_of, scaled
 from model.adopt.layout import Examples
 from model.adopt.options import AdoptOptions
-from model.config import LikelihoodName
+from model.config import ArrayLikelihood
 from model.graph import Graph, GraphError
 from model.graph.limits import output_shapes
 
@@ -93,7 +93,7 @@ def _fed(builder: Builder, rows: str, latent_dim: int) -> str:
 
 
 def _settled(
-    graph: Graph, found: dict[str, str], likelihood: LikelihoodName
+    graph: Graph, found: dict[str, str], likelihood: ArrayLikelihood
 ) -> tuple[Graph, dict[str, str]]:
     """
     Return the graph with outputs that fit the likelihood: logits, or mean and spread.
@@ -209,7 +209,7 @@ def _log_var(
     return scaled(builder.behind, log_var, 1.0, shift)
 
 
-def _words(found: Mapping[str, str], likelihood: LikelihoodName) -> str:
+def _words(found: Mapping[str, str], likelihood: ArrayLikelihood) -> str:
     shown = "mean" if likelihood == "gaussian" else "probabilities"
     meanings = {"reconstruction": shown, "mean": shown}
     pairs = [f"{n[:80]!r} is {meanings.get(m, m)}" for m, n in found.items()]

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Literal, final
 
 from model.checkpoint.held_out import MAX_EXAMPLES
-from model.config import MAX_COMPONENTS, Binarization, LikelihoodName
+from model.config import ArrayLikelihood, Binarization
 from model.noise import MAX_SEED
+from model.prior_config import MAX_COMPONENTS
 
 Layout = Literal["auto", "flat", "flat_chw", "nhw", "nhwc", "nchw"]
 
@@ -62,7 +63,7 @@ class AdoptOptions:
 
     encoder: Path
     decoder: Path
-    likelihood: LikelihoodName
+    likelihood: ArrayLikelihood
     out: Path
     overwrite: bool = False
     name: str | None = None

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model.adopt.adoption import Say, adopt_graphs
 from model.adopt.options import AdoptOptions
 from model.checkpoint.manifest import ModelMetrics
-from model.config import LikelihoodName
+from model.config import ArrayLikelihood
 from model.graph import Graph, read
 
 OPSET = 18
@@ -25,7 +25,7 @@ def from_torch(
     *,
     x: Tensor,
     z: Tensor,
-    likelihood: LikelihoodName,
+    likelihood: ArrayLikelihood,
     out: Path | str,
     encoder_outputs: Sequence[str] = ("mu", "log_var"),
     decoder_outputs: Sequence[str] = ("reconstruction",),

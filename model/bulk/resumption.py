@@ -14,8 +14,8 @@ from typing import Literal, Self
 from pydantic import ValidationError
 
 from model import atomic_files
-from model.config import Section
 from model.regular_files import read_regular
+from model.section import Section
 
 SUFFIX = ".json"
 _MAX_BYTES = 1 << 26

@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.checkpoint.manifest import Split
-from model.config import Binarization, Config, Section
+from model.config import Binarization, Config
+from model.section import Section
 
 MAX_SCORES = 10_000
 MAX_LEVELS, MAX_DIMS = 4096, 1 << 20
@@ -182,7 +183,8 @@ class Examples:
     Held-out rows, `examples.safetensors`.
 
     Attributes:
-        x: As clients send it, (n, D), 1 <= n <= 64; float64 if the model standardizes.
+        x: As clients send it, (n, D), 1 <= n <= 64; float64 if the model standardizes,
+            or of a table, with NaN for missing cells.
         gray: The same rows before binarization, (n, D); None if they were not
             binarized.
         labels: Their classes, (n,); null where the data have none.
@@ -215,7 +217,8 @@ class Examples:
             )
         x, gray, labels = tensors[_X], tensors.get(_GRAY), tensors.get(_LABELS)
         wide = np.float64 if x.dtype == np.float64 else np.float32
-        _check(_X, x, wide, n_axes=2, most=MAX_EXAMPLES)
+        # Missing cells are checked with the configuration.
+        _check(_X, np.where(np.isnan(x), 0, x), wide, n_axes=2, most=MAX_EXAMPLES)
         if gray is not None:
             _check(_GRAY, gray, np.float32, n_axes=2, most=MAX_EXAMPLES)
             _check_shape(_GRAY, gray, x.shape)
@@ -229,8 +232,11 @@ class Examples:
         Check that they fit a model, and return them.
 
         Raises:
-            ValueError: The rows have another length than the model's.
+            ValueError: The rows have another length than the model's, or values are
+                missing and the model is not of a table.
         """
+        if config.table is None:
+            _check_finite(_X, self.x)
         if self.x.shape[1] != config.data_dim:
             raise ValueError(
                 f"x: expected [n, {config.data_dim}], got {list(self.x.shape)}"
@@ -275,6 +281,10 @@ def _check(
             f"{name}: expected {np.dtype(dtype)}, {n_axes} axes, 1 to {most} rows, "
             f"got {values.dtype} {list(values.shape)}"
         )
+    _check_finite(name, values)
+
+
+def _check_finite(name: str, values: NDArray[Any]) -> None:
     if not np.isfinite(values).all():
         index = np.argwhere(~np.isfinite(values))[0].tolist()
         raise ValueError(

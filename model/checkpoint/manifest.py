@@ -7,10 +7,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from model.config import Binarization, FormatVersion, Section
+from model.config import Binarization, FormatVersion
 from model.noise import MAX_SEED
+from model.section import Section
 
 Split = Literal["train", "validation", "test"]
+# Nats a cell by which the model of a column has to be better than its marginal.
+LITTLE = 0.01
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -175,6 +178,27 @@ class BaselineFigure(Section):
     binarization: Binarization
 
 
+class ColumnFit(Section):
+    """
+    How well a column of a table is described, in nats per known cell, on validation.
+
+    Attributes:
+        marginal: Mean of log p(cell) under the column's marginal.
+        model: Mean of log p(cell|z) for z from q(z|x), of a row that has the cell.
+        n_known: The number of known cells.
+    """
+
+    name: str
+    marginal: float
+    model: float
+    n_known: int
+
+    @property
+    def is_at_marginal(self) -> bool:
+        """Whether z says next to nothing about the column."""
+        return self.model - self.marginal < LITTLE
+
+
 class ModelMetrics(Section):
     """
     The figures of the model card.
@@ -182,8 +206,10 @@ class ModelMetrics(Section):
     Attributes:
         latent_use: Null in older checkpoints.
         baselines: Empty in older checkpoints, and for networks trained elsewhere.
+        columns: Of a table of mixed columns; null for other data.
     """
 
     figures: tuple[Figure, ...]
     latent_use: LatentUse | None = None
     baselines: tuple[BaselineFigure, ...] = ()
+    columns: tuple[ColumnFit, ...] | None = None

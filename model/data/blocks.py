@@ -21,14 +21,17 @@ def mapped(
     convert: Callable[[NDArray[Any], int], NDArray[Any]],
     x: NDArray[Any],
     dtype: DTypeLike,
+    *,
+    width: int | None = None,
 ) -> NDArray[Any]:
     """
     Return the converted rows of x, (N, D), memory-mapped where they are many.
 
     Args:
         convert: Takes some rows and the position of the first, and returns as many.
+        width: Of the converted rows, if it is not D.
     """
-    found = scratch.empty((len(x), x[0].size), dtype)
+    found = scratch.empty((len(x), width or x[0].size), dtype)
     for rows in blocks(x):
         block = convert(x[rows], rows.start)
         found[rows] = block.reshape(len(block), -1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model.data.blocks import blocks, first_outside, mapped
 from model.files import DataError, Origin, scratch
 from model.raw_values import PLAIN, RawValues, TwoReadingsError
+from model.tables.schema import TableSchema
 
 
 @final
@@ -58,6 +59,8 @@ class Dataset:
         turned_gray: Whether pictures with colors were to be turned gray.
         notes: A sentence for each guess that changes what the rows mean, with the
             option that overrules it.
+        table: The columns of a table of mixed kinds, whose x are codes, NaN where a
+            cell is missing; None for other data.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Dataset:
     background: float | None = None
     turned_gray: bool = False
     notes: tuple[str, ...] = ()
+    table: TableSchema | None = None
 
     @property
     def divided_by(self) -> float:

@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from model import files
-from model.data import mnist, splits
+from model.data import mixed, mnist, splits
 from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
-from model.files import DataError, Origin, ReadOptions, Rows
+from model.files import DataError, NotANumberError, Origin, ReadOptions, Rows
 from model.raw_values import RawValues
+from model.tables.schema import TableSchema
 
 _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
@@ -29,6 +31,7 @@ def load(
     reading: ReadOptions | None = None,
     columns: Sequence[str] = (),
     raw: RawValues | None = None,
+    table: TableSchema | Literal["never", "if_needed", "always"] = "never",
 ) -> Dataset:
     """
     Load data and split it into train, validation and test.
@@ -44,6 +47,9 @@ def load(
         reading: How files are read.
         columns: The names of a model's columns, by which those of a table are found.
         raw: How a model's training read raw values; None reads a file as training does.
+        table: Whether a file is read as a table of mixed columns, or the columns of a
+            model of one. If needed: if a cell is missing or a text, or if --columns
+            names a file.
 
     Raises:
         DataError: Invalid data, or options that do not fit the data.
@@ -60,7 +66,7 @@ def load(
     elif name_or_path == "digits":
         parts = _digits()
     else:
-        parts = _read(Path(name_or_path), reading, columns, raw)
+        parts = _read_path(Path(name_or_path), reading, columns, raw, table)
     n, n_default = len(parts.rows.x), _N_HELD_OUT.get(name_or_path)
     return splits.divide(
         parts,
@@ -93,6 +99,28 @@ def _count(fraction: float | None, *, of: int, default: int | None) -> int:
     if fraction is None and default is not None:
         return default
     return max(1, round((fraction or _DEFAULT_FRACTION) * of))
+
+
+def _read_path(
+    path: Path,
+    reading: ReadOptions,
+    columns: Sequence[str],
+    raw: RawValues | None,
+    table: TableSchema | Literal["never", "if_needed", "always"],
+) -> Parts:
+    if isinstance(table, TableSchema):
+        return mixed.read(path, reading, table)
+    file = mixed.schema_file(reading)
+    if table != "never" and file is not None:
+        return mixed.read(path, reading, mixed.read_schema(file))
+    if table == "always":
+        return mixed.read(path, reading, None)
+    try:
+        return _read(path, reading, columns, raw)
+    except NotANumberError:
+        if table == "never":
+            raise
+    return mixed.read(path, reading, None)
 
 
 def _read(

@@ -14,6 +14,8 @@ from model.data import DataError, Dataset, Split
 from model.data.blocks import first_outside, mapped
 from model.distributions import Likelihood
 from model.raw_values import RawValues
+from model.tables.marginals import Marginals
+from model.tables.schema import PLANES
 from model.units import Units
 
 Array = NDArray[np.float32]
@@ -31,6 +33,7 @@ class Prepared:
         train: Gray values if `binarization` is dynamic; `Batches` binarizes them.
         units: Shift and scale if training standardizes. The rows are standardized by
             them if the likelihood has no range; else the encoder does that.
+        marginals: Of the columns of a table; None for other data.
     """
 
     train: Array
@@ -38,6 +41,12 @@ class Prepared:
     test: Array
     binarization: Binarization
     units: Units | None
+    marginals: Marginals | None = None
+
+    @property
+    def n_columns(self) -> int:
+        """The number of columns of a table; 0 for other data."""
+        return 0 if self.marginals is None else self.train.shape[1] // PLANES
 
 
 def prepare(
@@ -88,6 +97,28 @@ def prepare(
         binarization=how,
         units=units if standardize else None,
     )
+
+
+def prepare_table(dataset: Dataset, marginals: Marginals) -> Prepared:
+    """
+    Express the codes of a table in terms of the marginals of its columns.
+
+    Raises:
+        DataError: A code is no category of its column.
+    """
+    try:
+        train, validation, test = (
+            mapped(
+                lambda block, _: marginals.x_of(block),
+                split.x,
+                np.float32,
+                width=PLANES * split.x.shape[1],
+            )
+            for split in dataset.splits
+        )
+    except ValueError as error:
+        raise DataError(f"{dataset.name}: {error}") from error
+    return Prepared(train, validation, test, "none", None, marginals)
 
 
 def default_binarization(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from model.data.dataset import Dataset, Split, sha256
 from model.files import DataError
 from model.raw_values import RawValues
+from model.tables.schema import TableSchema
 
 # The second word of the Philox key: two choices made with one seed are independent.
 _TEST, _VALIDATION = 1, 2
@@ -24,7 +25,7 @@ class Parts:
         name: As in Dataset.
         rows: Training rows; missing splits are taken from them.
         source: Where the rows came from, the first half of a sentence.
-        background, turned_gray, notes: As in Dataset.
+        background, turned_gray, notes, table: As in Dataset.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Parts:
     background: float | None = None
     turned_gray: bool = False
     notes: tuple[str, ...] = ()
+    table: TableSchema | None = None
 
 
 def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Dataset:
@@ -78,6 +80,7 @@ def divide(parts: Parts, *, n_validation: int, n_test: int, seed: int) -> Datase
         background=parts.background,
         turned_gray=parts.turned_gray,
         notes=parts.notes,
+        table=parts.table,
     )
 
 

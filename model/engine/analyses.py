@@ -130,7 +130,7 @@ class Analyst:
         Args:
             known: True where x is observed, (N, D).
             sent: x in data units, (N, D), if the model's units are others: observed
-                values are returned as they were sent.
+                values are returned as they were sent. Of a table it is needed.
         """
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
         mask = torch.from_numpy(known[rows]).to(self._device)
@@ -158,7 +158,7 @@ class Analyst:
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
         """Check that the density of the observed x is finite at the prior's mean."""
         z = self._vae.p_z.moments(x.device).mu.expand(len(x), -1)
-        known = torch.where(mask, x, 0.0)
+        known = self._vae.observed_part(x, mask)
         _check_finite(log_joint(self._vae, known, z, mask).cpu().numpy(), rows)
 
     @torch.no_grad()

@@ -11,6 +11,7 @@ from model import device
 from model.distributions import DiagonalGaussian, Likelihood
 from model.engine.arrays import Array
 from model.engine.probe import Probe
+from model.tables.likelihood import Table
 from model.vae import VAE
 
 logger = logging.getLogger(__name__)
@@ -106,6 +107,11 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
     return Choice("torch", reference)
 
 
+def _parameters(p_x: Likelihood) -> Tensor:
+    """Return what is compared; a category is most probable or not, by a rounding."""
+    return p_x.parameters if isinstance(p_x, Table) else p_x.mean
+
+
 @torch.inference_mode()
 def _difference(ours: Coder, reference: Coder, probe: Probe) -> float:
     """Return the largest error relative to the largest value."""
@@ -113,7 +119,7 @@ def _difference(ours: Coder, reference: Coder, probe: Probe) -> float:
     pairs = (
         (ours.encode(x).mu, reference.encode(x).mu),
         (ours.encode(x).log_var, reference.encode(x).log_var),
-        (ours.decode(z).mean, reference.decode(z).mean),
+        (_parameters(ours.decode(z)), _parameters(reference.decode(z))),
     )
     return max(
         float((got - want).abs().max() / want.abs().max().clamp(min=1.0))

@@ -20,6 +20,8 @@ from model.engine.arrays import Array
 from model.engine.runtime import InferenceSession, SessionOptions
 from model.graph import GraphNetwork, to_onnx
 from model.networks import FromChannels, Heads, Standardization, ToChannels, over_rows
+from model.tables.features import TableFeatures
+from model.tables.schema import PLANES
 from model.vae import VAE
 
 _OPSET = helper.make_opsetid("", 17)
@@ -67,9 +69,10 @@ def encoder_model(vae: VAE) -> ModelProto:
     if encoder.graph is not None:
         return _graph_model(encoder.graph)
     torso = encoder.torso
-    if encoder.standardization is not None:
-        torso = nn.Sequential(encoder.standardization, *torso)
-    return Graph(vae.config.data_dim).add(torso, [encoder.mu, encoder.log_var])
+    for first in (encoder.standardization, encoder.features):
+        if first is not None:
+            torso = nn.Sequential(first, *torso)
+    return Graph(vae.config.x_width).add(torso, [encoder.mu, encoder.log_var])
 
 
 def decoder_model(vae: VAE) -> ModelProto:
@@ -132,10 +135,8 @@ class Graph:
                 for part in layer:
                     x = self._layer(part, x)
                 return x
-            case Standardization():
-                shift = self._constant(layer.shift.numpy())
-                scale = self._constant(layer.scale.numpy())
-                return self._node("Div", self._node("Sub", x, shift), scale)
+            case Standardization() | TableFeatures():
+                return self._inputs(layer, x)
             case nn.Linear():
                 return self._node("Gemm", x, *self._parameters(layer), transB=1)
             case nn.Conv2d():
@@ -154,6 +155,25 @@ class Graph:
             case ToChannels() | FromChannels():
                 return self._channels(layer, x)
         raise TypeError(f"no ONNX graph for a layer of type {type(layer).__name__}")
+
+    def _inputs(self, layer: Standardization | TableFeatures, x: str) -> str:
+        """Add the first layer of an encoder."""
+        if isinstance(layer, Standardization):
+            shift = self._constant(layer.shift.numpy())
+            scale = self._constant(layer.scale.numpy())
+            return self._node("Div", self._node("Sub", x, shift), scale)
+        layout = layer.layout
+        n_columns = len(layout.schema.columns)
+        column, level = layout.feature_column, layout.feature_level
+        known_at = (PLANES - 1) * n_columns
+        every = self._constant(known_at + np.arange(n_columns))
+        known = self._node("Gather", x, every, axis=1)
+        value = self._node("Gather", x, self._constant(column), axis=1)
+        of_value = self._node("Gather", x, self._constant(known_at + column), axis=1)
+        is_level = self._node("Equal", value, self._constant(level))
+        indicator = self._node("Cast", is_level, to=TensorProto.FLOAT)
+        shown = self._node("Where", self._constant(level < 0), value, indicator)
+        return self._node("Concat", self._node("Mul", shown, of_value), known, axis=1)
 
     def _channels(self, layer: ToChannels | FromChannels, x: str) -> str:
         if isinstance(layer, FromChannels):

@@ -27,4 +27,6 @@ def probe(vae: VAE, n: int) -> Probe:
     device = next(vae.parameters()).device
     p_x = vae.decode(torch.from_numpy(z).to(device))
     x = p_x.sample(torch.from_numpy(noise).to(device)).cpu().numpy()
+    if vae.marginals is not None:
+        x = vae.in_model_units(x)
     return Probe(x, z, noise)

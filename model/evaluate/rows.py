@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from model import data
 from model.config import Binarization, Config
 from model.data import Dataset
-from model.data.preparation import prepare
-from model.distributions import LIKELIHOODS
+from model.data.preparation import prepare, prepare_table
 from model.evaluate.options import EvaluateOptions
+from model.likelihoods import LIKELIHOODS
 from model.raw_values import RawValues
 from model.vae import VAE
 
@@ -52,17 +52,21 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
         reading=options.reading.as_trained(Path(options.data), config.data),
         columns=config.data.columns or (),
         raw=RawValues.of_model(config),
+        table=config.table or "never",
     )
     _check(dataset, config)
     how = _how(options, config)
-    prepared = prepare(
-        dataset,
-        likelihood=LIKELIHOODS[config.likelihood.kind],
-        how=how,
-        standardize=config.has_units,
-        units=vae.units,
-        seed=options.seed,
-    )
+    if vae.marginals is not None:
+        prepared = prepare_table(dataset, vae.marginals)
+    else:
+        prepared = prepare(
+            dataset,
+            likelihood=LIKELIHOODS[config.likelihood.kind],
+            how=how,
+            standardize=config.has_units,
+            units=vae.units,
+            seed=options.seed,
+        )
     splits = {
         "train": prepared.train,
         "validation": prepared.validation,

@@ -1,7 +1,20 @@
 """Readers of users' files: arrays, tables and folders of pictures, one a kind."""
 
 from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.mixed import MixedTable
 from model.files.options import ReadOptions
-from model.files.read import SUFFIXES, read
+from model.files.read import SUFFIXES, read, read_mixed
+from model.files.tables import NotANumberError
 
-__all__ = ["SUFFIXES", "Contents", "DataError", "Origin", "ReadOptions", "Rows", "read"]
+__all__ = [
+    "SUFFIXES",
+    "Contents",
+    "DataError",
+    "MixedTable",
+    "NotANumberError",
+    "Origin",
+    "ReadOptions",
+    "Rows",
+    "read",
+    "read_mixed",
+]

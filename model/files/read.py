@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.files import arrays, idx, parquet, pictures, tables
+from model.files import arrays, idx, mixed, parquet, pictures, tables
 from model.files.contents import Contents, DataError
+from model.files.mixed import MixedTable
 from model.files.options import ReadOptions
 
 _TEXTS = {
@@ -49,10 +50,42 @@ def read(
         raise DataError(f"{path} cannot be read: {error}") from error
 
 
-def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
+def read_mixed(
+    path: Path, options: ReadOptions | None = None, wanted: Sequence[str] = ()
+) -> MixedTable:
+    """
+    Read a table in text whose cells are numbers, texts or missing.
+
+    Args:
+        wanted: The names of a model's columns, by which those of a table are found.
+
+    Raises:
+        DataError: It is no table in text, cannot be read, or is invalid, or an option
+            is not for its kind.
+    """
+    options = options or ReadOptions()
+    kind, text = _kinds(path)
+    if path.is_dir() or text not in _TEXTS:
+        raise DataError(
+            f"{path}: a table of mixed columns is read from text,"
+            f" {', '.join(_TEXTS)}; got {kind or 'a file without a suffix'}"
+        )
+    options.check_for("tables", path.name)
+    try:
+        return mixed.read(path, options, wanted, sep=_TEXTS[text])
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def _kinds(path: Path) -> tuple[str, str]:
+    """Return the suffix of a file, and that of the text in it if it is compressed."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     kind = suffixes[-1] if suffixes else ""
-    text = suffixes[-2] if kind == ".gz" and len(suffixes) > 1 else kind
+    return kind, suffixes[-2] if kind == ".gz" and len(suffixes) > 1 else kind
+
+
+def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
+    kind, text = _kinds(path)
     if text in _TEXTS:
         options.check_for("tables", path.name)
         return tables.read(path, options, wanted, sep=_TEXTS[text])

@@ -87,7 +87,7 @@ def surprise(vae: VAE, x: Tensor, *, eps: Tensor) -> Surprise:
         eps: Standard normal noise, (K, N, J).
     """
     q_z = vae.encode(x)
-    total, per_draw = torch.zeros_like(x), []
+    total, per_draw = x.new_zeros(len(x), vae.config.data_dim), []
     for one in eps:  # one draw at a time: (K, N, D) may not fit into memory
         log_prob = vae.decode(q_z.reparameterize(one)).log_prob_per_dim(x)
         total = total - log_prob

@@ -77,7 +77,10 @@ def simulate(vae: VAE, x_like: Tensor, n: int, *, seed: int) -> Simulated:
     config = vae.config
     z = torch.from_numpy(drawn(vae.p_z, n, seed=seed)).to(x_like)
     u = data_noise(vae.likelihood.noise, (n, config.data_dim), seed=seed)
-    return Simulated(vae.decode(z).sample(torch.from_numpy(u).to(x_like)), z)
+    x = vae.decode(z).sample(torch.from_numpy(u).to(x_like))
+    if vae.marginals is not None:
+        x = torch.from_numpy(vae.in_model_units(x.cpu().numpy())).to(x_like)
+    return Simulated(x, z)
 
 
 @torch.no_grad()

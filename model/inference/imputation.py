@@ -6,16 +6,20 @@ p(x_m|z) p(z|x_o) over z, because given z the likelihood factorizes over dimensi
 Weighted draws represent p(z|x_o) (Mattei & Frellsen 2018, Sec. 3.3); see `latents`.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from model.distributions import Likelihood
 from model.inference.estimate import widened
 from model.inference.latents import Latents
 from model.inference.observed import known_values, masked_log_prob
 from model.inference.proposals import pairs_at_once
 from model.noise import Stream, standard_normal, uniform
+from model.tables.layout import TableLayout
+from model.tables.likelihood import Summary, Table
 from model.vae import VAE
 
 _CHOICE, _DATA = 1, 2  # parts of a row's stream; `latents` reads part 0
@@ -58,6 +62,8 @@ def impute(
 
     A draw takes a z with probability equal to its weight, then x ~ p(x|z).
 
+    Of a table, mean and draws are codes, NaN where observed; see `_in_codes`.
+
     Args:
         given: The result of `latents` for the same x and mask.
         seed: For the choice among the latents, and for the data noise.
@@ -71,14 +77,18 @@ def impute(
         z = _resampled(z, weights, n_samples, seed=seed, position=first + i)
         chosen.append(z)
         drawn.append(_sampled(vae, z.to(x.dtype), seed=seed, position=first + i))
-    mean, mean_error, variance, variance_error = (
-        torch.stack(column).to(x.dtype) for column in zip(*moments, strict=True)
-    )
+    found = _Moments(*(torch.stack(column) for column in zip(*moments, strict=True)))
+    if vae.marginals is None:
+        found = _Moments(*(column.to(x.dtype) for column in found))
+    else:
+        found, known = _in_codes(found, vae.marginals.layout), x.new_tensor(math.nan)
     return Imputation(
-        mean=torch.where(observed, known, mean),
-        mean_standard_error=torch.where(observed, 0.0, mean_error),
-        variance=torch.where(observed, 0.0, variance),
-        variance_standard_error=torch.where(observed, 0.0, variance_error),
+        mean=torch.where(observed, known, found.mean),
+        mean_standard_error=torch.where(observed, 0.0, found.mean_standard_error),
+        variance=torch.where(observed, 0.0, found.variance),
+        variance_standard_error=torch.where(
+            observed, 0.0, found.variance_standard_error
+        ),
         x=torch.where(observed, known, torch.stack(drawn, dim=1)),
         z=torch.stack(chosen, dim=1),
     )
@@ -113,12 +123,40 @@ def log_prob_missing(
 
 
 class _Moments(NamedTuple):
-    """Mean and variance of x of one example, with standard errors, (D,) each."""
+    """Mean and variance of x, with standard errors; (D,) each of one example."""
 
     mean: Tensor
     mean_standard_error: Tensor
     variance: Tensor
     variance_standard_error: Tensor
+
+
+def _in_codes(found: _Moments, layout: TableLayout) -> _Moments:
+    """
+    Return what was averaged over indicators, (N, Q), as codes of the columns, (N, C).
+
+    The mean of categories is the most probable one, its standard error that of its
+    probability, and its variance the probability of the others.
+    """
+    summary = Summary(layout, found.mean)
+    error = summary.picked(found.mean_standard_error)
+    return _Moments(
+        mean=summary.codes,
+        mean_standard_error=error,
+        variance=summary.spread(found.variance),
+        variance_standard_error=torch.where(
+            layout.tensor("has_logits", error.device),
+            error,
+            summary.picked(found.variance_standard_error),
+        ),
+    )
+
+
+def _summarized(p_x: Likelihood) -> tuple[Tensor, Tensor]:
+    """Return mean and variance given z, which can be averaged over z, float64."""
+    if isinstance(p_x, Table):
+        return p_x.indicators
+    return p_x.mean.double(), p_x.variance.double()
 
 
 class _Squares:
@@ -161,19 +199,18 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
         (w, z.to(dtype))
         for z, w in zip(torch.split(z, size), torch.split(weights, size), strict=True)
     ]
-    mean, square = weights.new_zeros(2, vae.config.data_dim)
+    mean, square = weights.new_zeros(2, 1)
     for w, z in portions:
-        p_x = vae.decode(z)
-        of_z = p_x.mean.double()
+        of_z, variance = _summarized(vae.decode(z))
         mean = mean + w @ of_z
-        square = square + w @ (p_x.variance.double() + of_z.square())
+        square = square + w @ (variance + of_z.square())
     rounded = square - mean.square()  # the variance, with a rounding error
     rest = torch.zeros_like(mean)
     of_mean, of_variance = _Squares(rest), _Squares(rest)
     for w, z in portions:
-        p_x = vae.decode(z)
-        off = p_x.mean.double() - mean
-        f = p_x.variance.double() + off.square() - rounded
+        of_z, variance = _summarized(vae.decode(z))
+        off = of_z - mean
+        f = variance + off.square() - rounded
         rest = rest + w @ f
         of_mean.add(w, off)
         of_variance.add(w, f)

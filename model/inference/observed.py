@@ -18,19 +18,20 @@ def known_values(vae: VAE, x: Tensor, observed: Tensor) -> Tensor:
     Return x with unobserved values set to 0, which lies in every support.
 
     Args:
-        x: (N, D).
-        observed: True where x is known, bool, (N, D).
+        x: (N, D) in the model's units.
+        observed: True where x is known, bool, (N, D), for a table one a column.
 
     Raises:
         ValueError: The mask does not fit x, or an observed value is outside the
             support.
     """
-    if observed.dtype != torch.bool or observed.shape != x.shape:
+    shape = (len(x), vae.config.data_dim)
+    if observed.dtype != torch.bool or observed.shape != shape:
         raise ValueError(
-            f"expected a mask of booleans {list(x.shape)}, "
+            f"expected a mask of booleans {list(shape)}, "
             f"got {observed.dtype} {list(observed.shape)}"
         )
-    known = torch.where(observed, x, 0.0)
+    known = vae.observed_part(x, observed)
     inside = vae.likelihood.in_support(known)
     if not inside.all():
         n, d = (~inside).nonzero()[0].tolist()
@@ -52,12 +53,14 @@ def encoded_part(vae: VAE, known: Tensor, observed: Tensor) -> DiagonalGaussian:
     """
     Return the encoder's q(z|x) with the other values of x filled in, float64, (N, J).
 
-    They are E[x|z] at the prior's mean. Rows whose q is not finite have the prior's
-    moments.
+    They are E[x|z] at the prior's mean, but the encoder of a table knows missing cells.
+    Rows whose q is not finite have the prior's moments.
     """
     moments = vae.p_z.moments(known.device)
-    filling = vae.decode(moments.mu.to(known.dtype)).mean
-    q_z = encoded(vae, torch.where(observed, known, filling))
+    if vae.marginals is None:
+        filling = vae.decode(moments.mu.to(known.dtype)).mean
+        known = torch.where(observed, known, filling)
+    q_z = encoded(vae, known)
     is_finite = (q_z.mu.isfinite() & q_z.sigma.isfinite()).all(dim=1, keepdim=True)
     return DiagonalGaussian(
         torch.where(is_finite, q_z.mu, moments.mu),

@@ -13,6 +13,9 @@ from model.data import Dataset
 from model.data.preparation import Array, Prepared
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
+from model.tables.fitting import fit_marginals
+from model.tables.likelihood import initial_parameters
+from model.tables.marginals import Marginals
 from model.train import saved_state
 from model.train.baselines import LinearGaussian
 from model.train.initial import initial_checkpoint
@@ -57,6 +60,7 @@ def configure(options: RunOptions, dataset: Dataset, prepared: Prepared) -> Conf
             "standardized": prepared.units is not None,
         },
         "prior": _prior(options),
+        "table": prepared.marginals and prepared.marginals.layout.schema,
     }
     try:
         return Config.model_validate(document)
@@ -80,6 +84,34 @@ def inherited_units(options: RunOptions, places: Places) -> Units | None:
     if options.init_from is not None:
         return checkpoint.load(initial_checkpoint(options.init_from)).vae.units
     return None
+
+
+def table_marginals(options: RunOptions, dataset: Dataset) -> Marginals:
+    """
+    Return the marginals of a table: those of --init-from, or fitted to training rows.
+
+    Raises:
+        ValueError: The data are no table of columns, or the columns of --init-from are
+            others.
+    """
+    schema = dataset.table
+    if schema is None:
+        raise ValueError(
+            "--likelihood table needs a table in text, such as a .csv, got"
+            f" {dataset.name}"
+        )
+    if options.init_from is not None and options.resume is None:
+        before = checkpoint.load(initial_checkpoint(options.init_from)).vae.marginals
+        if before is None or before.layout.schema.columns != schema.columns:
+            raise ValueError(
+                f"--init-from {options.init_from}: its columns are not those of the"
+                " data; give the file of its columns with --columns"
+            )
+        return before
+    fitted = fit_marginals(schema, dataset.train.x, seed=options.seed)
+    marginals = Marginals(fitted.schema)
+    marginals.set(fitted.knots, fitted.masses, fitted.shares)
+    return marginals
 
 
 def start(
@@ -122,6 +154,8 @@ def first_model(
     vae = initialized(config, seed=options.seed)
     if prepared.units is not None:
         _set_units(vae, prepared.units)
+    if prepared.marginals is not None:
+        _set_marginals(vae, prepared.marginals)
     _set_pseudo_inputs(vae, prepared.train, options.seed)
     if law is not None:
         set_linear_start(vae, law)
@@ -194,6 +228,16 @@ def _set_units(vae: VAE, units: Units) -> None:
         if module is not None:
             module.shift.copy_(torch.from_numpy(units.shift))
             module.scale.copy_(torch.from_numpy(units.scale))
+
+
+@torch.no_grad()
+def _set_marginals(vae: VAE, marginals: Marginals) -> None:
+    """Take the marginals of the data, at which the decoder starts whatever z is."""
+    assert vae.marginals is not None  # noqa: S101  the configuration has a table
+    vae.marginals.load_state_dict(marginals.state_dict())
+    weight, bias = vae.decoder.eta.parameters()
+    weight.zero_()
+    bias.copy_(initial_parameters(marginals))
 
 
 @torch.no_grad()

@@ -4,7 +4,13 @@ import shlex
 from collections.abc import Iterable, Sequence
 from string import Template
 
-from model.checkpoint.manifest import Figure, LatentUse, ModelMetrics, Provenance
+from model.checkpoint.manifest import (
+    ColumnFit,
+    Figure,
+    LatentUse,
+    ModelMetrics,
+    Provenance,
+)
 from model.config import Config, describe
 from model.vae import VAE
 
@@ -24,7 +30,7 @@ examples of the split, in nats per example, without any weight on the KL. Figure
 different binarizations cannot be compared. The amortization gap is what q optimized for
 each example alone would add to its ELBO.
 
-$latent_use$pictures## Data
+$latent_use$columns$pictures## Data
 
 $source.
 Values were divided by $divided_by; binarization: $binarization; standardized:
@@ -78,6 +84,7 @@ def card(
         choices="".join(f"{line}\n\n" for line in choices),
         figures=_table(metrics.figures),
         latent_use="" if use is None else f"## Latents\n\n{_latents(use)}\n\n",
+        columns=_columns(vae, metrics),
         pictures="".join(
             f"![{_CAPTIONS[p]}]({p})\n\n{_CAPTIONS[p]}.\n\n" for p in pictures
         ),
@@ -105,6 +112,42 @@ def _latents(use: LatentUse) -> str:
         f"{use.verdict}\n\nKL of each dimension, the most used one first, in nats: "
         f"{spectrum} ({use.split}, {use.n_examples:,} examples)."
     )
+
+
+def _columns(vae: VAE, metrics: ModelMetrics) -> str:
+    """Return the columns of a table: their kinds and how well they are described."""
+    table = vae.config.table
+    if table is None:
+        return ""
+    fits = {fit.name: fit for fit in metrics.columns or ()}
+    lines = [
+        "| column | kind | why | marginal | model | known cells |",
+        "|---|---|---|---|---|---|",
+    ]
+    for column in table.columns:
+        fit = fits.get(column.name)
+        figures = "- | - | -" if fit is None else _figures(fit)
+        name = _plain(column.name)
+        lines.append(f"| {name} | {column.kind} | {_plain(column.why)} | {figures} |")
+    left_out = "".join(
+        f"\nLeft out: {_plain(c.name)}, {_plain(c.why)}.\n" for c in table.left_out
+    )
+    return (
+        "## Columns\n\n" + "\n".join(lines) + "\n\nMarginal: the mean of log p of a "
+        "known cell under the column's marginal. Model: under p(cell|z), z from q(z|x) "
+        "of a row that has the cell; the KL is paid once for all columns. In nats, on "
+        f"validation.\n{left_out}\n"
+    )
+
+
+def _plain(text: str) -> str:
+    """Return text of a file for a cell of a Markdown table."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _figures(fit: ColumnFit) -> str:
+    stuck = " (at its marginal)" if fit.is_at_marginal else ""
+    return f"{fit.marginal:.3f} | {fit.model:.3f}{stuck} | {fit.n_known}"
 
 
 def _description(vae: VAE) -> str:

@@ -1,15 +1,16 @@
 """The command `vae-train`, also `python -m model.train`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import tyro
 from tqdm import tqdm
 
-from model import data
+from model import atomic_files, data
 from model.checkpoint.manifest import ModelMetrics
 from model.data import Dataset
+from model.data.mixed import schema_file
 from model.device import choose_device
 from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
 from model.train import resumption
@@ -25,6 +26,10 @@ from model.train.state import State
 from model.train.verdict import Verdict
 
 _DIVERGED, _UNUSABLE = 1, 3
+_READ_AS_TABLE: dict[str, Literal["if_needed", "always"]] = {
+    "auto": "if_needed",
+    "table": "always",
+}
 
 
 def main(arguments: Sequence[str], prog: str = "python -m model.train") -> int:
@@ -80,6 +85,7 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
             places.clear()
         else:
             resumption.resume(state, places, plan.identity)
+        _write_columns(plan)
         for line in plan.choices:
             say(line)
         if options.resume is None and plan.law is not None:
@@ -138,12 +144,23 @@ def _load(options: TrainOptions) -> Dataset:
         test_fraction=options.test_fraction,
         seed=options.seed,
         reading=options.reading,
+        table=_READ_AS_TABLE.get(options.likelihood, "never"),
     )
     for note in dataset.notes:
         say(note)
     sizes = "/".join(str(len(split.x)) for split in dataset.splits)
     say(f"{dataset.name}: {sizes} rows to train, validate and test. {dataset.source}.")
     return dataset
+
+
+def _write_columns(plan: Plan) -> None:
+    """Write what was inferred of the columns of a table, which --columns accepts."""
+    table = plan.dataset.table
+    if table is None or schema_file(plan.options.reading) is not None:
+        return
+    content = table.model_dump_json(indent=2, exclude={"n_knots"})
+    atomic_files.replace(plan.places.columns, f"{content}\n".encode())
+    say(f"columns: {plan.places.columns}; edit it and give it with --columns")
 
 
 def _fit(state: State, plan: Plan) -> DivergedError | None:

@@ -12,6 +12,7 @@ from model.checkpoint.held_out import evenly
 from model.data.blocks import blocks
 from model.data.preparation import Array, Prepared
 from model.distributions import Likelihood
+from model.tables.schema import LOG_SHARE, PLANES
 from model.train.baselines import LinearGaussian, Matrix, best_start, fit_baselines
 
 _SMOOTHING = 0.5  # added to the counts of 0 and 1
@@ -132,6 +133,22 @@ def compare_binary(prepared: Prepared) -> Comparison:
     )
 
 
+def compare_table(prepared: Prepared) -> Comparison:
+    """Take the marginals of the columns, which the rows have with them."""
+
+    def log_share(x: Array) -> Matrix:
+        planes = x.reshape(len(x), PLANES, -1)
+        found: Matrix = planes[:, LOG_SHARE].sum(axis=1, dtype=np.float64)
+        return found
+
+    return Comparison(
+        independent=by_blocks(log_share),
+        baselines={"the marginals": by_blocks(log_share)},
+        laws=(),
+        validation=_sample(prepared.validation),
+    )
+
+
 def by_blocks(log_density: LogDensity) -> LogDensity:
     """Return a function that takes many rows block by block, to save memory."""
     return lambda x: np.concatenate([log_density(x[rows]) for rows in blocks(x)])
@@ -147,6 +164,8 @@ def compare(
     prepared: Prepared, likelihood: type[Likelihood], *, floor: float, max_factors: int
 ) -> Comparison:
     """Fit what is comparable with the likelihood."""
+    if prepared.marginals is not None:
+        return compare_table(prepared)
     if likelihood.kind == "bernoulli":
         return compare_binary(prepared)
     units = prepared.units if likelihood.value_range is None else None

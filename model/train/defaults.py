@@ -13,6 +13,8 @@ _STEPS = 4_000, 60_000  # of a run, unless early stopping ends it
 _EPOCHS = 10, 400
 _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
+_TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
+_FEW_ROWS = 3_000
 _WARMUP = 0.05  # of the epochs, where training starts from random weights
 
 
@@ -57,6 +59,8 @@ def _by_size(
     options: TrainOptions, dataset: Dataset, likelihood: LikelihoodName
 ) -> dict[str, Any]:
     """Return the options of the preset auto."""
+    if likelihood == "table":
+        return _of_table(options, dataset)
     n, d = dataset.train.x.shape
     latent_dim = min(d, 32 if likelihood == "gaussian" else 20)
     batch_size = options.batch_size or max(1, min(100, n // 20))
@@ -84,6 +88,32 @@ def _by_size(
             else 0
         ),
         "weight_decay": 1e-2,
+        "patience": max(10, epochs // 5),
+        "validation_samples": _clamp(
+            math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
+        ),
+    }
+
+
+def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
+    """Return the options of the preset auto for a table of mixed columns."""
+    n = len(dataset.train.x)
+    batch_size = options.batch_size or max(1, min(256, n // 8))
+    steps_per_epoch = math.ceil(n / batch_size)
+    n_steps = _TABLE_STEPS[n > _FEW_ROWS]
+    epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
+    return {
+        "hidden": (128, 128),
+        "activation": "silu",
+        "noise": "decoder",
+        "start": "random",
+        "latent_dim": 16,
+        "n_samples": 1 if options.objective == "elbo" else 8,
+        "learning_rate": 1e-3,
+        "batch_size": batch_size,
+        "epochs": epochs,
+        "kl_warmup_epochs": round(_WARMUP * epochs) * (options.objective == "elbo"),
+        "weight_decay": 1e-4,
         "patience": max(10, epochs // 5),
         "validation_samples": _clamp(
             math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256

@@ -82,6 +82,7 @@ def fit(state: State, data: Prepared, options: RunOptions, run: Run) -> None:
         size=options.batch_size,
         seed=options.seed,
         dynamic=data.binarization == "dynamic",
+        n_columns=data.n_columns,
     )
     objective = chosen_objective(options)
     if options.compile:

@@ -29,6 +29,10 @@ def choose_likelihood(dataset: Dataset, options: TrainOptions) -> ChosenLikeliho
     literature on MNIST; other images are Gaussian. A table is binarized only
     if an option asks for it.
     """
+    if dataset.table is not None:
+        return ChosenLikelihood(
+            "table", "columns of mixed kinds, or with missing cells"
+        )
     x = [split.x for split in dataset.splits]
     if all(first_outside(is_binary, part) is None for part in x):
         return ChosenLikelihood("bernoulli", "all values are 0 or 1")

@@ -16,11 +16,18 @@ from model.checkpoint.held_out import (
     ScoreSettings,
     evenly,
 )
-from model.checkpoint.manifest import Figure, LatentUse, ModelMetrics, Split
+from model.checkpoint.manifest import (
+    ColumnFit,
+    Figure,
+    LatentUse,
+    ModelMetrics,
+    Split,
+)
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
 from model.evaluation import Evaluation, evaluate
 from model.train import pictures
+from model.train.column_fits import column_fits
 from model.train.gain import amortization_gap
 from model.train.latent_quantiles import latent_quantiles
 from model.train.latent_use import latent_use
@@ -85,7 +92,11 @@ def validation_metrics(
 ) -> ModelMetrics:
     """Return the figures of validation rows alone."""
     figures = _figures(held_out, "validation", prepared, options)
-    return ModelMetrics(figures=figures, latent_use=_latent_use(vae, prepared, options))
+    return ModelMetrics(
+        figures=figures,
+        latent_use=_latent_use(vae, prepared, options),
+        columns=_column_fits(vae, prepared, options),
+    )
 
 
 def _figures(
@@ -110,6 +121,15 @@ def _gain(vae: VAE, prepared: Prepared, options: Measuring) -> tuple[Figure, ...
             noise_seed=options.test_seed,
         )
     return () if found is None else (found,)
+
+
+def _column_fits(
+    vae: VAE, prepared: Prepared, options: Measuring
+) -> tuple[ColumnFit, ...] | None:
+    if vae.marginals is None:
+        return None
+    x = _on_device(vae, prepared.validation)
+    return column_fits(vae, x, noise_seed=options.test_seed)
 
 
 def _latent_use(vae: VAE, prepared: Prepared, options: Measuring) -> LatentUse:
@@ -171,10 +191,15 @@ def stored_examples(
     plain = prepared.binarization == "none"
     return Examples(
         # As a client sends them: not standardized.
-        x=split.x[rows] if vae.units is not None else prepared.validation[rows],
+        x=split.x[rows] if _converts(vae) else prepared.validation[rows],
         gray=None if plain else split.x[rows].astype(np.float32),
         labels=None if split.labels is None else split.labels[rows],
     )
+
+
+def _converts(vae: VAE) -> bool:
+    """Return whether x in the model's units is not what a client sends."""
+    return vae.units is not None or vae.marginals is not None
 
 
 def pictures_of(

@@ -6,9 +6,10 @@ from typing import Any, Literal, final
 
 from model.checkpoint.held_out import MAX_EXAMPLES
 from model.command_line import Reading
-from model.config import MAX_COMPONENTS, Activation, Binarization, LikelihoodName
+from model.config import Activation, Binarization, LikelihoodName
 from model.files import ReadOptions
 from model.noise import MAX_SEED
+from model.prior_config import MAX_COMPONENTS
 
 ObjectiveName = Literal["elbo", "iwae", "dreg"]
 NoiseName = Literal["decoder", "value", "model"]
@@ -62,7 +63,9 @@ class TrainOptions:
         channels: Channels of the convolutions, each of which halves the image.
         activation: Of the hidden layers; tanh as in the paper.
         likelihood: p(x|z): bernoulli for {0, 1}, continuous_bernoulli for [0, 1],
-            gaussian for real numbers; auto chooses by the values and says why.
+            gaussian for real numbers, table for columns of mixed kinds, each with its
+            own; auto chooses by the values and says why: a table of numbers alone is
+            gaussian or bernoulli, one with texts or missing cells is a table.
         sigma_floor: Smallest standard deviation of a Gaussian decoder, in units of
             standardized data.
         noise: Standard deviation of a Gaussian decoder: decoder is a function of z as

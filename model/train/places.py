@@ -61,6 +61,11 @@ class Places:
         return self.run / "metrics.jsonl"
 
     @property
+    def columns(self) -> Path:
+        """The columns of a table, which --columns accepts."""
+        return self.checkpoint.with_name(f"{self.checkpoint.name}.columns.json")
+
+    @property
     def state(self) -> Path:
         """The saved state, which `--resume` reads."""
         return self.run / "state.safetensors"

@@ -10,11 +10,17 @@ import torch
 
 from model.config import Config
 from model.data import Dataset
-from model.data.preparation import Prepared, prepare
-from model.distributions import LIKELIHOODS
+from model.data.preparation import Prepared, prepare, prepare_table
 from model.evaluation import evaluate
+from model.likelihoods import LIKELIHOODS
 from model.train import resumption
-from model.train.assembly import configure, first_model, inherited_units, start
+from model.train.assembly import (
+    configure,
+    first_model,
+    inherited_units,
+    start,
+    table_marginals,
+)
 from model.train.baselines import LinearGaussian
 from model.train.comparison import Comparison, compare
 from model.train.defaults import choose
@@ -92,17 +98,19 @@ def make_plan(
     """
     run, choices = choose(options, dataset)
     standardize = run.standardize
-    likelihood = LIKELIHOODS[run.likelihood]
-    prepared = prepare(
-        dataset,
-        likelihood=likelihood,
-        how=run.binarization,
-        standardize=(
-            run.likelihood == "gaussian" if standardize is None else standardize
-        ),
-        units=inherited_units(run, places),
-        seed=run.test_seed,
-    )
+    if run.likelihood == "table":
+        prepared = prepare_table(dataset, table_marginals(run, dataset))
+    else:
+        prepared = prepare(
+            dataset,
+            likelihood=LIKELIHOODS[run.likelihood],
+            how=run.binarization,
+            standardize=(
+                run.likelihood == "gaussian" if standardize is None else standardize
+            ),
+            units=inherited_units(run, places),
+            seed=run.test_seed,
+        )
     config = configure(run, dataset, prepared)
     if run.start == "linear" and not max_start_factors(config):
         if options.start == "linear":

@@ -7,6 +7,7 @@ from typing import Any
 
 from model import checkpoint
 from model.checkpoint.golden import golden
+from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import BaselineFigure, ModelMetrics, Provenance, Split
 from model.evaluation import Evaluation
 from model.train import pictures
@@ -24,6 +25,8 @@ from model.train.plan import Kept, Plan
 from model.train.progress import phase
 from model.train.verdict import Evidence, Verdict, judge
 from model.vae import VAE
+
+_MOST_TRAIN_ROWS = 2000  # of a table, to compare with validation rows
 
 
 def publish(
@@ -94,6 +97,8 @@ def _judge(
             n_values=validation.shape[1],
             n_steps=n_steps,
             independent=float(plan.comparison.independent(validation).mean()),
+            train_elbo=_train_elbo(plan, kept.vae),
+            columns=metrics.columns,
             differences=differences,
             latent_use=metrics.latent_use,
             options=plan.options,
@@ -133,6 +138,14 @@ def _metrics(
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _train_elbo(plan: Plan, vae: VAE) -> float | None:
+    """Return the ELBO of some training rows of a table, without hidden cells."""
+    if vae.marginals is None:
+        return None
+    rows = plan.prepared.train[evenly(len(plan.prepared.train), _MOST_TRAIN_ROWS)]
+    return float(evaluated(vae, rows, plan.options, "train").bound.mean())
 
 
 def _error(evaluation: Evaluation) -> float:

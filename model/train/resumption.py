@@ -9,8 +9,8 @@ from typing import Any, final
 from pydantic import TypeAdapter, ValidationError
 
 from model import checkpoint
-from model.config import Section
 from model.data import Dataset
+from model.section import Section
 from model.train import saved_state
 from model.train.initial import initial_checkpoint
 from model.train.options import RunOptions, TrainOptions

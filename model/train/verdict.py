@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from model.checkpoint.manifest import LatentUse
+from model.checkpoint.manifest import LITTLE, ColumnFit, LatentUse
 from model.train.comparison import Difference
 from model.train.options import RunOptions
 
@@ -27,6 +27,9 @@ class Evidence(NamedTuple):
         n_steps: Taken in total.
         independent: log p(x) of independent values on validation.
         failure: The message of training that ended in NaN or infinity.
+        train_elbo: Of training rows without hidden cells, for a table; for other data
+            the journal has it.
+        columns: Of a table.
     """
 
     journal: Sequence[dict[str, Any]]
@@ -40,6 +43,8 @@ class Evidence(NamedTuple):
     latent_use: LatentUse
     options: RunOptions
     failure: str | None
+    train_elbo: float | None = None
+    columns: tuple[ColumnFit, ...] | None = None
 
 
 class Verdict(NamedTuple):
@@ -60,7 +65,12 @@ def judge(evidence: Evidence) -> Verdict:
     unusable = _diverged(evidence) or _collapsed(evidence)
     if unusable is not None:
         return Verdict((unusable,), is_usable=False)
-    found = (_overfit(evidence), _too_few_steps(evidence), _worse(evidence))
+    found = (
+        _overfit(evidence),
+        _too_few_steps(evidence),
+        _worse(evidence),
+        _at_marginal(evidence),
+    )
     warnings = tuple(line for line in found if line is not None)
     comparison = tuple(f"{d.sentence}." for d in evidence.differences)
     if not warnings:
@@ -103,7 +113,10 @@ def _overfit(evidence: Evidence) -> str | None:
     last = evidence.journal[-1]
     fall = line["validation"]["elbo"] - last["validation"]["elbo"]
     rise = last["train"]["elbo"] - line["train"]["elbo"]
-    gap = line["train"]["elbo"] - evidence.validation_elbo
+    train_elbo = evidence.train_elbo
+    if train_elbo is None:
+        train_elbo = line["train"]["elbo"]
+    gap = train_elbo - evidence.validation_elbo
     advice = "try fewer --latent-dim or --hidden, more --weight-decay, or more rows"
     if gap > least:
         return (
@@ -145,6 +158,17 @@ def _worse(evidence: Evidence) -> str | None:
     return (
         f"Worse than {' and '.join(worse)}: a simpler model describes these rows "
         "better; try more --epochs or another --latent-dim."
+    )
+
+
+def _at_marginal(evidence: Evidence) -> str | None:
+    """Return which columns of a table the latents say nothing about."""
+    stuck = [fit.name for fit in evidence.columns or () if fit.is_at_marginal]
+    if not stuck:
+        return None
+    return (
+        f"At their marginal: {', '.join(stuck)}. z says less than {LITTLE} nats about "
+        "each of these columns, which may have nothing to do with the others."
     )
 
 

@@ -46,6 +46,7 @@ PATHS: list[Path] = [
     ("prior",),
     ("prior", "kind"),
     ("prior", "n_components"),
+    ("table",),
 ]
 
 
@@ -71,6 +72,7 @@ def document() -> Document:
             "standardized": True,
         },
         "prior": {"kind": "vamp", "n_components": 7},
+        "table": None,
     }
 
 
@@ -133,6 +135,7 @@ NEWER: list[Path] = [
     ("data", "background"),
     ("data", "turned_gray"),
     ("data", "columns"),
+    ("table",),
 ]
 
 

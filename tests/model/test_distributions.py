@@ -15,13 +15,13 @@ from torch.distributions import Distribution, Normal, kl_divergence
 
 from model.config import LikelihoodName
 from model.distributions import (
-    LIKELIHOODS,
     Bernoulli,
     ContinuousBernoulli,
     DiagonalGaussian,
     Gaussian,
     Likelihood,
 )
+from model.likelihoods import LIKELIHOODS
 
 DTYPES = pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 # Around every place where a formula of the continuous Bernoulli changes over.

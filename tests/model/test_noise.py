@@ -139,6 +139,7 @@ def test_stream_numbers_are_never_renumbered() -> None:
         "IMPUTATION": 13,
         "OBSERVED": 14,
         "RECONSTRUCTION": 15,
+        "MASKING": 16,
     }
 
 

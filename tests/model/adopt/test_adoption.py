@@ -13,7 +13,7 @@ from model import checkpoint
 from model.adopt import command
 from model.adopt.adoption import adopt
 from model.adopt.options import AdoptOptions
-from model.config import LikelihoodName
+from model.config import ArrayLikelihood
 from model.engine import Engine
 from model.noise import Stream, standard_normal
 from model.train import command as train
@@ -36,7 +36,7 @@ from tests.model.graph.models import random
 
 def options(
     folder: Path,
-    likelihood: LikelihoodName,
+    likelihood: ArrayLikelihood,
     encoder: ModelProto,
     decoder: ModelProto,
     **others: Any,
@@ -54,7 +54,7 @@ def options(
 
 def adopted(
     folder: Path,
-    likelihood: LikelihoodName,
+    likelihood: ArrayLikelihood,
     encoder: ModelProto,
     decoder: ModelProto,
     **others: Any,

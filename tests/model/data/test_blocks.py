@@ -25,7 +25,7 @@ import sys
 import numpy as np
 from model import data
 from model.data.preparation import prepare
-from model.distributions import LIKELIHOODS
+from model.likelihoods import LIKELIHOODS
 from model.files import scratch
 
 def anonymous():

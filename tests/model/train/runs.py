@@ -15,7 +15,7 @@ from model import data
 from model.config import Config
 from model.data import Dataset
 from model.data.preparation import Prepared, prepare
-from model.distributions import LIKELIHOODS
+from model.likelihoods import LIKELIHOODS
 from model.train import resumption
 from model.train.assembly import configure, inherited_units, start
 from model.train.fit import Run, fit

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.config import Conv, GaussianMixtureConfig, Mlp, StandardNormalConfig, Vamp
+from model.config import Conv, Mlp
 from model.device import choose_device
+from model.prior_config import GaussianMixtureConfig, StandardNormalConfig, Vamp
 from model.train import resumption
 from model.train.assembly import configure, start
 from model.train.command import main

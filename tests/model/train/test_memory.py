@@ -9,8 +9,8 @@ import pytest
 from model import data
 from model.config import LikelihoodName
 from model.data.preparation import prepare
-from model.distributions import LIKELIHOODS
 from model.files import scratch
+from model.likelihoods import LIKELIHOODS
 from model.train import baselines, comparison
 from model.train.comparison import compare
 from model.train.likelihood_choice import choose_likelihood

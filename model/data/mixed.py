@@ -1,0 +1,96 @@
+"""Data sets that are tables of mixed columns: their schema, and rows as codes."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from model.data.dataset import Split
+from model.data.splits import Parts
+from model.files import DataError, MixedTable, ReadOptions, read_mixed
+from model.raw_values import PLAIN
+from model.tables.inference import ColumnsError, UnknownCellError, codes_of, inferred
+from model.tables.schema import TableSchema
+
+_SUFFIX = ".json"
+_MAX_BYTES = 16 << 20
+
+
+def schema_file(reading: ReadOptions) -> Path | None:
+    """Return the file of columns that --columns names, None if it names columns."""
+    columns = reading.columns
+    is_file = len(columns) == 1 and columns[0].endswith(_SUFFIX)
+    return Path(columns[0]) if is_file else None
+
+
+def read_schema(path: Path) -> TableSchema:
+    """
+    Read a file of columns, such as training writes.
+
+    Raises:
+        DataError: It cannot be read, or is invalid.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES)
+        schema = TableSchema.model_validate_json(content)
+    except OSError as error:
+        raise DataError(f"--columns {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"--columns {path}: {where}: {first['msg']}") from error
+    return schema.model_copy(update={"n_knots": 0})
+
+
+def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
+    """
+    Read a table of mixed columns.
+
+    Args:
+        schema: Its columns; inferred from all rows if None.
+
+    Raises:
+        DataError: A cell is none of its column, or no column is left.
+    """
+    named = replace(reading, columns=()) if schema is not None else reading
+    table = read_mixed(path, named, () if schema is None else schema.names)
+    notes = table.notes
+    if schema is None:
+        try:
+            schema = inferred(table.columns)
+        except ColumnsError as error:
+            raise DataError(f"{path.name}: {error}") from error
+        notes = (*notes, *schema.described())
+    codes = _codes(table, schema)
+    return Parts(
+        name=table.name,
+        rows=Split(
+            x=codes,
+            labels=table.labels,
+            rows=table.lines,
+            origin=replace(table.origin, columns=schema.names, positions=()),
+        ),
+        data_shape=(len(schema.columns),),
+        raw=PLAIN,
+        source=table.source,
+        notes=notes,
+        table=schema,
+    )
+
+
+def _codes(table: MixedTable, schema: TableSchema) -> NDArray[np.float64]:
+    """Return the codes of all rows, (N, C)."""
+    by_name = {column.name: column for column in table.columns}
+    codes = np.empty((len(table.lines), len(schema.columns)))
+    for j, column in enumerate(schema.columns):
+        try:
+            codes[:, j] = codes_of(by_name[column.name], column)
+        except UnknownCellError as error:
+            line = int(table.lines[error.row])
+            raise DataError(
+                f"line {line} of {table.origin.file}, column {column.name!r} {error}"
+            ) from error
+    return codes

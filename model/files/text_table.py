@@ -1,0 +1,182 @@
+"""A table in text, opened: its columns, how it is written, and its rows of cells."""
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.files import columns, dialect, labels, numerals, text
+from model.files.columns import Choice, Table
+from model.files.contents import DataError, Origin
+from model.files.dialect import Dialect
+from model.files.options import ReadOptions
+
+_SAMPLE_CHARACTERS = 1 << 18
+
+_Read = TypeVar("_Read")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class TextTable:
+    """
+    A table in text whose columns are chosen and whose rows are not yet read.
+
+    Attributes:
+        how: How it is written.
+        choice: The columns that are used.
+        decoding: A sentence on its encoding, if that is a guess.
+    """
+
+    path: Path
+    encoding: str
+    table: Table
+    choice: Choice
+    how: Dialect
+    decoding: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The stem of the file."""
+        return self.path.name.partition(".")[0] or self.path.name
+
+    @property
+    def origin(self) -> Origin:
+        """Where the rows are from."""
+        return Origin(
+            self.table.file,
+            unit="line",
+            columns=self.choice.names,
+            positions=self.choice.x,
+        )
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """
+        Yield the line and the cells of each row.
+
+        Raises:
+            DataError: Lines differ in length, or quotes are not in pairs.
+        """
+        try:
+            with text.opened(self.path, self.encoding) as file:
+                for line, cells in self.how.rows(file):
+                    self._check(line, cells)
+                    yield line, cells
+        except csv.Error as error:
+            raise DataError(f"{self.path} cannot be read: {error}") from error
+
+    def classes(self, cells: Sequence[str]) -> tuple[NDArray[Any] | None, str | None]:
+        """Return the labels, and a sentence on what they stand for."""
+        if self.choice.label is None:
+            return None, None
+        raw = np.array(cells)
+        if all(map(numerals.is_integer, cells)):
+            raw = raw.astype(np.int64)
+        name = f"{self.table.describe(self.choice.label)} of {self.table.file}"
+        return labels.classes(raw, n=len(raw), name=name)
+
+    def summary(self) -> str:
+        """Return how the table is read, in a sentence."""
+        table, choice, how = self.table, self.choice, self.how
+        parts = []
+        if len(choice.x) > 1 or table.n_columns > 1:
+            parts.append(f"separated by {dialect.NAMES.get(how.sep, repr(how.sep))}")
+        if how.decimal == ",":
+            parts.append("with a decimal comma")
+        parts.append("with a header" if how.header else "without a header")
+        n = len(choice.x)
+        named = f": {table.listed(choice.x)}" if table.names else ""
+        return (
+            f"{table.file} is read {', '.join(parts)}; {n} column{'s' * (n > 1)}{named}"
+        )
+
+    def _check(self, line: int, cells: Sequence[str]) -> None:
+        table, sep = self.table, self.how.sep
+        if len(cells) != table.n_columns:
+            raise DataError(
+                f"line {line} of {table.file} has {len(cells)} cells, expected"
+                f" {table.n_columns} as in the first line; cells are separated by"
+                f" {dialect.NAMES.get(sep, repr(sep))}, --sep says another separator"
+            )
+        for i in table.empty:
+            if cells[i].strip():
+                raise DataError(
+                    f"line {line} of {table.file} has a value in column {i + 1},"
+                    " which has no name and no other values"
+                )
+
+
+def read(
+    path: Path,
+    options: ReadOptions,
+    wanted: Sequence[str],
+    sep: str | None,
+    rows_of: Callable[[TextTable], _Read],
+) -> _Read:
+    """
+    Open a table and read it; its encoding, separator and header are recognized.
+
+    Args:
+        wanted: The columns of a model, see `columns.choose`.
+        sep: The separator that the name of the file says.
+        rows_of: Reads the rows.
+
+    Raises:
+        DataError: It is in no known encoding, or can be read in several ways.
+    """
+    encoding = text.encoding_of(path)
+    try:
+        return rows_of(_opened(path, encoding, options, wanted, sep))
+    except UnicodeDecodeError as error:
+        if encoding != text.UTF_8:
+            raise DataError(f"{path} cannot be read: {error}") from error
+    note = f"{path.name} is no UTF-8 and is read as Windows-1252"
+    try:
+        return rows_of(_opened(path, text.WINDOWS, options, wanted, sep, note))
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} cannot be read as UTF-8 or Windows-1252") from error
+
+
+def _opened(
+    path: Path,
+    encoding: str,
+    options: ReadOptions,
+    wanted: Sequence[str],
+    sep: str | None,
+    *decoding: str,
+) -> TextTable:
+    lines = text.sample(path, encoding, _SAMPLE_CHARACTERS)
+    how = dialect.recognized(path.name, lines, options, sep)
+    table = _table(path.name, lines, how)
+    choice = columns.choose(table, options, wanted)
+    return TextTable(path, encoding, table, choice, how, decoding)
+
+
+def _table(file: str, lines: Sequence[str], how: Dialect) -> Table:
+    """Return the columns of a table, as its first lines show them."""
+    rows = [cells for _, cells in how.rows(lines)]
+    if not rows:
+        raise DataError(f"{file} holds no rows")
+    names = how.header or ()
+    width = len(names) or len(rows[0])
+    nameless = [i for i in range(width) if not names or not names[i]]
+    below = {i: [row[i] for row in rows if i < len(row)] for i in nameless}
+    empty = [i for i, cells in below.items() if not any(map(str.strip, cells))]
+    indices = (
+        i
+        for i in nameless[:1]
+        if names and i == 0 and i not in empty
+        if _are_row_names(below[i])
+    )
+    return Table(file, names, width, tuple(indices), tuple(empty))
+
+
+def _are_row_names(cells: Sequence[str]) -> bool:
+    """Say whether cells are texts, or integers of which none comes twice."""
+    if all(map(numerals.is_integer, cells)):
+        return len(set(cells)) == len(cells)
+    return not any(map(numerals.is_number, cells))

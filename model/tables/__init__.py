@@ -1,0 +1,1 @@
+"""Tables of mixed columns: numbers, categories and missing cells, column by column."""

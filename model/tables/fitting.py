@@ -1,0 +1,290 @@
+"""
+Fit the marginals of a table's columns to training rows.
+
+The marginal of a number is w (atoms) + (0.99 - w) (kernel density) + 0.01 (uniform on
+three times the range), of which a hundredth falls off beyond that range. Width of the
+kernel and w are chosen by the likelihood of training rows that were left out.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from model.noise import Stream, generator
+from model.tables.families import FORMULAS, KnotCurve
+from model.tables.schema import Codes, TableColumn, TableSchema
+
+Float = NDArray[np.float64]
+
+_UNIFORM, _TAILS = 0.0099, 0.0001
+_BANDWIDTHS = (0.02, 0.05, 0.1, 0.2, 0.4)
+_ATOM_WEIGHTS = np.append(np.arange(0, 0.98, 0.02), 0.97)
+_MAX_KERNELS, _MAX_HELD_OUT, _MAX_ATOMS = 2000, 2000, 1024
+_FREQUENT, _LEAST_RARE = 0.01, 20  # a share of the rows; a number of rows
+_N_GRID = 384  # knots of a smooth density, half of them equally spaced
+_REACH = 5.0  # bandwidths beyond the outermost kernels
+_SMOOTHING = 0.5  # added to the count of each category
+
+
+@final
+class FittedMarginals(NamedTuple):
+    """Arrays for `Marginals.set`, and the schema with the length of the knots."""
+
+    schema: TableSchema
+    knots: Float
+    masses: Float
+    shares: Float
+
+
+def fit_marginals(schema: TableSchema, codes: Codes, *, seed: int) -> FittedMarginals:
+    """
+    Fit the marginal of every column to the codes of training rows, (N, C).
+
+    A column without any value gets a broad default.
+    """
+    curves: list[KnotCurve] = []
+    tables: list[Float] = []
+    for j, column in enumerate(schema.columns):
+        x = codes[:, j][~np.isnan(codes[:, j])]
+        if column.has_logits:
+            tables.append(_shares(column, x))
+        else:
+            curves.append(_curve(column, x, seed=seed, index=j))
+    n_knots = max((len(curve.knots) for curve in curves), default=2)
+    most = max((len(shares) for shares in tables), default=1)
+    knots, masses = (
+        np.empty((len(curves), n_knots)),
+        np.empty((len(curves), n_knots + 1)),
+    )
+    for i, curve in enumerate(curves):
+        n_more = n_knots - len(curve.knots)
+        knots[i] = np.pad(curve.knots, (0, n_more), mode="edge")
+        masses[i] = np.insert(curve.masses, [-1] * n_more, 0.0)
+    shares = np.zeros((len(tables), most))
+    for i, known in enumerate(tables):
+        shares[i, : len(known)] = known
+    return FittedMarginals(
+        schema.model_copy(update={"n_knots": n_knots}), knots, masses, shares
+    )
+
+
+def _shares(column: TableColumn, codes: Float) -> Float:
+    """Return the smoothed share of each category, and of an unseen one."""
+    n = column.n_levels + (column.kind == "categorical")
+    counts = np.bincount(codes.astype(np.int64), minlength=n)[:n] + _SMOOTHING
+    shares: Float = counts / counts.sum()
+    # A column of two values has no third: its table has an empty entry there.
+    return np.append(shares, np.zeros(column.n_levels + 1 - n))
+
+
+def _curve(column: TableColumn, x: Float, *, seed: int, index: int) -> KnotCurve:
+    """Fit a column of numbers or of ordered categories."""
+    if column.kind in FORMULAS:
+        return FORMULAS[column.kind](column, x)
+    return _numeric(column, x, generator(seed, Stream.INITIALIZATION, 2, index))
+
+
+def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCurve:
+    """Fit the default: atoms, a kernel density and a uniform part."""
+    steps = np.round(x / column.width) if len(x) else np.zeros(1)
+    order = draw.permutation(len(steps))
+    n_held = min(len(steps) // 4, _MAX_HELD_OUT)
+    held, rest = steps[order[:n_held]], steps[order[n_held:]]
+    fits = []
+    for part in _smooth_parts(steps):
+        smooth = _smooth(part, draw)
+        share = len(part) / len(steps)
+        for expected in (None, _Expected(smooth, share)):
+            of_rest = _atoms(rest, expected)
+            scored = _atom_weight(held, of_rest, smooth, _ends(rest))
+            fits.append((*scored, smooth, expected))
+    _, weight, smooth, expected = max(fits, key=lambda fit: fit[0])
+    return _mixed(column.width, weight, _atoms(steps, expected), smooth, _ends(steps))
+
+
+def _smooth_parts(steps: Float) -> list[Float]:
+    """Return rows whose kernel density to try: all, and those of rare values."""
+    _, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    rare = steps[(counts < _FREQUENT * len(steps))[inverse]]
+    return [steps, rare] if _LEAST_RARE <= len(rare) < len(steps) else [steps]
+
+
+def _smooth(steps: Float, draw: np.random.Generator) -> "_Steps":
+    """Return the kernel density of rows, on an axis on which they are less skewed."""
+    axis = _Axis.of(steps)
+    t = axis.forward(steps)
+    kernels = draw.choice(t, min(_MAX_KERNELS, len(t)), replace=False)
+    return _kernel_curve(kernels, _bandwidth(kernels), axis)
+
+
+@final
+class _Axis(NamedTuple):
+    """An increasing map under which a column is less skewed, standardized."""
+
+    to: Callable[[Float], Float]
+    back: Callable[[Float], Float]
+    shift: float
+    scale: float
+
+    @classmethod
+    def of(cls, steps: Float) -> "_Axis":
+        """Choose it: the logarithm for a skewed column without negative values."""
+        spread = float(steps.std()) or 1.0
+        skew = float(np.mean(((steps - steps.mean()) / spread) ** 3))
+        to: Callable[[Float], Float] = lambda v: v  # noqa: E731  one of three maps
+        back = to
+        if skew >= 2 and steps.min() >= 0:
+            to, back = _log, _exp
+            if steps.min() == 0:
+                to, back = np.log1p, np.expm1
+        t = to(steps)
+        return cls(to, back, float(t.mean()), float(t.std()) or 1.0)
+
+    def forward(self, steps: Float) -> Float:
+        """Return t for numbers in units of the resolution."""
+        found: Float = (self.to(steps) - self.shift) / self.scale
+        return found
+
+    def backward(self, t: Float) -> Float:
+        """Return numbers in units of the resolution."""
+        return self.back(t * self.scale + self.shift)
+
+
+def _log(v: Float) -> Float:
+    found: Float = np.log(v)
+    return found
+
+
+def _exp(t: Float) -> Float:
+    found: Float = np.exp(np.minimum(t, 700))
+    return found
+
+
+def _bandwidth(kernels: Float) -> float:
+    """Return the width under which a fifth of the kernels is most likely."""
+    n = len(kernels) * 4 // 5
+    if n < 2 or n == len(kernels):
+        return _BANDWIDTHS[-1]
+    inside, left_out = (torch.from_numpy(part) for part in (kernels[:n], kernels[n:]))
+    scores = []
+    for width in _BANDWIDTHS:
+        t = (left_out[:, None] - inside) / width
+        log_density = torch.logsumexp(-0.5 * t.square(), dim=1) - math.log(width)
+        scores.append(float(log_density.mean()))
+    return _BANDWIDTHS[int(np.argmax(scores))]
+
+
+class _Steps(NamedTuple):
+    """A distribution on the axis in units of the resolution: F at points, (P,)."""
+
+    points: Float
+    below: Float
+
+    def at(self, points: Float) -> Float:
+        """Return F, linear between the points."""
+        found: Float = np.interp(points, self.points, self.below)
+        return found
+
+
+def _kernel_curve(kernels: Float, width: float, axis: _Axis) -> _Steps:
+    """Return the kernel density, linear between knots that are dense where it is."""
+    low, high = kernels.min() - _REACH * width, kernels.max() + _REACH * width
+    middle = np.quantile(kernels, np.linspace(0, 1, _N_GRID // 2))
+    t = np.unique(np.concatenate([np.linspace(low, high, _N_GRID // 2), middle]))
+    parts = [
+        torch.special.ndtr((part[:, None] - torch.from_numpy(kernels)) / width).mean(1)
+        for part in torch.split(torch.from_numpy(t), 64)
+    ]
+    below = torch.cat(parts).numpy()
+    below = (below - below[0]) / (below[-1] - below[0])
+    points, first = np.unique(axis.backward(t), return_index=True)
+    return _Steps(points, below[first])
+
+
+class _Expected(NamedTuple):
+    """The counts of values that are expected of a share of smooth rows."""
+
+    smooth: _Steps
+    share: float
+
+    def most(self, values: Float, n: int) -> Float:
+        """Return counts above which a value of n rows is no chance."""
+        cells = self.smooth.at(values + 0.5) - self.smooth.at(values - 0.5)
+        mean: Float = self.share * n * cells
+        most: Float = mean + 2 * np.sqrt(mean)
+        return most
+
+
+def _atoms(steps: Float, expected: _Expected | None) -> _Steps:
+    """
+    Return the distribution of repeated values, spread over their cells.
+
+    A value that occurs c times counts c - 1 times, or as often as it occurs more than
+    is expected of a smooth column: what occurs once is no atom.
+    """
+    values, times = np.unique(steps, return_counts=True)
+    kept = np.sort(np.argsort(-times, kind="stable")[:_MAX_ATOMS])
+    values, counts = values[kept], times[kept] - 1.0
+    if expected is not None:
+        counts = np.minimum(counts, counts + 1 - expected.most(values, len(steps)))
+    values, counts = values[counts > 0], counts[counts > 0]
+    if not len(values):
+        return _Steps(np.zeros(1), np.zeros(1))
+    edges = np.stack([values - 0.5, values + 0.5], axis=1).reshape(-1)
+    total = np.cumsum(counts) / counts.sum()
+    below = np.stack([np.append(0, total[:-1]), total], axis=1).reshape(-1)
+    points, last = np.unique(edges[::-1], return_index=True)
+    return _Steps(points, below[::-1][last])
+
+
+def _ends(steps: Float) -> tuple[float, float]:
+    """Return the ends of three times the range."""
+    low, high = float(steps.min()), float(steps.max())
+    width = max(high - low, 1.0)
+    return low - width - 0.5, high + width + 0.5
+
+
+def _atom_weight(
+    held: Float,
+    atoms: _Steps,
+    smooth: _Steps,
+    ends: tuple[float, float],
+) -> tuple[float, float]:
+    """Return how likely held-out cells are with the best weight of atoms, and it."""
+    if not len(held):
+        return 0.0, 0.0
+    low, high = held - 0.5, held + 0.5
+    of_atoms, of_kernels = (part.at(high) - part.at(low) for part in (atoms, smooth))
+    flat = _UNIFORM / (ends[1] - ends[0])
+    weights = _ATOM_WEIGHTS if atoms.below[-1] else _ATOM_WEIGHTS[:1]
+    scores = [
+        float(np.log(w * of_atoms + (0.99 - w) * of_kernels + flat).mean())
+        for w in weights
+    ]
+    best = int(np.argmax(scores))
+    return scores[best], float(weights[best])
+
+
+def _mixed(
+    width: float,
+    weight: float,
+    atoms: _Steps,
+    smooth: _Steps,
+    ends: tuple[float, float],
+) -> KnotCurve:
+    """Return the mixture of the three parts with its tails."""
+    low, high = ends
+    inside = smooth.points[(smooth.points > low) & (smooth.points < high)]
+    edges = atoms.points if weight else inside[:0]
+    points = np.unique(np.concatenate([inside, edges, [low, high]]))
+    uniform = (points - low) / (high - low)
+    below = weight * atoms.at(points) if weight else np.zeros(len(points))
+    below = below + (0.99 - weight) * smooth.at(points) + _UNIFORM * uniform
+    # What a kernel has beyond three times the range belongs to the outer pieces.
+    below[0], below[-1] = 0, 1 - _TAILS
+    masses = np.concatenate([[_TAILS / 2], np.diff(below), [_TAILS / 2]])
+    return KnotCurve(points * width, masses / masses.sum())

@@ -1,0 +1,156 @@
+"""The marginals of a table's columns among the weights, and codes in terms of them."""
+
+from collections.abc import Callable
+from typing import Any, Self, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from model.distributions import log_sinhc
+from model.tables.curves import Curves, log_phi, normal_scores
+from model.tables.layout import TableLayout
+from model.tables.schema import Codes, TableSchema
+
+# The largest half width, in standard deviations, of a cell that is integrated as a
+# density times a width.
+NARROW = 0.02
+_WHOLE = 1e-12
+
+
+@final
+class Marginals(nn.Module):
+    """
+    F of every column with an axis, and the shares of every category.
+
+    They are buffers in float64, not parameters: training computes them from its rows.
+
+    Attributes:
+        knots, masses: See `Curves`, (S, K) and (S, K + 1).
+        shares: The probability of each category, and last of an unseen one, of each
+            column with logits, (L, most_levels); 0 where there is no category.
+    """
+
+    knots: Tensor
+    masses: Tensor
+    shares: Tensor
+
+    def __init__(self, schema: TableSchema) -> None:
+        super().__init__()
+        self.layout = TableLayout(schema)
+        n_axes, n_knots = len(self.layout.on_axis), schema.n_knots
+        tables = (len(self.layout.with_logits), self.layout.most_levels)
+        for name, shape in (
+            ("knots", (n_axes, n_knots)),
+            ("masses", (n_axes, n_knots + 1)),
+            ("shares", tables),
+        ):
+            self.register_buffer(name, torch.zeros(shape, dtype=torch.float64))
+        self._curves: Curves | None = None
+
+    @property
+    def curves(self) -> Curves:
+        """The distributions of the columns with an axis."""
+        known = self._curves
+        if known is None or known.knots is not self.knots:
+            known = self._curves = Curves(self.knots, self.masses)
+        return known
+
+    def set(self, knots: Codes, masses: Codes, shares: Codes) -> None:
+        """Take the values that training computed."""
+        self.knots = torch.from_numpy(knots).to(self.knots.device)
+        self.masses = torch.from_numpy(masses).to(self.masses.device)
+        self.shares = torch.from_numpy(shares).to(self.shares.device)
+
+    def x_of(self, codes: NDArray[Any]) -> NDArray[np.float32]:
+        """
+        Return x for codes, (N, C): (N, 5 C), see `model.tables.layout`.
+
+        Numbers are rounded to the resolution of their column.
+
+        Raises:
+            ValueError: A code is infinite, or is no category of its column.
+        """
+        values = torch.from_numpy(np.ascontiguousarray(codes, np.float64)).to(
+            self.knots.device
+        )
+        self._check(values)
+        known = ~values.isnan()
+        planes = values.new_zeros(5, *values.shape)
+        if len(self.layout.on_axis):
+            index = torch.from_numpy(self.layout.on_axis).to(values.device)
+            planes[:4, :, index] = self._cells(values[:, index].nan_to_num(0.0))
+        if len(self.layout.with_logits):
+            index = torch.from_numpy(self.layout.with_logits).to(values.device)
+            level = values[:, index].nan_to_num(0.0)
+            share = torch.gather(self.shares, 1, level.T.long()).T
+            planes[0, :, index] = level
+            planes[3, :, index] = share.log()
+        planes[4] = 1
+        planes = torch.where(known, planes, 0.0)
+        found: NDArray[np.float32] = (
+            planes.transpose(0, 1).flatten(1).float().cpu().numpy()
+        )
+        return found
+
+    def codes_of(self, below: Tensor, above: Tensor) -> Tensor:
+        """Return the codes of the cells in which quantiles lie, (N, S), float64."""
+        x = self.curves.quantiles(below, above)
+        width = self.layout.tensor("axis_width", x.device)
+        inverse = torch.round(1 / width)
+        # By a whole divisor where there is one: 3 / 10 is 0.3, 3 * 0.1 is not.
+        is_whole = (inverse * width - 1).abs() < _WHOLE
+        steps = torch.round(x / width)
+        codes = torch.where(is_whole, steps / inverse, steps * width)
+        low, high = self.layout.tensor("axis_limits", x.device).unbind(dim=1)
+        return torch.minimum(torch.maximum(codes, low), high) + 0.0
+
+    def _cells(self, x: Tensor) -> Tensor:
+        """Return value, middle, log width and log share of numbers, (4, N, S)."""
+        width = self.layout.tensor("axis_width", x.device)
+        steps = torch.round(x / width)
+        low, high = (steps - 0.5) * width, (steps + 0.5) * width
+        curves = self.curves
+        below, above = (curves.parts(edge) for edge in (low, high))
+        a, b = normal_scores(*below), normal_scores(*above)
+        value = normal_scores(0.5 * (below[0] + above[0]), 0.5 * (below[1] + above[1]))
+        middle, half = 0.5 * (a + b), 0.5 * (b - a)
+        log_share = curves.log_mass(low, high)
+        # The width for which density times width is exactly the share.
+        narrow = log_share - log_phi(middle) - log_sinhc(middle * half) + half**2 / 6
+        log_width = torch.where(
+            half < NARROW, narrow, (2 * half).clamp(min=NARROW).log()
+        )
+        return torch.stack([value, middle, log_width, log_share])
+
+    def _check(self, codes: Tensor) -> None:
+        """Check that codes, (N, C), are numbers, categories or NaN."""
+        n_codes = self.layout.tensor("n_codes", codes.device)
+        is_level = (codes >= 0) & (codes < n_codes) & (codes == codes.floor())
+        is_good = torch.where(n_codes > 0, is_level, codes.isfinite()) | codes.isnan()
+        if not is_good.all():
+            n, j = (~is_good).nonzero()[0].tolist()
+            column, code = self.layout.schema.columns[j], codes[n, j].item()
+            wanted = (
+                f"a category from 0 to {int(n_codes[j]) - 1}"
+                if column.has_levels
+                else "a finite number"
+            )
+            raise ValueError(
+                f"row {n}, column {column.name!r}: expected {wanted}, or NaN if it is"
+                f" missing, got {code:g}"
+            )
+
+    def _load_from_state_dict(self, *args: Any) -> None:
+        super()._load_from_state_dict(*args)
+        self._curves = None
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002  as in torch
+        before = dict(self.named_buffers())
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
+        for name, buffer in before.items():
+            moved = getattr(self, name)
+            if moved.dtype != buffer.dtype:  # `.float()`: keep the device alone
+                setattr(self, name, buffer.to(moved.device))
+        return self
