@@ -26,13 +26,14 @@ CAN_TEST = $(VENV)/.can-test
 AUDITORS = $(VENV)-audit/.installed
 TOOLS = $(VENV)-external/.installed
 FRAMEWORKS = $(VENV)-frameworks
+RAY = $(VENV)-ray
 CLIENTS = $(VENV)-clients
 # Where a browser on this machine finds what listens on HOST.
 NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test test-quick test-external test-frameworks check audit sbom fuzz fuzz-bodies fix types install docker clean
+.PHONY: help serve train released test test-quick test-external test-frameworks test-ray check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -85,6 +86,19 @@ test-external: $(CAN_TEST) $(TOOLS) $(patsubst %,$(CLIENTS)/%/.installed,triton 
 test-frameworks: $(CAN_TEST) $(patsubst %,$(FRAMEWORKS)/%/.installed,torch keras jax pythae) ## Train in PyTorch, Keras, JAX and pythae, adopt, and compare
 	EXTERNAL_FRAMEWORKS='$(abspath $(FRAMEWORKS))' $(PY) -m pytest -m external \
 	  tests/external/test_adoption.py $(ARGS)
+
+# Ray has an environment of its own, with the service in it.
+test-ray: $(CAN_TEST) $(RAY)/.installed ## Serve in a local Ray, kill a replica, encode with Ray Data
+	EXTERNAL_RAY='$(abspath $(RAY)/bin)' $(PY) -m pytest -m external \
+	  tests/external/test_ray.py $(ARGS)
+
+$(RAY)/.installed: pyproject.toml constraints.txt
+	@'$(PYTHON)' -m venv '$(@D)'
+	@index=$$($(if $(TORCH_INDEX_URL),echo --extra-index-url '$(TORCH_INDEX_URL)', \
+	    '$(PYTHON)' deploy/torch_index.py '$(TORCH)')) && \
+	  '$(@D)/bin/pip' install --quiet --constraint constraints.txt $$index torch
+	@'$(@D)/bin/pip' install --quiet --constraint constraints.txt --editable '.[ray]'
+	@touch $@
 
 $(FRAMEWORKS)/%/.installed:
 	@'$(PYTHON)' -m venv '$(@D)'
@@ -200,5 +214,5 @@ docker: ## Build the image vae-service
 	  $(if $(filter-out undefined,$(origin TORCH_INDEX_URL)),--build-arg TORCH_INDEX_URL='$(TORCH_INDEX_URL)') .
 
 clean: ## Remove the environment and caches; checkpoints stay
-	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(CLIENTS) $(FRAMEWORKS) $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
+	rm -rf $(VENV) $(VENV)-audit $(VENV)-external $(CLIENTS) $(FRAMEWORKS) $(RAY) $(VENV)-fuzz sbom.json .schemathesis .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist *.egg-info client/build client/*.egg-info
 	find app client model tests -name __pycache__ -type d -prune -exec rm -rf {} +

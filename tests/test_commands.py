@@ -206,6 +206,19 @@ def test_the_frameworks_have_environments_of_their_own(project: Path) -> None:
 
 
 @needs_make
+def test_ray_has_an_environment_of_its_own(project: Path) -> None:
+    """With the service in it; the tests are run by this one."""
+    folder = project / ".venv-ray"
+    folder.mkdir()
+    (folder / ".installed").touch()
+
+    make(project, "test-ray")
+
+    [call] = read_calls(project / "python.calls")
+    assert call == "-m pytest -m external tests/external/test_ray.py"
+
+
+@needs_make
 def test_the_bill_of_materials_is_of_what_is_installed(project: Path) -> None:
     """CycloneDX is told of the service's environment and of this project."""
     make(project, "sbom")

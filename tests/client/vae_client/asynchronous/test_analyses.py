@@ -53,9 +53,8 @@ SPLIT: list[tuple[str, Split, dict[str, Any]]] = [
 CALLS = [*((verb, options) for verb, _, options in SPLIT), ("posterior", {})]
 
 
-@pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a checkpoint of two latent dimensions that has all that one may have."""
+def save_full(directory: Path) -> Path:
+    """Write a checkpoint of two latent dimensions that has all that one may have."""
     settings = ScoreSettings(
         split="validation", binarization="static", n_samples=4, noise_seed=0
     )
@@ -69,13 +68,19 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     scores = {"negative_elbo": Scores(np.linspace(9, 14, 99), settings)}
     rows = np.eye(16, dtype=np.float32)[:5]
     return save_tiny(
-        tmp_path_factory.mktemp("full") / "plane",
+        directory,
         tiny_vae(tiny_config("bernoulli", data_shape=(4, 4), latent_dim=2)),
         {
             checkpoint.CALIBRATION: Calibration(scores, aggregate).to_bytes(),
             checkpoint.EXAMPLES: Examples(rows, None, np.arange(5)).to_bytes(),
         },
     )
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return such a checkpoint."""
+    return save_full(tmp_path_factory.mktemp("full") / "plane")
 
 
 @pytest.fixture(scope="module")
