@@ -23,6 +23,7 @@ from model.engine.support import Binarize, OutsideSupportError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 
+_DATA = frozenset({"mean", "samples"})
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
 
 
@@ -108,7 +109,9 @@ async def analyze(
     }
     options = inputs.options
     orient = options.orient if isinstance(options, RowOutput) else "arrays"
-    reply = Reply(tensors, ending, _NULLABLE, model.named(*shaped), orient)
+    data = [name for name in shaped if name in _DATA]
+    names = model.named(*data, numbers=set(shaped).difference(data))
+    reply = Reply(tensors, ending, _NULLABLE, names, orient)
     return await respond(reply, format_, source="x")
 
 

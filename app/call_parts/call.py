@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import cleandoc
 from typing import Any, Literal, NamedTuple, Self, final
+from urllib.parse import quote
 
 from pydantic import BaseModel
 
@@ -35,6 +36,7 @@ Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
 WhyNot = Callable[[Checkpoint], str]
 Tag = Literal["operations", "analyses", "service"]
 
+_LISTED = 8
 READS = ("GET", "HEAD")
 
 
@@ -206,6 +208,17 @@ def _bind_with_checks(
     async def endpoint(request: Request) -> Response:
         check()
         format_ = response_format(request.accept, formats, note)
-        return await function(model, request, format_)
+        response = await function(model, request, format_)
+        return _with_warning(response, request.absent) if request.absent else response
 
     return endpoint
+
+
+def _with_warning(response: Response, absent: Sequence[str]) -> Response:
+    """Return a response that says which columns of a table a request did not have."""
+    names = ", ".join(quote(name) for name in absent[:_LISTED])
+    more = f" and {len(absent) - _LISTED} more" if len(absent) > _LISTED else ""
+    what = f"no column {names}{more}: taken as missing"
+    return response._replace(
+        headers=(*response.headers, (b"vae-warning", what.encode()))
+    )

@@ -1,12 +1,13 @@
 """Values for example requests in the API documentation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.http.pictures import Images
+from app.wire import codes
 from model.engine import Engine
 
 SEED = 42
@@ -42,7 +43,7 @@ class ExampleValues:
         self.z: Rows = z.tolist()
         self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
         self.x: Rows | None = None
-        self.records: list[dict[str, float]] | None = None
+        self.records: list[dict[str, Any]] | None = None
         self.x_png: str | None = None
         if config.data_dim <= MAX_EXAMPLE_DIM:
             mean = engine.decode(z).mean.astype(np.float64)
@@ -50,7 +51,12 @@ class ExampleValues:
                 mean = (mean >= 0.5).astype(np.int64)
             self.x = _rounded(mean, engine).tolist()
             if columns := config.data.columns:
-                self.records = [dict(zip(columns, self.x[0], strict=True))]
+                cells: Sequence[Any] = self.x[0]
+                if (table := config.table) is not None:
+                    (cells,) = codes.cells(np.array(self.x), columns, table)
+                    named = zip(columns, cells, strict=True)
+                    self.x = [[float(table.codes(c, [v])[0]) for c, v in named]]
+                self.records = [dict(zip(columns, cells, strict=True))]
             self.x_png = None if images is None else images.data_url(mean)
         known = np.arange(config.data_dim) < (config.data_dim + 1) // 2
         self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()

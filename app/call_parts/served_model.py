@@ -1,6 +1,6 @@
 """The served model, with everything that a call needs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -13,7 +13,7 @@ from app.http.request import Request
 from app.lifecycle import Lifecycle
 from app.observability.metrics import Metrics
 from app.settings import Settings
-from app.wire.reply import FLOAT32_BYTES, FLOAT64_BYTES
+from app.wire.reply import FLOAT32_BYTES, FLOAT64_BYTES, TableColumns
 from model.checkpoint import Checkpoint
 from model.config import Config
 from model.engine import AnyArray, Engine
@@ -57,10 +57,21 @@ class ServedModel:
         """The model's configuration."""
         return self.engine.checkpoint.config
 
-    def named(self, *tensors: str) -> Mapping[str, Sequence[str]]:
-        """Return the names of columns for tensors of data; nothing without names."""
-        columns = self.config.data.columns
-        return {} if columns is None else dict.fromkeys(tensors, columns)
+    def named(
+        self, *data: str, numbers: Collection[str] = ()
+    ) -> Mapping[str, TableColumns]:
+        """
+        Return the columns of the model for tensors; nothing if they have no names.
+
+        Args:
+            data: Tensors of data.
+            numbers: Tensors with a number for each column.
+        """
+        names = self.config.data.columns
+        if names is None:
+            return {}
+        cells = TableColumns(names, self.config.table)
+        return dict.fromkeys(data, cells) | dict.fromkeys(numbers, TableColumns(names))
 
     def gate(self, room: Room) -> Callable[[], None]:
         """
@@ -81,6 +92,11 @@ class ServedModel:
 
         return check
 
+    @property
+    def has_wide_data(self) -> bool:
+        """Whether rows of data are float64: in their own units, or codes of cells."""
+        return self.config.has_units or self.config.table is not None
+
     def in_data_shape(self, values: AnyArray) -> AnyArray:
         """Return rows, (N, D), as (N, *data_shape)."""
         return values.reshape(-1, *self.config.data_shape)
@@ -94,7 +110,7 @@ class ServedModel:
             OverloadedError: The budget for all responses is full.
         """
         self.check_output(n_rows)
-        n_bytes = FLOAT64_BYTES if self.config.has_units else FLOAT32_BYTES
+        n_bytes = FLOAT64_BYTES if self.has_wide_data else FLOAT32_BYTES
         request.reserve_response(n_rows * self.config.data_dim * n_bytes)
 
     def check_first(self, first: int, noise_per_row: int) -> None:

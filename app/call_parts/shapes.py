@@ -7,19 +7,19 @@ numbers when the API documentation is generated.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any, final
 
 from pydantic import BaseModel
 
+from app.call_parts import row_schemas
 from app.settings import Settings
-from app.wire.layout import LARGEST
+from model.tables.schema import TableSchema
 
 Json = dict[str, Any]
 
-_NUMBER: Json = {"type": "number"}
 # The default example: 0 is in the support of every likelihood.
 
 
@@ -34,6 +34,7 @@ class Facts:
         has_images: Whether the data are images.
         likelihood: The kind of p(x|z).
         prior: The kind of p(z).
+        table: What the cells of columns are; None for data of numbers alone.
         x_range: The smallest and the largest number that x may be.
     """
 
@@ -43,6 +44,7 @@ class Facts:
     prior: str
     has_images: bool
     columns: tuple[str, ...]
+    table: TableSchema | None
     x_range: tuple[float, float]
     limits: Settings
 
@@ -119,18 +121,22 @@ class Shape(Marker):
 
     Attributes:
         stacked: Whether it is a list of such arrays.
+        has_cells: Whether rows of data have cells by name, or a number for each column.
     """
 
     rows: RowLimit
     axis: Axis
     at_least: int = 1
     stacked: bool = False
+    has_cells: bool = True
 
     def apply(self, schema: Json, facts: Facts) -> Json:
-        rows = _rows(self.axis(facts), self.rows(facts), self.at_least)
+        rows = row_schemas.rows(self.axis(facts), self.rows(facts), self.at_least)
         if facts.columns and self.axis is data_shape:
-            forms = _forms(rows, facts.columns)
-            return {**_texts(schema), "oneOf": _draws(forms) if self.stacked else forms}
+            table = facts.table if self.has_cells else None
+            forms = row_schemas.forms(rows, facts.columns, table)
+            forms = row_schemas.draws(forms) if self.stacked else forms
+            return {**row_schemas.texts(schema), "oneOf": forms}
         return {**schema, **({"items": rows} if self.stacked else rows)}
 
 
@@ -143,11 +149,14 @@ class ShapeOrDraws(Marker):
     axis: Axis
 
     def apply(self, schema: Json, facts: Facts) -> Json:
-        rows = _rows(self.axis(facts), self.rows(facts), 1)
+        rows = row_schemas.rows(self.axis(facts), self.rows(facts), 1)
         forms = [rows]
         if facts.columns and self.axis is data_shape:
-            forms = _forms(rows, facts.columns)
-        return {**_texts(schema), "oneOf": [*forms, *_draws(forms)]}
+            forms = row_schemas.forms(rows, facts.columns, facts.table)
+        return {
+            **row_schemas.texts(schema),
+            "oneOf": [*forms, *row_schemas.draws(forms)],
+        }
 
 
 @final
@@ -169,11 +178,18 @@ class InputRows(Marker):
         accepted = [shape] if len(shape) == 1 else [(prod(shape),), shape]
         at_least = self.exactly or 1
         at_most = self.exactly or self.rows(facts)
-        number = _within(*facts.x_range) if self.axis is data_shape else _FLOAT32
-        forms = [_rows(one, at_most, at_least, number) for one in accepted]
+        number = (
+            row_schemas.within(*facts.x_range)
+            if self.axis is data_shape
+            else row_schemas.FLOAT32
+        )
+        forms = [row_schemas.rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
-            forms = _forms(forms[0], facts.columns)
-        return {**_texts(schema), **(forms[0] if len(forms) == 1 else {"oneOf": forms})}
+            forms = row_schemas.forms(forms[0], facts.columns, facts.table)
+        return {
+            **row_schemas.texts(schema),
+            **(forms[0] if len(forms) == 1 else {"oneOf": forms}),
+        }
 
 
 @final
@@ -232,65 +248,3 @@ def resolve(model: type[BaseModel], properties: Json, facts: Facts) -> None:
                     del properties[name]
                 else:
                     properties[name] = found
-
-
-def _within(low: float, high: float) -> Json:
-    """Return the schema of a number; 0, the example, is in every support."""
-    return {**_NUMBER, "minimum": low, "maximum": high, "examples": [0]}
-
-
-_FLOAT32 = _within(-LARGEST, LARGEST)
-
-
-def _rows(
-    shape: Sequence[int], at_most: int, at_least: int, number: Json = _NUMBER
-) -> Json:
-    schema = number
-    for size in reversed(shape):
-        schema = {"type": "array", "minItems": size, "maxItems": size, "items": schema}
-    return {
-        "type": "array",
-        "minItems": at_least,
-        "maxItems": at_most,
-        "items": schema,
-    }
-
-
-def _texts(schema: Json) -> Json:
-    """Return what a schema says in words."""
-    return {name: schema[name] for name in ("title", "description") if name in schema}
-
-
-def _forms(rows: Json, columns: Sequence[str]) -> list[Json]:
-    """Return the schemas of rows, [N, D]: as arrays, split, and as records."""
-    number = rows["items"]["items"]
-    record = {
-        "type": "object",
-        "description": "A row by the names of its columns.",
-        "properties": dict.fromkeys(columns, number),
-        "required": list(columns),
-        "additionalProperties": False,
-    }
-    n = len(columns)
-    names = {"type": "array", "items": {"type": "string", "enum": list(columns)}}
-    split = {
-        "type": "object",
-        "description": "Rows under the names of their columns.",
-        "properties": {
-            "columns": {**names, "minItems": n, "maxItems": n},
-            "data": rows,
-        },
-        "required": ["columns", "data"],
-    }
-    return [rows, split, {**rows, "items": record}]
-
-
-def _draws(forms: Sequence[Json]) -> list[Json]:
-    """Return the schemas of rows with several draws each, [N, K, D]."""
-    found: list[Json] = []
-    for form in forms:
-        properties: Json = form.get("properties", {})
-        rows = {"type": "array", "items": properties.get("data", form)}
-        split = {**form, "properties": {**properties, "data": rows}}
-        found.append(split if properties else rows)
-    return found

@@ -89,7 +89,7 @@ class AnomalyResponse(AnalysisResponse):
             description="E_q[-log p(x_d|z)]: how much each value of x contributes to "
             "the score, which is their sum plus KL(q(z|x) || p(z)), [N, *data_shape]."
         ),
-        Shape(max_rows, data_shape),
+        Shape(max_rows, data_shape, has_cells=False),
     ]
     columns: Annotated[
         tuple[str, ...] | None,

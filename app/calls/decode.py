@@ -57,7 +57,7 @@ class DecodeResponse(StrictObject):
         Shape(max_rows, data_shape),
         OnlyIf(has_log_var),
     ]
-    likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian"]
+    likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"]
 
 
 def _examples(values: ExampleValues) -> Bodies:
@@ -93,5 +93,5 @@ async def decoded(
     if decoding.log_var is not None:
         tensors["log_var"] = model.in_data_shape(decoding.log_var)
     scalars = {"likelihood": model.config.likelihood.kind}
-    names = model.named(*tensors)
+    names = model.named("mean", numbers=("log_var",))
     return Reply(tensors, scalars, columns=names, orient=options.orient)

@@ -82,17 +82,17 @@ class ImputeResponse(AnalysisResponse):
     mean_standard_error: Annotated[
         Numbers,
         Field(description="Of the mean; 0 where known, [N, *data_shape]."),
-        Shape(max_rows, data_shape),
+        Shape(max_rows, data_shape, has_cells=False),
     ]
     variance: Annotated[
         Numbers,
         Field(description="Var[x | x_o]; 0 where known, [N, *data_shape]."),
-        Shape(max_rows, data_shape),
+        Shape(max_rows, data_shape, has_cells=False),
     ]
     variance_standard_error: Annotated[
         Numbers,
         Field(description="Of the variance; 0 where known, [N, *data_shape]."),
-        Shape(max_rows, data_shape),
+        Shape(max_rows, data_shape, has_cells=False),
     ]
     samples: Annotated[
         list[Numbers],

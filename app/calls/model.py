@@ -11,6 +11,7 @@ from app.call_parts.served_model import ServedModel
 from app.version import service_version
 from model.checkpoint.manifest import Figure, LatentUse
 from model.engine import Engine
+from model.tables.schema import TableSchema
 
 THETA = (
     "θ (theta) are the weights and biases of the decoder, the parameters of "
@@ -155,6 +156,13 @@ class Card(BaseModel):
             "values of a row; null if they have none."
         ),
     ]
+    table: Annotated[
+        TableSchema | None,
+        Field(
+            description="What the cells of each column are, and their codes: of a "
+            "number itself, of a category its index; null for data of numbers alone."
+        ),
+    ]
     divisors: Annotated[
         dict[str, float],
         Field(
@@ -170,7 +178,7 @@ class Card(BaseModel):
         Literal["float32", "float64"],
         Field(
             description="The dtype of arrays in the units of the data: float64 if "
-            "the model standardizes."
+            "the model standardizes, or has a table of mixed kinds."
         ),
     ]
     theta: Parameters
@@ -213,9 +221,10 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
         columns=config.data.columns,
+        table=config.table,
         divisors={str(name): d for name, d in config.data.divisors.items()},
         value_range=served.reader.raw.value_range,
-        data_dtype="float64" if config.has_units else "float32",
+        data_dtype="float64" if served.has_wide_data else "float32",
         theta=_theta(engine),
         phi=Parameters(n_parameters=sum(p.numel() for p in vae.phi), what=PHI),
         units="nats",

@@ -1,16 +1,17 @@
 """Reads requests: an array in any of its formats, and options."""
 
 import asyncio
-import re
 from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar, final
+from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 
 from app.errors import Fault, UnprocessableError, number
-from app.http import options
+from app.http import array_names, options
 from app.http.body_budget import BodyBudget
+from app.http.coding import Coding
+from app.http.input import Input, layout_of_data
 from app.http.pictures import Images, Picture
 from app.http.request import Request
 from app.http.schema import ImageInput, ImageOutput, StrictObject
@@ -22,8 +23,7 @@ from app.wire.csv.bodies import CsvBodies
 from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
 from app.wire.json import strict
-from app.wire.json.rows import ImagesInsteadError, JsonRows, outside_array
-from app.wire.json.strict import MAX_EXPLAINED_BYTES
+from app.wire.json.rows import ImagesInsteadError, JsonRows
 from app.wire.layout import LARGEST, Layout, Rows
 from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
@@ -47,21 +47,10 @@ _ONE_ARRAY: Formats = (JSON, SAFETENSORS, NPY)
 _OPTIONS_ONLY: Formats = (JSON,)
 _NAMED_ARRAYS: Formats = (JSON, SAFETENSORS)
 
-_X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
-
 # Longer arrays are checked in a thread: numpy releases the interpreter lock.
 _THREADED_BYTES = 1 << 20
 
 _Options = TypeVar("_Options", bound=StrictObject)
-
-
-@final
-class Input(NamedTuple):
-    """The array that a call takes: its layout, its JSON reader and its formats."""
-
-    layout: Layout
-    json: JsonRows
-    readable: Formats
 
 
 @final
@@ -90,14 +79,14 @@ class Reader:
             config.data_shape,
             value_range=served.vae.likelihood.value_range or config.data.value_range,
         )
+        in_model_units = served.vae.in_model_units
         z = Layout("z", (config.latent_dim,), settings.max_rows)
-        self.z = Input(z, JsonRows(z), _ONE_ARRAY)
-        names = config.data.columns or ()
-        self.raw, units = RawValues.of_model(config), served.vae.units
-        shape, most = config.data_shape, settings.max_rows
-        x = Layout("x", shape, most, self.raw, units, columns=names)
-        data = _ONE_ARRAY if not names else (*_ONE_ARRAY, CSV)
-        self._masked_formats = _NAMED_ARRAYS if not names else (*_NAMED_ARRAYS, CSV)
+        self.z = Input(z, JsonRows(z), _ONE_ARRAY, Coding(z, in_model_units))
+        self.raw = RawValues.of_model(config)
+        x = layout_of_data(served, self.raw, settings.max_rows)
+        by_name = (CSV,) if x.columns else ()
+        data, self._masked_formats = _ONE_ARRAY + by_name, _NAMED_ARRAYS + by_name
+        coding = Coding(x, in_model_units)
         readable = data
         self.images: Images | None = None
         if not self.why_no_images:
@@ -109,11 +98,11 @@ class Reader:
             )
             self.images = Images(layout, x)
             readable += (PNG, JPEG)
-        self.x = Input(x, JsonRows(x, may_be_images=True), readable)
-        self._numbers = Input(x, JsonRows(x), _ONE_ARRAY)
+        self.x = Input(x, JsonRows(x, may_be_images=True), readable, coding)
+        self._numbers = Input(x, JsonRows(x), _ONE_ARRAY, coding)
         max_rows = min(settings.max_rows, settings.max_analysis_rows)
         analyzed = replace(x, max_rows=max_rows)
-        self.analyzed = Input(analyzed, JsonRows(analyzed), data)
+        self.analyzed = Input(analyzed, JsonRows(analyzed), data, coding)
         self._masked = MaskedRows(analyzed)
         self._csv = CsvBodies()
 
@@ -133,6 +122,15 @@ class Reader:
         Raises:
             ProblemError: The request is invalid.
         """
+        rows, parsed = await self._read(request, wanted, schema)
+        if wanted.layout.schema is None:
+            return rows, parsed
+        request.absent = rows.absent
+        return await wanted.coding.converted(rows), parsed
+
+    async def _read(
+        self, request: Request, wanted: Input, schema: type[_Options]
+    ) -> tuple[Rows, _Options]:
         format_ = self._format(request, wanted.readable)
         body = await request.body(self._bodies)
         query = request.query_string
@@ -167,14 +165,19 @@ class Reader:
         """
         format_ = self._format(request, self._masked_formats)
         body = await request.body(self._bodies)
+        query = request.query_string
         if format_ is JSON:
-            masked, scalars = await self._masked.read_json(body)
-            return masked, options.read(schema, scalars, request.query_string)
-        parsed = options.read(schema, {}, request.query_string)
-        if format_ is CSV:
-            read = partial(self._masked.read_csv, body)
-            return await self._csv.read(body, read), parsed
-        return await asyncio.to_thread(self._masked.read_safetensors, body), parsed
+            masked, members = await self._masked.read_json(body)
+            parsed = options.read(schema, members, query)
+        elif format_ is CSV:
+            parsed = options.read(schema, {}, query)
+            masked = await self._csv.read(body, partial(self._masked.read_csv, body))
+        else:
+            parsed = options.read(schema, {}, query)
+            masked = await asyncio.to_thread(self._masked.read_safetensors, body)
+        request.absent = masked.x.absent
+        x = await self.x.coding.converted(masked.x)
+        return masked._replace(x=x), parsed
 
     async def content(self, request: Request) -> Body:
         """
@@ -207,7 +210,8 @@ class Reader:
         """
         format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
-        is_x, is_z = self._named(body, format_)
+        columns = self.x.layout.columns if format_ is JSON else None
+        is_x, is_z = array_names.found(body, columns)
         if is_x == is_z:
             got = "both" if is_x else "neither"
             what = f"expected exactly one of x and z, got {got}"
@@ -215,20 +219,12 @@ class Reader:
         name: Literal["x", "z"] = "z" if is_z else "x"
         wanted, query = self.z if is_z else self._numbers, request.query_string
         if format_ is JSON:
-            rows, scalars = await wanted.json.read(body)
-            return name, rows, options.read(schema, scalars, query)
-        parsed = options.read(schema, {}, query)
-        return name, safetensors.read(body, wanted.layout), parsed
-
-    def _named(self, body: Body, format_: Format) -> tuple[bool, bool]:
-        """Return whether a body names x, and whether it names z."""
-        is_json = format_ is JSON
-        if is_json and self.x.layout.columns and len(body) <= MAX_EXPLAINED_BYTES:
-            # A column may be named x or z too.
-            members = strict.parse_members(body)
-            return "x" in members, "z" in members
-        head = outside_array(body) if is_json else safetensors.head(body)
-        return _X.search(head) is not None, _Z.search(head) is not None
+            rows, members = await wanted.json.read(body)
+        else:
+            rows, members = safetensors.read(body, wanted.layout), {}
+        parsed = options.read(schema, members, query)
+        request.absent = rows.absent
+        return name, await wanted.coding.converted(rows), parsed
 
     async def options(self, request: Request, schema: type[_Options]) -> _Options:
         """Return the options of a request without an array; the body is optional."""

@@ -29,6 +29,7 @@ class Request:
         fields: The headers as they came; `headers` has the last one of each name.
         path: The path, without the prefix that a proxy added.
         root_path: That prefix, without a trailing slash.
+        absent: Columns of a table that it does not have; their values are missing.
         is_read: Whether the whole body has been read.
         deadline: When its response must be ready, by `time.perf_counter`.
         cancel_reason: Why it was cancelled; None if it was not.
@@ -40,6 +41,7 @@ class Request:
         "_n_response_bytes",
         "_receive",
         "_responses",
+        "absent",
         "cancel_reason",
         "deadline",
         "fields",
@@ -68,6 +70,7 @@ class Request:
             self.path = below(self.root_path, self.path)
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # their bodies are ignored
+        self.absent: tuple[str, ...] = ()
         self.deadline = inf
         self.cancel_reason: CancelReason | None = None
         self.key: str | None = None

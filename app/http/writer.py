@@ -11,7 +11,7 @@ from app.errors import Fault, Headers, UnprocessableError
 from app.http.pictures import Picture
 from app.http.response import Pieces, Response
 from app.wire import npy, safetensors
-from app.wire.csv.writer import Table
+from app.wire.csv.writer import CsvText
 from app.wire.json import writer
 from app.wire.layout import MAX_FOR_BLAS
 from app.wire.negotiation import CSV, JSON, SAFETENSORS, Format
@@ -98,7 +98,7 @@ async def _chunks(
     if format_ is JSON:
         return writer.Text(reply) if writer.is_long(reply) else [writer.write(reply)]
     if format_ is CSV:
-        table = Table(reply)
+        table = CsvText(reply)
         return table if table.is_long else [b"".join(table)]
     if picture is not None:
         return await picture.write(reply.main)

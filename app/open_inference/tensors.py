@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Headers
-from app.http.reader import Input
+from app.http.input import Input
 from app.http.response import Response
 from app.open_inference.document import Inference, InputTensor, refuse
 from app.wire import safetensors
@@ -45,6 +45,10 @@ async def read_rows(asked: Inference, wanted: Input) -> Rows:
         UnprocessableError: They are not what the call takes.
         ContentTooLargeError: There are too many.
     """
+    return await wanted.coding.converted(await _read_rows(asked, wanted))
+
+
+async def _read_rows(asked: Inference, wanted: Input) -> Rows:
     layout = wanted.layout
     tensor = asked.document.only_input(layout.name)
     shaped = safetensors.check_shape(layout, tuple(tensor.shape))

@@ -57,11 +57,6 @@ class Loader:
             backend=self._settings.backend,
             n_threads=self._settings.threads,
         )
-        if engine.checkpoint.config.table is not None:
-            raise CheckpointError(
-                f"{self._settings.checkpoint}: a model of a table of mixed columns, "
-                "which this version trains and evaluates but does not serve"
-            )
         self._check_golden(engine)
         return self._bind(engine)
 
@@ -125,6 +120,7 @@ class Loader:
                 prior=config.prior.kind,
                 has_images=reader.images is not None,
                 columns=config.data.columns or (),
+                table=config.table,
                 x_range=reader.x_range,
                 limits=settings,
             ),

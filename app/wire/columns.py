@@ -4,6 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
 from app.wire.layout import Layout
@@ -11,6 +15,7 @@ from app.wire.layout import Layout
 # Returns the fault of value `d` of a row, given the row, `d` and the detail.
 Renamed = Callable[[int, int, str], Fault]
 
+ABSENT = -1
 _LISTED = 5
 # A name that a client made up is repeated in an error only if it is short and plain.
 _PLAIN = re.compile(r"[\w .:%/()*+^-]{1,40}")
@@ -19,6 +24,8 @@ _PLAIN = re.compile(r"[\w .:%/()*+^-]{1,40}")
 def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
     """
     Return the position of each of the model's columns among those that were sent.
+
+    A column that is absent has -1, where a schema says how to go on without it.
 
     Raises:
         UnprocessableError: They are not the model's columns, whatever their order.
@@ -29,13 +36,25 @@ def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
     if twice:
         what = f"expected each column once, got {plain(twice[0])} twice"
         raise UnprocessableError(Fault(pointer, what))
-    if missing:
+    if missing and layout.schema is None:
         raise UnprocessableError(Fault(pointer, lacks(missing)))
-    if len(found) > len(layout.columns):
-        known = frozenset(layout.columns)
-        others = [name for name in sent if name not in known]
+    known = frozenset(layout.columns)
+    if others := [name for name in sent if name not in known]:
         raise UnprocessableError(Fault(pointer, has_others(others)))
-    return [found[name] for name in layout.columns]
+    return [found.get(name, ABSENT) for name in layout.columns]
+
+
+def absent(order: Sequence[int], layout: Layout) -> tuple[str, ...]:
+    """Return the names of columns that have no position."""
+    names = zip(order, layout.columns, strict=True)
+    return tuple(name for i, name in names if i == ABSENT)
+
+
+def ordered(values: NDArray[Any], order: Sequence[int]) -> NDArray[Any]:
+    """Return values, (N, columns), in the order of the model's; NaN where absent."""
+    found: NDArray[Any] = np.take(values, order, axis=1)
+    found[:, [i == ABSENT for i in order]] = np.nan
+    return found
 
 
 def lacks(missing: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from model.raw_values import PLAIN, FloatArray, RawValues, TwoReadingsError
+from model.tables.schema import TableSchema
 from model.units import Units
 
 Array = NDArray[np.float32]
@@ -37,12 +38,14 @@ class Rows(NamedTuple):
         pointers: JSON pointers to rows that were not sent as numbers.
         pointer_to: Returns the JSON pointer of value `d` of a row, given both, if rows
             came with the names of columns.
+        absent: Columns that did not come, whose values are missing.
     """
 
     values: Array
     shaped: bool
     pointers: tuple[str, ...] = ()
     pointer_to: Callable[[int, int], str] | None = None
+    absent: tuple[str, ...] = ()
 
 
 @final
@@ -60,6 +63,7 @@ class Layout:
         units: The data's units if rows are to be standardized.
         dtype: Of the rows.
         may_be_missing: Whether NaN, and null in JSON, stands for a missing value.
+        schema: What cells mean, if rows are codes of a table's columns.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Layout:
     dtype: type[np.float32] | type[np.float64] = np.float32
     columns: tuple[str, ...] = ()
     may_be_missing: bool = False
+    schema: TableSchema | None = None
 
     @cached_property
     def dim(self) -> int:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError, number
-from app.wire import safetensors
+from app.wire import codes, safetensors
 from app.wire.body import Body
 from app.wire.csv import reader as csv_reader
 from app.wire.json import strict
@@ -60,7 +60,8 @@ class MaskedRows:
     def __init__(self, layout: Layout) -> None:
         self._checked = layout
         # Missing values may be any number: they are checked after they are masked.
-        dtype = np.float32 if layout.units is None else np.float64
+        is_wide = layout.units is not None or layout.dtype == np.float64
+        dtype = np.float64 if is_wide else np.float32
         self._x = replace(layout, raw=PLAIN, units=None, dtype=dtype)
         self._mask = replace(layout, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
         self._known = replace(layout, may_be_missing=True)
@@ -127,6 +128,10 @@ class MaskedRows:
     def _masked(self, x: Rows, observed: Mask) -> Masked:
         """Check the known values, and return rows in the model's units."""
         layout, sent = self._checked, _writeable(x.values)
+        if layout.schema is not None:
+            sent[~observed] = np.nan
+            codes.check(sent, layout, layout.schema)
+            return Masked(x._replace(values=sent), ~np.isnan(sent), sent)
         flat, known = sent.reshape(-1), observed.reshape(-1)
         for block in _blocks(flat.size):
             flat[block][~known[block]] = np.nan

@@ -590,6 +590,8 @@ export interface components {
              * @description The names of the columns of a table, in the order of the values of a row; null if they have none.
              */
             columns: string[] | null;
+            /** @description What the cells of each column are, and their codes: of a number itself, of a category its index; null for data of numbers alone. */
+            table: components["schemas"]["TableSchema"] | null;
             /**
              * Divisors
              * @description The divisors of integer arrays, by dtype. Integers of other dtypes, booleans, floats and JSON numbers are x itself.
@@ -607,7 +609,7 @@ export interface components {
             ] | null;
             /**
              * Data Dtype
-             * @description The dtype of arrays in the units of the data: float64 if the model standardizes.
+             * @description The dtype of arrays in the units of the data: float64 if the model standardizes, or has a table of mixed kinds.
              * @enum {string}
              */
             data_dtype: "float32" | "float64";
@@ -676,7 +678,7 @@ export interface components {
              * Likelihood
              * @enum {string}
              */
-            likelihood: "bernoulli" | "continuous_bernoulli" | "gaussian";
+            likelihood: "bernoulli" | "continuous_bernoulli" | "gaussian" | "table";
         };
         /**
          * ElboRequest
@@ -1300,6 +1302,16 @@ export interface components {
             binarization: "none" | "static" | "dynamic" | "threshold";
             /** Noise Seed */
             noise_seed: number;
+        };
+        /**
+         * LeftOut
+         * @description A column of the training file that the model does not have, and why.
+         */
+        LeftOut: {
+            /** Name */
+            name: string;
+            /** Why */
+            why: string;
         };
         /**
          * LikelihoodCard
@@ -1944,6 +1956,65 @@ export interface components {
              * @description The seed used.
              */
             seed: number;
+        };
+        /**
+         * TableColumn
+         * @description One column of a table.
+         *
+         *     Attributes:
+         *         kind: How the column is distributed, see `docs/tables.md`.
+         *         resolution: The width of a cell of numbers: 0.1 for numbers with one decimal.
+         *             Null for categories.
+         *         categories: The values of a column of categories, in the order of their codes.
+         *             Null for numbers.
+         *         why: Why training chose this kind.
+         */
+        TableColumn: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "numeric" | "real" | "student" | "lognormal" | "count" | "ordinal" | "binary" | "categorical";
+            /**
+             * Resolution
+             * @default null
+             */
+            resolution?: number | null;
+            /**
+             * Categories
+             * @default null
+             */
+            categories?: (boolean | number | string)[] | null;
+            /**
+             * Why
+             * @default
+             */
+            why?: string;
+        };
+        /**
+         * TableSchema
+         * @description The columns of a table.
+         *
+         *     Attributes:
+         *         columns: In the order of the codes of a row.
+         *         left_out: Columns of the training file that the model does not have.
+         *         n_knots: The length of the stored marginals, 0 before training.
+         */
+        TableSchema: {
+            /** Columns */
+            columns: components["schemas"]["TableColumn"][];
+            /**
+             * Left Out
+             * @default []
+             */
+            left_out?: components["schemas"]["LeftOut"][];
+            /**
+             * N Knots
+             * @default 0
+             */
+            n_knots?: number;
         };
         /**
          * TraverseRequest

@@ -1,14 +1,18 @@
 """Data frames of pandas, polars and the like: to arrays by name, and from them."""
 
+import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_client import cells
+
 Frame = TypeVar("Frame")
+Categories = Mapping[str, Sequence[Any] | None]
 
 _LISTED = 8
 
@@ -18,12 +22,22 @@ def is_frame(values: object) -> bool:
     return hasattr(values, "columns") and not isinstance(values, np.ndarray)
 
 
-def array(name: str, frame: Any, columns: Sequence[str] | None) -> NDArray[Any]:
+def array(
+    name: str,
+    frame: Any,
+    columns: Sequence[str] | None,
+    categories: Categories | None = None,
+) -> NDArray[Any]:
     """
     Return the columns of a frame in the order of the model's, (N, D).
 
+    Args:
+        categories: Those of each column of a table of mixed kinds, None for numbers.
+            Its cells become codes; missing cells, and columns, become NaN.
+
     Raises:
-        ValueError: Its columns are not those of the model, whatever their order.
+        ValueError: Its columns are not those of the model, whatever their order, or a
+            cell is none of its column.
         TypeError: A column does not hold numbers.
     """
     if columns is None:
@@ -35,6 +49,10 @@ def array(name: str, frame: Any, columns: Sequence[str] | None) -> NDArray[Any]:
     counts = Counter(map(str, _keys(frame)))
     twice = [key for key, n in counts.items() if n > 1]
     missing = [column for column in columns if column not in keys]
+    if categories is not None and missing and len(missing) < len(columns):
+        what = f"{name} has no column {_listed(missing)}: taken as missing"
+        warnings.warn(what, stacklevel=2)
+        missing = []
     others = [key for key in keys if key not in columns]
     for words, found in (
         ("twice", twice),
@@ -46,19 +64,30 @@ def array(name: str, frame: Any, columns: Sequence[str] | None) -> NDArray[Any]:
                 f"expected {name} with the model's columns {_listed(columns)}, got "
                 f"{words} {_listed(found)}; choose them with x[list(model.columns)]"
             )
-    return np.column_stack([_numbers(name, frame, keys[column]) for column in columns])
+    if categories is None:
+        numbers = [_numbers(name, frame, keys[column]) for column in columns]
+        return np.column_stack(numbers)
+    codes = {
+        column: cells.codes(column, np.asarray(frame[key], object), categories[column])
+        for column, key in keys.items()
+    }
+    n_rows = len(next(iter(codes.values())))
+    absent = np.full(n_rows, np.nan)
+    return np.column_stack([codes.get(column, absent) for column in columns])
 
 
 def from_rows(
     rows: NDArray[Any],
     columns: Sequence[str] | None,
     make: Callable[[dict[str, NDArray[Any]]], Frame],
+    categories: Categories | None = None,
 ) -> Frame:
     """
     Return rows of data, (..., D), as a frame; the draws of a row become rows.
 
     Args:
         make: Makes a frame of arrays by name, such as `pandas.DataFrame`.
+        categories: As in `array`: codes become cells.
 
     Raises:
         ValueError: The model has no names of columns, or another number of them.
@@ -69,7 +98,9 @@ def from_rows(
         n, got = len(columns), list(rows.shape)
         raise ValueError(f"expected rows of data, (..., {n}), got {got}")
     by_column = rows.reshape(-1, len(columns)).T
-    return make(dict(zip(columns, by_column, strict=True)))
+    known = categories or {}
+    named = zip(columns, by_column, strict=True)
+    return make({one: cells.cells(v, known.get(one)) for one, v in named})
 
 
 def _keys(frame: Any) -> Sequence[Any]:

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar, final
 
 from numpy.typing import NDArray
 
-from vae_client import frames
+from vae_client import cells, frames
 from vae_client.arrays import DataArray, Float32Array, Float64Array, Int64Array
 
 _Frame = TypeVar("_Frame")
@@ -248,4 +248,9 @@ class ModelResult:
         Raises:
             ValueError: The columns have no names, or the rows have other ones.
         """
-        return frames.from_rows(rows, self.columns, make)
+        return frames.from_rows(rows, self.columns, make, self.categories)
+
+    @property
+    def categories(self) -> frames.Categories | None:
+        """The categories of each column of a table of mixed kinds, None for numbers."""
+        return cells.categories_of(self.document.get("table"))

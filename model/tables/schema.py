@@ -4,6 +4,7 @@ The columns of a table, and the codes that stand for their cells.
 A code is a float64: the number itself, the index of a category, NaN for a missing cell.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Annotated, Literal, Self, final
@@ -170,16 +171,13 @@ class TableColumn(Section):
             level = self._levels.get(canonical(bool(number)))
         return level
 
-    def cell(self, code: float) -> bool | int | float | str | None:
-        """Return the cell of a code; None for NaN and for an unseen category."""
-        if np.isnan(code):
-            return None
+    def cells(self, codes: Sequence[float]) -> list[bool | int | float | str | None]:
+        """Return the cells of codes; None without a value or for an unseen one."""
         if self.categories is not None:
-            level = int(code)
-            return self.categories[level] if level < self.n_levels else None
-        if self.width >= 1:
-            return round(code) if np.isfinite(code) else code
-        return round(code, self.n_decimals)
+            levels = (*self.categories, None)
+            return [None if math.isnan(c) else levels[int(c)] for c in codes]
+        n_decimals = None if self.width >= 1 else self.n_decimals
+        return [round(c, n_decimals) if math.isfinite(c) else None for c in codes]
 
 
 @final
@@ -278,8 +276,7 @@ class TableSchema(Section):
         Raises:
             KeyError: There is no such column.
         """
-        column = self.column(name)
-        return [column.cell(float(code)) for code in codes]
+        return self.column(name).cells(np.asarray(codes, np.float64).tolist())
 
     def described(self) -> tuple[str, ...]:
         """Return a line on each column, and on each that was left out."""

@@ -17,7 +17,7 @@ import simdjson
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.wire import columns
+from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.csv import lines
 from app.wire.csv.lines import Lines
@@ -49,8 +49,13 @@ def read(body: Body, layout: Layout, stop: Event) -> Rows:
         UnprocessableError: It does not match the layout.
         ContentTooLargeError: It has too many rows.
     """
-    values = _Reading(body, layout).read(stop)
-    return Rows(values, shaped=False, pointer_to=columns.pointers(layout))
+    reading = _Reading(body, layout)
+    return Rows(
+        reading.read(stop),
+        shaped=False,
+        pointer_to=columns.pointers(layout),
+        absent=columns.absent(reading.order, layout),
+    )
 
 
 @final
@@ -71,6 +76,8 @@ class _Reading:
         self._line, self._n = 1, 0  # the next line and row
         self._cells_until = 0  # before this position there are not only numbers
         self.names = self._header()
+        schema = layout.schema
+        self._has_words = schema is not None and codes.has_words(layout.columns, schema)
         self.order = columns.positions(self.names, layout, layout.pointer())
 
     def read(self, stop: Event) -> NDArray[Any]:
@@ -83,7 +90,7 @@ class _Reading:
             values, numbers = self._rows()
             layout.check_n_rows(self._n + len(values))
             with columns.faults_at(layout, self._named(numbers)):
-                rows = self._converted(np.take(values, self.order, axis=1))
+                rows = self._converted(columns.ordered(values, self.order))
             kept[self._n : self._n + len(rows)] = rows
             self._n += len(rows)
         layout.check_n_rows(self._n)
@@ -134,21 +141,21 @@ class _Reading:
 
     def _rows(self) -> tuple[Values, Sequence[int]]:
         """Return the next rows as they were sent, and the line of each."""
-        start, first = self._position, self._line
-        if start >= self._cells_until:
+        start, first, values = self._position, self._line, None
+        if start >= self._cells_until and not self._has_words:
             piece = self._piece(PIECE_BYTES)
             values = self._plain_numbers(piece)
-            if values is not None:
-                self._line += len(values)
-                return values, range(first, self._line)
-            self._cells_until, self._position = self._position, start
-        piece = self._piece(_CELLS_BYTES)
-        values = self._decimals(piece)
+            if values is None:
+                self._cells_until, self._position = self._position, start
+        if values is None:
+            piece = self._piece(_CELLS_BYTES)
+            values = None if self._has_words else self._decimals(piece)
         self._line += piece.count(b"\n")
-        if values is not None:
-            return values, range(first, first + len(values))
-        found = lines.lines_of(piece, first)
-        return self._of_cells(found), found.numbers
+        if values is None:
+            found = lines.lines_of(piece, first)
+            return self._of_cells(found), found.numbers
+        numbers = range(first, first + len(values))
+        return self._codes_of_numbers(values, numbers), numbers
 
     def _plain_numbers(self, piece: bytes) -> Values | None:
         """Return the rows of a piece of numbers as JSON has them, None if it is not."""
@@ -164,6 +171,14 @@ class _Reading:
         # An empty cell of a table with one column leaves an empty array.
         n_cells = 1 + cells.count(b",")
         return values.reshape(-1, len(self.names)) if values.size == n_cells else None
+
+    def _codes_of_numbers(self, values: Values, numbers: Sequence[int]) -> Values:
+        """Return the codes of numbers, if the columns have codes."""
+        layout = self._layout
+        if layout.schema is None:
+            return values
+        with columns.faults_at(layout, self._named(numbers)):
+            return codes.of_numbers(values, self.names, layout, layout.schema, self._n)
 
     def _decimals(self, piece: bytes) -> Values | None:
         """Return the rows of a piece of numbers and empty cells, None if it is not."""
@@ -197,6 +212,12 @@ class _Reading:
                 got = len(cells)
                 what = f"expected {n_cells} cells, one for each name in line 1"
                 lines.refuse(number, f"{what}, got {got}")
+        layout = self._layout
+        if layout.schema is not None:
+            with columns.faults_at(layout, self._named(found.numbers)):
+                return codes.of_rows(
+                    found.cells, self.names, layout, layout.schema, self._n
+                )
         rows = [list(map(_number, cells)) for cells in found.cells]
         for i, row in enumerate(rows):
             if None in row:

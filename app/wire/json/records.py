@@ -44,14 +44,24 @@ def in_order(
                 "expected an object with a value for each column, as in the first row"
             )
             faults.append(Fault(layout.pointer(i), what))
-        elif missing := [name for name in layout.columns if name not in record]:
+        elif (missing := _missing(record, layout)) and layout.schema is None:
             faults.append(Fault(layout.pointer(i), columns.lacks(missing)))
         elif extra := record.keys() - names:
             others = [name for name in record if name in extra]
             faults.append(Fault(layout.pointer(i), columns.has_others(others)))
         else:
-            rows.append([record[name] for name in layout.columns])
+            rows.append([record.get(name) for name in layout.columns])
     return rows, faults
+
+
+def absent(records: Sequence[Any], layout: Layout) -> tuple[str, ...]:
+    """Return the columns that a record does not have."""
+    found = dict.fromkeys(name for one in records for name in _missing(one, layout))
+    return tuple(found)
+
+
+def _missing(record: dict[str, Any], layout: Layout) -> list[str]:
+    return [name for name in layout.columns if name not in record]
 
 
 def named(layout: Layout) -> columns.Renamed:

@@ -156,7 +156,9 @@ class JsonRows:
         order = split.order_of(names, layout)
         arrays = LongArrays(data, Arrays(data))
         sent = await arrays.read(body, cut.start, cut.stop)
-        rows = await asyncio.to_thread(split.reordered, sent.values, order, layout)
+        rows = await asyncio.to_thread(
+            split.reordered, sent.values, names, order, layout
+        )
         return ParsedBody(rows, members)
 
     def _may_have_images(self, body: Body) -> bool:

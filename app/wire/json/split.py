@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.wire import columns
+from app.wire import codes, columns
 from app.wire.body import Body
+from app.wire.columns import ABSENT
 from app.wire.layout import Layout, Rows
 from model.raw_values import PLAIN
 
@@ -97,7 +98,12 @@ def order_of(names: Sequence[str], layout: Layout) -> list[int]:
     return columns.positions(names, layout, f"{layout.pointer()}/columns")
 
 
-def reordered(sent: NDArray[Any], order: Sequence[int], layout: Layout) -> Rows:
+def reordered(
+    sent: NDArray[Any],
+    names: Sequence[str],
+    order: Sequence[int],
+    layout: Layout,
+) -> Rows:
     """
     Return rows, (N, D), with the columns in the order of the model's.
 
@@ -105,8 +111,11 @@ def reordered(sent: NDArray[Any], order: Sequence[int], layout: Layout) -> Rows:
         UnprocessableError: A value is outside the model's range.
     """
     with columns.faults_at(layout, named(layout, order)):
-        rows = layout.to_rows(np.take(sent, order, axis=1), shaped=False)
-    return rows._replace(pointer_to=pointers(layout, order))
+        if layout.schema is not None:
+            sent = codes.of_numbers(sent, names, layout, layout.schema, 0)
+        rows = layout.to_rows(columns.ordered(sent, order), shaped=False)
+    absent = columns.absent(order, layout)
+    return rows._replace(pointer_to=pointers(layout, order), absent=absent)
 
 
 def pointers(layout: Layout, order: Sequence[int]) -> Callable[[int, int], str]:
@@ -118,13 +127,15 @@ def in_order(
     rows: Sequence[Any], order: Sequence[int], layout: Layout, first_row: int
 ) -> tuple[list[list[Any]], list[Fault]]:
     """Return the values of rows in the order of the model's columns, and the faults."""
-    n = len(order)
+    n = len(order) - order.count(ABSENT)
     faults = [
         Fault(f"{layout.pointer()}/data/{i}", f"expected an array of {n} values")
         for i, row in enumerate(rows, first_row)
         if not isinstance(row, list) or len(row) != n
     ]
-    return [] if faults else [[row[i] for i in order] for row in rows], faults
+    if faults:
+        return [], faults
+    return [[None if i == ABSENT else row[i] for i in order] for row in rows], []
 
 
 def named(layout: Layout, order: Sequence[int]) -> columns.Renamed:

@@ -16,7 +16,7 @@ from typing import Any, Never, final
 import numpy as np
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
-from app.wire import columns
+from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.json import records, split
 from app.wire.layout import Layout, Rows
@@ -176,8 +176,9 @@ def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
     if faults:
         raise UnprocessableError(*faults)
     with columns.faults_at(layout, records.named(layout)):
-        found = _to_rows(rows, layout, first_row=first_row)
-    return found._replace(pointer_to=columns.pointers(layout))
+        found = _named_rows(rows, layout, first_row)
+    absent = records.absent(array, layout) if layout.schema is not None else ()
+    return found._replace(pointer_to=columns.pointers(layout), absent=absent)
 
 
 def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
@@ -190,8 +191,18 @@ def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
     if faults:
         raise UnprocessableError(*faults)
     with columns.faults_at(layout, split.named(layout, order)):
-        found = _to_rows(rows, layout, first_row=0)
-    return found._replace(pointer_to=split.pointers(layout, order))
+        found = _named_rows(rows, layout, 0)
+    absent = columns.absent(order, layout)
+    return found._replace(pointer_to=split.pointers(layout, order), absent=absent)
+
+
+def _named_rows(rows: list[list[Any]], layout: Layout, first_row: int) -> Rows:
+    """Return rows of cells, which are in the order of the model's columns."""
+    if layout.schema is None:
+        return _to_rows(rows, layout, first_row=first_row)
+    layout.check_n_rows(len(rows))
+    values = codes.of_rows(rows, layout.columns, layout, layout.schema, first_row)
+    return layout.to_rows(values, shaped=False, first_row=first_row)
 
 
 def _looks_shaped(array: list[Any], layout: Layout) -> bool:

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from operator import index
 from typing import TypeVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, frames, plans
+from vae_client import arguments, plans
 from vae_client.analysis_results import (
     AnalysisResult,
     AnomalyResult,
@@ -153,7 +154,7 @@ class AsyncAnalysisMethods(AsyncSession):
     async def impute(
         self,
         x: ArrayLike,
-        mask: ArrayLike,
+        mask: ArrayLike | None = None,
         *,
         n_samples: int = 1,
         n_draws: int | None = None,
@@ -164,9 +165,9 @@ class AsyncAnalysisMethods(AsyncSession):
         """
         Return the values of x that are missing, where `mask` is false or 0.
 
-        The mask has the shape of x. Missing values are not read and may be NaN. The
-        result has S = `n_samples` complete draws; they and the moments are computed
-        from `n_draws` draws of z (1024).
+        The mask has the shape of x. Missing values are not read and may be NaN; without
+        a mask, those that are NaN are missing. The result has S = `n_samples` complete
+        draws; they and the moments are computed from `n_draws` draws of z (1024).
         """
         options: dict[str, OptionValue] = {
             "n_samples": n_samples,
@@ -174,6 +175,8 @@ class AsyncAnalysisMethods(AsyncSession):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
+        x = await self._x(x)
+        mask = ~np.isnan(x) if mask is None else mask
         return await self._analyze("/impute", ImputeResult, x, options, first, mask)
 
     async def _analyze(
@@ -188,10 +191,7 @@ class AsyncAnalysisMethods(AsyncSession):
         """Call an analysis that draws noise for each row by its position."""
         tensors = {"x": await self._x(x)}
         if mask is not None:
-            is_frame = frames.is_frame(mask)
-            tensors["mask"] = arguments.mask_array(
-                await self._x(mask) if is_frame else mask
-            )
+            tensors["mask"] = await self._mask(mask)
         model = await self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
         return await self._call(plan)

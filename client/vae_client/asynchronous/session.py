@@ -136,7 +136,14 @@ class AsyncSession:
         """
         if not frames.is_frame(x):
             return arguments.array("x", x)
-        return frames.array("x", x, (await self.model()).columns)
+        model = await self.model()
+        return frames.array("x", x, model.columns, model.categories)
+
+    async def _mask(self, mask: ArrayLike) -> NDArray[Any]:
+        """Return a mask as an array; the columns of a data frame as in `_x`."""
+        if frames.is_frame(mask):
+            mask = frames.array("mask", mask, (await self.model()).columns)
+        return arguments.mask_array(mask)
 
     async def _call(self, plan: CallPlan[R]) -> R:
         """Send the requests of a call and join their results."""

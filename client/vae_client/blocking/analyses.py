@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from operator import index
 from typing import TypeVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, frames, plans
+from vae_client import arguments, plans
 from vae_client.analysis_results import (
     AnalysisResult,
     AnomalyResult,
@@ -154,7 +155,7 @@ class AnalysisMethods(Session):
     def impute(
         self,
         x: ArrayLike,
-        mask: ArrayLike,
+        mask: ArrayLike | None = None,
         *,
         n_samples: int = 1,
         n_draws: int | None = None,
@@ -165,9 +166,9 @@ class AnalysisMethods(Session):
         """
         Return the values of x that are missing, where `mask` is false or 0.
 
-        The mask has the shape of x. Missing values are not read and may be NaN. The
-        result has S = `n_samples` complete draws; they and the moments are computed
-        from `n_draws` draws of z (1024).
+        The mask has the shape of x. Missing values are not read and may be NaN; without
+        a mask, those that are NaN are missing. The result has S = `n_samples` complete
+        draws; they and the moments are computed from `n_draws` draws of z (1024).
         """
         options: dict[str, OptionValue] = {
             "n_samples": n_samples,
@@ -175,6 +176,8 @@ class AnalysisMethods(Session):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
+        x = self._x(x)
+        mask = ~np.isnan(x) if mask is None else mask
         return self._analyze("/impute", ImputeResult, x, options, first, mask)
 
     def _analyze(
@@ -189,8 +192,7 @@ class AnalysisMethods(Session):
         """Call an analysis that draws noise for each row by its position."""
         tensors = {"x": self._x(x)}
         if mask is not None:
-            is_frame = frames.is_frame(mask)
-            tensors["mask"] = arguments.mask_array(self._x(mask) if is_frame else mask)
+            tensors["mask"] = self._mask(mask)
         model = self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
         return self._call(plan)

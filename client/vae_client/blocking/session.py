@@ -137,7 +137,14 @@ class Session:
         """
         if not frames.is_frame(x):
             return arguments.array("x", x)
-        return frames.array("x", x, (self.model()).columns)
+        model = self.model()
+        return frames.array("x", x, model.columns, model.categories)
+
+    def _mask(self, mask: ArrayLike) -> NDArray[Any]:
+        """Return a mask as an array; the columns of a data frame as in `_x`."""
+        if frames.is_frame(mask):
+            mask = frames.array("mask", mask, (self.model()).columns)
+        return arguments.mask_array(mask)
 
     def _call(self, plan: CallPlan[R]) -> R:
         """Send the requests of a call and join their results."""

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.wire.csv.writer import Table
-from app.wire.reply import Reply
+from app.wire.csv.writer import CsvText
+from app.wire.reply import Reply, TableColumns
 
 NAMES = ("height", 'a "b", c', "größe")
 RNG = np.random.default_rng(0)
@@ -16,7 +16,7 @@ RNG = np.random.default_rng(0)
 
 def lines(reply: Reply) -> list[list[str]]:
     """Return the cells of a reply as Python's own module reads them."""
-    text = b"".join(Table(reply)).decode()
+    text = b"".join(CsvText(reply)).decode()
     assert text.endswith("\r\n")
     return [*csv.reader(io.StringIO(text, newline=""), strict=True)]
 
@@ -26,21 +26,21 @@ def lines(reply: Reply) -> list[list[str]]:
 def test_rows_of_data_are_a_table_of_their_own(dtype: Any, n: int) -> None:
     """Without the latents, under the names of their columns, with every bit."""
     x = (RNG.normal(size=(n, 3)) * 1e-3).astype(dtype)
-    reply = Reply({"x": x, "z": x}, {"seed": 3}, columns={"x": NAMES})
+    reply = Reply({"x": x, "z": x}, {"seed": 3}, columns={"x": TableColumns(NAMES)})
 
     header, *rows = lines(reply)
 
     assert header == list(NAMES)
     assert np.array_equal(np.array(rows, dtype), x)
-    assert Table(reply).is_long == (n > 10_000)
-    assert Table(reply).nbytes > x.nbytes
+    assert CsvText(reply).is_long == (n > 10_000)
+    assert CsvText(reply).nbytes > x.nbytes
 
 
 def test_draws_of_a_row_are_rows() -> None:
     """One after the other."""
     x = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
 
-    _, *rows = lines(Reply({"x": x}, columns={"x": NAMES}))
+    _, *rows = lines(Reply({"x": x}, columns={"x": TableColumns(NAMES)}))
 
     assert np.array_equal(np.array(rows, np.float32), x.reshape(4, 3))
 
@@ -56,7 +56,9 @@ def test_other_arrays_stand_side_by_side(n: int) -> None:
         "mean": RNG.normal(size=(n, 3)),
         "samples": RNG.normal(size=(n, 2, 3)),
     }
-    reply = Reply(tensors, columns={"mean": NAMES, "samples": NAMES})
+    reply = Reply(
+        tensors, columns={"mean": TableColumns(NAMES), "samples": TableColumns(NAMES)}
+    )
 
     header, *rows = lines(reply)
 
@@ -82,7 +84,7 @@ def test_a_value_that_could_not_be_measured_is_an_empty_cell() -> None:
 
 def test_a_reply_can_be_written_twice() -> None:
     """HTTP/1.0 needs its length first."""
-    table = Table(Reply({"mu": RNG.normal(size=(20_000, 2))}))
+    table = CsvText(Reply({"mu": RNG.normal(size=(20_000, 2))}))
 
     assert len(list(table)) > 2
     assert b"".join(table) == b"".join(table)

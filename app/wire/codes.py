@@ -1,0 +1,152 @@
+"""
+Cells of a table's columns to codes, and back: categories, numbers, nothing.
+
+`TableSchema` says what a cell means. The rows of a request are read as codes, float64
+with NaN for missing cells; rows of data in responses are codes too where they are
+arrays, and cells where they have the names of their columns.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import Fault, UnprocessableError
+from app.wire.layout import Layout
+from model.tables.schema import CellError, TableSchema
+
+Codes = NDArray[np.float64]
+Cell = bool | int | float | str | None
+_KINDS = frozenset({bool, int, float, str, type(None)})
+_OF_NUMBERS = re.compile("[0-9.eE+-]*")
+
+
+def of_rows(
+    rows: Sequence[Sequence[Any]],
+    names: Sequence[str],
+    layout: Layout,
+    schema: TableSchema,
+    first_row: int,
+) -> Codes:
+    """
+    Return the codes of rows of cells, (n, columns).
+
+    Args:
+        names: The columns, in the order of the cells.
+        first_row: The position of the first row in the request.
+
+    Raises:
+        UnprocessableError: A column cannot have a cell; its pointer has the position
+            of the column in the model.
+    """
+    codes = np.empty((len(rows), len(names)))
+    for j, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=True)):
+        try:
+            codes[:, j] = _of_column(name, cells, schema)
+        except CellError as error:
+            pointer = layout.pointer(first_row + error.row, layout.columns.index(name))
+            raise UnprocessableError(Fault(pointer, error.what)) from error
+    return codes
+
+
+def _of_column(name: str, cells: Sequence[Any], schema: TableSchema) -> Codes:
+    """Return the codes of the cells of a column; what occurs often is read once."""
+    kinds = set(map(type, cells))
+    if not kinds <= _KINDS:
+        row = next(i for i, cell in enumerate(cells) if type(cell) not in _KINDS)
+        what = "expected a number, a string, a boolean or null"
+        raise CellError(name, row, what)
+    if not schema.column(name).has_levels:
+        numbers = _plain_numbers(cells, kinds)
+        return schema.codes(name, cells) if numbers is None else numbers
+    keys = list(zip(map(type, cells), cells, strict=True))  # 1 and True are equal
+    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    try:
+        found = schema.codes(name, [cell for _, cell in first])
+    except CellError as error:
+        key = list(first)[error.row]
+        raise CellError(name, first[key], error.what) from error
+    code_of = dict(zip(first, found.tolist(), strict=True))
+    return np.array([code_of[key] for key in keys])
+
+
+def _plain_numbers(cells: Sequence[Any], kinds: set[type]) -> Codes | None:
+    """Return the numbers of a column, None if they need a closer look."""
+    if kinds == {str}:
+        if not _OF_NUMBERS.fullmatch("".join(cells)):
+            return None
+        try:
+            numbers = np.array([float(cell) if cell else np.nan for cell in cells])
+        except ValueError:
+            return None
+    elif kinds <= {int, float, type(None)}:
+        numbers = np.array(cells, np.float64)
+    else:
+        return None
+    return None if np.isinf(numbers).any() else numbers
+
+
+def of_numbers(
+    values: Codes,
+    names: Sequence[str],
+    layout: Layout,
+    schema: TableSchema,
+    first_row: int,
+) -> Codes:
+    """
+    Return the codes of rows of numbers, (n, columns), as `of_rows` does.
+
+    Raises:
+        UnprocessableError: A number is no category of its column.
+    """
+    of_levels = [j for j, n in enumerate(names) if schema.column(n).has_levels]
+    if not of_levels:
+        return values
+    codes = values.copy()
+    codes[:, of_levels] = of_rows(
+        values[:, of_levels].tolist(),
+        [names[j] for j in of_levels],
+        layout,
+        schema,
+        first_row,
+    )
+    return codes
+
+
+def has_words(names: Sequence[str], schema: TableSchema) -> bool:
+    """Return whether a category of some columns is a text, which may be like "01"."""
+    categories = (schema.column(name).categories or () for name in names)
+    return any(isinstance(one, str) for each in categories for one in each)
+
+
+def check(codes: Codes, layout: Layout, schema: TableSchema) -> None:
+    """
+    Check that codes, (N, C), are numbers, categories or NaN.
+
+    Raises:
+        UnprocessableError: A code is no category of its column.
+    """
+    for d, column in enumerate(schema.columns):
+        if not column.has_levels:
+            continue
+        most = column.n_levels - (column.kind != "categorical")
+        code = codes[:, d]
+        is_good = (code >= 0) & (code <= most) & (code == np.floor(code))
+        is_good |= np.isnan(code)
+        if not is_good.all():
+            what = f"{column.name}: expected a category from 0 to {most}"
+            pointer = layout.pointer(int(np.argmin(is_good)), d)
+            raise UnprocessableError(Fault(pointer, f"{what}, or a missing cell"))
+
+
+def cells(
+    codes: NDArray[Any], names: Sequence[str], schema: TableSchema
+) -> Iterator[tuple[Cell, ...]]:
+    """Yield the rows of cells that codes stand for, (n, columns); names repeat."""
+    columns = [
+        schema.cells(name, column) for name, column in zip(cycle(names), codes.T)
+    ]
+    return zip(*columns, strict=True)

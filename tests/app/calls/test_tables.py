@@ -1,0 +1,303 @@
+"""A table of mixed kinds: its cells are numbers, words, truth values and nothing."""
+
+import csv
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from safetensors.numpy import load, save
+
+from tests.app.served import Served, assert_problem
+from tests.conftest import calibrated, save_tiny
+from tests.model.tables.tables import MIXED, mixed_codes, model
+
+NAMES = ("amount", "size", "group", "flag")
+CELLS: list[list[Any]] = [
+    [12, 0.5, "a", True],
+    [0, 20.3, "c", False],
+    [None, 9.9, "b", None],
+    [3, None, None, True],
+]
+CODES = [
+    [12, 0.5, 0, 1],
+    [0, 20.3, 2, 0],
+    [np.nan, 9.9, 1, np.nan],
+    [3, np.nan, np.nan, 1],
+]
+CSV, TENSORS = "text/csv", "application/vnd.safetensors"
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a model of a table."""
+    path = tmp_path_factory.mktemp("table") / "table"
+    scores = calibrated(np.linspace(9, 14, 99), binarization="none")
+    with Served(save_tiny(path, model(MIXED, mixed_codes()), scores)) as served:
+        yield served
+
+
+def records(rows: list[list[Any]]) -> list[dict[str, Any]]:
+    """Return rows as objects, in another order, without what is missing."""
+    return [
+        {k: v for k, v in zip(NAMES[::-1], row[::-1], strict=True) if v is not None}
+        for row in rows
+    ]
+
+
+def split(rows: list[list[Any]]) -> dict[str, Any]:
+    """Return rows under their names, in another order."""
+    return {"columns": NAMES[::-1], "data": [row[::-1] for row in rows]}
+
+
+def written(rows: list[list[Any]], names: Any = NAMES) -> bytes:
+    """Return rows as CSV, as Python writes them."""
+    file = io.StringIO(newline="")
+    csv.writer(file).writerow(names)
+    csv.writer(file).writerows(rows)
+    return file.getvalue().encode()
+
+
+def post(served: Served, url: str, body: bytes, kind: str = CSV) -> httpx.Response:
+    """Send a body; the answer has arrays."""
+    return served.post_raw(url, body, {"content-type": kind, "accept": TENSORS})
+
+
+def tensors(response: httpx.Response) -> dict[str, list[Any]]:
+    """Return the tensors of an answer."""
+    assert response.status_code == 200, response.text
+    return {name: values.tolist() for name, values in load(response.content).items()}
+
+
+@pytest.mark.parametrize("path", ["/encode", "/elbo?seed=1", "/reconstruct"])
+def test_rows_are_what_their_codes_are(table: Served, path: str) -> None:
+    """In CSV, as records, split and as arrays of codes: one row, one answer."""
+    wanted = tensors(post(table, path, save({"x": np.array(CODES)}), TENSORS))
+
+    assert tensors(post(table, path, written(CELLS))) == wanted
+    for x in (records(CELLS), split(CELLS)):
+        found = table.post(path, {"x": x}, headers={"accept": TENSORS})
+        assert tensors(found) == wanted
+    arrays = [[None if np.isnan(c) else c for c in row] for row in CODES]
+    found = table.post(path, {"x": arrays}, headers={"accept": TENSORS})
+    assert tensors(found) == wanted
+
+
+@pytest.mark.parametrize(
+    ("cells", "column", "detail"),
+    [
+        ([1, 2.5, "d", True], "group", "unknown category 'd'"),
+        ([1, 2.5, 1, True], "group", "unknown category 1"),
+        ([1, 2.5, "a", "maybe"], "flag", "unknown category 'maybe'"),
+        (["many", 2.5, "a", True], "amount", "expected a finite number"),
+        ([[1], 2.5, "a", True], "amount", "expected a number, a string"),
+    ],
+)
+def test_a_cell_that_its_column_cannot_have_is_refused(
+    table: Served, cells: list[Any], column: str, detail: str
+) -> None:
+    """By its place and the name of its column."""
+    rows = [*CELLS, cells]
+
+    for x, pointer in (
+        (records(rows), f"/x/4/{column}"),
+        (split(rows), f"/x/data/4/{NAMES[::-1].index(column)}"),
+    ):
+        [fault] = assert_problem(table.post("/encode", {"x": x}), 422)["errors"]
+        assert fault["pointer"] == pointer
+        assert detail in fault["detail"]
+    [fault] = assert_problem(post(table, "/encode", written(rows)), 422)["errors"]
+    assert fault["pointer"] == f"/x/4/{column}"
+    assert fault["detail"].startswith(f"line 6, {column}: ")
+
+
+@pytest.mark.parametrize("code", [-1, 4, 0.5])
+def test_a_code_that_is_no_category_is_refused(table: Served, code: float) -> None:
+    """Before it computes anything; the last code is that of an unseen category."""
+    codes = np.array(CODES)
+    codes[1, 2] = code
+
+    refused = post(table, "/encode", save({"x": codes}), TENSORS)
+
+    [fault] = assert_problem(refused, 422)["errors"]
+    assert fault["pointer"] == "/x/1/2"
+    assert "group: expected a category from 0 to 3" in fault["detail"]
+
+
+@pytest.mark.parametrize("form", ["csv", "records", "split"])
+def test_a_column_that_is_absent_is_missing_with_a_warning(
+    table: Served, form: str
+) -> None:
+    """The header names it."""
+    holes = [[row[0], None, row[2], row[3]] for row in CELLS]
+    wanted = table.post("/encode", {"x": split(holes)}).json()
+    shorter = [[row[0], row[2], row[3]] for row in CELLS]
+    names = ("amount", "group", "flag")
+
+    if form == "csv":
+        body = written(shorter, names)
+        found = table.post_raw("/encode", body, {"content-type": CSV})
+    elif form == "split":
+        found = table.post("/encode", {"x": {"columns": names, "data": shorter}})
+    else:
+        rows = [dict(zip(names, row, strict=True)) for row in shorter]
+        found = table.post("/encode", {"x": rows})
+
+    assert found.json() == wanted
+    assert found.headers["vae-warning"] == "no column size: taken as missing"
+    assert "vae-warning" not in table.post("/encode", {"x": split(CELLS)}).headers
+
+
+@pytest.mark.parametrize("draw", ["mean", "sample"])
+def test_answers_by_name_have_cells(table: Served, draw: str) -> None:
+    """
+    Words and truth values; the same rows as the codes of arrays.
+
+    Numbers are rounded to the resolution of their column, which only means need.
+    """
+    url = f"/sample?n=200&seed=1&draw={draw}"
+    codes = table.get(url).json()["x"]
+
+    by_record = table.get(f"{url}&orient=records").json()["x"]
+    by_split = table.get(f"{url}&orient=split").json()["x"]
+    lines = table.get(url, headers={"accept": CSV})
+
+    cells = [list(record.values()) for record in by_record]
+    assert by_split == {"columns": list(NAMES), "data": cells}
+    assert {row[2] for row in cells} <= {"a", "b", "c"}
+    assert {type(row[3]) for row in cells} == {bool}
+    numbers = np.array([row[:2] for row in cells])
+    assert np.abs(numbers - np.array(codes)[:, :2]).max() <= 0.5 + 1e-9
+    assert np.array_equal(numbers[:, 0], np.round(numbers[:, 0]))
+    assert ["abc".index(row[2]) for row in cells] == [row[2] for row in codes]
+    header, *rows = csv.reader(io.StringIO(lines.text))
+    assert header == list(NAMES)
+    assert [row[2] for row in rows] == [row[2] for row in cells]
+    assert [row[3] for row in rows] == [str(row[3]).lower() for row in cells]
+    assert [[float(cell) for cell in row[:2]] for row in rows] == [
+        row[:2] for row in cells
+    ]
+    sent = post(table, "/encode", lines.content)
+    same = post(table, "/encode", save({"x": np.array(codes)}), TENSORS)
+    assert tensors(sent) == tensors(same)  # the service rounds too
+
+
+def test_what_is_missing_is_imputed(table: Served) -> None:
+    """Without a mask; known cells stay, categories are words."""
+    body = {"x": records(CELLS), "seed": 1, "n_samples": 2, "orient": "records"}
+
+    answer = table.post("/impute", body).json()
+
+    for found, row in zip(answer["mean"], CELLS, strict=True):
+        for cell, known in zip(found.values(), row, strict=True):
+            assert cell is not None
+            assert known is None or cell == known
+    assert answer["mean"][3]["group"] in {"a", "b", "c"}
+    assert len(answer["samples"][0]) == 2
+    by_line = table.post_raw(
+        "/impute?seed=1&n_samples=2",
+        written(CELLS),
+        {"content-type": CSV, "accept": CSV},
+    )
+    header, *rows = csv.reader(io.StringIO(by_line.text))
+    place = header.index("mean.group")
+    assert [row[place] for row in rows] == [row["group"] for row in answer["mean"]]
+
+
+def test_a_long_table_is_read_in_pieces(table: Served) -> None:
+    """Words and gaps, in a thread."""
+    codes = mixed_codes(8_000)
+    words: list[list[Any]] = [
+        [
+            None if np.isnan(row[0]) else row[0],
+            None if np.isnan(row[1]) else row[1],
+            None if np.isnan(row[2]) else "abc"[int(row[2])],
+            None if np.isnan(row[3]) else bool(row[3]),
+        ]
+        for row in codes
+    ]
+    wanted = tensors(post(table, "/encode", save({"x": codes}), TENSORS))
+
+    assert tensors(post(table, "/encode", written(words))) == wanted
+
+
+def test_the_description_has_the_columns(table: Served) -> None:
+    """`/model` has the schema; the API's description, what each cell may be."""
+    columns = table.get("/model").json()["table"]["columns"]
+    document = table.get("/openapi.json").json()
+
+    assert [column["name"] for column in columns] == list(NAMES)
+    assert columns[2]["categories"] == ["a", "b", "c"]
+    x = document["components"]["schemas"]["EncodeRequest"]["properties"]["x"]["oneOf"]
+    assert x[2]["items"]["properties"]["group"] == {"enum": ["a", "b", "c", None]}
+    assert x[2]["items"]["properties"]["size"] == {"type": ["number", "null"]}
+    assert "required" not in x[2]["items"]
+
+
+def test_every_example_runs(table: Served) -> None:
+    """Of arrays and by name, with the same answer."""
+    document = table.get("/openapi.json").json()
+
+    n_examples = 0
+    for path, item in document["paths"].items():
+        body = item.get("post", {}).get("requestBody", {}).get("content", {})
+        examples = body.get("application/json", {}).get("examples", {})
+        answers = [table.post(path, one["value"]) for one in examples.values()]
+        assert [answer.status_code for answer in answers] == [200] * len(answers), path
+        n_examples += len(answers)
+        if len(answers) == 2:
+            arrays, named = ({**answer.json(), "seed": 0} for answer in answers)
+            assert arrays == named, path
+
+    assert n_examples > 14
+
+
+@pytest.mark.parametrize(
+    "path", ["/loglik", "/gap", "/refine", "/posterior", "/anomaly"]
+)
+def test_analyses_take_partial_rows(table: Served, path: str) -> None:
+    """Cells in CSV and codes in arrays have one answer."""
+    codes = save({"x": np.array(CODES)})
+
+    found = tensors(post(table, f"{path}?seed=1", written(CELLS)))
+
+    assert found == tensors(post(table, f"{path}?seed=1", codes, TENSORS))
+    assert all(len(values) == len(CELLS) for values in found.values())
+
+
+def test_what_is_a_number_for_each_column_is_no_cell(table: Served) -> None:
+    """The surprise of a category is a number, by its column's name."""
+    body = {"x": records(CELLS), "seed": 1}
+    arrays = table.post("/anomaly", body).json()["surprise_per_dim"]
+
+    by_name = table.post("/anomaly?orient=records", body).json()["surprise_per_dim"]
+
+    assert [list(record.values()) for record in by_name] == arrays
+    assert list(by_name[0]) == list(NAMES)
+
+
+def test_the_protocol_of_inference_takes_codes(table: Served) -> None:
+    """As the native call does."""
+    codes = [[12, 0.5, 0, 1], [0, 20.3, 2, 0]]
+    x = {"name": "x", "shape": [2, 4], "datatype": "FP64", "data": codes}
+
+    answer = table.post("/v2/models/vae-encode/infer", {"inputs": [x]})
+
+    assert answer.status_code == 200, answer.text
+    wanted = table.post("/encode", {"x": codes}).json()
+    found = {one["name"]: one["data"] for one in answer.json()["outputs"]}
+    assert np.ravel(found["mu"]).tolist() == np.ravel(wanted["mu"]).tolist()
+
+
+def test_the_explorer_gets_examples(table: Served) -> None:
+    """Of a checkpoint without any: none."""
+    assert table.get("/examples").json()["x"] == []
+
+
+def test_codes_are_wide(table: Served) -> None:
+    """Amounts above 2^24 and decimals stay what they are."""
+    assert table.get("/model").json()["data_dtype"] == "float64"
+    answer = table.get("/sample?n=2", headers={"accept": TENSORS})
+    assert load(answer.content)["x"].dtype == np.float64

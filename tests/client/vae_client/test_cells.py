@@ -1,0 +1,78 @@
+"""Cells of a table become the codes that the service knows, and back."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.client.vae_client.test_frames import Frame
+from vae_client import cells, frames
+
+NAMES = ("size", "group", "flag")
+GROUPS = ["a", "b", "c"]
+TABLE = {"size": None, "group": GROUPS, "flag": [False, True]}
+
+
+class NAType:
+    """What pandas has for a missing value."""
+
+
+@pytest.mark.parametrize(
+    ("values", "categories", "codes"),
+    [
+        ([1, 2.5, np.float32(3)], None, [1, 2.5, 3]),
+        ([None, math.nan, NAType(), 1], None, [math.nan, math.nan, math.nan, 1]),
+        (["c", " a", None], GROUPS, [2, 0, math.nan]),
+        (np.array(["b", "a"]), GROUPS, [1, 0]),
+        ([True, False, np.True_], [False, True], [1, 0, 1]),
+        ([3, 3.0, np.int8(1)], [1, 3], [1, 1, 0]),
+    ],
+)
+def test_cells_have_codes(values: Any, categories: Any, codes: list[float]) -> None:
+    """Numbers themselves, categories their places, missing cells NaN."""
+    found = cells.codes("a", values, categories)
+
+    assert np.array_equal(found, codes, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "categories", "what"),
+    [
+        ("d", GROUPS, "unknown category 'd' in column 'a'; known are 'a', 'b', 'c'"),
+        ("99", [*range(20)], "known are 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"),
+        ("many", None, "expected finite numbers in column 'a', got 'many'"),
+        (math.inf, None, "expected finite numbers in column 'a', got inf"),
+    ],
+)
+def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None:
+    """With the column and what it knows."""
+    with pytest.raises(ValueError, match="column 'a'") as error:
+        cells.codes("a", [value], categories)
+
+    assert what in str(error.value)
+
+
+def test_frames_of_words_become_codes_and_come_back() -> None:
+    """By the names of the columns."""
+    frame = Frame(flag=[True, None], size=[1.5, math.nan], group=["c", "a"])
+
+    codes = frames.array("x", frame, NAMES, TABLE)
+    back = frames.from_rows(codes, NAMES, dict, TABLE)
+
+    assert np.array_equal(codes, [[1.5, 2, 1], [math.nan, 0, math.nan]], equal_nan=True)
+    assert back["group"].tolist() == ["c", "a"]
+    assert back["flag"].tolist() == [True, None]
+    assert np.array_equal(back["size"], [1.5, math.nan], equal_nan=True)
+
+
+def test_a_column_that_is_absent_is_missing_with_a_warning() -> None:
+    """Of a table of mixed kinds; other models need every column."""
+    frame = Frame(size=[1.5], flag=[True])
+
+    with pytest.warns(UserWarning, match="x has no column group: taken as missing"):
+        codes = frames.array("x", frame, NAMES, TABLE)
+
+    assert np.array_equal(codes, [[1.5, math.nan, 1]], equal_nan=True)
+    with pytest.raises(ValueError, match="got none of group"):
+        frames.array("x", frame, NAMES)
