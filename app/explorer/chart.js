@@ -29,6 +29,7 @@ export function latents(place, { mu, sigma, kl }, prior) {
 	const step = (width - left - 6) / shown.length;
 	const y = (v) => (top + middle) / 2 - (v / reach) * ((middle - top) / 2);
 	const bar = clamp(step * 0.62, 1.5, 22);
+	const every = Math.ceil((7 * String(shown.at(-1)).length + 5) / step); // a digit takes 7
 	const band = (css, x, breadth, m, s, rx) => rect(css, x, y(m + s), breadth, y(m - s) - y(m + s), rx);
 	const children = shown.map((j, i) => band("prior", left + i * step, step, prior.mean[j], prior.sigma[j]));
 	for (const v of ticks(-reach, reach, 440)) {
@@ -42,11 +43,11 @@ export function latents(place, { mu, sigma, kl }, prior) {
 		const height = ((base - bottom) * Math.max(0, kl[j])) / most;
 		const edge = x - bar / 2;
 		children.push(band("sigma", edge, bar, mu[j], sigma[j], 2), rect("mu", edge, y(mu[j]) - 1.25, bar, 2.5), rect("kl", edge, base - height, bar, height, 1));
-		if (i % Math.ceil(18 / step) === 0) children.push(text(x, base + 15, j));
+		if (i % every === 0) children.push(text(x, base + 15, j));
 	});
 	const rest = mu.length - shown.length;
 	children.push(text(left, top - 2, "μ ± σ", "start"));
-	children.push(text(left, bottom - 4, `KL, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
+	children.push(text(left, bottom - 7, `KL, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
 	placed(place, `Means, standard deviations and KL of ${mu.length} latent dimensions`, width, base + 20, children);
 }
 

@@ -466,6 +466,34 @@ def test_no_button_covers_another(
     assert page.evaluate(COVERED) == []
 
 
+# Labels of the chart of 200 dimensions that touch each other, at a width.
+TOUCHING = """async (width) => {
+    const script = document.querySelector("script[type=module]").src;
+    const { latents } = await import(new URL("chart.js", script));
+    const place = document.getElementById("latents");
+    place.style.width = `${width}px`;
+    const each = (f) => Array.from({ length: 200 }, (_, j) => f(j));
+    const q = { mu: each(() => 0), sigma: each(() => 1), kl: each((j) => j / 200) };
+    latents(place, q, { mean: each(() => 0), sigma: each(() => 1) });
+    const boxes = [...place.querySelectorAll("text")]
+        .map((e) => [e.textContent, e.getBoundingClientRect()]);
+    return boxes.flatMap(([one, a], i) => boxes.slice(i + 1)
+        .filter(([, b]) => a.right > b.left - 1 && b.right > a.left - 1
+            && a.bottom > b.top + 3 && b.bottom > a.top + 3)
+        .map(([other]) => `${one} and ${other}`));
+}"""
+
+
+@pytest.mark.parametrize("width", [240, 320, 500, 760])
+def test_labels_of_many_dimensions_do_not_touch(
+    opened: Callable[..., Opened], width: int
+) -> None:
+    """Of those, the ones with the highest KL are shown, and some are labeled."""
+    page, _, _, _ = opened("pictures")
+
+    assert page.evaluate(TOUCHING, width) == []
+
+
 def test_colors_follow_the_system(opened: Callable[..., Opened]) -> None:
     """Ink on paper is drawn again when the system goes dark."""
     page, _, _, _ = opened("pictures", color_scheme="light")
