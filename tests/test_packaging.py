@@ -281,6 +281,10 @@ def test_units_of_systemd_start_the_command_that_is_installed() -> None:
     assert command in metadata()["scripts"]
     assert int(seconds) > drain + delay
     assert "EnvironmentFile=-/etc/vae/vae.env" in unit
+    variables = dict(re.findall(r"^Environment=(VAE_\w+)=(\S+)$", unit, re.MULTILINE))
+    [cache] = re.findall(r"^CacheDirectory=(\w+)$", unit, re.MULTILINE)
+    settings = Settings.from_environment(variables)
+    assert settings.checkpoint_cache == Path("/var/cache") / cache
 
 
 def test_images_are_built_from_pins_and_fetch_nothing_else() -> None:
