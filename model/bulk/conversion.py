@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from model.engine import Array, Encoding, Engine
 from model.raw_values import PLAIN, FloatArray, RawValues
+from model.tables.marginals import CodeError, Marginals
 from model.units import Units
 from model.vae import VAE
 
@@ -31,28 +32,32 @@ class Conversion:
     Attributes:
         raw: How raw values become numbers, and which the model accepts.
         units: The data's units if rows are standardized.
+        marginals: Those of the columns of a table, whose raw values are codes.
     """
 
     raw: RawValues
-    units: Units | None
+    units: Units | None = None
+    marginals: Marginals | None = None
 
     @classmethod
     def to_x(cls, vae: VAE) -> Self:
         """Return the conversion of data."""
-        return cls(RawValues.of_model(vae.config), vae.units)
+        return cls(RawValues.of_model(vae.config), vae.units, vae.marginals)
 
     @classmethod
     def to_z(cls) -> Self:
         """Return the conversion of latents."""
-        return cls(PLAIN, None)
+        return cls(PLAIN)
 
     def rows(self, values: NDArray[Any]) -> Array:
         """
-        Convert raw rows, (N, ...), to float32, (N, D).
+        Convert raw rows, (N, ...), to float32, (N, D); codes to (N, 5 D).
 
         Raises:
             ValueOutsideError: A value is not finite or outside the model's range.
         """
+        if self.marginals is not None:
+            return _coded(self.marginals, self.raw.converted(values))
         x: FloatArray = self.raw.converted(values).reshape(len(values), -1)
         flat = x.reshape(-1)
         outside = None if self._fits(values) else self.raw.first_outside(flat)
@@ -93,6 +98,14 @@ def encode_block(engine: Engine, values: NDArray[Any]) -> Encoding:
         ValueOutsideError: A value is not finite or outside the model's range.
     """
     return engine.encode(Conversion.to_x(engine.checkpoint.vae).rows(values))
+
+
+def _coded(marginals: Marginals, codes: FloatArray) -> Array:
+    try:
+        return marginals.x_of(codes)
+    except CodeError as error:
+        why = f"expected {error.wanted}"
+        raise ValueOutsideError(error.index, why) from error
 
 
 def _check_finite(rows: Array, x: FloatArray, *, is_standardized: bool) -> None:

@@ -227,7 +227,7 @@ def _parts(n_rows: int, n: int) -> Iterator[slice]:
 
 def _piece_rows(engine: Engine, noise_per_row: int = 1) -> int:
     """Return how many rows are computed at a time: whole tiles, if noise is short."""
-    n = _PIECE_VALUES // engine.checkpoint.config.data_dim
+    n = _PIECE_VALUES // engine.checkpoint.config.x_width
     tiles = max(1, n // TILE)
     return min(tiles * TILE, max(1, _NOISE_VALUES // noise_per_row))
 

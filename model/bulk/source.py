@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 
 from model import files
 from model.bulk.conversion import Conversion, ValueOutsideError
+from model.data import mixed
 from model.data.dataset import check_array, refusal
 from model.engine import Array, Engine
 from model.engine.support import OutsideSupportError
-from model.files import Contents, DataError, ReadOptions
+from model.files import Contents, DataError, ReadOptions, Rows
+from model.tables.schema import TableSchema
 
 Raw = NDArray[Any]
 _CHANNELS_LAST = (0, 2, 3, 1)
+_CODES = (".npy", ".npz")  # other files of a table have its cells
 
 
 @final
@@ -50,7 +53,10 @@ class RowSource:
         vae = engine.checkpoint.vae
         config = vae.config
         reading = reading.as_trained(path, config.data)
-        contents = _read(path, reading, config.data.columns or ())
+        if config.table is not None and path.suffix.lower() not in _CODES:
+            contents = _read_cells(path, reading, config.table)
+        else:
+            contents = _read(path, reading, config.data.columns or ())
         return cls(contents, Conversion.to_x(vae), config.data_shape)
 
     @classmethod
@@ -123,6 +129,14 @@ def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Contents:
         f"{path.name} has rows to train on and to use for {' and '.join(others)}; only"
         " the first are read"
     )
+
+
+def _read_cells(path: Path, reading: ReadOptions, table: TableSchema) -> Contents:
+    """Read a table of mixed kinds as codes, by the names of its columns."""
+    read = mixed.read(path, reading, table)
+    x = read.rows
+    rows = Rows(x.x, labels=None, numbers=x.rows, origin=x.origin)
+    return Contents(read.name, rows, read.source, notes=read.notes)
 
 
 def _is_map(values: object) -> TypeGuard[np.memmap[Any, Any]]:

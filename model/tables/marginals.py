@@ -20,6 +20,25 @@ _WHOLE = 1e-12
 
 
 @final
+class CodeError(ValueError):
+    """
+    A column cannot have a code.
+
+    Attributes:
+        index: Its row and column.
+        wanted: What was expected, in words.
+    """
+
+    def __init__(
+        self, index: tuple[int, int], name: str, wanted: str, code: float
+    ) -> None:
+        n, _ = index
+        super().__init__(f"row {n}, column {name!r}: expected {wanted}, got {code:g}")
+        self.index = index
+        self.wanted = wanted
+
+
+@final
 class Marginals(nn.Module):
     """
     F of every column with an axis, and the shares of every category.
@@ -70,7 +89,7 @@ class Marginals(nn.Module):
         Numbers are rounded to the resolution of their column.
 
         Raises:
-            ValueError: A code is infinite, or is no category of its column.
+            CodeError: A code is infinite, or is no category of its column.
         """
         values = torch.from_numpy(np.ascontiguousarray(codes, np.float64)).to(
             self.knots.device
@@ -137,10 +156,8 @@ class Marginals(nn.Module):
                 if column.has_levels
                 else "a finite number"
             )
-            raise ValueError(
-                f"row {n}, column {column.name!r}: expected {wanted}, or NaN if it is"
-                f" missing, got {code:g}"
-            )
+            wanted = f"{wanted}, or NaN if it is missing"
+            raise CodeError((n, j), column.name, wanted, code)
 
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
