@@ -27,14 +27,15 @@ from ray.serve.config import HTTPOptions
 from app.configuration.serving import RELEASED
 from benchmarks.processes import ROOT
 from benchmarks.results import circumstances, table
-from deploy.ray.encode import encoded, rows_of
+from deploy.ray.encode import SLICE_ROWS, encoded, rows_of
 from deploy.ray.service import RayOptions, app
+from model.bulk.conversion import encode_block
 from model.engine import Engine
 
 _NPY = "application/x-npy"
 _SAFETENSORS = "application/vnd.safetensors"
 _ROWS, _MANY = 1, 16_000
-_BULK = 100_000
+_BULK = 1_000_000
 _REPEATS = 3
 
 
@@ -96,13 +97,13 @@ def _times(port: int, n_rows: int, n: int) -> list[float]:
 
 def _bulk_row(folder: Path) -> tuple[str, ...]:
     """Encode a file with the engine and with Ray Data; return a line of the table."""
-    x = np.random.default_rng(0).integers(0, 2, (_BULK, 784)).astype(np.uint8)
     file = folder / "x.npy"
-    np.save(file, x * 255)
+    x = np.random.default_rng(0).integers(0, 256, (_BULK, 784), dtype=np.uint8)
+    np.save(file, x)
     engine = Engine.load(RELEASED, device="cpu", backend="auto", n_threads=1)
-    rows = x.astype(np.float32)
     started = time.perf_counter()
-    engine.encode(rows)
+    for start in range(0, _BULK, SLICE_ROWS):
+        encode_block(engine, x[start : start + SLICE_ROWS])
     alone = _BULK / (time.perf_counter() - started)
     started = time.perf_counter()
     result = encoded(rows_of([str(file)]), str(RELEASED), n_actors=1)
