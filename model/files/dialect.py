@@ -15,6 +15,9 @@ from model.files.options import ReadOptions
 NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 # In the order of preference where several fit: commas and spaces are in texts too.
 _SEPARATORS = ("\t", ";", "|", ",", " ")
+# How well rows fit a first line with so many cells fewer: row names have none there.
+_FIT = {0: 1.0, 1: 0.5}
+_MISFIT = 0.1
 
 
 @final
@@ -144,7 +147,7 @@ def _not_empty(rows: Iterable[list[str]]) -> list[list[str]]:
 
 
 def _likely(lines: Sequence[str]) -> str:
-    """Return the separator under which rows are alike and cells are numbers."""
+    """Return the separator under which lines are alike and cells are numbers."""
     if _is_one_column(lines):
         return ";"  # as in Germany, where it would separate more columns
     best, found = (0.0, 0.0), ","
@@ -161,7 +164,8 @@ def _likely(lines: Sequence[str]) -> str:
             continue
         cells = [cell for row in body for cell in row]
         n_numbers = sum(map(numerals.is_number, cells))
-        score = (n_alike / len(body) * (0.01 + n_numbers / len(cells)), n_alike)
+        fit = _FIT.get(width - len(rows[0]), _MISFIT)
+        score = (fit * n_alike / len(body) * (0.01 + n_numbers / len(cells)), n_alike)
         if score > best:
             best, found = score, sep
     return found
