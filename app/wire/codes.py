@@ -42,8 +42,10 @@ def of_rows(
         UnprocessableError: A column cannot have a cell; its pointer has the position
             of the column in the model.
     """
-    codes = np.empty((len(rows), len(names)))
+    codes = np.full((len(rows), len(names)), np.nan)
     for j, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=True)):
+        if name in layout.left_out:
+            continue
         try:
             codes[:, j] = _of_column(name, cells, schema)
         except CellError as error:
@@ -102,7 +104,11 @@ def of_numbers(
     Raises:
         UnprocessableError: A number is no category of its column.
     """
-    of_levels = [j for j, n in enumerate(names) if schema.column(n).has_levels]
+    of_levels = [
+        j
+        for j, name in enumerate(names)
+        if name not in layout.left_out and schema.column(name).has_levels
+    ]
     if not of_levels:
         return values
     codes = values.copy()

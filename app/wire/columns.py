@@ -38,7 +38,7 @@ def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
         raise UnprocessableError(Fault(pointer, what))
     if missing and layout.schema is None:
         raise UnprocessableError(Fault(pointer, lacks(missing)))
-    known = frozenset(layout.columns)
+    known = layout.left_out.union(layout.columns)
     if others := [name for name in sent if name not in known]:
         raise UnprocessableError(Fault(pointer, has_others(others)))
     return [found.get(name, ABSENT) for name in layout.columns]

@@ -77,6 +77,12 @@ class Layout:
     schema: TableSchema | None = None
 
     @cached_property
+    def left_out(self) -> frozenset[str]:
+        """Columns that training left out: they may come by name, and are not read."""
+        left_out = () if self.schema is None else self.schema.left_out
+        return frozenset(column.name for column in left_out)
+
+    @cached_property
     def dim(self) -> int:
         """D, the number of values in a row."""
         return prod(self.shape)

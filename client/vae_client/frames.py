@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ def array(
     frame: Any,
     columns: Sequence[str] | None,
     categories: Categories | None = None,
+    left_out: Collection[str] = (),
 ) -> NDArray[Any]:
     """
     Return the columns of a frame in the order of the model's, (N, D).
@@ -34,6 +35,7 @@ def array(
     Args:
         categories: Those of each column of a table of mixed kinds, None for numbers.
             Its cells become codes; missing cells, and columns, become NaN.
+        left_out: Columns that training left out, which are not read.
 
     Raises:
         ValueError: Its columns are not those of the model, whatever their order, or a
@@ -45,7 +47,7 @@ def array(
             f"expected {name} without names of columns: the model has none. Pass an "
             "array, such as x.to_numpy(), with the columns in the order of the training"
         )
-    keys = {str(key): key for key in _keys(frame)}
+    keys = {str(key): key for key in _keys(frame) if str(key) not in left_out}
     counts = Counter(map(str, _keys(frame)))
     twice = [key for key, n in counts.items() if n > 1]
     missing = [column for column in columns if column not in keys]

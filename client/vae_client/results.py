@@ -254,3 +254,9 @@ class ModelResult:
     def categories(self) -> frames.Categories | None:
         """The categories of each column of a table of mixed kinds, None for numbers."""
         return cells.categories_of(self.document.get("table"))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The columns that training left out; frames may have them."""
+        table = self.document.get("table") or {"left_out": ()}
+        return tuple(column["name"] for column in table["left_out"])

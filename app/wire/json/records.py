@@ -37,7 +37,7 @@ def in_order(
     """Return the values of records in the order of the columns, and the faults."""
     rows: list[list[Any]] = []
     faults: list[Fault] = []
-    names = frozenset(layout.columns)
+    names = layout.left_out.union(layout.columns)
     for i, record in enumerate(records, first_row):
         if not isinstance(record, dict):
             what = (

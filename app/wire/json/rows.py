@@ -68,7 +68,6 @@ class JsonRows:
         self._layout = layout
         self._arrays = Arrays(layout)
         self._long = LongArrays(layout, self._arrays)
-        self._by_name = split.data_layout(layout) if layout.columns else None
 
     async def read(self, body: Body) -> ParsedBody:
         """
@@ -80,14 +79,14 @@ class JsonRows:
             ImagesInsteadError: It has images in place of the array.
         """
         start, stop = ends(body)
-        if self._by_name is not None:
+        if self._layout.columns:
             if records.begin(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
                     raise records.too_long(self._layout, strict.MAX_EXPLAINED_BYTES)
                 return await self._read_slowly(body)
             if split.begin(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
-                    return await self._read_split(body, self._by_name)
+                    return await self._read_split(body)
                 return await self._read_slowly(body)
         scalars = self._scalars(body, start, stop)
         if scalars is None:
@@ -138,7 +137,7 @@ class JsonRows:
             raise UnprocessableError(Fault(self._layout.pointer(), what))
         return rows
 
-    async def _read_split(self, body: Body, data: Layout) -> ParsedBody:
+    async def _read_split(self, body: Body) -> ParsedBody:
         """Parse a long body with a table of numbers."""
         layout = self._layout
         cut = split.cut(body)
@@ -154,6 +153,7 @@ class JsonRows:
             raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
         names, _ = split.names_and_rows(table, layout)
         order = split.order_of(names, layout)
+        data = split.data_layout(layout, len(names))
         arrays = LongArrays(data, Arrays(data))
         sent = await arrays.read(body, cut.start, cut.stop)
         rows = await asyncio.to_thread(

@@ -82,10 +82,19 @@ def names_and_rows(table: dict[str, Any], layout: Layout) -> tuple[list[str], An
     return names, table["data"]
 
 
-def data_layout(layout: Layout) -> Layout:
-    """Return the layout of the rows as they are sent: in data units, in any order."""
+def data_layout(layout: Layout, n: int) -> Layout:
+    """Return the layout of rows of n columns as they are sent, in data units."""
     name = f"{layout.name}/data"
-    return replace(layout, name=name, raw=PLAIN, units=None, dtype=np.float64)
+    return replace(
+        layout,
+        name=name,
+        shape=(n,),
+        raw=PLAIN,
+        units=None,
+        dtype=np.float64,
+        columns=(),
+        schema=None,
+    )
 
 
 def order_of(names: Sequence[str], layout: Layout) -> list[int]:
@@ -124,13 +133,17 @@ def pointers(layout: Layout, order: Sequence[int]) -> Callable[[int, int], str]:
 
 
 def in_order(
-    rows: Sequence[Any], order: Sequence[int], layout: Layout, first_row: int
+    rows: Sequence[Any], n: int, order: Sequence[int], layout: Layout
 ) -> tuple[list[list[Any]], list[Fault]]:
-    """Return the values of rows in the order of the model's columns, and the faults."""
-    n = len(order) - order.count(ABSENT)
+    """
+    Return the values of rows in the order of the model's columns, and the faults.
+
+    Args:
+        n: How many values a row has, one for each name that was sent.
+    """
     faults = [
         Fault(f"{layout.pointer()}/data/{i}", f"expected an array of {n} values")
-        for i, row in enumerate(rows, first_row)
+        for i, row in enumerate(rows)
         if not isinstance(row, list) or len(row) != n
     ]
     if faults:

@@ -187,7 +187,7 @@ def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
     if not isinstance(data, list):
         what = f"expected an array of rows, got {kind(data)}"
         _refuse(f"{layout.pointer()}/data", what)
-    rows, faults = split.in_order(data, order, layout, 0)
+    rows, faults = split.in_order(data, len(names), order, layout)
     if faults:
         raise UnprocessableError(*faults)
     with columns.faults_at(layout, split.named(layout, order)):

@@ -137,7 +137,7 @@ class AsyncSession:
         if not frames.is_frame(x):
             return arguments.array("x", x)
         model = await self.model()
-        return frames.array("x", x, model.columns, model.categories)
+        return frames.array("x", x, model.columns, model.categories, model.left_out)
 
     async def _mask(self, mask: ArrayLike) -> NDArray[Any]:
         """Return a mask as an array; the columns of a data frame as in `_x`."""

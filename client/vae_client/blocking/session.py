@@ -138,7 +138,7 @@ class Session:
         if not frames.is_frame(x):
             return arguments.array("x", x)
         model = self.model()
-        return frames.array("x", x, model.columns, model.categories)
+        return frames.array("x", x, model.columns, model.categories, model.left_out)
 
     def _mask(self, mask: ArrayLike) -> NDArray[Any]:
         """Return a mask as an array; the columns of a data frame as in `_x`."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from model.tables.schema import LeftOut
 from tests.app.served import Served, assert_problem
 from tests.conftest import calibrated, save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
@@ -35,7 +36,13 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a model of a table."""
     path = tmp_path_factory.mktemp("table") / "table"
     scores = calibrated(np.linspace(9, 14, 99), binarization="none")
-    with Served(save_tiny(path, model(MIXED, mixed_codes()), scores)) as served:
+    vae = model(MIXED, mixed_codes())
+    schema = vae.config.table
+    assert schema is not None
+    left_out = (LeftOut(name="id", why="distinct texts"),)
+    more = schema.model_copy(update={"left_out": left_out})
+    vae.config = vae.config.model_copy(update={"table": more})
+    with Served(save_tiny(path, vae, scores)) as served:
         yield served
 
 
@@ -301,3 +308,36 @@ def test_codes_are_wide(table: Served) -> None:
     assert table.get("/model").json()["data_dtype"] == "float64"
     answer = table.get("/sample?n=2", headers={"accept": TENSORS})
     assert load(answer.content)["x"].dtype == np.float64
+
+
+@pytest.mark.parametrize("word", ["p", ""])
+def test_columns_that_training_left_out_may_come(table: Served, word: str) -> None:
+    """The file of the training goes in as it is; others are refused."""
+    wanted = table.post("/encode", {"x": records(CELLS)}).json()
+    rows = [[f"{word}{i}", *row] for i, row in enumerate(CELLS)]
+    names = ("id", *NAMES)
+
+    lines = table.post_raw("/encode", written(rows, names), {"content-type": CSV})
+    by_split = table.post("/encode", {"x": {"columns": names, "data": rows}})
+    x = [{**row, "id": i} for i, row in enumerate(records(CELLS))]
+    by_record = table.post("/encode", {"x": x})
+
+    assert lines.json() == by_split.json() == by_record.json() == wanted
+    names = ("key", *NAMES)
+    other = table.post_raw("/encode", written(rows, names), {"content-type": CSV})
+    assert "got 1 other: key" in assert_problem(other, 422)["detail"]
+
+
+def test_a_long_table_of_some_columns_is_read(table: Served) -> None:
+    """With a column that training left out, and without others."""
+    rows = [[i, 0.123456789, i % 7] for i in range(8_000)]
+    x = {"columns": ["id", "size", "amount"], "data": rows}
+    codes = np.full((8_000, 4), np.nan)
+    codes[:, 1], codes[:, 0] = 0.123456789, [row[2] for row in rows]
+
+    found = table.post("/encode", {"x": x}, headers={"accept": TENSORS})
+
+    assert tensors(found) == tensors(
+        post(table, "/encode", save({"x": codes}), TENSORS)
+    )
+    assert "group, flag" in found.headers["vae-warning"]

@@ -54,10 +54,12 @@ def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None
 
 
 def test_frames_of_words_become_codes_and_come_back() -> None:
-    """By the names of the columns."""
-    frame = Frame(flag=[True, None], size=[1.5, math.nan], group=["c", "a"])
+    """By the names of the columns; one that training left out is not read."""
+    frame = Frame(
+        flag=[True, None], size=[1.5, math.nan], group=["c", "a"], id=["p1", "p2"]
+    )
 
-    codes = frames.array("x", frame, NAMES, TABLE)
+    codes = frames.array("x", frame, NAMES, TABLE, ("id",))
     back = frames.from_rows(codes, NAMES, dict, TABLE)
 
     assert np.array_equal(codes, [[1.5, 2, 1], [math.nan, 0, math.nan]], equal_nan=True)
