@@ -19,7 +19,7 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Facts, has_images, may_be_left_out, resolve
 from app.errors import MEDIA_TYPE
 from app.http.public import public_paths
-from app.http.schema import ImageInput, ImageOutput
+from app.http.schema import ImageInput, ImageOutput, TableInput
 from app.settings import Settings
 from app.version import service_version
 from app.wire.negotiation import CSV, JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
@@ -198,7 +198,7 @@ def _parameters(
     options: type[BaseModel], facts: Facts, examples: Mapping[str, int]
 ) -> list[Json]:
     properties = options.model_json_schema().get("properties", {})
-    _remove_images(options, properties, facts)
+    _remove_others(options, properties, facts)
     resolve(options, properties, facts)
     return [
         {
@@ -238,7 +238,7 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     schemas: Json = definitions["$defs"]
     for model in models:
         schema = schemas[model.__name__]
-        _remove_images(model, schema.get("properties", {}), facts)
+        _remove_others(model, schema.get("properties", {}), facts)
         resolve(model, schema.get("properties", {}), facts)
         optional = may_be_left_out(model, facts)
         if "required" in schema:
@@ -247,9 +247,11 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     return dict(sorted(schemas.items()))
 
 
-def _remove_images(model: type[BaseModel], properties: Json, facts: Facts) -> None:
-    """Remove the options for images if the model's data are not images."""
+def _remove_others(model: type[BaseModel], properties: Json, facts: Facts) -> None:
+    """Remove the options for images, and for tables, if the data are not such."""
     names: Collection[str] = ()
+    if facts.table is None and issubclass(model, TableInput):
+        properties.pop("unknown", None)
     if not has_images(facts):
         for images in (ImageInput, ImageOutput):
             names = images.model_fields if issubclass(model, images) else ()

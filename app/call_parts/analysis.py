@@ -12,7 +12,7 @@ from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.reader import seed_or_random
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import StrictObject
+from app.http.schema import StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.layout import Array, Rows
 from app.wire.masked import Masked
@@ -27,7 +27,7 @@ _DATA = frozenset({"mean", "samples"})
 _NULLABLE = frozenset({"pareto_k", "r_hat"})
 
 
-class AnalysisOptions(StrictObject):
+class AnalysisOptions(TableInput):
     """The options of every analysis."""
 
     seed: SeedOption = None

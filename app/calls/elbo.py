@@ -31,7 +31,7 @@ from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
 from app.http.reader import seed_or_random
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import ImageInput, StrictObject
+from app.http.schema import ImageInput, StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.layout import Rows
 from app.wire.negotiation import Format
@@ -39,7 +39,7 @@ from app.wire.reply import Reply
 from model.engine.support import OutsideSupportError
 
 
-class ElboOptions(ImageInput):
+class ElboOptions(ImageInput, TableInput):
     """The options of `/elbo`."""
 
     n_samples: Annotated[

@@ -12,14 +12,14 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import ImageInput, StrictObject
+from app.http.schema import ImageInput, StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.layout import Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 
 
-class EncodeOptions(ImageInput):
+class EncodeOptions(ImageInput, TableInput):
     """The options of `/encode`: those of images in the request."""
 
 

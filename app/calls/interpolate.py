@@ -14,7 +14,7 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, max_rows
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import StrictObject
+from app.http.schema import StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
@@ -23,7 +23,7 @@ from model.engine.paths import interpolated
 Path = Literal["straight", "great_circle"]
 
 
-class InterpolateOptions(RowOutput):
+class InterpolateOptions(RowOutput, TableInput):
     """The options of `/interpolate`."""
 
     n: Annotated[

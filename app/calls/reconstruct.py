@@ -23,7 +23,7 @@ from app.errors import ContentTooLargeError
 from app.http.reader import seed_or_random
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import ImageInput, ImageOutput, StrictObject
+from app.http.schema import ImageInput, ImageOutput, StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.layout import Array, Rows
 from app.wire.negotiation import Format
@@ -32,7 +32,7 @@ from model.engine import Encoding
 from model.noise import Stream, normal_rows
 
 
-class ReconstructOptions(ImageInput, ImageOutput, RowOutput):
+class ReconstructOptions(ImageInput, ImageOutput, RowOutput, TableInput):
     """The options of `/reconstruct`."""
 
     n_samples: Annotated[

@@ -17,7 +17,7 @@ from app.call_parts.shapes import InputRows, Shape, data_shape, latent_shape, ma
 from app.errors import Fault, UnprocessableError, number
 from app.http.request import Request
 from app.http.response import Response
-from app.http.schema import StrictObject
+from app.http.schema import StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
@@ -40,7 +40,7 @@ Dims = Annotated[
 ]
 
 
-class TraverseOptions(RowOutput):
+class TraverseOptions(RowOutput, TableInput):
     """The options of `/traverse`."""
 
     dims: Annotated[

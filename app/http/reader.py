@@ -10,7 +10,7 @@ import numpy as np
 from app.errors import Fault, UnprocessableError, number
 from app.http import array_names, options
 from app.http.body_budget import BodyBudget
-from app.http.coding import Coding
+from app.http.coding import Coding, check_known
 from app.http.input import Input, layout_of_data
 from app.http.pictures import Images, Picture
 from app.http.request import Request
@@ -123,6 +123,7 @@ class Reader:
             ProblemError: The request is invalid.
         """
         rows, parsed = await self._read(request, wanted, schema)
+        check_known(rows, parsed, wanted.layout)
         if wanted.layout.schema is None:
             return rows, parsed
         request.absent = rows.absent
@@ -175,6 +176,7 @@ class Reader:
         else:
             parsed = options.read(schema, {}, query)
             masked = await asyncio.to_thread(self._masked.read_safetensors, body)
+        check_known(masked.x, parsed, self.x.layout)
         request.absent = masked.x.absent
         x = await self.x.coding.converted(masked.x)
         return masked._replace(x=x), parsed
@@ -223,6 +225,7 @@ class Reader:
         else:
             rows, members = safetensors.read(body, wanted.layout), {}
         parsed = options.read(schema, members, query)
+        check_known(rows, parsed, wanted.layout)
         request.absent = rows.absent
         return name, await wanted.coding.converted(rows), parsed
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -38,6 +38,18 @@ class ImageInput(StrictObject):
             "without keeping the aspect ratio. By default, other sizes are refused."
         ),
     ] = False
+
+
+class TableInput(StrictObject):
+    """The option of calls that accept rows of a table of mixed kinds."""
+
+    unknown: Annotated[
+        Literal["refuse", "unseen"],
+        Field(
+            description="Of a table with categories: `refuse` a category that training "
+            "has not seen, or take it as an `unseen` one, which has a probability too."
+        ),
+    ] = "refuse"
 
 
 class ImageOutput(StrictObject):

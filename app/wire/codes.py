@@ -9,7 +9,7 @@ arrays, and cells where they have the names of their columns.
 import re
 from collections.abc import Iterator, Sequence
 from itertools import cycle
-from typing import Any
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +24,27 @@ _KINDS = frozenset({bool, int, float, str, type(None)})
 _OF_NUMBERS = re.compile("[0-9.eE+-]*")
 
 
+@final
+class Coded(NamedTuple):
+    """
+    Codes of cells, (n, columns).
+
+    Attributes:
+        unknown: Faults of categories that are unknown; their codes are those of an
+            unseen one.
+    """
+
+    values: Codes
+    unknown: list[Fault]
+
+
 def of_rows(
     rows: Sequence[Sequence[Any]],
     names: Sequence[str],
     layout: Layout,
     schema: TableSchema,
     first_row: int,
-) -> Codes:
+) -> Coded:
     """
     Return the codes of rows of cells, (n, columns).
 
@@ -43,19 +57,27 @@ def of_rows(
             of the column in the model.
     """
     codes = np.full((len(rows), len(names)), np.nan)
+    unknown: list[Fault] = []
     for j, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=True)):
         if name in layout.left_out:
             continue
         try:
-            codes[:, j] = _of_column(name, cells, schema)
+            codes[:, j], unseen = _of_column(name, cells, schema)
         except CellError as error:
-            pointer = layout.pointer(first_row + error.row, layout.columns.index(name))
-            raise UnprocessableError(Fault(pointer, error.what)) from error
-    return codes
+            raise UnprocessableError(_fault(error, layout, first_row)) from error
+        unknown += [_fault(error, layout, first_row) for error in unseen]
+    return Coded(codes, unknown)
 
 
-def _of_column(name: str, cells: Sequence[Any], schema: TableSchema) -> Codes:
-    """Return the codes of the cells of a column; what occurs often is read once."""
+def _fault(error: CellError, layout: Layout, first_row: int) -> Fault:
+    d = layout.columns.index(error.column)
+    return Fault(layout.pointer(first_row + error.row, d), error.what)
+
+
+def _of_column(
+    name: str, cells: Sequence[Any], schema: TableSchema
+) -> tuple[Codes, Sequence[CellError]]:
+    """Return the codes of a column, and the first category that is unknown."""
     kinds = set(map(type, cells))
     if not kinds <= _KINDS:
         row = next(i for i, cell in enumerate(cells) if type(cell) not in _KINDS)
@@ -63,16 +85,23 @@ def _of_column(name: str, cells: Sequence[Any], schema: TableSchema) -> Codes:
         raise CellError(name, row, what)
     if not schema.column(name).has_levels:
         numbers = _plain_numbers(cells, kinds)
-        return schema.codes(name, cells) if numbers is None else numbers
+        return (schema.codes(name, cells) if numbers is None else numbers), ()
+    # What occurs often is read once.
     keys = list(zip(map(type, cells), cells, strict=True))  # 1 and True are equal
-    first = {key: row for row, key in reversed(list(enumerate(keys)))}
+    first: dict[tuple[type, Any], int] = {}
+    for row, key in enumerate(keys):
+        first.setdefault(key, row)
+    distinct, unknown = [cell for _, cell in first], []
     try:
-        found = schema.codes(name, [cell for _, cell in first])
+        found = schema.codes(name, distinct)
     except CellError as error:
-        key = list(first)[error.row]
-        raise CellError(name, first[key], error.what) from error
+        row = first[list(first)[error.row]]
+        unknown = [CellError(name, row, error.what)]
+        if schema.column(name).kind != "categorical":
+            raise unknown[0] from error
+        found = schema.codes(name, distinct, unseen=True)
     code_of = dict(zip(first, found.tolist(), strict=True))
-    return np.array([code_of[key] for key in keys])
+    return np.array([code_of[key] for key in keys]), unknown
 
 
 def _plain_numbers(cells: Sequence[Any], kinds: set[type]) -> Codes | None:
@@ -97,7 +126,7 @@ def of_numbers(
     layout: Layout,
     schema: TableSchema,
     first_row: int,
-) -> Codes:
+) -> Coded:
     """
     Return the codes of rows of numbers, (n, columns), as `of_rows` does.
 
@@ -110,16 +139,16 @@ def of_numbers(
         if name not in layout.left_out and schema.column(name).has_levels
     ]
     if not of_levels:
-        return values
+        return Coded(values, [])
     codes = values.copy()
-    codes[:, of_levels] = of_rows(
+    codes[:, of_levels], unknown = of_rows(
         values[:, of_levels].tolist(),
         [names[j] for j in of_levels],
         layout,
         schema,
         first_row,
     )
-    return codes
+    return Coded(codes, unknown)
 
 
 def has_words(names: Sequence[str], schema: TableSchema) -> bool:

@@ -90,14 +90,19 @@ def escaped(name: str) -> str:
 @contextmanager
 def faults_at(layout: Layout, renamed: Renamed) -> Iterator[None]:
     """Replace the faults of values, which have a row and a position in it."""
-    pattern = re.compile(rf"{re.escape(layout.pointer())}/(\d+)/(\d+)")
     try:
         yield
     except UnprocessableError as error:
-        faults = [(fault, pattern.fullmatch(fault.pointer)) for fault in error.faults]
-        raise UnprocessableError(
-            *(
-                renamed(int(at[1]), int(at[2]), fault.detail) if at else fault
-                for fault, at in faults
-            )
-        ) from None
+        raise UnprocessableError(*named(error.faults, layout, renamed)) from None
+
+
+def named(
+    faults: Sequence[Fault], layout: Layout, renamed: Renamed
+) -> tuple[Fault, ...]:
+    """Return faults with those of values renamed."""
+    pattern = re.compile(rf"{re.escape(layout.pointer())}/(\d+)/(\d+)")
+    found = [(fault, pattern.fullmatch(fault.pointer)) for fault in faults]
+    return tuple(
+        renamed(int(at[1]), int(at[2]), fault.detail) if at else fault
+        for fault, at in found
+    )

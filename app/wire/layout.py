@@ -39,6 +39,7 @@ class Rows(NamedTuple):
         pointer_to: Returns the JSON pointer of value `d` of a row, given both, if rows
             came with the names of columns.
         absent: Columns that did not come, whose values are missing.
+        unknown: Where categories are unknown, whose codes are those of unseen ones.
     """
 
     values: Array
@@ -46,6 +47,7 @@ class Rows(NamedTuple):
     pointers: tuple[str, ...] = ()
     pointer_to: Callable[[int, int], str] | None = None
     absent: tuple[str, ...] = ()
+    unknown: tuple[Fault, ...] = ()
 
 
 @final

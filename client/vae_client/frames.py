@@ -69,13 +69,7 @@ def array(
     if categories is None:
         numbers = [_numbers(name, frame, keys[column]) for column in columns]
         return np.column_stack(numbers)
-    codes = {
-        column: cells.codes(column, np.asarray(frame[key], object), categories[column])
-        for column, key in keys.items()
-    }
-    n_rows = len(next(iter(codes.values())))
-    absent = np.full(n_rows, np.nan)
-    return np.column_stack([codes.get(column, absent) for column in columns])
+    return _codes(frame, keys, columns, categories)
 
 
 def from_rows(
@@ -103,6 +97,22 @@ def from_rows(
     known = categories or {}
     named = zip(columns, by_column, strict=True)
     return make({one: cells.cells(v, known.get(one)) for one, v in named})
+
+
+def _codes(
+    frame: Any,
+    keys: Mapping[str, Any],
+    columns: Sequence[str],
+    categories: Categories,
+) -> NDArray[np.float64]:
+    """Return the codes of cells, (N, D), NaN in columns that the frame does not have."""
+    codes = {
+        column: cells.codes(column, np.asarray(frame[key], object), categories[column])
+        for column, key in keys.items()
+    }
+    n_rows = len(next(iter(codes.values())))
+    absent = np.full(n_rows, np.nan)
+    return np.column_stack([codes.get(column, absent) for column in columns])
 
 
 def _keys(frame: Any) -> Sequence[Any]:

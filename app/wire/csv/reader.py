@@ -16,7 +16,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from app.errors import Fault, UnprocessableError
+from app.errors import MAX_FAULTS, Fault, UnprocessableError
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.csv import lines
@@ -50,11 +50,13 @@ def read(body: Body, layout: Layout, stop: Event) -> Rows:
         ContentTooLargeError: It has too many rows.
     """
     reading = _Reading(body, layout)
+    values = reading.read(stop)
     return Rows(
-        reading.read(stop),
+        values,
         shaped=False,
         pointer_to=columns.pointers(layout),
         absent=columns.absent(reading.order, layout),
+        unknown=reading.unknown,
     )
 
 
@@ -66,6 +68,7 @@ class _Reading:
     Attributes:
         names: The columns as they were sent.
         order: The position among them of each column of the model.
+        unknown: The first categories that are unknown.
     """
 
     def __init__(self, body: Body, layout: Layout) -> None:
@@ -74,6 +77,7 @@ class _Reading:
         self._most_bytes = max(_MOST_LINE_BYTES, _MOST_CELL_BYTES * layout.dim)
         self._position = len(_MARK) if body[: len(_MARK)] == _MARK else 0
         self._line, self._n = 1, 0  # the next line and row
+        self.unknown: tuple[Fault, ...] = ()
         self._cells_until = 0  # before this position there are not only numbers
         self.names = self._header()
         schema = layout.schema
@@ -178,7 +182,15 @@ class _Reading:
         if layout.schema is None:
             return values
         with columns.faults_at(layout, self._named(numbers)):
-            return codes.of_numbers(values, self.names, layout, layout.schema, self._n)
+            coded = codes.of_numbers(values, self.names, layout, layout.schema, self._n)
+        return self._known(coded, numbers)
+
+    def _known(self, coded: codes.Coded, numbers: Sequence[int]) -> Values:
+        """Return codes, and keep where the first categories are that are unknown."""
+        if coded.unknown and len(self.unknown) < MAX_FAULTS:
+            faults = columns.named(coded.unknown, self._layout, self._named(numbers))
+            self.unknown = (self.unknown + faults)[:MAX_FAULTS]
+        return coded.values
 
     def _decimals(self, piece: bytes) -> Values | None:
         """Return the rows of a piece of numbers and empty cells, None if it is not."""
@@ -215,9 +227,10 @@ class _Reading:
         layout = self._layout
         if layout.schema is not None:
             with columns.faults_at(layout, self._named(found.numbers)):
-                return codes.of_rows(
+                coded = codes.of_rows(
                     found.cells, self.names, layout, layout.schema, self._n
                 )
+            return self._known(coded, found.numbers)
         rows = [list(map(_number, cells)) for cells in found.cells]
         for i, row in enumerate(rows):
             if None in row:

@@ -119,12 +119,17 @@ def reordered(
     Raises:
         UnprocessableError: A value is outside the model's range.
     """
+    unknown: Sequence[Fault] = ()
     with columns.faults_at(layout, named(layout, order)):
         if layout.schema is not None:
-            sent = codes.of_numbers(sent, names, layout, layout.schema, 0)
+            sent, unknown = codes.of_numbers(sent, names, layout, layout.schema, 0)
         rows = layout.to_rows(columns.ordered(sent, order), shaped=False)
     absent = columns.absent(order, layout)
-    return rows._replace(pointer_to=pointers(layout, order), absent=absent)
+    return rows._replace(
+        pointer_to=pointers(layout, order),
+        absent=absent,
+        unknown=columns.named(unknown, layout, named(layout, order)),
+    )
 
 
 def pointers(layout: Layout, order: Sequence[int]) -> Callable[[int, int], str]:

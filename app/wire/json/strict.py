@@ -175,10 +175,15 @@ def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
     rows, faults = records.in_order(array, layout, first_row)
     if faults:
         raise UnprocessableError(*faults)
-    with columns.faults_at(layout, records.named(layout)):
+    named = records.named(layout)
+    with columns.faults_at(layout, named):
         found = _named_rows(rows, layout, first_row)
     absent = records.absent(array, layout) if layout.schema is not None else ()
-    return found._replace(pointer_to=columns.pointers(layout), absent=absent)
+    return found._replace(
+        pointer_to=columns.pointers(layout),
+        absent=absent,
+        unknown=columns.named(found.unknown, layout, named),
+    )
 
 
 def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
@@ -190,10 +195,15 @@ def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
     rows, faults = split.in_order(data, len(names), order, layout)
     if faults:
         raise UnprocessableError(*faults)
-    with columns.faults_at(layout, split.named(layout, order)):
+    named = split.named(layout, order)
+    with columns.faults_at(layout, named):
         found = _named_rows(rows, layout, 0)
     absent = columns.absent(order, layout)
-    return found._replace(pointer_to=split.pointers(layout, order), absent=absent)
+    return found._replace(
+        pointer_to=split.pointers(layout, order),
+        absent=absent,
+        unknown=columns.named(found.unknown, layout, named),
+    )
 
 
 def _named_rows(rows: list[list[Any]], layout: Layout, first_row: int) -> Rows:
@@ -201,8 +211,9 @@ def _named_rows(rows: list[list[Any]], layout: Layout, first_row: int) -> Rows:
     if layout.schema is None:
         return _to_rows(rows, layout, first_row=first_row)
     layout.check_n_rows(len(rows))
-    values = codes.of_rows(rows, layout.columns, layout, layout.schema, first_row)
-    return layout.to_rows(values, shaped=False, first_row=first_row)
+    coded = codes.of_rows(rows, layout.columns, layout, layout.schema, first_row)
+    found = layout.to_rows(coded.values, shaped=False, first_row=first_row)
+    return found._replace(unknown=tuple(coded.unknown[:MAX_FAULTS]))
 
 
 def _looks_shaped(array: list[Any], layout: Layout) -> bool:

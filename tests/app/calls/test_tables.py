@@ -341,3 +341,45 @@ def test_a_long_table_of_some_columns_is_read(table: Served) -> None:
         post(table, "/encode", save({"x": codes}), TENSORS)
     )
     assert "group, flag" in found.headers["vae-warning"]
+
+
+@pytest.mark.parametrize("path", ["/encode", "/elbo?seed=1", "/loglik?seed=1"])
+def test_an_unknown_category_may_be_taken_as_unseen(table: Served, path: str) -> None:
+    """By an option, in the query or in the body; its code is one more."""
+    rows = [*CELLS, [1, 2.5, "d", True], [1, 2.5, "e", True]]
+    wanted = post(
+        table,
+        path,
+        save({"x": np.array([*CODES, [1, 2.5, 3, 1], [1, 2.5, 3, 1]])}),
+        TENSORS,
+    )
+    url = f"{path}{'&' if '?' in path else '?'}unknown=unseen"
+
+    assert tensors(post(table, url, written(rows))) == tensors(wanted)
+    for x in (records(rows), split(rows)):
+        found = table.post(url, {"x": x}, headers={"accept": TENSORS})
+        assert tensors(found) == tensors(wanted)
+        found = table.post(
+            path, {"x": x, "unknown": "unseen"}, headers={"accept": TENSORS}
+        )
+        assert tensors(found) == tensors(wanted)
+
+
+def test_a_truth_value_has_no_unseen_category(table: Served) -> None:
+    """Nor has a number."""
+    for cells in ([1, 2.5, "a", "maybe"], ["many", 2.5, "a", True]):
+        x = records([*CELLS, cells])
+        refused = table.post("/encode", {"x": x, "unknown": "unseen"})
+
+        assert_problem(refused, 422)
+
+
+def test_other_models_have_no_unknown_categories(gaussian: Served) -> None:
+    """Nor does their description have the option."""
+    x = [[0, 0, 0, 0, 0]]
+    assert gaussian.post("/encode", {"x": x, "unknown": "refuse"}).status_code == 200
+    [fault] = assert_problem(
+        gaussian.post("/encode", {"x": x, "unknown": "unseen"}), 422
+    )["errors"]
+    assert fault["pointer"] == "/unknown"
+    assert "unseen" not in gaussian.get("/openapi.json").text

@@ -100,9 +100,9 @@ def test_numbers_are_read_fast_or_slowly_alike(
     layout = Layout("x", (1,), 9, columns=("a",), schema=schema)
 
     together = codes.of_rows([[c] for c in cells], ["a"], layout, schema, 0)
-    alone = [codes.of_rows([[c]], ["a"], layout, schema, 0)[0, 0] for c in cells]
+    alone = [codes.of_rows([[c]], ["a"], layout, schema, 0).values[0, 0] for c in cells]
 
-    assert np.array_equal(together[:, 0], wanted, equal_nan=True)
+    assert np.array_equal(together.values[:, 0], wanted, equal_nan=True)
     assert np.array_equal(alone, wanted, equal_nan=True)
 
 
@@ -113,15 +113,26 @@ def test_one_and_true_are_different_cells() -> None:
 
     found = codes.of_rows([[1], [True], ["true"], [2]], ["a"], layout, schema, 0)
 
-    assert found[:, 0].tolist() == [0, 2, 2, 1]
+    assert found.values[:, 0].tolist() == [0, 2, 2, 1]
+
+
+def test_the_first_unknown_category_is_named() -> None:
+    """Also if it occurs again; each has the code of an unseen one."""
+    layout = Layout("x", (1,), 9, columns=("group",), schema=SCHEMA)
+    rows = [["a"], ["b"], ["x"], ["a"], ["x"], ["y"]]
+
+    found = codes.of_rows(rows, ["group"], layout, SCHEMA, 10)
+
+    assert found.values[:, 0].tolist() == [0, 1, 3, 0, 3, 3]
+    assert [fault.pointer for fault in found.unknown] == ["/x/12/0"]
 
 
 def test_the_first_bad_cell_is_named() -> None:
     """Also if it occurs again."""
-    layout = Layout("x", (1,), 9, columns=("group",), schema=SCHEMA)
-    rows = [["a"], ["b"], ["x"], ["a"], ["x"]]
+    layout = Layout("x", (1,), 9, columns=("flag",), schema=SCHEMA)
+    rows: list[list[Any]] = [[True], [False], ["x"], [True], ["x"]]
 
     with pytest.raises(UnprocessableError) as caught:
-        codes.of_rows(rows, ["group"], layout, SCHEMA, 10)
+        codes.of_rows(rows, ["flag"], layout, SCHEMA, 10)
 
     assert caught.value.faults[0].pointer == "/x/12/0"
