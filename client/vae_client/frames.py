@@ -105,7 +105,7 @@ def _codes(
     columns: Sequence[str],
     categories: Categories,
 ) -> NDArray[np.float64]:
-    """Return the codes of cells, (N, D), NaN in columns that the frame does not have."""
+    """Return the codes of cells, (N, D), NaN in columns that a frame does not have."""
     codes = {
         column: cells.codes(column, np.asarray(frame[key], object), categories[column])
         for column, key in keys.items()
