@@ -23,7 +23,7 @@ Float = NDArray[np.float64]
 _UNIFORM, _TAILS = 0.0099, 0.0001
 _BANDWIDTHS = (0.02, 0.05, 0.1, 0.2, 0.4)
 _ATOM_WEIGHTS = np.append(np.arange(0, 0.98, 0.02), 0.97)
-_MAX_KERNELS, _MAX_HELD_OUT, _MAX_ATOMS = 2000, 2000, 1024
+_MAX_KERNELS, _MAX_HELD_OUT, _MAX_ATOMS = 2000, 2000, 4096
 _FREQUENT, _LEAST_RARE = 0.01, 20  # a share of the rows; a number of rows
 _N_GRID = 384  # knots of a smooth density, half of them equally spaced
 _REACH = 5.0  # bandwidths beyond the outermost kernels
@@ -98,12 +98,12 @@ def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCu
     for part in _smooth_parts(steps):
         smooth = _smooth(part, draw)
         share = len(part) / len(steps)
-        for expected in (None, _Expected(smooth, share)):
-            of_rest = _atoms(rest, expected)
+        for chance in (_once, _Expected(smooth, share).most, _never):
+            of_rest = _atoms(rest, chance)
             scored = _atom_weight(held, of_rest, smooth, _ends(rest))
-            fits.append((*scored, smooth, expected))
-    _, weight, smooth, expected = max(fits, key=lambda fit: fit[0])
-    return _mixed(column.width, weight, _atoms(steps, expected), smooth, _ends(steps))
+            fits.append((*scored, smooth, chance))
+    _, weight, smooth, chance = max(fits, key=lambda fit: fit[0])
+    return _mixed(column.width, weight, _atoms(steps, chance), smooth, _ends(steps))
 
 
 def _smooth_parts(steps: Float) -> list[Float]:
@@ -215,22 +215,31 @@ class _Expected(NamedTuple):
         """Return counts above which a value of n rows is no chance."""
         cells = self.smooth.at(values + 0.5) - self.smooth.at(values - 0.5)
         mean: Float = self.share * n * cells
-        most: Float = mean + 2 * np.sqrt(mean)
+        most: Float = np.maximum(mean + 2 * np.sqrt(mean), 1.0)
         return most
 
 
-def _atoms(steps: Float, expected: _Expected | None) -> _Steps:
-    """
-    Return the distribution of repeated values, spread over their cells.
+def _once(values: Float, _n: int) -> Float:
+    return np.ones(len(values))
 
-    A value that occurs c times counts c - 1 times, or as often as it occurs more than
-    is expected of a smooth column: what occurs once is no atom.
+
+def _never(values: Float, _n: int) -> Float:
+    return np.zeros(len(values))
+
+
+def _atoms(steps: Float, chance: Callable[[Float, int], Float]) -> _Steps:
+    """
+    Return the distribution of frequent values, spread over their cells.
+
+    Args:
+        chance: How often values may occur among n rows without being frequent: never,
+            if values recur that have occurred once; else once, or as often as is
+            expected of a smooth column.
     """
     values, times = np.unique(steps, return_counts=True)
     kept = np.sort(np.argsort(-times, kind="stable")[:_MAX_ATOMS])
-    values, counts = values[kept], times[kept] - 1.0
-    if expected is not None:
-        counts = np.minimum(counts, counts + 1 - expected.most(values, len(steps)))
+    values = values[kept]
+    counts = times[kept] - chance(values, len(steps))
     values, counts = values[counts > 0], counts[counts > 0]
     if not len(values):
         return _Steps(np.zeros(1), np.zeros(1))

@@ -5,11 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model import checkpoint
 from model.evaluate import command as evaluate
-from model.tables.schema import TableSchema
+from model.tables.schema import LOG_SHARE, PLANES, Codes, TableSchema
 from model.train import command as train
+from model.train.objectives import mean_bound
 
 N = 240
 QUICK = (
@@ -198,3 +200,57 @@ def test_a_table_of_columns_needs_a_header(
 
     assert status == 2
     assert "needs names" in capsys.readouterr().err
+
+
+SHARES = np.array([0.5, 0.3, 0.2])  # of three classes, which decide all columns
+COLORS = np.array(
+    [[0.8, 0.1, 0.05, 0.05], [0.1, 0.8, 0.05, 0.05], [0.1, 0.1, 0.4, 0.4]]
+)
+FLAGS, MEANS, SPREAD = np.array([0.1, 0.5, 0.9]), np.array([0.0, 12.0, 30.0]), 3.0
+
+
+def truth(color: Codes, flag: Codes, size: Codes) -> Codes:
+    """Return log p of rows of a known mixture, (N,), by adding up its classes."""
+    edges = torch.from_numpy(np.stack([size - 0.5, size + 0.5])[..., None] - MEANS)
+    below, above = torch.special.ndtr(edges / SPREAD).numpy()
+    of_flag = np.where(flag[:, None] == 1, FLAGS, 1 - FLAGS)
+    of_color = COLORS[:, color.astype(int)].T
+    found: Codes = np.log((SHARES * of_color * of_flag * (above - below)).sum(axis=1))
+    return found
+
+
+def mixture(n: int, seed: int) -> tuple[Codes, Codes, Codes]:
+    """Draw the columns of rows of the known mixture."""
+    draw = np.random.default_rng(seed)
+    group = draw.choice(3, n, p=SHARES)
+    color = (draw.random((n, 1)) > COLORS[group].cumsum(axis=1)).sum(axis=1)
+    flag = draw.random(n) < FLAGS[group]
+    size = np.round(draw.normal(MEANS[group], SPREAD))
+    return color.astype(float), flag.astype(float), size
+
+
+def test_a_known_mixture_is_recovered(tmp_path: Path) -> None:
+    """New rows have nearly the density of the truth, and far more than marginals."""
+    file, n = tmp_path / "mixture.csv", 1500
+    color, flag, size = mixture(n, seed=0)
+    lines = ["color,flag,size"]
+    for c, f, s in zip(color, flag, size, strict=True):
+        lines.append(f"{'abcd'[int(c)]},{bool(f)},{int(s)}")
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    status = train.main(
+        [
+            *("--data", str(file), "--out", str(tmp_path / "out"), *QUICK),
+            *("--hidden", "32", "--epochs", "60", "--batch-size", "64"),
+        ]
+    )
+    assert status == 0
+    vae = checkpoint.load(tmp_path / "out").vae
+    new = mixture(500, seed=1)
+
+    x = torch.from_numpy(vae.in_model_units(np.stack(new, axis=1)))
+    found = mean_bound(vae, x, n_samples=50, seed=0)
+
+    wanted = truth(*new).mean()
+    marginal = float(x.reshape(500, PLANES, -1)[:, LOG_SHARE].sum(dim=1).mean())
+    assert marginal + 0.3 < found
+    assert wanted - 0.3 < found < wanted + 0.02
