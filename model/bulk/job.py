@@ -1,7 +1,7 @@
 """One job: from a command's options to its output, resumed where it was stopped."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self, final
@@ -52,9 +52,9 @@ def run(options: BulkOptions) -> None:
         sidecar = Path(f"{output.partial}{resumption.SUFFIX}")
         done = job.done_before(output, sidecar)
 
-        def save() -> None:
+        def save(blocks: Collection[int]) -> None:
             output.sync()
-            resumption.write(sidecar, job.identity, done)
+            resumption.write(sidecar, job.identity, blocks)
 
         n_done = sum(map(job.blocks.n_rows, done))
         progress = RowProgress(options.out.name, total=job.n_rows, done=n_done)

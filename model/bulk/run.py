@@ -1,9 +1,8 @@
 """A run: compute the blocks of the rows on all cores, and write them to the output."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from itertools import islice
 from threading import Event, Lock
 from time import monotonic
 from typing import final
@@ -14,13 +13,9 @@ from model.bulk.operations import Operation, Piece
 from model.bulk.output import AnyRows, ArrayLayout, OutputFile
 from model.bulk.progress import RowProgress
 
-_SAVED_SECONDS = 10.0
+# Saving waits for the disk, while other threads compute: little is left for the end.
+_SAVED_SECONDS = 2.0
 _SHOWN_SECONDS = 0.25
-
-
-@final
-class _StopError(Exception):
-    """The run stops; the block is not computed to its end."""
 
 
 @final
@@ -73,61 +68,78 @@ class BlockWork:
         self._output = output
         self._arrays = arrays
         self._stop = Event()
-        self._lock = Lock()
+        self._lock = Lock()  # of the attributes below, and of what waits
+        self._done: set[int] = set()
         self._n_rows = 0
 
     def run(
         self,
-        done: set[int],
+        done: Collection[int],
         *,
         n_threads: int,
         progress: RowProgress,
-        save: Callable[[], None],
+        save: Callable[[Collection[int]], None],
     ) -> None:
         """
-        Compute all blocks that are not done, and add them to `done`.
+        Compute all blocks but those that are done.
 
         Args:
-            save: Called now and then, and at the end, also if a block fails: all rows
-                of the blocks in `done` have been written.
+            save: Called now and then, and at the end, also if a block fails, with the
+                blocks of which all rows have been written.
 
         Raises:
             ValueError: A row cannot be used; of several such rows, the first that was
                 found.
         """
+        self._done = set(done)
         self._n_rows = sum(map(self._blocks.n_rows, done))
-        waiting = iter([n for n in self._blocks.numbers if n not in done])
+        waiting = iter([n for n in self._blocks.numbers if n not in self._done])
         with ThreadPoolExecutor(n_threads, thread_name_prefix="rows") as threads:
             try:
-                running = self._submit(threads, islice(waiting, 2 * n_threads))
+                running = {
+                    threads.submit(self._work, waiting) for _ in range(n_threads)
+                }
                 saved = monotonic()
                 while running:
-                    ended = wait(running, _SHOWN_SECONDS, FIRST_COMPLETED).done
-                    for future in sorted(ended, key=running.__getitem__):
+                    ended, running = wait(running, _SHOWN_SECONDS, FIRST_COMPLETED)
+                    for future in ended:
                         future.result()
-                        done.add(running.pop(future))
-                    running |= self._submit(threads, islice(waiting, len(ended)))
                     progress.show(self._n_rows)
                     if monotonic() - saved > _SAVED_SECONDS:
-                        save()
+                        save(self._done_now())
                         saved = monotonic()
             finally:
                 self._stop.set()
-                threads.shutdown(cancel_futures=True)
-                save()
+                threads.shutdown()
+                save(self._done_now())
 
-    def _submit(
-        self, threads: ThreadPoolExecutor, numbers: Iterator[int]
-    ) -> dict[Future[None], int]:
-        return {threads.submit(self._compute, number): number for number in numbers}
+    def _done_now(self) -> Collection[int]:
+        with self._lock:
+            return set(self._done)
 
-    def _compute(self, number: int) -> None:
+    def _work(self, waiting: Iterator[int]) -> None:
+        """Compute blocks until none waits or the run stops, in one of the threads."""
+        try:
+            while not self._stop.is_set():
+                with self._lock:
+                    number = next(waiting, None)
+                if number is None or not self._compute(number):
+                    return
+                with self._lock:
+                    self._done.add(number)
+        except BaseException:
+            self._stop.set()
+            raise
+
+    def _compute(self, number: int) -> bool:
+        """Compute a block; return False if the run stops before its end."""
         for piece in self._operation.pieces(self._blocks.part(number)):
             if self._stop.is_set():
-                raise _StopError
+                return False
             n_rows = self._write(piece)
             with self._lock:
                 self._n_rows += n_rows
+        return True
 
     def _write(self, piece: Piece) -> int:
         """Write the rows of a piece; return how many there are."""
