@@ -3,6 +3,7 @@
 import logging
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +20,10 @@ from model.remote.location import RemoteLocation
 from tests.app.damages import flip_a_bit
 from tests.app.processes import (
     PYTHON_APP,
+    ROOT,
     SECONDS,
     UVICORN,
+    environment,
     failed_start,
     process,
     until,
@@ -133,6 +136,51 @@ def test_a_start_without_a_good_checkpoint_is_an_error(
     assert "/tiny?.../model.safetensors: expected sha256" in line
     assert "secret" not in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.slow("starts a process")
+def test_a_service_that_waits_for_a_copy_can_be_stopped(
+    server: Web, tmp_path: Path
+) -> None:
+    """It answers meanwhile, and its end does not wait for the source."""
+    with process(settings(server, tmp_path)) as (address, running):
+        served, n_asked = version(address), len(server.asked)
+        server.gate.clear()
+        running.send_signal(signal.SIGHUP)
+        until(lambda: len(server.asked) > n_asked)
+        assert version(address) == served
+
+    assert running.returncode == 0
+    assert not server.gate.is_set()
+
+
+@pytest.mark.slow("starts processes")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_waits_for_a_copy_ends_at_a_stop_signal(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """With status 0 and without a word; SIGHUP does not end it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(SECONDS)
+        variables = {
+            "VAE_CHECKPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/tiny",
+            "VAE_CHECKPOINT_CACHE": str(tmp_path / "cache"),
+        }
+        with subprocess.Popen(
+            PYTHON_APP,
+            cwd=ROOT,
+            env=environment(variables),
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as running:
+            connection, _ = silent.accept()
+            running.send_signal(signal.SIGHUP)
+            running.send_signal(number)
+            _, words = running.communicate(timeout=SECONDS)
+        connection.close()
+
+    assert running.returncode == 0
+    assert words == ""
 
 
 def test_limits_know_the_size_of_weights_that_came_from_a_url(

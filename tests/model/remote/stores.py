@@ -31,11 +31,14 @@ class Web:
     Attributes:
         status: What it answers to everything, if not 0.
         asked: The paths that it was asked for with GET, with their queries.
+        gate: While it is not set, nothing is answered.
     """
 
     def __init__(self, directory: Path) -> None:
         self.status = 0
         self.asked: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
         handler = partial(_Handler, directory=str(directory), web=self)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
@@ -44,6 +47,7 @@ class Web:
 
     def stop(self) -> None:
         """Close the server's port."""
+        self.gate.set()
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
@@ -60,6 +64,7 @@ class _Handler(SimpleHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self._web.asked.append(self.path)
+        self._web.gate.wait()
         if self._web.status:
             self.send_error(self._web.status)
         else:
