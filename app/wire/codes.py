@@ -7,7 +7,7 @@ arrays, and cells where they have the names of their columns.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import cycle
 from typing import Any, NamedTuple, final
 
@@ -151,8 +151,10 @@ def of_numbers(
     return Coded(codes, unknown)
 
 
-def has_words(names: Sequence[str], schema: TableSchema) -> bool:
+def has_words(names: Iterable[str], schema: TableSchema | None) -> bool:
     """Return whether a category of some columns is a text, which may be like "01"."""
+    if schema is None:
+        return False
     categories = (schema.column(name).categories or () for name in names)
     return any(isinstance(one, str) for each in categories for one in each)
 

@@ -80,8 +80,7 @@ class _Reading:
         self.unknown: tuple[Fault, ...] = ()
         self._cells_until = 0  # before this position there are not only numbers
         self.names = self._header()
-        schema = layout.schema
-        self._has_words = schema is not None and codes.has_words(layout.columns, schema)
+        self._has_words = codes.has_words(layout.columns, layout.schema)
         self.order = columns.positions(self.names, layout, layout.pointer())
 
     def read(self, stop: Event) -> NDArray[Any]:

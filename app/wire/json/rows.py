@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, final
 import orjson
 
 from app.errors import Fault, UnprocessableError
+from app.wire import codes
 from app.wire.body import Body
 from app.wire.images import data_urls
 from app.wire.json import pieces, records, spaces, split, strict
@@ -153,6 +154,8 @@ class JsonRows:
             raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
         names, _ = split.names_and_rows(table, layout)
         order = split.order_of(names, layout)
+        if codes.has_words(set(layout.columns).intersection(names), layout.schema):
+            raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
         data = split.data_layout(layout, len(names))
         arrays = LongArrays(data, Arrays(data))
         sent = await arrays.read(body, cut.start, cut.stop)

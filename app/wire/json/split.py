@@ -57,7 +57,7 @@ def too_long(layout: Layout, most: int) -> UnprocessableError:
     """Return the error for a long body whose rows cannot be parsed in pieces."""
     what = (
         f"expected, in a body of more than {most} bytes, columns first and then data "
-        "as arrays of numbers, without an index"
+        "as arrays of numbers, without an index; or text/csv"
     )
     return UnprocessableError(Fault(layout.pointer(), what))
 

@@ -383,3 +383,26 @@ def test_other_models_have_no_unknown_categories(gaussian: Served) -> None:
     )["errors"]
     assert fault["pointer"] == "/unknown"
     assert "unseen" not in gaussian.get("/openapi.json").text
+
+
+def test_a_long_table_of_words_is_asked_for_in_csv(table: Served) -> None:
+    """JSON is parsed in pieces only where it has numbers alone."""
+    x = {"columns": NAMES, "data": CELLS * 2_000}
+
+    [fault] = assert_problem(table.post("/encode", {"x": x}), 422)["errors"]
+    assert "or text/csv" in fault["detail"]
+    [fault] = assert_problem(table.post("/encode", {"x": records(CELLS * 2_000)}), 422)[
+        "errors"
+    ]
+    assert "or text/csv" in fault["detail"]
+
+
+def test_long_arrays_of_codes_have_null_for_what_is_missing(table: Served) -> None:
+    """As short ones have."""
+    codes = np.array(CODES * 2_000)
+    arrays = [[None if np.isnan(c) else c for c in row] for row in codes.tolist()]
+
+    found = table.post("/encode", {"x": arrays}, headers={"accept": TENSORS})
+
+    wanted = post(table, "/encode", save({"x": codes}), TENSORS)
+    assert tensors(found) == tensors(wanted)
