@@ -8,7 +8,7 @@ the density falls as a power, so that every number has a finite log probability.
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -61,21 +61,7 @@ class Curves:
 
     def parts(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Return F and 1 - F at x, (N, S) each."""
-        piece = self._piece(x)
-        i = piece.clamp(0, self.knots.shape[1] - 2)
-        left = _pick(self.knots, i)
-        right = _pick(self.knots[:, 1:], i)
-        slope = _pick(self.density, i)
-        below = _pick(self.below, i) + slope * (x - left).clamp(min=0)
-        above = _pick(self.above[:, 1:], i) + slope * (right - x).clamp(min=0)
-        lower, upper = self.tails.unbind(dim=1)
-        out_low = lower * self._fall(self.knots[:, 0] - x)
-        out_high = upper * self._fall(x - self.knots[:, -1])
-        is_low = piece < 0
-        is_high = x >= self.knots[:, -1]
-        below = torch.where(is_low, out_low, torch.where(is_high, 1 - out_high, below))
-        above = torch.where(is_high, out_high, torch.where(is_low, 1 - out_low, above))
-        return below.clamp(0, 1), above.clamp(0, 1)
+        return self._parts(self._place(x))
 
     def scores(self, x: Tensor) -> Tensor:
         """Return Phi^-1(F(x)), (N, S), between -37 and 37."""
@@ -83,39 +69,79 @@ class Curves:
 
     def log_mass(self, low: Tensor, high: Tensor) -> Tensor:
         """Return log F(high) - F(low) of intervals, (N, S), finite in the far tails."""
-        first, last = self._piece(low), self._piece(high)
-        n_pieces = self.knots.shape[1] - 1
-        inside = (first >= 0) & (last < n_pieces)
-        mass = torch.where(
-            inside, self._mass_inside(low, high, first, last), self._mass(low, high)
+        return self.intervals(low, high).log_mass
+
+    def intervals(self, low: Tensor, high: Tensor) -> "Intervals":
+        """Return what there is to know about intervals, (N, S)."""
+        place = self._place(torch.cat([low, high]))
+        below, above = self._parts(place)
+        n = len(low)
+        start, end = place.rows(slice(n)), place.rows(slice(n, None))
+        mass = self._mass_inside(start, end)
+        first, last = self.knots[:, 0], self.knots[:, -1]
+        is_outside = (low < first) | (high >= last)
+        if not is_outside.any():
+            return Intervals(below, above, mass.clamp(min=_LEAST).log())
+        difference = torch.where(
+            below[n:] <= 0.5, below[n:] - below[:n], above[:n] - above[n:]
         )
+        mass = torch.where(is_outside, difference, mass)
         lower, upper = self.tails.unbind(dim=1)
         width = high - low
-        out_low = self._log_tail(lower, self.knots[:, 0] - high, width)
-        out_high = self._log_tail(upper, low - self.knots[:, -1], width)
         log_mass = mass.clamp(min=_LEAST).log()
-        log_mass = torch.where(high <= self.knots[:, 0], out_low, log_mass)
-        return torch.where(low >= self.knots[:, -1], out_high, log_mass)
+        out_low = self._log_tail(lower, first - high, width)
+        out_high = self._log_tail(upper, low - last, width)
+        log_mass = torch.where(high <= first, out_low, log_mass)
+        return Intervals(below, above, torch.where(low >= last, out_high, log_mass))
 
-    def _mass(self, low: Tensor, high: Tensor) -> Tensor:
-        """Return the probability of intervals by a difference, in the nearer tail."""
-        (below, above), (below_high, above_high) = self.parts(low), self.parts(high)
-        return torch.where(below_high <= 0.5, below_high - below, above - above_high)
+    def _parts(self, place: "_Place") -> tuple[Tensor, Tensor]:
+        """Return F and 1 - F, (N, S) each."""
+        x = place.x
+        below = place.below_left + place.density * (x - place.left)
+        above = place.above_right + place.density * (place.right - x)
+        is_low, is_high = x < self.knots[:, 0], x >= self.knots[:, -1]
+        if not (is_low | is_high).any():
+            return below, above
+        lower, upper = self.tails.unbind(dim=1)
+        out_low = lower * self._fall(self.knots[:, 0] - x)
+        out_high = upper * self._fall(x - self.knots[:, -1])
+        below = torch.where(is_low, out_low, torch.where(is_high, 1 - out_high, below))
+        above = torch.where(is_high, out_high, torch.where(is_low, 1 - out_low, above))
+        return below, above
 
-    def _mass_inside(
-        self, low: Tensor, high: Tensor, first: Tensor, last: Tensor
-    ) -> Tensor:
-        """Return the probability of intervals that end in the pieces first and last."""
-        most = self.knots.shape[1] - 2
-        i, j = first.clamp(0, most), last.clamp(0, most)
-        one = _pick(self.density, i) * (high - low)
-        right, left = _pick(self.knots[:, 1:], i), _pick(self.knots, j)
-        ends = _pick(self.density, i) * (right - low)
-        ends = ends + _pick(self.density, j) * (high - left)
-        below = _pick(self.below, j) - _pick(self.below[:, 1:], i)
-        above = _pick(self.above[:, 1:], i) - _pick(self.above, j)
-        between = torch.where(_pick(self.below, j) <= 0.5, below, above)
-        return torch.where(i == j, one, ends + between)
+    @staticmethod
+    def _mass_inside(start: "_Place", end: "_Place") -> Tensor:
+        """Return the probability of intervals between knots, without cancellation."""
+        one = start.density * (end.x - start.x)
+        ends = start.density * (start.right - start.x)
+        ends = ends + end.density * (end.x - end.left)
+        between = torch.where(
+            end.below_left <= 0.5,
+            end.below_left - start.below_right,
+            start.above_right - end.above_left,
+        )
+        return torch.where(start.piece == end.piece, one, ends + between)
+
+    def _place(self, x: Tensor) -> "_Place":
+        """Return the pieces between two knots in which numbers lie, (N, S)."""
+        found = torch.searchsorted(self.knots, x.T.contiguous(), right=True).T - 1
+        piece = found.clamp(0, self.knots.shape[1] - 2)
+        fields = self._pieces[self._columns, piece]
+        return _Place(x, piece, *fields.unbind(dim=-1))
+
+    @cached_property
+    def _columns(self) -> Tensor:
+        return torch.arange(len(self.knots), device=self.knots.device)
+
+    @cached_property
+    def _pieces(self) -> Tensor:
+        """The fields of `_Place` from `left` on, (S, K - 1, 7)."""
+        fields = (
+            *(self.knots[:, :-1], self.knots[:, 1:], self.density),
+            *(self.below[:, :-1], self.below[:, 1:]),
+            *(self.above[:, :-1], self.above[:, 1:]),
+        )
+        return torch.stack(fields, dim=-1)
 
     def quantiles(self, below: Tensor, above: Tensor) -> Tensor:
         """Return x with F(x) = below and 1 - F(x) = above, (N, S), finite."""
@@ -145,10 +171,6 @@ class Curves:
         spread = (ends - mean[:, None]).square() + 0.75 * self.reach.square()[:, None]
         return mean, (masses * off).sum(1) + (self.tails * spread).sum(1)
 
-    def _piece(self, x: Tensor) -> Tensor:
-        """Return the last knot at or below x, -1 if there is none, (N, S)."""
-        return torch.searchsorted(self.knots, x.T.contiguous(), right=True).T - 1
-
     def _fall(self, excess: Tensor) -> Tensor:
         """Return which share of a tail lies farther out, (N, S)."""
         return torch.exp(-_POWER * torch.log1p(excess.clamp(min=0) / self.reach))
@@ -165,6 +187,40 @@ class Curves:
         part = -torch.expm1(-_POWER * torch.log1p(step))
         log_tail = tail.clamp(min=_LEAST).log()
         return log_tail - _POWER * near + part.clamp(min=_LEAST).log()
+
+
+@final
+class Intervals(NamedTuple):
+    """
+    N intervals of each of S columns.
+
+    Attributes:
+        below: F at the lower edges, then at the upper ones, (2 N, S).
+        above: 1 - F there, (2 N, S).
+        log_mass: The logarithm of the probability of each interval, (N, S).
+    """
+
+    below: Tensor
+    above: Tensor
+    log_mass: Tensor
+
+
+class _Place(NamedTuple):
+    """Numbers, (N, S), and the pieces in which they lie: F and 1 - F at its ends."""
+
+    x: Tensor
+    piece: Tensor
+    left: Tensor
+    right: Tensor
+    density: Tensor
+    below_left: Tensor
+    below_right: Tensor
+    above_left: Tensor
+    above_right: Tensor
+
+    def rows(self, index: slice) -> "_Place":
+        """Return some of the numbers."""
+        return _Place(*(field[index] for field in self))
 
 
 def normal_scores(below: Tensor, above: Tensor) -> Tensor:

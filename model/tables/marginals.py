@@ -130,12 +130,14 @@ class Marginals(nn.Module):
         width = self.layout.tensor("axis_width", x.device)
         steps = torch.round(x / width)
         low, high = (steps - 0.5) * width, (steps + 0.5) * width
-        curves = self.curves
-        below, above = (curves.parts(edge) for edge in (low, high))
-        a, b = normal_scores(*below), normal_scores(*above)
-        value = normal_scores(0.5 * (below[0] + above[0]), 0.5 * (below[1] + above[1]))
+        n = len(x)
+        below, above, log_share = self.curves.intervals(low, high)
+        scores = normal_scores(below, above)
+        a, b = scores[:n], scores[n:]
+        value = normal_scores(
+            0.5 * (below[:n] + below[n:]), 0.5 * (above[:n] + above[n:])
+        )
         middle, half = 0.5 * (a + b), 0.5 * (b - a)
-        log_share = curves.log_mass(low, high)
         # The width for which density times width is exactly the share.
         narrow = log_share - log_phi(middle) - log_sinhc(middle * half) + half**2 / 6
         log_width = torch.where(
