@@ -1,5 +1,6 @@
 """Batches: every row once per epoch, and nothing random but the seed."""
 
+import pytest
 import torch
 
 from model.train.batches import Batches
@@ -69,3 +70,25 @@ def test_noise_depends_on_epoch_and_step() -> None:
 
     assert len(eps) == 9
     assert batches.eps((1, 4, 2), 2, 1).shape == (1, 4, 2)
+
+
+def test_some_cells_of_a_table_are_hidden() -> None:
+    """In all planes of a cell; half of the rows stay whole, and a seed decides."""
+    n, n_columns = 4000, 6
+    batches = Batches(
+        x=torch.ones(n, 5 * n_columns),
+        size=n,
+        seed=3,
+        dynamic=False,
+        n_columns=n_columns,
+    )
+
+    rows, again, later = (batches.rows(batches.order(0), e, 0) for e in (0, 0, 1))
+
+    first, *others = rows.chunk(5, dim=1)
+    assert all(torch.equal(first, other) for other in others)
+    assert torch.equal(rows, again)
+    assert not torch.equal(rows, later)
+    whole = float((first.sum(dim=1) == n_columns).double().mean())
+    assert 0.5 < whole < 0.7
+    assert float(1 - first.mean()) == pytest.approx(0.5 * 0.35, abs=0.02)

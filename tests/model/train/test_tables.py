@@ -67,6 +67,12 @@ def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     assert np.isnan(loaded.examples.x).any()
     elbo = next(f for f in loaded.metrics.figures if f.name == "elbo")
     assert elbo.value < 0
+    assert loaded.metrics.columns is not None
+    assert [fit.name for fit in loaded.metrics.columns] == list(table.names)
+    assert all(fit.marginal < 0 < fit.n_known for fit in loaded.metrics.columns)
+    card = (run / "out" / "README.md").read_text(encoding="utf-8")
+    assert "| income | numeric | numbers, to 1 | -" in card
+    assert "Left out: plan, all its values are 'basic'." in card
 
 
 def test_columns_are_written_and_can_be_given_back(run: Path, tmp_path: Path) -> None:

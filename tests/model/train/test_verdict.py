@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from model.checkpoint.manifest import LatentUse
+from model.checkpoint.manifest import ColumnFit, LatentUse
 from model.train.comparison import Difference
 from model.train.options import RunOptions
 from model.train.verdict import Evidence, judge
@@ -144,3 +144,31 @@ def test_a_warning_names_the_fault_and_a_remedy(
 def test_what_is_no_fault_is_not_reported(changes: dict[str, Any]) -> None:
     """No warning without a reason."""
     assert judge(evidence(**changes)).lines[0].startswith("Good: ")
+
+
+def test_columns_at_their_marginal_are_named() -> None:
+    """Those of a table that z says next to nothing about."""
+    fits = tuple(
+        ColumnFit(name=name, marginal=-2.0, model=-2.0 + gain, n_known=20)
+        for name, gain in (("age", 0.5), ("year", 0.001), ("sex", -0.1))
+    )
+
+    lines = judge(evidence(columns=fits)).lines
+
+    assert any("At their marginal: year, sex." in line for line in lines)
+    assert not any("At their" in line for line in judge(evidence()).lines)
+
+
+def test_a_table_is_overfit_by_whole_training_rows() -> None:
+    """The journal has the ELBO of rows with hidden cells, which is higher."""
+    run = {
+        "journal": journal([-1.0] * 3, [-9.0] * 3),
+        "kept_epoch": 2,
+        "validation_elbo": -9.0,
+    }
+
+    partial = judge(evidence(**run, train_elbo=-9.0))
+    whole = judge(evidence(**run, train_elbo=-2.0))
+
+    assert not any(line.startswith("Overfit") for line in partial.lines)
+    assert any(line.startswith("Overfit") for line in whole.lines)
