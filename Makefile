@@ -104,7 +104,7 @@ $(FRAMEWORKS)/%/.installed:
 	@'$(PYTHON)' -m venv '$(@D)'
 	@index=$$($(if $(TORCH_INDEX_URL),echo --extra-index-url '$(TORCH_INDEX_URL)', \
 	    '$(PYTHON)' deploy/torch_index.py '$(TORCH)')) && \
-	  '$(@D)/bin/pip' install --quiet $$index torch
+	  '$(@D)/bin/pip' install --quiet --constraint constraints.txt $$index torch
 	@'$(@D)/bin/pip' install --quiet numpy onnx onnxscript \
 	  $(filter-out torch,$*) $(if $(filter jax,$*),jax2onnx)
 	@touch $@
