@@ -18,6 +18,8 @@ _LIKE_AN_ID = re.compile(
 )
 # Digits of float64 that the edges of a cell need beyond its value.
 _SPARE = 2.0**-46
+_LEFT_BEHIND = 1e-13  # of a number
+_NEARLY_ALL, _BILLIONTH = 0.95, 1e-9
 
 
 class ColumnsError(ValueError):
@@ -154,9 +156,20 @@ def _is_id(name: str, numbers: Codes, n_values: int) -> bool:
 
 
 def _resolution(numbers: Codes, n_decimals: int) -> float:
-    """Return the width of a cell: that of the decimals, unless float64 is coarser."""
+    """
+    Return the width of a cell: that of the decimals, unless float64 is coarser.
+
+    What arithmetic leaves behind, as in 0.30000000000000004, is no decimal, and neither
+    is a rest of a billionth of the largest number, in at most one of twenty rows.
+    """
+    most = float(np.abs(numbers).max())
+    for n in range(n_decimals):
+        off = np.abs(numbers - np.round(numbers, n))
+        is_whole = off <= _LEFT_BEHIND * np.abs(numbers)
+        if is_whole.mean() >= _NEARLY_ALL and off.max() <= _BILLIONTH * most:
+            n_decimals = n
+            break
     resolution = float(f"1e-{n_decimals}")
-    largest = float(np.abs(numbers).max())
-    while resolution < largest * _SPARE:
+    while resolution < most * _SPARE:
         resolution *= 10
     return float(f"{resolution:.0e}")

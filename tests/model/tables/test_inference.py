@@ -66,7 +66,8 @@ def test_few_values_are_categories(
         ([f"{i % 13}.0" for i in range(ROWS)], 1),
         ([i * 7 % 20 / 10 for i in range(ROWS)], 0.1),
         ([f"{i % 17}e-3" for i in range(ROWS)], 0.001),
-        ([f"{i % 17 + 1e9 / 3:.16g}" for i in range(ROWS)], 1e-5),
+        ([0.1 * (i % 17) + 1e4 for i in range(ROWS)], 0.1),
+        ([f"{i % 17 + 2**0.5 * 1e9:.16g}" for i in range(ROWS)], 1e-3),
     ],
 )
 def test_other_numbers_have_the_resolution_of_their_decimals(
