@@ -16,6 +16,7 @@ export class Data {
 		this.range = card.likelihood.value_range;
 		this.most = card.limits.max_rows;
 		this.columns = card.columns;
+		this.schema = card.table?.columns; // of a table of mixed kinds
 	}
 
 	// A range that the model does not state is that of rows we have. Columns in units of

@@ -95,7 +95,9 @@ function term(css, name, value, words) {
 function words(data, { elbo, logLikelihood, kl }, heldOut) {
 	const explained = data.binary
 		? `log of the probability of all ${count(data.dim)} values; 0 would be certainty.`
-		: "log of a density, in the data’s own units, so it may be above 0.";
+		: data.schema
+			? "log of the probability of the cells that are known, each number to its decimals; 0 would be certainty."
+			: "log of a density, in the data’s own units, so it may be above 0.";
 	$("terms").replaceChildren(
 		term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
 		span("sign", "="),

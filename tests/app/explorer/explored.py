@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import uvicorn
+from numpy.typing import NDArray
 
 from app.main import create_app
 from app.settings import Settings
@@ -17,7 +18,9 @@ from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
 from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.config import Config, LikelihoodName
+from model.vae import VAE
 from tests.conftest import FIGURE, tiny_config, tiny_vae
+from tests.model.tables import tables
 
 ROOT = Path(__file__).parents[3]
 # Where the pictures go that tests take of the page; git ignores the default.
@@ -31,11 +34,12 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
     "narrow": ("gaussian", (2,), 1),
     "limited": ("bernoulli", (4, 4), 2),
     "learned": ("bernoulli", (4, 4), 2),
+    "cells": ("table", (4,), 3),
 }
 MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
 COLUMNS = ("height", "mass", "<b>", "width", "age")  # of "table"
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
-WITH_ROWS = {"pictures", "colors"}
+WITH_ROWS = {"pictures", "colors", "cells"}
 N_ROWS = 12
 MAX_ROWS = 20  # of "limited": fewer than the page would ask for
 SECONDS = 120
@@ -72,6 +76,10 @@ def serving(path: Path, **settings: Any) -> Iterator[str]:
 def save(directory: Path, name: str) -> Path:
     """Write one of MODELS, with held-out rows and scores where it has them."""
     kind, data_shape, latent_dim = MODELS[name]
+    if name == "cells":
+        codes = tables.mixed_codes()
+        vae = tables.model(tables.MIXED, codes, latent_dim=latent_dim)
+        return _saved(directory / name, vae, codes[:N_ROWS])
     config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
     if name == "table":
         data = {**config.data.model_dump(), "columns": COLUMNS}
@@ -80,14 +88,25 @@ def save(directory: Path, name: str) -> Path:
         config = Config.model_validate({**config.model_dump(), "prior": MIXTURE})
     x = np.random.default_rng(1).random((N_ROWS, config.data_dim), np.float32)
     x = x.round() if kind == "bernoulli" else x
-    labels = np.arange(N_ROWS, dtype=np.int64) % 3
-    settings = ScoreSettings(
-        split="validation", binarization="static", n_samples=1, noise_seed=0
-    )
-    scores = Scores(np.linspace(10.0, 90.0, 50), settings)
+    return _saved(directory / name, tiny_vae(config), x if name in WITH_ROWS else None)
+
+
+def _saved(path: Path, vae: VAE, x: NDArray[Any] | None) -> Path:
+    """Write a checkpoint, with held-out rows and scores if there are rows."""
+    attachments = {}
+    if x is not None:
+        labels = np.arange(len(x), dtype=np.int64) % 3
+        settings = ScoreSettings(
+            split="validation", binarization="static", n_samples=1, noise_seed=0
+        )
+        scores = Scores(np.linspace(10.0, 90.0, 50), settings)
+        attachments = {
+            checkpoint.EXAMPLES: Examples(x=x, gray=None, labels=labels).to_bytes(),
+            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
+        }
     checkpoint.save(
-        directory / name,
-        vae=tiny_vae(config),
+        path,
+        vae=vae,
         provenance=Provenance.here_and_now(
             seed=1,
             dataset="tiny",
@@ -97,14 +116,9 @@ def save(directory: Path, name: str) -> Path:
         ),
         metrics=ModelMetrics(figures=(FIGURE,)),
         card="# tiny\n",
-        attachments={
-            checkpoint.EXAMPLES: Examples(x=x, gray=None, labels=labels).to_bytes(),
-            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
-        }
-        if name in WITH_ROWS
-        else {},
+        attachments=attachments,
     )
-    return directory / name
+    return path
 
 
 def shown(value: float, digits: int = 1) -> str:
