@@ -1,5 +1,6 @@
 // What one x is, by the card of the model, and how to show it on a canvas.
 
+import { Cells } from "./cells.js";
 import { clamp, made } from "./dom.js";
 
 const drawn = new Map(); // canvas -> how to draw it again in other colors
@@ -16,15 +17,15 @@ export class Data {
 		this.range = card.likelihood.value_range;
 		this.most = card.limits.max_rows;
 		this.columns = card.columns;
-		this.schema = card.table?.columns; // of a table of mixed kinds
+		this.cells = card.table && new Cells(card.table.columns); // of mixed kinds
 	}
 
 	// A range that the model does not state is that of rows we have. Columns in units of
 	// their own are shown in standard deviations, without the outermost values.
 	learn(rows) {
-		this.place = (v) => v;
-		this.limits = this.range;
-		if (this.range) return;
+		this.place = this.cells?.placing(rows) ?? ((v) => v);
+		this.limits = this.cells ? [0, 1] : this.range;
+		if (this.limits) return;
 		const columns = rows[0].map((_, d) => rows.map((row) => row[d]));
 		const average = (values) => values.reduce((a, b) => a + b) / values.length;
 		const centers = columns.map(average);
@@ -39,6 +40,15 @@ export class Data {
 
 	// A column's name, or the position of a value that has none.
 	name(d) { return this.columns?.[d] ?? String(d); }
+
+	accepts(row) { return this.cells ? this.cells.accepts(row) : row.every(Number.isFinite); }
+
+	// What is sent is what is shown: pixels that were decoded have four decimals, and
+	// cells those of their column.
+	whole(row) {
+		if (this.isImage) return row.map((v) => Number(v.toFixed(4)));
+		return this.cells?.whole(row) ?? row;
+	}
 
 	get aspect() { return this.isImage ? this.width / this.height : 1.5; }
 
@@ -84,15 +94,20 @@ function plot(context, data, values, [left, top, width, height], others) {
 	const y = (v, d) => top + 10 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low || 1)) * (height - 20);
 	context.fillStyle = color("--paper");
 	context.fillRect(left, top, width, height);
+	if (data.cells) {
+		context.fillStyle = color("--line");
+		values.forEach((_, d) => context.fillRect(x(d) - weight / 4, top + 10, weight / 2, height - 20));
+	}
 	for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
 		if (!series) continue;
 		context.strokeStyle = context.fillStyle = color(name);
 		context.lineWidth = weight;
 		context.beginPath();
-		series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
+		if (!data.cells) series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
 		context.stroke();
-		if (data.dim * weight > 60) continue;
+		if (data.dim * weight > 60 && !data.cells) continue;
 		series.forEach((v, d) => {
+			if (v === null) return;
 			context.beginPath();
 			context.arc(x(d), y(v, d), 2 * weight, 0, 7);
 			context.fill();
@@ -107,6 +122,7 @@ export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, be
 		const lines = Math.ceil(rows.length / columns);
 		canvas.width = columns * width + (columns - 1) * gap;
 		canvas.height = lines * height + (lines - 1) * gap;
+		if (data.cells && rows.length === 1) canvas.title = data.cells.lines(rows[0]);
 		const context = canvas.getContext("2d");
 		context.imageSmoothingEnabled = false;
 		const one = made("canvas", { width: data.width, height: data.height });

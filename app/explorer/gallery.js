@@ -11,9 +11,10 @@ export const named = (state, i) => `${state.examples.length ? "Example" : "Sampl
 
 export function examples(state) {
 	const buttons = state.reference.map((row, i) => {
-		const canvas = made("canvas");
-		sheet(canvas, state.data, [row]);
-		return made("button", { title: named(state, i), onclick: () => state.pick(row) }, canvas);
+		const button = made("button", { title: named(state, i), onclick: () => state.pick(row) });
+		button.append(state.data.cells?.short(row) ?? made("canvas"));
+		if (!state.data.cells) sheet(button.firstChild, state.data, [row]);
+		return button;
 	});
 	$("examples").append(...buttons);
 	oneStop($("examples"), buttons);
@@ -85,6 +86,8 @@ export function samples(state) {
 	const look = (where) => {
 		at = [clamp(Math.floor(where[0]), 0, lines() - 1), clamp(Math.floor(where[1]), 0, columns() - 1)];
 		frame($("dream"), at, lines(), columns());
+		const row = rows?.[at[0] * columns() + at[1]];
+		if (row && data.cells) sky.title = data.cells.lines(row);
 	};
 	const pick = () => {
 		const row = rows?.[at[0] * columns() + at[1]];

@@ -93,8 +93,10 @@ export function map(state) {
 		if (!rows) return;
 		const [row, column] = at ?? nearest();
 		const z = put(state.z, [row, column]);
-		sheet($("lens"), data, [example < 0 ? rows[row * size + column] : state.reference[example]]);
-		$("where").textContent = example >= 0 ? named(state, example) : axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`).join("\n");
+		const shown = example < 0 ? rows[row * size + column] : state.reference[example];
+		sheet($("lens"), data, [shown]);
+		const place = example >= 0 ? [named(state, example)] : axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`);
+		$("where").textContent = [...place, ...(data.cells ? [data.cells.lines(shown)] : [])].join("\n");
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};

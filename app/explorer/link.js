@@ -32,7 +32,7 @@ async function packed(x) {
 async function unpacked(text) {
 	const bytes = Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
 	const written = await through(bytes, new DecompressionStream("deflate-raw"));
-	return new TextDecoder().decode(written).split(",").map(Number);
+	return new TextDecoder().decode(written).split(",").map((v) => (v ? Number(v) : null)); // a missing cell is empty
 }
 
 const isRow = (row, n) => row?.length === n && row.every(Number.isFinite);
@@ -64,7 +64,7 @@ export async function link(state) {
 		const parts = new URLSearchParams(location.hash.slice(1));
 		FIELDS.forEach((id, i) => write(id, parts.get(id) ?? defaults[i]));
 		const drawn = parts.get("x") && (await unpacked(parts.get("x")).catch(() => null));
-		const row = isRow(drawn, state.data.dim) ? drawn : state.reference[parts.get("example") ?? 0] ?? state.reference[0];
+		const row = drawn?.length === state.data.dim && state.data.accepts(drawn) ? drawn : state.reference[parts.get("example") ?? 0] ?? state.reference[0];
 		const z = parts.get("z")?.split(",").map(Number);
 		if (isRow(z, state.prior.mean.length)) state.setZ(z);
 		else state.followNext();

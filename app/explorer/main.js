@@ -41,11 +41,10 @@ class State extends EventTarget {
 		this.emit("past");
 	}
 
-	// Have a row become x. Pixels that were decoded are rounded, as those that are drawn.
+	// Have a row become x, with the decimals that are shown.
 	pick(x) {
 		this.remember();
-		const isWhole = !this.data.isImage || this.reference.includes(x);
-		this.setX(isWhole ? x : x.map((v) => Number(v.toFixed(4))), true);
+		this.setX(this.reference.includes(x) ? x : this.data.whole(x), true);
 	}
 
 	get canUndo() { return this.#past.length > 0; }
@@ -92,8 +91,9 @@ function introduce(card, data) {
 	const shape = card.data_shape.join(" × ");
 	document.title = `${card.name} – VAE explorer`;
 	$("name").textContent = card.name;
-	const [what, j] = [data.isImage ? "picture" : "row", card.latent_dim];
-	$("lede").textContent = `A ${what} of ${shape} numbers goes in. The encoder writes it down as a Gaussian over ${j} numbers, and from ${j} numbers the decoder makes a ${what}.`;
+	const [what, of] = [data.isImage ? "picture" : "row", data.cells ? "cells" : "numbers"];
+	const j = card.latent_dim;
+	$("lede").textContent = `A ${what} of ${shape} ${of} goes in. The encoder writes it down as a Gaussian over ${j} numbers, and from ${j} numbers the decoder makes a ${what}.`;
 	const bounds = card.figures.filter((f) => f.name === "elbo");
 	const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
 	const facts = [

@@ -6,12 +6,12 @@ import { $, count, made, onChange, oneStop, renews, seed, subscript } from "./do
 import { tile } from "./gallery.js";
 import { fixed, kl, normals, rounded } from "./maths.js";
 import { opens } from "./open.js";
-import { Pad, Table } from "./pad.js";
+import { Form, Pad, Table } from "./pad.js";
 import { attach } from "./snippet.js";
 
 export function code(state) {
 	const { data } = state;
-	const input = new (data.isImage ? Pad : Table)($("input"), data, () => state.setX(input.x), () => state.remember());
+	const input = new (data.isImage ? Pad : data.cells ? Form : Table)($("input"), data, () => state.setX(input.x), () => state.remember());
 	$("input").append($("undo").parentElement); // below the pad or the table
 	let out;
 	const answer = new Latest($("one"), async (signal) => {
@@ -51,7 +51,7 @@ export function code(state) {
 		calls: [["/encode", { x: [state.x] }], ["/decode", { z: [state.q.mu] }]],
 		python: [["/encode", { x: [state.x] }]],
 		ending: ["p = vae.decode(q.mu)", "print(q.mu, q.log_var, p.mean)"],
-	}));
+	}), data.cells);
 }
 
 function numbers({ mu, sigma, kl }) {
@@ -83,7 +83,7 @@ export function bound(state) {
 	onChange(["binarize", "n-samples", "bound-seed"], answer.ask);
 	state.on("x", answer.ask);
 	state.on("resize", () => last && show());
-	attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }));
+	attach($("bound"), () => ({ calls: [["/elbo", asked()]], ending: ["print(bound.elbo, bound.log_likelihood, bound.kl)"] }), data.cells);
 }
 
 const span = (className, content) => made("span", { className }, content);
@@ -95,7 +95,7 @@ function term(css, name, value, words) {
 function words(data, { elbo, logLikelihood, kl }, heldOut) {
 	const explained = data.binary
 		? `log of the probability of all ${count(data.dim)} values; 0 would be certainty.`
-		: data.schema
+		: data.cells
 			? "log of the probability of the cells that are known, each number to its decimals; 0 would be certainty."
 			: "log of a density, in the data’s own units, so it may be above 0.";
 	$("terms").replaceChildren(
@@ -141,5 +141,5 @@ export function draws(state) {
 		calls: [["/decode", { z: last }]],
 		python: [["/encode", { x: [state.x] }]],
 		ending: [["eps", eps], "z = q.mu + np.exp(q.log_var / 2) * eps", "print(vae.decode(z).mean)"],
-	}));
+	}), state.data.cells);
 }

@@ -1,7 +1,10 @@
-// Where x is made: a drawing pad for pictures, a table of numbers for anything else.
+// Where x is made: a drawing pad for pictures, a form for cells, a table of numbers for
+// anything else.
 import { sheet } from "./data.js";
 import { arrow, clamp, frame, made, picture, within } from "./dom.js";
 import { fixed } from "./maths.js";
+
+const MOST_FIELDS = 200;
 
 export class Pad {
 	#data; #changed; #begin; #canvas; #cursor; #at; #last; #tools;
@@ -141,7 +144,7 @@ export class Table {
 			this.#plot(this.x);
 			changed();
 		};
-		for (let d = 0; d < Math.min(200, data.dim); d++) {
+		for (let d = 0; d < Math.min(MOST_FIELDS, data.dim); d++) {
 			const input = made("input", { type: "number", step: "any", "aria-label": `x ${data.name(d)}` });
 			const cells = names.slice(1).map(() => made("td"));
 			cells[0].append(input);
@@ -161,5 +164,46 @@ export class Table {
 			row.children[2].textContent = fixed(mean[d], 3);
 			if (logVar) row.children[3].textContent = fixed(Math.exp(logVar[d] / 2), 3);
 		});
+	}
+}
+
+// A form with a field for each cell, and what the model answers beside it.
+export class Form {
+	#data; #body; #plot;
+
+	// `begin` is called before a change, `changed` after it.
+	constructor(place, data, changed, begin) {
+		const canvas = picture("Plot of x");
+		this.#data = data;
+		this.#plot = (row) => sheet(canvas, data, [row]);
+		this.#body = made("tbody");
+		const about = "Of a category, the most probable one";
+		const head = made("tr", {}, made("th", {}, "column"), made("th", {}, "x"), made("th", {}, made("abbr", { title: about }, "E[x|z]")));
+		const table = made("table", { className: "cells" }, made("thead", {}, head), this.#body);
+		const how = "Above, a dot for each cell that is known: a number between the smallest and the largest of the examples, a category among all. An empty field is a missing cell.";
+		place.append(canvas, made("p", { className: "note" }, how), made("div", { className: "scroll" }, table));
+		this.#body.oninput = ({ target }) => {
+			const code = target.value === "" ? null : Number(target.value);
+			if (target.validity.badInput || !(code === null || Number.isFinite(code))) return;
+			begin();
+			this.x[target.dataset.d] = code;
+			this.#plot(this.x);
+			changed();
+		};
+		for (let d = 0; d < Math.min(MOST_FIELDS, data.dim); d++) {
+			const field = data.cells.field(d, data.name(d));
+			field.dataset.d = d;
+			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), made("td", {}, field), made("td")));
+		}
+	}
+
+	set(x) {
+		this.x = [...x];
+		this.#body.querySelectorAll("[data-d]").forEach((field, d) => (field.value = x[d] ?? ""));
+		this.#plot(x);
+	}
+
+	answer(mean) {
+		[...this.#body.rows].forEach((row, d) => (row.cells[2].textContent = this.#data.cells.said(mean[d], d)));
 	}
 }

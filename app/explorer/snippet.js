@@ -5,12 +5,18 @@ import { $, count, made, save } from "./dom.js";
 
 const SHOWN = 12;
 
-function written(value, most) {
-	if (!Array.isArray(value)) return JSON.stringify(value);
+const PYTHON = { null: "None", true: "True", false: "False" };
+
+// A value in JSON, or with the names of Python.
+function written(value, most, names = {}) {
+	if (value === null || typeof value === "boolean") return names[value] ?? String(value);
+	if (typeof value !== "object") return JSON.stringify(value);
+	const isList = Array.isArray(value);
+	const keys = Object.keys(value);
 	const limit = most < Infinity && Array.isArray(value[0]) ? 2 : most;
-	const items = value.slice(0, limit).map((v) => written(v, most));
-	if (items.length < value.length) items.push("…");
-	return `[${items.join(", ")}]`;
+	const items = keys.slice(0, limit).map((key) => (isList ? "" : `${JSON.stringify(key)}: `) + written(value[key], most, names));
+	if (items.length < keys.length) items.push("…");
+	return isList ? `[${items.join(", ")}]` : `{${items.join(", ")}}`;
 }
 
 function curl(calls, most) {
@@ -22,7 +28,10 @@ function curl(calls, most) {
 	return calls.map(one).join("\n\n");
 }
 
-const assigned = ([name, values], most) => `${name} = ${written(values, most)}`;
+function assigned([name, values], most) {
+	const text = written(values, most, PYTHON);
+	return `${name} = ${values[0]?.constructor === Object ? `pd.DataFrame(${text})` : text}`;
+}
 
 function statement([path, body], most) {
 	const arrays = Object.entries(body).filter(([, v]) => Array.isArray(v));
@@ -35,8 +44,9 @@ function python(calls, most, ending) {
 	const lines = calls.flatMap((one) => statement(one, most));
 	const last = ending.map((line) => (Array.isArray(line) ? assigned(line, most) : line));
 	const body = [...new Set(lines), ...last].map((line) => `    ${line}`);
-	const imports = last.some((line) => line.includes("np.")) ? ["import numpy as np", ""] : [];
-	return [...imports, "from vae_client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
+	const uses = (library) => [...lines, ...last].some((line) => line.includes(library));
+	const imports = [...(uses("np.") ? ["import numpy as np"] : []), ...(uses(" = pd.DataFrame(") ? ["import pandas as pd"] : [])];
+	return [...imports, ...(imports.length ? [""] : []), "from vae_client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
 }
 
 function open(title, write) {
@@ -79,13 +89,15 @@ async function exchanged(calls) {
 	return new Blob([JSON.stringify(pairs, null, 1)], { type: "application/json" });
 }
 
-// `asked()` gives [[path, body], ...] and, for Python, lines that end the program.
-export function attach(panel, asked) {
+// `asked()` gives [[path, body], ...] and, for Python, lines that end the program. Rows of
+// cells are written by name.
+export function attach(panel, asked, cells) {
+	const named = ([path, body]) => [path, cells && body.x ? { ...body, x: cells.named(body.x) } : body];
 	const title = panel.querySelector("h2").textContent;
 	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
 		const onclick = () => {
 			const { calls, ending = ["print(p.mean)"], python: own = calls } = asked();
-			open(`${title} – ${name}`, (most) => write(name === "Python" ? own : calls, most, ending));
+			open(`${title} – ${name}`, (most) => write((name === "Python" ? own : calls).map(named), most, ending));
 		};
 		return made("button", { onclick }, `as ${name}`);
 	});

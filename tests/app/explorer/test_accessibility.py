@@ -29,7 +29,7 @@ FOCUS = """() => {
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
 
-@pytest.mark.parametrize("name", ["pictures", "colors", "table"])
+@pytest.mark.parametrize("name", ["pictures", "colors", "table", "cells"])
 def test_axe_finds_nothing(opened: Callable[..., Opened], name: str) -> None:
     """All of axe-core's rules, with all that opens open; with an error; in a dialog."""
     axe = pytest.importorskip(

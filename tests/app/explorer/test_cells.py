@@ -1,12 +1,23 @@
 """The page on a model of a table of mixed kinds."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from tests.app.explorer.explored import Opened
+from tests.app.explorer.explored import Opened, settled
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
+
+# Whether the address has a row: what is in it is compressed.
+ADDRESSED = """async (row) => {
+    const packed = new URLSearchParams(location.hash.slice(1)).get("x") ?? "";
+    const text = atob(packed.replaceAll("-", "+").replaceAll("_", "/"));
+    const bytes = Uint8Array.from(text, (c) => c.charCodeAt(0));
+    const stream = new Blob([bytes]).stream();
+    const whole = stream.pipeThrough(new DecompressionStream("deflate-raw"));
+    return (await new Response(whole).text().catch(() => "")) === row;
+}"""
 
 
 def test_the_likelihood_of_cells_is_no_density(opened: Callable[..., Opened]) -> None:
@@ -21,3 +32,122 @@ def test_the_likelihood_of_cells_is_no_density(opened: Callable[..., Opened]) ->
     assert "density" not in told
     assert float(value.replace("\N{MINUS SIGN}", "-")) < 0
     assert complaints == []
+
+
+def is_of_one_row(request: Any) -> bool:
+    """Say whether a request encodes one x: the examples are encoded together."""
+    return request.url.endswith("/encode") and len(request.post_data_json["x"]) == 1
+
+
+def test_cells_are_chosen_and_left_out(opened: Callable[..., Opened]) -> None:
+    """Words for codes; what is empty is null; answers are the cells of records."""
+    page, address, complaints, _ = opened("cells")
+    group, flag = page.get_by_label("x group"), page.get_by_label("x flag")
+    page.locator("#examples button").first.click()
+
+    group.select_option(label="c")
+    flag.select_option(label="true")
+    page.get_by_label("x size").fill("10.5")
+    settled(page)
+    with page.expect_response(lambda r: is_of_one_row(r.request)) as response:
+        page.get_by_label("x amount").fill("")
+    settled(page)
+    answer = response.value.json()
+    decoded = page.request.post(
+        f"{address}/decode", data={"z": answer["mu"], "orient": "records"}
+    ).json()
+    shown_cells = page.locator("#input tbody td:last-child").all_inner_texts()
+
+    assert response.value.status == 200
+    assert response.value.request.post_data_json["x"] == [[None, 10.5, 2, 1]]
+    [cells] = decoded["mean"]
+    wanted = [cells["amount"], cells["size"], cells["group"], cells["flag"]]
+    assert shown_cells == [
+        str(cell).lower() if isinstance(cell, bool | str) else f"{cell:g}"
+        for cell in wanted
+    ]
+    assert group.locator("option").all_inner_texts() == [
+        "missing",
+        "a",
+        "b",
+        "c",
+        "unseen",
+    ]
+    assert flag.locator("option").all_inner_texts() == ["missing", "false", "true"]
+    assert complaints == []
+
+
+def test_a_number_half_written_is_not_missing(opened: Callable[..., Opened]) -> None:
+    """What the field cannot read yet asks nothing and leaves x as it was."""
+    page, _, _, _ = opened("cells")
+    page.locator("#examples button").nth(2).click()
+    settled(page)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+
+    page.get_by_label("x size").fill("")
+    settled(page)
+    asked.clear()
+    page.get_by_label("x size").press("-")
+    settled(page)
+
+    assert [url for url in asked if url.endswith("/encode")] == []
+
+
+def test_the_address_keeps_missing_cells(opened: Callable[..., Opened]) -> None:
+    """A row with a gap is the same row after a reload, not one with a 0."""
+    page, _, complaints, _ = opened("cells")
+    page.get_by_label("x group").select_option(label="b")
+    page.get_by_label("x amount").fill("7")
+    page.get_by_label("x size").fill("")
+    page.get_by_label("x flag").select_option(label="missing")
+    page.wait_for_function(ADDRESSED, arg="7,,1,")
+    settled(page)
+
+    with page.expect_request(is_of_one_row) as request:
+        page.reload()
+    settled(page)
+
+    assert request.value.post_data_json["x"] == [[7, None, 1, None]]
+    assert page.get_by_label("x size").input_value() == ""
+    assert page.get_by_label("x flag").input_value() == ""
+    assert complaints == []
+
+
+def test_examples_are_rows_in_words(opened: Callable[..., Opened]) -> None:
+    """Each is a button with its cells; a click makes it x."""
+    page, address, _, _ = opened("cells")
+    answer = page.request.get(f"{address}/examples").json()["x"][3]
+    button = page.locator("#examples button").nth(3)
+
+    with page.expect_request(is_of_one_row) as request:
+        button.click()
+    settled(page)
+
+    words = button.inner_text().split(" · ")
+    levels = ["a", "b", "c"]
+    assert len(words) == 4
+    assert words[2] == ("\N{EN DASH}" if answer[2] is None else levels[int(answer[2])])
+    assert request.value.post_data_json["x"] == [answer]
+    assert button.get_attribute("aria-pressed") == "true"
+
+
+def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
+    """Records in curl; a data frame in Python, with its words for nothing and truth."""
+    page, _, _, _ = opened("cells")
+    page.get_by_label("x amount").fill("7")
+    page.get_by_label("x size").fill("")
+    page.get_by_label("x group").select_option(label="b")
+    page.get_by_label("x flag").select_option(label="true")
+    settled(page)
+    told = []
+    for language in ("curl", "Python"):
+        page.locator("#bound").get_by_text(f"as {language}").click()
+        told.append(page.locator("#code-text").inner_text())
+        page.locator("#code-close").click()
+    curl, python = told
+
+    assert '"x": [{"amount": 7, "size": null, "group": "b", "flag": true}]' in curl
+    cells = '{"amount": 7, "size": None, "group": "b", "flag": True}'
+    assert f"x = pd.DataFrame([{cells}])" in python
+    assert "import pandas as pd" in python

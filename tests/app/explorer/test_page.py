@@ -4,10 +4,13 @@ import json
 import math
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import NormalDist
+from types import ModuleType
 from typing import Any
 
 import httpx
@@ -31,6 +34,21 @@ from tests.app.explorer.explored import (
 )
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
+
+
+class Frame:
+    """What the client needs of a data frame of pandas."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self._rows = rows
+        self.columns = list(rows[0])
+
+    def __getitem__(self, name: str) -> Any:
+        return [row[name] for row in self._rows]
+
+
+LITTLE_PANDAS: Any = ModuleType("pandas")
+LITTLE_PANDAS.DataFrame = Frame
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -357,11 +375,16 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
 
 # Of rows from a safetensors body, which torch reads where they lie and never writes.
 @pytest.mark.filterwarnings("ignore:The given NumPy array is not writable")
-@pytest.mark.parametrize("name", ["pictures", "table", "learned"])
+@pytest.mark.parametrize("name", ["pictures", "table", "learned", "cells"])
 def test_what_is_copied_runs(
-    opened: Callable[..., Opened], name: str, capsys: pytest.CaptureFixture[str]
+    opened: Callable[..., Opened],
+    name: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Every panel's Python and curl, whole, is answered by the service."""
+    if find_spec("pandas") is None:
+        monkeypatch.setitem(sys.modules, "pandas", LITTLE_PANDAS)
     page, _, _, _ = opened(
         name, permissions=["clipboard-read", "clipboard-write"], accept_downloads=False
     )

@@ -1,0 +1,81 @@
+// The cells of a table of mixed kinds: what their codes stand for, in words
+// and in fields. A missing cell is null.
+import { made } from "./dom.js";
+
+const MOST_SAID = 12; // columns in the words of a row
+
+export class Cells {
+	constructor(columns) {
+		this.columns = columns;
+	}
+
+	#isUnseen(code, d) { return code !== null && code === this.columns[d].categories?.length; }
+
+	#decimals(d) { return Math.max(0, Math.ceil(-Math.log10(this.columns[d].resolution) - 1e-9)); }
+
+	// A code that a number of the column can have; `null` stays so.
+	#whole(code, d) {
+		if (code === null) return null;
+		return this.columns[d].categories ? Math.round(code) : Number(code.toFixed(this.#decimals(d)));
+	}
+
+	whole(row) { return row.map((code, d) => this.#whole(code, d)); }
+
+	// A cell as the service has it in records.
+	cell(code, d) {
+		const whole = this.#whole(code, d);
+		return whole === null ? null : (this.columns[d].categories?.[whole] ?? whole);
+	}
+
+	// A cell in words.
+	said(code, d) {
+		if (code === null) return "missing";
+		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(code, d)).replace(/^-(?=\d)/, "−");
+	}
+
+	// A row in words; one line for a cell.
+	lines(row) {
+		const lines = row.slice(0, MOST_SAID).map((code, d) => `${this.columns[d].name}: ${this.said(code, d)}`);
+		return [...lines, ...(row.length > MOST_SAID ? ["…"] : [])].join("\n");
+	}
+
+	short(row) { return row.slice(0, MOST_SAID).map((code, d) => (code === null ? "–" : this.said(code, d))).join(" · "); }
+
+	// Rows by name, as people write them. An unseen category has no name: then codes.
+	named(rows) {
+		if (rows.some((row) => row.some((code, d) => this.#isUnseen(code, d)))) return rows;
+		return rows.map((row) => Object.fromEntries(row.map((code, d) => [this.columns[d].name, this.cell(code, d)])));
+	}
+
+	accepts(row) {
+		return row.every((code, d) => {
+			const { kind, categories } = this.columns[d];
+			if (code === null || !categories) return code === null || Number.isFinite(code);
+			return Number.isInteger(code) && code >= 0 && code < categories.length + (kind === "categorical");
+		});
+	}
+
+	// The place of each cell from 0 to 1: that of a category among all, that of a number
+	// between the smallest and the largest of the rows.
+	placing(rows) {
+		const ends = this.columns.map(({ categories }, d) => {
+			if (categories) return [0, categories.length - 1];
+			const known = rows.map((row) => row[d]).filter((code) => code !== null);
+			return known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
+		});
+		return (code, d) => {
+			const [low, high] = ends[d];
+			return high > low ? (code - low) / (high - low) : 0.5;
+		};
+	}
+
+	// What a cell is chosen or written in.
+	field(d, name) {
+		const { kind, categories, resolution } = this.columns[d];
+		const label = { "aria-label": `x ${name}` };
+		if (!categories) return made("input", { ...label, type: "number", step: resolution, placeholder: "missing" });
+		const options = categories.map((category, code) => new Option(String(category), code));
+		const unseen = kind === "categorical" ? [new Option("unseen", categories.length)] : [];
+		return made("select", label, new Option("missing", ""), ...options, ...unseen);
+	}
+}
