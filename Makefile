@@ -33,7 +33,7 @@ NEAR = $(patsubst ::,::1,$(patsubst 0.0.0.0,127.0.0.1,$(HOST)))
 URL = http://$(if $(findstring :,$(NEAR)),[$(NEAR)],$(NEAR)):$(PORT)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve train released test test-quick test-external test-frameworks test-ray check audit sbom fuzz fuzz-bodies fix types install docker clean
+.PHONY: help serve train released penguins test test-quick test-external test-frameworks test-ray check audit sbom fuzz fuzz-bodies fix types install docker clean
 .DELETE_ON_ERROR:
 
 help: ## Show this list
@@ -43,7 +43,7 @@ help: ## Show this list
 	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
 	  '  CHECKPOINT       the directory to serve [$(CHECKPOINT)]' \
 	  '  VAE_*            any setting of the service, see README.md' \
-	  '  ARGS             further arguments of train, released and test' \
+	  '  ARGS             further arguments of train, released, penguins and test' \
 	  '  PYTHON           the interpreter the environment is made with [$(PYTHON)]' \
 	  '  TORCH            the build of torch: cpu, cuda, or a name such as cu130 [auto:' \
 	  '                   cpu where there is no NVIDIA GPU and its index answers]' \
@@ -64,6 +64,10 @@ train: $(CAN_TRAIN) ## Train, e.g. make train ARGS='--data my.npy --out checkpoi
 released: $(CAN_TRAIN) ## Train the released model of MNIST anew, in about ten minutes
 	$(PY) -m model.train --data mnist --preset paper --binarization static --epochs 60 --seed 0 \
 	  --out released/mnist --overwrite $(ARGS)
+
+penguins: $(CAN_TRAIN) ## Train the released model of penguins anew, a table with gaps
+	$(PY) -m model.train --data examples/penguins.csv --seed 0 \
+	  --out released/penguins --overwrite $(ARGS)
 
 # Each file of tests stays in one process, with the services that it starts; those that
 # take longest begin first (tests/conftest.py). There is a process for each core, so that

@@ -331,6 +331,7 @@ def test_the_license_travels() -> None:
     assert project["license"] == "Apache-2.0"
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert "MNIST" in (ROOT / "NOTICE").read_text()
+    assert "Palmer penguins" in (ROOT / "NOTICE").read_text()
     assert set(project["license-files"]) == {"LICENSE", "NOTICE"}
     assert "LICENSE NOTICE /licenses/" in stage("runtime", "COPY")
     assert metadata(CLIENT)["license"] == "Apache-2.0"

@@ -16,6 +16,12 @@ from tests.app.processes import SECONDS, process
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "model", "released")
+FILES = (
+    "released/mnist",
+    "released/penguins",
+    "app/api_docs/swagger_ui",
+    "app/explorer",
+)
 FILES = ("pyproject.toml", "README.md", "LICENSE", "NOTICE")
 SCRIPTS = (
     "vae-serve",
@@ -95,7 +101,7 @@ def test_the_wheel_holds_the_model_the_pages_and_the_licenses(wheel: Path) -> No
     """Byte for byte what the repository has, and no tests."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        for folder in ("released/mnist", "app/api_docs/swagger_ui", "app/explorer"):
+        for folder in FILES:
             files = [path for path in (ROOT / folder).iterdir() if path.is_file()]
             assert files
             for path in files:
