@@ -16,7 +16,7 @@ from tests.app.processes import SECONDS, process
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("app", "model", "released")
-FILES = (
+WHOLE = (
     "released/mnist",
     "released/penguins",
     "app/api_docs/swagger_ui",
@@ -101,7 +101,7 @@ def test_the_wheel_holds_the_model_the_pages_and_the_licenses(wheel: Path) -> No
     """Byte for byte what the repository has, and no tests."""
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-        for folder in FILES:
+        for folder in WHOLE:
             files = [path for path in (ROOT / folder).iterdir() if path.is_file()]
             assert files
             for path in files:
