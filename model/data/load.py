@@ -10,7 +10,14 @@ from model import files
 from model.data import mixed, mnist, splits
 from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
-from model.files import DataError, NotANumberError, Origin, ReadOptions, Rows
+from model.files import (
+    DataError,
+    NoNamesError,
+    NotANumberError,
+    Origin,
+    ReadOptions,
+    Rows,
+)
 from model.raw_values import RawValues
 from model.tables.schema import TableSchema
 
@@ -117,10 +124,14 @@ def _read_path(
         return mixed.read(path, reading, None)
     try:
         return _read(path, reading, columns, raw)
-    except NotANumberError:
+    except NotANumberError as error:
         if table == "never":
             raise
-    return mixed.read(path, reading, None)
+        not_a_number = error
+    try:
+        return mixed.read(path, reading, None)
+    except NoNamesError as error:
+        raise DataError(f"{not_a_number}; {error}") from error
 
 
 def _read(

@@ -1,7 +1,7 @@
 """Readers of users' files: arrays, tables and folders of pictures, one a kind."""
 
 from model.files.contents import Contents, DataError, Origin, Rows
-from model.files.mixed import MixedTable
+from model.files.mixed import MixedTable, NoNamesError
 from model.files.options import ReadOptions
 from model.files.read import SUFFIXES, read, read_mixed
 from model.files.tables import NotANumberError
@@ -11,6 +11,7 @@ __all__ = [
     "Contents",
     "DataError",
     "MixedTable",
+    "NoNamesError",
     "NotANumberError",
     "Origin",
     "ReadOptions",

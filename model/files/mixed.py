@@ -21,6 +21,11 @@ _MAX_CACHED = 1 << 14
 
 
 @final
+class NoNamesError(DataError):
+    """A table has no names of its columns."""
+
+
+@final
 @dataclass(frozen=True, eq=False)
 class MixedTable:
     """
@@ -64,7 +69,7 @@ def read(
 def _read(source: TextTable) -> MixedTable:
     names = source.choice.names
     if not names:
-        raise DataError(
+        raise NoNamesError(
             f"{source.path.name} has no header, and a table of mixed columns needs"
             " names: write them in its first line"
         )
