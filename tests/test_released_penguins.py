@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model import checkpoint
 from model.checkpoint import Checkpoint
+from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import Figure
+from model.elbo import elbo
+from model.noise import Stream, standard_normal
 from tests.app.served import Served, assert_problem
 
 ROOT = Path(__file__).parent.parent
@@ -122,15 +126,45 @@ def test_its_scores_are_the_figure_of_its_card(released: Checkpoint) -> None:
     assert abs(scores.values.mean() + found.value) < 1e-6
 
 
+def test_each_example_measured_again_has_its_score(released: Checkpoint) -> None:
+    """
+    The weights give every stored row the ELBO that training wrote down for it.
+
+    Row i of the validation rows has the i-th (K, J) of the noise; what is left is the
+    rounding of float32.
+    """
+    assert released.calibration is not None
+    assert released.examples is not None
+    scores, x = released.calibration.scores["negative_elbo"], released.examples.x
+    n, settings = len(scores.values), scores.settings
+    assert settings.n_samples is not None
+    assert settings.noise_seed is not None
+    eps = standard_normal(
+        (n, settings.n_samples, released.config.latent_dim),
+        seed=settings.noise_seed,
+        stream=Stream.LATENT,
+    )[evenly(n, len(x))]
+
+    with torch.inference_mode():
+        bound = elbo(
+            released.vae,
+            torch.from_numpy(released.vae.in_model_units(x)),
+            eps=torch.from_numpy(eps).transpose(0, 1),
+        )
+
+    measured = (bound.log_likelihood - bound.kl).double().numpy()
+    assert np.abs(measured + scores.values[evenly(n, len(x))]).max() < 1e-3
+
+
 def test_the_file_of_its_training_goes_in_as_it_is(penguins: Served) -> None:
     """All 344 rows with their words and gaps have an ELBO, at most 0."""
     response = penguins.post_raw(
         "/elbo?seed=1", CSV.read_bytes(), {"content-type": "text/csv"}
     )
 
-    elbo = np.array(response.json()["elbo"])
-    assert elbo.shape == (344,)
-    assert np.all(elbo < 0)
+    bounds = np.array(response.json()["elbo"])
+    assert bounds.shape == (344,)
+    assert np.all(bounds < 0)
 
 
 def test_a_penguin_with_gaps_is_filled_in(penguins: Served) -> None:
