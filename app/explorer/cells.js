@@ -1,6 +1,6 @@
-// The cells of a table of mixed kinds: what their codes stand for, in words
-// and in fields. A missing cell is null.
-import { made } from "./dom.js";
+// The cells of a table of mixed kinds: what their codes stand for, in words and
+// in fields. A missing cell is null.
+import { clamp, made } from "./dom.js";
 
 const MOST_SAID = 12; // columns in the words of a row
 
@@ -11,7 +11,7 @@ export class Cells {
 
 	#isUnseen(code, d) { return code !== null && code === this.columns[d].categories?.length; }
 
-	#decimals(d) { return Math.max(0, Math.ceil(-Math.log10(this.columns[d].resolution) - 1e-9)); }
+	#decimals(d) { return clamp(Math.ceil(-Math.log10(this.columns[d].resolution) - 1e-9), 0, 100); }
 
 	// A code that a number of the column can have; `null` stays so.
 	#whole(code, d) {
@@ -21,16 +21,13 @@ export class Cells {
 
 	whole(row) { return row.map((code, d) => this.#whole(code, d)); }
 
-	// A cell as the service has it in records.
-	cell(code, d) {
-		const whole = this.#whole(code, d);
-		return whole === null ? null : (this.columns[d].categories?.[whole] ?? whole);
-	}
+	// A cell as it is in records: what is sent is what was written.
+	cell(code, d) { return code === null ? null : (this.columns[d].categories?.[code] ?? code); }
 
 	// A cell in words.
 	said(code, d) {
 		if (code === null) return "missing";
-		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(code, d)).replace(/^-(?=\d)/, "−");
+		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(this.#whole(code, d), d)).replace(/^-(?=\d)/, "−");
 	}
 
 	// A row in words; one line for a cell.
@@ -41,10 +38,24 @@ export class Cells {
 
 	short(row) { return row.slice(0, MOST_SAID).map((code, d) => (code === null ? "–" : this.said(code, d))).join(" · "); }
 
-	// Rows by name, as people write them. An unseen category has no name: then codes.
-	named(rows) {
-		if (rows.some((row) => row.some((code, d) => this.#isUnseen(code, d)))) return rows;
-		return rows.map((row) => Object.fromEntries(row.map((code, d) => [this.columns[d].name, this.cell(code, d)])));
+	// The best guess of a cell: a mean with its standard deviation, in ranks if categories
+	// have an order, or the most probable category with its probability.
+	guessed(mean, variance, d) {
+		const said = this.said(mean, d);
+		if (variance === null) return said;
+		const { kind, categories } = this.columns[d];
+		if (kind === "ordinal") return `${said} ± ${Math.sqrt(variance).toFixed(1)} ranks`;
+		if (categories) return `${said}, ${Math.round(100 * (1 - variance))} %`;
+		return `${said} ± ${Math.sqrt(variance).toFixed(this.#decimals(d))}`;
+	}
+
+	// A request with rows by name, as people write them: they need no mask. An unseen
+	// category has no name, so that its rows stay codes.
+	named(body) {
+		if (body.x.some((row) => row.some((code, d) => this.#isUnseen(code, d)))) return body;
+		const { mask, ...rest } = body;
+		const record = (row) => Object.fromEntries(row.map((code, d) => [this.columns[d].name, this.cell(code, d)]));
+		return { ...rest, x: body.x.map(record) };
 	}
 
 	accepts(row) {

@@ -2,7 +2,7 @@
 import { $ } from "./dom.js";
 
 const FIELDS = [
-	"binarize", "n-samples", "bound-seed", "draws-seed", "dials-seed", "across", "up", "others", "points",
+	"binarize", "n-samples", "bound-seed", "missing-seed", "draws-seed", "dials-seed", "across", "up", "others", "points",
 	"from", "to", "samples-seed", "temperature", "draw",
 ];
 const REST = 300;

@@ -2,6 +2,7 @@
 import { call, report } from "./api.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
+import { filling, surprises } from "./expected.js";
 import { examples, film, samples } from "./gallery.js";
 import { dials, map } from "./latent.js";
 import { link } from "./link.js";
@@ -133,13 +134,14 @@ async function begin() {
 	const rows = rowsOf(found.x);
 	const reference = await references(data, rows);
 	data.learn(reference);
+	data.isRanked = Boolean(found.elbo); // by held-out scores
 	const root = document.documentElement;
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
 	const codes = await call("/encode", { x: reference });
 	const { mean, standard_deviation: sigma } = card.prior;
 	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
-	for (const panel of [examples, code, bound, draws, dials, map, film, samples]) panel(state);
+	for (const panel of [examples, code, surprises, bound, filling, draws, dials, map, film, samples]) panel(state);
 	await link(state);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 	addEventListener("resize", () => state.emit("resize"));

@@ -30,6 +30,7 @@ export function code(state) {
 		if (event.detail) input.set(state.x);
 		answer.ask();
 	});
+	state.on("surprise", ({ detail }) => input.mark(detail));
 	const show = () => {
 		if (!state.q) return;
 		latents($("latents"), state.q, state.prior);

@@ -177,8 +177,12 @@ export class Form {
 		this.#data = data;
 		this.#plot = (row) => sheet(canvas, data, [row]);
 		this.#body = made("tbody");
-		const about = "Of a category, the most probable one";
-		const head = made("tr", {}, made("th", {}, "column"), made("th", {}, "x"), made("th", {}, made("abbr", { title: about }, "E[x|z]")));
+		const heads = [
+			"column", "x",
+			made("abbr", { title: "Of categories, the most probable one; of ordered ones, the mean rank" }, "E[x|z]"),
+			made("abbr", { title: "−log p(cell|z) on average over q(z|x), in nats; ▲ is more than in any of the examples" }, "surprise"),
+		].slice(0, data.isRanked ? 4 : 3);
+		const head = made("tr", {}, ...heads.map((words) => made("th", {}, words)));
 		const table = made("table", { className: "cells" }, made("thead", {}, head), this.#body);
 		const how = "Above, a dot for each cell that is known: a number between the smallest and the largest of the examples, a category among all. An empty field is a missing cell.";
 		place.append(canvas, made("p", { className: "note" }, how), made("div", { className: "scroll" }, table));
@@ -193,7 +197,7 @@ export class Form {
 		for (let d = 0; d < Math.min(MOST_FIELDS, data.dim); d++) {
 			const field = data.cells.field(d, data.name(d));
 			field.dataset.d = d;
-			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), made("td", {}, field), made("td")));
+			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), made("td", {}, field), ...heads.slice(2).map(() => made("td"))));
 		}
 	}
 
@@ -205,5 +209,13 @@ export class Form {
 
 	answer(mean) {
 		[...this.#body.rows].forEach((row, d) => (row.cells[2].textContent = this.#data.cells.said(mean[d], d)));
+	}
+	// How much each cell surprises the model, in nats.
+	mark(surprises) {
+		[...this.#body.rows].forEach((row, d) => {
+			const { nats, isOdd } = surprises[d];
+			const said = nats === null ? "" : fixed(nats, 1);
+			row.cells[3].replaceChildren(isOdd ? made("b", { className: "odd", title: "More than in any of the examples" }, `▲ ${said}`) : said);
+		});
 	}
 }

@@ -36,7 +36,7 @@ function assigned([name, values], most) {
 function statement([path, body], most) {
 	const arrays = Object.entries(body).filter(([, v]) => Array.isArray(v));
 	const given = Object.entries(body).map(([k, v]) => `${k}=${Array.isArray(v) ? k : JSON.stringify(v)}`);
-	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound" }[path] ?? body.path;
+	const result = { "/encode": "q", "/decode": "p", "/sample": "sample", "/elbo": "bound", "/impute": "filled" }[path] ?? body.path;
 	return [...arrays.map((one) => assigned(one, most)), `${result} = vae.${path.slice(1)}(${given.join(", ")})`];
 }
 
@@ -92,7 +92,7 @@ async function exchanged(calls) {
 // `asked()` gives [[path, body], ...] and, for Python, lines that end the program. Rows of
 // cells are written by name.
 export function attach(panel, asked, cells) {
-	const named = ([path, body]) => [path, cells && body.x ? { ...body, x: cells.named(body.x) } : body];
+	const named = ([path, body]) => [path, cells && body.x ? cells.named(body) : body];
 	const title = panel.querySelector("h2").textContent;
 	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
 		const onclick = () => {

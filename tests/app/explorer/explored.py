@@ -39,6 +39,7 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
 MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
 COLUMNS = ("height", "mass", "<b>", "width", "age")  # of "table"
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
+PANELS_OF_CELLS = [*PANELS, "missing"]
 WITH_ROWS = {"pictures", "colors", "cells"}
 N_ROWS = 12
 MAX_ROWS = 20  # of "limited": fewer than the page would ask for

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.app.explorer.explored import Opened, settled
+from tests.app.explorer.explored import Opened, settled, shown
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
@@ -56,7 +56,7 @@ def test_cells_are_chosen_and_left_out(opened: Callable[..., Opened]) -> None:
     decoded = page.request.post(
         f"{address}/decode", data={"z": answer["mu"], "orient": "records"}
     ).json()
-    shown_cells = page.locator("#input tbody td:last-child").all_inner_texts()
+    shown_cells = page.locator("#input tbody td:nth-child(3)").all_inner_texts()
 
     assert response.value.status == 200
     assert response.value.request.post_data_json["x"] == [[None, 10.5, 2, 1]]
@@ -135,7 +135,7 @@ def test_examples_are_rows_in_words(opened: Callable[..., Opened]) -> None:
 def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
     """Records in curl; a data frame in Python, with its words for nothing and truth."""
     page, _, _, _ = opened("cells")
-    page.get_by_label("x amount").fill("7")
+    page.get_by_label("x amount").fill("7.25")  # finer than the column
     page.get_by_label("x size").fill("")
     page.get_by_label("x group").select_option(label="b")
     page.get_by_label("x flag").select_option(label="true")
@@ -147,7 +147,87 @@ def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
         page.locator("#code-close").click()
     curl, python = told
 
-    assert '"x": [{"amount": 7, "size": null, "group": "b", "flag": true}]' in curl
-    cells = '{"amount": 7, "size": None, "group": "b", "flag": True}'
+    assert '"x": [{"amount": 7.25, "size": null, "group": "b", "flag": true}]' in curl
+    cells = '{"amount": 7.25, "size": None, "group": "b", "flag": True}'
     assert f"x = pd.DataFrame([{cells}])" in python
     assert "import pandas as pd" in python
+
+
+def test_missing_cells_are_filled(opened: Callable[..., Opened]) -> None:
+    """The best guess and draws are those of /impute; each can become x."""
+    page, address, complaints, _ = opened("cells")
+    page.get_by_label("x amount").fill("7")
+    page.get_by_label("x size").fill("")
+    page.get_by_label("x group").select_option(label="missing")
+    page.get_by_label("x flag").select_option(label="true")
+    settled(page)
+    gaps = page.locator("#gaps").inner_text()
+
+    with page.expect_request("**/impute") as request:
+        page.locator("#fill").click()
+    settled(page)
+    body = request.value.post_data_json
+    records = page.request.post(
+        f"{address}/impute", data={**body, "orient": "records"}
+    ).json()
+    lines = page.locator("#filled tbody tr")
+    size, group = (lines.nth(i).locator("td").all_inner_texts() for i in (0, 1))
+    with page.expect_request(is_of_one_row) as picked:
+        page.get_by_label("Use draw 2 as x").click()
+    settled(page)
+
+    [mean], [samples] = records["mean"], records["samples"]
+    [variance] = records["variance"]
+    assert body["x"] == [[7, None, None, 1]]
+    assert body["mask"] == [[1, 0, 0, 1]]
+    assert gaps == "2 of the 4 cells of x are missing."
+    minus = "\N{MINUS SIGN}"
+    sizes = [f"{row['size']:g}".replace("-", minus) for row in (mean, *samples)]
+    assert size == [f"{sizes[0]} ± {variance['size'] ** 0.5:.1f}", *sizes[1:]]
+    percent = round(100 * (1 - variance["group"]))
+    groups = [row["group"] for row in samples]
+    assert group == [f"{mean['group']}, {percent} %", *groups]
+    x = picked.value.post_data_json["x"][0]
+    levels = ["a", "b", "c"]
+    assert x == [7, samples[1]["size"], levels.index(samples[1]["group"]), 1]
+    assert page.locator("#filled").is_hidden()
+    assert page.locator("#fill").is_disabled()
+    assert complaints == []
+
+
+def test_filled_cells_are_of_the_x_that_is_shown(opened: Callable[..., Opened]) -> None:
+    """Another x takes the answers about the one before away."""
+    page, _, _, _ = opened("cells")
+    page.get_by_label("x size").fill("")
+    page.locator("#fill").click()
+    page.locator("#filled").wait_for()
+
+    page.get_by_label("x amount").fill("9")
+    hidden = page.locator("#filled").is_hidden()
+    settled(page)
+
+    assert hidden
+    assert page.locator("#fill").is_enabled()
+
+
+def test_odd_cells_are_marked(opened: Callable[..., Opened]) -> None:
+    """Every known cell has its surprise; one beyond all examples stands out."""
+    page, _, complaints, _ = opened("cells")
+    page.get_by_label("x group").select_option(label="missing")
+    page.get_by_label("x size").fill("9")
+    settled(page)
+
+    def is_of_x(response: Any) -> bool:
+        asked = response.request.post_data_json if "anomaly" in response.url else None
+        return asked is not None and asked["x"][0][0] == 1e9
+
+    with page.expect_response(is_of_x) as response:
+        page.get_by_label("x amount").fill("1000000000")
+    settled(page)
+    surprise = response.value.json()["surprise_per_dim"][0]
+    cells = page.locator("#input tbody td:nth-child(4)")
+
+    assert cells.nth(0).inner_text() == f"▲ {shown(surprise[0])}"
+    assert cells.nth(1).inner_text().removeprefix("▲ ") == shown(surprise[1])
+    assert cells.nth(2).inner_text() == ""
+    assert complaints == []
