@@ -12,6 +12,8 @@ from model.train.command import main
 from tests.app.explorer.explored import (
     ARTIFACTS,
     PANELS,
+    PANELS_OF_CELLS,
+    ROOT,
     Opened,
     painted,
     serving,
@@ -78,6 +80,13 @@ def colors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def cells() -> Iterator[str]:
+    """Serve the released model of penguins, a table of mixed kinds."""
+    with serving(ROOT / "released" / "penguins") as address:
+        yield address
+
+
 def test_a_table_has_no_pictures(opened: Callable[..., Opened], table: str) -> None:
     """Thirty columns are lines and numbers; an edit changes the bound as it should."""
     page, address, complaints, requested = opened(table)
@@ -127,7 +136,7 @@ def test_colors_are_drawn_in_color(opened: Callable[..., Opened], colors: str) -
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("name", ["digits", "table", "colors"])
+@pytest.mark.parametrize("name", ["digits", "table", "colors", "cells"])
 def test_pictures_of_the_page_are_kept(
     opened: Callable[..., Opened],
     request: pytest.FixtureRequest,
@@ -138,6 +147,12 @@ def test_pictures_of_the_page_are_kept(
     page, _, complaints, _ = opened(
         request.getfixturevalue(name), viewport=viewport, color_scheme="light"
     )
+    panels = PANELS
+    if name == "cells":
+        panels = PANELS_OF_CELLS
+        page.get_by_label("x bill_length_mm").fill("")
+        page.locator("#fill").click()
+        page.locator("#filled").wait_for()
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         settled(page)
@@ -146,5 +161,5 @@ def test_pictures_of_the_page_are_kept(
         page.screenshot(path=file, full_page=True)
 
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        assert page.locator("section:visible").count() == len(PANELS)
+        assert page.locator("section:visible").count() == len(panels)
     assert complaints == []
