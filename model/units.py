@@ -5,7 +5,6 @@ Both ways are computed in float64, outside the networks: data that differ in the
 in the zero of a column only are the same data to the model.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self, final
@@ -13,7 +12,9 @@ from typing import Any, Self, final
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
+
+from model.exact_buffers import ExactBuffers
 
 Single = NDArray[np.float32]
 Double = NDArray[np.float64]
@@ -129,7 +130,7 @@ class Units:
 
 
 @final
-class StoredUnits(nn.Module):
+class StoredUnits(ExactBuffers):
     """
     Shift and scale among the weights of a model: float64 whatever the weights are.
 
@@ -160,15 +161,6 @@ class StoredUnits(nn.Module):
     def units(self) -> Units:
         """The values as arrays."""
         return Units(self.shift.cpu().numpy(), self.scale.cpu().numpy())
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002  as in torch
-        before = dict(self.named_buffers())
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
-        for name, buffer in before.items():
-            moved = getattr(self, name)
-            if moved.dtype != buffer.dtype:  # `.float()`: keep the device alone
-                setattr(self, name, buffer.to(moved.device))
-        return self
 
 
 def _blocks(x: NDArray[Any]) -> list[NDArray[Any]]:

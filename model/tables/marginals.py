@@ -1,14 +1,14 @@
 """The marginals of a table's columns among the weights, and codes in terms of them."""
 
-from collections.abc import Callable
-from typing import Any, Self, final
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from model.distributions import log_sinhc
+from model.exact_buffers import ExactBuffers
 from model.tables.curves import Curves, log_phi, normal_scores
 from model.tables.layout import TableLayout
 from model.tables.schema import Codes, TableSchema
@@ -39,7 +39,7 @@ class CodeError(ValueError):
 
 
 @final
-class Marginals(nn.Module):
+class Marginals(ExactBuffers):
     """
     F of every column with an axis, and the shares of every category.
 
@@ -164,12 +164,3 @@ class Marginals(nn.Module):
     def _load_from_state_dict(self, *args: Any) -> None:
         super()._load_from_state_dict(*args)
         self._curves = None
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: FBT001, FBT002  as in torch
-        before = dict(self.named_buffers())
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]  # untyped in torch
-        for name, buffer in before.items():
-            moved = getattr(self, name)
-            if moved.dtype != buffer.dtype:  # `.float()`: keep the device alone
-                setattr(self, name, buffer.to(moved.device))
-        return self
