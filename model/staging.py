@@ -75,6 +75,19 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def reserve(descriptor: int, n_bytes: int) -> None:
+    """
+    Give an empty file a size, with the room for it on disk.
+
+    Raises:
+        OSError: There is not enough room.
+    """
+    if hasattr(os, "posix_fallocate"):  # not on macOS
+        os.posix_fallocate(descriptor, 0, n_bytes)
+    else:
+        os.ftruncate(descriptor, n_bytes)
+
+
 def fsync_directory(directory: Path) -> None:
     """
     Wait until the entries of a directory are on disk.

@@ -147,10 +147,7 @@ class OutputFile:
         """
         os.ftruncate(self._descriptor, 0)
         try:
-            if hasattr(os, "posix_fallocate"):  # not on macOS
-                os.posix_fallocate(self._descriptor, 0, size)
-            else:
-                os.ftruncate(self._descriptor, size)
+            staging.reserve(self._descriptor, size)
         except OSError as error:
             self.partial.unlink()
             what = f"{error.strerror}; {size:,} bytes are needed"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from model import staging
 from model.machine import available_memory
 
 # A quarter of the memory there is: x, the file's own form of it and work on it fit.
@@ -29,10 +30,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if n_bytes <= limit():
         return np.empty(shape, dtype)
     with tempfile.TemporaryFile(dir=_directory()) as file:
-        if hasattr(os, "posix_fallocate"):  # not on macOS
-            os.posix_fallocate(file.fileno(), 0, n_bytes)  # no room is an error here
-        else:
-            file.truncate(n_bytes)
+        staging.reserve(file.fileno(), n_bytes)
         return np.memmap(file, dtype=np.dtype(dtype), mode="r+", shape=shape)
 
 

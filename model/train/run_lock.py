@@ -1,11 +1,12 @@
 """A lock that keeps two processes from training in the same directory."""
 
-import fcntl
 import os
 import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self, final
+
+from model import staging
 
 _NAME = "lock"
 _MAX_BYTES = 300
@@ -64,14 +65,14 @@ class RunLock:
 
     def _lock(self, descriptor: int) -> None:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            is_free = staging.try_lock(descriptor)
+        except OSError:  # a file system without locks: train without one
+            return
+        if not is_free:
             raise RunInUseError(
                 f"{self._directory} is in use by {_holder(descriptor)}: wait for its "
                 "end, or give another --out"
-            ) from None
-        except OSError:  # a file system without locks: train without one
-            return
+            )
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)
 
