@@ -58,14 +58,10 @@ class Operation(Protocol):
         """Name a row for errors."""
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Encode:
-    """Rows of x to q(z|x): mu and log_var, (N, J)."""
+class _OfSource:
+    """What operations on the rows of a source share."""
 
-    engine: Engine
     source: RowSource
-    block_rows: int = _BLOCK
 
     @property
     def n_rows(self) -> int:
@@ -73,6 +69,16 @@ class Encode:
 
     def example(self, row: int) -> str:
         return self.source.example(row)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Encode(_OfSource):
+    """Rows of x to q(z|x): mu and log_var, (N, J)."""
+
+    engine: Engine
+    source: RowSource
+    block_rows: int = _BLOCK
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         for first, x in _converted(self.source, rows, _piece_rows(self.engine)):
@@ -81,19 +87,12 @@ class Encode:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Decode:
+class Decode(_OfSource):
     """Rows of z to p(x|z): mean, and log_var if there is one, (N, *data_shape)."""
 
     engine: Engine
     source: RowSource
     block_rows: int = _BLOCK
-
-    @property
-    def n_rows(self) -> int:
-        return self.source.n_rows
-
-    def example(self, row: int) -> str:
-        return self.source.example(row)
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         for first, z in _converted(self.source, rows, _piece_rows(self.engine)):
@@ -106,7 +105,7 @@ class Decode:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Score:
+class Score(_OfSource):
     """Rows of x to the ELBO and its terms, in nats, as `/elbo` answers them."""
 
     engine: Engine
@@ -116,13 +115,6 @@ class Score:
     binarize: Binarize | None
     first: int
     block_rows: int = _BLOCK
-
-    @property
-    def n_rows(self) -> int:
-        return self.source.n_rows
-
-    def example(self, row: int) -> str:
-        return self.source.example(row)
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         config = self.engine.checkpoint.config
