@@ -4,7 +4,15 @@ from pathlib import Path
 
 from model import checkpoint
 from model.checkpoint.manifest import ModelMetrics, Provenance
-from model.config import FORMAT_VERSION, Config, Conv, Data, LikelihoodConfig, Mlp
+from model.config import (
+    FORMAT_VERSION,
+    Config,
+    Conv,
+    Data,
+    LikelihoodConfig,
+    LikelihoodName,
+    Mlp,
+)
 from model.vae import VAE, initialized
 
 SEED = 0
@@ -13,23 +21,7 @@ SEED = 0
 def digits() -> VAE:
     """Return the network of AEVB Sec. 5 for 28 x 28 images: 784-500-20-500-784."""
     layers = Mlp(kind="mlp", hidden=(500,), activation="tanh")
-    return initialized(
-        Config(
-            format_version=FORMAT_VERSION,
-            data_shape=(28, 28),
-            latent_dim=20,
-            likelihood=LikelihoodConfig(kind="bernoulli", sigma_floor=None),
-            encoder=layers,
-            decoder=layers,
-            data=Data(
-                name="random weights",
-                divided_by=255.0,
-                binarization="threshold",
-                standardized=False,
-            ),
-        ),
-        seed=SEED,
-    )
+    return untrained((28, 28), 20, layers)
 
 
 def images() -> VAE:
@@ -37,18 +29,30 @@ def images() -> VAE:
     layers = Conv(
         kind="conv", channels=(32, 64, 128, 256), hidden=512, activation="relu"
     )
+    return untrained((64, 64, 3), 128, layers, likelihood="continuous_bernoulli")
+
+
+def untrained(
+    shape: tuple[int, ...],
+    latent_dim: int,
+    network: Mlp | Conv,
+    *,
+    likelihood: LikelihoodName = "bernoulli",
+) -> VAE:
+    """Return a model with random weights, of values that are divided by 255."""
+    is_binary = likelihood == "bernoulli"
     return initialized(
         Config(
             format_version=FORMAT_VERSION,
-            data_shape=(64, 64, 3),
-            latent_dim=128,
-            likelihood=LikelihoodConfig(kind="continuous_bernoulli", sigma_floor=None),
-            encoder=layers,
-            decoder=layers,
+            data_shape=shape,
+            latent_dim=latent_dim,
+            likelihood=LikelihoodConfig(kind=likelihood, sigma_floor=None),
+            encoder=network,
+            decoder=network,
             data=Data(
                 name="random weights",
                 divided_by=255.0,
-                binarization="none",
+                binarization="threshold" if is_binary else "none",
                 standardized=False,
             ),
         ),

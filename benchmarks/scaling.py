@@ -25,16 +25,16 @@ from urllib.error import URLError
 import numpy as np
 import torch
 
-from benchmarks.checkpoints import SEED, digits, images, save
+from benchmarks.checkpoints import SEED, digits, images, save, untrained
 from benchmarks.inprocess import calls_per_second
 from benchmarks.load import Measurement, generator
 from benchmarks.processes import ROOT
 from benchmarks.results import circumstances, table, write_section
 from benchmarks.servers import ask
 from benchmarks.workload import BINARY, NATIVE, Request, encodings
-from model.config import FORMAT_VERSION, Config, Data, LikelihoodConfig, Mlp
+from model.config import Mlp
 from model.engine import Engine
-from model.vae import VAE, initialized
+from model.vae import VAE
 
 _SECTION = "Scaling"
 _LIBRARIES = ("torch", "onnxruntime", "fastapi", "uvicorn")
@@ -92,23 +92,7 @@ def _networks() -> dict[str, VAE]:
 
 def _mlp(data_dim: int, hidden: tuple[int, ...], latent_dim: int) -> VAE:
     layers = Mlp(kind="mlp", hidden=hidden, activation="relu")
-    return initialized(
-        Config(
-            format_version=FORMAT_VERSION,
-            data_shape=(data_dim,),
-            latent_dim=latent_dim,
-            likelihood=LikelihoodConfig(kind="bernoulli", sigma_floor=None),
-            encoder=layers,
-            decoder=layers,
-            data=Data(
-                name="random weights",
-                divided_by=255.0,
-                binarization="threshold",
-                standardized=False,
-            ),
-        ),
-        seed=SEED,
-    )
+    return untrained((data_dim,), latent_dim, layers)
 
 
 def _sizes(folder: Path, seconds: float, repeats: int) -> str:
