@@ -10,10 +10,10 @@ from model import checkpoint
 from model.binarization import drawn
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Scores, evenly
-from model.checkpoint.manifest import Figure
 from model.config import Mlp
 from model.elbo import elbo
 from model.noise import Stream, standard_normal
+from tests.released import figure
 
 ROOT = Path(__file__).parent.parent
 RELEASED = ROOT / "released" / "mnist"
@@ -24,16 +24,6 @@ MEGABYTES = 5
 def released() -> Checkpoint:
     """Return the checkpoint, verified as the service verifies it."""
     return checkpoint.load(RELEASED)
-
-
-def figure(released: Checkpoint, name: str, split: str) -> Figure:
-    """Return a figure of the card."""
-    [found] = [
-        figure
-        for figure in released.metrics.figures
-        if (figure.name, figure.split) == (name, split)
-    ]
-    return found
 
 
 def calibration(released: Checkpoint) -> Scores:

@@ -12,10 +12,10 @@ import torch
 from model import checkpoint
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import evenly
-from model.checkpoint.manifest import Figure
 from model.elbo import elbo
 from model.noise import Stream, standard_normal
 from tests.app.served import Served, assert_problem
+from tests.released import figure
 
 ROOT = Path(__file__).parent.parent
 RELEASED = ROOT / "released" / "penguins"
@@ -41,16 +41,6 @@ def penguins() -> Iterator[Served]:
     """Serve it, as `make serve CHECKPOINT=released/penguins` does."""
     with Served(RELEASED) as served:
         yield served
-
-
-def figure(released: Checkpoint, name: str, split: str) -> Figure:
-    """Return a figure of the card."""
-    [found] = [
-        figure
-        for figure in released.metrics.figures
-        if (figure.name, figure.split) == (name, split)
-    ]
-    return found
 
 
 def cells(text: str) -> list[dict[str, str]]:

@@ -25,11 +25,11 @@ def test_the_likelihood_of_cells_is_no_density(opened: Callable[..., Opened]) ->
     page, _, complaints, _ = opened("cells")
     term = page.locator("#terms .likelihood")
 
-    told = term.locator("p").inner_text()
+    text = term.locator("p").inner_text()
     value = term.locator(".dd").inner_text()
 
-    assert "probability of the cells that are known" in told
-    assert "density" not in told
+    assert "probability of the cells that are known" in text
+    assert "density" not in text
     assert float(value.replace("\N{MINUS SIGN}", "-")) < 0
     assert complaints == []
 
@@ -140,12 +140,12 @@ def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
     page.get_by_label("x group").select_option(label="b")
     page.get_by_label("x flag").select_option(label="true")
     settled(page)
-    told = []
+    copied = []
     for language in ("curl", "Python"):
         page.locator("#bound").get_by_text(f"as {language}").click()
-        told.append(page.locator("#code-text").inner_text())
+        copied.append(page.locator("#code-text").inner_text())
         page.locator("#code-close").click()
-    curl, python = told
+    curl, python = copied
 
     assert '"x": [{"amount": 7.25, "size": null, "group": "b", "flag": true}]' in curl
     cells = '{"amount": 7.25, "size": None, "group": "b", "flag": True}'

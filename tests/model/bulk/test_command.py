@@ -1,7 +1,7 @@
 """`python -m model.bulk`: the bits of the service, from files."""
 
 import resource
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors import safe_open
-from safetensors.numpy import load, load_file, save
+from safetensors.numpy import load_file
 
 from model.bulk.__main__ import main
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
 from tests.conftest import save_table, save_tiny, tiny_config, tiny_vae
+from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.remote.stores import remove, upload
 
-Arrays = Mapping[str, NDArray[Any]]
-BINARY = "application/vnd.safetensors"
 N = 5000  # rows, of more than two blocks
 DRAW = np.random.default_rng(4)
 SHARDS = ("0:1", "1:2049", "2049:4100", "4100:")
@@ -59,27 +58,6 @@ def arrays(out: Path, *words: object) -> Arrays:
     assert main([*map(str, words), "--out", str(out)]) == 0
     assert not list(out.parent.glob("*.partial*"))
     return load_file(out)
-
-
-def answered(served: Served, url: str, **tensors: NDArray[Any]) -> Arrays:
-    """Return the tensors of a response."""
-    headers = {"accept": BINARY}
-    if tensors:
-        headers["content-type"] = BINARY
-        response = served.post_raw(url, save(tensors), headers)
-    else:
-        response = served.get(url, headers=headers)
-    assert response.status_code == 200, response.text
-    return load(response.content)
-
-
-def assert_same_bits(got: Arrays, want: Arrays) -> None:
-    """Check that arrays have the same names, types, shapes and bytes."""
-    assert got.keys() == want.keys()
-    for name, values in want.items():
-        assert got[name].dtype == values.dtype
-        assert got[name].shape == values.shape
-        assert got[name].tobytes() == values.tobytes(), name
 
 
 def joined(parts: list[Arrays]) -> Arrays:

@@ -1,21 +1,18 @@
 """Tables of mixed kinds: cells and codes in files are those of requests."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
-from safetensors.numpy import load, load_file, save
+from safetensors.numpy import load_file
 
 from model.bulk.__main__ import main
 from tests.app.served import Served
 from tests.conftest import save_tiny
+from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.tables.tables import MIXED, mixed_codes, model
 
-Arrays = Mapping[str, NDArray[Any]]
-BINARY = "application/vnd.safetensors"
 N = 2500  # rows, of more than one block
 
 
@@ -34,26 +31,6 @@ def arrays(out: Path, *words: object) -> Arrays:
         assert main([*map(str, words), "--rows", rows, "--out", str(out)]) == 0
         parts.append(load_file(out))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def answered(served: Served, url: str, **tensors: NDArray[Any]) -> Arrays:
-    """Return the tensors of a response."""
-    headers = {"accept": BINARY}
-    if not tensors:
-        response = served.get(url, headers=headers)
-    else:
-        headers["content-type"] = BINARY
-        response = served.post_raw(url, save(tensors), headers)
-    assert response.status_code == 200, response.text
-    return load(response.content)
-
-
-def assert_same_bits(got: Arrays, want: Arrays) -> None:
-    """Check that arrays have the same names, types and bytes."""
-    assert got.keys() == want.keys()
-    for name, values in want.items():
-        assert got[name].dtype == values.dtype
-        assert got[name].tobytes() == values.tobytes(), name
 
 
 def test_codes_of_cells_are_computed_as_in_requests(

@@ -403,7 +403,7 @@ def test_resize_is_true_or_false(bernoulli: Served, asked: str) -> None:
 
 
 def test_the_elbo_of_an_image(bernoulli: Served) -> None:
-    """Black and white are in {0, 1}; of gray the first pixel is told, and a way out."""
+    """Black and white are in {0, 1}; an error names the first gray value."""
     sharp = (GRAY > 127) * np.uint8(255)
     asked = {"x": values(sharp), "seed": 4, "n_samples": 3}
 
