@@ -1,5 +1,5 @@
 """
-Middleware of Ray Serve's proxies: what Ray itself answers becomes a problem document.
+Middleware of Ray Serve's proxies: what Ray itself answers becomes our errors.
 
     RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=deploy.ray.proxy:middlewares
 
@@ -66,10 +66,11 @@ async def _send_unavailable(scope: Scope, send: Send) -> None:
         retry_after_seconds=_RETRY_AFTER_SECONDS,
     )
     request_id = Headers(raw=scope["headers"]).get("x-request-id", "")
-    body = problem.document(instance=scope["path"], request_id=request_id)
+    path = scope["path"]
+    media_type, body = problem.body(path, instance=path, request_id=request_id)
     headers = [
         *problem.headers,
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
     ]
     start = {"type": "http.response.start", "status": problem.status}
