@@ -126,13 +126,16 @@ class NormalRows:
     Draws eps ~ N(0, 1) for rows one after another, a few at a time.
 
     The numbers are those of `normal_rows`, however many rows are drawn at a time.
+
+    Attributes:
+        row: The shape of a row.
     """
 
     def __init__(
         self, row: tuple[int, ...], *, seed: int, stream: Stream, first: int = 0
     ) -> None:
         _check_ordered(stream)
-        self._row = row
+        self.row = row
         self._seed, self._stream = seed, stream
         self._next = first
         self._generator = self._block()
@@ -140,7 +143,7 @@ class NormalRows:
 
     def draw(self, n: int) -> NDArray[np.float32]:
         """Draw eps for the next n rows, (n, *row), float32."""
-        eps = np.empty((n, *self._row), np.float32)
+        eps = np.empty((n, *self.row), np.float32)
         start, end = self._next, self._next + n
         while self._next < end:
             if not normals_skipped(self._next):

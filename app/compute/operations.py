@@ -28,11 +28,13 @@ from model.engine import (
     RowScores,
     Sample,
 )
-from model.engine.elbo_terms import ElboTerms, elbo_of
+from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
 from model.engine.support import Binarize, supported
-from model.noise import Stream, data_noise, normal_rows, normals_skipped
+from model.noise import NormalRows, Stream, data_noise, normal_rows, normals_skipped
 
 Levels = NDArray[np.float64]
+
+_NOISE_VALUES = 1 << 22  # of a request that are in memory at a time: 16 MiB
 
 
 @final
@@ -104,15 +106,16 @@ class Operations:
                 with `binarize`, not in [0, 1].
         """
         x = await self.supported(x, seed=seed, binarize=binarize, first=first)
-        shape = (len(x), n_samples, self.engine.checkpoint.config.latent_dim)
-        n_drawn = prod(shape) + normals_skipped(first) * prod(shape[1:])
-        eps = await run_in_thread_if_large(n_drawn, _latent_noise, shape, seed, first)
-        scores = await self._scores(x, eps)
-        engine = self.engine
-        summed = partial(
-            elbo_of, adds_up=engine.kl_adds_up, log_jacobian=engine.log_jacobian
-        )
-        return await run_in_thread_if_large(scores.log_likelihood.size, summed, scores)
+        row = (n_samples, self.engine.checkpoint.config.latent_dim)
+        begun = partial(NormalRows, row, seed=seed, stream=Stream.LATENT, first=first)
+        noise = await run_in_thread_if_large(normals_skipped(first) * prod(row), begun)
+        # The noise of all rows may be gigabytes.
+        n_rows = max(1, _NOISE_VALUES // prod(row))
+        parts = [
+            await self._elbo_of(x[start : start + n_rows], noise)
+            for start in range(0, len(x), n_rows)
+        ]
+        return parts[0] if len(parts) == 1 else joined_terms(parts)
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
@@ -194,6 +197,17 @@ class Operations:
                 kl = kl if kl.size else np.empty(eps.shape[:2], np.float32)
                 kl[:, draws] = piece.kl
         return RowScores(log_likelihood, kl)
+
+    async def _elbo_of(self, x: Array, noise: NormalRows) -> ElboTerms:
+        """Draw the noise of the next rows, and estimate their ELBO."""
+        n_values = len(x) * prod(noise.row)
+        eps = await run_in_thread_if_large(n_values, noise.draw, len(x))
+        scores = await self._scores(x, eps)
+        engine = self.engine
+        summed = partial(
+            elbo_of, adds_up=engine.kl_adds_up, log_jacobian=engine.log_jacobian
+        )
+        return await run_in_thread_if_large(scores.log_likelihood.size, summed, scores)
 
     def _latents(self, n: int, seed: int, temperature: float, first: int) -> Array:
         return self.engine.latents(n, seed=seed, temperature=temperature, first=first)

@@ -1,5 +1,6 @@
 """The ELBO of scored rows, its terms and its standard error."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -52,6 +53,14 @@ def elbo_of(
             kl=kl.astype(np.float32),
             kl_per_dim=scores.kl if adds_up else None,
         )
+
+
+def joined_terms(parts: Sequence[ElboTerms]) -> ElboTerms:
+    """Return the terms of rows that were scored in parts, in their order."""
+    return ElboTerms._make(
+        None if column[0] is None else np.concatenate(column)
+        for column in zip(*parts, strict=True)
+    )
 
 
 def _standard_error(scores: RowScores, *, adds_up: bool) -> Array | None:

@@ -1,11 +1,14 @@
 """What `/elbo` answers, against the model itself."""
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from safetensors.numpy import load
 
+from app.compute import operations
 from model.elbo import elbo
 from model.noise import Stream, standard_normal, uniform
 from tests.app import linear_gaussian
@@ -117,3 +120,39 @@ def test_binarize_sample_uses_the_seed(bernoulli: Served) -> None:
     direct = bernoulli.post("/elbo", {"x": drawn.astype(int).tolist(), "seed": 5})
 
     assert sampled["elbo"] == direct.json()["elbo"]
+
+
+@pytest.mark.parametrize("first", [0, 5])
+def test_rows_are_scored_a_few_at_a_time(
+    bernoulli: Served, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every bit is that of all rows at once, whatever the memory for noise allows."""
+    assert_equal_in_parts(bernoulli, first, monkeypatch)
+
+
+def assert_equal_in_parts(
+    served: Served, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Score nine rows of 16 values at once, and three rows or fewer at a time."""
+    x = np.random.default_rng(0).random((9, 16)) < 0.5
+    asked = {"x": x.astype(int).tolist(), "seed": 3, "n_samples": 4, "first": first}
+    headers = {"accept": "application/vnd.safetensors"}
+    whole = served.post("/elbo", asked, headers=headers).content
+    monkeypatch.setattr(operations, "_NOISE_VALUES", 40)
+    assert served.post("/elbo", asked, headers=headers).content == whole
+
+
+def test_the_noise_of_long_requests_is_not_in_memory_at_once(
+    checkpoints: Path,
+) -> None:
+    """5 million draws of 3 values would be 60 MB."""
+    asked = {"x": [[0] * 16] * 500, "n_samples": 10_000}
+    with Served(checkpoints / "bernoulli") as served:
+        served.post("/elbo", {**asked, "n_samples": 10})
+        tracemalloc.start()
+        answer = served.post("/elbo", asked)
+        peak = tracemalloc.get_traced_memory()[1] >> 20
+        tracemalloc.stop()
+
+    assert answer.status_code == 200
+    assert peak < 40, f"{peak} MiB"

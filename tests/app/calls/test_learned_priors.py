@@ -16,6 +16,7 @@ from model.inference import analyses
 from model.inference.effort import Effort
 from model.noise import Stream, standard_normal
 from model.prior import GaussianMixture, drawn
+from tests.app.calls.test_elbo import assert_equal_in_parts
 from tests.app.linear_gaussian import build
 from tests.app.served import Served
 from tests.conftest import save_tiny, tiny_config, tiny_vae
@@ -63,6 +64,13 @@ def prior(served: Served) -> GaussianMixture:
 def binary(n: int) -> np.ndarray:
     """Return rows of zeros and ones."""
     return (RNG.random((n, 16)) > 0.5).astype(np.float32)
+
+
+def test_rows_are_scored_a_few_at_a_time(
+    learned: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here every draw has a KL of its own."""
+    assert_equal_in_parts(learned, 0, monkeypatch)
 
 
 def test_samples_are_draws_of_the_learned_prior(learned: Served) -> None:
