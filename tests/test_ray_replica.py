@@ -133,28 +133,6 @@ def test_a_request_that_ray_does_not_answer_is_a_problem_too() -> None:
     assert response.headers["retry-after"] == "1"
 
 
-def test_below_v2_it_is_an_error_of_that_protocol() -> None:
-    """The one that the service itself writes there."""
-
-    async def ray(scope: Scope, receive: Receive, send: Send) -> None:
-        return
-
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(ProxyFailures(ray))
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://test"
-        ) as client:
-            return await client.post("/v2/models/vae-encode/infer", content=b"{}")
-
-    response = asyncio.run(ask())
-
-    assert response.status_code == 503
-    assert response.headers["retry-after"] == "1"
-    assert response.headers["content-type"] == "application/json"
-    assert response.json().keys() == {"error"}
-    assert response.json()["error"].startswith("the replica with this request has")
-
-
 def test_the_middleware_is_one_that_ray_accepts() -> None:
     """A list of Starlette's middlewares."""
     [found] = middlewares()

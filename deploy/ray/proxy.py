@@ -1,5 +1,5 @@
 """
-Middleware of Ray Serve's proxies: what Ray itself answers becomes our errors.
+Middleware of Ray Serve's proxies: what Ray itself answers becomes a problem document.
 
     RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=deploy.ray.proxy:middlewares
 
@@ -66,11 +66,10 @@ async def _send_unavailable(scope: Scope, send: Send) -> None:
         retry_after_seconds=_RETRY_AFTER_SECONDS,
     )
     request_id = Headers(raw=scope["headers"]).get("x-request-id", "")
-    path = scope["path"]
-    media_type, body = problem.body(path, instance=path, request_id=request_id)
+    body = problem.document(instance=scope["path"], request_id=request_id)
     headers = [
         *problem.headers,
-        (b"content-type", media_type),
+        (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),
     ]
     start = {"type": "http.response.start", "status": problem.status}

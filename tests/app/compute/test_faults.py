@@ -1,7 +1,6 @@
 """Faults of compute in a real process: each is told, and hurts nobody else."""
 
 import http.client
-import json
 import os
 import re
 import resource
@@ -18,6 +17,7 @@ import pytest
 import torch
 
 from model import checkpoint
+from tests.app.long_request import LONG_BODY
 from tests.app.processes import (
     SECONDS,
     counted,
@@ -117,7 +117,6 @@ def test_stalled_compute_is_told_and_recovers(checkpoints: Path) -> None:
 
 def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
     """Minutes of compute end within a second or two of their client's departure."""
-    long = json.dumps({"x": [[0] * 16] * 2000, "n_samples": 10_000})
     environment = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_MAX_WORK": str(1 << 40),
@@ -126,7 +125,9 @@ def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
     with process(environment) as (address, running):
         at = address.removeprefix("http://")
         leaving = http.client.HTTPConnection(at, timeout=SECONDS)
-        leaving.request("POST", "/elbo", long, {"content-type": "application/json"})
+        leaving.request(
+            "POST", "/elbo", LONG_BODY, {"content-type": "application/json"}
+        )
         until(lambda: counted(address, 'vae_batch_rows_count{operation="elbo"}') > 2)
         leaving.close()
         until(lambda: counted(address, "vae_requests_in_flight") == 1)

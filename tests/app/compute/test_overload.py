@@ -12,6 +12,7 @@ from app.compute.batcher import Batcher, Capacity
 from app.errors import OverloadedError, UnavailableError
 from model.engine import Array
 from tests.app.compute.test_batcher import AMPLE, doubled, rows, run
+from tests.app.long_request import LONG
 from tests.app.served import Served
 
 
@@ -86,12 +87,11 @@ def test_an_answer_that_takes_too_long_is_504(
     checkpoints: Path, setting: float, header: str, seconds: str
 ) -> None:
     """The setting bounds an answer, and a header bounds it closer, never wider."""
-    long = {"x": [[0] * 16] * 2000, "n_samples": 10_000}
     headers = {"x-request-timeout": header}
     with Served(
         checkpoints / "bernoulli", request_timeout=setting, max_work=1 << 40
     ) as served:
-        late = served.post("/elbo", long, headers=headers)
+        late = served.post("/elbo", LONG, headers=headers)
         after = served.post("/elbo", {"x": [[0] * 16]})
 
     assert late.status_code == 504

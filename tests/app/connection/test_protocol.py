@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from app.connection.admission import RESERVED
 from app.connection.protocol import MAX_PIPELINED
+from tests.app.long_request import LONG_BODY
 from tests.app.pictures import by_hand, chunk, header
 from tests.app.processes import PYTHON_APP, SECONDS, process, until
 from tests.app.raw_http import (
@@ -508,13 +509,12 @@ def test_a_computation_for_a_client_that_closed_is_ended(checkpoints: Path) -> N
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_MAX_WORK": str(1 << 40),
     }
-    asked = json.dumps({"x": [[0] * 16] * 2000, "n_samples": 10_000}).encode()
     head = POST.replace(b"/encode", b"/elbo") + b"Content-Length: %d\r\n\r\n"
     metrics = b"GET /metrics HTTP/1.1\r\nHost: a\r\n" + LAST + b"\r\n"
     with process(settings) as (at, running):
         target = Target(at, running.pid)
         with target.connection() as connected:
-            connected.sendall(head % len(asked) + asked)
+            connected.sendall(head % len(LONG_BODY) + LONG_BODY)
             in_flight = b"vae_requests_in_flight 2.0"
             until(lambda: in_flight in target.answers(metrics)[0].body)
 

@@ -1,17 +1,15 @@
 """Clients that go away while they wait cost no further compute."""
 
 import asyncio
-import json
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from tests.app.long_request import LONG_BODY
 from tests.app.served import Served
 
 Message = MutableMapping[str, Any]
 
-# Long enough to be running still when its client leaves: half a minute of compute.
-LONG = json.dumps({"x": [[0] * 16] * 2000, "n_samples": 10_000}).encode()
 SCOPE = {
     "type": "http",
     "method": "POST",
@@ -28,7 +26,7 @@ def test_a_departed_client_ends_its_computation(checkpoints: Path) -> None:
     async def leave(served: Served) -> None:
         messages: Iterator[Message] = iter(
             [
-                {"type": "http.request", "body": LONG, "more_body": False},
+                {"type": "http.request", "body": LONG_BODY, "more_body": False},
                 {"type": "http.disconnect"},
             ]
         )

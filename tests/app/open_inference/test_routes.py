@@ -174,7 +174,7 @@ def test_hosts_are_those_of_the_native_calls(checkpoints: Path) -> None:
 def test_a_deadline_is_that_of_the_native_calls(checkpoints: Path) -> None:
     """504 when the time of the request is up."""
     document = {
-        "inputs": [tensor("x", np.zeros((500, 16), np.float32), data=[0] * 8000)],
+        "inputs": [tensor("x", np.zeros((16_384, 16), np.float32), data=[0] * 262_144)],
         "parameters": {"n_samples": 10_000},
     }
     with Served(checkpoints / "bernoulli", max_work=1 << 40) as served:

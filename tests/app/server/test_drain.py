@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.app.long_request import LONG
 from tests.app.processes import SECONDS, process, until
 from tests.app.raw_http import Target, assert_refused, parse, received
 from tests.app.serving.test_swap_load import raw
@@ -122,13 +123,12 @@ def test_nobody_waits_for_workers_that_finish(checkpoints: Path) -> None:
         "VAE_WORKERS": "2",
         "VAE_MAX_WORK": str(1 << 40),
     }
-    long = {"x": [[0] * 16] * 2000, "n_samples": 10_000}
     answers: list[httpx.Response] = []
 
     def ask(address: str) -> None:
         headers = {"x-request-timeout": "10"}
         answers.append(
-            httpx.post(f"{address}/elbo", json=long, headers=headers, timeout=SECONDS)
+            httpx.post(f"{address}/elbo", json=LONG, headers=headers, timeout=SECONDS)
         )
 
     with process(settings) as (address, running):
@@ -184,8 +184,9 @@ def test_the_end_of_the_drain_is_a_503(checkpoints: Path, workers: str) -> None:
         "VAE_ACCESS_LOG": "true",
         "VAE_IDLE_TIMEOUT": "600",
     }
-    computing = raw("POST", "/elbo", {"x": [[0] * 16] * 200, "n_samples": 10_000})
-    n_computing = 16  # five seconds of compute, in short batches
+    # A part of it: 16 of the whole would be more rows than a queue takes.
+    computing = raw("POST", "/elbo", {**LONG, "x": LONG["x"][:2000]})
+    n_computing = 16
     sending = b"GET /sample?n=16384 HTTP/1.1\r\nHost: a\r\n\r\n" * 30
     with process(settings, stderr=subprocess.PIPE) as (address, running):
         target = Target(address, running.pid)
