@@ -23,19 +23,22 @@ function expectSameModel(answer) {
 	throw new Problem({ title: "Another model is served now", detail: "reload the page to see it" });
 }
 
-export async function call(path, body, signal) {
-	const post = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+async function answered(path, body, signal, accept, read) {
+	const headers = { Accept: accept, ...(body && { "Content-Type": "application/json" }) };
+	const post = body && { method: "POST", body: JSON.stringify(body) };
 	try {
-		const answer = await fetch(address(path), { ...(body && post), signal });
+		const answer = await fetch(address(path), { ...post, headers, signal });
 		expectSameModel(answer);
-		const document = await answer.json();
-		if (answer.ok) return document;
-		throw new Problem(document);
+		if (answer.ok) return await read(answer);
+		throw new Problem(await answer.json());
 	} catch (error) {
 		if (error instanceof Problem || error.name === "AbortError") throw error;
 		throw new Problem({ title: "No answer", detail: "the service cannot be reached. Is it running?" });
 	}
 }
+
+export const call = (path, body, signal) => answered(path, body, signal, "application/json", (answer) => answer.json());
+export const csv = (path, body, signal) => answered(path, body, signal, "text/csv", (answer) => answer.blob());
 
 // Show an error, or hide the last one; `retry` is what the button does.
 export function report(element, error, retry) {

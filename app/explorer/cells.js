@@ -58,6 +58,14 @@ export class Cells {
 		return { ...rest, x: body.x.map(record) };
 	}
 
+	// Rows as CSV. An unseen category has no name, and is empty as a missing one.
+	csv(rows) {
+		const quoted = (cell) => (/[",\r\n]|^$/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell);
+		const cell = (code, d) => (code === null || this.#isUnseen(code, d) ? "" : quoted(String(this.cell(code, d))));
+		const lines = [this.columns.map(({ name }) => quoted(name)), ...rows.map((row) => this.whole(row).map(cell))];
+		return lines.map((line) => `${line.join()}\r\n`).join("");
+	}
+
 	accepts(row) {
 		return row.every((code, d) => {
 			const { kind, categories } = this.columns[d];

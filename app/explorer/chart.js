@@ -9,11 +9,11 @@ export function svg(name, attributes = {}, ...children) {
 	return element;
 }
 
-const text = (x, y, content, anchor = "middle") => svg("text", { x, y, "text-anchor": anchor }, content);
-const line = (css, x1, x2, y1, y2) => svg("line", { class: css, x1, x2, y1, y2 });
-const rect = (css, x, y, width, height, rx = 0) => svg("rect", { class: css, x, y, width, height, rx });
+export const text = (x, y, content, anchor = "middle") => svg("text", { x, y, "text-anchor": anchor }, content);
+export const line = (css, x1, x2, y1, y2) => svg("line", { class: css, x1, x2, y1, y2 });
+export const rect = (css, x, y, width, height, rx = 0) => svg("rect", { class: css, x, y, width, height, rx });
 
-function placed(place, label, width, height, children) {
+export function placed(place, label, width, height, children) {
 	const attributes = { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": label };
 	place.replaceChildren(svg("svg", attributes, ...children));
 }
@@ -75,11 +75,12 @@ export function terms(place, { elbo, logLikelihood }, heldOut) {
 	placed(place, `ELBO ${fixed(elbo, 1)} nats`, width, base + 22, children);
 }
 
-function ticks(low, high, width) {
+// Round numbers between two, at least `least` from each other.
+export function ticks(low, high, width, least = 1) {
 	const rough = (high - low) / (width / 110) || 1;
 	const power = 10 ** Math.floor(Math.log10(rough));
-	const step = Math.max(1, power * [1, 2, 5, 10].find((m) => m * power >= rough));
+	const step = Math.max(least, power * [1, 2, 5, 10].find((m) => m * power >= rough));
 	const values = [];
-	for (let v = Math.ceil(low / step) * step; v <= high; v += step) values.push(v);
+	for (let k = Math.ceil(low / step); k * step <= high; k++) values.push(Number((k * step).toPrecision(12)) + 0); // no −0
 	return values;
 }

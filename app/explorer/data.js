@@ -16,6 +16,7 @@ export class Data {
 		this.binary = this.kind === "bernoulli";
 		this.range = card.likelihood.value_range;
 		this.most = card.limits.max_rows;
+		this.mostDrawn = Math.max(1, Math.min(this.most, Math.floor(card.limits.max_output_values / this.dim)));
 		this.mostAnalyzed = card.limits.max_analysis_rows;
 		this.columns = card.columns;
 		this.cells = card.table && new Cells(card.table.columns); // of mixed kinds

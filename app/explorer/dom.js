@@ -12,6 +12,7 @@ export function made(name, properties = {}, ...children) {
 	return element;
 }
 
+export const tr = (tag, cells) => made("tr", {}, ...cells.map((cell) => made(tag, {}, cell)));
 export const picture = (label) => made("canvas", { className: "shown", role: "img", "aria-label": label });
 export const count = (n) => n.toLocaleString("en");
 export const subscript = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
@@ -22,6 +23,16 @@ export const clamp = (v, low, high) => Math.min(high, Math.max(low, v));
 export function within(place, event, rows, columns) {
 	const box = place.getBoundingClientRect();
 	return [(rows * (event.clientY - box.top)) / box.height, (columns * (event.clientX - box.left)) / box.width];
+}
+
+// Arrows step in a place; Enter and Space choose.
+export function keys(place, step, choose) {
+	place.onkeydown = (event) => {
+		const by = arrow(event.key);
+		if (!by && event.key !== "Enter" && event.key !== " ") return;
+		event.preventDefault();
+		by ? step(by) : choose();
+	};
 }
 
 // Lay an element around one cell of a place with so many rows and columns.

@@ -1,7 +1,7 @@
 // What the model expects in the cells of a table: it fills those that are missing, and
 // says which are odd.
 import { Latest, call } from "./api.js";
-import { $, count, made, onChange, renews, seed } from "./dom.js";
+import { $, count, made, onChange, renews, save, seed } from "./dom.js";
 import { attach } from "./snippet.js";
 
 const N_DRAWS = 5;
@@ -33,7 +33,8 @@ export function filling(state) {
 		const head = made("tr", {}, ...["column", ...names].map((name) => made("th", {}, name)));
 		const body = columns.map((d) => tr(cells.columns[d].name, line(d)));
 		$("filled").replaceChildren(made("thead", {}, head), made("tbody", {}, ...body, tr("the whole row", rows.map(use))));
-		$("filled").parentElement.hidden = false;
+		$("filled").parentElement.hidden = $("filled-csv").disabled = false;
+		$("filled-csv").onclick = () => save("filled.csv", new Blob([cells.csv(rows)], { type: "text/csv" }));
 		if (!isReliable) $("gaps").textContent = "Few codes explain the known cells, so that these estimates are rough.";
 		state.announce(columns.map((d) => `${cells.columns[d].name}: ${cells.said(mean[d], d)}`).join(", "));
 	};
@@ -41,7 +42,7 @@ export function filling(state) {
 	state.on("x", () => {
 		asked++;
 		gaps = [...state.x.keys()].filter((d) => state.x[d] === null);
-		$("filled").parentElement.hidden = true;
+		$("filled").parentElement.hidden = $("filled-csv").disabled = true;
 		$("fill").disabled = $("missing-new").disabled = !gaps.length;
 		$("gaps").textContent = gaps.length
 			? `${count(gaps.length)} of the ${count(state.x.length)} cells of x ${gaps.length === 1 ? "is" : "are"} missing.`

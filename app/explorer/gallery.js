@@ -1,7 +1,7 @@
 // Many at once: examples to pick, a walk between two, samples from the prior.
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, arrow, clamp, frame, made, onChange, oneStop, picture, renews, seed, within } from "./dom.js";
+import { $, clamp, frame, keys, made, onChange, oneStop, picture, renews, seed, within } from "./dom.js";
 import { fixed } from "./maths.js";
 import { attach } from "./snippet.js";
 
@@ -97,12 +97,7 @@ export function samples(state) {
 	sky.onpointermove = sky.onpointerdown = (event) => look(within(sky, event, lines(), columns()));
 	sky.onfocus = () => look(at);
 	sky.onclick = pick;
-	sky.onkeydown = (event) => {
-		const step = arrow(event.key);
-		if (!step && event.key !== "Enter" && event.key !== " ") return;
-		event.preventDefault();
-		step ? look(at.map((v, i) => v + step[i])) : pick();
-	};
+	keys(sky, (step) => look(at.map((v, i) => v + step[i])), pick);
 	const answer = new Latest($("samples"), async (signal) => {
 		rows = rowsOf((await call("/sample", asked(), signal)).x);
 		show();

@@ -1,8 +1,9 @@
 // The latent space: dials for its busiest dimensions, and a map of two of them.
 import { Latest, call } from "./api.js";
 import { svg } from "./chart.js";
+import { colors, offer } from "./colors.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, arrow, clamp, frame, made, onChange, renews, seed, subscript, within } from "./dom.js";
+import { $, clamp, frame, keys, made, onChange, renews, seed, subscript, within } from "./dom.js";
 import { named } from "./gallery.js";
 import { below, fixed, quantile, rounded } from "./maths.js";
 import { attach } from "./snippet.js";
@@ -63,7 +64,8 @@ export function map(state) {
 	let chosen = axes();
 	$("others-field").hidden = state.busiest.length === 2;
 	$("points-field").hidden = !state.examples.length;
-	$("points").checked = Boolean(state.labels);
+	offer(state);
+	$("points").checked = Boolean(state.labels ?? data.cells);
 	const put = (z, [row, column]) => {
 		const [a, b] = axes();
 		const step = { [a]: steps[column], [b]: steps[size - 1 - row] };
@@ -123,14 +125,10 @@ export function map(state) {
 		look(under(event));
 		set();
 	};
-	plane.onkeydown = (event) => {
-		const step = arrow(event.key);
-		if (!step && event.key !== "Enter" && event.key !== " ") return;
-		event.preventDefault();
-		if (!step) return set();
+	keys(plane, (step) => {
 		look((at ?? nearest()).map((v, i) => whole(v + step[i])));
 		state.announce($("where").textContent);
-	};
+	}, set);
 	const place = () => dots(state, axes());
 	const again = () => {
 		const n = prior.mean.length - 2;
@@ -146,7 +144,7 @@ export function map(state) {
 		chosen = axes();
 		again();
 	});
-	onChange(["others", "points"], again);
+	onChange(["others", "points", "color"], again);
 	attach($("map"), () => ({ calls: [["/decode", { z: latentsOf() }]] }));
 }
 
@@ -157,14 +155,9 @@ function dots(state, [a, b]) {
 		const [cx, cy] = [100 * below(z, a, state.prior), 100 - 100 * below(z, b, state.prior)];
 		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css, fill });
 	};
-	const kinds = [...new Set(state.labels ?? [0])].sort((p, q) => p - q);
-	const hue = (kind) => {
-		const i = kinds.indexOf(kind);
-		return `oklch(${i % 2 ? 0.6 : 0.75} .13 ${20 + (360 * i) / kinds.length})`;
-	};
-	const marks = state.means.map((mu, i) => dot(mu, 1.15, "dot", hue(state.labels?.[i] ?? 0)));
-	const entries = kinds.map((kind) => made("li", {}, made("i", { style: `background: ${hue(kind)}` }), String(kind)));
+	const [fills, entries] = colors(state);
+	const marks = state.means.map((mu, i) => dot(mu, 1.15, "dot", fills[i]));
 	const shown = $("points").checked;
 	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here", "none"));
-	$("legend").replaceChildren(...(shown && state.labels ? entries : []));
+	$("legend").replaceChildren(...(shown ? entries : []));
 }

@@ -1,23 +1,18 @@
 // The state of the page in its address: reload, back and a shared link keep it.
-import { $ } from "./dom.js";
 
-const FIELDS = [
-	"binarize", "n-samples", "bound-seed", "missing-seed", "draws-seed", "dials-seed", "across", "up", "others", "points",
-	"from", "to", "samples-seed", "temperature", "draw",
-];
+const FIELDS = [...document.querySelectorAll("main :is(select, input:not([type=file]))")];
 const REST = 300;
 const MOST_BYTES = 12000; // a longer x is left out
 
-const read = (id) => ($(id).type === "checkbox" ? String($(id).checked) : $(id).value);
+const read = (field) => (field.type === "checkbox" ? String(field.checked) : field.value);
 
 // A field that takes no value of this model, from a link to another one, is left alone.
-function write(id, value) {
-	const field = $(id);
-	const before = read(id);
+function write(field, value) {
+	const before = read(field);
 	if (field.type === "checkbox") field.checked = value === "true";
 	else field.value = value;
 	if (field.type !== "checkbox" && field.value !== value) field.value = before;
-	if (read(id) !== before) for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+	if (read(field) !== before) for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
 }
 
 const through = async (content, transform) =>
@@ -44,7 +39,7 @@ export async function link(state) {
 
 	const address = async () => {
 		const parts = new URLSearchParams();
-		FIELDS.forEach((id, i) => read(id) !== defaults[i] && parts.set(id, read(id)));
+		FIELDS.forEach((field, i) => read(field) !== defaults[i] && parts.set(field.id, read(field)));
 		const example = state.reference.indexOf(state.x);
 		if (example > 0) parts.set("example", example);
 		if (example < 0) parts.set("x", await packed(state.x));
@@ -62,7 +57,7 @@ export async function link(state) {
 
 	const restore = async () => {
 		const parts = new URLSearchParams(location.hash.slice(1));
-		FIELDS.forEach((id, i) => write(id, parts.get(id) ?? defaults[i]));
+		FIELDS.forEach((field, i) => write(field, parts.get(field.id) ?? defaults[i]));
 		const drawn = parts.get("x") && (await unpacked(parts.get("x")).catch(() => null));
 		const row = drawn?.length === state.data.dim && state.data.accepts(drawn) ? drawn : state.reference[parts.get("example") ?? 0] ?? state.reference[0];
 		const z = parts.get("z")?.split(",").map(Number);

@@ -1,5 +1,6 @@
 // The page: what is served, then every panel of it around one shared state.
 import { call, report } from "./api.js";
+import { columns } from "./columns.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
 import { filling, surprises } from "./expected.js";
@@ -141,7 +142,7 @@ async function begin() {
 	const codes = await call("/encode", { x: reference });
 	const { mean, standard_deviation: sigma } = card.prior;
 	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
-	for (const panel of [examples, code, surprises, bound, filling, draws, dials, map, film, samples]) panel(state);
+	for (const panel of [examples, code, surprises, bound, filling, draws, dials, map, film, samples, columns]) panel(state);
 	await link(state);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 	addEventListener("resize", () => state.emit("resize"));

@@ -2,16 +2,16 @@
 import { Latest, call } from "./api.js";
 import { latents, terms } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, count, made, onChange, oneStop, renews, seed, subscript } from "./dom.js";
+import { $, count, made, onChange, oneStop, renews, seed, subscript, tr } from "./dom.js";
 import { tile } from "./gallery.js";
 import { fixed, kl, normals, rounded } from "./maths.js";
 import { opens } from "./open.js";
-import { Form, Pad, Table } from "./pad.js";
+import { Fields, Pad } from "./pad.js";
 import { attach } from "./snippet.js";
 
 export function code(state) {
 	const { data } = state;
-	const input = new (data.isImage ? Pad : data.cells ? Form : Table)($("input"), data, () => state.setX(input.x), () => state.remember());
+	const input = new (data.isImage ? Pad : Fields)($("input"), data, () => state.setX(input.x), () => state.remember());
 	$("input").append($("undo").parentElement); // below the pad or the table
 	let out;
 	const answer = new Latest($("one"), async (signal) => {
@@ -56,8 +56,7 @@ export function code(state) {
 }
 
 function numbers({ mu, sigma, kl }) {
-	const cells = (j) => [`z${subscript(j)}`, ...[mu, sigma, kl].map((values) => fixed(values[j], 3))];
-	const row = (_, j) => made("tr", {}, ...cells(j).map((cell) => made("td", {}, cell)));
+	const row = (_, j) => tr("td", [`z${subscript(j)}`, ...[mu, sigma, kl].map((values) => fixed(values[j], 3))]);
 	$("numbers").querySelector("tbody").replaceChildren(...mu.map(row));
 }
 

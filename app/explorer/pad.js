@@ -1,10 +1,9 @@
-// Where x is made: a drawing pad for pictures, a form for cells, a table of numbers for
-// anything else.
+// Where x is made: a drawing pad for pictures, fields for anything else.
 import { sheet } from "./data.js";
-import { arrow, clamp, frame, made, picture, within } from "./dom.js";
+import { arrow, clamp, frame, made, picture, tr, within } from "./dom.js";
 import { fixed } from "./maths.js";
 
-const MOST_FIELDS = 200;
+export const MOST_FIELDS = 200;
 
 export class Pad {
 	#data; #changed; #begin; #canvas; #cursor; #at; #last; #tools;
@@ -126,96 +125,58 @@ export class Pad {
 	}
 }
 
-export class Table {
-	#body; #plot;
-
-	constructor(place, data, changed, begin) {
-		const canvas = picture("Plot of x");
-		this.#plot = (row) => sheet(canvas, data, [row]);
-		this.#body = made("tbody");
-		const names = [data.columns ? "column" : "d", "x", "E[x|z]", ...(data.kind === "gaussian" ? ["± σ"] : [])];
-		const head = made("tr", {}, ...names.map((name) => made("th", {}, name)));
-		const table = made("table", {}, made("thead", {}, head), this.#body);
-		place.append(canvas, made("div", { className: "scroll" }, table));
-		this.#body.oninput = ({ target }) => {
-			if (!Number.isFinite(target.valueAsNumber)) return;
-			begin();
-			this.x[target.dataset.d] = target.valueAsNumber;
-			this.#plot(this.x);
-			changed();
-		};
-		for (let d = 0; d < Math.min(MOST_FIELDS, data.dim); d++) {
-			const input = made("input", { type: "number", step: "any", "aria-label": `x ${data.name(d)}` });
-			const cells = names.slice(1).map(() => made("td"));
-			cells[0].append(input);
-			input.dataset.d = d;
-			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), ...cells));
-		}
-	}
-
-	set(x) {
-		this.x = [...x];
-		this.#body.querySelectorAll("input").forEach((input, d) => (input.value = x[d]));
-		this.#plot(x);
-	}
-
-	answer(mean, logVar) {
-		this.#body.querySelectorAll("tr").forEach((row, d) => {
-			row.children[2].textContent = fixed(mean[d], 3);
-			if (logVar) row.children[3].textContent = fixed(Math.exp(logVar[d] / 2), 3);
-		});
-	}
-}
-
-// A form with a field for each cell, and what the model answers beside it.
-export class Form {
-	#data; #body; #plot;
+// A field for each value of a row, and what the model answers beside it.
+export class Fields {
+	#data; #body = made("tbody"); #plot;
 
 	// `begin` is called before a change, `changed` after it.
 	constructor(place, data, changed, begin) {
+		const { cells } = data;
 		const canvas = picture("Plot of x");
 		this.#data = data;
-		this.#plot = (row) => sheet(canvas, data, [row]);
-		this.#body = made("tbody");
-		const heads = [
-			"column", "x",
-			made("abbr", { title: "Of categories, the most probable one; of ordered ones, the mean rank" }, "E[x|z]"),
-			made("abbr", { title: "−log p(cell|z) on average over q(z|x), in nats; ▲ is more than in any of the examples" }, "surprise"),
-		].slice(0, data.isRanked ? 4 : 3);
-		const head = made("tr", {}, ...heads.map((words) => made("th", {}, words)));
-		const table = made("table", { className: "cells" }, made("thead", {}, head), this.#body);
+		this.#plot = () => sheet(canvas, data, [this.x]);
+		const abbr = (words, title) => made("abbr", { title }, words);
+		const of = cells ? abbr("E[x|z]", "Of categories, the most probable one; of ordered ones, the mean rank") : "E[x|z]";
+		const last = data.isRanked && abbr("surprise", "−log p(cell|z) on average over q(z|x), in nats; ▲ is more than in any of the examples");
+		const heads = [data.columns ? "column" : "d", "x", of, cells ? last : data.kind === "gaussian" && "± σ"].filter(Boolean);
+		const table = made("table", { className: cells ? "cells" : "" }, made("thead", {}, tr("th", heads)), this.#body);
 		const how = "Above, a dot for each cell that is known: a number between the smallest and the largest of the examples, a category among all. An empty field is a missing cell.";
-		place.append(canvas, made("p", { className: "note" }, how), made("div", { className: "scroll" }, table));
+		place.append(canvas, ...(cells ? [made("p", { className: "note" }, how)] : []), made("div", { className: "scroll" }, table));
 		this.#body.oninput = ({ target }) => {
-			const code = target.value === "" ? null : Number(target.value);
-			if (target.validity.badInput || !(code === null || Number.isFinite(code))) return;
+			const value = target.value === "" ? null : Number(target.value);
+			if (target.validity.badInput || (value === null ? !cells : !Number.isFinite(value))) return;
 			begin();
-			this.x[target.dataset.d] = code;
-			this.#plot(this.x);
+			this.x[target.dataset.d] = value;
+			this.#plot();
 			changed();
 		};
 		for (let d = 0; d < Math.min(MOST_FIELDS, data.dim); d++) {
-			const field = data.cells.field(d, data.name(d));
+			const name = data.name(d);
+			const field = cells?.field(d, name) ?? made("input", { type: "number", step: "any", "aria-label": `x ${name}` });
 			field.dataset.d = d;
-			this.#body.append(made("tr", {}, made("th", { scope: "row" }, data.name(d)), made("td", {}, field), ...heads.slice(2).map(() => made("td"))));
+			this.#body.append(made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, field), ...heads.slice(2).map(() => made("td"))));
 		}
 	}
 
 	set(x) {
 		this.x = [...x];
 		this.#body.querySelectorAll("[data-d]").forEach((field, d) => (field.value = x[d] ?? ""));
-		this.#plot(x);
+		this.#plot();
 	}
 
-	answer(mean) {
-		[...this.#body.rows].forEach((row, d) => (row.cells[2].textContent = this.#data.cells.said(mean[d], d)));
+	answer(mean, logVar) {
+		[...this.#body.rows].forEach(({ cells }, d) => {
+			cells[2].textContent = this.#data.cells?.said(mean[d], d) ?? fixed(mean[d], 3);
+			if (logVar) cells[3].textContent = fixed(Math.exp(logVar[d] / 2), 3);
+		});
 	}
+
 	// How much each cell surprises the model, in nats.
 	mark(surprises) {
-		[...this.#body.rows].forEach((row, d) => {
+		[...this.#body.rows].forEach(({ cells }, d) => {
 			const { nats, isOdd } = surprises[d];
 			const said = nats === null ? "" : fixed(nats, 1);
-			row.cells[3].replaceChildren(isOdd ? made("b", { className: "odd", title: "More than in any of the examples" }, `▲ ${said}`) : said);
+			cells[3].replaceChildren(isOdd ? made("b", { className: "odd", title: "More than in any of the examples" }, `▲ ${said}`) : said);
 		});
 	}
 }

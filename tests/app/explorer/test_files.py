@@ -17,7 +17,7 @@ from model.checkpoint.manifest import ModelMetrics, Provenance
 from tests.app.served import Served, assert_problem
 from tests.conftest import FIGURE, tiny_config, tiny_vae
 
-MAX_BYTES = 100_000
+MAX_BYTES = 104_000
 FILES = explorer.files()
 SCRIPTS = [name for name in FILES if name.endswith(".js")]
 PATHS = ["/", *(f"/explorer/{name}" for name in FILES if name != INDEX)]
