@@ -135,7 +135,7 @@ async def _computed(
             binarize=inputs.options.binarize,
             first=inputs.options.first,
         )
-        return await model.analysis_thread.run(
+        return await model.analysis_threads.run(
             lambda rows: compute(x, rows),
             analyses.slices(n_rows, values_per_row=per_row),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, final
 
 from app.call_parts.shapes import Facts
-from app.compute.analysis_thread import AnalysisThread
+from app.compute.analysis_threads import AnalysisThreads
 from app.compute.operations import Operations
 from app.errors import ContentTooLargeError
 from app.http.reader import Reader
@@ -32,7 +32,7 @@ class ServedModel:
 
     Attributes:
         compute: The batched operations on rows.
-        analysis_thread: Runs analyses, one slice of rows at a time.
+        analysis_threads: Runs analyses, in turns.
         analyst: Computes the analyses.
         facts: The facts that the schemas of requests and responses depend on.
     """
@@ -40,7 +40,7 @@ class ServedModel:
     engine: Engine
     reader: Reader
     compute: Operations
-    analysis_thread: AnalysisThread
+    analysis_threads: AnalysisThreads
     analyst: Analyst
     settings: Settings
     lifecycle: Lifecycle
@@ -83,7 +83,7 @@ class ServedModel:
         check_serving = self.lifecycle.check_serving
         check_room = {
             "batches": self.compute.check_room,
-            "analyses": self.analysis_thread.check_room,
+            "analyses": self.analysis_threads.check_room,
         }[room]
 
         def check() -> None:

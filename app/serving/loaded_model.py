@@ -84,7 +84,7 @@ class LoadedModel:
 
     def close(self) -> None:
         """Finish running computations, and stop the threads."""
-        self.model.analysis_thread.close()
+        self.model.analysis_threads.close()
         self.model.compute.close()
 
 

@@ -7,7 +7,7 @@ from typing import final
 from app.call_parts.call import Call
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Facts
-from app.compute.analysis_thread import AnalysisThread
+from app.compute.analysis_threads import AnalysisThreads
 from app.compute.batcher import Capacity
 from app.compute.operations import Operations
 from app.http.reader import Reader
@@ -108,7 +108,7 @@ class Loader:
             engine=engine,
             reader=reader,
             compute=compute,
-            analysis_thread=AnalysisThread(max_requests=settings.max_analyses),
+            analysis_threads=AnalysisThreads(max_requests=settings.max_analyses),
             analyst=Analyst(engine),
             settings=settings,
             lifecycle=self._lifecycle,

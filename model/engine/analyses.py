@@ -2,10 +2,10 @@
 The analyses of the served model: from a slice of rows to columns of numpy arrays.
 
 Torch always computes them, also where ONNX Runtime computes the other operations,
-because they need gradients or float64. They run in a thread of their own and share
-only the weights with the engine's thread; the weights never change. Torch has one
-number of threads per process, which the engine sets when it chooses a backend; it is
-not changed here.
+because they need gradients or float64. They run in threads of their own and share only
+the weights with each other and the engine's thread; the weights never change. Torch has
+one number of threads per process, which the engine sets when it chooses a backend; it
+is not changed here.
 """
 
 from dataclasses import replace
@@ -47,7 +47,7 @@ class NotFiniteError(ValueError):
 @final
 class Analyst:
     """
-    Analyses of rows of x, (N, D). Any thread may call it, one call at a time.
+    Analyses of rows of x, (N, D). Any thread may call it; calls may `pause`.
 
     Every method computes the rows of a slice, and raises `NotFiniteError` if a density
     is not finite. Row i uses the noise of position `first` + i.

@@ -16,6 +16,7 @@ from model.distributions import Likelihood
 from model.inference.estimate import widened
 from model.inference.latents import Latents
 from model.inference.observed import known_values, masked_log_prob
+from model.inference.pauses import pause
 from model.inference.proposals import pairs_at_once
 from model.noise import Stream, standard_normal, uniform
 from model.tables.layout import TableLayout
@@ -201,6 +202,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
     ]
     mean, square = weights.new_zeros(2, 1)
     for w, z in portions:
+        pause()
         of_z, variance = _summarized(vae.decode(z))
         mean = mean + w @ of_z
         square = square + w @ (variance + of_z.square())
@@ -208,6 +210,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
     rest = torch.zeros_like(mean)
     of_mean, of_variance = _Squares(rest), _Squares(rest)
     for w, z in portions:
+        pause()
         of_z, variance = _summarized(vae.decode(z))
         off = of_z - mean
         f = variance + off.square() - rounded

@@ -3,6 +3,8 @@ log p(x|z) and log p(x, z) as functions of z, faster than the likelihood's own f
 
 For binary x, log p(x|z) = -log prod_d (1 + exp((1 - 2 x_d) eta_d)). One logarithm of a
 product is faster than a sum of many logarithms, and the gradient needs no more.
+
+Nearly all the time of an analysis passes here, so this is where it may `pause`.
 """
 
 from typing import Any
@@ -12,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from model.distributions import Bernoulli
+from model.inference.pauses import pause
 from model.vae import VAE
 
 _DOUBLINGS = 4  # of the factors in a product, 16 at most
@@ -30,6 +33,7 @@ def log_likelihood(
         z: Latents of any dtype, (..., N, J).
         observed: The values of x that count, bool, (N, D); all unless given.
     """
+    pause()
     p_x = vae.decode(z.to(x.dtype))
     if isinstance(p_x, Bernoulli):
         factors = p_x.eta.mul_(1 - 2 * x).exp_().add_(1)
@@ -46,6 +50,7 @@ def log_likelihood_with_gradient(
     vae: VAE, x: Tensor, z: Tensor, observed: Tensor | None = None
 ) -> Tensor:
     """Return log p(x|z), once differentiable in z; see `log_likelihood`."""
+    pause()
     p_x = vae.decode(z.to(x.dtype))
     if isinstance(p_x, Bernoulli):
         log_p_x: Tensor = _BinaryLogProb.apply(  # type: ignore[no-untyped-call]  # of torch

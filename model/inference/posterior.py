@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model.distributions import DiagonalGaussian
 from model.inference.laplace import laplace
+from model.inference.pauses import pause
 from model.inference.proposals import Proposal, encoded, log_weight, pairs_at_once
 from model.vae import VAE
 
@@ -220,7 +221,10 @@ def _integrated(
 def _on_grid(vae: VAE, x: Tensor, axes: tuple[Tensor, ...]) -> Tensor:
     """Return log p(x, z) at every point of the grid, (G,) or (G, G)."""
     points = _points(axes)
-    values = [vae.log_joint(x, z) for z in torch.split(points, pairs_at_once(vae))]
+    values = []
+    for z in torch.split(points, pairs_at_once(vae)):
+        pause()
+        values.append(vae.log_joint(x, z))
     return torch.cat(values).reshape([len(axis) for axis in axes])
 
 

@@ -16,7 +16,7 @@ import httpx
 import numpy as np
 import pytest
 
-from app.compute.analysis_thread import AnalysisThread
+from app.compute.analysis_threads import AnalysisThreads
 from app.compute.batcher import Batcher, Capacity
 from app.observability import timing
 from app.observability.batch import Batch
@@ -258,7 +258,7 @@ def test_an_analysis_waits_for_the_thread_and_works_in_slices() -> None:
         return columns(of)
 
     async def work() -> None:
-        runner = AnalysisThread(max_requests=2)
+        runner = AnalysisThreads(max_requests=2)
         with closing(runner):
             held = asyncio.create_task(
                 runner.run(stuck, [slice(0, 1)]), context=Context()

@@ -1,4 +1,4 @@
-"""The analysis thread: turns, a bounded number in hand, deadlines, and who has gone."""
+"""The threads of analyses: turns, a bounded number of requests, and who has gone."""
 
 import asyncio
 import threading
@@ -9,7 +9,7 @@ from http import HTTPStatus
 import numpy as np
 import pytest
 
-from app.compute.analysis_thread import RETRY_AFTER_SECONDS, AnalysisThread
+from app.compute.analysis_threads import RETRY_AFTER_SECONDS, AnalysisThreads
 from app.errors import OverloadedError
 from model.inference.columns import Evidence
 
@@ -54,9 +54,9 @@ def gate() -> Iterator[Gate]:
     gate.opened.set()
 
 
-def analyses(*, max_in_hand: int = 4) -> AnalysisThread:
+def analyses(*, max_in_hand: int = 4) -> AnalysisThreads:
     """Return what runs analyses."""
-    return AnalysisThread(max_requests=max_in_hand)
+    return AnalysisThreads(max_requests=max_in_hand)
 
 
 def test_slices_are_joined_in_order() -> None:
