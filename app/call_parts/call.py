@@ -27,6 +27,7 @@ from app.call_parts.served_model import Room, ServedModel
 from app.call_parts.shapes import Condition, Facts
 from app.http.request import Request
 from app.http.response import Response
+from app.http.schema import StrictObject
 from app.wire.negotiation import PNG, Format, Formats, response_format
 from model.checkpoint import Checkpoint
 
@@ -89,7 +90,7 @@ class Call:
     tag: Tag
     bind: "Bind"
     request: type[BaseModel] | None = None
-    options: type[BaseModel] | None = None
+    options: type[StrictObject] | None = None
     response: type[BaseModel] | None = None
     reads: Offers = ()
     writes: Offers = ()
@@ -129,7 +130,7 @@ def post(
     *,
     summary: str,
     request: type[BaseModel],
-    options: type[BaseModel],
+    options: type[StrictObject],
     response: type[BaseModel],
     reads: Offers,
     writes: Offers,

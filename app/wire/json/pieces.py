@@ -19,6 +19,7 @@ from functools import cached_property
 from typing import Any, Never, final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
@@ -32,6 +33,7 @@ PIECE_BYTES = 1 << 18
 # A refused piece is read again in pieces short enough for the slow parser.
 EXPLAINED_BYTES = 1 << 16
 _COUNTED_BYTES = 1 << 20
+_NUMBERS_AND_NULL = (int, float, type(None))
 _COMMA = np.uint8(ord(","))
 _SPACE = rb"[ \t\r\n]*+"
 _NEXT_ROW = rb",(?=" + _SPACE + rb"\[)"
@@ -109,7 +111,9 @@ class LongArrays:
             try:
                 part = self._arrays.values(piece)
             except RefusedError:
-                raise _not_all(layout, n_values) from None
+                if not layout.may_be_missing:
+                    raise _not_all(layout, n_values) from None
+                part = await asyncio.to_thread(_with_gaps, piece)
             if piece.count(b"[") > 1 or not 0 < len(part) <= n_values - n:
                 raise _not_all(layout, n_values)
             values[n : n + len(part)] = layout.to_values(part, n, shaped=shaped)
@@ -119,6 +123,16 @@ class LongArrays:
         if n != n_values:
             raise _not_all(layout, n_values)
         return Rows(values.reshape(n_rows, -1), shaped)
+
+
+def _with_gaps(piece: bytes) -> NDArray[np.float64]:
+    """Return the numbers of a flat array, null as NaN; of another array, none."""
+    try:
+        found = orjson.loads(piece)
+    except orjson.JSONDecodeError:
+        found = []
+    is_flat = all(type(value) in _NUMBERS_AND_NULL for value in found)
+    return np.array(found if is_flat else [], np.float64)
 
 
 def _not_all(layout: Layout, n_values: int) -> UnprocessableError:

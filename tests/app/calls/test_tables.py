@@ -11,6 +11,8 @@ import pytest
 from safetensors.numpy import load, save
 
 from model.tables.schema import LeftOut
+from tests.app.open_inference.tensors import in_binary, outputs, same
+from tests.app.open_inference.tensors import post as infer
 from tests.app.served import Served, assert_problem
 from tests.conftest import calibrated, save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
@@ -90,6 +92,40 @@ def test_rows_are_what_their_codes_are(table: Served, path: str) -> None:
     arrays = [[None if np.isnan(c) else c for c in row] for row in CODES]
     found = table.post(path, {"x": arrays}, headers={"accept": TENSORS})
     assert tensors(found) == wanted
+
+
+@pytest.mark.parametrize("call", ["encode", "elbo", "reconstruct"])
+def test_the_open_inference_protocol_takes_codes(table: Served, call: str) -> None:
+    """Flat or nested, with null or NaN; outputs have the datatypes that it says."""
+    model, seed = f"vae-{call}", {} if call != "elbo" else {"seed": 1}
+    query = "?seed=1" if seed else ""
+    sent = post(table, f"/{call}{query}", save({"x": np.array(CODES)}), TENSORS)
+    wanted = load(sent.content)
+    nested = [[None if np.isnan(c) else c for c in row] for row in CODES]
+    tensor = {"name": "x", "datatype": "FP64", "shape": [4, 4]}
+
+    found = [
+        infer(table, model, {"inputs": [{**tensor, "data": data}], "parameters": seed})
+        for data in (nested, [cell for row in nested for cell in row])
+    ]
+    found.append(in_binary(table, model, "x", np.array(CODES), **seed))
+
+    assert all(same(outputs(response), wanted) for response in found)
+    said = table.get(f"/v2/models/{model}").json()["outputs"]
+    types = {name: f"FP{8 * values.itemsize}" for name, values in wanted.items()}
+    assert types.items() <= {one["name"]: one["datatype"] for one in said}.items()
+
+
+@pytest.mark.parametrize("wrong", ["a", True, [1], {}])
+def test_a_flat_array_has_numbers_and_null_only(table: Served, wrong: Any) -> None:
+    """In the Open Inference Protocol, as elsewhere."""
+    data = [12, None, 0, wrong]
+    tensor = {"name": "x", "datatype": "FP64", "shape": [1, 4], "data": data}
+
+    response = infer(table, "vae-encode", {"inputs": [tensor]})
+
+    assert response.status_code == 422
+    assert "expected" in response.json()["error"]
 
 
 @pytest.mark.parametrize(
@@ -382,6 +418,9 @@ def test_other_models_have_no_unknown_categories(gaussian: Served) -> None:
         gaussian.post("/encode", {"x": x, "unknown": "unseen"}), 422
     )["errors"]
     assert fault["pointer"] == "/unknown"
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 5], "data": x[0]}
+    asked = {"inputs": [tensor], "parameters": {"unknown": "unseen"}}
+    assert fault["detail"] in infer(gaussian, "vae-encode", asked).json()["error"]
     assert "unseen" not in gaussian.get("/openapi.json").text
 
 
