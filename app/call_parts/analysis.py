@@ -24,7 +24,7 @@ from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 
 _DATA = frozenset({"mean", "samples"})
-_NULLABLE = frozenset({"pareto_k", "r_hat"})
+_NULLABLE = frozenset({"pareto_k", "r_hat", "tail_p_value_per_column"})
 
 
 class AnalysisOptions(TableInput):

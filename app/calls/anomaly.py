@@ -13,8 +13,10 @@ from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
+    OnlyIf,
     Shape,
     data_shape,
+    has_table,
     max_analyzed_rows,
     max_rows,
 )
@@ -23,11 +25,10 @@ from app.http.request import Request
 from app.http.response import Response
 from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
-from model.checkpoint.held_out import Calibration, Scores
 from model.config import Binarization
 from model.engine.support import Binarize
+from model.inference.row_anomalies import SCORE, HeldOutScores
 
-SCORE = "negative_elbo"
 # The option `binarize` that corresponds to how the held-out rows were binarized.
 _SAME: dict[Binarization, Binarize | None] = {
     "none": None,
@@ -83,6 +84,50 @@ class AnomalyResponse(AnalysisResponse):
     p_value_two_sided: Annotated[
         Values, Field(description="Small if it is either, [N].")
     ]
+    ratio: Annotated[
+        Values,
+        Field(
+            description="-ELBO + sum_j log p(x_j) over the known cells, with p(x_j) "
+            "their marginals: how many nats less likely the row is than its cells one "
+            "by one, [N]. Its standard error is that of negative_elbo."
+        ),
+        OnlyIf(has_table),
+    ]
+    ratio_p_value: Annotated[
+        Values | None,
+        Field(
+            description="Small if the ratio is higher than most held-out ones: the "
+            "cells are possible, but not together, [N]. Null where the checkpoint has "
+            "no held-out ratios."
+        ),
+        OnlyIf(has_table),
+    ]
+    tail_p_value: Annotated[
+        Values | None,
+        Field(
+            description="Small if a cell is farther out in its column than the "
+            "farthest cells of most held-out rows, [N]. Null as ratio_p_value."
+        ),
+        OnlyIf(has_table),
+    ]
+    p_value_either: Annotated[
+        Values | None,
+        Field(
+            description="Twice the smaller of ratio_p_value and tail_p_value, at most "
+            "1, [N]: call a row unusual where it is at most your level. Null as they."
+        ),
+        OnlyIf(has_table),
+    ]
+    tail_p_value_per_column: Annotated[
+        Numbers,
+        Field(
+            description="How far out in its column each cell is: of a number twice the "
+            "smaller of P(X <= x) and P(X >= x), at most 1; of a category the share of "
+            "all that are at most as frequent. Null for a missing cell, [N, D]."
+        ),
+        Shape(max_rows, data_shape, has_cells=False),
+        OnlyIf(has_table),
+    ]
     surprise_per_dim: Annotated[
         Numbers,
         Field(
@@ -108,6 +153,13 @@ class AnomalyResponse(AnalysisResponse):
     ]
     split: Annotated[str, Field(description="The split that they come from.")]
     binarization: Annotated[str, Field(description="How they were binarized.")]
+    why_null: Annotated[
+        str | None,
+        Field(
+            description="Why the p-values of a table are null; null where they are not."
+        ),
+        OnlyIf(has_table),
+    ]
 
 
 def _examples(values: ExampleValues) -> Bodies:
@@ -115,7 +167,7 @@ def _examples(values: ExampleValues) -> Bodies:
 
 
 def _why_not(checkpoint: Checkpoint) -> str:
-    if usable(checkpoint.calibration) is not None:
+    if HeldOutScores.of(checkpoint.calibration) is not None:
         return ""
     return (
         f"expected a checkpoint with held-out scores ({SCORE}), this one has none; "
@@ -155,36 +207,41 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     """
     inputs = await read(model, request, AnomalyOptions)
     check_orient(model, inputs.options, format_)
-    calibration = usable(model.checkpoint.calibration)
-    if calibration is None or calibration.settings.n_samples is None:
+    held_out = HeldOutScores.of(model.checkpoint.calibration)
+    if held_out is None:
         raise UnprocessableError(Fault("", _why_not(model.checkpoint)))
-    settings = calibration.settings
+    settings, config = held_out.negative_elbo.settings, model.config
     _check_same(inputs.options.binarize, settings.binarization)
-    n_samples = calibration.settings.n_samples
-    model.check_output(len(inputs.x.values))
+    of_table = {} if config.table is None else {"why_null": _why_null(held_out)}
+    n_arrays = 1 if config.table is None else 2
+    model.check_output(len(inputs.x.values), n_arrays * config.data_dim)
     return await analyze(
         model,
         inputs,
         format_,
         lambda x, rows: model.analyst.anomalies(
-            x, rows, calibration, seed=inputs.seed, first=inputs.options.first
+            x, rows, held_out, seed=inputs.seed, first=inputs.options.first
         ),
-        draws=n_samples,
+        draws=held_out.n_samples,
         scalars={
-            "columns": model.config.data.columns,
-            "n_samples": n_samples,
-            "n_calibration": len(calibration.values),
+            "columns": config.data.columns,
+            "n_samples": held_out.n_samples,
+            "n_calibration": len(held_out.negative_elbo.values),
             "split": settings.split,
             "binarization": settings.binarization,
+            **of_table,
         },
-        shaped=("surprise_per_dim",),
+        shaped=("surprise_per_dim", "tail_p_value_per_column"),
     )
 
 
-def usable(calibration: Calibration | None) -> Scores | None:
-    """Return the held-out scores that `/anomaly` ranks by, if a checkpoint has any."""
-    scores = None if calibration is None else calibration.scores.get(SCORE)
-    return None if scores is None or scores.settings.n_samples is None else scores
+def _why_null(held_out: HeldOutScores) -> str | None:
+    if held_out.ratio is not None and held_out.rarest_cell is not None:
+        return None
+    return (
+        "this checkpoint was trained before held-out ratios and tails were stored; "
+        "train it again to have their p-values"
+    )
 
 
 def _check_same(binarize: Binarize | None, held_out: Binarization) -> None:

@@ -176,6 +176,14 @@ class AnomalyResult(AnalysisResult):
         n_calibration: The number of held-out rows.
         split: The split that they are from.
         binarization: How they were made binary.
+        ratio: Of a table, this and the rest, which else are None: -ELBO + sum_j log
+            p(x_j) over the known cells, with p(x_j) their marginals, (N,).
+        ratio_p_value: Small if the cells do not go together, (N,); None without
+            held-out ratios, see `why_null`.
+        tail_p_value: Small if a cell is far out in its column, (N,); None as before.
+        p_value_either: Twice the smaller of these two, at most 1, (N,).
+        tail_p_value_per_column: How far out each cell is, (N, D); NaN where missing.
+        why_null: Why p-values of a table are None, if they are.
     """
 
     negative_elbo: Float64Array
@@ -189,6 +197,12 @@ class AnomalyResult(AnalysisResult):
     n_calibration: int
     split: str
     binarization: str
+    ratio: Float64Array | None
+    ratio_p_value: Float64Array | None
+    tail_p_value: Float64Array | None
+    p_value_either: Float64Array | None
+    tail_p_value_per_column: Float64Array | None
+    why_null: str | None
 
 
 @final

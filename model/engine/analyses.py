@@ -16,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from model.checkpoint.held_out import Scores
 from model.engine.arrays import Array, Mask
 from model.engine.engine import Engine
 from model.inference import analyses
@@ -33,6 +32,7 @@ from model.inference.columns import (
 from model.inference.effort import Effort
 from model.inference.likelihood import log_joint
 from model.inference.proposals import encoded
+from model.inference.row_anomalies import HeldOutScores
 
 
 @final
@@ -103,12 +103,12 @@ class Analyst:
         return analyses.posteriors(self._vae, self._tensor(x, rows))
 
     def anomalies(
-        self, x: Array, rows: slice, calibration: Scores, *, seed: int, first: int
+        self, x: Array, rows: slice, held_out: HeldOutScores, *, seed: int, first: int
     ) -> Anomalies:
         """Compute anomaly scores, and rank them among those of held-out rows."""
         data = self._tensor(x, rows)
         first += rows.start
-        found = analyses.anomalies(self._vae, data, calibration, seed=seed, first=first)
+        found = analyses.anomalies(self._vae, data, held_out, seed=seed, first=first)
         _check_finite(found.negative_elbo, rows)
         return found
 

@@ -11,6 +11,7 @@ from model.evaluation import OnRows, evaluate
 from model.inference import analyses
 from model.inference.columns import Column, Columns, joined, named
 from model.inference.effort import Effort
+from model.inference.row_anomalies import HeldOutScores
 from model.vae import VAE
 
 _ELBO_SAMPLES = 16
@@ -134,10 +135,10 @@ def _posterior(subject: Subject, _: EvaluateOptions, on_rows: OnRows) -> Measure
 
 
 def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
-    calibration = subject.calibration
-    scores = None if calibration is None else calibration.scores.get("negative_elbo")
-    if scores is None or scores.settings.n_samples is None:
+    held_out = HeldOutScores.of(subject.calibration)
+    if held_out is None:
         raise ValueError("--measure anomaly needs a checkpoint with held-out scores")
+    scores = held_out.negative_elbo
     how = scores.settings.binarization
     same = "threshold" if how == "threshold" else "sample"
     if options.binarize not in (None, same):
@@ -147,14 +148,14 @@ def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Mea
         )
     columns = _in_slices(
         lambda x, first: analyses.anomalies(
-            subject.vae, x, scores, seed=options.seed, first=first
+            subject.vae, x, held_out, seed=options.seed, first=first
         ),
         subject,
-        scores.settings.n_samples,
+        held_out.n_samples,
         on_rows,
     )
     settings = {
-        "n_samples": scores.settings.n_samples,
+        "n_samples": held_out.n_samples,
         "n_calibration": len(scores.values),
     }
     return Measured(columns, {**settings})

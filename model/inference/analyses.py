@@ -13,10 +13,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from model.checkpoint.held_out import Scores
 from model.config import Config
 from model.inference import (
-    anomaly,
     bounds,
     gap,
     imputation,
@@ -24,11 +22,11 @@ from model.inference import (
     posterior,
     posterior_grid,
     refinement,
+    row_anomalies,
 )
 from model.inference.bounds import ImportanceWeighted
 from model.inference.bracket import N_DECODED, upper_bound_from
 from model.inference.columns import (
-    Anomalies,
     Bracketed,
     Evidence,
     Gaps,
@@ -43,17 +41,14 @@ from model.inference.columns import (
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
-from model.inference.estimate import Estimate
 from model.inference.evidence import MIN_BUDGET, assembled, explore, log_evidence
 from model.inference.fitting import most_points
-from model.inference.proposals import encoded
-from model.noise import Stream
-from model.row_noise import RowNoise
 from model.vae import VAE
 
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 N_GRID = posterior_grid.N_GRID
 rounded_draws = latents.rounded_draws
+anomalies = row_anomalies.anomalies
 
 _MAX_STEPS = 200
 _MAX_QUADRATURE = {1: 65_537, 2: 1025**2}
@@ -163,43 +158,6 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
         [posterior_grid.integrated(vae, wide, example) for example in torch.split(x, 1)]
     )
     return in_data_units(found, vae.log_jacobian)
-
-
-@torch.no_grad()
-def anomalies(
-    vae: VAE, x: Tensor, calibration: Scores, *, seed: int, first: int = 0
-) -> Anomalies:
-    """
-    Score each example by -ELBO with the calibration's K, and rank it; see `p_values`.
-
-    Raises:
-        ValueError: The calibration has no K, so its scores are not negative ELBOs.
-    """
-    n_samples = calibration.settings.n_samples
-    if n_samples is None:
-        raise ValueError("expected calibration scores of K draws of z, got none")
-    rows = torch.arange(len(x), device=x.device)
-    noise = RowNoise.at(rows + first, seed=seed, stream=Stream.ANOMALY)
-    eps = noise.normal(n_samples, vae.config.latent_dim).transpose(0, 1)
-    surprise = anomaly.surprise(vae, x, eps=eps.to(x.dtype))
-    q_z = encoded(vae, x)
-    z = q_z.reparameterize(eps)
-    total = surprise.per_dim.sum(dim=1, dtype=torch.float64)
-    score = (total + vae.p_z.kl(q_z, z)).cpu().numpy() - vae.log_jacobian
-    per_draw = surprise.per_draw + vae.p_z.kl_per_draw(q_z, z)  # (K, N)
-    found = anomaly.p_values(score, calibration.values)
-    return Anomalies(
-        negative_elbo=score,
-        negative_elbo_standard_error=optional_column(
-            None if n_samples == 1 else Estimate.mean(per_draw.T).standard_error
-        ),
-        p_value_upper=found.upper,
-        p_value_lower=found.lower,
-        p_value_two_sided=found.two_sided,
-        surprise_per_dim=column(surprise.per_dim)
-        if vae.units is None
-        else column(surprise.per_dim) + vae.units.log_scale,
-    )
 
 
 def imputed(

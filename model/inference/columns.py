@@ -129,7 +129,6 @@ class Posteriors:
     log_q: Column
 
 
-@final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Anomalies:
     """
@@ -145,11 +144,34 @@ class Anomalies:
     """
 
     negative_elbo: Column
-    negative_elbo_standard_error: Column | None
+    negative_elbo_standard_error: Column | None = None
     p_value_upper: Column
     p_value_lower: Column
     p_value_two_sided: Column
     surprise_per_dim: Column
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableAnomalies(Anomalies):
+    """
+    `Anomalies` of rows of a table, and what the marginals of its columns say of them.
+
+    Attributes:
+        ratio: -ELBO + sum_j log p(x_j) over the known cells, with p(x_j) the marginal:
+            how many nats less likely the row is than its cells one by one, (N,).
+        ratio_p_value: Of a ratio at least as high, (N,); None without held-out ones.
+        tail_p_value: Of a cell as far out as the row's farthest, (N,); None without
+            held-out ones.
+        p_value_either: Of either, by Bonferroni: twice the smaller, at most 1, (N,).
+        tail_p_value_per_column: See `tail_p_values`, (N, C); NaN for missing cells.
+    """
+
+    ratio: Column
+    ratio_p_value: Column | None
+    tail_p_value: Column | None
+    p_value_either: Column | None
+    tail_p_value_per_column: Column
 
 
 @final

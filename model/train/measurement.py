@@ -26,6 +26,9 @@ from model.checkpoint.manifest import (
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
 from model.evaluation import Evaluation, evaluate
+from model.inference.row_anomalies import RAREST, RATIO, SCORE
+from model.tables.marginals import Marginals
+from model.tables.tails import log_shares, rarest, tail_p_values
 from model.train import pictures
 from model.train.column_fits import column_fits
 from model.train.gain import amortization_gap
@@ -175,8 +178,24 @@ def _calibration(
         split="validation",
         binarization=prepared.binarization,
     )
-    scores = {"negative_elbo": Scores(values, settings)}
+    scores = {SCORE: Scores(values, settings)}
+    if vae.marginals is not None:
+        x = _on_device(vae, prepared.validation[evenly(len(bound), MAX_SCORES)])
+        scores |= _table_scores(vae.marginals, x, scores[SCORE])
     return Calibration(scores, aggregate).to_bytes()
+
+
+def _table_scores(
+    marginals: Marginals, x: torch.Tensor, score: Scores
+) -> dict[str, Scores]:
+    """Return the further scores of rows of a table, of which `score` is -ELBO."""
+    ratio = score.values + log_shares(x).cpu().numpy()
+    rarest_cell = rarest(tail_p_values(marginals, x)).cpu().numpy()
+    no_draws = score.settings.model_copy(update={"n_samples": None, "noise_seed": None})
+    return {
+        RATIO: Scores(ratio, score.settings),
+        RAREST: Scores(rarest_cell, no_draws),
+    }
 
 
 def stored_examples(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoint.held_out import Scores, ScoreSettings
+from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from model.elbo import elbo
 from model.evaluation import evaluate
 from model.inference import analyses
@@ -26,6 +26,7 @@ from model.inference.latents import latents
 from model.inference.posterior import kl_to_posterior, posterior
 from model.inference.proposals import FullGaussian, encoded
 from model.inference.refinement import elbo_replicates, refine
+from model.inference.row_anomalies import HeldOutScores
 from model.vae import VAE
 from tests.model.mixture_pca import MixturePca, mixture_pca
 from tests.model.ppca import Build, D, bias, ppca, random, weight
@@ -83,7 +84,9 @@ def test_the_elbo_and_its_terms_are_right_in_expectation(build: Build) -> None:
     settings = ScoreSettings(
         split="validation", binarization="none", n_samples=k, noise_seed=0
     )
-    ranks = Scores(np.array([0.0]), settings)
+    scores = Scores(np.array([0.0]), settings)
+    ranks = HeldOutScores.of(Calibration({"negative_elbo": scores}))
+    assert ranks is not None
     score = analyses.anomalies(model.vae, model.x, ranks, seed=2).negative_elbo
     assert (torch.from_numpy(score) + exact).abs().lt(spread).all()
 

@@ -9,9 +9,7 @@ import torch
 from safetensors.numpy import load, save
 from scipy.stats import kstest  # type: ignore[import-untyped]  # it has no stubs
 
-from app.calls.anomaly import usable
 from model import checkpoint
-from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from model.evaluation import evaluate
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem
@@ -70,9 +68,10 @@ def test_the_p_values_are_ranks_of_the_score(plane: Served) -> None:
     """(1 + #{c >= s}) / (n + 1), (1 + #{c <= s}) / (n + 1), and twice the lesser."""
     found = ask(plane, x=X, seed=1)
 
-    calibration = usable(plane.checkpoint.calibration)
+    calibration = plane.checkpoint.calibration
     assert calibration is not None
-    score, c = found["negative_elbo"], calibration.values[:, None]
+    score = found["negative_elbo"]
+    c = calibration.scores["negative_elbo"].values[:, None]
     upper = (1 + (c >= score).sum(axis=0)) / 100
     lower = (1 + (c <= score).sum(axis=0)) / 100
     assert (upper < 1).any()
@@ -206,18 +205,6 @@ def test_a_checkpoint_without_scores_is_refused(bernoulli: Served) -> None:
     problem = assert_problem(bernoulli.post("/anomaly", {"x": X}), 422)
 
     assert "held-out scores (negative_elbo), this one has none" in problem["detail"]
-
-
-@pytest.mark.parametrize(
-    ("name", "n_samples"), [("negative_elbo", None), ("regret", 4)]
-)
-def test_other_scores_are_no_negative_elbo(name: str, n_samples: int | None) -> None:
-    """Those of another name, or without draws, are not ranked by."""
-    settings = ScoreSettings(
-        split="validation", binarization="none", n_samples=n_samples, noise_seed=None
-    )
-
-    assert usable(Calibration({name: Scores(np.zeros(3), settings)})) is None
 
 
 def test_a_row_that_overflows_is_named(tmp_path: Path) -> None:

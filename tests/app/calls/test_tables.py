@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from model import checkpoint
+from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from model.tables.schema import LeftOut
 from tests.app.open_inference.tensors import in_binary, outputs, same
 from tests.app.open_inference.tensors import post as infer
@@ -30,6 +32,10 @@ CODES = [
     [np.nan, 9.9, 1, np.nan],
     [3, np.nan, np.nan, 1],
 ]
+CODES_WITH_NULLS = [[None if np.isnan(c) else c for c in row] for row in CODES]
+SCORE_SETTINGS = ScoreSettings(
+    split="validation", binarization="none", n_samples=4, noise_seed=0
+)
 CSV, TENSORS = "text/csv", "application/vnd.safetensors"
 
 
@@ -45,6 +51,18 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     more = schema.model_copy(update={"left_out": left_out})
     vae.config = vae.config.model_copy(update={"table": more})
     with Served(save_tiny(path, vae, scores)) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def calibrated_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a model of a table with all scores that training writes."""
+    path = tmp_path_factory.mktemp("table") / "table"
+    some = Scores(np.linspace(0, 5, 99), SCORE_SETTINGS)
+    names = ("negative_elbo", "ratio", "rarest_cell")
+    content = Calibration(dict.fromkeys(names, some)).to_bytes()
+    vae = model(MIXED, mixed_codes())
+    with Served(save_tiny(path, vae, {checkpoint.CALIBRATION: content})) as served:
         yield served
 
 
@@ -306,7 +324,8 @@ def test_analyses_take_partial_rows(table: Served, path: str) -> None:
 
     found = tensors(post(table, f"{path}?seed=1", written(CELLS)))
 
-    assert found == tensors(post(table, f"{path}?seed=1", codes, TENSORS))
+    wanted = tensors(post(table, f"{path}?seed=1", codes, TENSORS))
+    np.testing.assert_equal(found, wanted)  # NaN is NaN
     assert all(len(values) == len(CELLS) for values in found.values())
 
 
@@ -319,6 +338,36 @@ def test_what_is_a_number_for_each_column_is_no_cell(table: Served) -> None:
 
     assert [list(record.values()) for record in by_name] == arrays
     assert list(by_name[0]) == list(NAMES)
+
+
+def test_an_old_checkpoint_says_why_it_has_no_further_p_values(table: Served) -> None:
+    """The ratio and the tails of cells need no held-out scores of theirs."""
+    found = table.post("/anomaly", {"x": CODES_WITH_NULLS, "seed": 1}).json()
+
+    names = ("ratio_p_value", "tail_p_value", "p_value_either")
+    assert [found[name] for name in names] == [None] * 3
+    assert "train it again" in found["why_null"]
+    assert len(found["ratio"]) == len(CODES)
+    tails = found["tail_p_value_per_column"]
+    is_null = [[p is None for p in row] for row in tails]
+    assert is_null == [[code is None for code in row] for row in CODES_WITH_NULLS]
+
+
+def test_rows_of_a_table_have_two_more_p_values(calibrated_table: Served) -> None:
+    """They say which cells do not go together, and which are out of range."""
+    cells = [12, 1000.0, "a", True]
+
+    found = calibrated_table.post(
+        "/anomaly?orient=records", {"x": records([*CELLS, cells]), "seed": 1}
+    ).json()
+
+    assert found["why_null"] is None
+    assert found["tail_p_value"][-1] == 1 / 100
+    assert found["p_value_either"][-1] == 2 / 100
+    assert all(0 < p <= 1 for p in found["ratio_p_value"])
+    last = found["tail_p_value_per_column"][-1]
+    assert min(last, key=last.get) == "size"
+    assert found["tail_p_value_per_column"][2]["amount"] is None
 
 
 def test_the_protocol_of_inference_takes_codes(table: Served) -> None:

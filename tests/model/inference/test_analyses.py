@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.checkpoint.held_out import Scores, ScoreSettings
+from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from model.config import Config
 from model.elbo import elbo
 from model.inference import analyses
@@ -20,6 +20,7 @@ from model.inference.gap import gap
 from model.inference.imputation import impute
 from model.inference.latents import latents
 from model.inference.refinement import refine
+from model.inference.row_anomalies import HeldOutScores
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 from tests.model.ppca import Build, Ppca, ppca, random
@@ -248,7 +249,9 @@ def test_anomalies_are_ranked_elbos(build: Build) -> None:
     settings = ScoreSettings(
         split="validation", binarization="static", n_samples=3, noise_seed=0
     )
-    held_out = Scores(np.linspace(2, 8, 19), settings)
+    scores = Scores(np.linspace(2, 8, 19), settings)
+    held_out = HeldOutScores.of(Calibration({"negative_elbo": scores}))
+    assert held_out is not None
 
     found = analyses.anomalies(vae, x, held_out, seed=3, first=2)
 
@@ -259,7 +262,7 @@ def test_anomalies_are_ranked_elbos(build: Build) -> None:
     eps = torch.from_numpy(np.stack(noise, axis=1)).double()
     score = -elbo(vae, x, eps=eps).bound.numpy()
     np.testing.assert_allclose(found.negative_elbo, score, rtol=1e-12)
-    wanted = p_values(found.negative_elbo, held_out.values)
+    wanted = p_values(found.negative_elbo, scores.values)
     np.testing.assert_array_equal(found.p_value_upper, wanted.upper)
     np.testing.assert_array_equal(found.p_value_lower, wanted.lower)
     np.testing.assert_array_equal(found.p_value_two_sided, wanted.two_sided)
@@ -277,23 +280,13 @@ def test_a_score_of_one_draw_has_no_error(build: Build) -> None:
     settings = ScoreSettings(
         split="validation", binarization="static", n_samples=1, noise_seed=0
     )
-    held_out = Scores(np.linspace(2, 8, 19), settings)
+    scores = Scores(np.linspace(2, 8, 19), settings)
+    held_out = HeldOutScores.of(Calibration({"negative_elbo": scores}))
+    assert held_out is not None
 
     found = analyses.anomalies(build(), torch.zeros(1, 6).double(), held_out, seed=3)
 
     assert found.negative_elbo_standard_error is None
-
-
-def test_scores_without_draws_are_no_elbos(build: Build) -> None:
-    """There is no K to compute them with."""
-    settings = ScoreSettings(
-        split="validation", binarization="none", n_samples=None, noise_seed=None
-    )
-
-    with pytest.raises(ValueError, match="expected calibration scores of K draws"):
-        analyses.anomalies(
-            build(), torch.zeros(1, 6), Scores(np.zeros(3), settings), seed=0
-        )
 
 
 def test_imputed_is_the_imputation(model: Ppca) -> None:

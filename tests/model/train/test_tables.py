@@ -9,7 +9,9 @@ import torch
 
 from model import checkpoint
 from model.evaluate import command as evaluate
+from model.inference.row_anomalies import HeldOutScores
 from model.tables.schema import LOG_SHARE, PLANES, Codes, TableSchema
+from model.tables.tails import log_shares, tail_p_values
 from model.train import command as train
 from model.train.objectives import mean_bound
 
@@ -73,6 +75,26 @@ def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     card = (run / "out" / "README.md").read_text(encoding="utf-8")
     assert "| income | numeric | numbers, to 1 | -" in card
     assert "Left out: plan, all its values are 'basic'." in card
+
+
+def test_scores_of_held_out_rows_are_stored(run: Path) -> None:
+    """Those that `/anomaly` ranks by: of the stored examples, among the others."""
+    loaded = checkpoint.load(run / "out")
+
+    held_out = HeldOutScores.of(loaded.calibration)
+    assert held_out is not None
+    assert held_out.ratio is not None
+    assert held_out.rarest_cell is not None
+    assert loaded.examples is not None
+    examples = torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x))
+    ratio = held_out.negative_elbo.values + log_shares(examples).numpy()
+    np.testing.assert_allclose(held_out.ratio.values, ratio)
+    assert held_out.ratio.settings == held_out.negative_elbo.settings
+    assert loaded.vae.marginals is not None
+    tails = tail_p_values(loaded.vae.marginals, examples).numpy()
+    farthest = -np.log(np.nanmin(tails, axis=1))
+    np.testing.assert_allclose(held_out.rarest_cell.values, farthest)
+    assert held_out.rarest_cell.settings.n_samples is None
 
 
 def test_columns_are_written_and_can_be_given_back(run: Path, tmp_path: Path) -> None:
