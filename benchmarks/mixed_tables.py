@@ -5,15 +5,15 @@ Density of models of real tables, in nats a row, beside their independent margin
     python -m benchmarks.mixed_tables FOLDER --names penguins credit nmes --seeds 3
 
 Every CSV is trained on as it is, with the options that training chooses, on 80 % of the
-rows. The figure is a lower bound on log p(x) of the test rows, L_200, a log probability
-of cells. A bar is missed if it is missed by more than two standard errors of the mean
-over the seeds, or of the rows where they are larger.
+rows; `--checkpoints` is a folder of models to read, and to keep new ones in. The figure
+is a lower bound on log p(x) of the test rows, L_200, a log probability of cells. A bar
+is missed if it is missed by more than two standard errors of the mean over the seeds,
+or of the rows where they are larger.
 """
 
 import argparse
 import math
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,24 +23,22 @@ import torch
 
 from benchmarks.mixed_tables_data import DATA
 from benchmarks.results import circumstances, table, write_section
-from model import checkpoint, data
-from model.data.preparation import prepare_table
+from benchmarks.table_models import TableModel, table_model
 from model.tables.schema import LOG_SHARE, PLANES
-from model.train import command as training
 from model.train.objectives import iwae
 from model.vae import VAE
 
 _SECTION = "Density of tables"
 _BARS = {"penguins": -20.5, "credit": -33.5, "nmes": -31.4, "loans": -158.0}
 _BARS["diamonds"] = -32.2
-_K, _MOST_ROWS, _TEST = 200, 2000, 0.2
+_K, _MOST_ROWS = 200, 2000
 _HEAD = ("data", "rows", "columns", "marginals", "L_200", "± seeds", "± rows", "bar")
 _HEAD_REST = ("L_200 - ELBO", "seconds", "verdict")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training: figures of the test rows in nats, and the seconds it took."""
+    """One model: figures of the test rows in nats, and the seconds of its steps."""
 
     n_rows: int
     n_columns: int
@@ -51,32 +49,20 @@ class Run:
     seconds: float
 
 
-def run(file: Path, seed: int) -> Run:
-    """Train on a CSV, and measure the test rows."""
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out"
-        started = time.perf_counter()
-        arguments = ("--data", str(file), "--out", str(out), "--seed", str(seed))
-        status = training.main([*arguments, "--test-fraction", str(_TEST)])
-        seconds = time.perf_counter() - started
-        if status != 0:
-            raise RuntimeError(f"{file}: training ended with status {status}")
-        vae = checkpoint.load(out).vae
-    config = vae.config
-    assert config.table is not None
-    assert vae.marginals is not None
-    dataset = data.load(str(file), test_fraction=_TEST, seed=seed, table=config.table)
-    x = prepare_table(dataset, vae.marginals).test[:_MOST_ROWS]
-    log_p, elbo = measured(vae, torch.from_numpy(x))
+def run(model: TableModel) -> Run:
+    """Measure the test rows of a model."""
+    rows = model.dataset.test.x[:_MOST_ROWS]
+    x = model.marginals.x_of(rows)
+    log_p, elbo = measured(model.vae, torch.from_numpy(x))
     shares = x.reshape(len(x), PLANES, -1)[:, LOG_SHARE].sum(axis=1)
     return Run(
-        n_rows=sum(len(split.x) for split in dataset.splits),
-        n_columns=config.data_dim,
+        n_rows=sum(len(split.x) for split in model.dataset.splits),
+        n_columns=model.vae.config.data_dim,
         marginals=float(shares.mean()),
         log_p=float(log_p.mean()),
         row_error=float(log_p.std() / math.sqrt(len(log_p))),
         gap=float(log_p.mean() - elbo.mean()),
-        seconds=seconds,
+        seconds=model.seconds,
     )
 
 
@@ -126,18 +112,21 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--names", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--checkpoints", type=Path)
     parser.add_argument("--write", action="store_true", help="write RESULTS.md")
     arguments = parser.parse_args()
-    lines = [
-        summary(
-            name,
-            [
-                run(arguments.folder / f"{name}.csv", seed)
-                for seed in range(arguments.seeds)
-            ],
-        )
-        for name in arguments.names
-    ]
+    with tempfile.TemporaryDirectory() as folder:
+        models = arguments.checkpoints or Path(folder)
+        lines = [
+            summary(
+                name,
+                [
+                    run(table_model(arguments.folder / f"{name}.csv", seed, models))
+                    for seed in range(arguments.seeds)
+                ],
+            )
+            for name in arguments.names
+        ]
     text = table([*_HEAD, *_HEAD_REST], lines)
     print(text)
     if arguments.write:

@@ -1,9 +1,11 @@
 """
 Fit the marginals of a table's columns to training rows.
 
-The marginal of a number is w (atoms) + (0.99 - w) (kernel density) + 0.01 (uniform on
-three times the range), of which a hundredth falls off beyond that range. Width of the
-kernel and w are chosen by the likelihood of training rows that were left out.
+The marginal of a number is w (atoms) + (0.99 - w) (kernel density) + 0.01 (uniform).
+The uniform part is uniform on the range of the n training rows, but for u = 1 / n, at
+most 0.01: what none of n rows had has about that probability. u is uniform on three
+times the range, and a hundredth of it falls off beyond that. Width of the kernel and w
+are chosen by the likelihood of training rows that were left out.
 """
 
 import math
@@ -17,16 +19,17 @@ from numpy.typing import NDArray
 from model.noise import Stream, generator
 from model.tables.families import FORMULAS, KnotCurve
 from model.tables.schema import Codes, TableColumn, TableSchema
+from model.tables.steps import Flat, Steps, flat_part
 
 Float = NDArray[np.float64]
 
-_UNIFORM, _TAILS = 0.0099, 0.0001
 _BANDWIDTHS = (0.02, 0.05, 0.1, 0.2, 0.4)
 _ATOM_WEIGHTS = np.append(np.arange(0, 0.98, 0.02), 0.97)
 _MAX_KERNELS, _MAX_HELD_OUT, _MAX_ATOMS = 2000, 2000, 4096
 _FREQUENT, _LEAST_RARE = 0.01, 20  # a share of the rows; a number of rows
 _N_GRID = 384  # knots of a smooth density, half of them equally spaced
 _REACH = 5.0  # bandwidths beyond the outermost kernels
+_LEAST = 1e-300  # the probability of a held-out cell far from all others
 _SMOOTHING = 0.5  # added to the count of each category
 
 
@@ -100,10 +103,10 @@ def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCu
         share = len(part) / len(steps)
         for chance in (_once, _Expected(smooth, share).most, _never):
             of_rest = _atoms(rest, chance)
-            scored = _atom_weight(held, of_rest, smooth, _ends(rest))
+            scored = _atom_weight(held, of_rest, smooth, flat_part(rest).inside)
             fits.append((*scored, smooth, chance))
     _, weight, smooth, chance = max(fits, key=lambda fit: fit[0])
-    return _mixed(column.width, weight, _atoms(steps, chance), smooth, _ends(steps))
+    return _mixed(column.width, weight, _atoms(steps, chance), smooth, flat_part(steps))
 
 
 def _smooth_parts(steps: Float) -> list[Float]:
@@ -113,7 +116,7 @@ def _smooth_parts(steps: Float) -> list[Float]:
     return [steps, rare] if _LEAST_RARE <= len(rare) < len(steps) else [steps]
 
 
-def _smooth(steps: Float, draw: np.random.Generator) -> "_Steps":
+def _smooth(steps: Float, draw: np.random.Generator) -> Steps:
     """Return the kernel density of rows, on an axis on which they are less skewed."""
     axis = _Axis.of(steps)
     t = axis.forward(steps)
@@ -178,19 +181,7 @@ def _bandwidth(kernels: Float) -> float:
     return _BANDWIDTHS[int(np.argmax(scores))]
 
 
-class _Steps(NamedTuple):
-    """A distribution on the axis in units of the resolution: F at points, (P,)."""
-
-    points: Float
-    below: Float
-
-    def at(self, points: Float) -> Float:
-        """Return F, linear between the points."""
-        found: Float = np.interp(points, self.points, self.below)
-        return found
-
-
-def _kernel_curve(kernels: Float, width: float, axis: _Axis) -> _Steps:
+def _kernel_curve(kernels: Float, width: float, axis: _Axis) -> Steps:
     """Return the kernel density, linear between knots that are dense where it is."""
     low, high = kernels.min() - _REACH * width, kernels.max() + _REACH * width
     middle = np.quantile(kernels, np.linspace(0, 1, _N_GRID // 2))
@@ -202,13 +193,13 @@ def _kernel_curve(kernels: Float, width: float, axis: _Axis) -> _Steps:
     below = torch.cat(parts).numpy()
     below = (below - below[0]) / (below[-1] - below[0])
     points, first = np.unique(axis.backward(t), return_index=True)
-    return _Steps(points, below[first])
+    return Steps(points, below[first])
 
 
 class _Expected(NamedTuple):
     """The counts of values that are expected of a share of smooth rows."""
 
-    smooth: _Steps
+    smooth: Steps
     share: float
 
     def most(self, values: Float, n: int) -> Float:
@@ -227,7 +218,7 @@ def _never(values: Float, _n: int) -> Float:
     return np.zeros(len(values))
 
 
-def _atoms(steps: Float, chance: Callable[[Float, int], Float]) -> _Steps:
+def _atoms(steps: Float, chance: Callable[[Float, int], Float]) -> Steps:
     """
     Return the distribution of frequent values, spread over their cells.
 
@@ -242,36 +233,31 @@ def _atoms(steps: Float, chance: Callable[[Float, int], Float]) -> _Steps:
     counts = times[kept] - chance(values, len(steps))
     values, counts = values[counts > 0], counts[counts > 0]
     if not len(values):
-        return _Steps(np.zeros(1), np.zeros(1))
+        return Steps(np.zeros(1), np.zeros(1))
     edges = np.stack([values - 0.5, values + 0.5], axis=1).reshape(-1)
     total = np.cumsum(counts) / counts.sum()
     below = np.stack([np.append(0, total[:-1]), total], axis=1).reshape(-1)
     points, last = np.unique(edges[::-1], return_index=True)
-    return _Steps(points, below[::-1][last])
-
-
-def _ends(steps: Float) -> tuple[float, float]:
-    """Return the ends of three times the range."""
-    low, high = float(steps.min()), float(steps.max())
-    width = max(high - low, 1.0)
-    return low - width - 0.5, high + width + 0.5
+    return Steps(points, below[::-1][last])
 
 
 def _atom_weight(
     held: Float,
-    atoms: _Steps,
-    smooth: _Steps,
-    ends: tuple[float, float],
+    atoms: Steps,
+    smooth: Steps,
+    flat: Steps,
 ) -> tuple[float, float]:
     """Return how likely held-out cells are with the best weight of atoms, and it."""
     if not len(held):
         return 0.0, 0.0
     low, high = held - 0.5, held + 0.5
-    of_atoms, of_kernels = (part.at(high) - part.at(low) for part in (atoms, smooth))
-    flat = _UNIFORM / (ends[1] - ends[0])
+    of_atoms, of_kernels, rest = (
+        part.at(high) - part.at(low) for part in (atoms, smooth, flat)
+    )
+    rest = np.maximum(rest, _LEAST)
     weights = _ATOM_WEIGHTS if atoms.below[-1] else _ATOM_WEIGHTS[:1]
     scores = [
-        float(np.log(w * of_atoms + (0.99 - w) * of_kernels + flat).mean())
+        float(np.log(w * of_atoms + (0.99 - w) * of_kernels + rest).mean())
         for w in weights
     ]
     best = int(np.argmax(scores))
@@ -279,21 +265,17 @@ def _atom_weight(
 
 
 def _mixed(
-    width: float,
-    weight: float,
-    atoms: _Steps,
-    smooth: _Steps,
-    ends: tuple[float, float],
+    width: float, weight: float, atoms: Steps, smooth: Steps, flat: Flat
 ) -> KnotCurve:
     """Return the mixture of the three parts with its tails."""
-    low, high = ends
+    low, *_, high = flat.inside.points
     inside = smooth.points[(smooth.points > low) & (smooth.points < high)]
     edges = atoms.points if weight else inside[:0]
-    points = np.unique(np.concatenate([inside, edges, [low, high]]))
-    uniform = (points - low) / (high - low)
+    points = np.unique(np.concatenate([inside, edges, flat.inside.points]))
     below = weight * atoms.at(points) if weight else np.zeros(len(points))
-    below = below + (0.99 - weight) * smooth.at(points) + _UNIFORM * uniform
+    below = below + (0.99 - weight) * smooth.at(points) + flat.inside.at(points)
     # What a kernel has beyond three times the range belongs to the outer pieces.
-    below[0], below[-1] = 0, 1 - _TAILS
-    masses = np.concatenate([[_TAILS / 2], np.diff(below), [_TAILS / 2]])
+    below[0], below[-1] = 0, 1 - flat.tails
+    tails = [flat.tails / 2]
+    masses = np.concatenate([tails, np.diff(below), tails])
     return KnotCurve(points * width, masses / masses.sum())

@@ -69,6 +69,20 @@ def test_counts_have_the_negative_binomial_of_torch() -> None:
     np.testing.assert_allclose(np.exp(found), truth.exp(), atol=0.005)
 
 
+def test_what_no_row_had_has_the_probability_of_one_row() -> None:
+    """Beyond the range of n rows lies about 1 / n, and no cell in it is empty."""
+    draw = np.random.default_rng(3)
+    x = np.append(np.zeros(1000), np.round(draw.normal(1000, 50, 1000)))
+    marginals = fitted((number("x"),), x[:, None])
+
+    ends = torch.tensor([[-0.5], [x.max() + 0.5]]).double()
+    below, above = marginals.curves.parts(ends)
+    in_gap = marginals.x_of(np.array([[300.0]]))[0, 3]
+
+    assert 0.3 / len(x) < below[0] + above[1] < 3 / len(x)
+    assert in_gap == pytest.approx(np.log(0.0095 / np.ptp(x)), abs=0.1)
+
+
 def test_shares_are_smoothed_counts() -> None:
     """Half a count is added for each category, and for an unseen one."""
     codes = np.array([0.0, 0, 1, np.nan])[:, None]

@@ -1,0 +1,175 @@
+"""
+Synthetic rows of tables by `/sample`, beside those of SDV's TVAE.
+
+    python -m benchmarks.synthetic_tables FOLDER --peers PYTHON --checkpoints MODELS
+
+FOLDER has the CSV files of `benchmarks.mixed_tables_data`, PYTHON a Python of its own
+with sdv, sdmetrics and scikit-learn; MODELS keeps models and figures. Both models learn
+from 80 % of the rows, and as many rows are drawn. The quality is the overall score of
+sdmetrics' QualityReport against the training rows; that of the test rows is what real
+rows have. Utility is AUC, accuracy or R^2 on the test rows of boosted trees that were
+fitted to the synthetic rows, and to the training rows. Copies are the shares of rows,
+and of test rows, that equal a training row. Nearer is the share of rows that are nearer
+to a training row than 95 % of the test rows are, where 0.05 is chance.
+"""
+
+import argparse
+import csv
+import json
+import math
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.results import circumstances, table, write_section
+from benchmarks.table_models import Figures, TableModel, kept, table_model
+from model.bulk.operations import Draws
+from model.engine import Engine
+
+_SECTION = "Synthetic rows of tables"
+_TARGETS = {
+    "penguins": "species",
+    "credit": "Status",
+    "nmes": "insurance",
+    "loans": "interest_rate",
+    "diamonds": "price",
+}
+_BARS = {"credit": 0.97, "nmes": 0.97, "loans": 0.93}
+_HEAD = ("data", "rows from", "quality", "±", "of test rows", "missed categories")
+_HEAD_REST = ("utility", "of training rows", "copies", "of test rows", "nearer")
+
+
+def draw(model: TableModel, n: int, path: Path) -> None:
+    """Write n rows of `/sample` with `draw: "sample"`, as CSV."""
+    engine = Engine.load(model.path, device="cpu", backend="torch", n_threads=1)
+    draws = Draws(engine, n, seed=model.seed, temperature=1.0, draw="sample", first=0)
+    pieces = draws.pieces(slice(0, n))
+    codes = np.concatenate([piece.arrays["x"] for piece in pieces])
+    names = model.schema.names
+    cells = [model.schema.cells(name, codes[:, j]) for j, name in enumerate(names)]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(names)
+        writer.writerows(zip(*cells, strict=True))
+
+
+def judged(python: Path, folder: Path, rows: Path, target: str) -> Figures:
+    """Return the figures of `table_quality` for rows."""
+    words = ["benchmarks.peers.table_quality", folder / "train.csv"]
+    found = subprocess.run(
+        [python, "-m", *words, folder / "test.csv", rows, "--target", target],
+        check=True,
+        capture_output=True,
+    )
+    figures: Figures = json.loads(found.stdout)
+    return figures
+
+
+def of_model(model: TableModel, python: Path) -> Figures:
+    """Judge the rows of one of our models."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = _split(model, Path(name))
+        rows = folder / "rows.csv"
+        draw(model, len(model.known_rows), rows)
+        return judged(python, folder, rows, _TARGETS[model.csv.stem])
+
+
+def of_peer(model: TableModel, python: Path, epochs: int) -> Figures:
+    """Judge the rows of the TVAE, fitted to the same rows."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = _split(model, Path(name))
+        rows = folder / "rows.csv"
+        words = ["benchmarks.peers.tvae", folder / "train.csv", rows]
+        options = ["--epochs", str(epochs), "--seed", str(model.seed)]
+        subprocess.run([python, "-m", *words, *options], check=True)
+        return judged(python, folder, rows, _TARGETS[model.csv.stem])
+
+
+def _split(model: TableModel, folder: Path) -> Path:
+    """Write the lines to train on, and the test lines; without columns left out."""
+    parts = model.dataset
+    for name, splits in (
+        ("train", (parts.train, parts.validation)),
+        ("test", (parts.test,)),
+    ):
+        lines = list(csv.DictReader(model.lines(*splits).splitlines()))
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, model.schema.names, extrasaction="ignore")
+            writer.writeheader()
+            writer.writerows(lines)
+    return folder
+
+
+def summary(name: str, maker: str, runs: Sequence[Figures]) -> list[str]:
+    """Return the line of a data set and a maker of rows."""
+
+    def mean(figure: str) -> float:
+        return float(np.mean([one[figure] for one in runs]))
+
+    quality = [one["quality"] for one in runs]
+    n = len(quality)
+    error = float(np.std(quality, ddof=1)) / math.sqrt(n) if n > 1 else math.nan
+    return [
+        name,
+        maker,
+        f"{mean('quality'):.3f}",
+        f"{error:.3f}",
+        f"{mean('quality_of_test'):.3f}",
+        str(max(len(one["missed"]) for one in runs)),
+        f"{mean('utility'):.3f}",
+        f"{mean('utility_of_train'):.3f}",
+        f"{mean('copies'):.4f}",
+        f"{mean('copies_of_test'):.4f}",
+        f"{mean('closer'):.3f}",
+    ]
+
+
+def main() -> None:
+    """Measure the data sets of the command line, and print their table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--peers", type=Path, required=True)
+    parser.add_argument("--checkpoints", type=Path, required=True)
+    parser.add_argument("--names", nargs="+", choices=_TARGETS, default=list(_TARGETS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--peer-seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=300, help="of the TVAE")
+    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
+    arguments = parser.parse_args()
+    lines, python = [], arguments.peers
+    for name in arguments.names:
+        models = [
+            table_model(arguments.folder / f"{name}.csv", seed, arguments.checkpoints)
+            for seed in range(arguments.seeds)
+        ]
+        ours = [
+            kept(_place(model, "sample"), partial(of_model, model, python))
+            for model in models
+        ]
+        peers = [
+            kept(
+                _place(model, f"tvae-{arguments.epochs}"),
+                partial(of_peer, model, python, arguments.epochs),
+            )
+            for model in models[: arguments.peer_seeds]
+        ]
+        lines.append(summary(name, "/sample", ours))
+        lines += [summary(name, "TVAE", peers)] if peers else []
+    text = table([*_HEAD, *_HEAD_REST], lines)
+    print(text)
+    if arguments.write:
+        about = circumstances(["torch", "numpy"])
+        write_section(_SECTION, f"{about}\n\n{__doc__}\n\n{text}")
+
+
+def _place(model: TableModel, maker: str) -> Path:
+    """Return the file that keeps the figures of a maker of rows."""
+    return model.path.with_name(f"{model.path.name}.{maker}.json")
+
+
+if __name__ == "__main__":
+    main()
