@@ -34,8 +34,9 @@ def main() -> None:
     described = {"tables": {"table": {"columns": kinds(frame)}}, "relationships": []}
     metadata = Metadata.load_from_dict({**described, "METADATA_SPEC_VERSION": "V1"})
     synthesizer = TVAESynthesizer(metadata, epochs=arguments.epochs, enable_gpu=False)
-    synthesizer.fit(frame)
-    synthesizer.sample(len(frame)).to_csv(arguments.out, index=False)
+    synthesizer.fit({"table": frame})
+    rows = synthesizer.sample(len(frame))["table"]
+    rows.to_csv(arguments.out, index=False)
 
 
 if __name__ == "__main__":
