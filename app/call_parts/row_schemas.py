@@ -8,20 +8,21 @@ from model.tables.schema import TableColumn, TableSchema
 
 Json = dict[str, Any]
 
-_NUMBER: Json = {"type": "number"}
+NUMBER: Json = {"type": "number"}
+NULLABLE: Json = {"type": ["number", "null"]}
 _KINDS_OF_CELLS = ("number", "string", "boolean", "null")
 
 
 def within(low: float, high: float) -> Json:
     """Return the schema of a number; 0, the example, is in every support."""
-    return {**_NUMBER, "minimum": low, "maximum": high, "examples": [0]}
+    return {**NUMBER, "minimum": low, "maximum": high, "examples": [0]}
 
 
 FLOAT32 = within(-LARGEST, LARGEST)
 
 
 def rows(
-    shape: Sequence[int], at_most: int, at_least: int, number: Json = _NUMBER
+    shape: Sequence[int], at_most: int, at_least: int, number: Json = NUMBER
 ) -> Json:
     """Return the schema of an array, [N, *shape]."""
     schema = number

@@ -1,6 +1,6 @@
 """The served model, with everything that a call needs."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -59,7 +59,7 @@ class ServedModel:
 
     def named(
         self, *data: str, numbers: Collection[str] = ()
-    ) -> Mapping[str, TableColumns]:
+    ) -> dict[str, TableColumns]:
         """
         Return the columns of the model for tensors; nothing if they have no names.
 
@@ -101,17 +101,23 @@ class ServedModel:
         """Return rows, (N, D), as (N, *data_shape)."""
         return values.reshape(-1, *self.config.data_shape)
 
-    def reserve_output(self, request: Request, n_rows: int) -> None:
+    def reserve_output(
+        self, request: Request, n_rows: int, values_per_row: int | None = None
+    ) -> None:
         """
         Check the number of rows in a response, and reserve memory for it.
+
+        Args:
+            values_per_row: D by default.
 
         Raises:
             ContentTooLargeError: There are too many rows.
             OverloadedError: The budget for all responses is full.
         """
-        self.check_output(n_rows)
+        self.check_output(n_rows, values_per_row)
+        per_row = self.config.data_dim if values_per_row is None else values_per_row
         n_bytes = FLOAT64_BYTES if self.has_wide_data else FLOAT32_BYTES
-        request.reserve_response(n_rows * self.config.data_dim * n_bytes)
+        request.reserve_response(n_rows * per_row * n_bytes)
 
     def check_first(self, first: int, noise_per_row: int) -> None:
         """

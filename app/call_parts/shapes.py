@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from app.call_parts import row_schemas
 from app.settings import Settings
+from model.tables.parameters import level_names
 from model.tables.schema import TableSchema
 
 Json = dict[str, Any]
@@ -74,6 +75,11 @@ def has_log_var(facts: Facts) -> bool:
     return facts.likelihood == "gaussian"
 
 
+def has_cells(facts: Facts) -> bool:
+    """Return whether the data are cells of a table of mixed kinds."""
+    return facts.table is not None
+
+
 def has_one_parameter(facts: Facts) -> bool:
     """Return whether p(x|z) is given by one array, its mean."""
     return not has_log_var(facts)
@@ -105,6 +111,16 @@ def data_shape(facts: Facts) -> tuple[int, ...]:
     return facts.data_shape
 
 
+def has_levels(facts: Facts) -> bool:
+    """Return whether columns of a table have categories without an order."""
+    return levels_shape(facts) != (0,)
+
+
+def levels_shape(facts: Facts) -> tuple[int, ...]:
+    """Return the shape of the probabilities of one row of a table."""
+    return (0 if facts.table is None else len(level_names(facts.table)),)
+
+
 def latent_shape(facts: Facts) -> tuple[int, ...]:
     """Return the shape of one latent."""
     return (facts.latent_dim,)
@@ -127,6 +143,7 @@ class Shape(Marker):
     Attributes:
         stacked: Whether it is a list of such arrays.
         has_cells: Whether rows of data have cells by name, or a number for each column.
+        may_be_null: Whether a number may be null.
     """
 
     rows: RowLimit
@@ -134,12 +151,21 @@ class Shape(Marker):
     at_least: int = 1
     stacked: bool = False
     has_cells: bool = True
+    may_be_null: bool = False
 
     def apply(self, schema: Json, facts: Facts) -> Json:
-        rows = row_schemas.rows(self.axis(facts), self.rows(facts), self.at_least)
-        if facts.columns and self.axis is data_shape:
-            table = facts.table if self.has_cells else None
-            forms = row_schemas.forms(rows, facts.columns, table)
+        number = row_schemas.NULLABLE if self.may_be_null else row_schemas.NUMBER
+        rows = row_schemas.rows(
+            self.axis(facts), self.rows(facts), self.at_least, number
+        )
+        table = facts.table if self.has_cells else None
+        names: tuple[str, ...] = ()
+        if self.axis is data_shape:
+            names = facts.columns
+        elif self.axis is levels_shape and facts.table is not None:
+            names, table = level_names(facts.table), None
+        if names:
+            forms = row_schemas.forms(rows, names, table)
             forms = row_schemas.draws(forms) if self.stacked else forms
             return {**row_schemas.texts(schema), "oneOf": forms}
         return {**schema, **({"items": rows} if self.stacked else rows)}
@@ -220,6 +246,15 @@ class OnlyIf(Marker):
 
     def apply(self, schema: Json, facts: Facts) -> Json | None:
         return schema if self.condition(facts) else None
+
+
+@final
+@dataclass(frozen=True)
+class OnRequest(Marker):
+    """An array of a response that an option asks for."""
+
+    def apply(self, schema: Json, facts: Facts) -> Json:
+        return schema
 
 
 @final

@@ -13,25 +13,40 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     InputRows,
     OnlyIf,
+    OnRequest,
     Shape,
     data_shape,
+    has_cells,
+    has_levels,
     has_log_var,
     has_one_parameter,
     latent_shape,
+    levels_shape,
     max_decoded_rows,
     max_rows,
 )
+from app.errors import Fault, UnprocessableError
 from app.http.request import Request
 from app.http.response import Response
 from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.layout import Rows
 from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format
-from app.wire.reply import Reply
+from app.wire.reply import Reply, TableColumns
+from model.tables.parameters import level_names, n_distribution_values
 
 
 class DecodeOptions(ImageOutput, RowOutput):
-    """The options of `/decode`: those of a picture in the response."""
+    """The options of `/decode`: those of the response."""
+
+    parameters: Annotated[
+        bool,
+        Field(
+            description="For a table of mixed kinds: whether to return `variance`, "
+            "`quantiles` and `probabilities` of every cell too."
+        ),
+        OnlyIf(has_cells),
+    ] = False
 
 
 class DecodeRequest(DecodeOptions):
@@ -57,6 +72,39 @@ class DecodeResponse(StrictObject):
         Shape(max_rows, data_shape),
         OnlyIf(has_log_var),
     ]
+    variance: Annotated[
+        Numbers,
+        Field(
+            default_factory=list,
+            description="With `parameters`: Var[x|z] of a number, in ranks of ordered "
+            "categories; for other categories, the probability that x is not `mean`.",
+        ),
+        OnlyIf(has_cells),
+        OnRequest(),
+        Shape(max_rows, data_shape, has_cells=False),
+    ]
+    quantiles: Annotated[
+        list[Numbers],
+        Field(
+            default_factory=list,
+            description="With `parameters`: quantiles of x given z at 5, 25, 50, 75 "
+            "and 95 percent, [N, 5, C]; null for categories without an order.",
+        ),
+        OnlyIf(has_cells),
+        OnRequest(),
+        Shape(max_rows, data_shape, stacked=True, may_be_null=True),
+    ]
+    probabilities: Annotated[
+        Numbers,
+        Field(
+            default_factory=list,
+            description="With `parameters`: the probability of each category that has "
+            "no order, column after column, as `column=category`.",
+        ),
+        OnlyIf(has_levels),
+        OnRequest(),
+        Shape(max_rows, levels_shape),
+    ]
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"]
 
 
@@ -79,7 +127,10 @@ async def decode(model: ServedModel, request: Request, format_: Format) -> Respo
     z, options = await model.reader.read(request, model.reader.z, DecodeOptions)
     check_orient(model, options, format_)
     picture = model.reader.picture(len(z.values), options, format_)
-    reply = await decoded(model, request, z, options)
+    if options.parameters:
+        reply = await _with_parameters(model, request, z, options, format_)
+    else:
+        reply = await decoded(model, request, z, options)
     return await respond(reply, format_, source="z", picture=picture)
 
 
@@ -95,3 +146,31 @@ async def decoded(
     scalars = {"likelihood": model.config.likelihood.kind}
     names = model.named("mean", numbers=("log_var",))
     return Reply(tensors, scalars, columns=names, orient=options.orient)
+
+
+async def _with_parameters(
+    model: ServedModel,
+    request: Request,
+    z: Rows,
+    options: DecodeOptions,
+    format_: Format,
+) -> Reply:
+    """Return the distributions of a table's cells as named arrays."""
+    table = model.config.table
+    if table is None:
+        what = "only for a table of mixed kinds; of other models it is in the response"
+        raise UnprocessableError(Fault("/parameters", what))
+    if format_ is NPY:
+        what = "only for a response with several arrays, by Accept: not in x-npy"
+        raise UnprocessableError(Fault("/parameters", what))
+    model.reserve_output(request, len(z.values), n_distribution_values(table))
+    cells = await model.compute.cells(z.values)
+    tensors = {name: one for name, one in cells._asdict().items() if one.size}
+    levels = {"probabilities": TableColumns(level_names(table))}
+    return Reply(
+        tensors,
+        {"likelihood": model.config.likelihood.kind},
+        nullable=("quantiles",),
+        columns=model.named("mean", "quantiles", numbers=("variance",)) | levels,
+        orient=options.orient,
+    )

@@ -21,6 +21,7 @@ from model.engine import (
     TILE,
     AnyArray,
     Array,
+    CellArrays,
     Decoding,
     Draw,
     Encoding,
@@ -54,6 +55,7 @@ class Operations:
         # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
         self._decode = self._batcher.queue("decode", "decode", decoded)
+        self._cells = self._batcher.queue("cells", "decode", engine.cells)
         self._draw = self._batcher.queue("sample", "sample", drawn)
 
     async def encode(self, x: Array) -> Encoding:
@@ -63,6 +65,10 @@ class Operations:
     async def decode(self, z: Array) -> Decoding:
         """Return p(x|z) for z, (N, J)."""
         return Decoding(*await self._batcher.rows(self._decode, z))
+
+    async def cells(self, z: Array) -> CellArrays:
+        """Return the distributions of a table's cells for z, (N, J)."""
+        return CellArrays(*await self._batcher.rows(self._cells, z))
 
     async def sample(
         self, n: int, *, seed: int, temperature: float, draw: Draw, first: int = 0
@@ -161,6 +167,8 @@ class Operations:
         x = self.engine.in_model_units(self.engine.draw(z, noise))
         self._encode.rehearse(x)
         self._decode.rehearse(z)
+        if self.engine.checkpoint.config.table is not None:
+            self._cells.rehearse(z)
         self._draw.rehearse(z, noise)
         self._elbo(1).rehearse(x, z[:, None])
 

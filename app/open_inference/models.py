@@ -7,18 +7,26 @@ from typing import Any, NamedTuple, final
 from app.call_parts.call import Call
 from app.call_parts.fields import Values
 from app.call_parts.served_model import ServedModel
-from app.call_parts.shapes import OnlyIf, Shape, ShapeOrDraws, data_shape
-from app.calls.decode import decode, decoded
+from app.call_parts.shapes import (
+    OnlyIf,
+    OnRequest,
+    Shape,
+    ShapeOrDraws,
+    data_shape,
+)
+from app.calls.decode import DecodeOptions, decode, decoded
 from app.calls.elbo import elbo, estimated
 from app.calls.encode import encode, encoded
 from app.calls.reconstruct import reconstruct, reconstructed
 from app.calls.sample import sample, sampled
+from app.errors import Fault, UnprocessableError
 from app.http.coding import check_known
 from app.http.input import Input
 from app.http.request import Request
 from app.http.schema import StrictObject
 from app.http.writer import check_finite
 from app.open_inference.inference import Inference
+from app.wire.layout import Rows
 from app.wire.reply import Reply
 
 Description = dict[str, Any]
@@ -79,6 +87,8 @@ class InferenceModel(NamedTuple):
         fields = self.call.response.model_fields if self.call.response else {}
         for name, field in fields.items():
             marks, facts = field.metadata, model.facts
+            if any(isinstance(m, OnRequest) for m in marks):
+                continue
             if any(isinstance(m, OnlyIf) and not m.condition(facts) for m in marks):
                 continue
             axes = [m.axis for m in marks if isinstance(m, Shape | ShapeOrDraws)]
@@ -93,12 +103,22 @@ class InferenceModel(NamedTuple):
             }
 
 
+async def _means(
+    model: ServedModel, request: Request, z: Rows, options: DecodeOptions
+) -> Reply:
+    """Decode z; the outputs of a model are always the same ones."""
+    if options.parameters:
+        what = "expected false: the distributions of cells are at /decode only"
+        raise UnprocessableError(Fault("/parameters/parameters", what))
+    return await decoded(model, request, z, options)
+
+
 _X, _Z = attrgetter("reader.x"), attrgetter("reader.z")
 MODELS = {
     f"vae-{one.call.id}": one
     for one in (
         InferenceModel(encode, _X, lambda model, _, x, __: encoded(model, x)),
-        InferenceModel(decode, _Z, decoded),
+        InferenceModel(decode, _Z, _means),
         InferenceModel(sample, None, lambda model, of, _, how: sampled(model, of, how)),
         InferenceModel(elbo, _X, lambda model, _, x, how: estimated(model, x, how)),
         InferenceModel(reconstruct, _X, reconstructed),

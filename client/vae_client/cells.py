@@ -62,6 +62,17 @@ def categories_of(table: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     return {column["name"]: column["categories"] for column in table["columns"]}
 
 
+def levels_of(table: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return `column=category` for each category that has no order."""
+    columns = () if table is None else table["columns"]
+    return tuple(
+        f"{column['name']}={_canonical(category)}"
+        for column in columns
+        if column["kind"] in ("binary", "categorical")
+        for category in column["categories"]
+    )
+
+
 def _is_missing(cell: Any) -> bool:
     if cell is None or type(cell).__name__ in _MISSING_KINDS:
         return True

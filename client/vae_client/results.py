@@ -41,12 +41,21 @@ class DecodeResult:
 
     Attributes:
         log_var: log sigma^2, or None if the likelihood has no variance parameter.
-        likelihood: The family: bernoulli, continuous_bernoulli or gaussian.
+        likelihood: The family: bernoulli, continuous_bernoulli, gaussian or table.
+        variance: With `parameters`: the variance of a number, in ranks of ordered
+            categories; for other categories, the probability that x is not `mean`.
+        quantiles: With `parameters`: codes at 5, 25, 50, 75 and 95 percent,
+            (N, 5, *data_shape), NaN for categories without an order.
+        probabilities: With `parameters`: of the categories in `ModelResult.levels`,
+            (N, L), or None if there are none.
     """
 
     mean: DataArray
     log_var: DataArray | None
     likelihood: str
+    variance: Float64Array | None = None
+    quantiles: Float64Array | None = None
+    probabilities: Float64Array | None = None
 
 
 @final
@@ -254,6 +263,15 @@ class ModelResult:
     def categories(self) -> frames.Categories | None:
         """The categories of each column of a table of mixed kinds, None for numbers."""
         return cells.categories_of(self.document.get("table"))
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """
+        The categories of a table without an order, as `column=category`.
+
+        They are the columns of `probabilities` of `decode`.
+        """
+        return cells.levels_of(self.document.get("table"))
 
     @property
     def left_out(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ The service computes through it and imports no torch itself.
 from model.engine.arrays import (
     AnyArray,
     Array,
+    CellArrays,
     Decoding,
     Draw,
     Encoding,
@@ -22,6 +23,7 @@ __all__ = [
     "AnyArray",
     "Array",
     "Backend",
+    "CellArrays",
     "Decoding",
     "Draw",
     "Encoding",

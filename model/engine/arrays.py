@@ -29,6 +29,23 @@ class Decoding(NamedTuple):
     log_var: AnyArray | None = None
 
 
+class CellArrays(NamedTuple):
+    """
+    The distributions of a table's cells, float64, see `model.tables.parameters`.
+
+    Attributes:
+        mean: (N, C).
+        variance: (N, C).
+        quantiles: (N, Q, C).
+        probabilities: (N, L).
+    """
+
+    mean: AnyArray
+    variance: AnyArray
+    quantiles: AnyArray
+    probabilities: AnyArray
+
+
 class Sample(NamedTuple):
     """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
 

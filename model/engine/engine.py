@@ -25,6 +25,7 @@ from model.distributions import DiagonalGaussian, Gaussian
 from model.engine.arrays import (
     AnyArray,
     Array,
+    CellArrays,
     Decoding,
     Encoding,
     Moments,
@@ -34,6 +35,8 @@ from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
 from model.engine.probe import Probe, probe
 from model.prior import drawn
+from model.tables.likelihood import Table
+from model.tables.parameters import cell_distributions
 
 TILE = 128
 
@@ -132,6 +135,15 @@ class Engine:
             return found
         return Decoding(self.units.mean(found.mean), self.units.log_var(found.log_var))
 
+    def cells(self, z: Array) -> CellArrays:
+        """
+        Return the distributions of a table's cells for z, (N, J).
+
+        Raises:
+            ValueError: The model is none of a table of mixed kinds.
+        """
+        return CellArrays(*self._rows(self._cells, z))
+
     def draw(self, z: Array, noise: Array) -> AnyArray:
         """
         Draw x ~ p(x|z) in data units for z, (N, J).
@@ -165,6 +177,12 @@ class Engine:
         if isinstance(p_x, Gaussian):
             return _arrays(p_x.mean, p_x.log_var)
         return _arrays(p_x.mean)
+
+    def _cells(self, z: Array) -> Sequence[Array]:
+        p_x = self._coder.decode(self._tensor(z))
+        if not isinstance(p_x, Table):
+            raise ValueError(f"expected p(x|z) of a table, got {p_x.kind}")
+        return _arrays(*(one.contiguous() for one in cell_distributions(p_x)))
 
     def _draw(self, z: Array, noise: Array) -> Sequence[Array]:
         p_x = self._coder.decode(self._tensor(z))
@@ -232,6 +250,8 @@ class Engine:
             self._draw: (remainder, (rows.z, rows.noise)),
             self._score: (remainder, (rows.x, rows.z[:, None])),  # eps, (N, 1, J)
         }
+        if self.checkpoint.config.table is not None:
+            inputs[self._cells] = (remainder, (rows.z,))
         return {
             operation.__name__: independent_tiling(
                 partial(self._tiled, operation), arrays, at_least=at_least

@@ -77,7 +77,7 @@ def _holds(tiled: Tiled, tiling: Tiling, arrays: Sequence[Array]) -> bool:
             part = slice(start, start + n)
             alone = tiled(tiling, [array[part] for array in arrays])
             if not all(
-                np.array_equal(got, want[part])
+                np.array_equal(got, want[part], equal_nan=True)
                 for got, want in zip(alone, together, strict=True)
             ):
                 return False

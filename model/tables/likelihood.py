@@ -224,7 +224,7 @@ class Table(Likelihood):
         v = torch.where(is_marginal, v / EPSILON, (v - EPSILON) / (1 - EPSILON))
         score = torch.special.ndtri(v.clamp(_HALF_STEP, 1 - _HALF_STEP))
         moved = self.location.double() + self.scale.double() * score
-        numbers = self._at(torch.where(is_marginal, score, moved))
+        numbers = self.codes_at(torch.where(is_marginal, score, moved))
         share = self._shares.cumsum(dim=-1)
         level = (share <= u[..., levels, None]).sum(dim=-1)
         most = self._constant("n_levels") - 1
@@ -240,14 +240,14 @@ class Table(Likelihood):
         nodes = (torch.arange(_N_NODES, dtype=torch.float64) + 0.5) / _N_NODES
         nodes = torch.special.ndtri(nodes).to(self.parameters.device)[:, None]
         location, scale = self.location.double(), self.scale.double()
-        x = self._at(location[..., None, :] + scale[..., None, :] * nodes)
+        x = self.codes_at(location[..., None, :] + scale[..., None, :] * nodes)
         mean, square = x.mean(dim=-2), x.square().mean(dim=-2)
         own, own_variance = self.marginals.curves.moments()
         mixed = (1 - EPSILON) * mean + EPSILON * own
         both = (1 - EPSILON) * square + EPSILON * (own_variance + own.square())
         return Indicators(mixed, (both - mixed.square()).clamp(min=0))
 
-    def _at(self, score: Tensor) -> Tensor:
+    def codes_at(self, score: Tensor) -> Tensor:
         """Return the codes of normal scores, (..., S), float64."""
         below, above = torch.special.ndtr(score), torch.special.ndtr(-score)
         rows = (part.reshape(-1, score.shape[-1]) for part in (below, above))

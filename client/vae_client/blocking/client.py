@@ -45,11 +45,23 @@ class Client(AnalysisMethods):
         plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
         return self._call(plan)
 
-    def decode(self, z: ArrayLike) -> DecodeResult:
-        """Return p(x|z); any number of rows, in several requests if needed."""
+    def decode(self, z: ArrayLike, *, parameters: bool = False) -> DecodeResult:
+        """
+        Return p(x|z); any number of rows, in several requests if needed.
+
+        Args:
+            parameters: Whether to return the distribution of every cell of a table of
+                mixed kinds too.
+        """
         tensors = {"z": arguments.array("z", z)}
+        options = {"parameters": True} if parameters else {}
         model = self._model()
-        plan = plans.separate_rows(model, "/decode", DecodeResult, tensors, n_outputs=1)
+        n_outputs = 1
+        if parameters:
+            n_outputs += 6 + -(-len(model.levels) // prod(model.data_shape))
+        plan = plans.separate_rows(
+            model, "/decode", DecodeResult, tensors, options, n_outputs=n_outputs
+        )
         return self._call(plan)
 
     def sample(

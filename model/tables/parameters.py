@@ -1,0 +1,85 @@
+"""What p(x|z) of a table says about every cell, in the units of the data."""
+
+from typing import NamedTuple, final
+
+import torch
+from torch import Tensor
+
+from model.tables.cells import canonical
+from model.tables.likelihood import EPSILON, Summary, Table
+from model.tables.schema import TableSchema
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+# Of an interval between two normal scores: to 1e-12 of its length.
+_N_HALVINGS = 40
+
+
+@final
+class CellDistributions(NamedTuple):
+    """
+    The distributions of the cells of rows, one after the other column.
+
+    Attributes:
+        mean: E[x_j|z] of numbers, the most probable category else, (N, C).
+        variance: Var[x_j|z] of numbers, the probability of any other category else,
+            (N, C).
+        quantiles: Codes at `QUANTILES` of numbers and of ordered categories, NaN else,
+            (N, Q, C).
+        probabilities: Of every category of `level_names`, given that it is one that
+            training has seen, (N, L).
+    """
+
+    mean: Tensor
+    variance: Tensor
+    quantiles: Tensor
+    probabilities: Tensor
+
+
+def level_names(schema: TableSchema) -> tuple[str, ...]:
+    """Return `column=category` for each category of a column that has no order."""
+    return tuple(
+        f"{column.name}={canonical(category)}"
+        for column in schema.columns
+        if column.has_logits
+        for category in column.categories or ()
+    )
+
+
+def n_distribution_values(schema: TableSchema) -> int:
+    """Return how many values `cell_distributions` has for a row."""
+    n_columns = len(schema.columns)
+    return (2 + len(QUANTILES)) * n_columns + len(level_names(schema))
+
+
+def cell_distributions(p_x: Table) -> CellDistributions:
+    """Return the distributions of cells, float64."""
+    mean, variance = p_x.indicators
+    summary = Summary(p_x.layout, mean)
+    return CellDistributions(
+        mean=summary.codes,
+        variance=summary.spread(variance),
+        quantiles=_quantiles(p_x),
+        probabilities=mean[..., len(p_x.layout.on_axis) :],
+    )
+
+
+def _quantiles(p_x: Table) -> Tensor:
+    """Return quantiles of the columns with an axis, NaN for the others, (N, Q, C)."""
+    m, s = (one.double()[..., None, :] for one in (p_x.location, p_x.scale))
+    u = torch.tensor(QUANTILES, dtype=torch.float64, device=m.device)[:, None]
+    own = torch.special.ndtri(u)
+    moved = m + s * own
+    # The score has the distribution (1 - e) N(m, s^2) + e N(0, 1), whose quantiles lie
+    # between those of the two.
+    low, high = torch.minimum(moved, own), torch.maximum(moved, own)
+    for _ in range(_N_HALVINGS):
+        middle = 0.5 * (low + high)
+        share = (1 - EPSILON) * torch.special.ndtr((middle - m) / s)
+        is_below = share + EPSILON * torch.special.ndtr(middle) < u
+        low = torch.where(is_below, middle, low)
+        high = torch.where(is_below, high, middle)
+    n_columns = len(p_x.layout.schema.columns)
+    found = high.new_full((*high.shape[:-1], n_columns), torch.nan)
+    index = p_x.layout.tensor("on_axis", high.device)
+    found[..., index] = p_x.codes_at(high)
+    return found
