@@ -61,6 +61,8 @@ def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
     if schema is None:
         try:
             schema = inferred(table.columns)
+        except UnknownCellError as error:
+            raise _at_line(table, error) from error
         except ColumnsError as error:
             raise DataError(f"{path.name}: {error}") from error
         notes = (*notes, *schema.described())
@@ -89,8 +91,10 @@ def _codes(table: MixedTable, schema: TableSchema) -> NDArray[np.float64]:
         try:
             codes[:, j] = codes_of(by_name[column.name], column)
         except UnknownCellError as error:
-            line = int(table.lines[error.row])
-            raise DataError(
-                f"line {line} of {table.origin.file}, column {column.name!r} {error}"
-            ) from error
+            raise _at_line(table, error) from error
     return codes
+
+
+def _at_line(table: MixedTable, error: UnknownCellError) -> DataError:
+    line = int(table.lines[error.row])
+    return DataError(f"line {line} of {table.origin.file}, {error}")

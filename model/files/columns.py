@@ -174,8 +174,9 @@ def _check_names(table: Table, x: Sequence[int], names: tuple[str, ...]) -> None
     for i, name in zip(x, names, strict=False):
         if not name:
             raise DataError(
-                f"{table.describe(i)} of {table.file} has no name in the header: give"
-                f" it one, or leave it out with --drop {i + 1}"
+                f"{table.describe(i)} of {table.file} has no name in the header,"
+                f" {table.listed()}: give it one, or leave it out with --drop {i + 1};"
+                " if that is no header, remove the lines above it"
             )
     for name, n in Counter(names).items():
         if n > 1:

@@ -48,13 +48,11 @@ class Dialect:
         Raises:
             csv.Error: Quotes are not in pairs.
         """
-        reader = cells_of(islice(lines, self.n_skipped, None), self.sep)
         is_header = self.is_first_row
-        for cells in reader:
-            if not any(map(str.strip, cells)):
-                continue
+        below = islice(lines, self.n_skipped, None)
+        for line, cells in _not_empty(below, self.sep, self.n_skipped):
             if not is_header:
-                yield self.n_skipped + reader.line_num, cells
+                yield line, cells
             is_header = False
 
 
@@ -78,8 +76,8 @@ def recognized(
     lines = lines[n_skipped:]
     sep = _separator(file, options.sep) or said or named or _likely(lines)
     try:
-        rows = _not_empty(cells_of(lines, sep))
-        commented = _not_empty(cells_of(comments[-1:], sep))
+        rows = [cells for _, cells in _not_empty(lines, sep, n_skipped)]
+        commented = [cells for _, cells in _not_empty(comments[-1:], sep)]
     except csv.Error as error:
         raise DataError(f"{file} cannot be read: {error}") from error
     notes: list[str] = []
@@ -142,8 +140,20 @@ def _separator(file: str, option: str | None) -> str | None:
     return sep
 
 
-def _not_empty(rows: Iterable[list[str]]) -> list[list[str]]:
-    return [cells for cells in rows if any(map(str.strip, cells))]
+def _not_empty(
+    lines: Iterable[str], sep: str, n_skipped: int = 0
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the cells of rows that have a cell."""
+    reader = cells_of(lines, sep)
+    try:
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                yield n_skipped + reader.line_num, cells
+    except csv.Error as error:
+        raise csv.Error(
+            f"{error} in line {n_skipped + reader.line_num}; a cell in quotes begins"
+            " and ends with one, and a quote within is written twice"
+        ) from error
 
 
 def _likely(lines: Sequence[str]) -> str:
@@ -153,7 +163,7 @@ def _likely(lines: Sequence[str]) -> str:
     best, found = (0.0, 0.0), ","
     for sep in _SEPARATORS:
         try:
-            rows = _not_empty(cells_of(lines, sep))
+            rows = [cells for _, cells in _not_empty(lines, sep)]
         except csv.Error:
             continue
         body = rows[1:] or rows
@@ -163,7 +173,7 @@ def _likely(lines: Sequence[str]) -> str:
         if width == 1:
             continue
         cells = [cell for row in body for cell in row]
-        n_numbers = sum(map(numerals.is_number, cells))
+        n_numbers = sum(map(numerals.is_number_with_unit, cells))
         fit = _FIT.get(width - len(rows[0]), _MISFIT)
         score = (fit * n_alike / len(body) * (0.01 + n_numbers / len(cells)), n_alike)
         if score > best:

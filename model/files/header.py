@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from model.files import numerals
 from model.files.contents import DataError
+from model.tables.cells import is_missing_number
 
 # A first line 0, 1, ..., of that many cells is a header, whatever follows.
 _MANY_COLUMNS = 10
@@ -21,7 +22,7 @@ def is_header(file: str, rows: Sequence[Sequence[str]], notes: list[str]) -> boo
     """
     first, body = rows[0], rows[1:]
     if not any(map(numerals.is_number, first)):
-        return not all(map(numerals.is_missing, first))
+        return not all(map(is_missing_number, first))
     if body and all(len(row) == len(first) + 1 for row in body):
         return True  # R's write.table gives row names no name
     if not first[0].strip() and body and numerals.count([row[0] for row in body]):
@@ -82,7 +83,7 @@ def _holds_reals(body: Sequence[Sequence[str]]) -> bool:
 def _names_above_numbers(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool:
     """Return whether a text of the first row stands above a column of numbers."""
     for i, cell in enumerate(first):
-        if numerals.is_number(cell) or numerals.is_missing(cell):
+        if numerals.is_number(cell) or is_missing_number(cell):
             continue
         below = [row[i] for row in body if i < len(row)]
         if below and sum(map(numerals.is_number, below)) > len(below) / 2:

@@ -9,15 +9,12 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import numerals, text_table
+from model.files import sums, text_table
 from model.files.contents import DataError, Origin
-from model.files.numerals import Decimal
+from model.files.mixed_cells import MixedCells
 from model.files.options import ReadOptions
 from model.files.text_table import TextTable
-from model.tables.cells import is_missing, n_decimals
-from model.tables.raw import MAX_TEXTS, MISSING, UNKEPT, RawColumn
-
-_MAX_CACHED = 1 << 14
+from model.tables.raw import RawColumn
 
 
 @final
@@ -73,7 +70,7 @@ def _read(source: TextTable) -> MixedTable:
             f"{source.path.name} has no header, and a table of mixed columns needs"
             " names: write them in its first line"
         )
-    columns = [_Cells(source.how.decimal) for _ in names]
+    columns = [MixedCells(name, source.how.decimal) for name in names]
     lines, labels = array("q"), []
     for line, cells in source.rows():
         for column, position in zip(columns, source.choice.x, strict=True):
@@ -82,11 +79,16 @@ def _read(source: TextTable) -> MixedTable:
         if source.choice.label is not None:
             labels.append(cells[source.choice.label].strip())
     y, note = source.classes(labels)
+    finished = tuple(column.finished() for column in columns)
+    total = sums.note(
+        source.table.file,
+        lines,
+        (column.numbers for column in finished),
+        (word for column in finished if (word := column.last_word) is not None),
+    )
     return MixedTable(
         name=source.name,
-        columns=tuple(
-            column.finished(name) for column, name in zip(columns, names, strict=True)
-        ),
+        columns=finished,
         labels=y,
         lines=np.array(lines, np.int64),
         origin=source.origin,
@@ -95,60 +97,9 @@ def _read(source: TextTable) -> MixedTable:
             source.summary(),
             *source.how.notes,
             *source.choice.notes,
+            *(note for column in columns if (note := column.note())),
             *((note,) if note else ()),
+            *((total,) if total else ()),
             *source.decoding,
         ),
     )
-
-
-@final
-class _Cells:
-    """The cells of a column while they are read."""
-
-    def __init__(self, decimal: Decimal) -> None:
-        self._decimal: Decimal = decimal
-        self._numbers, self._index = array("d"), array("i")
-        self._texts: dict[str, int] = {}
-        self._known: dict[str, tuple[float, int]] = {}
-        self._n_decimals = 0
-
-    def add(self, cell: str) -> None:
-        """Add a cell."""
-        found = self._known.get(cell)
-        if found is None:
-            found = self._read(cell.strip())
-            if len(self._known) < _MAX_CACHED:
-                self._known[cell] = found
-        self._numbers.append(found[0])
-        self._index.append(found[1])
-
-    def finished(self, name: str) -> RawColumn:
-        """Return the column."""
-        return RawColumn(
-            name=name,
-            numbers=np.frombuffer(self._numbers, np.float64),
-            index=np.frombuffer(self._index, np.int32),
-            texts=tuple(self._texts),
-            n_decimals=self._n_decimals,
-        )
-
-    def _read(self, cell: str) -> tuple[float, int]:
-        """Return the number of a cell, NaN for a text, and the index of its text."""
-        if is_missing(cell):
-            return np.nan, MISSING
-        found = numerals.read(cell, self._decimal)
-        number = np.nan
-        if found is not None and found.kind != "truth":
-            number = found.value
-            if found.kind == "number":
-                # As programs write numbers, whatever the decimal mark of the file.
-                cell = cell.replace(",", ".")
-                self._n_decimals = max(self._n_decimals, n_decimals(cell))
-            else:
-                cell = f"{number:.17g}"
-        index = self._texts.get(cell)
-        if index is None:
-            if len(self._texts) >= MAX_TEXTS:
-                return number, UNKEPT
-            index = self._texts[cell] = len(self._texts)
-        return number, index

@@ -9,12 +9,18 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import columns, dialect, numerals, text_table
+from model.files import columns, dialect, numerals, sums, text_table
 from model.files.contents import Contents, DataError, Rows
 from model.files.options import ReadOptions
 from model.files.text_table import TextTable
+from model.tables.cells import is_missing_number
 
 _LONGEST_SHOWN = 40  # characters of a cell
+_LIKEWISE = {
+    "grouped": "other separators of thousands",
+    "truth": "other truth values",
+    "unit": "others of the column",
+}
 
 
 @final
@@ -47,6 +53,7 @@ def _read(source: TextTable) -> Contents:
     x = body.x()
     y, note = source.classes(body.labels)
     numbers = np.array(body.lines, dtype=np.int64)
+    total = sums.note(source.table.file, numbers, x.T)
     return Contents(
         name=source.name,
         rows=Rows(x, y, numbers, source.origin),
@@ -57,6 +64,7 @@ def _read(source: TextTable) -> Contents:
             *source.choice.notes,
             *body.notes.values(),
             *((note,) if note else ()),
+            *((total,) if total else ()),
             *columns.warnings(source.table, source.choice, x),
             *source.decoding,
         ),
@@ -73,6 +81,8 @@ class _Body:
     lines: list[int] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    units: dict[tuple[int, str], int] = field(default_factory=dict)
+    plain_line: int | None = None
 
     def __post_init__(self) -> None:
         choice, table = self.source.choice, self.source.table
@@ -87,6 +97,7 @@ class _Body:
         used = cells if self._takes_all else [cells[i] for i in choice.x]
         try:
             self.values.extend(self._floats(used))
+            self.plain_line = self.plain_line or line
         except ValueError:
             self.values.extend([self._number(line, i, c) for i, c in enumerate(used)])
         self.lines.append(line)
@@ -94,23 +105,44 @@ class _Body:
             self.labels.append(cells[choice.label].strip())
 
     def x(self) -> NDArray[np.float64]:
-        """Return the numbers, (N, D), all finite."""
+        """Return the numbers, (N, D), all finite and each column in one unit."""
+        self._check_units()
         x = np.frombuffer(self.values, dtype=np.float64).reshape(len(self.lines), -1)
         for n, d in np.argwhere(~np.isfinite(x))[:1].tolist():
             raise self._refusal(self.lines[n], d, str(x[n, d]))
         return x
 
     def _number(self, line: int, i: int, cell: str) -> float:
-        found = numerals.read(cell, self.source.how.decimal)
+        found = numerals.read_with_unit(cell, self.source.how.decimal)
         if found is None:
             raise self._refusal(line, i, cell)
-        if found.kind != "number" and found.kind not in self.notes:
-            what = {"grouped": "separators of thousands", "truth": "truth values"}
-            self.notes[found.kind] = (
+        self.units.setdefault((i, found.unit), line)
+        key = f"{found.kind} {i if found.kind == 'unit' else ''}"
+        if found.kind != "number" and key not in self.notes:
+            self.notes[key] = (
                 f"{self.source.origin.value(line, (i,))} holds {cell.strip()}, read as"
-                f" {found.value:.15g}; other {what[found.kind]} likewise"
+                f" {found.value:.15g}; {_LIKEWISE[found.kind]} likewise"
             )
         return found.value
+
+    def _check_units(self) -> None:
+        """Check that no column has numbers with a unit and others without, or two."""
+        units = dict(self.units)
+        if self.plain_line is not None:
+            units |= {(i, ""): self.plain_line for i, _ in self.units}
+        first: dict[int, str] = {}
+        for (i, unit), line in units.items():
+            if first.setdefault(i, unit) != unit:
+                raise self._mixed_units(i, line, (first[i], unit))
+
+    def _mixed_units(self, i: int, line: int, units: Sequence[str]) -> DataError:
+        reference = self.source.table.reference(self.source.choice.x[i])
+        one, other = (f"in {unit!r}" if unit else "without a unit" for unit in units)
+        return DataError(
+            f"{self.source.origin.value(line, (i,))} has a number {other}, and others"
+            f" of the column are {one}: write all in one unit, or --drop {reference}"
+            " leaves the column out"
+        )
 
     def _refusal(self, line: int, i: int, cell: str) -> DataError:
         """Return the error for a cell that is no number, with the option that helps."""
@@ -121,7 +153,7 @@ class _Body:
         drop = f"--drop {reference} leaves the column out"
         other: numerals.Decimal = "," if source.how.decimal == "." else "."
         error: type[DataError] = DataError
-        if numerals.is_missing(cell):
+        if is_missing_number(cell):
             error = NotANumberError
             why = f"a missing value: fill it in or remove the row; {drop}"
         elif numerals.read(cell, other) is not None:

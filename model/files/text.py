@@ -15,6 +15,10 @@ UTF_8 = "utf-8-sig"
 WINDOWS = "cp1252"
 _GZIP_MAGIC = b"\x1f\x8b"
 _SAMPLE_BYTES = 1 << 16
+_WORKBOOKS = {
+    b"PK\x03\x04": "a workbook of Excel or LibreOffice, or another zip archive",
+    b"\xd0\xcf\x11\xe0": "a workbook of an old Excel",
+}
 # The longer mark first: that of UTF-32 begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -46,13 +50,16 @@ def encoding_of(path: Path) -> str:
     Text of UTF-16 without a mark is recognized by its zero bytes.
 
     Raises:
-        DataError: The file cannot be read.
+        DataError: The file cannot be read, or is a workbook.
     """
     try:
         with _bytes_of(path) as file:
             start = file.read(_SAMPLE_BYTES)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    for magic, what in _WORKBOOKS.items():
+        if start.startswith(magic):
+            raise DataError(f"{path.name} is {what}, no text: save it as .csv there")
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding

@@ -67,7 +67,7 @@ class TextTable:
                     self._check(line, cells)
                     yield line, cells
         except csv.Error as error:
-            raise DataError(f"{self.path} cannot be read: {error}") from error
+            raise DataError(f"{self.path.name} cannot be read: {error}") from error
 
     def classes(self, cells: Sequence[str]) -> tuple[NDArray[Any] | None, str | None]:
         """Return the labels, and a sentence on what they stand for."""
@@ -160,6 +160,10 @@ def _table(file: str, lines: Sequence[str], how: Dialect) -> Table:
     """Return the columns of a table, as its first lines show them."""
     rows = [cells for _, cells in how.rows(lines)]
     if not rows:
+        if how.header:
+            raise DataError(
+                f"{file} holds no rows below its header, {','.join(how.header)[:60]}"
+            )
         raise DataError(f"{file} holds no rows")
     names = how.header or ()
     width = len(names) or len(rows[0])

@@ -6,6 +6,26 @@ import re
 Cell = str | float | bool | None
 
 _MISSING = frozenset(["", "na", "n/a", "#n/a", "nan", "null", "?"])
+# What people and programs write where a number is missing. In a column of words these
+# may be words: "none", or "-" for negative.
+_MISSING_NUMBERS = _MISSING.union(
+    ["n.a.", "n.a", "n/a.", "na.", "<na>", "-nan", "none", "nil", "missing", "unknown"],
+    [
+        "not available",
+        "n.d.",
+        "nd",
+        "-",
+        "--",
+        "---",
+        "\u2013",
+        "\u2014",
+        ".",
+        "..",
+        "...",
+    ],
+    ["#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!", "#wert!", "#bezug!"],
+    ["k.a.", "k. a.", "keine angabe", "unbekannt"],
+)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _LONGEST_SHOWN = 40  # characters of a cell in a message
 _TRUTH = {"true": 1.0, "false": 0.0}
@@ -18,6 +38,13 @@ def is_missing(cell: Cell) -> bool:
     if isinstance(cell, str):
         return cell.strip().lower() in _MISSING
     return math.isnan(cell)
+
+
+def is_missing_number(cell: Cell) -> bool:
+    """Say whether a cell of a column of numbers has no value."""
+    if isinstance(cell, str):
+        return cell.strip().lower() in _MISSING_NUMBERS
+    return is_missing(cell)
 
 
 def number_of(cell: Cell) -> float | None:

@@ -1,11 +1,13 @@
 """The kinds of columns, inferred from the cells of a file, each with its reason."""
 
 import re
+import shlex
 from collections.abc import Sequence
 
 import numpy as np
 
-from model.tables.cells import canonical, is_truth, number_of
+from model.tables import dates
+from model.tables.cells import is_missing_number, is_truth, shown
 from model.tables.raw import UNKEPT, RawColumn
 from model.tables.schema import Codes, LeftOut, TableColumn, TableSchema
 
@@ -50,15 +52,18 @@ def codes_of(raw: RawColumn, column: TableColumn) -> Codes:
         UnknownCellError: A cell is none of the column.
     """
     if column.has_levels:
-        known = [column.code(text, unseen=False) for text in raw.texts]
+        known = [_level(column, raw, text) for text in raw.texts]
         table = np.array(
             [*(np.inf if code is None else code for code in known), np.inf, np.nan]
         )
         codes: Codes = table[raw.index]  # the last two are UNKEPT and MISSING
     else:
+        raw = raw.as_numbers()
         codes = np.where(raw.is_text, np.inf, raw.numbers)
     if np.isinf(codes).any():
-        raise UnknownCellError(raw, column, int(np.argmax(np.isinf(codes))))
+        wanted = "one of its categories" if column.has_levels else "a number"
+        row = int(np.argmax(np.isinf(codes)))
+        raise UnknownCellError(raw, row, f"expected {wanted}")
     return codes
 
 
@@ -70,22 +75,59 @@ class UnknownCellError(ColumnsError):
         row: Its index among the rows.
     """
 
-    def __init__(self, raw: RawColumn, column: TableColumn, row: int) -> None:
+    def __init__(self, raw: RawColumn, row: int, why: str) -> None:
         index = int(raw.index[row])
         shown = repr(raw.texts[index][:40]) if index >= 0 else "a value"
-        wanted = "one of its categories" if column.has_levels else "a number"
-        super().__init__(f"holds {shown}, expected {wanted}")
+        super().__init__(f"column {raw.name!r} holds {shown}, {why}")
         self.row = row
 
 
+def _level(column: TableColumn, raw: RawColumn, text: str) -> float | None:
+    code = column.code(text, unseen=False)
+    digits = raw.digits.get(text)
+    if code is None and digits is not None:
+        return column.code(digits, unseen=False)
+    return code
+
+
 def _inferred(raw: RawColumn) -> TableColumn | LeftOut:
-    present = raw.is_present
-    n, name = int(present.sum()), raw.name
+    n, name = int(raw.is_present.sum()), raw.name
     if not n:
         return LeftOut(name=name, why="it has no values")
     if raw.is_text.any():
-        return _of_texts(raw, n)
-    numbers = raw.numbers[present]
+        gaps = tuple(filter(is_missing_number, raw.words))
+        cells = raw.as_numbers()
+        if not _are_numbers(cells):
+            return _of_texts(raw, n)
+        found = _of_numbers(cells, int(cells.is_present.sum()))
+        why = f"{found.why}; missing in {', '.join(map(shown, gaps))}"
+        return found.model_copy(update={"why": why if gaps else found.why})
+    return _of_numbers(raw, n)
+
+
+def _are_numbers(raw: RawColumn) -> bool:
+    """
+    Say whether a column with texts has numbers.
+
+    Raises:
+        UnknownCellError: It has, but for some cells.
+    """
+    numbers = raw.numbers[~np.isnan(raw.numbers)]
+    n, values = int(raw.is_present.sum()), np.unique(numbers)
+    are_few = len(values) <= MOST_WHOLE_LEVELS and (values == np.floor(values)).all()
+    if are_few or 2 * len(numbers) < n:
+        return False
+    if len(numbers) < n:
+        why = (
+            f"but {len(numbers)} of its {n} values are numbers: write a number there,"
+            f" or nothing, or leave the column out with --drop {shlex.quote(raw.name)}"
+        )
+        raise UnknownCellError(raw, int(np.argmax(raw.is_text)), why)
+    return True
+
+
+def _of_numbers(raw: RawColumn, n: int) -> TableColumn | LeftOut:
+    name, numbers = raw.name, raw.numbers[raw.is_present]
     values = np.unique(numbers)
     is_whole = bool((values == np.floor(values)).all())
     if len(values) == 1:
@@ -114,32 +156,38 @@ def _of_texts(raw: RawColumn, n: int) -> TableColumn | LeftOut:
     name, used = raw.name, np.unique(raw.index[raw.is_present])
     if used[0] == UNKEPT:
         return LeftOut(name=name, why="its texts have too many values")
-    texts = sorted({_text(raw.texts[i]) for i in used})
+    texts = sorted({raw.texts[i] for i in used})
     if len(texts) == 1:
         return LeftOut(name=name, why=f"all its values are {texts[0][:40]!r}")
     if all(map(is_truth, texts)):
         return TableColumn(
             name=name, kind="binary", categories=(False, True), why="truth values"
         )
-    if len(texts) == 2:
-        return TableColumn(
-            name=name, kind="binary", categories=tuple(texts), why="two values"
+    if all(map(dates.is_date, texts)):
+        return LeftOut(
+            name=name,
+            why="its values are dates or times: write numbers, such as days",
         )
+    if len(texts) == 2:
+        why = f"two values{_differing(texts)}"
+        return TableColumn(name=name, kind="binary", categories=tuple(texts), why=why)
     if len(texts) == n and n >= _LEAST_ROWS:
         return LeftOut(name=name, why=f"its {n} texts are all different")
     if len(texts) > MOST_LEVELS:
         why = f"its texts have {len(texts)} values, more than {MOST_LEVELS}"
         return LeftOut(name=name, why=why)
-    why = f"texts with {len(texts)} values"
+    why = f"texts with {len(texts)} values{_differing(texts)}"
     return TableColumn(name=name, kind="categorical", categories=tuple(texts), why=why)
 
 
-def _text(cell: str) -> str:
-    """Return one text for a cell: truth values in lower case, 3.0 as 3."""
-    if is_truth(cell):
-        return cell.strip().lower()
-    number = number_of(cell)
-    return cell.strip() if number is None else canonical(number)
+def _differing(texts: Sequence[str]) -> str:
+    """Return which texts differ in upper and lower case alone, for a sentence."""
+    found: dict[str, str] = {}
+    for text in texts:
+        other = found.setdefault(text.casefold(), text)
+        if other != text:
+            return f", of which {shown(other)} and {shown(text)} differ in case alone"
+    return ""
 
 
 def _levels(values: Codes) -> tuple[int | float, ...]:

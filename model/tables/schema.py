@@ -18,6 +18,7 @@ from model.tables.cells import (
     Cell,
     canonical,
     is_missing,
+    is_missing_number,
     is_truth,
     number_of,
     shown,
@@ -149,10 +150,10 @@ class TableColumn(Section):
         level = self._level(cell) if self.has_levels else None
         if level is not None:
             return float(level)
+        if not self.has_levels:
+            return float("nan") if is_missing_number(cell) else number_of(cell)
         if is_missing(cell):
             return float("nan")
-        if not self.has_levels:
-            return number_of(cell)
         is_unseen = unseen and self.kind == "categorical"
         return float(self.n_levels) if is_unseen else None
 

@@ -23,6 +23,7 @@ from app.wire.csv import lines
 from app.wire.csv.lines import Lines
 from app.wire.layout import Layout, Rows
 from model.files import numerals
+from model.tables.cells import is_missing_number
 
 PIECE_BYTES = 1 << 17
 _MOST_LINE_BYTES = 1 << 18
@@ -256,4 +257,4 @@ def _number(cell: str) -> float | None:
     reading = numerals.read(cell, ".")
     if reading is not None:
         return reading.value
-    return nan if numerals.is_missing(cell) else None
+    return nan if is_missing_number(cell) else None

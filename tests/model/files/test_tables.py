@@ -130,6 +130,10 @@ def test_encodings_are_recognized(
         ('"a","b"\n"1","2"\n', [[1, 2]]),
         ("a , b\n 1 , 2 \n", [[1, 2]]),
         ("a;b\n0.123;1.234\n", [[0.123, 1.234]]),
+        ("a,b\n$1.50,5%\n$2,7.5%\n", [[1.5, 5], [2, 7.5]]),
+        ("a;b\n1.234,50 €;5,5 %\n2 €;7 %\n", [[1234.5, 5.5], [2, 7]]),
+        ("a,b\n5 mm,1 kg\n6 mm,2 kg\n", [[5, 1], [6, 2]]),
+        ("a,b\n\u22125,1\u2019234\n(7),2\n", [[-5, 1234], [-7, 2]]),
     ],
 )
 def test_numbers_are_read_as_people_write_them(
@@ -476,7 +480,13 @@ def test_rows_of_a_table_are_numbered_by_line(tmp_path: Path) -> None:
         ("a,b,\n1,2,\n" + 60_000 * "3,4,\n" + "5,6,7\n", "has a value in column 3,"),
         ("", "t.csv holds no rows"),
         ("\n\n", "t.csv holds no rows"),
-        ("a,b\n", "t.csv holds no rows"),
+        ("a,b\n", "t.csv holds no rows below its header, a,b"),
+        ("a,b\n1,12%\n2,0.12\n", "without a unit, and others of the column are in '%'"),
+        ("a,b\n1,0.12\n2,12%\n", "'b' has a number without a unit"),
+        ("a,b\n1,$5\n2,5 EUR\n", "in 'EUR', and others of the column are in '$'"),
+        ('a,"b" \n1,2\n', "in line 1; a cell in quotes begins and ends with one"),
+        ("Report;;\na;b;\n1;2;\n", "if that is no header, remove the lines above it"),
+        ("PK\x03\x04", "t.csv is a workbook of Excel or LibreOffice"),
         ('1,"2\n', "t.csv cannot be read: unexpected end of data"),
     ],
 )

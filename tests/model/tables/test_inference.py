@@ -80,6 +80,77 @@ def test_other_numbers_have_the_resolution_of_their_decimals(
     assert (found.kind, found.resolution) == ("numeric", resolution)
 
 
+@pytest.mark.parametrize("gap", ["N.A.", "-", "n.d.", "#DIV/0!", "unknown", "None"])
+def test_words_for_nothing_among_numbers_are_missing(tmp_path: Path, gap: str) -> None:
+    """The column is of numbers, and says so; a request may have the words too."""
+    cells: list[object] = [gap if i % 5 == 0 else i * 7 % 20 / 10 for i in range(ROWS)]
+
+    found = column(tmp_path, cells)
+
+    assert isinstance(found, TableColumn)
+    assert (found.kind, found.resolution) == ("numeric", 0.1)
+    assert found.why.endswith(f"missing in {gap!r}")
+    raw, _ = read_mixed(tmp_path / "t.csv").columns
+    assert np.isnan(codes_of(raw, found)).sum() == ROWS / 5
+    assert np.isnan(found.code(gap, unseen=False) or 0)
+
+
+@pytest.mark.parametrize("word", ["<0.5", "l2.5", "three", "inf"])
+def test_other_words_among_numbers_are_refused(tmp_path: Path, word: str) -> None:
+    """Numbers as categories would be no numbers; the error has the cell and its row."""
+    cells: list[object] = [word if i == 17 else i * 7 % 20 / 10 for i in range(ROWS)]
+
+    with pytest.raises(
+        UnknownCellError, match="29 of its 30 values are num"
+    ) as refused:
+        column(tmp_path, cells)
+
+    assert refused.value.row == 17
+    assert f"column 'x' holds {word!r}" in str(refused.value)
+    assert "--drop x" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        repeated("1.5", "2.5", "low", "high", "medium"),
+        repeated("True", "true", "FALSE", "f"),
+        repeated("3", "3.0", "many", "few", "none"),
+    ],
+)
+def test_texts_with_numbers_or_truth_values_among_them_have_codes(
+    tmp_path: Path, cells: list[object]
+) -> None:
+    """Each text is a category as it stands."""
+    found = column(tmp_path, cells)
+
+    assert isinstance(found, TableColumn)
+    assert set(found.categories or ()) == set(cells)
+    raw, _ = read_mixed(tmp_path / "t.csv").columns
+    categories = found.categories or ()
+    assert [categories[int(code)] for code in codes_of(raw, found)] == cells
+
+
+def test_words_that_differ_in_case_alone_are_said(tmp_path: Path) -> None:
+    """They are two categories, most often by mistake."""
+    found = column(tmp_path, repeated("Yes", "no", "yes"))
+
+    assert isinstance(found, TableColumn)
+    assert "'Yes' and 'yes' differ in case alone" in found.why
+
+
+def test_a_model_of_texts_reads_numbers_with_a_unit_as_its_texts(
+    tmp_path: Path,
+) -> None:
+    """A file may have fewer of its categories than that of the training."""
+    path = table(tmp_path / "t.csv", c=["12a", "12a"], d=[1, 2])
+    raw, _ = read_mixed(path).columns
+
+    assert codes_of(raw, levels("c", "categorical", "12a", "12b")).tolist() == [0, 0]
+    assert codes_of(raw, levels("c", "categorical", 11, 12)).tolist() == [1, 1]
+    assert codes_of(raw, number("c")).tolist() == [12, 12]
+
+
 @pytest.mark.parametrize(
     ("cells", "name", "why"),
     [
@@ -90,6 +161,7 @@ def test_other_numbers_have_the_resolution_of_their_decimals(
         (repeated("a", ""), "x", "all its values are 'a'"),
         (repeated("", "NA", "?"), "x", "it has no values"),
         ([f"t{i % 250}" for i in range(500)], "x", "250 values, more than 200"),
+        ([f"2024-01-{i % 9 + 1:02}" for i in range(ROWS)], "x", "dates or times"),
         ([f"t{i % 2000}" for i in range(4000)], "x", "too many values"),
     ],
 )
