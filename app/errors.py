@@ -34,6 +34,7 @@ from urllib.parse import quote
 import orjson
 
 MEDIA_TYPE = b"application/problem+json"
+OPEN_INFERENCE = "/v2"
 MAX_FAULTS = 3
 MAX_BYTES = 960
 _MAX_DETAIL = 180
@@ -66,12 +67,20 @@ class ProblemError(Exception):
         self.faults = tuple(faults[:MAX_FAULTS])
         self.headers = headers
 
-    def brief(self, *, request_id: str) -> bytes:
-        """Return this error as the Open Inference Protocol has it, in one member."""
+    def body(self, path: str, *, instance: str, request_id: str) -> tuple[bytes, bytes]:
+        """
+        Return the media type and the body of the response to a request for a path.
+
+        Below `/v2` it is an error of the Open Inference Protocol, else a problem
+        document.
+        """
+        if path != OPEN_INFERENCE and not path.startswith(f"{OPEN_INFERENCE}/"):
+            return MEDIA_TYPE, self.document(instance=instance, request_id=request_id)
         detail = self.detail
         if self.status is HTTPStatus.INTERNAL_SERVER_ERROR:
             detail += f", {request_id}"
-        return orjson.dumps({"error": _cut(detail, _MAX_DETAIL_ALONE)})
+        error = {"error": _cut(detail, _MAX_DETAIL_ALONE)}
+        return b"application/json", orjson.dumps(error)
 
     def document(self, *, instance: str, request_id: str) -> bytes:
         """Return the problem document (RFC 9457) of this error for one request."""

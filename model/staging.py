@@ -3,7 +3,8 @@ Create temporary files and directories, and remove those that killed processes l
 
 A process holds a lock (flock) on what it is writing. The kernel releases the lock when
 the process ends, for whatever reason, so a temporary file or directory without a lock
-is a leftover. On a file system without such locks, leftovers are not removed.
+is a leftover. On a file system without such locks, writers go on without them, and
+leftovers are not removed.
 """
 
 import fcntl
@@ -12,7 +13,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -75,6 +76,20 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
+def lock_if_possible(descriptor: int) -> bool:
+    """Lock as `try_lock` does; on a file system without locks, return True."""
+    try:
+        return try_lock(descriptor)
+    except OSError:
+        return True
+
+
+def wait_for_lock(descriptor: int) -> None:
+    """Wait until no other process has locked an open file or directory; lock it."""
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
 def reserve(descriptor: int, n_bytes: int) -> None:
     """
     Give an empty file a size, with the room for it on disk.
@@ -110,7 +125,7 @@ def _make_locked(target: Path, make: Callable[[Path], int | None]) -> tuple[Path
         if descriptor is None:
             continue
         # Until it is locked it looks like a leftover; another process may remove it.
-        if _is_ours(descriptor) and is_named(descriptor, staged):
+        if lock_if_possible(descriptor) and is_named(descriptor, staged):
             return staged, descriptor
         os.close(descriptor)
 
@@ -125,13 +140,6 @@ def _make_directory(path: Path) -> int | None:
 
 def _make_file(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-
-
-def _is_ours(descriptor: int) -> bool:
-    try:
-        return try_lock(descriptor)
-    except OSError:  # without locks, no process removes leftovers
-        return True
 
 
 def is_named(descriptor: int, path: Path) -> bool:

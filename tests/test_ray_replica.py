@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 def test_the_request_id_is_left_to_the_proxy(checkpoints: Path) -> None:
     """The service uses the one that it is given, and does not repeat it."""
     with Served(checkpoints / "bernoulli") as served:
-        replica = ReplicaApplication(served.app)
+        replica = ReplicaApplication(served.app, body_timeout=60)
         found: list[httpx.Response] = []
 
         async def ask() -> None:
@@ -55,7 +55,7 @@ def test_what_is_no_request_is_passed_on() -> None:
 
     scope = {"type": "lifespan"}
 
-    asyncio.run(ReplicaApplication(service)(scope, receive, send))
+    asyncio.run(ReplicaApplication(service, body_timeout=60)(scope, receive, send))
 
     assert seen == [(scope, receive, send)]
 
@@ -69,10 +69,65 @@ def test_a_replica_is_healthy_while_the_service_is_alive(checkpoints: Path) -> N
         await send({"type": "http.response.body", "body": b""})
 
     with Served(checkpoints / "bernoulli") as served:
-        served.run(ReplicaApplication(served.app).check_live())
+        served.run(ReplicaApplication(served.app, body_timeout=60).check_live())
 
     with pytest.raises(RuntimeError, match="expected 200 of /livez, got \\[503\\]"):
-        asyncio.run(ReplicaApplication(stalled).check_live())
+        asyncio.run(ReplicaApplication(stalled, body_timeout=60).check_live())
+
+
+SCOPE = {"type": "http", "method": "POST", "path": "/v2/x", "headers": []}
+
+
+def test_a_body_that_never_comes_is_answered() -> None:
+    """Ray loses it where it gives the request of a dead replica to another one."""
+    sent: list[Message] = []
+
+    async def service(scope: Scope, receive: Receive, send: Send) -> None:
+        assert await receive() == {"type": "http.disconnect"}
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    asyncio.run(ReplicaApplication(service, body_timeout=0)(SCOPE, receive, send))
+
+    start, body = sent
+    assert start["status"] == 503
+    assert (b"retry-after", b"1") in start["headers"]
+    assert body["body"].startswith(b'{"error":')
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_wait_for_a_disconnect_has_no_limit(method: str) -> None:
+    """Once the whole body is there."""
+    parts = [] if method == "GET" else [b"a", b"b"]
+    seen: list[bytes] = []
+
+    async def service(scope: Scope, receive: Receive, send: Send) -> None:
+        while len(seen) < len(parts):
+            seen.append((await receive())["body"])
+        waiting = asyncio.ensure_future(receive())
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        waiting.cancel()
+
+    async def receive() -> Message:
+        if len(seen) == len(parts):
+            await asyncio.Event().wait()
+        more = len(seen) + 1 < len(parts)
+        return {"type": "http.request", "body": parts[len(seen)], "more_body": more}
+
+    async def send(_: Message) -> None:
+        raise AssertionError
+
+    replica = ReplicaApplication(service, body_timeout=0)
+    asyncio.run(replica({**SCOPE, "method": method}, receive, send))
+
+    assert seen == parts
 
 
 @pytest.mark.parametrize(
@@ -131,6 +186,28 @@ def test_a_request_that_ray_does_not_answer_is_a_problem_too() -> None:
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
+
+
+def test_below_v2_it_is_an_error_of_that_protocol() -> None:
+    """The one that the service itself writes there."""
+
+    async def ray(scope: Scope, receive: Receive, send: Send) -> None:
+        return
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(ProxyFailures(ray))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://test"
+        ) as client:
+            return await client.post("/v2/models/vae-encode/infer", content=b"{}")
+
+    response = asyncio.run(ask())
+
+    assert response.status_code == 503
+    assert response.headers["retry-after"] == "1"
+    assert response.headers["content-type"] == "application/json"
+    assert response.json().keys() == {"error"}
+    assert response.json()["error"].startswith("the replica with this request has")
 
 
 def test_the_middleware_is_one_that_ray_accepts() -> None:

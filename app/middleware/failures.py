@@ -1,13 +1,11 @@
-"""Turns any exception into a response with a problem document."""
+"""Turns any exception into a response that reports it."""
 
 import logging
 
-from app.errors import MEDIA_TYPE, InternalError, ProblemError, out_of_memory
+from app.errors import InternalError, ProblemError, out_of_memory
 from app.http.response import Response
 from app.observability.tracebacks import name_of, without_messages
 from model.engine import is_out_of_memory
-
-OPEN_INFERENCE = "/v2"
 
 logger = logging.getLogger(__name__)
 
@@ -29,20 +27,5 @@ def problem_of(error: Exception, request_id: str) -> ProblemError:
 
 def problem_response(problem: ProblemError, path: str, request_id: str) -> Response:
     """Return a problem of a request for a path as a response."""
-    media_type, document = error_body(problem, path, request_id, instance=path)
-    return Response(
-        media_type, [document], status=problem.status, headers=problem.headers
-    )
-
-
-def error_body(
-    problem: ProblemError, path: str, request_id: str, *, instance: str
-) -> tuple[bytes, bytes]:
-    """
-    Return the media type and the body of a problem of a request for a path.
-
-    Below `/v2` it is an error of the Open Inference Protocol, else a problem document.
-    """
-    if path == OPEN_INFERENCE or path.startswith(f"{OPEN_INFERENCE}/"):
-        return b"application/json", problem.brief(request_id=request_id)
-    return MEDIA_TYPE, problem.document(instance=instance, request_id=request_id)
+    media_type, body = problem.body(path, instance=path, request_id=request_id)
+    return Response(media_type, [body], status=problem.status, headers=problem.headers)

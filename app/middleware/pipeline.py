@@ -35,7 +35,7 @@ from app.http.response import Response
 from app.lifecycle import Lifecycle, shut_down
 from app.middleware.access import AccessCheck
 from app.middleware.cancellation import InFlight
-from app.middleware.failures import error_body, problem_of, problem_response
+from app.middleware.failures import problem_of, problem_response
 from app.middleware.framework import route_of
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
@@ -157,7 +157,7 @@ class Pipeline:
     ) -> tuple[bytes, bytes]:
         """Return the media type and the body of an error of the connection."""
         path = below(self._root_path.rstrip("/"), path)
-        return error_body(problem, path, request_id, instance="")
+        return problem.body(path, instance="", request_id=request_id)
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Count and log a request that the connection refused before it got here."""

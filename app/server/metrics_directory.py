@@ -9,7 +9,6 @@ killed, or, if all were killed together, by the next service that starts. That o
 recognizes it by its free lock: the kernel releases the lock of a process that exits.
 """
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from app.server.startup import StartError
+from model import staging
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "vae-metrics-"
@@ -38,7 +38,7 @@ def create() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         with (directory / _LOCK).open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            staging.lock_if_possible(lock.fileno())
             os.environ[VARIABLE] = str(directory)
             yield directory
     finally:
@@ -71,7 +71,7 @@ def _remove_stale(parent: Path) -> None:
                 continue
             descriptor = os.open(directory / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(directory, ignore_errors=True)
+                if staging.try_lock(descriptor):
+                    shutil.rmtree(directory, ignore_errors=True)
             finally:
                 os.close(descriptor)

@@ -1,5 +1,5 @@
 """
-Middleware of Ray Serve's proxies: what Ray itself answers becomes a problem document.
+Middleware of Ray Serve's proxies: what Ray itself answers becomes our errors.
 
     RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=deploy.ray.proxy:middlewares
 
@@ -45,13 +45,13 @@ class ProxyFailures:
             if message["type"] == "http.response.start":
                 has_started, is_replaced = True, _is_of_ray(message)
                 if is_replaced:
-                    await _send_unavailable(scope, send)
+                    await send_unavailable(scope, send)
             if not is_replaced:
                 await send(message)
 
         await self._app(scope, receive, replaced)
         if not has_started:
-            await _send_unavailable(scope, send)
+            await send_unavailable(scope, send)
 
 
 def _is_of_ray(message: Message) -> bool:
@@ -60,16 +60,18 @@ def _is_of_ray(message: Message) -> bool:
     return message["status"] >= _FIRST_OF_RAY and _OURS not in headers
 
 
-async def _send_unavailable(scope: Scope, send: Send) -> None:
+async def send_unavailable(scope: Scope, send: Send) -> None:
+    """Answer that a request has not been computed, and may be repeated."""
     problem = UnavailableError(
         "the replica with this request has ended, or none is free; try again",
         retry_after_seconds=_RETRY_AFTER_SECONDS,
     )
     request_id = Headers(raw=scope["headers"]).get("x-request-id", "")
-    body = problem.document(instance=scope["path"], request_id=request_id)
+    path = scope["path"]
+    media_type, body = problem.body(path, instance=path, request_id=request_id)
     headers = [
         *problem.headers,
-        (b"content-type", b"application/problem+json"),
+        (b"content-type", media_type),
         (b"content-length", str(len(body)).encode()),
     ]
     start = {"type": "http.response.start", "status": problem.status}

@@ -106,7 +106,8 @@ def application() -> ReplicaApplication:
         StartError: The checkpoint, the device or the keys cannot be used.
     """
     settings = with_checkpoint_here(Settings.from_environment(os.environ))
-    return ReplicaApplication(build(settings).asgi)
+    service = build(settings).asgi
+    return ReplicaApplication(service, body_timeout=settings.body_timeout)
 
 
 def replica_variables(environ: Mapping[str, str], num_cpus: float) -> dict[str, str]:

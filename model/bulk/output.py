@@ -175,7 +175,7 @@ class OutputFile:
         while True:
             descriptor = os.open(self.partial, flags, 0o666)
             try:
-                if not _lock(descriptor):
+                if not staging.lock_if_possible(descriptor):
                     raise OutputInUseError(
                         f"another process is writing {self._path}: wait for its end, or"
                         " give another --out"
@@ -187,13 +187,6 @@ class OutputFile:
                 os.close(descriptor)
                 raise
             os.close(descriptor)
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        return staging.try_lock(descriptor)
-    except OSError:  # a file system without locks
-        return True
 
 
 def _write(descriptor: int, data: memoryview, place: int) -> None:

@@ -8,13 +8,12 @@ a name that readers and the next writer know.
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from model import staging
@@ -185,8 +184,7 @@ def _lock(parent: Path) -> Iterator[None]:
     """Wait until no other process replaces a directory here in two steps."""
     descriptor = os.open(parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        staging.wait_for_lock(descriptor)
         yield
     finally:
         os.close(descriptor)

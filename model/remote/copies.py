@@ -7,7 +7,6 @@ downloaded, and every hash before the copy is put in place, in one step. What is
 already is not downloaded again.
 """
 
-import fcntl
 import hashlib
 import logging
 import os
@@ -17,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from model import staging
 from model.checkpoint import MANIFEST, CheckpointError, verify
 from model.checkpoint.directories import replacement
 from model.checkpoint.files import (
@@ -244,5 +244,5 @@ def _lock(directory: Path) -> Iterator[None]:
     directory.parent.mkdir(parents=True, exist_ok=True)
     path = directory.with_name(f".{directory.name}.lock")
     with path.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        staging.wait_for_lock(file.fileno())
         yield

@@ -64,11 +64,7 @@ class RunLock:
         self._descriptor = descriptor
 
     def _lock(self, descriptor: int) -> None:
-        try:
-            is_free = staging.try_lock(descriptor)
-        except OSError:  # a file system without locks: train without one
-            return
-        if not is_free:
+        if not staging.lock_if_possible(descriptor):
             raise RunInUseError(
                 f"{self._directory} is in use by {_holder(descriptor)}: wait for its "
                 "end, or give another --out"

@@ -1,5 +1,6 @@
 """Where the workers' metrics are, also in a container that can write nearly nowhere."""
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -25,6 +26,24 @@ def test_without_a_temporary_directory_shared_memory_is_used(
     with metrics_directory.create() as directory:
         assert directory.parent == tmp_path
         assert os.environ[metrics_directory.VARIABLE] == str(directory)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_there_are_no_locks_it_is_made_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One that a running service may own is not removed then."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+
+    with metrics_directory.create() as first, metrics_directory.create() as second:
+        assert first != second
+        assert first.is_dir()
 
     assert list(tmp_path.iterdir()) == []
 

@@ -1,5 +1,6 @@
 """A checkpoint behind a URL is copied whole and verified, or not at all."""
 
+import errno
 import hashlib
 import json
 import logging
@@ -119,6 +120,19 @@ def test_a_copy_follows_its_source(memory: Path, cache: Path) -> None:
     assert again == directory
     assert checkpoint.verify(directory) == checkpoint.identity(memory) != before
     assert copied(cache) == [directory.name]
+
+
+def test_where_there_are_no_locks_a_copy_is_made_without(
+    memory: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a checkpoint is written there: some network file systems have none."""
+
+    def refuse(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+    assert files(local_checkpoint(URL, cache)) == files(memory)
 
 
 def test_a_damaged_copy_is_made_again(memory: Path, cache: Path) -> None:
