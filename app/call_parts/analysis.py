@@ -24,7 +24,12 @@ from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 
 _DATA = frozenset({"mean", "samples"})
-_NULLABLE = frozenset({"pareto_k", "r_hat", "tail_p_value_per_column"})
+_NULLABLE = frozenset(
+    {
+        *("pareto_k", "r_hat"),
+        *("tail_p_value_per_column", "blame", "blame_standard_error"),
+    }
+)
 
 
 class AnalysisOptions(TableInput):

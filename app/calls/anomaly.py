@@ -27,8 +27,13 @@ from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
 from model.config import Binarization
 from model.engine.support import Binarize
+from model.inference import analyses
 from model.inference.row_anomalies import SCORE, HeldOutScores
 
+_PER_COLUMN = (
+    *("surprise_per_dim", "tail_p_value_per_column"),
+    *("blame", "blame_standard_error"),
+)
 # The option `binarize` that corresponds to how the held-out rows were binarized.
 _SAME: dict[Binarization, Binarize | None] = {
     "none": None,
@@ -128,6 +133,30 @@ class AnomalyResponse(AnalysisResponse):
         Shape(max_rows, data_shape, has_cells=False),
         OnlyIf(has_table),
     ]
+    blame: Annotated[
+        Numbers,
+        Field(
+            description="log p(x_j) - log p(x_j | x_-j) in nats: above 0 for a cell "
+            "that is less likely given the other known cells than by its column alone, "
+            "at most 4.6. Null for a missing cell, [N, D]."
+        ),
+        Shape(max_rows, data_shape, has_cells=False),
+        OnlyIf(has_table),
+    ]
+    blame_standard_error: Annotated[
+        Numbers,
+        Field(description="Of the blame; null for a missing cell, [N, D]."),
+        Shape(max_rows, data_shape, has_cells=False),
+        OnlyIf(has_table),
+    ]
+    blame_order: Annotated[
+        list[list[int]],
+        Field(
+            description="Positions in `columns`, the column most to blame first, by "
+            "blame and by how far out the cell is; missing cells are last, [N, D]."
+        ),
+        OnlyIf(has_table),
+    ]
     surprise_per_dim: Annotated[
         Numbers,
         Field(
@@ -213,7 +242,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     settings, config = held_out.negative_elbo.settings, model.config
     _check_same(inputs.options.binarize, settings.binarization)
     of_table = {} if config.table is None else {"why_null": _why_null(held_out)}
-    n_arrays = 1 if config.table is None else 2
+    n_arrays = 1 if config.table is None else 5
     model.check_output(len(inputs.x.values), n_arrays * config.data_dim)
     return await analyze(
         model,
@@ -222,7 +251,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
         lambda x, rows: model.analyst.anomalies(
             x, rows, held_out, seed=inputs.seed, first=inputs.options.first
         ),
-        draws=held_out.n_samples,
+        draws=held_out.n_samples + analyses.draws_blaming(config),
         scalars={
             "columns": config.data.columns,
             "n_samples": held_out.n_samples,
@@ -231,12 +260,12 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
             "binarization": settings.binarization,
             **of_table,
         },
-        shaped=("surprise_per_dim", "tail_p_value_per_column"),
+        shaped=_PER_COLUMN,
     )
 
 
 def _why_null(held_out: HeldOutScores) -> str | None:
-    if held_out.ratio is not None and held_out.rarest_cell is not None:
+    if held_out.ratio is not None and held_out.farthest_cell is not None:
         return None
     return (
         "this checkpoint was trained before held-out ratios and tails were stored; "

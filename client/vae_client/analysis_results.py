@@ -9,6 +9,8 @@ are in nats. `X_standard_error` is the standard error of `X`.
 from dataclasses import dataclass
 from typing import final
 
+import numpy as np
+
 from vae_client.arrays import BoolArray, DataArray, Float64Array, Int64Array
 
 
@@ -184,6 +186,9 @@ class AnomalyResult(AnalysisResult):
         p_value_either: Twice the smaller of these two, at most 1, (N,).
         tail_p_value_per_column: How far out each cell is, (N, D); NaN where missing.
         why_null: Why p-values of a table are None, if they are.
+        blame: log p(x_j) - log p(x_j | x_-j), (N, D); NaN where missing.
+        blame_standard_error: Its standard error, (N, D); NaN where missing.
+        blame_order: Positions of columns, the one most to blame first, (N, D).
     """
 
     negative_elbo: Float64Array
@@ -203,6 +208,18 @@ class AnomalyResult(AnalysisResult):
     p_value_either: Float64Array | None
     tail_p_value_per_column: Float64Array | None
     why_null: str | None
+    blame: Float64Array | None
+    blame_standard_error: Float64Array | None
+    blame_order: Int64Array | None
+
+    @property
+    def blamed(self) -> list[list[str]] | None:
+        """The names of each row's known columns, the one most to blame first."""
+        if self.blame is None or self.blame_order is None or self.columns is None:
+            return None
+        names, is_known = np.array(self.columns, object), ~np.isnan(self.blame)
+        ordered = zip(self.blame_order, is_known, strict=True)
+        return [names[order[known[order]]].tolist() for order, known in ordered]
 
 
 @final

@@ -151,7 +151,7 @@ def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Mea
             subject.vae, x, held_out, seed=options.seed, first=first
         ),
         subject,
-        held_out.n_samples,
+        held_out.n_samples + analyses.draws_blaming(subject.vae.config),
         on_rows,
     )
     settings = {

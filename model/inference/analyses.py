@@ -15,6 +15,7 @@ from torch import Tensor
 
 from model.config import Config
 from model.inference import (
+    blame,
     bounds,
     gap,
     imputation,
@@ -49,6 +50,7 @@ MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 N_GRID = posterior_grid.N_GRID
 rounded_draws = latents.rounded_draws
 anomalies = row_anomalies.anomalies
+draws_blaming = blame.draws_blaming
 
 _MAX_STEPS = 200
 _MAX_QUADRATURE = {1: 65_537, 2: 1025**2}

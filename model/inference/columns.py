@@ -165,6 +165,9 @@ class TableAnomalies(Anomalies):
             held-out ones.
         p_value_either: Of either, by Bonferroni: twice the smaller, at most 1, (N,).
         tail_p_value_per_column: See `tail_p_values`, (N, C); NaN for missing cells.
+        blame: log p(x_j) - log p(x_j | x_-j), (N, C); NaN for missing cells.
+        blame_standard_error: (N, C); NaN for missing cells.
+        blame_order: Indices of columns, the one most to blame first, (N, C).
     """
 
     ratio: Column
@@ -172,6 +175,9 @@ class TableAnomalies(Anomalies):
     tail_p_value: Column | None
     p_value_either: Column | None
     tail_p_value_per_column: Column
+    blame: Column
+    blame_standard_error: Column
+    blame_order: Column
 
 
 @final

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model.checkpoint.held_out import Calibration, Scores
 from model.inference.anomaly import p_values, surprise
+from model.inference.blame import Blame, blame
 from model.inference.columns import (
     Anomalies,
     Column,
@@ -21,10 +22,10 @@ from model.inference.proposals import encoded
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.tables.marginals import Marginals
-from model.tables.tails import log_shares, rarest, tail_p_values
+from model.tables.tails import how_far_out, log_shares, tail_p_values
 from model.vae import VAE
 
-SCORE, RATIO, RAREST = "negative_elbo", "ratio", "rarest_cell"
+SCORE, RATIO, FARTHEST = "negative_elbo", "ratio", "farthest_cell"
 
 
 class HeldOutScores(NamedTuple):
@@ -35,13 +36,13 @@ class HeldOutScores(NamedTuple):
         negative_elbo: -ELBO from `n_samples` draws of z.
         n_samples: K.
         ratio: -ELBO + sum_j log p(x_j) of rows of a table, from the same draws.
-        rarest_cell: -log of the smallest of a row's `tail_p_values`.
+        farthest_cell: The largest of a row's cells in `how_far_out`.
     """
 
     negative_elbo: Scores
     n_samples: int
     ratio: Scores | None
-    rarest_cell: Scores | None
+    farthest_cell: Scores | None
 
     @classmethod
     def of(cls, calibration: Calibration | None) -> Self | None:
@@ -52,7 +53,7 @@ class HeldOutScores(NamedTuple):
             return None
         if ratio is not None and ratio.settings.n_samples != n_samples:
             ratio = None
-        return cls(score, n_samples, ratio, scores.get(RAREST))
+        return cls(score, n_samples, ratio, scores.get(FARTHEST))
 
 
 @torch.no_grad()
@@ -91,20 +92,27 @@ def anomalies(
     )
     if vae.marginals is None:
         return found
-    return _of_table(found, vae.marginals, x, held_out)
+    blamed = blame(vae, x, seed=seed, first=first)
+    return _of_table(found, vae.marginals, x, held_out, blamed)
 
 
 def _of_table(
-    found: Anomalies, marginals: Marginals, x: Tensor, held_out: HeldOutScores
+    found: Anomalies,
+    marginals: Marginals,
+    x: Tensor,
+    held_out: HeldOutScores,
+    blamed: Blame,
 ) -> TableAnomalies:
-    """Add what the marginals of a table say of its rows."""
+    """Add what the marginals of a table, and other cells, say of its rows."""
     ratio = found.negative_elbo + column(log_shares(x))
     tails = tail_p_values(marginals, x)
+    far_out = column(how_far_out(marginals, tails))
     of_ratio = _rank(ratio, held_out.ratio)
-    of_tail = _rank(column(rarest(tails)), held_out.rarest_cell)
+    of_tail = _rank(far_out.max(axis=1), held_out.farthest_cell)
     either = None
     if of_ratio is not None and of_tail is not None:
         either = np.minimum(1.0, 2 * np.minimum(of_ratio, of_tail))
+    nats = column(blamed.nats)
     return TableAnomalies(
         **named(found),
         ratio=ratio,
@@ -112,7 +120,27 @@ def _of_table(
         tail_p_value=of_tail,
         p_value_either=either,
         tail_p_value_per_column=column(tails),
+        blame=nats,
+        blame_standard_error=column(blamed.standard_error),
+        blame_order=_order(nats, far_out, held_out.farthest_cell),
     )
+
+
+def _order(nats: Column, far_out: Column, held_out: Scores | None) -> Column:
+    """
+    Return the columns of each row, the one most to blame first, missing cells last.
+
+    By blame - log p, with p the rank of a cell among the farthest cells of held-out
+    rows: blame has little to say of a number that is out of range, because nothing is
+    known of the others there. Without held-out cells by blame alone.
+
+    Args:
+        nats: Blame, NaN where missing, (N, C).
+        far_out: `how_far_out`, (N, C).
+    """
+    p = _rank(far_out, held_out)
+    evidence = nats if p is None else nats - np.log(p)
+    return np.argsort(-evidence, axis=1, kind="stable")  # NaN is last
 
 
 def _rank(scores: Column, held_out: Scores | None) -> Column | None:

@@ -48,9 +48,16 @@ def _of_levels(marginals: Marginals, planes: Planes) -> Tensor:
     return torch.gather(total, 1, level.T).T
 
 
-def rarest(p_values: Tensor) -> Tensor:
-    """Return -log of the smallest p-value of each row, (N,), 0 where none is known."""
-    return -p_values.nan_to_num(1.0).amin(dim=-1).log()
+def how_far_out(marginals: Marginals, p_values: Tensor) -> Tensor:
+    """
+    Return -log p of numbers and ordered categories, (N, C), 0 of other cells.
+
+    A rare category is rare, but not out of range; a missing cell is neither.
+    """
+    found = torch.zeros_like(p_values)
+    index = marginals.layout.tensor("on_axis", p_values.device)
+    found[..., index] = -p_values[..., index].nan_to_num(1.0).log()
+    return found
 
 
 def log_shares(x: Tensor) -> Tensor:

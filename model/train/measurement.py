@@ -26,9 +26,9 @@ from model.checkpoint.manifest import (
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
 from model.evaluation import Evaluation, evaluate
-from model.inference.row_anomalies import RAREST, RATIO, SCORE
+from model.inference.row_anomalies import FARTHEST, RATIO, SCORE
 from model.tables.marginals import Marginals
-from model.tables.tails import log_shares, rarest, tail_p_values
+from model.tables.tails import how_far_out, log_shares, tail_p_values
 from model.train import pictures
 from model.train.column_fits import column_fits
 from model.train.gain import amortization_gap
@@ -190,11 +190,12 @@ def _table_scores(
 ) -> dict[str, Scores]:
     """Return the further scores of rows of a table, of which `score` is -ELBO."""
     ratio = score.values + log_shares(x).cpu().numpy()
-    rarest_cell = rarest(tail_p_values(marginals, x)).cpu().numpy()
+    far_out = how_far_out(marginals, tail_p_values(marginals, x))
+    farthest = far_out.amax(dim=1).cpu().numpy()
     no_draws = score.settings.model_copy(update={"n_samples": None, "noise_seed": None})
     return {
         RATIO: Scores(ratio, score.settings),
-        RAREST: Scores(rarest_cell, no_draws),
+        FARTHEST: Scores(farthest, no_draws),
     }
 
 

@@ -59,7 +59,7 @@ def calibrated_table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     """Serve a model of a table with all scores that training writes."""
     path = tmp_path_factory.mktemp("table") / "table"
     some = Scores(np.linspace(0, 5, 99), SCORE_SETTINGS)
-    names = ("negative_elbo", "ratio", "rarest_cell")
+    names = ("negative_elbo", "ratio", "farthest_cell")
     content = Calibration(dict.fromkeys(names, some)).to_bytes()
     vae = model(MIXED, mixed_codes())
     with Served(save_tiny(path, vae, {checkpoint.CALIBRATION: content})) as served:
@@ -368,6 +368,10 @@ def test_rows_of_a_table_have_two_more_p_values(calibrated_table: Served) -> Non
     last = found["tail_p_value_per_column"][-1]
     assert min(last, key=last.get) == "size"
     assert found["tail_p_value_per_column"][2]["amount"] is None
+    assert sorted(found["blame_order"][-1]) == [0, 1, 2, 3]
+    assert found["blame_order"][2][-2:] == [0, 3]  # missing cells, in their order
+    assert found["blame"][2]["amount"] is None
+    assert found["blame_standard_error"][-1]["size"] > 0
 
 
 def test_the_protocol_of_inference_takes_codes(table: Served) -> None:

@@ -3,13 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from scipy.stats import kstest  # type: ignore[import-untyped]  # it has no stubs
 
 from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
+from model.evaluation import evaluate
 from model.inference.columns import TableAnomalies
 from model.inference.row_anomalies import HeldOutScores, anomalies
 from model.tables.layout import Planes
-from model.tables.tails import tail_p_values
+from model.tables.tails import log_shares, tail_p_values
 from model.vae import VAE
 from tests.model.tables.tables import MIXED, mixed_codes, model
 
@@ -53,9 +55,17 @@ def ranked(vae: VAE, x: torch.Tensor, among: HeldOutScores) -> TableAnomalies:
     return found
 
 
+def farthest_of(vae: VAE, x: torch.Tensor) -> NDArray[np.float64]:
+    """Return -log of the smallest p-value of a number of each row, (N,)."""
+    assert vae.marginals is not None
+    numbers = tail_p_values(vae.marginals, x).numpy()[:, :2]
+    farthest: NDArray[np.float64] = -np.log(np.nan_to_num(numbers, nan=1).min(axis=1))
+    return farthest
+
+
 def test_the_ratio_is_the_score_beside_the_marginals(vae: VAE) -> None:
     """-ELBO + sum_j log p(x_j) over the known cells, ranked among its own kind."""
-    x = rows(vae, mixed_codes(50, seed=1))
+    x = rows(vae, mixed_codes(20, seed=1))
     ratios = np.linspace(-3, 9, 19)
 
     found = ranked(vae, x, held_out(ratio=scores(ratios)))
@@ -70,13 +80,13 @@ def test_the_ratio_is_the_score_beside_the_marginals(vae: VAE) -> None:
 
 def test_a_row_is_as_far_out_as_its_farthest_cell(vae: VAE) -> None:
     """-log of its smallest p-value; both p-values together, by Bonferroni."""
-    x = rows(vae, mixed_codes(50, seed=1))
+    x = rows(vae, mixed_codes(20, seed=1))
     tails, ratios = np.linspace(0, 7, 19), np.linspace(-3, 9, 19)
-    among = held_out(ratio=scores(ratios), rarest_cell=scores(tails, None))
+    among = held_out(ratio=scores(ratios), farthest_cell=scores(tails, None))
 
     found = ranked(vae, x, among)
 
-    farthest = -np.log(np.nanmin(found.tail_p_value_per_column, axis=1))
+    farthest = farthest_of(vae, x)
     wanted = (1 + (tails >= farthest[:, None]).sum(axis=1)) / 20
     assert found.tail_p_value is not None
     assert found.ratio_p_value is not None
@@ -86,13 +96,14 @@ def test_a_row_is_as_far_out_as_its_farthest_cell(vae: VAE) -> None:
 
 
 def test_p_values_of_rows_like_the_held_out_ones_are_uniform(vae: VAE) -> None:
-    """Of 400 rows among 2,000, by Kolmogorov-Smirnov; ties make the tails' larger."""
-    x = rows(vae, mixed_codes(2400, seed=2))
-    calibrated = ranked(vae, x[:2000], held_out())
-    farthest = -np.log(np.nanmin(calibrated.tail_p_value_per_column, axis=1))
-    among = held_out(ratio=scores(calibrated.ratio), rarest_cell=scores(farthest, None))
+    """Of 60 rows among 2,000, by Kolmogorov-Smirnov; ties make the tails' larger."""
+    x = rows(vae, mixed_codes(2000, seed=2))
+    ratios = log_shares(x).numpy() - evaluate(vae, x, n_samples=K, seed=5).bound
+    among = held_out(
+        ratio=scores(ratios), farthest_cell=scores(farthest_of(vae, x), None)
+    )
 
-    found = ranked(vae, x[2000:], among)
+    found = ranked(vae, rows(vae, mixed_codes(60, seed=3)), among)
 
     assert found.ratio_p_value is not None
     assert found.tail_p_value is not None
@@ -106,14 +117,10 @@ def test_p_values_of_rows_like_the_held_out_ones_are_uniform(vae: VAE) -> None:
 
 def test_a_cell_out_of_range_is_found_where_it_is(vae: VAE) -> None:
     """Its p-value and that of the row are small; a missing cell has none."""
-    codes = mixed_codes(1001, seed=2)
-    calibrated = ranked(vae, rows(vae, codes[1:]), held_out())
-    farthest = -np.log(np.nanmin(calibrated.tail_p_value_per_column, axis=1))
-    codes[0] = [3.0, 1000.0, 1.0, np.nan]
+    farthest = farthest_of(vae, rows(vae, mixed_codes(1000, seed=2)))
+    odd = rows(vae, [[3.0, 1000.0, 1.0, np.nan]])
 
-    found = ranked(
-        vae, rows(vae, codes[:1]), held_out(rarest_cell=scores(farthest, None))
-    )
+    found = ranked(vae, odd, held_out(farthest_cell=scores(farthest, None)))
 
     [per_column] = found.tail_p_value_per_column
     assert np.nanargmin(per_column) == 1
@@ -121,13 +128,30 @@ def test_a_cell_out_of_range_is_found_where_it_is(vae: VAE) -> None:
     assert np.isnan(per_column[3])
     assert found.tail_p_value is not None
     assert found.tail_p_value[0] <= 2 / 1001
+    # Evidence of the number is its blame, and log 1/p of its rank, 1 in 1,001.
+    [nats] = found.blame
+    p_amount = (1 + (farthest >= -np.log(per_column[0])).sum()) / 1001
+    evidence = nats[:3] - np.log([p_amount, 1 / 1001, 1.0])
+    wanted = [*np.argsort(-evidence), 3]
+    np.testing.assert_array_equal(found.blame_order, [wanted])
+
+
+def test_without_held_out_cells_the_order_is_that_of_the_blame(vae: VAE) -> None:
+    """The largest first, and missing cells last."""
+    found = ranked(vae, rows(vae, mixed_codes(20, seed=1)), held_out())
+
+    for nats, order in zip(found.blame, found.blame_order, strict=True):
+        ordered = nats[order]
+        known = ordered[~np.isnan(ordered)]
+        assert (np.diff(known) <= 0).all()
+        assert not np.isnan(ordered[: len(known)]).any()
 
 
 def test_a_row_without_cells_is_not_far_out(vae: VAE) -> None:
     """Nothing of it is known, so its p-value is 1."""
     x = rows(vae, [[np.nan] * 4])
 
-    found = ranked(vae, x, held_out(rarest_cell=scores(np.linspace(0, 7, 19), None)))
+    found = ranked(vae, x, held_out(farthest_cell=scores(np.linspace(0, 7, 19), None)))
 
     np.testing.assert_array_equal(found.tail_p_value, [1.0])
     assert np.isnan(found.tail_p_value_per_column).all()

@@ -11,7 +11,7 @@ from model import checkpoint
 from model.evaluate import command as evaluate
 from model.inference.row_anomalies import HeldOutScores
 from model.tables.schema import LOG_SHARE, PLANES, Codes, TableSchema
-from model.tables.tails import log_shares, tail_p_values
+from model.tables.tails import how_far_out, log_shares, tail_p_values
 from model.train import command as train
 from model.train.objectives import mean_bound
 
@@ -84,17 +84,17 @@ def test_scores_of_held_out_rows_are_stored(run: Path) -> None:
     held_out = HeldOutScores.of(loaded.calibration)
     assert held_out is not None
     assert held_out.ratio is not None
-    assert held_out.rarest_cell is not None
+    assert held_out.farthest_cell is not None
     assert loaded.examples is not None
     examples = torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x))
     ratio = held_out.negative_elbo.values + log_shares(examples).numpy()
     np.testing.assert_allclose(held_out.ratio.values, ratio)
     assert held_out.ratio.settings == held_out.negative_elbo.settings
     assert loaded.vae.marginals is not None
-    tails = tail_p_values(loaded.vae.marginals, examples).numpy()
-    farthest = -np.log(np.nanmin(tails, axis=1))
-    np.testing.assert_allclose(held_out.rarest_cell.values, farthest)
-    assert held_out.rarest_cell.settings.n_samples is None
+    tails = tail_p_values(loaded.vae.marginals, examples)
+    farthest = how_far_out(loaded.vae.marginals, tails).amax(dim=1)
+    np.testing.assert_allclose(held_out.farthest_cell.values, farthest)
+    assert held_out.farthest_cell.settings.n_samples is None
 
 
 def test_columns_are_written_and_can_be_given_back(run: Path, tmp_path: Path) -> None:
