@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, final
 
 import numpy as np
@@ -14,7 +15,7 @@ from model.data import DataError, Dataset, Split
 from model.data.blocks import first_outside, mapped
 from model.distributions import Likelihood
 from model.raw_values import RawValues
-from model.tables.marginals import Marginals
+from model.tables.marginals import CodeError, Marginals
 from model.tables.schema import PLANES
 from model.units import Units
 
@@ -106,18 +107,15 @@ def prepare_table(dataset: Dataset, marginals: Marginals) -> Prepared:
     Raises:
         DataError: A code is no category of its column.
     """
-    try:
-        train, validation, test = (
-            mapped(
-                lambda block, _: marginals.x_of(block),
-                split.x,
-                np.float32,
-                width=PLANES * split.x.shape[1],
-            )
-            for split in dataset.splits
+    train, validation, test = (
+        mapped(
+            partial(_of_cells, dataset, split, marginals),
+            split.x,
+            np.float32,
+            width=PLANES * split.x.shape[1],
         )
-    except ValueError as error:
-        raise DataError(f"{dataset.name}: {error}") from error
+        for split in dataset.splits
+    )
     return Prepared(train, validation, test, "none", None, marginals)
 
 
@@ -151,6 +149,24 @@ def _binarize(x: Array, how: Binarization, seed: int) -> Array:
         x,
         np.float32,
     )
+
+
+def _of_cells(
+    dataset: Dataset,
+    split: Split,
+    marginals: Marginals,
+    codes: NDArray[Any],
+    first: int,
+) -> Array:
+    """Return x of the codes of some rows, of which `first` is the first one."""
+    try:
+        return marginals.x_of(codes)
+    except CodeError as error:
+        n, d = error.index
+        raise DataError(
+            f"{dataset.locate(split, first + n, d)} holds {codes[n, d]:g}; expected"
+            f" {error.wanted}"
+        ) from error
 
 
 def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from model import binarization, data
 from model.config import Binarization
-from model.data import DataError, Dataset
-from model.data.preparation import Prepared, prepare
+from model.data import DataError, Dataset, blocks
+from model.data.preparation import Prepared, prepare, prepare_table
 from model.distributions import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from model.noise import Stream, uniform
+from tests.model.tables.tables import MIXED, fitted, mixed_codes
 
 
 def load(where: Path, x: NDArray[np.floating]) -> Dataset:
@@ -160,3 +161,21 @@ def test_without_standardization_there_is_no_map(tmp_path: Path) -> None:
     dataset = load(tmp_path, gray(50, 4))
 
     assert prepared(dataset, Gaussian).units is None
+
+
+@pytest.mark.parametrize("row", [3, 250, 399])
+def test_a_code_of_no_category_is_named_by_its_row_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int
+) -> None:
+    """Whatever split and block it is in."""
+    monkeypatch.setattr(blocks, "_VALUES", 64)
+    codes = np.nan_to_num(mixed_codes())
+    marginals = fitted(MIXED, codes)
+    codes[row, 2] = 7
+    dataset = load(tmp_path, codes)
+
+    with pytest.raises(DataError) as caught:
+        prepare_table(dataset, marginals)
+
+    place = f"row {row} of x.npy, position [2] holds 7; expected a category from 0 to 3"
+    assert str(caught.value).startswith(place)
