@@ -96,5 +96,5 @@ def _codes(table: MixedTable, schema: TableSchema) -> NDArray[np.float64]:
 
 
 def _at_line(table: MixedTable, error: UnknownCellError) -> DataError:
-    line = int(table.lines[error.row])
-    return DataError(f"line {line} of {table.origin.file}, {error}")
+    place = table.origin.example(int(table.lines[error.row]))
+    return DataError(f"{place}, {error}")

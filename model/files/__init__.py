@@ -1,10 +1,15 @@
 """Readers of users' files: arrays, tables and folders of pictures, one a kind."""
 
-from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.contents import (
+    Contents,
+    DataError,
+    NotANumberError,
+    Origin,
+    Rows,
+)
 from model.files.mixed import MixedTable, NoNamesError
 from model.files.options import ReadOptions
 from model.files.read import SUFFIXES, read, read_mixed
-from model.files.tables import NotANumberError
 
 __all__ = [
     "SUFFIXES",

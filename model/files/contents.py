@@ -18,6 +18,11 @@ class DataError(ValueError):
 
 
 @final
+class NotANumberError(DataError):
+    """A cell of a table of numbers is missing or a text."""
+
+
+@final
 @dataclass(frozen=True)
 class Origin:
     """

@@ -1,10 +1,12 @@
 """Labels of examples: integers, whole floats, text or one-hot rows -> classes."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.files import numerals
 from model.files.contents import DataError
 
 _LISTED = 8
@@ -26,6 +28,16 @@ def classes(
         return _classes(values, n, name)
     except DataError as error:
         return None, f"{name} is passed over: {error}"
+
+
+def of_texts(
+    cells: Sequence[str], *, name: str
+) -> tuple[NDArray[np.int64] | None, str | None]:
+    """Return classes of the cells of a column, as `classes` does."""
+    values = np.array(cells)
+    if all(map(numerals.is_integer, cells)):
+        values = values.astype(np.int64)
+    return classes(values, n=len(values), name=name)
 
 
 def _classes(

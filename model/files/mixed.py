@@ -1,4 +1,4 @@
-"""Tables of mixed columns in text: numbers, texts and missing cells."""
+"""Tables of mixed columns: numbers, texts and missing cells, read from text."""
 
 from array import array
 from collections.abc import Sequence
@@ -30,7 +30,8 @@ class MixedTable:
 
     Attributes:
         name, source, notes: As in `Contents`.
-        labels, lines, origin: As in `Rows`.
+        labels, origin: As in `Rows`.
+        lines: The place of each row in the origin, (N,).
     """
 
     name: str

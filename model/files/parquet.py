@@ -1,20 +1,30 @@
 """Tables of Apache Parquet and Arrow, by way of pyarrow, the extra `parquet`."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, labels
 from model.files.columns import Choice, Table
-from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.contents import (
+    Contents,
+    DataError,
+    NotANumberError,
+    Origin,
+    Rows,
+)
+from model.files.mixed import MixedTable
+from model.files.mixed_cells import MixedCells
 from model.files.options import ReadOptions
 
 SUFFIXES = (".parquet", ".pq", ".arrow", ".feather")
+_BLOCK_ROWS = 1 << 14  # of a column that are in memory as objects
 _FOR_TEXT = ("header", "sep", "decimal")
 
 
@@ -23,9 +33,126 @@ def read(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
     Read a table of numbers.
 
     Raises:
-        DataError: pyarrow is not installed, the file cannot be read, or a value that is
-            used is missing or not a finite number.
+        NotANumberError: A value that is used is missing or no number.
+        DataError: pyarrow is not installed, the file cannot be read, or a number that
+            is used is not finite.
     """
+    source = _opened(path, options, wanted)
+    choice, origin = source.choice, source.origin
+    x = np.empty((source.found.num_rows, len(choice.x)))
+    for i in range(len(choice.x)):
+        x[:, i] = _numbers(source, i)
+    y, note = _labels(source)
+    return Contents(
+        name=path.stem,
+        rows=Rows.of(x, origin, labels=y),
+        source=f"the table {path.name}",
+        notes=(
+            *source.notes(note),
+            *columns.warnings(source.table, choice, x),
+        ),
+    )
+
+
+def read_mixed(
+    path: Path, options: ReadOptions, wanted: Sequence[str] = ()
+) -> MixedTable:
+    """
+    Read a table of any cells: as the same cells are read from text.
+
+    Raises:
+        DataError: pyarrow is not installed, the file cannot be read, or a column that
+            is used has values of several parts.
+    """
+    source = _opened(path, options, wanted)
+    rows, source = source.without_empty_rows()
+    found = [MixedCells(name, ".") for name in source.choice.names]
+    for position, column in zip(source.choice.x, found, strict=True):
+        for cell in source.cells(position):
+            column.add(cell)
+    y, note = None, None
+    if source.choice.label is not None:
+        texts = [cell.strip() for cell in source.cells(source.choice.label)]
+        name = f"{source.table.describe(source.choice.label)} of {path.name}"
+        y, note = labels.of_texts(texts, name=name)
+    return MixedTable(
+        name=path.stem,
+        columns=tuple(column.finished() for column in found),
+        labels=y,
+        lines=rows,
+        origin=source.origin,
+        source=f"the table {path.name}",
+        notes=source.notes(*(column.note() for column in found), note),
+    )
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class _ArrowTable:
+    """
+    A table in memory whose columns are chosen.
+
+    Attributes:
+        found: A table of pyarrow.
+    """
+
+    arrow: ModuleType
+    found: Any
+    table: Table
+    choice: Choice
+
+    @property
+    def origin(self) -> Origin:
+        """Where the rows are from."""
+        return Origin(
+            self.table.file, columns=self.choice.names, positions=self.choice.x
+        )
+
+    def notes(self, *more: str | None) -> tuple[str, ...]:
+        """Return how the table is read, in sentences, and more of them."""
+        n = len(self.choice.x)
+        listed = self.table.listed(self.choice.x)
+        return (
+            f"{self.table.file} has {n} column{'s' * (n > 1)}: {listed}",
+            *self.choice.notes,
+            *filter(None, more),
+        )
+
+    def without_empty_rows(self) -> tuple[NDArray[np.int64], Self]:
+        """Return the rows that have a value, and the table of these alone."""
+        has_value = np.zeros(self.found.num_rows, np.bool_)
+        for column in self.found.columns:
+            has_value |= column.is_valid().to_numpy()
+        found = self.found.filter(self.arrow.array(has_value))
+        return np.flatnonzero(has_value), replace(self, found=found)
+
+    def cells(self, position: int) -> Iterator[str]:
+        """
+        Yield the cells of a column as programs write them in text.
+
+        Raises:
+            DataError: They have several parts.
+        """
+        column, types = self.found.column(position), self.arrow.types
+        kind = column.type
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        is_binary = types.is_binary(kind) or types.is_large_binary(kind)
+        if types.is_nested(kind) or is_binary:
+            raise DataError(
+                f"{self.table.describe(position)} of {self.table.file} holds {kind},"
+                " expected numbers, texts, truth values or dates: --drop"
+                f" {self.table.reference(position)} leaves the column out"
+            )
+        # The digits of float32 that float64 adds are none of the data.
+        short = {self.arrow.float16(): np.float16, self.arrow.float32(): np.float32}
+        write = short.get(kind, str)
+        for start in range(0, self.found.num_rows, _BLOCK_ROWS):
+            for cell in column.slice(start, _BLOCK_ROWS).to_pylist():
+                yield "" if cell is None else str(write(cell))
+
+
+def _opened(path: Path, options: ReadOptions, wanted: Sequence[str]) -> _ArrowTable:
     for name in _FOR_TEXT:
         if getattr(options, name) is not None:
             raise DataError(f"--{name} is for tables in text, not for {path.name}")
@@ -40,24 +167,7 @@ def read(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
         found.num_columns,
         indices=_indices(found),
     )
-    choice = columns.choose(table, options, wanted)
-    origin = Origin(path.name, columns=choice.names, positions=choice.x)
-    x = np.empty((found.num_rows, len(choice.x)))
-    for i in range(len(choice.x)):
-        x[:, i] = _numbers(arrow, found, table, origin, i)
-    y, note = _labels(found, table, choice)
-    n = len(choice.x)
-    return Contents(
-        name=path.stem,
-        rows=Rows.of(x, origin, labels=y),
-        source=f"the table {path.name}",
-        notes=(
-            f"{path.name} has {n} column{'s' * (n > 1)}: {table.listed(choice.x)}",
-            *choice.notes,
-            *((note,) if note else ()),
-            *columns.warnings(table, choice, x),
-        ),
-    )
+    return _ArrowTable(arrow, found, table, columns.choose(table, options, wanted))
 
 
 def _arrow() -> ModuleType:
@@ -96,11 +206,10 @@ def _indices(found: Any) -> tuple[int, ...]:
     return tuple(i for i, name in enumerate(found.column_names) if name in names)
 
 
-def _numbers(
-    arrow: ModuleType, found: Any, table: Table, origin: Origin, i: int
-) -> NDArray[np.float64]:
+def _numbers(source: _ArrowTable, i: int) -> NDArray[np.float64]:
+    arrow, table, origin = source.arrow, source.table, source.origin
     position = origin.positions[i]
-    column, types = found.column(position), arrow.types
+    column, types = source.found.column(position), arrow.types
     what = f"{table.describe(position)} of {table.file}"
     drop = f"--drop {table.reference(position)} leaves the column out"
     kind = column.type
@@ -109,13 +218,13 @@ def _numbers(
     elif not (
         types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind)
     ):
-        raise DataError(
+        raise NotANumberError(
             f"{what} holds {kind}, expected numbers: {drop}, --label"
             f" {table.reference(position)} takes it as labels"
         )
     if column.null_count:
         row = int(column.is_null().to_numpy().argmax())
-        raise DataError(
+        raise NotANumberError(
             f"{origin.value(row, (i,))} holds a missing value: fill it in or remove the"
             f" row; {drop}"
         )
@@ -123,20 +232,20 @@ def _numbers(
     finite = np.isfinite(values)
     if not finite.all():
         row = int(np.argmin(finite))
-        raise DataError(
+        error = NotANumberError if np.isnan(values[row]) else DataError
+        raise error(
             f"{origin.value(row, (i,))} holds {values[row]}, expected a finite number;"
             f" {drop}"
         )
     return values
 
 
-def _labels(
-    found: Any, table: Table, choice: Choice
-) -> tuple[NDArray[Any] | None, str | None]:
-    if choice.label is None:
+def _labels(source: _ArrowTable) -> tuple[NDArray[Any] | None, str | None]:
+    label = source.choice.label
+    if label is None:
         return None, None
-    values = np.array(found.column(choice.label).to_pylist())
+    values = np.array(source.found.column(label).to_pylist())
     if values.dtype.kind == "O":
         values = values.astype(str)
-    name = f"{table.describe(choice.label)} of {table.file}"
+    name = f"{source.table.describe(label)} of {source.table.file}"
     return labels.classes(values, n=len(values), name=name)

@@ -54,24 +54,27 @@ def read_mixed(
     path: Path, options: ReadOptions | None = None, wanted: Sequence[str] = ()
 ) -> MixedTable:
     """
-    Read a table in text whose cells are numbers, texts or missing.
+    Read a table whose cells are numbers, texts or missing.
 
     Args:
         wanted: The names of a model's columns, by which those of a table are found.
 
     Raises:
-        DataError: It is no table in text, cannot be read, or is invalid, or an option
-            is not for its kind.
+        DataError: It is no table, cannot be read, or is invalid, or an option is not
+            for its kind.
     """
     options = options or ReadOptions()
     kind, text = _kinds(path)
-    if path.is_dir() or text not in _TEXTS:
+    kinds = (*_TEXTS, *parquet.SUFFIXES)
+    if path.is_dir() or not {kind, text} & {*kinds}:
         raise DataError(
-            f"{path}: a table of mixed columns is read from text,"
-            f" {', '.join(_TEXTS)}; got {kind or 'a file without a suffix'}"
+            f"{path}: a table of mixed columns is read from {', '.join(kinds)}; got"
+            f" {kind or 'a file without a suffix'}"
         )
     options.check_for("tables", path.name)
     try:
+        if kind in parquet.SUFFIXES:
+            return parquet.read_mixed(path, options, wanted)
         return mixed.read(path, options, wanted, sep=_TEXTS[text])
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error

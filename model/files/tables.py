@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, dialect, numerals, sums, text_table
-from model.files.contents import Contents, DataError, Rows
+from model.files.contents import Contents, DataError, NotANumberError, Rows
 from model.files.options import ReadOptions
 from model.files.text_table import TextTable
 from model.tables.cells import is_missing_number
@@ -21,11 +21,6 @@ _LIKEWISE = {
     "truth": "other truth values",
     "unit": "others of the column",
 }
-
-
-@final
-class NotANumberError(DataError):
-    """A cell of a table of numbers is missing or a text."""
 
 
 def read(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
-import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, dialect, labels, numerals, text
@@ -73,11 +72,8 @@ class TextTable:
         """Return the labels, and a sentence on what they stand for."""
         if self.choice.label is None:
             return None, None
-        raw = np.array(cells)
-        if all(map(numerals.is_integer, cells)):
-            raw = raw.astype(np.int64)
         name = f"{self.table.describe(self.choice.label)} of {self.table.file}"
-        return labels.classes(raw, n=len(raw), name=name)
+        return labels.of_texts(cells, name=name)
 
     def summary(self) -> str:
         """Return how the table is read, in a sentence."""

@@ -69,6 +69,25 @@ def test_cells_of_a_table_are_found_by_name(table: Served, tmp_path: Path) -> No
     assert_same_bits(cells, codes)
 
 
+def test_cells_of_parquet_are_those_of_text(table: Served, tmp_path: Path) -> None:
+    """With another order of the columns, words, and values that are missing."""
+    arrow, parquet = (pytest.importorskip(f"pyarrow{x}") for x in ("", ".parquet"))
+    path, out = table.settings.checkpoint_directory, tmp_path / "o.safetensors"
+    columns = {
+        "group": ["b", None] * 50,
+        "flag": [True, False] * 50,
+        "amount": [12, None] * 50,
+        "size": [0.5, 20.3] * 50,
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "x.parquet")
+    rows = "".join("b,True,12,0.5\n,False,,20.3\n" for _ in range(50))
+    (tmp_path / "x.csv").write_text(f"group,flag,amount,size\n{rows}")
+
+    found = arrays(out, "encode", path, tmp_path / "x.parquet")
+
+    assert_same_bits(found, arrays(out, "encode", path, tmp_path / "x.csv"))
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

@@ -1,6 +1,8 @@
 """Tables of Parquet and Arrow: as pyarrow writes them, refused by row and column."""
 
+import csv
 import sys
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model import data
+from model.data import mixed
 from model.files import DataError, ReadOptions, read
 
 COLUMNS: dict[str, list[Any]] = {
@@ -82,6 +86,105 @@ def test_what_is_no_number_is_refused(
         read(path)
 
     assert error in str(caught.value)
+
+
+WORDS = ["rose, red", 'the "aster"', "elder", None, "rose, red", "NA"]
+MIXED: dict[str, list[Any]] = {
+    "word": WORDS * 5,
+    "flag": [True, False, None, True, True, False] * 5,
+    "whole": [1, 2, None, 3, 1, None] * 5,
+    "real": [0.25 * i if i % 7 else None for i in range(30)],
+    "exact": [None if i % 9 == 3 else Decimal(i) / 8 for i in range(30)],
+    "day": [date(2026, 1, 1 + i % 3) for i in range(30)],
+    "nothing": [None] * 30,
+    "label": ["a", "b", "a"] * 10,
+}
+
+
+def as_text(path: Path, columns: dict[str, list[Any]]) -> Path:
+    """Write a table as CSV, an empty cell for nothing."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow", ".feather"])
+def test_mixed_cells_are_those_of_the_same_table_in_text(
+    tmp_path: Path, suffix: str
+) -> None:
+    """Columns, codes and labels; a row without a value is none, as in text."""
+    table = {name: [*cells[:7], None, *cells[7:]] for name, cells in MIXED.items()}
+    path = write(tmp_path / f"t{suffix}", **table)
+    reading = ReadOptions(label="label")
+
+    wanted = mixed.read(as_text(tmp_path / "t.csv", table), reading, None)
+    found = mixed.read(path, reading, None)
+
+    assert found.table == wanted.table
+    assert found.table is not None
+    assert found.table.column("word").kind == "categorical"
+    np.testing.assert_array_equal(found.rows.x, wanted.rows.x)
+    assert found.rows.labels is not None
+    assert wanted.rows.labels is not None
+    assert found.rows.labels.tolist() == wanted.rows.labels.tolist()
+    assert list(found.rows.rows)[6:9] == [6, 8, 9]
+
+
+def test_words_of_dictionaries_and_short_floats_are_cells(tmp_path: Path) -> None:
+    """As pandas writes categories, and 0.1 of float32 with one decimal."""
+    arrow = pytest.importorskip("pyarrow")
+    word = arrow.array(["b", "a", None, "c"] * 5).dictionary_encode()
+    tenth = arrow.array([i / 10 for i in range(20)], arrow.float32())
+
+    found = mixed.read(
+        write(tmp_path / "t.parquet", word=word, tenth=tenth), ReadOptions(), None
+    )
+
+    assert found.table is not None
+    assert found.table.column("word").categories == ("a", "b", "c")
+    assert found.table.column("tenth").resolution == 0.1
+    assert found.rows.x[:4, 0].tolist()[:2] == [1, 0]
+
+
+@pytest.mark.parametrize("column", [["a", "b"] * 15, [1.5, None, 2.5] * 10])
+def test_training_reads_mixed_tables_by_itself(
+    tmp_path: Path, column: list[Any]
+) -> None:
+    """As in text: where a value is a word or missing; never where it may not be."""
+    path = write(tmp_path / "t.parquet", a=list(range(30)), b=MIXED["real"], x=column)
+
+    dataset = data.load(str(path), table="if_needed")
+
+    assert dataset.table is not None
+    assert "x" in dataset.table.names
+    with pytest.raises(DataError):
+        data.load(str(path))
+
+
+def test_cells_of_several_parts_are_refused(tmp_path: Path) -> None:
+    """With the option that leaves the column out, which works."""
+    path = write(tmp_path / "t.parquet", word=WORDS, x=[[1], [2], [3]] * 2)
+
+    with pytest.raises(DataError, match=r"holds list.*: --drop x leaves"):
+        mixed.read(path, ReadOptions(), None)
+    left = mixed.read(path, ReadOptions(drop=("x",)), None)
+
+    assert left.table is not None
+    assert left.table.names == ("word",)
+
+
+def test_a_cell_that_a_model_does_not_know_is_named_by_its_row(tmp_path: Path) -> None:
+    """Rows of Parquet count from 0, as in NumPy."""
+    known = mixed.read(write(tmp_path / "t.parquet", **MIXED), ReadOptions(), None)
+    other = {**MIXED, "word": [*WORDS[:4], "weed", *WORDS[5:]] * 5}
+    path = write(tmp_path / "u.parquet", **other)
+
+    with pytest.raises(
+        DataError, match=r"^row 4 of u.parquet, column 'word' holds 'weed'"
+    ):
+        mixed.read(path, ReadOptions(), known.table)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"hello world"])
