@@ -4,6 +4,9 @@ import math
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from model.config import LikelihoodName
 from model.data import Dataset
 from model.train.likelihood_choice import choose_likelihood
@@ -15,6 +18,9 @@ _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
 _TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
 _FEW_ROWS = 3_000
+_WIDEST_OF_TWO_LAYERS = 256
+_LEAST_ROWS, _MOST_ROWS, _MOST_COLUMNS = 30, 20_000, 512  # to look for correlations
+_DEVIATIONS = 4.0  # of a correlation that is more than chance
 _WARMUP = 0.05  # of the epochs, where training starts from random weights
 
 
@@ -68,12 +74,10 @@ def _by_size(
     least, most = _STEPS
     n_steps = min(max(_PASSES * steps_per_epoch, least), most)
     epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
-    linear = likelihood == "gaussian" and options.network == "mlp"
-    start = options.start or (
-        "linear" if linear and options.init_from is None else "random"
-    )
+    linear = starts_linearly(options, likelihood) and are_correlated(dataset.train.x)
+    start = options.start or ("linear" if linear else "random")
     return {
-        "hidden": (_width(d),),
+        "hidden": _hidden(d, likelihood, options),
         "activation": "silu",
         "noise": "decoder",
         "start": start,
@@ -124,6 +128,45 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
 def _rate_from_linear(d: int) -> float:
     """Return the learning rate after a linear start of D values, with one digit."""
     return float(f"{4e-3 * min(1, math.sqrt(64 / d)):.0e}")
+
+
+def _hidden(
+    d: int, likelihood: LikelihoodName, options: TrainOptions
+) -> tuple[int, ...]:
+    """Return two layers for few real numbers, else one."""
+    width = _width(d)
+    is_deep = (
+        likelihood == "gaussian"
+        and options.network == "mlp"
+        and width <= _WIDEST_OF_TWO_LAYERS
+    )
+    return (width, width) if is_deep else (width,)
+
+
+def starts_linearly(options: TrainOptions, likelihood: LikelihoodName) -> bool:
+    """Say whether a linear model is a start, if the columns are correlated."""
+    is_mlp = options.network == "mlp" and options.init_from is None
+    return is_mlp and likelihood == "gaussian"
+
+
+def are_correlated(x: NDArray[np.floating[Any]]) -> bool:
+    """
+    Say whether columns of rows, (N, D), are correlated, more than by chance.
+
+    A linear model of uncorrelated columns has no use for z, and a network that starts
+    as one finds none. The first rows decide; wide data are taken to be correlated.
+    """
+    n, d = x.shape
+    if d > _MOST_COLUMNS:
+        return True
+    if n < _LEAST_ROWS:
+        return bool(d > 1)
+    rows = x[:_MOST_ROWS].astype(np.float64)
+    centered = rows - rows.mean(axis=0)
+    scale = np.sqrt(np.square(centered).sum(axis=0))
+    centered /= np.where(scale > 0, scale, 1)
+    largest: float = np.abs(np.triu(centered.T @ centered, k=1)).max()
+    return largest > _DEVIATIONS / math.sqrt(len(rows))
 
 
 def _width(d: int) -> int:

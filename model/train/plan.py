@@ -23,7 +23,7 @@ from model.train.assembly import (
 )
 from model.train.baselines import LinearGaussian
 from model.train.comparison import Comparison, compare
-from model.train.defaults import choose
+from model.train.defaults import are_correlated, choose, starts_linearly
 from model.train.linear_start import max_start_factors
 from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
@@ -71,6 +71,22 @@ class Plan:
         if self.options.start == "random":
             return None
         return self.comparison.start(max_factors=max_start_factors(self.config))
+
+    @cached_property
+    def fallback(self) -> LinearGaussian | None:
+        """
+        What is kept if training does not find better: the start, if it is linear.
+
+        After a random start for uncorrelated columns, it is the linear model too.
+        """
+        if self.law is not None or self.options.preset == "paper":
+            return self.law
+        if not starts_linearly(self.options, self.options.likelihood):
+            return None
+        n_factors = max_start_factors(self.config)
+        if not n_factors or are_correlated(self.prepared.train):
+            return None
+        return self.comparison.start(max_factors=n_factors)
 
     def start(self, device: torch.device) -> State:
         """Return the state before the first step."""
@@ -132,16 +148,16 @@ def make_plan(
 
 def choose_kept(plan: Plan, state: State) -> Kept:
     """
-    Return the best weights, or those of the start if they are not clearly better.
+    Return the best weights, or a linear model if they are not clearly better.
 
     The best of many epochs on few rows is partly luck: it has to be better than the
-    start by one standard error of the difference.
+    fallback of the plan by one standard error of the difference.
     """
     best = Kept(state.model(state.best), state.progress.best_epoch or 0)
-    if plan.law is None or plan.options.objective != "elbo":
+    if plan.fallback is None or plan.options.objective != "elbo":
         return best
     device = state.terms.device
-    first = first_model(plan.config, plan.options, plan.prepared, plan.law)
+    first = first_model(plan.config, plan.options, plan.prepared, plan.fallback)
     first = first.to(device).requires_grad_(False).eval()
     x = torch.from_numpy(plan.prepared.validation).to(device)
     options = plan.options

@@ -10,7 +10,7 @@ import pytest
 
 from model import data
 from model.data import Dataset
-from model.train.defaults import choose
+from model.train.defaults import are_correlated, choose
 from model.train.options import RunOptions, TrainOptions
 
 # The options of Kingma & Welling (2014) as this project has always had them.
@@ -135,3 +135,60 @@ def test_wide_data_are_trained_more_slowly_from_a_linear_start(
     options, _ = choose(TrainOptions(), table(tmp_path, 30, d))
 
     assert options.learning_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("given", "d", "hidden"),
+    [
+        ({}, 4, (64, 64)),
+        ({}, 64, (256, 256)),
+        ({}, 65, (512,)),
+        ({"likelihood": "bernoulli"}, 4, (64,)),
+    ],
+)
+def test_few_real_numbers_have_two_layers(
+    tmp_path: Path, given: dict[str, Any], d: int, hidden: tuple[int, ...]
+) -> None:
+    """As wide as one."""
+    options, _ = choose(TrainOptions(**given), table(tmp_path, 30, d))
+
+    assert options.hidden == hidden
+
+
+def ring(n: int) -> np.ndarray:
+    """Return points on a circle, uncorrelated but anything but independent."""
+    angle = 2 * np.pi * np.arange(n) / n
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (ring(400), False),
+        (ring(400) @ [[1, 0.3], [0, 1]], True),
+        (np.tile([[1.0, 0.0], [1.0, 1.0]], (40, 1)), False),  # a constant column
+        (np.arange(60.0)[:, None], False),  # a single column
+        (np.eye(20, 3), True),  # too few rows to tell
+        (np.ones((40, 600)), True),  # too many columns to look at
+    ],
+)
+def test_correlations_are_more_than_chance(x: np.ndarray, *, expected: bool) -> None:
+    """Of float64 and float32 alike."""
+    assert are_correlated(x) == expected
+    assert are_correlated(x.astype(np.float32)) == expected
+
+
+@pytest.mark.parametrize(
+    ("turn", "start", "rate"),
+    [(np.eye(2), "random", 2e-3), ([[1, 0.3], [0, 1]], "linear", 4e-3)],
+)
+def test_uncorrelated_columns_have_a_random_start(
+    tmp_path: Path, turn: Any, start: str, rate: float
+) -> None:
+    """A linear model would have no use for z, and training would find none."""
+    np.save(tmp_path / "x.npy", ring(400) @ turn)
+
+    options, _ = choose(TrainOptions(), data.load(str(tmp_path / "x.npy")))
+
+    assert (options.start, options.learning_rate) == (start, rate)
+    assert bool(options.kl_warmup_epochs) == (start == "random")

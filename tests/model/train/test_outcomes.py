@@ -151,7 +151,7 @@ def test_a_good_run_says_by_how_much_it_beats_the_baselines(
     """On a curve in the plane, with the defaults."""
     draw = np.random.default_rng(0)
     t = draw.uniform(-2, 2, 500)
-    x = np.stack([t, t**2], axis=1) + 0.1 * draw.standard_normal((500, 2))
+    x = np.stack([t, t + t**2], axis=1) + 0.1 * draw.standard_normal((500, 2))
     np.save(tmp_path / "curve.npy", x)
 
     found = outcome(tmp_path / "curve.npy", "--epochs 60", capsys)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from model import data
 from model.evaluation import evaluate
@@ -20,9 +21,15 @@ from tests.model.train.runs import write_table
 CPU = torch.device("cpu")
 
 
-def planned(where: Path, **changes: Any) -> Plan:
-    """Return the plan of a short run on a table."""
-    path = write_table(where / "table.npy", n=200, scale=100)
+def planned(
+    where: Path, rows: NDArray[np.float64] | None = None, **changes: Any
+) -> Plan:
+    """Return the plan of a short run on rows, or on a table."""
+    path = where / "table.npy"
+    if rows is None:
+        write_table(path, n=200, scale=100)
+    else:
+        np.save(path, rows)
     options = dataclasses.replace(
         TrainOptions(data=str(path), out=where / "run", epochs=3, threads=1), **changes
     )
@@ -78,6 +85,21 @@ def test_a_better_epoch_replaces_the_start(tmp_path: Path) -> None:
     kept = choose_kept(wrong, state)
 
     assert kept.epoch == state.progress.best_epoch
+
+
+def test_a_random_start_for_uncorrelated_columns_falls_back_on_a_linear_model(
+    tmp_path: Path,
+) -> None:
+    """Independent values have no more to learn; what is correlated has no fallback."""
+    rows = np.random.default_rng(0).standard_normal((200, 3))
+    plan = planned(tmp_path, rows=rows, learning_rate=1e-30)
+    assert plan.options.start == "random"
+    assert plan.law is None
+    assert plan.fallback is not None
+
+    assert choose_kept(plan, trained(plan)).epoch == 0
+
+    assert planned(tmp_path, start="random").fallback is None
 
 
 @pytest.mark.parametrize("noise", ["value", "model"])
