@@ -23,10 +23,10 @@ _SHORTER = 0.3
 # The variance in any direction is at most twice the prior's.
 _MIN_PRECISION = 0.5
 
-_N_PILOTS = 128  # draws of each kind, as starting points in the search for modes
+N_PILOTS = 128  # draws of each kind, as starting points in the search for modes
 _WIDER = 2.5
 _MAX_MODES = 8
-_FEW_DIMENSIONS = 10
+FEW_DIMENSIONS = 10
 _MAX_FAILURES = 2
 _NEGLIGIBLE = 12.0  # a mode counts if its ELBO is within this of the best, in nats
 
@@ -87,18 +87,32 @@ def fit(example: Example, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
     return _modes([found])
 
 
-def fit_modes(example: Example, start: DiagonalGaussian, *, noise: RowNoise) -> Modes:
+def fit_modes(
+    example: Example,
+    start: DiagonalGaussian,
+    *,
+    noise: RowNoise,
+    more_pilots: int = 0,
+    width: float = 1.0,
+) -> Modes:
     """
     Fit a Gaussian starting from q(z|x), then others where the known ones are too low.
 
     Each further search starts at the pilot draw with the highest p(x, z) relative to
     the known modes; pilots are drawn from the prior and around the first mode. It ends
     after two searches without a new mode.
+
+    Args:
+        start: q(z|x), (1, J), float64.
+        noise: Noise of one row.
+        more_pilots: 128 more pilots from the prior, so many times.
+        width: Of a further search when it starts, in units of q. A wide one may move
+            from a small mode to a large one.
     """
     search = _Search(example, sphere(noise, example.p_z.latent_dim))
     spread = torch.diag(start.sigma[0])
     modes = [search.climb(start.mu[0], spread, ())]
-    z, log_joint = search.pilots(modes[0], noise)
+    z, log_joint = search.pilots(modes[0], noise, more_pilots)
     j, n_climbs, n_failures = z.shape[1], 0, 0
     while n_failures < _MAX_FAILURES and len(modes) < _MAX_MODES:
         excess = log_joint - torch.logsumexp(
@@ -108,7 +122,7 @@ def fit_modes(example: Example, start: DiagonalGaussian, *, noise: RowNoise) -> 
         if n_climbs >= _always(j) and float(excess[best]) < 2 + j / 4:
             break
         n_climbs += 1
-        found = search.climb(z[best], spread, modes)
+        found = search.climb(z[best], width * spread, modes)
         log_joint[best] = -math.inf
         if found.is_new(modes):
             modes.append(found)
@@ -195,17 +209,26 @@ class _Search(NamedTuple):
                 break
         return best
 
-    def pilots(self, first: _Fit, noise: RowNoise) -> tuple[Tensor, Tensor]:
+    @torch.no_grad()
+    def pilots(
+        self, first: _Fit, noise: RowNoise, n_more: int
+    ) -> tuple[Tensor, Tensor]:
         """Draw from the prior and around the first mode; return z and log p(x, z)."""
-        p_z, j = self.example.p_z, len(first.mu)
-        eps = noise.normal(2 * _N_PILOTS, j)[0]
-        strata = torch.arange(_N_PILOTS, device=eps.device)
-        u = (strata + noise.uniform(_N_PILOTS)[0]) / _N_PILOTS
-        prior = p_z.sample(eps[:_N_PILOTS], u)
-        wide = first.mu + _WIDER * eps[_N_PILOTS:] @ first.scale_tril.T
-        z = torch.cat([prior, wide])
-        with torch.no_grad():
-            return z, self.example.log_joint(z)
+        eps = noise.normal(2 * N_PILOTS, len(first.mu))[0]
+        prior = self._from_prior(eps[:N_PILOTS], noise)
+        wide = first.mu + _WIDER * eps[N_PILOTS:] @ first.scale_tril.T
+        parts = [torch.cat([prior, wide])]
+        for _ in range(n_more):
+            eps = noise.normal(N_PILOTS, len(first.mu))[0]
+            parts.append(self._from_prior(eps, noise))
+        log_joint = [self.example.log_joint(z) for z in parts]
+        return torch.cat(parts), torch.cat(log_joint)
+
+    def _from_prior(self, eps: Tensor, noise: RowNoise) -> Tensor:
+        """Draw from the prior, from the components of a mixture in strata."""
+        strata = torch.arange(N_PILOTS, device=eps.device)
+        u = (strata + noise.uniform(N_PILOTS)[0]) / N_PILOTS
+        return self.example.p_z.sample(eps, u)
 
     @property
     def _least(self) -> float:
@@ -239,12 +262,12 @@ def most_points(latent_dim: int) -> int:
     n_frames = math.ceil(_MIN_POINTS / (2 * latent_dim))
     n_climbs = _MAX_MODES + _MAX_FAILURES - 1
     n_points = n_frames * 2 * latent_dim
-    return n_climbs * (_MAX_STEPS + 1) * n_points + 2 * _N_PILOTS
+    return n_climbs * (_MAX_STEPS + 1) * n_points + 2 * N_PILOTS
 
 
 def _always(latent_dim: int) -> int:
     """Return how many searches are made even if no pilot suggests another mode."""
-    return _MAX_FAILURES if latent_dim <= _FEW_DIMENSIONS else 0
+    return _MAX_FAILURES if latent_dim <= FEW_DIMENSIONS else 0
 
 
 def _triangular(root: Tensor) -> Tensor:

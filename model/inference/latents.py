@@ -12,7 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from model.inference.example import Example
-from model.inference.fitting import fit_modes, most_points
+from model.inference.fitting import (
+    FEW_DIMENSIONS,
+    N_PILOTS,
+    fit_modes,
+    most_points,
+)
 from model.inference.importance import Draws, Weighed, rounding, weighed, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
 from model.inference.observed import encoded_part, known_values
@@ -20,6 +25,11 @@ from model.noise import Stream
 from model.prior import Prior
 from model.row_noise import RowNoise
 from model.vae import VAE
+
+# Of the search for modes. Log p(x_o) hardly depends on a mode with a hundredth of the
+# mass of p(z|x_o), but means over z do, by much more than their errors.
+_MORE_PILOTS = 7
+_WIDTH = 0.25
 
 
 class Latents(NamedTuple):
@@ -55,7 +65,13 @@ def rounded_draws(n_draws: int) -> int:
 
 def most_decoded(latent_dim: int, *, n_draws: int, n_samples: int) -> int:
     """Return the most draws of z that imputing one example decodes."""
-    return most_points(latent_dim) + 3 * rounded_draws(n_draws) + n_samples
+    fitting = most_points(latent_dim) + _more_pilots(latent_dim) * N_PILOTS
+    return fitting + 3 * rounded_draws(n_draws) + n_samples
+
+
+def _more_pilots(latent_dim: int) -> int:
+    # In many dimensions, no number of draws from the prior finds a small mode.
+    return _MORE_PILOTS if latent_dim <= FEW_DIMENSIONS else 0
 
 
 def latents(
@@ -126,7 +142,11 @@ def _drawn(
     example = Example(vae, known, observed)
     start = encoded_part(vae, known, observed)
     modes = fit_modes(
-        example, start, noise=RowNoise.at(at, seed=seed, stream=Stream.OBSERVED)
+        example,
+        start,
+        noise=RowNoise.at(at, seed=seed, stream=Stream.OBSERVED),
+        more_pilots=_more_pilots(vae.config.latent_dim),
+        width=_WIDTH,
     )
     q_z = Mixture.around(modes, start, vae)
     log_weights, z = Draws(example, q_z, noise).next(n)
