@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 
 from model.inference.estimate import Estimate
+from model.inference.example import Example
+from model.inference.importance import rounding, wide_decoder
 from model.inference.pareto import pareto_k
 from model.inference.proposals import Proposal, encoded, log_weight, pairs_at_once
 from model.noise import Stream
@@ -19,6 +21,7 @@ _DRAWS = 8192  # in all blocks together, unless one block has more
 _FEWEST = 8  # the least number of blocks for a standard error from their spread
 _GROUPS = 32  # groups of draws, for the jackknife with fewer blocks
 _PORTION = 1024  # the most draws decoded at once
+_N_WIDE = 16  # draws that are decoded in float64 too
 
 
 class ImportanceWeighted(NamedTuple):
@@ -27,8 +30,8 @@ class ImportanceWeighted(NamedTuple):
 
     Attributes:
         bound: An estimate whose expectation is at most log p(x), and its standard error
-            around that expectation. The error does not include the bias, the distance
-            from the expectation to log p(x).
+            around that expectation, rounding included. The error does not include the
+            bias, the distance from the expectation to log p(x).
         pooled: log of the mean of all weights, the best estimate of log p(x), (N,).
         n_samples: K, which may differ between examples, (N,).
         effective_sample_size: (sum w)^2 / sum w^2, of all weights (Kong 1992), (N,).
@@ -89,12 +92,17 @@ def importance_weighted(
             f"got {n_samples} and {n_blocks}"
         )
     n = default_blocks(n_samples) if n_blocks is None else n_blocks
-    found = []
+    found, exact = [], wide_decoder(vae)
     for i, one in enumerate(torch.split(x, 1)):
         index = torch.tensor([i], device=x.device)
         q_z = encoded(vae, one) if proposal is None else proposal.rows(index)
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
-        found.append(_measured(_log_weights(vae, one, q_z, noise, n_samples * n), n))
+        log_weights = _log_weights(vae, one, q_z, noise, n_samples * n)
+        again = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
+        eps = again.normal(min(_N_WIDE, len(log_weights)), q_z.noise_dim)
+        z = q_z.reparameterize(eps.transpose(0, 1))[:, 0]
+        rounded = rounding(Example(vae, one), exact, z, log_weights[: len(z)])
+        found.append(_measured(log_weights, n).plus(*rounded))
     values, errors, pooled, sizes, ks = (
         torch.stack(column) for column in zip(*found, strict=True)
     )
@@ -130,6 +138,14 @@ class _One(NamedTuple):
     pooled: Tensor
     effective_sample_size: Tensor
     pareto_k: Tensor
+
+    def plus(self, change: float, error: float) -> "_One":
+        """Correct the estimates by an amount with an error."""
+        return self._replace(
+            value=self.value + change,
+            standard_error=self.standard_error.square().add(error**2).sqrt(),
+            pooled=self.pooled + change,
+        )
 
 
 def _measured(log_weights: Tensor, n: int) -> _One:

@@ -13,6 +13,8 @@ from torch import Tensor
 from model.distributions import DiagonalGaussian
 from model.inference.cubature import default_points, frames, moment_matched
 from model.inference.estimate import Estimate
+from model.inference.example import Example
+from model.inference.importance import rounding, wide_decoder
 from model.inference.lbfgs import Optimum, maximize
 from model.inference.likelihood import log_likelihood_with_gradient
 from model.inference.mixture_prior import split_prior
@@ -28,7 +30,8 @@ from model.vae import VAE
 
 N_FRAMES = 16
 
-_STREAM, _PRIOR = Stream.EVALUATION, 1  # a part of each row's stream
+_STREAM, _PRIOR, _ROUNDING = Stream.EVALUATION, 1, 2  # parts of each row's stream
+_N_WIDE = 16  # points that are decoded in float64 too
 
 # An example has converged if the quadratic model predicts a smaller gain, in nats.
 _CONVERGED = 1e-4
@@ -40,6 +43,9 @@ _CLOSE = 0.02  # nats; the tolerance of the first steps
 class Refinement(NamedTuple):
     """
     q(z|x) after local optimization, and the gain in ELBO.
+
+    The ELBOs are corrected for the rounding of a float32 decoder, and their errors
+    include it.
 
     Attributes:
         q_z: The refined q, mu and log_var (N, J), float64.
@@ -110,11 +116,13 @@ def refine(
         elbo_replicates(vae, x, q, seed=seed, n_frames=n_frames, first=first)
         for q in (before, q_z)
     ]
+    rounded = [_rounding(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
+    improvement = Estimate.mean(values[1] - values[0])
     return Refinement(
         q_z=q_z,
-        before=Estimate.mean(values[0]),
-        after=Estimate.mean(values[1]),
-        improvement=Estimate.mean(values[1] - values[0]),
+        before=Estimate.mean(values[0]).plus(rounded[0]),
+        after=Estimate.mean(values[1]).plus(rounded[1]),
+        improvement=improvement.plus(rounded[1]).minus(rounded[0]),
         n_steps=best.n_steps,
         converged=best.gain < _CONVERGED,
     )
@@ -162,6 +170,21 @@ def elbo_replicates(
         )
         replicates.append(rule.expectations(values.T) + rest)
     return torch.cat(replicates)
+
+
+def _rounding(
+    vae: VAE, x: Tensor, q_z: DiagonalGaussian, *, seed: int, first: int
+) -> Estimate:
+    """Return the effect of the decoder's rounding on the ELBO of q, with its error."""
+    exact, found = wide_decoder(vae), []
+    for i, one in enumerate(torch.split(x, 1)):
+        index = torch.tensor([i], device=x.device)
+        noise = RowNoise.at(index + first, seed=seed, stream=_STREAM, part=_ROUNDING)
+        eps = noise.normal(_N_WIDE, vae.config.latent_dim).transpose(0, 1)
+        z = q_z.rows(index).reparameterize(eps)[:, 0]
+        found.append(rounding(Example(vae, one), exact, z, torch.zeros_like(z[:, 0])))
+    value, error = q_z.mu.new_tensor(found).T
+    return Estimate(value, error, _N_WIDE)
 
 
 def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
