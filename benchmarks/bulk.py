@@ -27,7 +27,7 @@ from model import checkpoint
 from model.machine import available_cores
 
 _CHECKPOINT = ROOT / "released" / "mnist"
-_BATCH = 256  # rows in a call of the engine, with which it is fastest
+BATCH = 256  # rows in a call of the engine, with which it is fastest
 _WRITTEN = 1 << 14  # rows written at once
 # What the parent has in memory counts in a child's ru_maxrss, and not here.
 _PROGRAM = """
@@ -67,7 +67,7 @@ def save_rows(path: Path, n: int, dtype: str) -> None:
 def engine_rate(n_processes: int, seconds: float) -> float:
     """Return the rows per second of all cores, each with a process of its own."""
     command = [sys.executable, "-m", "benchmarks.inprocess", "--way", "engine"]
-    command += ["--checkpoint", str(_CHECKPOINT), "--rows", str(_BATCH)]
+    command += ["--checkpoint", str(_CHECKPOINT), "--rows", str(BATCH)]
     running = [
         subprocess.Popen(
             command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -136,12 +136,15 @@ class Process:
 
     def _family(self) -> list[int]:
         """Return its id and those of its descendants, parents first."""
-        if self._popen.poll() is not None:
-            return []
-        family = [self.pid]
-        for pid in family:
-            family += _children(pid)
-        return family
+        return [] if self._popen.poll() is not None else family(self.pid)
+
+
+def family(pid: int) -> list[int]:
+    """Return the id of a process and those of its descendants, parents first."""
+    found = [pid]
+    for parent in found:
+        found += _children(parent)
+    return found
 
 
 def _environment(additions: Mapping[str, str]) -> dict[str, str]:
@@ -168,6 +171,20 @@ def cpu_seconds(pid: int) -> float:
         return 0.0
     user, system = status.rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def held_bytes(pid: int) -> int:
+    """
+    Return the memory that a process alone keeps from others, without pages of files.
+
+    What several processes share counts in parts that add up to the whole.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:  # it has ended
+        return 0
+    sizes = dict(line.split(":", 1) for line in lines[1:])
+    return sum(int(sizes[name].split()[0]) << 10 for name in ("Pss_Anon", "Pss_Shmem"))
 
 
 def resident_bytes(pid: int) -> int:
