@@ -206,13 +206,22 @@ def _bind_with_checks(
     has_pictures = any(isinstance(w, When) and w.format is PNG for w in writes)
     note = model.reader.why_no_images if has_pictures else ""
 
-    async def endpoint(request: Request) -> Response:
+    def endpoint(request: Request) -> Awaitable[Response]:
         check()
         format_ = response_format(request.accept, formats, note)
-        response = await function(model, request, format_)
+        return function(model, request, format_)
+
+    return endpoint if model.config.table is None else _with_warnings(endpoint)
+
+
+def _with_warnings(endpoint: Endpoint) -> Endpoint:
+    """Return an endpoint of a table that also says which columns did not come."""
+
+    async def warning(request: Request) -> Response:
+        response = await endpoint(request)
         return _with_warning(response, request.absent) if request.absent else response
 
-    return endpoint
+    return warning
 
 
 def _with_warning(response: Response, absent: Sequence[str]) -> Response:

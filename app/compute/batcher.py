@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import ceil
+from operator import attrgetter
 from time import perf_counter
 from typing import NamedTuple, final
 
@@ -30,6 +31,8 @@ from app.observability.batch import Batch
 from model.engine import TILE, AnyArray, Array
 
 logger = logging.getLogger(__name__)
+
+_SINCE = attrgetter("job.since")
 
 INLINE_SECONDS = 0.002
 STALLED_SECONDS = 30.0  # a batch should take 0.02 s
@@ -245,7 +248,7 @@ class Batcher:
                 queue.operation,
                 n_requests=len(pieces),
                 n_rows=n_rows,
-                queue_seconds=started - min(piece.job.since for piece in pieces),
+                queue_seconds=started - min(map(_SINCE, pieces)),
                 compute_seconds=seconds,
             )
         )

@@ -37,41 +37,44 @@ class Cycle(RequestResponseCycle):
     scope: Any  # uvicorn's type for it has no extensions
     body: Any  # bytes while it came in one packet, a bytearray after a second one
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, connection: HttpToolsProtocol, *, keep_alive: bool) -> None:
+        """Begin the request whose head a connection has read."""
+        super().__init__(
+            connection.scope,
+            connection.transport,
+            connection.flow,
+            connection.logger,
+            connection.access_logger,
+            False,
+            connection.server_state.default_headers,
+            asyncio.Event(),
+            connection.expect_100_continue,
+            keep_alive,
+            connection.on_response_complete,
+        )
         self.body = b""
 
-    @classmethod
-    def of(cls, connection: HttpToolsProtocol, *, keep_alive: bool) -> "Cycle":
-        """Return the cycle of the request whose head a connection has read."""
-        return cls(
-            scope=connection.scope,
-            transport=connection.transport,
-            flow=connection.flow,
-            logger=connection.logger,
-            access_logger=connection.access_logger,
-            access_log=False,
-            default_headers=connection.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=connection.expect_100_continue,
-            keep_alive=keep_alive,
-            on_response=connection.on_response_complete,
-        )
-
     async def run_asgi(self, app: ASGI3Application) -> None:
-        """Run the application for this request."""
-        self.scope["extensions"] = {WHOLE: self.whole, DRAIN: self.flow.drain}
+        """
+        Run the application for this request.
 
-        async def run(scope: Any, receive: Any, send: Any) -> None:
-            await app(scope, receive, send)
+        uvicorn's own method, two coroutines further from the application, runs only
+        for an application that fails.
+        """
+        self.scope["extensions"] = {WHOLE: self.whole, DRAIN: self.flow.drain}
+        try:
+            await app(self.scope, self.receive, self.send)
+        except BaseException as error:  # noqa: BLE001  also cancellation, as uvicorn
+            await super().run_asgi(_raising(error))
+        else:
             if self.response_started and not self.response_complete:
                 # The client must not take the part that was sent for a whole response.
                 self.disconnected = True
                 self.transport.abort()
-
-        try:
-            await super().run_asgi(run)
-        finally:  # breaks a reference cycle
+            elif not self.response_started:
+                await super().run_asgi(_without_response)
+        finally:  # breaks reference cycles
+            self.on_response = _do_nothing
             self.scope["extensions"].clear()
 
     def take(self, body: bytes) -> None:
@@ -93,7 +96,8 @@ class Cycle(RequestResponseCycle):
             self.waiting_for_100_continue = False
         if not self.disconnected and not self.response_complete:
             self.flow.resume_reading()
-            await self.message_event.wait()
+            if self.more_body or not self.body:  # as a rule one packet has all of it
+                await self.message_event.wait()
             self.message_event.clear()
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
@@ -135,6 +139,21 @@ class Cycle(RequestResponseCycle):
             self.transport.close()
         self.on_response()
         return True
+
+
+def _raising(error: BaseException) -> ASGI3Application:
+    async def fail(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise error
+
+    return fail
+
+
+async def _without_response(_scope: Any, _receive: Any, _send: Any) -> None:
+    pass
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def response(status: int, headers: Headers, body: bytes) -> bytes:

@@ -173,7 +173,7 @@ class Connection(HttpToolsProtocol):
         self.scope["raw_path"] = raw_path
         self.scope["query_string"] = query
         keep_alive = version != "1.0" and self.parser.should_keep_alive()
-        before, cycle = self._last, Cycle.of(self, keep_alive=keep_alive)
+        before, cycle = self._last, Cycle(self, keep_alive=keep_alive)
         self.cycle = self._last = cycle
         is_free = before is None or before.response_complete
         if is_free and not self.flow.write_paused:

@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
 from pydantic import ValidationError
@@ -37,7 +37,8 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
         UnprocessableError: A name is unknown, or has two values or an invalid one.
     """
     if not members and not query:
-        return cast("Options", _defaults(schema))
+        found: Options = _defaults(schema)
+        return found
     if query:
         members = _merged(schema, members, _parameters(query))
     return _checked(schema, members)

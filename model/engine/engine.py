@@ -238,7 +238,7 @@ class Engine:
         """Apply a function of rows to one tile, padded to a multiple of `padding`."""
         n = len(arrays[0])
         height = n + -n % padding
-        results = rows(*(_padded(array, height) for array in arrays))
+        results = rows(*[_padded(array, height) for array in arrays])
         return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:

@@ -99,7 +99,8 @@ def _compiled(model: ModelProto, n_threads: int) -> _Layers:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = InferenceSession(model.SerializeToString(), options)
     (rows,) = (info.name for info in session.get_inputs())
-    return lambda x: session.run(None, {rows: x})
+    heads = [info.name for info in session.get_outputs()]  # else asked at every run
+    return lambda x: session.run(heads, {rows: x})
 
 
 @final

@@ -26,6 +26,7 @@ class Arrays:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._n_arrays = _n_arrays(layout.shape)  # of a row
         self._parser = simdjson.Parser()
 
     def rows(self, body: Body, start: int, stop: int, *, first_row: int = 0) -> Rows:
@@ -70,7 +71,7 @@ class Arrays:
         no more arrays than those, the innermost ones contain only numbers.
         """
         n, shape = len(array), self._layout.shape
-        flat, n_arrays = (self._layout.dim,), 1 + n * _n_arrays(shape)
+        flat, n_arrays = (self._layout.dim,), 1 + n * self._n_arrays
         if _has_shape(array, flat) and _n_brackets(body, start, stop, 1 + n) == 1 + n:
             return False
         if _n_brackets(body, start, stop, n_arrays) == n_arrays and _has_shape(

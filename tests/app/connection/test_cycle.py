@@ -1,6 +1,7 @@
 """The shorter way of a whole answer, as a connection sees it."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -36,19 +37,17 @@ class Transport(asyncio.Transport):
 def cycle(*, keep_alive: bool = True) -> tuple[Cycle, Transport, list[str]]:
     """Return a cycle, what it writes to, and a list that grows when it ends."""
     transport, ended = Transport(), list[str]()
-    made = Cycle(
+    connection: Any = SimpleNamespace(
         scope={"type": "http", "method": "POST"},
         transport=transport,
         flow=FlowControl(transport),
         logger=None,
         access_logger=None,
-        access_log=False,
-        default_headers=[(b"date", b"now")],
-        message_event=asyncio.Event(),
+        server_state=SimpleNamespace(default_headers=[(b"date", b"now")]),
         expect_100_continue=False,
-        keep_alive=keep_alive,
-        on_response=lambda: ended.append("ended"),
+        on_response_complete=lambda: ended.append("ended"),
     )
+    made = Cycle(connection, keep_alive=keep_alive)
     return made, transport, ended
 
 
