@@ -5,7 +5,7 @@ import re
 from app.wire import safetensors
 from app.wire.body import Body
 from app.wire.json import strict
-from app.wire.json.rows import outside_array
+from app.wire.json.rows import is_named, outside_array
 
 _X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
 
@@ -24,5 +24,7 @@ def found(body: Body, columns: tuple[str, ...] | None) -> tuple[bool, bool]:
     if columns and len(body) <= strict.MAX_EXPLAINED_BYTES:
         members = strict.parse_members(body)
         return "x" in members, "z" in members
+    if columns and is_named(body):
+        return True, False
     head = safetensors.head(body) if columns is None else outside_array(body)
     return _X.search(head) is not None, _Z.search(head) is not None

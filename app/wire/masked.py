@@ -28,6 +28,7 @@ from app.wire.json.rows import (
     Scalars,
     distinct_members,
     ends,
+    is_named,
 )
 from app.wire.layout import Layout, Mask, Rows
 from app.wire.safetensors import Named
@@ -66,6 +67,7 @@ class MaskedRows:
         self._mask = replace(layout, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
         self._known = replace(layout, may_be_missing=True)
         self._with_holes = replace(self._x, raw=layout.raw, may_be_missing=True)
+        self._named = JsonRows(self._with_holes)
         self._json = {one.name: JsonRows(one) for one in (self._x, self._mask)}
 
     async def read_json(self, body: Body) -> tuple[Masked, Scalars]:
@@ -76,6 +78,9 @@ class MaskedRows:
             UnprocessableError: It does not match the layout, or the mask is invalid.
             ContentTooLargeError: It has too many rows.
         """
+        is_long = len(body) > strict.MAX_EXPLAINED_BYTES
+        if is_long and self._x.columns and is_named(body):
+            return await self._read_named(body)
         cut = await self._cut(body)
         try:
             if cut is None:
@@ -93,6 +98,14 @@ class MaskedRows:
             flags = self._flags(mask)
         self._check_shapes(flags, x)
         return self._masked(x, flags.values.reshape(x.values.shape)), scalars
+
+    async def _read_named(self, body: Body) -> tuple[Masked, Scalars]:
+        """Parse a long body with rows by name: what is null is missing."""
+        x, scalars = await self._named.read(body)
+        if NAME in scalars:
+            what = "expected none in a long body with rows by name: null is missing"
+            _refuse(self._mask, what)
+        return self._masked(x, ~np.isnan(x.values)), scalars
 
     def read_safetensors(self, body: Body) -> Masked:
         """

@@ -67,6 +67,16 @@ _MEANT = {
     "image/pjpeg": JPEG,
     "image/x-png": PNG,
 }
+# What files of Parquet and Arrow unpack to cannot be bounded before they are unpacked.
+_PACKED_TABLES = frozenset(
+    {
+        "application/vnd.apache.parquet",
+        "application/x-parquet",
+        "application/parquet",
+        "application/vnd.apache.arrow.file",
+        "application/vnd.apache.arrow.stream",
+    }
+)
 
 
 def names(formats: Formats) -> str:
@@ -189,6 +199,9 @@ def _next_step(name: str, readable: Formats) -> str:
         return _header(meant)
     if name == CSV.name:
         return "only where rows of a model with names of columns are read"
+    if name in _PACKED_TABLES:
+        other = CSV if CSV in readable else readable[-1]
+        return f"unpack it and send {other.name}, or a data frame by the Python client"
     file = next((f for f in (PNG, NPY, SAFETENSORS) if f in readable), readable[0])
     match name:
         case "application/x-www-form-urlencoded":

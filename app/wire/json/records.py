@@ -1,15 +1,10 @@
-"""
-Rows of a JSON body as records: objects with a value for each column, by name.
-
-Records are for bodies written by hand and are read by the slow parser; long bodies send
-rows as arrays.
-"""
+"""Rows of a JSON body as records: objects with a value for each column, by name."""
 
 import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.errors import Fault, UnprocessableError
+from app.errors import Fault
 from app.wire import columns
 from app.wire.body import Body
 from app.wire.layout import Layout
@@ -20,15 +15,6 @@ _BEGIN = re.compile(rb"\[[ \t\r\n]*\{")
 def begin(body: Body, start: int) -> bool:
     """Return whether the array at a position of a body has records."""
     return _BEGIN.match(body, start) is not None
-
-
-def too_long(layout: Layout, most: int) -> UnprocessableError:
-    """Return the error for a long body with records."""
-    what = (
-        f"expected rows as arrays in a body of more than {most} bytes, in the order of "
-        "`columns` in /model, or text/csv; got objects"
-    )
-    return UnprocessableError(Fault(layout.pointer(), what))
 
 
 def in_order(

@@ -13,7 +13,7 @@ does not accept goes to `app.wire.json.strict`, which explains the errors.
 import asyncio
 import re
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, final
 
 import orjson
@@ -22,15 +22,17 @@ from app.errors import Fault, UnprocessableError
 from app.wire import codes
 from app.wire.body import Body
 from app.wire.images import data_urls
-from app.wire.json import pieces, records, spaces, split, strict
+from app.wire.json import long_named, pieces, records, spaces, split, strict
 from app.wire.json.arrays import Arrays, RefusedError
 from app.wire.json.pieces import LongArrays
 from app.wire.layout import Layout, Rows
+from app.wire.threads import Threads
 
 # The slow path is a hundred times slower. Longer bodies are explained in a thread, and
 # the interpreter's thread switching keeps the event loop responsive.
 _EXPLAINED_INLINE_BYTES = 1 << 13
 MAX_SKELETON_BYTES = 4096
+_MAX_THREADS = 2
 
 _CACHED_SKELETONS = 64
 _NESTED = re.compile(rb"\[[ \t\r\n]*\[")
@@ -69,6 +71,7 @@ class JsonRows:
         self._layout = layout
         self._arrays = Arrays(layout)
         self._long = LongArrays(layout, self._arrays)
+        self._threads = Threads(_MAX_THREADS)
 
     async def read(self, body: Body) -> ParsedBody:
         """
@@ -83,7 +86,8 @@ class JsonRows:
         if self._layout.columns:
             if records.begin(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
-                    raise records.too_long(self._layout, strict.MAX_EXPLAINED_BYTES)
+                    read = partial(long_named.read_records, body, start, self._layout)
+                    return ParsedBody(*await self._threads.run(read))
                 return await self._read_slowly(body)
             if split.begin(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
@@ -139,7 +143,7 @@ class JsonRows:
         return rows
 
     async def _read_split(self, body: Body) -> ParsedBody:
-        """Parse a long body with a table of numbers."""
+        """Parse a long body with a table."""
         layout = self._layout
         cut = split.cut(body)
         if cut is None:
@@ -155,7 +159,8 @@ class JsonRows:
         names, _ = split.names_and_rows(table, layout)
         order = split.order_of(names, layout)
         if codes.has_words(set(layout.columns).intersection(names), layout.schema):
-            raise split.too_long(layout, strict.MAX_EXPLAINED_BYTES)
+            read = partial(long_named.read_split, body, cut, names, layout)
+            return ParsedBody(await self._threads.run(read), members)
         data = split.data_layout(layout, len(names))
         arrays = LongArrays(data, Arrays(data))
         sent = await arrays.read(body, cut.start, cut.stop)
@@ -220,6 +225,12 @@ def ends(body: Body) -> tuple[int, int]:
     """
     last = max(0, len(body) - MAX_SKELETON_BYTES)
     return body.find(b"[", 0, MAX_SKELETON_BYTES), body.rfind(b"]", last)
+
+
+def is_named(body: Body) -> bool:
+    """Return whether a body has rows by name."""
+    start, _ = ends(body)
+    return records.begin(body, start) or split.begin(body, start)
 
 
 def outside_array(body: Body) -> Body:

@@ -2,8 +2,8 @@
 Rows of a JSON body as `{"columns": [...], "data": [[...], ...]}`, by name.
 
 The columns may be in any order. pandas writes rows so with `orient="split"`; its
-`index` is ignored. In a long body the names come before the rows, which are numbers, so
-that the rows can be parsed in pieces.
+`index` is ignored. In a long body the names come before the rows, so that the rows can
+be parsed in pieces.
 """
 
 import re
@@ -56,8 +56,8 @@ def cut(body: Body) -> Cut | None:
 def too_long(layout: Layout, most: int) -> UnprocessableError:
     """Return the error for a long body whose rows cannot be parsed in pieces."""
     what = (
-        f"expected, in a body of more than {most} bytes, columns first and then data "
-        "as arrays of numbers, without an index; or text/csv"
+        f"expected, in a body of more than {most} bytes, columns first and then data, "
+        "without an index; or text/csv"
     )
     return UnprocessableError(Fault(layout.pointer(), what))
 
@@ -138,17 +138,22 @@ def pointers(layout: Layout, order: Sequence[int]) -> Callable[[int, int], str]:
 
 
 def in_order(
-    rows: Sequence[Any], n: int, order: Sequence[int], layout: Layout
+    rows: Sequence[Any],
+    n: int,
+    order: Sequence[int],
+    layout: Layout,
+    first_row: int = 0,
 ) -> tuple[list[list[Any]], list[Fault]]:
     """
     Return the values of rows in the order of the model's columns, and the faults.
 
     Args:
         n: How many values a row has, one for each name that was sent.
+        first_row: The position of the first row in the request.
     """
     faults = [
         Fault(f"{layout.pointer()}/data/{i}", f"expected an array of {n} values")
-        for i, row in enumerate(rows)
+        for i, row in enumerate(rows, first_row)
         if not isinstance(row, list) or len(row) != n
     ]
     if faults:

@@ -65,6 +65,22 @@ def read_rows(text: bytes, layout: Layout, *, first_row: int) -> Rows:
     return _to_rows(_parse(text), layout, first_row=first_row)
 
 
+def read_split_rows(
+    text: bytes, names: list[str], order: list[int], layout: Layout, *, first_row: int
+) -> Rows:
+    """
+    Parse a part of a longer JSON array of cells, which begins at row `first_row`.
+
+    Args:
+        names: The columns, as they were sent.
+        order: The position among them of each column of the model.
+
+    Raises:
+        UnprocessableError: It does not match the layout.
+    """
+    return _split_rows(_parse(text), names, order, layout, first_row)
+
+
 def read_members(body: Body) -> dict[str, Any]:
     """
     Parse a body without an array.
@@ -192,12 +208,18 @@ def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
     if not isinstance(data, list):
         what = f"expected an array of rows, got {kind(data)}"
         _refuse(f"{layout.pointer()}/data", what)
-    rows, faults = split.in_order(data, len(names), order, layout)
+    return _split_rows(data, names, order, layout, 0)
+
+
+def _split_rows(
+    data: list[Any], names: list[str], order: list[int], layout: Layout, first_row: int
+) -> Rows:
+    rows, faults = split.in_order(data, len(names), order, layout, first_row)
     if faults:
         raise UnprocessableError(*faults)
     named = split.named(layout, order)
     with columns.faults_at(layout, named):
-        found = _named_rows(rows, layout, 0)
+        found = _named_rows(rows, layout, first_row)
     absent = columns.absent(order, layout)
     return found._replace(
         pointer_to=split.pointers(layout, order),

@@ -4,6 +4,7 @@ import pytest
 
 from app.errors import UnsupportedMediaTypeError
 from app.wire.negotiation import (
+    CSV,
     JPEG,
     JSON,
     NPY,
@@ -78,10 +79,16 @@ def test_a_415_names_what_came_and_the_next_step(
 
 
 def test_the_next_step_is_one_that_the_call_accepts() -> None:
-    """Where images are not accepted, none is suggested."""
+    """Where images are not accepted, none is suggested; CSV only where it is read."""
     upload = refusal("multipart/form-data", ARRAYS)
+    parquet = [
+        refusal("application/vnd.apache.parquet", formats)
+        for formats in (ARRAYS, (*ARRAYS, CSV))
+    ]
 
     assert "-H 'Content-Type: application/x-npy'" in upload
+    assert "unpack it and send application/" in parquet[0]
+    assert "unpack it and send text/csv, or a data frame" in parquet[1]
     assert refusal("image/jpg", ARRAYS) == "image/jpg"
     assert refusal("image/png", ARRAYS) == "image/png"
 
