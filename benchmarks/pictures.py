@@ -2,31 +2,35 @@
 Train on color pictures with default options, and look at what comes out.
 
 Two sets: shapes of 32 x 32 x 3, generated, and patches of 16 x 16 x 3 from the two
-photographs of scikit-learn. The table has the test ELBO under each kind of noise; the
-pictures of the default are kept.
+photographs of scikit-learn. The table has the test ELBO under each kind of noise. A
+contact sheet of the first kind shows held-out pictures, each above its reconstruction,
+and two rows of samples.
 
-    python -m benchmarks.pictures [--epochs 60] [--keep DIRECTORY] [--write]
+    python -m benchmarks.pictures [--epochs 60] [--sheet colors.png] [--write]
 """
 
 import argparse
-import shutil
+import io
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import sklearn.datasets
 from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint
+from model.train import pictures
 from model.train.command import main as train
 
 Pixels = NDArray[np.uint8]
 
 _N = 3000
 _NOISES = ("decoder", "value", "model")
-_KEPT = ("reconstructions", "samples")
+_N_SAMPLES, _ROWS_OF_SAMPLES = 144, 2  # drawn in 12 columns, and shown
+_GAP = 8
 
 
 def shapes(n: int = _N, side: int = 32) -> Pixels:
@@ -64,8 +68,8 @@ def patches(n: int = _N, side: int = 16) -> Pixels:
 SETS: Mapping[str, Callable[[], Pixels]] = {"shapes": shapes, "patches": patches}
 
 
-def measure(name: str, noise: str, epochs: int, keep: Path | None) -> list[str]:
-    """Train once, and return a row of the table."""
+def measure(name: str, noise: str, epochs: int) -> tuple[list[str], Pixels]:
+    """Train once, and return a row of the table and the rows of the sheet."""
     with tempfile.TemporaryDirectory() as directory:
         where = Path(directory)
         np.save(where / f"{name}.npy", SETS[name]())
@@ -73,20 +77,32 @@ def measure(name: str, noise: str, epochs: int, keep: Path | None) -> list[str]:
         status = train([*words, "--noise", noise, "--epochs", str(epochs)])
         assert status == 0, f"training ended with status {status}"
         loaded = checkpoint.load(where / "run")
-        for kind in _KEPT if keep is not None else ():
-            assert keep is not None
-            keep.mkdir(parents=True, exist_ok=True)
-            shutil.copy(where / "run" / f"{kind}.png", keep / f"{name}_{kind}.png")
+        drawn = pictures.samples(loaded.vae, _N_SAMPLES, seed=0)
+        held_out = _read((where / "run" / "reconstructions.png").read_bytes())
+        height = _ROWS_OF_SAMPLES * len(held_out) // 2
+        shown = _stacked([held_out, _read(drawn)[:height]])
         figures = {f.name: f for f in loaded.metrics.figures if f.split == "test"}
     n_values = loaded.config.data_dim
     elbo = figures["elbo"]
-    return [
+    row = [
         name,
         noise,
         f"{elbo.value:.1f} ± {elbo.standard_error:.1f}",
         f"{elbo.value / n_values:.3f}",
         f"{figures['active_units'].value:.0f} of {loaded.config.latent_dim}",
     ]
+    return row, shown
+
+
+def _read(png: bytes) -> Pixels:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _stacked(strips: Sequence[Pixels]) -> Pixels:
+    """Return pictures of one width below each other, with gaps."""
+    edges = ((0, _GAP), (0, 0), (0, 0))
+    spaced = [np.pad(strip, edges, constant_values=255) for strip in strips]
+    return np.concatenate(spaced)[:-_GAP]
 
 
 HEAD = ("pictures", "--noise", "test ELBO, nats", "per value", "active dimensions")
@@ -98,18 +114,20 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--sets", nargs="+", default=list(SETS))
     parser.add_argument("--noises", nargs="+", default=list(_NOISES))
-    parser.add_argument(
-        "--keep", type=Path, help="folder for the first noise's pictures"
-    )
+    parser.add_argument("--sheet", type=Path, help="the contact sheet to write")
     parser.add_argument("--write", action="store_true", help="write RESULTS.md")
     arguments = parser.parse_args()
-    rows = []
+    rows, strips = [], []
     for name in arguments.sets:
         for noise in arguments.noises:
-            keep = arguments.keep if noise == arguments.noises[0] else None
-            rows.append(measure(name, noise, arguments.epochs, keep))
-            print(*rows[-1], sep="  ", flush=True)
+            row, shown = measure(name, noise, arguments.epochs)
+            rows.append(row)
+            print(*row, sep="  ", flush=True)
+            if noise == arguments.noises[0]:
+                strips.append(shown)
     print(table(HEAD, rows))
+    if arguments.sheet is not None:
+        Image.fromarray(_stacked(strips)).save(arguments.sheet, optimize=True)
     if arguments.write:
         text = (
             f"{circumstances(('torch', 'numpy'))}\n\n{_CAPTION}\n\n{table(HEAD, rows)}"

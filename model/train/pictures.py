@@ -92,7 +92,8 @@ def _grid(vae: VAE, x: Tensor, *, n_columns: int) -> bytes:
     values = x.flatten(end_dim=-2).float().cpu().numpy()
     in_data_units = values if vae.units is None else vae.units.mean(values)
     images = in_data_units.reshape(-1, *vae.config.data_shape)
-    low, high = vae.likelihood.value_range or (images.min(), images.max())
+    known = vae.likelihood.value_range or vae.config.data.value_range
+    low, high = known or (images.min(), images.max())
     scaled = np.clip((images - low) / (high - low or 1), 0, 1)
     tiles = np.stack([_tile(image) for image in np.rint(255 * scaled).astype(np.uint8)])
     rows = tiles.reshape(-1, n_columns, *tiles.shape[1:])

@@ -96,6 +96,7 @@ def _judge(
             validation_error=_error(held_out),
             n_values=validation.shape[1],
             n_steps=n_steps,
+            n_rows=len(plan.prepared.train),
             independent=float(plan.comparison.independent(validation).mean()),
             train_elbo=_train_elbo(plan, kept.vae),
             columns=metrics.columns,

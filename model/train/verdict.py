@@ -13,6 +13,7 @@ _GAP = 0.05  # nats per value that count, as overfitting or as progress
 _RECENT = 0.2  # of the epochs, over which validation must still rise
 _LAST = 0.95  # of the epochs, after which the best one is among the last
 _FEW_STEPS = 500
+_FEW_ROWS = 20
 
 
 class Evidence(NamedTuple):
@@ -25,6 +26,7 @@ class Evidence(NamedTuple):
         validation_error: Standard error of the validation bound.
         n_values: D.
         n_steps: Taken in total.
+        n_rows: Of the training.
         independent: log p(x) of independent values on validation.
         failure: The message of training that ended in NaN or infinity.
         train_elbo: Of training rows without hidden cells, for a table; for other data
@@ -38,6 +40,7 @@ class Evidence(NamedTuple):
     validation_error: float
     n_values: int
     n_steps: int
+    n_rows: int
     independent: float
     differences: Sequence[Difference]
     latent_use: LatentUse
@@ -66,6 +69,7 @@ def judge(evidence: Evidence) -> Verdict:
     if unusable is not None:
         return Verdict((unusable,), is_usable=False)
     found = (
+        _few_rows(evidence),
         _overfit(evidence),
         _too_few_steps(evidence),
         _worse(evidence),
@@ -96,12 +100,31 @@ def _diverged(evidence: Evidence) -> str | None:
 
 def _collapsed(evidence: Evidence) -> str | None:
     use = evidence.latent_use
-    if any(use.active) or evidence.n_steps < _FEW_STEPS:
+    has_just_begun = evidence.n_steps < _FEW_STEPS and not _is_settled(evidence)
+    if any(use.active) or has_just_begun:
         return None
     return (
         f"Collapsed: none of the {len(use.active)} latent dimensions depends on x. If "
         "the values of x are related at all, try more --epochs, --free-bits 0.1, "
         "--kl-warmup-epochs or a lower --beta."
+    )
+
+
+def _is_settled(evidence: Evidence) -> bool:
+    """Return whether validation stopped rising, by the patience of the run."""
+    patience = evidence.options.patience
+    bounds = [line["validation"]["elbo"] for line in evidence.journal]
+    if not patience or not bounds:
+        return False
+    return len(bounds) - 1 - bounds.index(max(bounds)) >= patience
+
+
+def _few_rows(evidence: Evidence) -> str | None:
+    if evidence.n_rows >= _FEW_ROWS:
+        return None
+    return (
+        f"Few rows: {evidence.n_rows} to train on, so that neither the model nor its "
+        f"figures say much; {_FEW_ROWS} are the least, hundreds are better."
     )
 
 

@@ -17,7 +17,12 @@ from model.vae import VAE, initialized
 GAP = 2
 
 
-def plane(slope: float = 2.0, *, gaussian: bool = False) -> VAE:
+def plane(
+    slope: float = 2.0,
+    *,
+    gaussian: bool = False,
+    value_range: tuple[float, float] | None = None,
+) -> VAE:
     """
     Return a model of images of two pixels, of which each follows one latent.
 
@@ -41,6 +46,7 @@ def plane(slope: float = 2.0, *, gaussian: bool = False) -> VAE:
                 "divided_by": 1.0,
                 "binarization": "none",
                 "standardized": False,
+                "value_range": value_range,
             },
         }
     )
@@ -115,6 +121,17 @@ def test_a_picture_without_contrast_is_drawn_without_a_warning() -> None:
 
     assert np.unique(without).tolist() == [0]
     assert (contrast.min(), contrast.max()) == (0, 255)
+
+
+def test_a_gaussian_is_drawn_in_the_range_of_its_pictures() -> None:
+    """Black and white are those of the data, whatever is on the sheet."""
+    vae = plane(slope=0.25, gaussian=True, value_range=(-1.0, 1.0))
+    z = standard_normal((100, 2), seed=5, stream=Stream.PRIOR).reshape(10, 10, 2)
+
+    picture = tiles(pictures.samples(vae, 100, seed=5), n_columns=10)
+
+    wanted = np.clip(255 * (0.25 * z + 1) / 2, 0, 255)
+    np.testing.assert_allclose(picture, wanted, atol=1)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def evidence(**changes: Any) -> Evidence:
         "validation_error": 0.05,
         "n_values": 4,
         "n_steps": 4000,
+        "n_rows": 400,
         "independent": -6.0,
         "differences": [BETTER],
         "latent_use": use(True, False),
@@ -106,6 +107,7 @@ UP = [-5.0 + 0.1 * i for i in range(20)]
             "Overfit: after epoch 5 validation fell by 1.50 nats while training rose",
         ),
         ({"n_steps": 40}, "Too few steps: 40 were taken; go on with --resume"),
+        ({"n_rows": 3}, "Few rows: 3 to train on, so that neither the model nor "),
         (
             {"journal": journal(UP, UP), "kept_epoch": 20, "validation_elbo": -3.1},
             "Too few steps: validation rose by 0.40 nats in the last 4 epochs",
@@ -172,3 +174,19 @@ def test_a_table_is_overfit_by_whole_training_rows() -> None:
 
     assert not any(line.startswith("Overfit") for line in partial.lines)
     assert any(line.startswith("Overfit") for line in whole.lines)
+
+
+@pytest.mark.parametrize(("patience", "is_usable"), [(0, True), (15, True), (5, False)])
+def test_a_short_run_that_patience_ended_has_collapsed(
+    patience: int, *, is_usable: bool
+) -> None:
+    """Without patience it may just need more steps; the best epoch is the tenth."""
+    level = [-6.0] * 9 + [-5.0] + [-6.0] * 10
+    run = evidence(
+        n_steps=40,
+        journal=journal(level, level),
+        latent_use=use(False, False),
+        options=RunOptions(epochs=40, patience=patience),
+    )
+
+    assert judge(run).is_usable == is_usable
