@@ -5,7 +5,7 @@ Density of models of real tables, in nats a row, beside their independent margin
     python -m benchmarks.mixed_tables FOLDER --names penguins credit nmes --seeds 3
 
 Every CSV is trained on as it is, with the options that training chooses, on 80 % of the
-rows; `--checkpoints` is a folder of models to read, and to keep new ones in. The figure
+rows; `--checkpoints` is a folder of models and figures to read, and to keep. The figure
 is a lower bound on log p(x) of the test rows, L_200, a log probability of cells. A bar
 is missed if it is missed by more than two standard errors of the mean over the seeds,
 or of the rows where they are larger.
@@ -15,7 +15,7 @@ import argparse
 import math
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.mixed_tables_data import DATA
 from benchmarks.results import circumstances, table, write_section
-from benchmarks.table_models import TableModel, table_model
+from benchmarks.table_models import TableModel, kept, table_model
 from model.tables.schema import LOG_SHARE, PLANES
 from model.train.objectives import iwae
 from model.vae import VAE
@@ -47,6 +47,13 @@ class Run:
     row_error: float
     gap: float
     seconds: float
+
+
+def kept_run(csv: Path, seed: int, models: Path) -> Run:
+    """Read the figures of a model, or measure and keep them."""
+    model = table_model(csv, seed, models)
+    place = model.path.with_name(f"{model.path.name}.density.json")
+    return Run(**kept(place, lambda: asdict(run(model))))
 
 
 def run(model: TableModel) -> Run:
@@ -97,7 +104,7 @@ def summary(name: str, runs: Sequence[Run]) -> list[str]:
         str(first.n_columns),
         f"{marginals:.2f}",
         f"{mean:.2f}",
-        f"{error:.2f}",
+        "-" if n == 1 else f"{error:.2f}",
         f"{rows:.2f}",
         "-" if bar is None else f"{bar:.1f}",
         f"{np.mean([one.gap for one in runs]):.2f}",
@@ -121,7 +128,7 @@ def main() -> None:
             summary(
                 name,
                 [
-                    run(table_model(arguments.folder / f"{name}.csv", seed, models))
+                    kept_run(arguments.folder / f"{name}.csv", seed, models)
                     for seed in range(arguments.seeds)
                 ],
             )

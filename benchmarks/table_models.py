@@ -1,8 +1,9 @@
 """Models of CSV files for the benchmarks of tables: trained once, then read again."""
 
 import json
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -95,3 +96,10 @@ def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
         path.write_text(json.dumps(measure()))
     figures: Figures = json.loads(path.read_text())
     return figures
+
+
+def error_of_mean(values: Sequence[float], n_digits: int) -> str:
+    """Return the standard error of the mean over seeds, "-" for one seed."""
+    if len(values) < 2:
+        return "-"
+    return f"{np.std(values, ddof=1) / math.sqrt(len(values)):.{n_digits}f}"
