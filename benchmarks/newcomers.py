@@ -67,7 +67,7 @@ def keep_busy(name: str, x: Images, n_clients: int, seconds: float) -> Busy:
     path = _CALLS[name][0]
 
     def repeat() -> None:
-        with httpx.Client(base_url=_BASE, timeout=120) as client:
+        with httpx.Client(base_url=_BASE, timeout=3600) as client:
             while time.monotonic() < end:
                 client.post(path, json=document(name, x)).raise_for_status()
                 with lock:
@@ -78,7 +78,7 @@ def keep_busy(name: str, x: Images, n_clients: int, seconds: float) -> Busy:
         client.start()
     asked = [(path, document(name, x[:1]))]
     asked.append(("/loglik", {"x": x[:1], "n_samples": 64}))
-    with httpx.Client(base_url=_BASE, timeout=120) as newcomer:
+    with httpx.Client(base_url=_BASE, timeout=3600) as newcomer:
         while time.monotonic() < end:
             time.sleep(_PAUSE_SECONDS)
             response = newcomer.post(asked[0][0], json=asked[0][1]).raise_for_status()
@@ -139,6 +139,7 @@ def main() -> None:
         "VAE_PORT": str(_PORT),
         "VAE_THREADS": "1",
         "VAE_LOG_LEVEL": "warning",
+        "VAE_REQUEST_TIMEOUT": "3600",
     }
     command, lines = [sys.executable, "-m", "app"], []
     with TemporaryDirectory() as folder:

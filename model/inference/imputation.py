@@ -17,7 +17,7 @@ from model.inference.estimate import widened
 from model.inference.latents import Latents
 from model.inference.observed import known_values, masked_log_prob
 from model.inference.pauses import pause
-from model.inference.proposals import pairs_at_once
+from model.inference.proposals import pairs_at_once, wide_pairs_at_once
 from model.noise import Stream, standard_normal, uniform
 from model.tables.layout import TableLayout
 from model.tables.likelihood import Summary, Table
@@ -195,7 +195,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
         z: Draws for one example, (K, J).
         weights: They sum to 1, (K,).
     """
-    size = pairs_at_once(vae)
+    size = wide_pairs_at_once(vae)
     portions = [
         (w, z.to(dtype))
         for z, w in zip(torch.split(z, size), torch.split(weights, size), strict=True)

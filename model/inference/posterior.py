@@ -9,7 +9,12 @@ from torch import Tensor
 from model.distributions import DiagonalGaussian
 from model.inference.laplace import laplace
 from model.inference.pauses import pause
-from model.inference.proposals import Proposal, encoded, log_weight, pairs_at_once
+from model.inference.proposals import (
+    Proposal,
+    encoded,
+    log_weight,
+    wide_pairs_at_once,
+)
 from model.vae import VAE
 
 MAX_LATENT_DIM = 2
@@ -222,7 +227,7 @@ def _on_grid(vae: VAE, x: Tensor, axes: tuple[Tensor, ...]) -> Tensor:
     """Return log p(x, z) at every point of the grid, (G,) or (G, G)."""
     points = _points(axes)
     values = []
-    for z in torch.split(points, pairs_at_once(vae)):
+    for z in torch.split(points, wide_pairs_at_once(vae)):
         pause()
         values.append(vae.log_joint(x, z))
     return torch.cat(values).reshape([len(axis) for axis in axes])
@@ -240,7 +245,7 @@ def _elbo(vae: VAE, x: Tensor, q_z: Proposal, tolerance: float) -> tuple[float, 
         values = torch.cat(
             [
                 log_weight(vae, x, q_z, eps)
-                for eps in torch.split(points, pairs_at_once(vae))
+                for eps in torch.split(points, wide_pairs_at_once(vae))
             ]
         ).reshape([n] * len(axes))
         log_mass = -0.5 * points.square().sum(dim=2).reshape(values.shape)

@@ -12,6 +12,7 @@ from model.inference.likelihood import log_likelihood
 from model.vae import VAE
 
 MAX_VALUES = 1 << 22  # decoded at once, (row, draw) pairs times D
+MAX_WIDE_VALUES = 1 << 18  # the same, where they become float64
 
 
 class Proposal(Protocol):
@@ -120,3 +121,9 @@ def rows_at_once(vae: VAE, draws_per_row: int) -> int:
 def pairs_at_once(vae: VAE) -> int:
     """Return how many (row, draw) pairs may be decoded together, 16 MB of float32."""
     return max(1, MAX_VALUES // vae.config.values_per_draw)
+
+
+def wide_pairs_at_once(vae: VAE) -> int:
+    """Return how many pairs may be decoded together in float64, 2 MB an array."""
+    most = min(MAX_VALUES, MAX_WIDE_VALUES)
+    return max(1, most // vae.config.values_per_draw)
