@@ -138,10 +138,20 @@ def calibrated(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Have files with slow tests come first, beginning with those of few tests."""
+    """
+    Have the files that take longest come first, so that all cores end together.
+
+    These are files with slow tests, beginning with those of few tests, and then the
+    others, beginning with those of many.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     n_tests = Counter(item.path for item in items)
-    items.sort(key=lambda item: (item.path not in slow, n_tests[item.path]))
+
+    def order(item: pytest.Item) -> tuple[bool, int]:
+        is_slow, n = item.path in slow, n_tests[item.path]
+        return not is_slow, n if is_slow else -n
+
+    items.sort(key=order)
 
 
 @pytest.fixture(scope="session")

@@ -63,8 +63,8 @@ class Growth(NamedTuple):
     decoded: int = 0
 
 
-def _same(body: bytes) -> bytes:
-    return body
+def _list(text: bytes, size: int, start: bytes = b'{"x":[') -> bytes:
+    return start + text * (size // len(text)) + b"0]}"
 
 
 def _json(layout: Layout) -> Callable[[Body], Any]:
@@ -200,44 +200,43 @@ def _jsons() -> Iterator[Growth]:
     for text in (b"[],", b"[[],", b'{"":0},', b'"",', b"null,", b"0,", b"[0],"):
         name = f"JSON, {text.decode()}"
         size = 500_000  # of what is read whole, or explained
-        few = b'{"x":[' + text * (size // 4 // len(text)) + b"0]}"
-        many = b'{"x":[' + text * (N // len(text)) + b"0]}"
-        images = b'{"x_png":["",' + text * (size * 2 // len(text)) + b"0]}"
-        yield Growth(name, partial(_same, few), rows)
-        yield Growth(f"{name} long", partial(_same, many), rows)
-        yield Growth(f"{name} images", partial(_same, images), rows)
+        yield Growth(name, partial(_list, text, size // 4), rows)
+        yield Growth(f"{name} long", partial(_list, text, N), rows)
+        images = partial(_list, text, size * 2, b'{"x_png":["",')
+        yield Growth(f"{name} images", images, rows)
     yield Growth("masked JSON", lambda: _two(b"1"), _masked(WIDE), WIDE.dim * 5)
 
 
 def _binaries() -> Iterator[Growth]:
     n = N // (4 * ROWS.dim)
     for dtype, decoded_bytes in (("f2", 4), ("f4", 0), ("f8", 4)):
-        values = np.full((n, ROWS.dim), 1, dtype)
-        size = values.size * decoded_bytes
-        nan = np.full((n, ROWS.dim), np.nan, dtype)
-        for name, kind in (("", values), (" of NaN", nan)):
-            file, tensors = _npy(kind), save({"x": kind})
+        size = n * ROWS.dim * decoded_bytes
+        for name, value in (("", 1.0), (" of NaN", np.nan)):
+            values = partial(np.full, (n, ROWS.dim), value, dtype)
             yield Growth(
                 f"npy {dtype}{name}",
-                partial(_same, file),
+                partial(lambda values: _npy(values()), values),
                 lambda body: npy.read(body, ROWS),
                 size,
             )
             yield Growth(
                 f"safetensors {dtype}{name}",
-                partial(_same, tensors),
+                partial(lambda values: save({"x": values()}), values),
                 lambda body: safetensors.read(body, ROWS),
                 size,
             )
     for dtype in ("f4", "u1", "?"):
-        x = np.full((4, WIDE.dim), np.nan, np.float32)
-        body = save({"x": x, "mask": np.zeros_like(x, dtype)})
         yield Growth(
             f"masked safetensors {dtype}",
-            partial(_same, body),
+            partial(_masked_nan, dtype),
             _masked_tensors(WIDE),
-            x.size * 5,
+            4 * WIDE.dim * 5,
         )
+
+
+def _masked_nan(dtype: str) -> bytes:
+    x = np.full((4, WIDE.dim), np.nan, np.float32)
+    return save({"x": x, "mask": np.zeros_like(x, dtype)})
 
 
 def _images() -> Iterator[Growth]:

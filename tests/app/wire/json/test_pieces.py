@@ -3,7 +3,7 @@
 import asyncio
 import json
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import numpy as np
@@ -104,31 +104,32 @@ def image() -> bytes:
     return json.dumps({"x": [[0.123456789] * LAYOUT.dim] * 400}).encode()
 
 
-BODIES = {
-    "rows": (image(), "read"),
-    "wide rows": (wide(2), "read"),
-    "spaces before a row ends": (b'{"x":[[1' + b" " * 8 * MIB + b"]]}", "422"),
-    "spaces after a row": (b'{"x":[[1]' + b" " * 8 * MIB + b",[1]]}", "422"),
-    "spaces at the start": (b'{"x":[' + b" " * 8 * MIB + b"[1]]}", "422"),
-    "spaces around": (b" " * 8 * MIB + b'{"x":[[1]]}' + b" " * 8 * MIB, "422"),
-    "a number": (b'{"x":[[' + b"1" * 8 * MIB + b"]]}", "422"),
-    "a fraction": (b'{"x":[[0.' + b"3" * 8 * MIB + b",1]]}", "422"),
-    "a string": (b'{"x":[["' + b"a" * 8 * MIB + b'"]]}', "422"),
-    "a string with commas": (b'{"x":[["' + b"a," * 4 * MIB + b'"]]}', "422"),
-    "a string for x": (b'{"x":"' + b"a" * 8 * MIB + b'"}', "422"),
-    "a name": (b'{"x":[[1]],"' + b"a" * 8 * MIB + b'":1}', "422"),
-    "empty rows": (b'{"x":[' + b"[]," * 2 * MIB + b"[]]}", "422"),
-    "brackets": (b'{"x":[' + b"[" * 8 * MIB + b"]}", "422"),
-    "ends of rows": (b'{"x":[' + b"]," * 4 * MIB + b"]}", "422"),
-    "objects": (b'{"x":[' + b'{"":[]},' * MIB + b"0]}", "422"),
-    "images": (b'{"x_png":["' + b"a" * 8 * MIB + b'"]}', "413"),
+BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
+    "rows": (image, "read"),
+    "wide rows": (lambda: wide(2), "read"),
+    "spaces before a row ends": (lambda: b'{"x":[[1' + b" " * 8 * MIB + b"]]}", "422"),
+    "spaces after a row": (lambda: b'{"x":[[1]' + b" " * 8 * MIB + b",[1]]}", "422"),
+    "spaces at the start": (lambda: b'{"x":[' + b" " * 8 * MIB + b"[1]]}", "422"),
+    "spaces around": (lambda: b" " * 8 * MIB + b'{"x":[[1]]}' + b" " * 8 * MIB, "422"),
+    "a number": (lambda: b'{"x":[[' + b"1" * 8 * MIB + b"]]}", "422"),
+    "a fraction": (lambda: b'{"x":[[0.' + b"3" * 8 * MIB + b",1]]}", "422"),
+    "a string": (lambda: b'{"x":[["' + b"a" * 8 * MIB + b'"]]}', "422"),
+    "a string with commas": (lambda: b'{"x":[["' + b"a," * 4 * MIB + b'"]]}', "422"),
+    "a string for x": (lambda: b'{"x":"' + b"a" * 8 * MIB + b'"}', "422"),
+    "a name": (lambda: b'{"x":[[1]],"' + b"a" * 8 * MIB + b'":1}', "422"),
+    "empty rows": (lambda: b'{"x":[' + b"[]," * 2 * MIB + b"[]]}", "422"),
+    "brackets": (lambda: b'{"x":[' + b"[" * 8 * MIB + b"]}", "422"),
+    "ends of rows": (lambda: b'{"x":[' + b"]," * 4 * MIB + b"]}", "422"),
+    "objects": (lambda: b'{"x":[' + b'{"":[]},' * MIB + b"0]}", "422"),
+    "images": (lambda: b'{"x_png":["' + b"a" * 8 * MIB + b'"]}', "413"),
 }
 
 
 @pytest.mark.parametrize("name", BODIES)
 def test_no_parser_gets_more_than_a_piece(steps: Steps, name: str) -> None:
     """Bytes of a step are limited, and between two others have their turn."""
-    body, wanted = BODIES[name]
+    make, wanted = BODIES[name]
+    body = make()
     layout = WIDE if "wide" in name else LAYOUT
 
     came = steps.during(JsonRows(layout, may_be_images=True).read(body))
