@@ -4,15 +4,16 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+from urllib.parse import urlencode
 
-import httpx
 import numpy as np
 import pytest
 from safetensors.numpy import save
 
 from model.config import Mlp
-from tests.app.processes import SECONDS, process
+from tests.app import streams
+from tests.app.processes import process
 from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 N_REQUESTS = 2000
@@ -22,15 +23,6 @@ BINARY = "application/vnd.safetensors"
 # Mostly single rows, some on both sides of where kernels and tiles change.
 SIZES = (1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 9)
 BINARY_SIZES = (*SIZES, 31, 33, 127, 129, 300)
-
-
-class Asked(NamedTuple):
-    """A request, as httpx takes it."""
-
-    path: str
-    params: dict[str, str]
-    headers: dict[str, str]
-    content: bytes
 
 
 @pytest.fixture(scope="module", params=["onnx", "torch"])
@@ -50,18 +42,18 @@ def address(
         yield address
 
 
-def different_requests(n: int) -> Sequence[Asked]:
+def different_requests(n: int) -> Sequence[bytes]:
     """Return n requests of all operations, formats and many sizes, no two alike."""
     draw = np.random.default_rng(5)
     return [_request(i, draw) for i in range(n)]
 
 
-def _request(i: int, draw: np.random.Generator) -> Asked:
+def _request(i: int, draw: np.random.Generator) -> bytes:
     operation = ("encode", "decode", "elbo", "sample")[i % 4]
     accept = {"accept": BINARY if i % 3 == 0 else "application/json"}
     if operation == "sample":
         params = {"n": str(draw.choice(SIZES)), "seed": str(i), "draw": "sample"}
-        return Asked("/sample", params, accept, b"")
+        return _post("sample", params, accept, b"")
     params = {"seed": str(i), "n_samples": "2"} if operation == "elbo" else {}
     is_binary = bool(draw.integers(2))
     n = int(draw.choice(BINARY_SIZES if is_binary else SIZES))
@@ -73,32 +65,40 @@ def _request(i: int, draw: np.random.Generator) -> Asked:
         rows = (rows > 0).astype(np.float32)
     if is_binary:
         headers = {"content-type": BINARY, **accept}
-        return Asked(f"/{operation}", params, headers, save({name: rows}))
+        return _post(operation, params, headers, save({name: rows}))
     headers = {"content-type": "application/json", **accept}
     body: dict[str, Any] = {name: rows.tolist()}
-    return Asked(f"/{operation}", params, headers, json.dumps(body).encode())
+    return _post(operation, params, headers, json.dumps(body).encode())
+
+
+def _post(
+    operation: str, params: dict[str, str], headers: dict[str, str], body: bytes
+) -> bytes:
+    return streams.request("POST", f"/{operation}?{urlencode(params)}", headers, body)
 
 
 async def digests(
-    address: str, asked: Sequence[Asked], *, n_connections: int
+    address: str, asked: Sequence[bytes], *, n_connections: int
 ) -> list[bytes]:
-    """Return the hash of each answer's body, so many requests being under way."""
-    limits = httpx.Limits(max_connections=n_connections)
-    gate = asyncio.Semaphore(n_connections)
-    async with httpx.AsyncClient(
-        base_url=address, limits=limits, timeout=SECONDS
-    ) as client:
+    """Return the hash of each response's body, so many requests being under way."""
+    host, port = address.removeprefix("http://").split(":")
+    found = [b""] * len(asked)
+    remaining = iter(enumerate(asked))
 
-        async def one(request: Asked) -> bytes:
-            path, params, headers, content = request
-            async with gate:
-                answer = await client.post(
-                    path, params=params, headers=headers, content=content
-                )
-            assert answer.status_code == 200, answer.text
-            return hashlib.sha256(answer.content).digest()
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        for i, request in remaining:
+            writer.write(request)
+            response = await streams.read(reader)
+            assert response.status == 200, response
+            found[i] = hashlib.sha256(response.body).digest()
+        writer.close()
+        await writer.wait_closed()
 
-        return await asyncio.gather(*map(one, asked))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(n_connections):
+            group.create_task(ask())
+    return found
 
 
 @pytest.mark.slow("starts processes")

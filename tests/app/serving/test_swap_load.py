@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.app.processes import SECONDS, process
+from tests.app import streams
+from tests.app.processes import PYTHON_APP, SECONDS, process
 from tests.app.served import Served
 from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
 
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 N_CLIENTS = 16
 N_SETTLING = 4
+N_SWAPS = 100
 MAX_GROWTH_MIB = 24
 MAX_THREADS = 40
 ROWS = [[float(i % 3 == j % 2) for i in range(16)] for j in range(8)]
@@ -32,14 +34,6 @@ class Call(NamedTuple):
 
     request: bytes
     wanted: dict[str, bytes]
-
-
-class Response(NamedTuple):
-    """What came."""
-
-    status: int
-    version: str
-    body: bytes
 
 
 CALLS = (
@@ -57,8 +51,7 @@ CALLS = (
 def raw(method: str, path: str, document: object) -> bytes:
     """Return a request as it goes over a socket."""
     body = b"" if document is None else json.dumps(document).encode()
-    head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n"
-    return f"{head}Content-Type: application/json\r\n\r\n".encode() + body
+    return streams.request(method, path, {"Content-Type": "application/json"}, body)
 
 
 def calls(checkpoints: dict[str, Path]) -> list[Call]:
@@ -73,15 +66,6 @@ def calls(checkpoints: dict[str, Path]) -> list[Call]:
                 call.wanted[version] = answer.content
     assert all(len({*call.wanted.values()}) == len(checkpoints) for call in asked[:-1])
     return asked
-
-
-async def read(reader: asyncio.StreamReader) -> Response:
-    """Read one answer of a connection that is kept."""
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    status, *fields = head.splitlines()
-    headers = dict(field.split(": ", 1) for field in fields if field)
-    body = await reader.readexactly(int(headers["content-length"]))
-    return Response(int(status.split()[1]), headers["x-model-version"], body)
 
 
 class Clients:
@@ -104,10 +88,11 @@ class Clients:
             call = next(turns)
             started = time.perf_counter()
             writer.write(call.request)
-            answer = await read(reader)
+            answer = await streams.read(reader)
+            version = answer.headers["x-model-version"]
             self.slowest = max(self.slowest, time.perf_counter() - started)
-            self.versions[answer.version] += 1
-            if answer.status != 200 or answer.body != call.wanted[answer.version]:
+            self.versions[version] += 1
+            if answer.status != 200 or answer.body != call.wanted[version]:
                 self.faults.append(f"{call.request!r}: {answer}"[:500])
         writer.close()
         await writer.wait_closed()
@@ -121,7 +106,7 @@ async def swapped(address: str, n: int) -> None:
     body = b""
     while wanted not in body:
         writer.write(raw("GET", "/metrics", None))
-        body = (await read(reader)).body
+        body = (await streams.read(reader)).body
     writer.close()
     await writer.wait_closed()
 
@@ -187,24 +172,18 @@ async def swap_under_load(
     return Swaps(clients, sizes)
 
 
-@pytest.mark.slow("starts processes")
-@pytest.mark.parametrize(
-    "n_swaps",
-    [10, pytest.param(100, marks=pytest.mark.slow("swaps 100 times"))],
-    ids=str,
-)
-def test_no_request_fails_or_meets_two_checkpoints(
-    two: dict[str, Path], n_swaps: int
-) -> None:
+@pytest.mark.slow("swaps 100 times")
+def test_no_request_fails_or_meets_two_checkpoints(two: dict[str, Path]) -> None:
     """Each answer is, to the byte, that of the checkpoint it names; memory is flat."""
     first, second = two.values()
-    paths = list(islice(cycle((second, first)), n_swaps))
+    paths = list(islice(cycle((second, first)), N_SWAPS))
     link = first.parents[1] / "served" / "tiny"
     link.parent.mkdir(exist_ok=True)
     point(link, first)
     asked = calls(two)
 
-    with process({"VAE_CHECKPOINT": str(link)}) as (address, running):
+    settings = {"VAE_CHECKPOINT": str(link)}
+    with process(settings, command=PYTHON_APP) as (address, running):
         swaps = swap_under_load(address, running, asked, paths, link)
         clients, sizes = asyncio.run(swaps)
 
@@ -214,7 +193,7 @@ def test_no_request_fails_or_meets_two_checkpoints(
     logger.info("%d requests, %d swaps, %s to %s, slowest %.3f s", *words)
     assert clients.faults == []
     assert clients.versions.keys() == two.keys()
-    assert min(clients.versions.values()) >= n_swaps
+    assert min(clients.versions.values()) >= N_SWAPS
     assert settled[-1].mib - settled[0].mib < MAX_GROWTH_MIB
     assert {size.n_threads for size in settled} <= {*range(MAX_THREADS + 1)}
     assert running.returncode == 0
