@@ -1,6 +1,6 @@
 """One seed for every call: no call's noise is that of another whose answer it gets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -63,6 +63,13 @@ def imputed(served: Served) -> Rows:
     return np.array(found["samples"])[:, 0]
 
 
+@pytest.fixture(scope="module", params=[sampled_means, sampled, imputed])
+def x(request: pytest.FixtureRequest, served: Served) -> Rows:
+    """Return rows that the service has made."""
+    made: Rows = request.param(served)
+    return made
+
+
 ESTIMATES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("/elbo", ("elbo", "log_likelihood"), {}),
     ("/elbo", ("elbo",), {"n_samples": 3}),
@@ -76,18 +83,15 @@ ESTIMATES: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.slow("computes analyses")
-@pytest.mark.parametrize("make", [sampled_means, sampled, imputed])
 @pytest.mark.parametrize(("url", "names", "options"), ESTIMATES)
 def test_no_estimate_of_rows_depends_on_what_made_them(
     served: Served,
-    make: Callable[[Served], Rows],
+    x: Rows,
     url: str,
     names: tuple[str, ...],
     options: dict[str, Any],
 ) -> None:
     """With the seed that the rows were made with, and with another, means agree."""
-    x = make(served)
-
     own, other = (
         ask(served, url, x=x.tolist(), seed=seed, **options) for seed in (SEED, OTHER)
     )
