@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
+from tests.app.processes import cpu_seconds
+
 SECONDS = 120  # of silence, on a busy machine
 GET = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = b"Connection: close\r\n"
@@ -36,7 +38,7 @@ class Target:
     def __init__(self, address: str, pid: int) -> None:
         host, port = address.removeprefix("http://").split(":")
         self._at = (host, int(port))
-        self._proc = Path(f"/proc/{pid}")
+        self._pid, self._proc = pid, Path(f"/proc/{pid}")
 
     @contextmanager
     def connection(self) -> Iterator[socket.socket]:
@@ -68,6 +70,10 @@ class Target:
         """Return the most memory that the server has had in use since."""
         status = (self._proc / "status").read_text()
         return int(re.findall(r"VmHWM:\s+(\d+) kB", status)[0]) << 10
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the server has had."""
+        return cpu_seconds(self._pid)
 
     def is_well(self) -> bool:
         """Say whether an honest request is answered."""

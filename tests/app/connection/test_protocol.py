@@ -64,7 +64,10 @@ def target(
         "VAE_IDLE_TIMEOUT": str(2 * DEADLINE),
         "VAE_LOG_LEVEL": "warning",
     }
-    with log.open("w") as stderr, process(settings, stderr=stderr) as (at, running):
+    with (
+        log.open("w") as stderr,
+        process(settings, stderr=stderr, command=PYTHON_APP) as (at, running),
+    ):
         served = Target(at, running.pid)
         assert served.is_well()
         yield served
@@ -550,13 +553,13 @@ def test_200_000_chunks_of_one_byte_are_one_body(target: Target) -> None:
     """The smallest chunks take time in proportion, and are read as what they say."""
     body = X[:-1] + b" " * (200_000 - len(X)) + X[-1:]
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
-    start = time.monotonic()
+    before = target.cpu_seconds()
 
     (answer,) = target.answers(POST + LAST + CODED, chunks)
 
     assert answer.status == 200
     assert len(json.loads(answer.body)["mu"]) == 1
-    assert time.monotonic() - start < 10
+    assert target.cpu_seconds() - before < 10
 
 
 def test_trailers_are_no_headers(target: Target) -> None:

@@ -113,10 +113,10 @@ def test_who_waits_for_another_is_told_how_long(
         )
 
     assert phases(computed)["compute"] >= HELD_MS
-    assert phases(computed)["queue"] < HELD_MS
     assert phases(waited)["queue"] >= HELD_MS
-    assert phases(waited)["compute"] < HELD_MS
-    assert phases(free)["queue"] < HELD_MS
+    for answer in (computed, waited, free):  # no time is told twice
+        spent = phases(answer)
+        assert spent["queue"] + spent["compute"] <= spent["total"] + 0.002
 
 
 def timed(work: Callable[[], Awaitable[object]]) -> Timing:
@@ -220,8 +220,10 @@ def test_who_leaves_waited_or_computed_until_then() -> None:
             return outcomes
 
     computed, waited = asyncio.run(asyncio.wait_for(ask(), SECONDS))
+    total = perf_counter() - computed.start
 
-    assert computed.compute_seconds >= HELD > computed.queue_seconds
+    assert computed.compute_seconds >= HELD
+    assert computed.queue_seconds + computed.compute_seconds <= total
     assert waited.queue_seconds >= HELD
     assert waited.compute_seconds == 0
 
