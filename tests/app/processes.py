@@ -13,10 +13,13 @@ from typing import IO
 
 import httpx
 
+from tests.warm_start import WarmFamily, WarmPopen
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 120  # ends only what hangs: a busy machine takes many
-PYTHON_APP = (sys.executable, "-m", "app")
-WORKER = b"app.server.worker"  # on the command line of one of several processes
+PYTHON_APP = (sys.executable, "-m", "app")  # given as a command, a real start
+WARM_FAMILY = (sys.executable, "-m", "tests.app.warm_family")
+WORKER = "app.server.worker"  # in the command line of one of several processes
 UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environment")
 
 
@@ -27,23 +30,52 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**others, **ours, **settings}
 
 
+def start(
+    settings: Mapping[str, str],
+    *,
+    stdout: IO[str] | int | None = subprocess.PIPE,
+    stderr: IO[str] | int | None = None,
+    command: tuple[str, ...] | None = None,
+    cwd: Path = ROOT,
+) -> subprocess.Popen[str]:
+    """
+    Start the service.
+
+    Without a command it is a warm start, unless a library reads one of the settings
+    while it is imported. With `PYTHON_APP` it is a real one.
+    """
+    kind: type[subprocess.Popen[str]] = subprocess.Popen
+    is_real = sys.platform != "linux" or not all(map(_is_read_late, settings))
+    if command is None and not is_real:
+        is_alone = settings.get("VAE_WORKERS", "1") == "1"
+        kind, command = (
+            (WarmPopen, PYTHON_APP) if is_alone else (WarmFamily, WARM_FAMILY)
+        )
+    return kind(
+        command or PYTHON_APP,
+        cwd=cwd,
+        env=environment(settings),
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+    )
+
+
+def _is_read_late(name: str) -> bool:
+    """Return whether no library reads a setting when it is imported."""
+    return name.startswith("VAE_") or name == "TMPDIR"
+
+
 @contextmanager
 def process(
     settings: Mapping[str, str],
     *,
     stderr: IO[str] | int | None = None,
-    command: tuple[str, ...] = PYTHON_APP,
+    command: tuple[str, ...] | None = None,
     cwd: Path = ROOT,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the service; yield its address and the process, which is ended after."""
-    with subprocess.Popen(
-        command,
-        cwd=cwd,
-        env=environment(settings),
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        text=True,
-    ) as running:
+    with start(settings, stderr=stderr, command=command, cwd=cwd) as running:
         try:
             assert running.stdout is not None
             *_, line = start_lines(running.stdout)
@@ -64,18 +96,15 @@ def start_lines(stdout: IO[str]) -> list[str]:
 
 
 def failed_start(
-    command: tuple[str, ...], settings: Mapping[str, str]
+    settings: Mapping[str, str], command: tuple[str, ...] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Start a service that cannot start."""
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(settings),
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+    with start(settings, stderr=subprocess.PIPE, command=command) as running:
+        try:
+            stdout, stderr = running.communicate(timeout=SECONDS)
+        finally:
+            running.kill()
+    return subprocess.CompletedProcess(running.args, running.returncode, stdout, stderr)
 
 
 def health_of_socket(path: Path) -> int:
@@ -100,15 +129,17 @@ def until(is_so: Callable[[], bool]) -> None:
 def workers(pid: int) -> list[int]:
     """Return the ids of a supervisor's workers."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in children if WORKER in command_line(child)]
+    return [int(child) for child in children if is_worker(child)]
 
 
-def command_line(pid: str) -> bytes:
-    """Return how a process was started, nothing if it has ended."""
+def is_worker(pid: str) -> bool:
+    """Return whether a process was started to serve, and has not ended."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        name = Path(f"/proc/{pid}/comm").read_text().strip()
+        command = Path(f"/proc/{pid}/cmdline").read_text()
     except OSError:
-        return b""
+        return False
+    return command != "" and (WORKER in command or name == WORKER[:15])
 
 
 def counted(address: str, name: str) -> float:

@@ -18,7 +18,7 @@ from app.configuration.memory_limits import (
 )
 from app.configuration.serving import RELEASED
 from app.settings import Settings
-from tests.app.processes import SECONDS, counted, process, workers
+from tests.app.processes import PYTHON_APP, SECONDS, counted, process, workers
 
 MIB, GIB = 1 << 20, 1 << 30
 DERIVED = (
@@ -125,7 +125,10 @@ def test_twelve_long_responses_at_once_stay_within_two_gib(
             return answer.status_code
 
     with (
-        process({**settings, "VAE_WORKERS": "2"}) as (address, running),
+        process({**settings, "VAE_WORKERS": "2"}, command=PYTHON_APP) as (
+            address,
+            running,
+        ),
         ThreadPoolExecutor(12) as pool,
     ):
         family = workers(running.pid)

@@ -3,7 +3,7 @@
 import json
 import signal
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pytest
 from app.errors import OverloadedError
 from app.http.response_budget import ResponseBudget
 from tests.app.http.test_body_budget import ask, assert_overloaded, cut
-from tests.app.processes import process, until
+from tests.app.processes import PYTHON_APP, process, until
 from tests.app.raw_http import Target
 from tests.app.served import Served
 from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
@@ -35,10 +35,15 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(wide: Path, **settings: str) -> Iterator[Target]:
+def serving(
+    wide: Path,
+    settings: Mapping[str, str] | None = None,
+    *,
+    command: tuple[str, ...] | None = None,
+) -> Iterator[Target]:
     """Serve it in a process with room for four long responses."""
     given = {"VAE_CHECKPOINT": str(wide), "VAE_MAX_RESPONSES_BYTES": str(ROOM)}
-    with process({**given, **settings}) as (address, running):
+    with process({**given, **(settings or {})}, command=command) as (address, running):
         yield Target(address, running.pid)
 
 
@@ -91,7 +96,7 @@ def test_responses_that_nobody_takes_do_not_fill_the_memory(
     wide: Path, accept: bytes
 ) -> None:
     """Of 40 clients that never read, four get room; after them memory is as before."""
-    with serving(wide) as target, ExitStack() as clients:
+    with serving(wide, command=PYTHON_APP) as target, ExitStack() as clients:
         for _ in range(4):  # what the first requests need stays
             with ExitStack() as first:
                 assert status(asked(first, target, accept)) == 200
@@ -163,7 +168,7 @@ def test_a_client_that_takes_nothing_is_cut(wide: Path) -> None:
     """After the stated time its connection ends, and its room is another's."""
     room = str(RESPONSE_BYTES + (1 << 20))
     settings = {"VAE_IDLE_TIMEOUT": "0.5", "VAE_MAX_RESPONSES_BYTES": room}
-    with serving(wide, **settings) as target, ExitStack() as clients:
+    with serving(wide, settings) as target, ExitStack() as clients:
         first = asked(clients, target, SAFETENSORS)
         assert status(first) == 200
 

@@ -18,7 +18,7 @@ from starlette.types import Message
 from app.errors import ProblemError, reasons
 from app.observability.batch import Batch
 from app.observability.metrics import Metrics
-from tests.app.processes import WORKER, process
+from tests.app.processes import process, workers
 from tests.app.served import Served
 
 SECONDS = 60
@@ -169,15 +169,12 @@ def test_a_worker_that_died_has_nothing_in_flight(checkpoints: Path) -> None:
     head = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 
     with process(settings) as (address, running):
-        children = Path(f"/proc/{running.pid}/task/{running.pid}/children")
         host, port = address.removeprefix("http://").split(":")
         with socket.create_connection((host, int(port)), timeout=SECONDS) as waiting:
             waiting.sendall(head + b"Content-Length: 9\r\n\r\n")
             assert any(in_flight(address) == 2 for _ in range(MAX_TRIES))
-            workers = [int(pid) for pid in children.read_text().split()]
-            for pid in workers:
-                if WORKER in Path(f"/proc/{pid}/cmdline").read_bytes():
-                    os.kill(pid, signal.SIGKILL)
+            for pid in workers(running.pid):
+                os.kill(pid, signal.SIGKILL)
             with suppress(ConnectionResetError):
                 assert waiting.recv(1) == b""
         found = -1.0

@@ -21,9 +21,7 @@ def test_a_damaged_checkpoint_ends_the_start(checkpoints: Path, tmp_path: Path) 
 
     with ThreadPoolExecutor(2) as pool:  # most of a start is importing libraries
         ends = pool.map(
-            lambda name: failed_start(
-                PYTHON_APP, {"VAE_CHECKPOINT": str(tmp_path / name)}
-            ),
+            lambda name: failed_start({"VAE_CHECKPOINT": str(tmp_path / name)}),
             DAMAGES,
         )
 
@@ -38,7 +36,7 @@ def test_a_damaged_checkpoint_ends_the_start(checkpoints: Path, tmp_path: Path) 
 @pytest.mark.parametrize("command", [PYTHON_APP, UVICORN], ids=["app", "uvicorn"])
 def test_an_unknown_setting_ends_the_start(command: tuple[str, ...]) -> None:
     """A misspelled variable is not ignored, whichever command starts the service."""
-    ended = failed_start(command, {"VAE_CHECKPIONT": "x"})
+    ended = failed_start({"VAE_CHECKPIONT": "x"}, command)
 
     message = "error: VAE_CHECKPIONT is not a setting; did you mean VAE_CHECKPOINT?\n"
     assert ended.returncode == 3
@@ -69,7 +67,7 @@ def test_a_process_serves_and_stops_in_good_order(checkpoints: Path) -> None:
     """It says where it listens, answers over a socket, and ends at SIGTERM with 0."""
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli")}
 
-    with process(settings) as (address, running):
+    with process(settings, command=PYTHON_APP) as (address, running):
         ready = httpx.get(f"{address}/readyz", timeout=SECONDS)
         head = httpx.head(f"{address}/sample", timeout=SECONDS)
         bad = httpx.post(f"{address}/encode", content=b"{}", timeout=SECONDS)
@@ -89,7 +87,7 @@ def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
     """With two workers every answer has the same bits, and metrics count them all."""
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}
 
-    with process(settings) as (address, running):
+    with process(settings, command=PYTHON_APP) as (address, running):
         # A connection each, so that the kernel spreads them over both workers.
         answers = [
             httpx.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
@@ -108,7 +106,7 @@ def test_a_damaged_checkpoint_ends_all_workers(tmp_path: Path) -> None:
     """Several workers that cannot start end with status 3 and one line, too."""
     settings = {"VAE_CHECKPOINT": str(tmp_path / "none"), "VAE_WORKERS": "2"}
 
-    ended = failed_start(PYTHON_APP, settings)
+    ended = failed_start(settings)
 
     assert ended.returncode == 3
     assert ended.stderr.count("\n") == 1

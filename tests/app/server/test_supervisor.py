@@ -16,12 +16,11 @@ import pytest
 from app.server.startup import STARTUP_FAILURE
 from tests.app.processes import (
     PYTHON_APP,
-    ROOT,
     SECONDS,
     counted,
-    environment,
     failed_start,
     process,
+    start,
     start_lines,
     until,
     workers,
@@ -134,8 +133,7 @@ def test_a_port_in_use_is_said_once(checkpoints: Path, n_workers: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = failed_start(
-            PYTHON_APP,
-            settings(checkpoints, VAE_WORKERS=n_workers, VAE_PORT=str(port)),
+            settings(checkpoints, VAE_WORKERS=n_workers, VAE_PORT=str(port))
         )
 
     assert ended.returncode == STARTUP_FAILURE
@@ -151,15 +149,7 @@ def test_the_start_says_what_is_served_how_and_where(
     """Checkpoint, networks, compute, processes, and the URL, IPv6 in brackets."""
     if not socket.has_ipv6:
         pytest.skip("no IPv6")
-    with subprocess.Popen(
-        PYTHON_APP,
-        cwd=ROOT,
-        env=environment(
-            settings(checkpoints, VAE_HOST="::1", VAE_WORKERS=n_workers),
-        ),
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as running:
+    with start(settings(checkpoints, VAE_HOST="::1", VAE_WORKERS=n_workers)) as running:
         assert running.stdout is not None
         first, second, third, fourth, last = start_lines(running.stdout)
         url = last.removeprefix("listening on ")
@@ -181,7 +171,7 @@ def test_the_start_says_what_is_served_how_and_where(
 
 def test_the_parent_is_light(checkpoints: Path) -> None:
     """It loads neither torch nor a model: a tenth of what a worker needs."""
-    with process(settings(checkpoints)) as (_, running):
+    with process(settings(checkpoints), command=PYTHON_APP) as (_, running):
         maps = Path(f"/proc/{running.pid}/maps").read_text()
 
     assert "libtorch" not in maps

@@ -3,13 +3,12 @@
 import fcntl
 import json
 import signal
-import subprocess
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.app.processes import PYTHON_APP, ROOT, SECONDS, environment, start_lines
+from tests.app.processes import SECONDS, start, start_lines
 
 N_REQUESTS = 400
 PIPE_BYTES = 4096
@@ -22,14 +21,7 @@ def test_requests_are_answered_while_nobody_reads_the_log(checkpoints: Path) -> 
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_ACCESS_LOG": "true",
     }
-    with subprocess.Popen(
-        PYTHON_APP,
-        cwd=ROOT,
-        env=environment(variables),
-        stdout=subprocess.PIPE,
-        text=True,
-        bufsize=1,
-    ) as running:
+    with start(variables) as running:
         assert running.stdout is not None
         fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         *_, line = start_lines(running.stdout)

@@ -20,12 +20,11 @@ from model.remote.location import RemoteLocation
 from tests.app.damages import flip_a_bit
 from tests.app.processes import (
     PYTHON_APP,
-    ROOT,
     SECONDS,
     UVICORN,
-    environment,
     failed_start,
     process,
+    start,
     until,
 )
 from tests.conftest import save_tiny, tiny_config, tiny_vae
@@ -128,7 +127,7 @@ def test_a_start_without_a_good_checkpoint_is_an_error(
     """Of one line, with status 3, and without the password of the URL."""
     flip_a_bit(stored)
 
-    ended = failed_start(command, settings(server, tmp_path))
+    ended = failed_start(settings(server, tmp_path), command)
 
     lines = ended.stderr.splitlines()
     [line] = [line for line in lines if line.startswith("error: ")]
@@ -166,13 +165,7 @@ def test_a_start_that_waits_for_a_copy_ends_at_a_stop_signal(
             "VAE_CHECKPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}/tiny",
             "VAE_CHECKPOINT_CACHE": str(tmp_path / "cache"),
         }
-        with subprocess.Popen(
-            PYTHON_APP,
-            cwd=ROOT,
-            env=environment(variables),
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as running:
+        with start(variables, stdout=None, stderr=subprocess.PIPE) as running:
             connection, _ = silent.accept()
             running.send_signal(signal.SIGHUP)
             running.send_signal(number)

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 import weakref
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ from app.serving.loader import Loader
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from tests.app.damages import flip_a_bit
-from tests.app.processes import ROOT, environment, process, start_lines
+from tests.app.processes import process, start, start_lines
 from tests.app.served import Served
 from tests.conftest import save_golden, tiny_config, tiny_vae
 
@@ -546,14 +545,8 @@ def test_every_worker_swaps_and_none_is_replaced(directory: Path) -> None:
 @pytest.mark.slow("starts processes")
 def test_a_hangup_does_not_end_a_start(directory: Path) -> None:
     """It waits until somebody hears it: what it asks for is not lost."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "app"],
-        cwd=ROOT,
-        env=environment({"VAE_CHECKPOINT": str(directory)}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
+    settings = {"VAE_CHECKPOINT": str(directory)}
+    with start(settings, stderr=subprocess.PIPE) as running:
         status = Path(f"/proc/{running.pid}/status")
         while not int(re.findall(r"SigBlk:\s+(\w+)", status.read_text())[0], 16) & 1:
             assert running.poll() is None
