@@ -174,13 +174,13 @@ def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
     assert new not in {killed, other}
 
 
-@pytest.mark.parametrize("path", ["/elbo", "/sample"])
+@pytest.mark.parametrize("path", ["/reconstruct", "/sample"])
 def test_a_request_that_needs_more_memory_than_there_is_is_told_so(
     checkpoints: Path, path: str
 ) -> None:
     """It gets 503, nothing internal; the next request is answered as before."""
     greedy = {
-        "/elbo": {"x": [[0] * 16] * 3000, "n_samples": 10_000},
+        "/reconstruct": {"x": [[0] * 16] * 3000, "n_samples": 10_000},
         "/sample": {"n": 100_000_000},
     }
     honest = {"x": [[0.5] * 16]}
