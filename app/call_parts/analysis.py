@@ -17,17 +17,21 @@ from app.http.writer import respond
 from app.wire.layout import Array, Rows
 from app.wire.masked import Masked
 from app.wire.negotiation import Format
-from app.wire.reply import Reply, Scalar
+from app.wire.reply import Reply, Scalar, TableColumns
 from model.engine.analyses import NotFiniteError
 from model.engine.support import Binarize, OutsideSupportError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
+from model.tables.parameters import level_names
 
-_DATA = frozenset({"mean", "samples"})
+_DATA = frozenset({"mean", "samples", "interval_low", "interval_high"})
+_OF_LEVELS = ("probabilities", "probabilities_standard_error")
 _NULLABLE = frozenset(
     {
         *("pareto_k", "r_hat"),
         *("tail_p_value_per_column", "blame", "blame_standard_error"),
+        *("interval_low", "interval_high", "interval_probability"),
+        "interval_probability_standard_error",
     }
 )
 
@@ -104,6 +108,7 @@ async def analyze(
     tensors = {
         name: values.reshape(*values.shape[:-1], *shape) if name in shaped else values
         for name, values in named(columns).items()
+        if values.size  # of no categories there are no probabilities
     }
     ending = {
         **dict.fromkeys(missing(columns)),
@@ -116,6 +121,8 @@ async def analyze(
     orient = options.orient if isinstance(options, RowOutput) else "arrays"
     data = [name for name in shaped if name in _DATA]
     names = model.named(*data, numbers=set(shaped).difference(data))
+    if (table := model.config.table) is not None:
+        names |= dict.fromkeys(_OF_LEVELS, TableColumns(level_names(table)))
     reply = Reply(tensors, ending, _NULLABLE, names, orient)
     return await respond(reply, format_, source="x")
 

@@ -65,11 +65,6 @@ def has_columns(facts: Facts) -> bool:
     return bool(facts.columns)
 
 
-def has_table(facts: Facts) -> bool:
-    """Return whether the data are a table of columns of mixed kinds."""
-    return facts.table is not None
-
-
 def has_log_var(facts: Facts) -> bool:
     """Return whether p(x|z) has a variance in addition to its mean."""
     return facts.likelihood == "gaussian"

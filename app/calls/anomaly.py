@@ -16,7 +16,7 @@ from app.call_parts.shapes import (
     OnlyIf,
     Shape,
     data_shape,
-    has_table,
+    has_cells,
     max_analyzed_rows,
     max_rows,
 )
@@ -96,7 +96,7 @@ class AnomalyResponse(AnalysisResponse):
             "their marginals: how many nats less likely the row is than its cells one "
             "by one, [N]. Its standard error is that of negative_elbo."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
     ratio_p_value: Annotated[
         Values | None,
@@ -105,7 +105,7 @@ class AnomalyResponse(AnalysisResponse):
             "cells are possible, but not together, [N]. Null where the checkpoint has "
             "no held-out ratios."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
     tail_p_value: Annotated[
         Values | None,
@@ -113,7 +113,7 @@ class AnomalyResponse(AnalysisResponse):
             description="Small if a cell is farther out in its column than the "
             "farthest cells of most held-out rows, [N]. Null as ratio_p_value."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
     p_value_either: Annotated[
         Values | None,
@@ -121,7 +121,7 @@ class AnomalyResponse(AnalysisResponse):
             description="Twice the smaller of ratio_p_value and tail_p_value, at most "
             "1, [N]: call a row unusual where it is at most your level. Null as they."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
     tail_p_value_per_column: Annotated[
         Numbers,
@@ -130,8 +130,8 @@ class AnomalyResponse(AnalysisResponse):
             "smaller of P(X <= x) and P(X >= x), at most 1; of a category the share of "
             "all that are at most as frequent. Null for a missing cell, [N, D]."
         ),
-        Shape(max_rows, data_shape, has_cells=False),
-        OnlyIf(has_table),
+        Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
+        OnlyIf(has_cells),
     ]
     blame: Annotated[
         Numbers,
@@ -140,14 +140,14 @@ class AnomalyResponse(AnalysisResponse):
             "that is less likely given the other known cells than by its column alone, "
             "at most 4.6. Null for a missing cell, [N, D]."
         ),
-        Shape(max_rows, data_shape, has_cells=False),
-        OnlyIf(has_table),
+        Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
+        OnlyIf(has_cells),
     ]
     blame_standard_error: Annotated[
         Numbers,
         Field(description="Of the blame; null for a missing cell, [N, D]."),
-        Shape(max_rows, data_shape, has_cells=False),
-        OnlyIf(has_table),
+        Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
+        OnlyIf(has_cells),
     ]
     blame_order: Annotated[
         list[list[int]],
@@ -155,7 +155,7 @@ class AnomalyResponse(AnalysisResponse):
             description="Positions in `columns`, the column most to blame first, by "
             "blame and by how far out the cell is; missing cells are last, [N, D]."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
     surprise_per_dim: Annotated[
         Numbers,
@@ -187,7 +187,7 @@ class AnomalyResponse(AnalysisResponse):
         Field(
             description="Why the p-values of a table are null; null where they are not."
         ),
-        OnlyIf(has_table),
+        OnlyIf(has_cells),
     ]
 
 

@@ -20,10 +20,14 @@ from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
     InputRows,
+    OnlyIf,
     OptionalIf,
     Shape,
     data_shape,
+    has_cells,
     has_columns,
+    has_levels,
+    levels_shape,
     max_analyzed_rows,
     max_rows,
 )
@@ -32,8 +36,15 @@ from app.http.request import Request
 from app.http.response import Response
 from app.wire.negotiation import Format
 from model.inference import analyses
+from model.inference.analyses import DEFAULT_LEVEL
+from model.tables.parameters import level_names
 
 DEFAULT_DRAWS = 1024
+_PER_COLUMN = (
+    *("mean", "mean_standard_error", "variance", "variance_standard_error"),
+    *("samples", "interval_low", "interval_high"),
+    *("interval_probability", "interval_probability_standard_error"),
+)
 
 
 class ImputeOptions(AnalysisOptions, RowOutput):
@@ -52,6 +63,16 @@ class ImputeOptions(AnalysisOptions, RowOutput):
             f"rounded up to a multiple of 64; {DEFAULT_DRAWS} by default.",
         ),
         AtMost(max_draws),
+    ] = None
+    level: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="Of a table of mixed kinds: the probability of the intervals, "
+            f"{DEFAULT_LEVEL} by default.",
+        ),
+        OnlyIf(has_cells),
     ] = None
 
 
@@ -98,6 +119,53 @@ class ImputeResponse(AnalysisResponse):
         list[Numbers],
         Field(description="Draws of x given x_o, [N, S, *data_shape]."),
         Shape(max_rows, data_shape, stacked=True),
+    ]
+    interval_low: Annotated[
+        Numbers,
+        Field(
+            description="The lower end of the interval of a missing number or ordered "
+            "category, at the quantile (1 - level) / 2 of p(x_j | x_o); x itself where "
+            "known, null for other categories, [N, *data_shape]."
+        ),
+        Shape(max_rows, data_shape, may_be_null=True),
+        OnlyIf(has_cells),
+    ]
+    interval_high: Annotated[
+        Numbers,
+        Field(description="The upper end, at the quantile (1 + level) / 2."),
+        Shape(max_rows, data_shape, may_be_null=True),
+        OnlyIf(has_cells),
+    ]
+    interval_probability: Annotated[
+        Numbers,
+        Field(
+            description="The probability that the cell lies in the interval, ends "
+            "included: the level, or more where values repeat; null where there is no "
+            "interval, and where x is known."
+        ),
+        Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
+        OnlyIf(has_cells),
+    ]
+    interval_probability_standard_error: Annotated[
+        Numbers,
+        Field(description="Of that probability, by the draws of z; null like it."),
+        Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
+        OnlyIf(has_cells),
+    ]
+    probabilities: Annotated[
+        Numbers,
+        Field(
+            description="The probability of each category that has no order, column "
+            "after column, as `column=category`; 1 or 0 where known, [N, L]."
+        ),
+        Shape(max_rows, levels_shape),
+        OnlyIf(has_levels),
+    ]
+    probabilities_standard_error: Annotated[
+        Numbers,
+        Field(description="Of these probabilities; 0 where known, [N, L]."),
+        Shape(max_rows, levels_shape),
+        OnlyIf(has_levels),
     ]
     effective_sample_size: Annotated[
         Values,
@@ -152,19 +220,21 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
     and each has its standard error. If `is_reliable` is false, few draws have most of
     the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
     in safetensors also NaN. Rows by the names of columns need no mask: what is null in
-    JSON, or empty in CSV, is missing.
+    JSON, or empty in CSV, is missing. Of a table of mixed kinds, the mean is averaged
+    over the draws of z for a number, and the most probable category otherwise; there
+    are intervals of numbers, and the probability of every category.
     """
     inputs, masked = await read_masked(model, request, ImputeOptions)
     check_orient(model, inputs.options, format_)
-    options, limit = inputs.options, model.settings.max_draws
-    n_samples = options.n_samples
-    n_draws = min(DEFAULT_DRAWS, limit) if options.n_draws is None else options.n_draws
-    for name, n in (("n_draws", n_draws), ("n_samples", n_samples)):
-        if n > limit:
-            what = f"expected 1 to {limit}, got {number(n)}"
-            raise UnprocessableError(Fault(f"/{name}", what))
-    n_draws, config = analyses.rounded_draws(n_draws), model.config
-    model.check_output(len(inputs.x.values), (4 + n_samples) * config.data_dim)
+    options, config = inputs.options, model.config
+    n_draws = _draws(options, model.settings.max_draws)
+    per_row = (4 + options.n_samples) * config.data_dim
+    if config.table is not None:
+        per_row += 4 * config.data_dim + 2 * len(level_names(config.table))
+    elif options.level is not None:
+        what = "only for a table of mixed kinds, which has intervals"
+        raise UnprocessableError(Fault("/level", what))
+    model.check_output(len(inputs.x.values), per_row)
     return await analyze(
         model,
         inputs,
@@ -175,17 +245,24 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
             rows,
             sent=masked.sent,
             n_draws=n_draws,
-            n_samples=n_samples,
+            n_samples=options.n_samples,
             seed=inputs.seed,
             first=options.first,
+            level=options.level or DEFAULT_LEVEL,
         ),
-        draws=analyses.draws_imputing(config, n_draws=n_draws, n_samples=n_samples),
+        draws=analyses.draws_imputing(
+            config, n_draws=n_draws, n_samples=options.n_samples
+        ),
         scalars={"n_draws": n_draws},
-        shaped=(
-            "mean",
-            "mean_standard_error",
-            "variance",
-            "variance_standard_error",
-            "samples",
-        ),
+        shaped=_PER_COLUMN,
     )
+
+
+def _draws(options: ImputeOptions, limit: int) -> int:
+    """Return K, and check it and the number of samples."""
+    n_draws = min(DEFAULT_DRAWS, limit) if options.n_draws is None else options.n_draws
+    for name, n in (("n_draws", n_draws), ("n_samples", options.n_samples)):
+        if n > limit:
+            what = f"expected 1 to {limit}, got {number(n)}"
+            raise UnprocessableError(Fault(f"/{name}", what))
+    return analyses.rounded_draws(n_draws)

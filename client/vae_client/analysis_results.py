@@ -239,6 +239,14 @@ class ImputeResult(AnalysisResult):
         is_reliable: Whether the estimates of an example and their standard errors can
             be trusted, (N,).
         n_draws: K, the number of draws of z that all of this is computed from.
+        interval_low: Of a table, this and the rest, which else are None: codes at the
+            lower end of the interval of a missing number or ordered category, x itself
+            where it is observed, NaN for other categories, (N, D).
+        interval_high: At the upper end, (N, D).
+        interval_probability: That the cell lies between them, (N, D); NaN where there
+            is no interval.
+        probabilities: Of the categories in `ModelResult.levels`, (N, L), or None if
+            there are none.
     """
 
     mean: DataArray
@@ -251,3 +259,9 @@ class ImputeResult(AnalysisResult):
     log_p_observed_standard_error: Float64Array
     is_reliable: BoolArray
     n_draws: int
+    interval_low: Float64Array | None
+    interval_high: Float64Array | None
+    interval_probability: Float64Array | None
+    interval_probability_standard_error: Float64Array | None
+    probabilities: Float64Array | None
+    probabilities_standard_error: Float64Array | None

@@ -28,6 +28,7 @@ from model.inference.columns import (
     Imputed,
     Posteriors,
     Refined,
+    TableImputed,
 )
 from model.inference.effort import Effort
 from model.inference.likelihood import log_joint
@@ -123,9 +124,10 @@ class Analyst:
         n_samples: int,
         seed: int,
         first: int,
+        level: float,
     ) -> Imputed:
         """
-        Impute missing values.
+        Impute missing values; the other arguments are those of `analyses.imputed`.
 
         Args:
             known: True where x is observed, (N, D).
@@ -143,16 +145,12 @@ class Analyst:
             n_samples=n_samples,
             seed=seed,
             first=first + rows.start,
+            level=level,
         )
         _check_finite(found.log_p_observed, rows)
         if sent is None:
             return found
-        where, values = known[rows], sent[rows]
-        return replace(
-            found,
-            mean=np.where(where, values, found.mean),
-            samples=np.where(where[:, None], values[:, None], found.samples),
-        )
+        return _as_sent(found, known[rows], sent[rows])
 
     @torch.no_grad()
     def _check_observed(self, x: Tensor, mask: Tensor, rows: slice) -> None:
@@ -171,6 +169,22 @@ class Analyst:
         if not is_finite.all():
             raise NotFiniteError(rows.start + int(torch.nonzero(~is_finite)[0]))
         return data
+
+
+def _as_sent(found: Imputed, known: Mask, sent: NDArray[np.float64]) -> Imputed:
+    """Return the result with the known values as they were sent."""
+    found = replace(
+        found,
+        mean=np.where(known, sent, found.mean),
+        samples=np.where(known[:, None], sent[:, None], found.samples),
+    )
+    if not isinstance(found, TableImputed):
+        return found
+    return replace(
+        found,
+        interval_low=np.where(known, sent, found.interval_low),
+        interval_high=np.where(known, sent, found.interval_high),
+    )
 
 
 def _check_finite(values: Column, rows: slice) -> None:

@@ -19,6 +19,7 @@ from model.inference import (
     bounds,
     gap,
     imputation,
+    intervals,
     latents,
     posterior,
     posterior_grid,
@@ -34,6 +35,7 @@ from model.inference.columns import (
     Imputed,
     Posteriors,
     Refined,
+    TableImputed,
     column,
     in_data_units,
     joined,
@@ -46,6 +48,7 @@ from model.inference.evidence import MIN_BUDGET, assembled, explore, log_evidenc
 from model.inference.fitting import most_points
 from model.vae import VAE
 
+DEFAULT_LEVEL = 0.9  # of intervals
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 N_GRID = posterior_grid.N_GRID
 rounded_draws = latents.rounded_draws
@@ -171,8 +174,14 @@ def imputed(
     n_samples: int,
     seed: int,
     first: int = 0,
+    level: float = DEFAULT_LEVEL,
 ) -> Imputed:
-    """Impute missing values given the observed ones; see `impute`."""
+    """
+    Impute missing values given the observed ones; see `impute`.
+
+    Args:
+        level: The probability of the intervals of a table; see `cell_intervals`.
+    """
     given = latents.latents(vae, x, observed, n_draws=n_draws, seed=seed, first=first)
     found = imputation.impute(
         vae, x, observed, given, n_samples=n_samples, seed=seed, first=first
@@ -188,6 +197,19 @@ def imputed(
         log_p_observed_standard_error=column(given.log_p_observed_standard_error),
         is_reliable=column(given.is_reliable),
     )
+    if vae.marginals is not None:
+        between = intervals.cell_intervals(vae, observed, given, level=level)
+        return TableImputed(
+            **named(columns),
+            interval_low=column(between.low),
+            interval_high=column(between.high),
+            interval_probability=column(between.probability),
+            interval_probability_standard_error=column(
+                between.probability_standard_error
+            ),
+            probabilities=column(found.levels),
+            probabilities_standard_error=column(found.levels_standard_error),
+        )
     return columns if vae.units is None else columns.in_units(vae.units, observed)
 
 

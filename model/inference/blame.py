@@ -9,6 +9,7 @@ from torch import Tensor
 from model.config import Config
 from model.distributions import DiagonalGaussian
 from model.inference.estimate import widened
+from model.inference.pauses import pause
 from model.inference.proposals import encoded, pairs_at_once
 from model.noise import Stream
 from model.row_noise import RowNoise
@@ -63,6 +64,7 @@ def blame(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Blame:
     known = Planes.of(x).known
     nats, error = x.new_full((2, *known.shape), math.nan, dtype=torch.float64)
     for i in range(len(x)):
+        pause()
         if known[i].any():
             position = torch.tensor([first + i], device=x.device)
             noise = RowNoise.at(position, seed=seed, stream=Stream.ANOMALY, part=_PART)

@@ -180,7 +180,6 @@ class TableAnomalies(Anomalies):
     blame_order: Column
 
 
-@final
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Imputed:
     """
@@ -221,6 +220,27 @@ class Imputed:
             samples=units.mean(self.samples),
             log_p_observed=self.log_p_observed - known @ units.log_scale,
         )
+
+
+@final
+@dataclass(frozen=True, eq=False, kw_only=True)
+class TableImputed(Imputed):
+    """
+    `Imputed` of rows of a table, and more of what its missing cells may be.
+
+    Attributes:
+        interval_low, interval_high, interval_probability,
+            interval_probability_standard_error: See `CellIntervals`, (N, C).
+        probabilities: Of the categories of `level_names`, (N, L).
+        probabilities_standard_error: (N, L).
+    """
+
+    interval_low: Column
+    interval_high: Column
+    interval_probability: Column
+    interval_probability_standard_error: Column
+    probabilities: Column
+    probabilities_standard_error: Column
 
 
 Analysis = Evidence | Bracketed | Refined | Gaps | Posteriors | Anomalies | Imputed

@@ -19,7 +19,7 @@ from model.inference.observed import known_values, masked_log_prob
 from model.inference.pauses import pause
 from model.inference.proposals import pairs_at_once, wide_pairs_at_once
 from model.noise import Stream, standard_normal, uniform
-from model.tables.layout import TableLayout
+from model.tables.layout import Planes, TableLayout
 from model.tables.likelihood import Summary, Table
 from model.vae import VAE
 
@@ -37,6 +37,9 @@ class Imputation(NamedTuple):
         variance_standard_error: 0 where observed, (N, D).
         x: Draws of the complete x, (S, N, D).
         z: The latents of these draws, (S, N, J).
+        levels: Of a table, the probabilities of the categories of `level_names`; 1 or
+            0 where observed, (N, L), with L = 0 for other models.
+        levels_standard_error: 0 where observed, (N, L).
     """
 
     mean: Tensor
@@ -45,6 +48,8 @@ class Imputation(NamedTuple):
     variance_standard_error: Tensor
     x: Tensor
     z: Tensor
+    levels: Tensor
+    levels_standard_error: Tensor
 
 
 @torch.no_grad()
@@ -79,10 +84,13 @@ def impute(
         chosen.append(z)
         drawn.append(_sampled(vae, z.to(x.dtype), seed=seed, position=first + i))
     found = _Moments(*(torch.stack(column) for column in zip(*moments, strict=True)))
+    levels = found.mean[:, :0], found.mean[:, :0]
     if vae.marginals is None:
         found = _Moments(*(column.to(x.dtype) for column in found))
     else:
-        found, known = _in_codes(found, vae.marginals.layout), x.new_tensor(math.nan)
+        layout = vae.marginals.layout
+        levels = _levels(found, known, observed, layout)
+        found, known = _in_codes(found, layout), x.new_tensor(math.nan)
     return Imputation(
         mean=torch.where(observed, known, found.mean),
         mean_standard_error=torch.where(observed, 0.0, found.mean_standard_error),
@@ -92,6 +100,8 @@ def impute(
         ),
         x=torch.where(observed, known, torch.stack(drawn, dim=1)),
         z=torch.stack(chosen, dim=1),
+        levels=levels[0],
+        levels_standard_error=levels[1],
     )
 
 
@@ -153,6 +163,24 @@ def _in_codes(found: _Moments, layout: TableLayout) -> _Moments:
     )
 
 
+def _levels(
+    found: _Moments, known: Tensor, observed: Tensor, layout: TableLayout
+) -> tuple[Tensor, Tensor]:
+    """Return probabilities and errors among averages of indicators, (N, Q)."""
+    index, is_level = (
+        layout.tensor(k, known.device) for k in ("with_logits", "is_level")
+    )
+    n = len(layout.on_axis)
+    of_column = is_level.nonzero()[:, 0]
+    where = observed[:, index][:, of_column]
+    value = Planes.of(known).value[:, index][..., None]
+    is_it = value == torch.arange(is_level.shape[1], device=known.device)
+    return (
+        torch.where(where, is_it[:, is_level].double(), found.mean[:, n:]),
+        torch.where(where, 0.0, found.mean_standard_error[:, n:]),
+    )
+
+
 def _summarized(p_x: Likelihood) -> tuple[Tensor, Tensor]:
     """Return mean and variance given z, which can be averaged over z, float64."""
     if isinstance(p_x, Table):
@@ -160,7 +188,7 @@ def _summarized(p_x: Likelihood) -> tuple[Tensor, Tensor]:
     return p_x.mean.double(), p_x.variance.double()
 
 
-class _Squares:
+class WeightedSquares:
     """Sums over draws of w^2 u^2 and w^4 u^4, for w-weighted means of u near 0."""
 
     def __init__(self, zeros: Tensor) -> None:
@@ -208,7 +236,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
         square = square + w @ (variance + of_z.square())
     rounded = square - mean.square()  # the variance, with a rounding error
     rest = torch.zeros_like(mean)
-    of_mean, of_variance = _Squares(rest), _Squares(rest)
+    of_mean, of_variance = WeightedSquares(rest), WeightedSquares(rest)
     for w, z in portions:
         pause()
         of_z, variance = _summarized(vae.decode(z))

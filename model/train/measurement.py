@@ -181,11 +181,11 @@ def _calibration(
     scores = {SCORE: Scores(values, settings)}
     if vae.marginals is not None:
         x = _on_device(vae, prepared.validation[evenly(len(bound), MAX_SCORES)])
-        scores |= _table_scores(vae.marginals, x, scores[SCORE])
+        scores |= table_scores(vae.marginals, x, scores[SCORE])
     return Calibration(scores, aggregate).to_bytes()
 
 
-def _table_scores(
+def table_scores(
     marginals: Marginals, x: torch.Tensor, score: Scores
 ) -> dict[str, Scores]:
     """Return the further scores of rows of a table, of which `score` is -ELBO."""

@@ -158,6 +158,7 @@ class AsyncAnalysisMethods(AsyncSession):
         *,
         n_samples: int = 1,
         n_draws: int | None = None,
+        level: float | None = None,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
         first: int = 0,
@@ -167,11 +168,13 @@ class AsyncAnalysisMethods(AsyncSession):
 
         The mask has the shape of x. Missing values are not read and may be NaN; without
         a mask, those that are NaN are missing. The result has S = `n_samples` complete
-        draws; they and the moments are computed from `n_draws` draws of z (1024).
+        draws; they and the moments are computed from `n_draws` draws of z (1024). Of a
+        table, `level` is the probability of the intervals (0.9).
         """
         options: dict[str, OptionValue] = {
             "n_samples": n_samples,
             "n_draws": n_draws,
+            "level": level,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }

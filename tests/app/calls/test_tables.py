@@ -340,6 +340,32 @@ def test_what_is_a_number_for_each_column_is_no_cell(table: Served) -> None:
     assert list(by_name[0]) == list(NAMES)
 
 
+def test_missing_cells_have_intervals_and_probabilities(table: Served) -> None:
+    """By name; a known cell is its own interval, and a category has none."""
+    body = {"x": records(CELLS), "seed": 1, "level": 0.5, "n_draws": 128}
+
+    found = table.post("/impute?orient=records", body).json()
+
+    low, high = found["interval_low"], found["interval_high"]
+    assert (low[0]["amount"], high[0]["amount"]) == (12, 12)
+    assert low[2]["amount"] <= found["mean"][2]["amount"] * 2
+    assert low[3]["size"] < high[3]["size"]
+    assert low[3]["group"] is None
+    assert found["interval_probability"][3]["size"] >= 0.5
+    assert found["interval_probability"][0]["amount"] is None
+    assert 0 < found["interval_probability_standard_error"][3]["size"] < 0.1
+    shares, errors = found["probabilities"], found["probabilities_standard_error"]
+    assert list(shares[0]) == [
+        *("group=a", "group=b", "group=c"),
+        *("flag=false", "flag=true"),
+    ]
+    assert list(shares[0].values()) == [1, 0, 0, 0, 1]
+    assert sum(list(shares[3].values())[:3]) == pytest.approx(1)
+    assert errors[3]["group=a"] > 0
+    wide = table.post("/impute?orient=records", {**body, "level": 0.9}).json()
+    assert wide["interval_high"][3]["size"] > high[3]["size"]
+
+
 def test_an_old_checkpoint_says_why_it_has_no_further_p_values(table: Served) -> None:
     """The ratio and the tails of cells need no held-out scores of theirs."""
     found = table.post("/anomaly", {"x": CODES_WITH_NULLS, "seed": 1}).json()
