@@ -7,12 +7,12 @@ FOLDER has the CSV files of `benchmarks.mixed_tables_data`, PYTHON a Python of i
 with sdv, sdmetrics and scikit-learn; MODELS keeps models and figures. Both models learn
 from 80 % of the rows, and as many rows are drawn. The quality is the overall score of
 sdmetrics' QualityReport against the training rows; that of the test rows is what real
-rows have. Not drawn is the number of categories with a share of 1 % that no row has.
-Utility is AUC, accuracy or R^2 on the test rows of boosted trees that were fitted to
-the synthetic rows, and to the training rows. Copies are the shares of rows, and of test
-rows, that equal a training row. Nearer is the share of rows that are nearer to a
-training row than 95 % of the test rows are, where 0.05 is chance. The stored figures
-are of sdv 2.0.0 and sdmetrics 0.32.0.
+rows have; ± are standard errors over models and draws. Not drawn is the number of
+categories with a share of 1 % that no row has. Utility is AUC, accuracy or R^2 on the
+test rows of boosted trees that were fitted to the synthetic rows, and to the training
+rows. Copies are the shares of rows, and of test rows, that equal a training row. Nearer
+is the share of rows that are nearer to a training row than 95 % of the test rows are,
+where 0.05 is chance. The stored figures are of sdv 2.0.0 and sdmetrics 0.32.0.
 """
 
 import argparse
@@ -46,14 +46,22 @@ _TARGETS = {
     "diamonds": "price",
 }
 _BARS = {"credit": 0.97, "nmes": 0.97, "loans": 0.93}
-_HEAD = ("data", "rows from", "quality", "±", "bar", "of test rows", "not drawn")
-_HEAD_REST = ("utility", "of training rows", "copies", "of test rows", "nearer")
+_HEAD = ("data", "rows from", "draws", "quality", "±", "bar", "of test rows")
+_HEAD_REST = (
+    "not drawn",
+    "utility",
+    "±",
+    "of training rows",
+    "copies",
+    "of test rows",
+    "nearer",
+)
 
 
-def draw(model: TableModel, n: int, path: Path) -> None:
+def draw(model: TableModel, n: int, path: Path, *, seed: int) -> None:
     """Write n rows of `/sample` with `draw: "sample"`, as CSV."""
     engine = Engine.load(model.path, device="cpu", backend="torch", n_threads=1)
-    draws = Draws(engine, n, seed=model.seed, temperature=1.0, draw="sample", first=0)
+    draws = Draws(engine, n, seed=seed, temperature=1.0, draw="sample", first=0)
     pieces = draws.pieces(slice(0, n))
     codes = np.concatenate([piece.arrays["x"] for piece in pieces])
     names = model.schema.names
@@ -76,12 +84,13 @@ def judged(python: Path, folder: Path, rows: Path, target: str) -> Figures:
     return figures
 
 
-def of_model(model: TableModel, python: Path) -> Figures:
-    """Judge the rows of one of our models."""
+def of_model(model: TableModel, python: Path, number: int) -> Figures:
+    """Judge one draw of rows of one of our models."""
     with tempfile.TemporaryDirectory() as name:
         folder = _split(model, Path(name))
         rows = folder / "rows.csv"
-        draw(model, len(model.known_rows), rows)
+        seed = 1000 * model.seed + number
+        draw(model, len(model.known_rows), rows, seed=seed)
         return judged(python, folder, rows, _TARGETS[model.csv.stem])
 
 
@@ -120,12 +129,14 @@ def summary(name: str, maker: str, runs: Sequence[Figures]) -> list[str]:
     return [
         name,
         maker,
+        str(len(runs)),
         f"{mean('quality'):.3f}",
         error_of_mean([one["quality"] for one in runs], 3),
         f"{_BARS[name]:.2f}" if name in _BARS and maker == "/sample" else "-",
         f"{mean('quality_of_test'):.3f}",
         str(max(len(one["missed"]) for one in runs)),
         f"{mean('utility'):.3f}",
+        error_of_mean([one["utility"] for one in runs], 3),
         f"{mean('utility_of_train'):.3f}",
         f"{mean('copies'):.4f}",
         f"{mean('copies_of_test'):.4f}",
@@ -141,6 +152,7 @@ def main() -> None:
     parser.add_argument("--checkpoints", type=Path, required=True)
     parser.add_argument("--names", nargs="+", choices=_TARGETS, default=list(_TARGETS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--draws", type=int, default=5, help="of each of our models")
     parser.add_argument("--peer-seeds", type=int, default=1)
     parser.add_argument("--peer-names", nargs="*", default=list(_TARGETS))
     parser.add_argument("--epochs", type=int, default=300, help="of the TVAE")
@@ -153,8 +165,9 @@ def main() -> None:
             for seed in range(arguments.seeds)
         ]
         ours = [
-            kept(_place(model, "sample"), partial(of_model, model, python))
+            kept(_place(model, f"sample-{i}"), partial(of_model, model, python, i))
             for model in models
+            for i in range(arguments.draws)
         ]
         peers = [
             kept(
