@@ -197,14 +197,22 @@ class Engine:
             mu + sigma * piece
             for piece in torch.split(self._tensor(eps), max(1, TILE // len(x)), dim=1)
         ]
-        log_likelihood = [
-            self._coder.decode(z).log_prob(data[:, None]) for z in latents
-        ]
+        log_likelihood = [self._log_likelihood(data, z) for z in latents]
         kl = self._p_z.kl_per_dim(q_z)
         if kl is None:
             one = DiagonalGaussian(mu, q_z.log_var[:, None])  # (N, 1, J)
             kl = torch.cat([self._p_z.kl_per_draw(one, z) for z in latents], dim=1)
         return _arrays(torch.cat(log_likelihood, dim=1), kl)
+
+    def _log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        """Return log p(x|z) of draws of z, (N, K, J), as (N, K)."""
+        if self.checkpoint.config.table is None:
+            return self._coder.decode(z).log_prob(x[:, None])
+        # Cells of one row and several draws: as rows, one after the other, because
+        # broadcasting computes them in vectors of another length, with other bits.
+        n, k, _ = z.shape
+        repeated = x[:, None].expand(n, k, -1).reshape(n * k, -1)
+        return self._coder.decode(z.flatten(0, 1)).log_prob(repeated).reshape(n, k)
 
     def _tensor(self, values: Array) -> Tensor:
         """

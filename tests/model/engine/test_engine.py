@@ -10,6 +10,8 @@ from model import checkpoint
 from model.elbo import elbo
 from model.engine import TILE, Array, Backend, Engine, EngineError
 from model.engine.probe import Probe, probe
+from tests.conftest import save_tiny
+from tests.model.tables.tables import MIXED, mixed_codes, model
 
 KINDS = ("bernoulli", "gaussian", "conv", "linear")
 BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
@@ -130,3 +132,20 @@ def test_the_checkpoint_is_checked(tmp_path: Path) -> None:
     """What cannot be verified is not served."""
     with pytest.raises(checkpoint.CheckpointError, match="no such directory"):
         Engine.load(tmp_path / "none", device="cpu", backend="auto", n_threads=1)
+
+
+def test_draws_for_cells_do_not_depend_on_other_rows(tmp_path: Path) -> None:
+    """Several draws of a row of a table, in batches of five rows and of all."""
+    save_tiny(tmp_path / "table", model(MIXED, mixed_codes()))
+    engine = Engine.load(tmp_path / "table", device="cpu", backend="onnx", n_threads=1)
+    x = engine.in_model_units(mixed_codes(2500, seed=3)[300:620])
+    eps = np.random.default_rng(0).standard_normal((2500, 3, 2)).astype(np.float32)
+    eps = eps[300:620]
+
+    whole = engine.score(x, eps).log_likelihood
+    parts = [
+        engine.score(x[i : i + 5], eps[i : i + 5]).log_likelihood
+        for i in range(0, len(x), 5)
+    ]
+
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
