@@ -211,6 +211,32 @@ def test_what_it_draws_can_be_sent_back(penguins: Served) -> None:
     assert len(back.json()["log_p_x"]) == 8
 
 
+def test_a_species_that_does_not_fit_is_to_blame(penguins: Served) -> None:
+    """A Gentoo that is called an Adelie: every cell is possible, but not together."""
+    other = GENTOO | {"island": "Biscoe", "bill_depth_mm": 14.2, "body_mass_g": 4700}
+
+    found = penguins.post(
+        "/anomaly", {"x": [other, other | {"species": "Adelie"}], "seed": 1}
+    ).json()
+
+    assert found["why_null"] is None
+    as_it_is, as_an_adelie = found["ratio_p_value"]
+    assert as_it_is > 0.2
+    assert as_an_adelie < 0.06
+    assert found["columns"][found["blame_order"][1][0]] == "species"
+    assert min(found["tail_p_value"]) > 0.2
+
+
+def test_a_mass_out_of_range_is_to_blame(penguins: Served) -> None:
+    """It is farther out than any cell of the held-out rows."""
+    rows = [GENTOO | {"body_mass_g": 9700}]
+
+    found = penguins.post("/anomaly", {"x": rows, "seed": 1}).json()
+
+    assert found["tail_p_value"] == [1 / (1 + found["n_calibration"])]
+    assert found["columns"][found["blame_order"][0][0]] == "body_mass_g"
+
+
 def test_an_unknown_species_is_refused_by_name(penguins: Served) -> None:
     """The error has the place, the word and those that the model knows."""
     response = penguins.post("/encode", {"x": [GENTOO | {"species": "Emperor"}]})
