@@ -259,7 +259,7 @@ BOMBS: dict[str, Callable[[], ModelProto]] = {
     "MatMul": lambda: one_node(
         "MatMul", random(0, 3, 4, 1), np.zeros((1, 10_000_000), np.float32)
     ),
-    "Gemm": lambda: one_node("Gemm", X, np.zeros((4, 20_000_000), np.float32)),
+    "Gemm": lambda: one_node("Gemm", X, np.zeros((4, 10_000_000), np.float32)),
     "ConvTranspose": lambda: one_node(
         "ConvTranspose",
         random(0, 3, 1, 4, 4),

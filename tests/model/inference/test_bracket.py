@@ -104,6 +104,7 @@ def test_from_exact_draws_it_is_above_even_with_a_poor_q(build: Build) -> None:
     assert [result.is_exact for result in results] == [True, False]
 
 
+@pytest.mark.slow("computes many upper bounds")
 def test_from_exact_draws_a_good_q_makes_the_mean_tight(build: Build) -> None:
     """On 1,000 simulated pairs it is 0 to 0.05 nats above log p(x)."""
     model = ppca(build, 2)
