@@ -3,10 +3,10 @@ Measure how soon an analysis begins while clients keep others running.
 
     python -m benchmarks.newcomers [--clients 4 8] [--seconds 15] [--write]
 
-Clients request an analysis of 8 rows of the released model of MNIST, again and again. A
-newcomer requests the same analysis of one row, or the bound L_64. Its wait is what
-`Server-Timing` calls `queue`: the time until its first turn. The server has one core,
-the load another. Rows are counted per second of the server's processor time.
+Clients request an analysis of 8 rows of the released model of MNIST, again and again.
+One newcomer requests the same analysis of one row, another the bound L_64. The wait is
+what `Server-Timing` calls `queue`: the time until the first turn. The server has one
+core, the load another. Rows are counted per second of the server's processor time.
 """
 
 import argparse
@@ -33,6 +33,7 @@ _CALLS: dict[str, tuple[str, dict[str, Any]]] = {
     "`/refine`": ("/refine", {}),
     "`/impute`": ("/impute", {}),
 }
+_SMALL = {"n_samples": 64}  # the bound L_64
 _PORT = 8797
 _BASE = f"http://127.0.0.1:{_PORT}"
 _N_ROWS, _N_PIXELS = 8, 784
@@ -62,7 +63,7 @@ def document(name: str, x: Images) -> dict[str, Any]:
 
 
 def keep_busy(name: str, x: Images, n_clients: int, seconds: float) -> Busy:
-    """Run clients for so many seconds, and send newcomers one after the other."""
+    """Run clients for so many seconds, and two newcomers, who come back each time."""
     busy, end, lock = Busy(), time.monotonic() + seconds, threading.Lock()
     path = _CALLS[name][0]
 
@@ -73,22 +74,24 @@ def keep_busy(name: str, x: Images, n_clients: int, seconds: float) -> Busy:
                 with lock:
                     busy.n_rows += len(x)
 
-    clients = [threading.Thread(target=repeat) for _ in range(n_clients)]
-    for client in clients:
-        client.start()
-    asked = [(path, document(name, x[:1]))]
-    asked.append(("/loglik", {"x": x[:1], "n_samples": 64}))
-    with httpx.Client(base_url=_BASE, timeout=3600) as newcomer:
-        while time.monotonic() < end:
-            time.sleep(_PAUSE_SECONDS)
-            response = newcomer.post(asked[0][0], json=asked[0][1]).raise_for_status()
-            found = _QUEUE.search(response.headers["server-timing"])
-            assert found is not None
-            busy.waits.append(float(found[1]) / 1000)
-            busy.n_rows += 1
-            asked.reverse()
-    for client in clients:
-        client.join()
+    def arrive(path: str, asked: dict[str, Any]) -> None:
+        with httpx.Client(base_url=_BASE, timeout=3600) as newcomer:
+            while time.monotonic() < end:
+                time.sleep(_PAUSE_SECONDS)
+                response = newcomer.post(path, json=asked).raise_for_status()
+                found = _QUEUE.search(response.headers["server-timing"])
+                assert found is not None
+                with lock:
+                    busy.waits.append(float(found[1]) / 1000)
+                    busy.n_rows += 1
+
+    threads = [threading.Thread(target=repeat) for _ in range(n_clients)]
+    for asked in ((path, document(name, x[:1])), ("/loglik", {**_SMALL, "x": x[:1]})):
+        threads.append(threading.Thread(target=arrive, args=asked))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     return busy
 
 
@@ -160,7 +163,7 @@ def main() -> None:
     text = (
         f"{circumstances(['torch', 'numpy'])}\n\nThe released model of MNIST, a server "
         "on one core. Clients keep requesting an analysis of 8 rows; newcomers request "
-        "the same of one row, or the bound L_64. The wait is the time until the first "
+        "the same of one row, and the bound L_64. The wait is the time until the first "
         "turn; rows are per second of processor time, all requests together; memory is "
         f"that in use at the end.\n\n{table(_HEAD, lines)}"
     )
