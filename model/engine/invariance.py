@@ -31,6 +31,9 @@ _VECTOR = 32  # two registers of 16 float32, the longest unrolling in use today
 # Heights on both sides of the powers of two where kernels change.
 _HEIGHTS = (1, 2, 3, 4, 5, 7, 9, 15, 17, 31, 33, 63, 65)
 _SLOW_SECONDS, _SLOW_HEIGHTS = 0.02, (1, 2, 3, 5, 17)
+# Of each height, about so many rows are tested: kernels may differ in the last bit of
+# one row of ten, so that a few rows would not show it.
+_ROWS, _FEW_ROWS = 64, 2
 
 
 def whole_vectors(width: int) -> int:
@@ -72,8 +75,7 @@ def _holds(tiled: Tiled, tiling: Tiling, arrays: Sequence[Array]) -> bool:
     together = tiled(tiling, arrays)
     is_slow = perf_counter() - started > _SLOW_SECONDS
     for n in _SLOW_HEIGHTS if is_slow else _HEIGHTS:
-        # The first rows, the last ones, and some in the middle at an odd index.
-        for start in (0, height - n, (height - n) // 2 | 1):
+        for start in _starts(n, height, _FEW_ROWS if is_slow else _ROWS):
             part = slice(start, start + n)
             alone = tiled(tiling, [array[part] for array in arrays])
             if not all(
@@ -82,3 +84,11 @@ def _holds(tiled: Tiled, tiling: Tiling, arrays: Sequence[Array]) -> bool:
             ):
                 return False
     return True
+
+
+def _starts(n: int, height: int, n_rows: int) -> Sequence[int]:
+    """Return where to test n rows: the first, the last, some between, odd ones too."""
+    n_parts = max(2, n_rows // n)
+    return sorted(
+        {0, height - n, *((height - n) * i // n_parts | 1 for i in range(n_parts))}
+    )
