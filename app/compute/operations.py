@@ -55,7 +55,6 @@ class Operations:
         # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
         self._decode = self._batcher.queue("decode", "decode", decoded)
-        self._cells = self._batcher.queue("cells", "decode", engine.cells)
         self._draw = self._batcher.queue("sample", "sample", drawn)
 
     async def encode(self, x: Array) -> Encoding:
@@ -68,7 +67,7 @@ class Operations:
 
     async def cells(self, z: Array) -> CellArrays:
         """Return the distributions of a table's cells for z, (N, J)."""
-        return CellArrays(*await self._batcher.rows(self._cells, z))
+        return CellArrays(*await self._batcher.rows(self._cells(), z))
 
     async def sample(
         self, n: int, *, seed: int, temperature: float, draw: Draw, first: int = 0
@@ -168,7 +167,7 @@ class Operations:
         self._encode.rehearse(x)
         self._decode.rehearse(z)
         if self.engine.checkpoint.config.table is not None:
-            self._cells.rehearse(z)
+            self._cells().rehearse(z)
         self._draw.rehearse(z, noise)
         self._elbo(1).rehearse(x, z[:, None])
 
@@ -219,6 +218,10 @@ class Operations:
 
     def _latents(self, n: int, seed: int, temperature: float, first: int) -> Array:
         return self.engine.latents(n, seed=seed, temperature=temperature, first=first)
+
+    def _cells(self) -> Queue:
+        """Return the queue of a table's rows whose cells' distributions are wanted."""
+        return self._batcher.queue("cells", "decode", self.engine.cells)
 
     def _elbo(self, n_samples: int) -> Queue:
         """Return the queue for rows with `n_samples` draws, equal within a batch."""

@@ -333,7 +333,9 @@ export interface paths {
          *     and each has its standard error. If `is_reliable` is false, few draws have most of
          *     the weight: raise `n_draws`. Missing values are ignored: they may be any number, and
          *     in safetensors also NaN. Rows by the names of columns need no mask: what is null in
-         *     JSON, or empty in CSV, is missing.
+         *     JSON, or empty in CSV, is missing. Of a table of mixed kinds, the mean is averaged
+         *     over the draws of z for a number, and the most probable category otherwise; there
+         *     are intervals of numbers, and the probability of every category.
          */
         post: operations["impute"];
         delete?: never;
