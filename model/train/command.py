@@ -1,5 +1,6 @@
 """The command `vae-train`, also `python -m model.train`."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -48,12 +49,20 @@ def main(arguments: Sequence[str], prog: str = "python -m model.train") -> int:
         return _fail(reason(error), BAD_INPUT)
     except KeyboardInterrupt:
         return _fail("interrupted; the state saved last stays", INTERRUPTED)
-    except torch._dynamo.exc.TorchDynamoException as error:
+    except Exception as error:
+        if not _is_of_compiler(error):
+            raise
         return _fail(f"--compile failed: {str(error).splitlines()[0]}", BAD_INPUT)
     if status == INTERRUPTED:
         where = Places.of(options).checkpoint
         say(f"stopped; continue with: {prog} --resume {where}")
     return status
+
+
+def _is_of_compiler(error: Exception) -> bool:
+    """Return whether an error is of torch.compile, without importing it: a second."""
+    compiler = sys.modules.get("torch._dynamo.exc")
+    return compiler is not None and isinstance(error, compiler.TorchDynamoException)
 
 
 def train(options: TrainOptions, *, command: Sequence[str]) -> int:

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from model import checkpoint
+from model.train import command
 from model.train.command import main
 from tests.model.train.runs import (
     SMALL,
@@ -257,6 +259,21 @@ def test_what_is_no_option_ends_with_status_2(
     assert arguments.split()[-1 if "speed" not in arguments else 0] in (
         capsys.readouterr().err
     )
+
+
+def test_a_failure_of_the_compiler_is_one_sentence(
+    files: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no C compiler, for instance."""
+
+    def fail(*_: object, **__: object) -> int:
+        raise torch._dynamo.exc.Unsupported("no compiler\nmore lines")
+
+    monkeypatch.setattr(command, "train", fail)
+
+    said = failure(["--data", "images.npy", "--compile"], capsys)
+
+    assert said.endswith("--compile failed: no compiler")
 
 
 def test_an_option_that_contradicts_the_run_is_refused(
