@@ -15,7 +15,6 @@ is the share of rows that are nearer to a training row than 95 % of the test row
 where 0.05 is chance. The stored figures are of sdv 2.0.0 and sdmetrics 0.32.0.
 """
 
-import argparse
 import csv
 import json
 import subprocess
@@ -32,6 +31,7 @@ from benchmarks.table_models import (
     TableModel,
     error_of_mean,
     kept,
+    parser,
     table_model,
 )
 from model.bulk.operations import Draws
@@ -146,18 +146,13 @@ def summary(name: str, maker: str, runs: Sequence[Figures]) -> list[str]:
 
 def main() -> None:
     """Measure the data sets of the command line, and print their table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--peers", type=Path, required=True)
-    parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--names", nargs="+", choices=_TARGETS, default=list(_TARGETS))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=5, help="of each of our models")
-    parser.add_argument("--peer-seeds", type=int, default=1)
-    parser.add_argument("--peer-names", nargs="*", default=list(_TARGETS))
-    parser.add_argument("--epochs", type=int, default=300, help="of the TVAE")
-    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
-    arguments = parser.parse_args()
+    options = parser(__doc__, list(_TARGETS), choices=_TARGETS)
+    options.add_argument("--peers", type=Path, required=True)
+    options.add_argument("--draws", type=int, default=5, help="of each of our models")
+    options.add_argument("--peer-seeds", type=int, default=1)
+    options.add_argument("--peer-names", nargs="*", default=list(_TARGETS))
+    options.add_argument("--epochs", type=int, default=300, help="of the TVAE")
+    arguments = options.parse_args()
     lines, python = [], arguments.peers
     for name in arguments.names:
         models = [

@@ -18,13 +18,11 @@ held-out rows (Kolmogorov-Smirnov). Errors are those of the mean over odd rows, 
 seeds where they are larger.
 """
 
-import argparse
 import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -34,7 +32,14 @@ from sklearn.neighbors import LocalOutlierFactor
 
 from benchmarks.mixed_tables_data import DATA
 from benchmarks.results import circumstances, table, write_section
-from benchmarks.table_models import Codes, Figures, TableModel, kept, table_model
+from benchmarks.table_models import (
+    Codes,
+    Figures,
+    TableModel,
+    kept,
+    parser,
+    table_model,
+)
 from model import checkpoint
 from model.checkpoint.held_out import Calibration, evenly
 from model.inference import analyses
@@ -293,13 +298,7 @@ def summary(name: str, runs: Sequence[Figures]) -> list[str]:
 
 def main() -> None:
     """Measure the data sets of the command line, and print their table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--names", nargs="+", choices=DATA, default=list(_NAMES))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__, _NAMES, choices=DATA).parse_args()
     warnings.simplefilter("ignore")
     lines = []
     for name in arguments.names:

@@ -14,12 +14,10 @@ central 50 % and 90 % of the draws. The last two columns compare the mean probab
 of the most probable category with how often it is the true one.
 """
 
-import argparse
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -38,6 +36,7 @@ from benchmarks.table_models import (
     TableModel,
     error_of_mean,
     kept,
+    parser,
     table_model,
 )
 from model.inference import analyses
@@ -269,14 +268,9 @@ def summary(
 
 def main() -> None:
     """Measure the data sets of the command line, and print their table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--checkpoints", type=Path, required=True)
-    parser.add_argument("--names", nargs="+", choices=DATA, default=list(_NAMES))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rows", type=int, default=300, help="test rows to fill")
-    parser.add_argument("--write", action="store_true", help="write RESULTS.md")
-    arguments = parser.parse_args()
+    options = parser(__doc__, _NAMES, choices=DATA)
+    options.add_argument("--rows", type=int, default=300, help="test rows to fill")
+    arguments = options.parse_args()
     warnings.simplefilter("ignore")
     lines = []
     for name in arguments.names:

@@ -1,9 +1,10 @@
 """Models of CSV files for the benchmarks of tables: trained once, then read again."""
 
+import argparse
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,19 @@ from model.vae import VAE
 TEST_FRACTION = 0.2  # the same rows for every seed
 Codes = NDArray[np.float64]
 Figures = dict[str, Any]
+
+
+def parser(
+    description: str | None, names: Sequence[str], *, choices: Collection[str]
+) -> argparse.ArgumentParser:
+    """Return a parser of the arguments that these benchmarks have in common."""
+    found = argparse.ArgumentParser(description=description)
+    found.add_argument("folder", type=Path)
+    found.add_argument("--checkpoints", type=Path, required=True)
+    found.add_argument("--names", nargs="+", choices=choices, default=list(names))
+    found.add_argument("--seeds", type=int, default=3)
+    found.add_argument("--write", action="store_true", help="write RESULTS.md")
+    return found
 
 
 @dataclass(frozen=True, eq=False)

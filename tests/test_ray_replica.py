@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 from starlette.middleware import Middleware
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings import Settings
 from deploy.ray.proxy import ProxyFailures, middlewares
@@ -130,6 +130,25 @@ def test_the_wait_for_a_disconnect_has_no_limit(method: str) -> None:
     assert seen == parts
 
 
+def through_proxy(
+    ray: ASGIApp, method: str, url: str, **arguments: Any
+) -> httpx.Response:
+    """Ask Ray's proxy, an application, with our middleware around it."""
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(ProxyFailures(ray))
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://test"
+        ) as client:
+            return await client.request(method, url, **arguments)
+
+    return asyncio.run(ask())
+
+
+async def silent_ray(scope: Scope, receive: Receive, send: Send) -> None:
+    """Send no response."""
+
+
 @pytest.mark.parametrize(
     ("status", "headers", "seen"),
     [
@@ -150,14 +169,7 @@ def test_what_ray_answers_for_a_dead_replica_is_a_problem(
         await send(start)
         await send({"type": "http.response.body", "body": b"The actor died"})
 
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(ProxyFailures(ray))
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://test"
-        ) as client:
-            return await client.get("/model", headers={"x-request-id": "mine"})
-
-    response = asyncio.run(ask())
+    response = through_proxy(ray, "GET", "/model", headers={"x-request-id": "mine"})
 
     assert response.status_code == seen
     if seen == 503:
@@ -171,18 +183,7 @@ def test_what_ray_answers_for_a_dead_replica_is_a_problem(
 
 def test_a_request_that_ray_does_not_answer_is_a_problem_too() -> None:
     """As those that a dead replica had begun."""
-
-    async def ray(scope: Scope, receive: Receive, send: Send) -> None:
-        return
-
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(ProxyFailures(ray))
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://test"
-        ) as client:
-            return await client.get("/model")
-
-    response = asyncio.run(ask())
+    response = through_proxy(silent_ray, "GET", "/model")
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
@@ -190,18 +191,8 @@ def test_a_request_that_ray_does_not_answer_is_a_problem_too() -> None:
 
 def test_below_v2_it_is_an_error_of_that_protocol() -> None:
     """The one that the service itself writes there."""
-
-    async def ray(scope: Scope, receive: Receive, send: Send) -> None:
-        return
-
-    async def ask() -> httpx.Response:
-        transport = httpx.ASGITransport(ProxyFailures(ray))
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://test"
-        ) as client:
-            return await client.post("/v2/models/vae-encode/infer", content=b"{}")
-
-    response = asyncio.run(ask())
+    url = "/v2/models/vae-encode/infer"
+    response = through_proxy(silent_ray, "POST", url, content=b"{}")
 
     assert response.status_code == 503
     assert response.headers["retry-after"] == "1"
