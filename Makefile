@@ -171,8 +171,8 @@ fix: $(CAN_TEST) ## Generate the blocking client, fix what ruff can fix, and for
 	$(PY) -m ruff check --fix
 	$(PY) -m ruff format
 
-# The document does not depend on the checkpoint, so any will do. Needs npm.
-types: $(CAN_TEST) ## Generate client/typescript/vae.d.ts from the OpenAPI document
+# Of any model of pictures, and of released/penguins. Needs npm.
+types: $(CAN_TEST) ## Generate the types of client/typescript from OpenAPI documents
 	UPDATE_TYPES=1 $(PY) -m pytest tests/client/test_typescript.py -k fresh
 
 install: $(CAN_TEST) ## Make the environment in .venv without starting anything

@@ -9,7 +9,6 @@ from model.tables.schema import TableColumn, TableSchema
 Json = dict[str, Any]
 
 NUMBER: Json = {"type": "number"}
-NULLABLE: Json = {"type": ["number", "null"]}
 _KINDS_OF_CELLS = ("number", "string", "boolean", "null")
 
 
@@ -19,6 +18,11 @@ def within(low: float, high: float) -> Json:
 
 
 FLOAT32 = within(-LARGEST, LARGEST)
+
+
+def nullable(number: Json) -> Json:
+    """Return the schema of a number that may be missing."""
+    return {**number, "type": ["number", "null"]}
 
 
 def rows(
@@ -80,7 +84,7 @@ def forms(
 def _cell(column: TableColumn) -> Json:
     """Return the schema of a cell, which may be missing."""
     if column.categories is None:
-        return {"type": ["number", "null"]}
+        return nullable(NUMBER)
     return {"enum": [*column.categories, None]}
 
 

@@ -149,7 +149,8 @@ class Shape(Marker):
     may_be_null: bool = False
 
     def apply(self, schema: Json, facts: Facts) -> Json:
-        number = row_schemas.NULLABLE if self.may_be_null else row_schemas.NUMBER
+        number = row_schemas.NUMBER
+        number = row_schemas.nullable(number) if self.may_be_null else number
         rows = row_schemas.rows(
             self.axis(facts), self.rows(facts), self.at_least, number
         )
@@ -193,22 +194,24 @@ class InputRows(Marker):
 
     Attributes:
         exactly: The number of rows, if it is fixed.
+        has_codes: Whether rows of a table are codes, null for a missing cell.
     """
 
     axis: Axis
     rows: RowLimit = max_rows
     exactly: int | None = None
+    has_codes: bool = True
 
     def apply(self, schema: Json, facts: Facts) -> Json:
         shape = self.axis(facts)
         accepted = [shape] if len(shape) == 1 else [(prod(shape),), shape]
         at_least = self.exactly or 1
         at_most = self.exactly or self.rows(facts)
-        number = (
-            row_schemas.within(*facts.x_range)
-            if self.axis is data_shape
-            else row_schemas.FLOAT32
-        )
+        number = row_schemas.FLOAT32
+        if self.axis is data_shape:
+            number = row_schemas.within(*facts.x_range)
+            if self.has_codes and facts.table is not None:
+                number = row_schemas.nullable(number)
         forms = [row_schemas.rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
             forms = row_schemas.forms(forms[0], facts.columns, facts.table)

@@ -88,7 +88,7 @@ class ImputeRequest(ImputeOptions):
             "is missing."
         ),
         OptionalIf(has_columns),
-        InputRows(data_shape, max_analyzed_rows),
+        InputRows(data_shape, max_analyzed_rows, has_codes=False),
     ]
 
 

@@ -13,8 +13,11 @@ from tests.app.processes import process
 from tests.app.served import Served
 from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 
-SOURCES = Path(__file__).parents[2] / "client" / "typescript"
-FILES = ("package.json", "tsconfig.json", "client.ts", "example.ts", "vae.d.ts")
+ROOT = Path(__file__).parents[2]
+SOURCES = ROOT / "client" / "typescript"
+PENGUINS = ROOT / "released" / "penguins"
+TYPES = ("vae.d.ts", "table.d.ts")
+FILES = ("package.json", "tsconfig.json", "client.ts", "example.ts", *TYPES)
 # Each line with an error must have one, and the others must have none.
 PROGRAM = """
 import { Client } from "./client.js";
@@ -33,6 +36,37 @@ const latentDim: number = (await vae.get("/model")).latent_dim;
 const units: string = (await vae.post("/elbo", { x: [[latentDim]] })).units;
 export { units };
 """
+PROGRAM_OF_A_TABLE = """
+import { Client } from "./client.js";
+import type { paths } from "./table";
+const vae = new Client<paths>("http://127.0.0.1:8000");
+const row = { species: "Gentoo", sex: null, bill_length_mm: 45.5 } as const;
+const odd = await vae.post("/anomaly", { x: [row], seed: 1 });
+const blame: number | null | undefined = odd.blame[0]?.[odd.blame_order[0]![0]!];
+const tail: (number | null)[][] = odd.tail_p_value_per_column;
+const filled = await vae.post("/impute", { x: [row], level: 0.5, orient: "records" });
+const { interval_low: low, interval_high: high } = filled;
+const ends: (number | null)[] = [low, high].map((rows) => rows[0]!.body_mass_g ?? null);
+const share: number = filled.probabilities[0]!["species=Gentoo"];
+const split = await vae.post("/sample", { n: 3, draw: "sample", orient: "split" });
+const cells: (number | string | boolean | null)[] = split.x.data[0]!;
+const columns = ["species", "year"] as ("species" | "year")[];
+await vae.post("/encode", { x: { columns, data: [["Adelie", 2007], [null, 2008]] } });
+await vae.post("/encode", { x: [[0, null, 45.5, null, null, null, 1, null]] });
+const names: string[] = (await vae.get("/model")).columns ?? [];
+// @ts-expect-error no such column
+await vae.post("/encode", { x: [{ beak: 45.5 }] });
+// @ts-expect-error arrays have no names
+(await vae.post("/sample", { n: 3 })).x[0].species;
+// @ts-expect-error no such category
+await vae.post("/encode", { x: [{ species: "Emperor" }] });
+// @ts-expect-error a mask says of every cell whether it is known
+await vae.post("/impute", { x: [row], mask: [[null]] });
+// @ts-expect-error only tables have them
+(await new Client("http://127.0.0.1:8000").post("/anomaly", { x: [[0]] })).blame;
+export { blame, tail, ends, share, cells, names };
+"""
+PROGRAMS = {"program.ts": PROGRAM, "program_of_a_table.ts": PROGRAM_OF_A_TABLE}
 SECONDS = 180
 
 pytestmark = [
@@ -73,26 +107,28 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_types_are_fresh(project: Path, checkpoint: Path) -> None:
+@pytest.mark.parametrize("types", TYPES)
+def test_the_types_are_fresh(types: str, project: Path, checkpoint: Path) -> None:
     """Generated again from the OpenAPI document, they are what is committed."""
-    with Served(checkpoint) as served:
+    with Served(checkpoint if types == "vae.d.ts" else PENGUINS) as served:
         document = served.get("/openapi.json").json()
     (project / "openapi.json").write_text(json.dumps(document))
 
-    made = npm(project, "run", "types")
+    made = npm(project, "run", "types", "--", "openapi.json", "--output", types)
 
     assert made.returncode == 0, made.stderr
-    fresh, committed = project / "vae.d.ts", SOURCES / "vae.d.ts"
+    fresh, committed = project / types, SOURCES / types
     if "UPDATE_TYPES" in os.environ:
         shutil.copy(fresh, committed)
     assert fresh.read_text() == committed.read_text(), "run `make types`"
 
 
 def test_a_path_fixes_the_types_of_request_and_response(project: Path) -> None:
-    """What does not fit a path is an error of the compiler."""
-    config = {"extends": "./tsconfig.json", "files": ["program.ts"]}
+    """What does not fit a path is an error of the compiler, also for a table."""
+    config = {"extends": "./tsconfig.json", "files": list(PROGRAMS)}
     (project / "program.json").write_text(json.dumps(config))
-    (project / "program.ts").write_text(PROGRAM)
+    for name, program in PROGRAMS.items():
+        (project / name).write_text(program)
 
     checked = npm(project, "exec", "--", "tsc", "--noEmit", "--project", "program.json")
 

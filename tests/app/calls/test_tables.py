@@ -285,13 +285,17 @@ def test_a_long_table_is_read_in_pieces(table: Served) -> None:
 
 
 def test_the_description_has_the_columns(table: Served) -> None:
-    """`/model` has the schema; the API's description, what each cell may be."""
+    """`/model` has the schema; the API's description, what a cell and a code may be."""
     columns = table.get("/model").json()["table"]["columns"]
     document = table.get("/openapi.json").json()
 
     assert [column["name"] for column in columns] == list(NAMES)
     assert columns[2]["categories"] == ["a", "b", "c"]
-    x = document["components"]["schemas"]["EncodeRequest"]["properties"]["x"]["oneOf"]
+    schemas = document["components"]["schemas"]
+    x = schemas["EncodeRequest"]["properties"]["x"]["oneOf"]
+    assert x[0]["items"]["items"]["type"] == ["number", "null"]
+    mask = schemas["ImputeRequest"]["properties"]["mask"]["oneOf"]
+    assert mask[0]["items"]["items"]["type"] == "number"
     assert x[2]["items"]["properties"]["group"] == {"enum": ["a", "b", "c", None]}
     assert x[2]["items"]["properties"]["size"] == {"type": ["number", "null"]}
     assert "required" not in x[2]["items"]
