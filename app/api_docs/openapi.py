@@ -9,9 +9,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
 from app.api_docs import forms
+from app.api_docs.class_schemas import REF, schema_of, schemas_of
 from app.api_docs.problem import Problem
 from app.call_parts.call import Call, offered
 from app.call_parts.examples import ExampleValues
@@ -63,7 +63,6 @@ _SCHEMES = {
     },
 }
 _GET_ERRORS = ("400", "404", "405", "408", "414", "431", "500", "503")
-_REF = "#/components/schemas/{model}"
 _NOT_AVAILABLE = "Not with this model"
 _ONE_IMAGE = (
     "One image, opaque, of the model's size. A pixel v of 8 bits is the value v / 255, "
@@ -160,7 +159,7 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
                 name: {"value": example, "summary": "A complete request"}
                 for name, example in bodies.items()
             }
-        required = bool(call.request.model_json_schema().get("required"))
+        required = bool(schema_of(call.request).get("required"))
         entry["requestBody"] = {"required": required, "content": body}
     _add_errors(entry, _GET_ERRORS if call.tag == "service" else tuple(_ERRORS))
     return entry
@@ -197,7 +196,7 @@ def _contents(
 def _parameters(
     options: type[BaseModel], facts: Facts, examples: Mapping[str, int]
 ) -> list[Json]:
-    properties = options.model_json_schema().get("properties", {})
+    properties = schema_of(options).get("properties", {})
     _remove_others(options, properties, facts)
     resolve(options, properties, facts)
     return [
@@ -232,10 +231,7 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     """Return the schemas of all bodies, with the sizes for this model."""
     found = [Problem, *(call.response for call in calls), *(c.request for c in calls)]
     models = list(dict.fromkeys(model for model in found if model is not None))
-    _, definitions = models_json_schema(
-        [(model, "validation") for model in models], ref_template=_REF
-    )
-    schemas: Json = definitions["$defs"]
+    schemas = schemas_of(models)
     for model in models:
         schema = schemas[model.__name__]
         _remove_others(model, schema.get("properties", {}), facts)
@@ -266,4 +262,4 @@ def _any_of(names: Sequence[str]) -> Json:
 
 
 def _ref(name: str) -> Json:
-    return {"$ref": _REF.format(model=name)}
+    return {"$ref": REF.format(model=name)}

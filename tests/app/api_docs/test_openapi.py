@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from app.api_docs.class_schemas import schema_of, schemas_of
+from app.api_docs.problem import Problem
 from app.calls.table import CALLS
 from tests.app.served import Served
 
@@ -236,3 +238,13 @@ def test_no_default_is_outside_its_own_schema(served: Served) -> None:
                 check(one)
 
     check(served.get("/openapi.json").json()["components"])
+
+
+def test_what_one_document_changes_in_a_schema_is_in_no_other() -> None:
+    """Schemas are generated once in a process, and filled in for each model."""
+    whole = schema_of(Problem), schemas_of([Problem])
+    schema_of(Problem).clear()
+    schemas_of([Problem])["Problem"]["properties"].clear()
+
+    assert (schema_of(Problem), schemas_of([Problem])) == whole
+    assert whole[0] == Problem.model_json_schema()
