@@ -18,6 +18,9 @@ _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
 _TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
 _FEW_ROWS = 3_000
+_TABLE_WIDTHS = 128, 256  # for few values that the encoder gets, and for many
+_FEW_FEATURES = 128
+_TABLE_COMPONENTS = 10
 _WIDEST_OF_TWO_LAYERS = 256
 _LEAST_ROWS, _MOST_ROWS, _MOST_COLUMNS = 30, 20_000, 512  # to look for correlations
 _DEVIATIONS = 4.0  # of a correlation that is more than chance
@@ -101,19 +104,22 @@ def _by_size(
 
 def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     """Return the options of the preset auto for a table of mixed columns."""
+    assert dataset.table is not None  # noqa: S101  the likelihood needs one
     n = len(dataset.train.x)
+    width = _TABLE_WIDTHS[dataset.table.n_features > _FEW_FEATURES]
     batch_size = options.batch_size or max(1, min(256, n // 8))
     steps_per_epoch = math.ceil(n / batch_size)
     n_steps = _TABLE_STEPS[n > _FEW_ROWS]
     epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
     return {
-        "hidden": (128, 128),
+        "hidden": (width, width),
         "activation": "silu",
         "noise": "decoder",
         "start": "random",
         "latent_dim": 16,
+        **_prior_of_table(options),
         "n_samples": 1 if options.objective == "elbo" else 8,
-        "learning_rate": 1e-3,
+        "learning_rate": 3e-3,
         "batch_size": batch_size,
         "epochs": epochs,
         "kl_warmup_epochs": round(_WARMUP * epochs) * (options.objective == "elbo"),
@@ -123,6 +129,13 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
             math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
         ),
     }
+
+
+def _prior_of_table(options: TrainOptions) -> dict[str, Any]:
+    """Return a mixture, which fits the groups that rows of a table often have."""
+    if options.prior not in (None, "mixture") or options.free_bits:
+        return {}
+    return {"prior": "mixture", "components": _TABLE_COMPONENTS}
 
 
 def _rate_from_linear(d: int) -> float:

@@ -75,8 +75,8 @@ class TrainOptions:
             analysis and a full Gaussian, random as in Glorot & Bengio (2010).
         latent_dim: J, the number of dimensions of z.
         prior: p(z): standard is N(0, I) as in the paper; mixture a learned Gaussian
-            mixture; vamp the mean of q(z|u) over learned pseudo-inputs u (Tomczak &
-            Welling 2018).
+            mixture, the choice for a table; vamp the mean of q(z|u) over learned
+            pseudo-inputs u (Tomczak & Welling 2018).
         components: C of mixture and vamp; with vamp, a step encodes C more rows.
         objective: elbo as in the paper; iwae is the bound of K importance-weighted
             draws (Burda et al. 2016), dreg the same bound with a gradient of less
@@ -140,8 +140,8 @@ class TrainOptions:
     noise: NoiseName | None = None
     start: StartName | None = None
     latent_dim: int | None = None
-    prior: PriorName = "standard"
-    components: int = 500
+    prior: PriorName | None = None
+    components: int | None = None
     objective: ObjectiveName = "elbo"
     n_samples: int | None = None
     optimizer: Literal["adam", "adagrad"] = "adam"
@@ -208,13 +208,14 @@ class TrainOptions:
             )
         if self.network != "conv" and self.channels != TrainOptions.channels:
             raise ValueError("--channels needs --network conv")
-        if self.components > MAX_COMPONENTS:
+        if self.components is not None and self.components > MAX_COMPONENTS:
             raise ValueError(
                 f"--components must be at most {MAX_COMPONENTS}, got {self.components}"
             )
-        if self.prior == "standard" and self.components != TrainOptions.components:
+        no_mixture = self.prior in (None, "standard")
+        if no_mixture and self.components not in (None, RunOptions.components):
             raise ValueError("--components needs --prior mixture or vamp")
-        if self.free_bits and self.prior != "standard":
+        if self.free_bits and not no_mixture:
             raise ValueError(
                 f"--free-bits needs --prior standard: under {self.prior} the KL is not "
                 "a sum over dimensions"
@@ -277,6 +278,8 @@ class RunOptions(TrainOptions):
     noise: NoiseName = "decoder"
     start: StartName = "random"
     latent_dim: int = 20
+    prior: PriorName = "standard"
+    components: int = 500
     n_samples: int = 1
     learning_rate: float = 2e-3
     batch_size: int = 100

@@ -155,6 +155,53 @@ def test_few_real_numbers_have_two_layers(
     assert options.hidden == hidden
 
 
+def mixed(where: Path, n: int, n_texts: int) -> Dataset:
+    """Return a table with a number and a text, which has so many values."""
+    lines = [f"{i % 70},t{i % n_texts}" for i in range(n)]
+    (where / "mixed.csv").write_text("\n".join(["x,y", *lines]), encoding="utf-8")
+    return data.load(str(where / "mixed.csv"), table="if_needed")
+
+
+@pytest.mark.parametrize(
+    ("n", "n_texts", "width", "n_steps"),
+    [(200, 3, 128, 2_500), (400, 130, 256, 2_500), (4_000, 3, 128, 5_000)],
+)
+def test_a_table_of_columns_has_options_of_its_own(
+    tmp_path: Path, n: int, n_texts: int, width: int, n_steps: int
+) -> None:
+    """Wide layers for many categories, more steps for many rows, and a mixture."""
+    dataset = mixed(tmp_path, n, n_texts)
+
+    options, lines = choose(TrainOptions(), dataset)
+
+    steps_per_epoch = math.ceil(len(dataset.train.x) / options.batch_size)
+    assert options.hidden == (width, width)
+    assert n_steps <= options.epochs * steps_per_epoch < n_steps + steps_per_epoch
+    assert (options.prior, options.components) == ("mixture", 10)
+    assert options.learning_rate == 3e-3
+    assert " --prior mixture --components 10 " in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "prior", "components"),
+    [
+        ({"prior": "standard"}, "standard", 500),
+        ({"prior": "mixture"}, "mixture", 10),
+        ({"prior": "mixture", "components": 4}, "mixture", 4),
+        ({"prior": "vamp"}, "vamp", 500),
+        ({"free_bits": 0.1}, "standard", 500),
+        ({"preset": "paper"}, "standard", 500),
+    ],
+)
+def test_the_prior_of_a_table_can_be_given(
+    tmp_path: Path, given: dict[str, Any], prior: str, components: int
+) -> None:
+    """Free bits need the standard prior, and the paper has no other."""
+    options, _ = choose(TrainOptions(**given), mixed(tmp_path, 60, 3))
+
+    assert (options.prior, options.components) == (prior, components)
+
+
 def ring(n: int) -> np.ndarray:
     """Return points on a circle, uncorrelated but anything but independent."""
     angle = 2 * np.pi * np.arange(n) / n
