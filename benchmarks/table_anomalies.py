@@ -38,10 +38,11 @@ from benchmarks.table_models import (
     TableModel,
     kept,
     parser,
+    some,
     table_model,
 )
 from model import checkpoint
-from model.checkpoint.held_out import Calibration, evenly
+from model.checkpoint.held_out import Calibration
 from model.inference import analyses
 from model.inference.columns import TableAnomalies, joined
 from model.inference.row_anomalies import SCORE, HeldOutScores
@@ -77,9 +78,8 @@ class Task:
 
     @cached_property
     def rows(self) -> Codes:
-        """Test rows as they are, from all of the file: it may be sorted."""
-        x = self.model.dataset.test.x
-        return x[evenly(len(x), _MOST_ROWS)]
+        """Test rows as they are."""
+        return some(self.model.dataset.test.x, _MOST_ROWS)
 
     @cached_property
     def held_out(self) -> HeldOutScores:
@@ -171,7 +171,7 @@ class Neighbors:
 
     @cached_property
     def _fitted(self) -> LocalOutlierFactor:
-        train = self.model.dataset.train.x[:_MOST_FITTED]
+        train = some(self.model.dataset.train.x, _MOST_FITTED)
         return LocalOutlierFactor(novelty=True).fit(self._encoded(train))
 
     def scores(self, codes: Codes) -> Codes:

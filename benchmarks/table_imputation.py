@@ -4,14 +4,15 @@ Imputation of table cells by `/impute`, beside a random forest and iterative rid
     python -m benchmarks.table_imputation FOLDER --checkpoints MODELS
 
 FOLDER has the CSV files of `benchmarks.mixed_tables_data`; MODELS keeps models and
-figures. Of test rows 30 % of the known cells are hidden. Numbers are standardized,
-skewed ones after a logarithm; RMSE and the share of wrong categories are means over the
-columns. Ours is the mean of draws, of transformed numbers, and the most probable
-category. The forest (40 trees a column, fitted to training rows of which 30 % of the
-cells are hidden too) and iterative ridge (scikit-learn's IterativeImputer) are those
-with which the goals were measured. Covered is the share of the hidden numbers in the
-central 50 % and 90 % of the draws. The last two columns compare the mean probability
-of the most probable category with how often it is the true one.
+figures. Of test rows, spread over all of the file, 30 % of the known cells are hidden.
+Numbers are standardized, skewed ones after a logarithm; RMSE and the share of wrong
+categories are means over the columns. Ours is the mean of draws, of transformed
+numbers, and the most probable category. The forest (40 trees a column, fitted to
+training rows of which 30 % of the cells are hidden too) and iterative ridge
+(scikit-learn's IterativeImputer) are those with which the goals were measured. Covered
+is the share of the hidden numbers in the central 50 % and 90 % of the draws. The last
+two columns compare the mean probability of the most probable category with how often it
+is the true one.
 """
 
 import warnings
@@ -37,6 +38,7 @@ from benchmarks.table_models import (
     error_of_mean,
     kept,
     parser,
+    some,
     table_model,
 )
 from model.inference import analyses
@@ -82,8 +84,8 @@ class Task:
 
     @classmethod
     def of(cls, model: TableModel, n_rows: int) -> "Task":
-        """Hide cells of the first test rows, the same for every seed."""
-        codes, test = model.known_rows, model.dataset.test.x[:n_rows]
+        """Hide cells of some test rows, the same for every seed."""
+        codes, test = model.known_rows, some(model.dataset.test.x, n_rows)
         columns = model.schema.columns
         maps = [
             None if column.has_levels else _transform(codes[:, j])
@@ -138,7 +140,8 @@ def _mapped(codes: Codes, maps: Maps) -> Codes:
 
 def ours(model: TableModel, task: Task) -> Figures:
     """Impute as `/impute` does, with its default of draws."""
-    codes = np.where(task.hidden, np.nan, model.dataset.test.x[: len(task.truth)])
+    test = some(model.dataset.test.x, len(task.truth))
+    codes = np.where(task.hidden, np.nan, test)
     found = [
         analyses.imputed(
             model.vae,
@@ -173,7 +176,7 @@ def ours(model: TableModel, task: Task) -> Figures:
 def forest(task: Task) -> Figures:
     """Fit a forest for each column to rows with hidden cells."""
     draw = np.random.default_rng(6)
-    train = task.train[:_FOREST_ROWS]
+    train = some(task.train, _FOREST_ROWS)
     train = np.concatenate([train] * min(6, max(1, 3000 // len(train))))
     given = np.where(draw.random(train.shape) < _HIDDEN, np.nan, train)
     filled = np.zeros_like(task.truth)
@@ -207,7 +210,7 @@ def ridge(task: Task) -> Figures:
         keep_empty_features=True,
         n_nearest_features=None if n < 60 else 30,
     )
-    imputer.fit(_indicated(task.train[:_RIDGE_ROWS], n_levels))
+    imputer.fit(_indicated(some(task.train, _RIDGE_ROWS), n_levels))
     found = imputer.transform(_indicated(task.given, n_levels))
     filled, start = [], 0
     for levels in n_levels:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import checkpoint, data
+from model.checkpoint.held_out import evenly
 from model.data import Dataset, Split
 from model.tables.marginals import Marginals
 from model.tables.schema import TableSchema
@@ -110,6 +111,12 @@ def kept(path: Path, measure: Callable[[], Figures]) -> Figures:
         path.write_text(json.dumps(measure()))
     figures: Figures = json.loads(path.read_text())
     return figures
+
+
+def some(rows: Codes, n: int) -> Codes:
+    """Return at most n rows, from all of the file: it may be sorted."""
+    found: Codes = rows[evenly(len(rows), n)]
+    return found
 
 
 def error_of_mean(values: Sequence[float], n_digits: int) -> str:
