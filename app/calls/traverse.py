@@ -1,10 +1,10 @@
 """POST /traverse: the effect of each latent dimension."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
 from app.call_parts.call import post
 from app.call_parts.examples import Bodies, ExampleValues, with_x
@@ -26,14 +26,6 @@ from model.engine.paths import Quantiles, aggregate_quantiles, traversed
 Scale = Literal["prior", "aggregate"]
 
 
-def _split(value: Any) -> Any:
-    """Split a query parameter such as `0,3`; leave other values to the schema."""
-    parts = value.split(",") if isinstance(value, str) else []
-    if parts and all(part.isdecimal() and len(part) <= 6 for part in parts):
-        return [int(part) for part in parts]
-    return [value] if type(value) is int else value
-
-
 Dims = Annotated[
     list[Annotated[int, Field(ge=0)]],
     Field(json_schema_extra={"minItems": 1}),
@@ -43,9 +35,10 @@ Dims = Annotated[
 class TraverseOptions(RowOutput, TableInput):
     """The options of `/traverse`."""
 
+    comma_separated = frozenset({"dims"})
+
     dims: Annotated[
         Dims | None,
-        BeforeValidator(_split),
         Field(
             description="Latent dimensions to vary, the first is 0; all by default. In "
             "the query: `dims=0,3`."

@@ -40,7 +40,7 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
         found: Options = _defaults(schema)
         return found
     if query:
-        members = _merged(schema, members, _parameters(query))
+        members = _merged(schema, members, _parameters(schema, query))
     return _checked(schema, members)
 
 
@@ -59,7 +59,7 @@ def _defaults(schema: type[Options]) -> Options:
     return _checked(schema, {})
 
 
-def _parameters(query: bytes) -> list[tuple[str, Any]]:
+def _parameters(schema: type[StrictObject], query: bytes) -> list[tuple[str, Any]]:
     try:
         pairs = parse_qsl(
             query.decode("ascii"),
@@ -71,7 +71,12 @@ def _parameters(query: bytes) -> list[tuple[str, Any]]:
     except ValueError:
         what = f"expected a query of at most {_MAX_PARAMETERS} name=value pairs"
         raise UnprocessableError(Fault("", what)) from None
-    return [(name, _value(text)) for name, text in pairs]
+    return [
+        (name, [*map(_value, text.split(","))])
+        if name in schema.comma_separated
+        else (name, _value(text))
+        for name, text in pairs
+    ]
 
 
 def _value(text: str) -> bool | int | float | str:

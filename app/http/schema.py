@@ -1,6 +1,6 @@
 """The base class of all JSON objects, and the options for images."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Annotated, ClassVar, Literal
 
@@ -16,12 +16,14 @@ class StrictObject(BaseModel):
     Attributes:
         elsewhere: Error messages for names that belong to another form of the request.
         exactly_one_of: Names of members of which a request must have exactly one.
+        comma_separated: Names of lists that the query has as in `dims=0,3`.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
     exactly_one_of: ClassVar[tuple[str, ...]] = ()
+    comma_separated: ClassVar[Collection[str]] = ()
 
 
 class ImageInput(StrictObject):

@@ -29,6 +29,7 @@ _MISSING_NUMBERS = _MISSING.union(
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 _LONGEST_SHOWN = 40  # characters of a cell in a message
 _TRUTH = {"true": 1.0, "false": 0.0}
+_LARGEST_INTEGER = 1 << 53  # from here on not every integer is a double
 
 
 def is_missing(cell: Cell) -> bool:
@@ -76,6 +77,13 @@ def n_decimals(cell: str) -> int:
     """Return how many decimals a number is written with; 3 for 0.125 and 125e-3."""
     digits, _, exponent = cell.strip().lower().partition("e")
     return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
+
+
+def rounded(number: float, n_decimals: int | None) -> float | None:
+    """Return a number rounded, None decimals to an integer; None if not finite."""
+    if abs(number) < _LARGEST_INTEGER:
+        return round(number, n_decimals)
+    return number if math.isfinite(number) else None
 
 
 def shown(cell: Cell) -> str:

@@ -21,6 +21,7 @@ from model.tables.cells import (
     is_missing_number,
     is_truth,
     number_of,
+    rounded,
     shown,
 )
 
@@ -178,7 +179,7 @@ class TableColumn(Section):
             levels = (*self.categories, None)
             return [None if math.isnan(c) else levels[int(c)] for c in codes]
         n_decimals = None if self.width >= 1 else self.n_decimals
-        return [round(c, n_decimals) if math.isfinite(c) else None for c in codes]
+        return [rounded(c, n_decimals) for c in codes]
 
 
 @final

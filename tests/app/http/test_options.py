@@ -102,3 +102,21 @@ def test_another_value_where_it_does_not_apply_is_an_error(
 ) -> None:
     """What asks for something that will not happen is not ignored."""
     assert_problem(bernoulli.post(url, body), 422)
+
+
+@pytest.mark.parametrize("dims", [0, "0", "0,2", {"0": 0}])
+def test_a_list_in_a_body_is_a_list(bernoulli: Served, dims: Any) -> None:
+    """Only the query has lists as one text, as in `dims=0,2`."""
+    response = bernoulli.post("/traverse", {"z": [[0, 0, 0]], "dims": dims})
+
+    problem = assert_problem(response, 422)
+    assert problem["errors"][0]["pointer"] == "/dims"
+
+
+@pytest.mark.parametrize("text", ["", "0,", "0,a", "0.5", "true", "9" * 40])
+def test_a_list_in_the_query_has_numbers(bernoulli: Served, text: str) -> None:
+    """Each part is checked as an element of the list."""
+    response = bernoulli.post(f"/traverse?dims={text}", {"z": [[0, 0, 0]]})
+
+    problem = assert_problem(response, 422)
+    assert problem["errors"][0]["pointer"].startswith("/dims")

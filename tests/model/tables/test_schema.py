@@ -59,6 +59,8 @@ def test_what_stands_for_no_value_is_missing(name: str, cell: Any) -> None:
     ("name", "codes", "cells"),
     [
         ("age", [3.0, 4.4], [3, 4]),
+        ("age", [2.0**53 - 1, 2.0**53, -1e300], [2**53 - 1, 2.0**53, -1e300]),
+        ("age", [math.inf, -math.inf], [None, None]),
         ("price", [0.1 + 0.2, 12.345678], [0.3, 12.35]),
         ("job", [1.0, 3.0], ["clerk", None]),
         ("rooms", [0.0, 2.0], [1, 3]),

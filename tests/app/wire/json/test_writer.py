@@ -5,7 +5,8 @@ import orjson
 import pytest
 
 from app.wire.json.writer import PIECE_VALUES, Text, is_long, write
-from app.wire.reply import Reply
+from app.wire.reply import Orient, Reply, TableColumns
+from tests.model.tables.tables import MIXED
 
 WIDE = np.random.default_rng(0).normal(size=(3, 2, PIECE_VALUES + 7))
 REPLIES = {
@@ -43,3 +44,16 @@ def test_short_replies_are_written_in_one_go() -> None:
     assert not is_long(Reply({"x": x, "y": x[:1]}))
     assert is_long(Reply({"x": x, "y": x[:2]}))
     assert orjson.loads(write(Reply({"x": x}, {"seed": 7})))["seed"] == 7
+
+
+@pytest.mark.parametrize("orient", ["records", "split"])
+def test_numbers_beyond_all_integers_are_written_by_name(orient: Orient) -> None:
+    """As floats, in columns of whole numbers too."""
+    codes = np.array([[1e40, -1e300, 0, 1], [2.0**63, 2.0**64, 2, 0]])
+    columns = {"x": TableColumns(MIXED.names, MIXED)}
+
+    written = write(Reply({"x": codes}, columns=columns, orient=orient))
+
+    x = orjson.loads(written)["x"]
+    rows = x["data"] if orient == "split" else [[*row.values()] for row in x]
+    assert [row[:2] for row in rows] == codes[:, :2].tolist()
