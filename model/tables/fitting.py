@@ -1,11 +1,11 @@
 """
 Fit the marginals of a table's columns to training rows.
 
-The marginal of a number is w (atoms) + (0.99 - w) (kernel density) + 0.01 (uniform).
-The uniform part is uniform on the range of the n training rows, but for u = 1 / n, at
-most 0.01: what none of n rows had has about that probability. u is uniform on three
-times the range, and a hundredth of it falls off beyond that. Width of the kernel and w
-are chosen by the likelihood of training rows that were left out.
+On the range of the training rows, the marginal of a number is proportional to
+w (atoms) + (0.99 - w) (kernel density) + 0.01 (uniform); the kernel density is
+reflected at the ends of the range. What lies beyond them is in `model.tables.steps`.
+Width of the kernel and w are chosen by the likelihood of training rows that were left
+out.
 """
 
 import math
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from model.noise import Stream, generator
 from model.tables.families import FORMULAS, KnotCurve
 from model.tables.schema import Codes, TableColumn, TableSchema
-from model.tables.steps import Flat, Steps, flat_part
+from model.tables.steps import Outside, Steps
 
 Float = NDArray[np.float64]
 
@@ -28,7 +28,8 @@ _ATOM_WEIGHTS = np.append(np.arange(0, 0.98, 0.02), 0.97)
 _MAX_KERNELS, _MAX_HELD_OUT, _MAX_ATOMS = 2000, 2000, 4096
 _FREQUENT, _LEAST_RARE = 0.01, 20  # a share of the rows; a number of rows
 _N_GRID = 384  # knots of a smooth density, half of them equally spaced
-_REACH = 5.0  # bandwidths beyond the outermost kernels
+_UNIFORM = 0.01  # the weight of the uniform part
+_UNKNOWN = np.array([-1.0, 0.0, 1.0])  # for a column without any value: of either sign
 _LEAST = 1e-300  # the probability of a held-out cell far from all others
 _SMOOTHING = 0.5  # added to the count of each category
 
@@ -92,8 +93,10 @@ def _curve(column: TableColumn, x: Float, *, seed: int, index: int) -> KnotCurve
 
 
 def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCurve:
-    """Fit the default: atoms, a kernel density and a uniform part."""
-    steps = np.round(x / column.width) if len(x) else np.zeros(1)
+    """Fit the default: atoms, a kernel density, a uniform part and what is outside."""
+    steps = np.round(x / column.width) if len(x) else _UNKNOWN
+    outside = Outside.of(steps)
+    flat = Steps(np.array([outside.low, outside.high]), np.array([0.0, _UNIFORM]))
     order = draw.permutation(len(steps))
     n_held = min(len(steps) // 4, _MAX_HELD_OUT)
     held, rest = steps[order[:n_held]], steps[order[n_held:]]
@@ -103,10 +106,12 @@ def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCu
         share = len(part) / len(steps)
         for chance in (_once, _Expected(smooth, share).most, _never):
             of_rest = _atoms(rest, chance)
-            scored = _atom_weight(held, of_rest, smooth, flat_part(rest).inside)
+            scored = _atom_weight(held, of_rest, smooth, flat)
             fits.append((*scored, smooth, chance))
     _, weight, smooth, chance = max(fits, key=lambda fit: fit[0])
-    return _mixed(column.width, weight, _atoms(steps, chance), smooth, flat_part(steps))
+    inside = _mixed(weight, _atoms(steps, chance), smooth, flat)
+    knots, masses = outside.curve(inside)
+    return KnotCurve(knots * column.width, masses / masses.sum())
 
 
 def _smooth_parts(steps: Float) -> list[Float]:
@@ -121,7 +126,8 @@ def _smooth(steps: Float, draw: np.random.Generator) -> Steps:
     axis = _Axis.of(steps)
     t = axis.forward(steps)
     kernels = draw.choice(t, min(_MAX_KERNELS, len(t)), replace=False)
-    return _kernel_curve(kernels, _bandwidth(kernels), axis)
+    ends = axis.forward(np.array([steps.min() - 0.5, steps.max() + 0.5]))
+    return _kernel_curve(kernels, _bandwidth(kernels), axis, ends)
 
 
 @final
@@ -181,14 +187,24 @@ def _bandwidth(kernels: Float) -> float:
     return _BANDWIDTHS[int(np.argmax(scores))]
 
 
-def _kernel_curve(kernels: Float, width: float, axis: _Axis) -> Steps:
-    """Return the kernel density, linear between knots that are dense where it is."""
-    low, high = kernels.min() - _REACH * width, kernels.max() + _REACH * width
+def _kernel_curve(kernels: Float, width: float, axis: _Axis, ends: Float) -> Steps:
+    """
+    Return the kernel density, linear between knots that are dense where it is.
+
+    What the kernels have beyond an end is reflected at it: without a loss there, and
+    without negative numbers next to zeros (Silverman 1986, section 2.10).
+    """
+    low, high = ends
     middle = np.quantile(kernels, np.linspace(0, 1, _N_GRID // 2))
     t = np.unique(np.concatenate([np.linspace(low, high, _N_GRID // 2), middle]))
+    k, n = torch.from_numpy(kernels), torch.special.ndtr
     parts = [
-        torch.special.ndtr((part[:, None] - torch.from_numpy(kernels)) / width).mean(1)
-        for part in torch.split(torch.from_numpy(t), 64)
+        (
+            n((part - k) / width)
+            - n((2 * low - part - k) / width)
+            + n((part + k - 2 * high) / width)
+        ).mean(dim=1)
+        for part in torch.split(torch.from_numpy(t)[:, None], 64)
     ]
     below = torch.cat(parts).numpy()
     below = (below - below[0]) / (below[-1] - below[0])
@@ -264,18 +280,14 @@ def _atom_weight(
     return scores[best], float(weights[best])
 
 
-def _mixed(
-    width: float, weight: float, atoms: Steps, smooth: Steps, flat: Flat
-) -> KnotCurve:
-    """Return the mixture of the three parts with its tails."""
-    low, *_, high = flat.inside.points
+def _mixed(weight: float, atoms: Steps, smooth: Steps, flat: Steps) -> Steps:
+    """Return the mixture of the three parts, on the range of the rows."""
+    low, high = flat.points
     inside = smooth.points[(smooth.points > low) & (smooth.points < high)]
     edges = atoms.points if weight else inside[:0]
-    points = np.unique(np.concatenate([inside, edges, flat.inside.points]))
+    points = np.unique(np.concatenate([inside, edges, flat.points]))
     below = weight * atoms.at(points) if weight else np.zeros(len(points))
-    below = below + (0.99 - weight) * smooth.at(points) + flat.inside.at(points)
-    # What a kernel has beyond three times the range belongs to the outer pieces.
-    below[0], below[-1] = 0, 1 - flat.tails
-    tails = [flat.tails / 2]
-    masses = np.concatenate([tails, np.diff(below), tails])
-    return KnotCurve(points * width, masses / masses.sum())
+    below = below + (0.99 - weight) * smooth.at(points) + flat.at(points)
+    # Exactly: rounding moves the ends of the kernels' axis.
+    below[0], below[-1] = 0, 1
+    return Steps(points, below)

@@ -1,12 +1,31 @@
-"""Distributions in units of a column's resolution, and the uniform part of one."""
+"""
+Distributions in units of a column's resolution: in the range of rows, and beyond it.
 
+A new row is above all n training rows with a probability of at most 1 / (n + 1): each
+of the n + 1 rows is as likely to be the largest. If k rows share the largest value, the
+probability is taken as 1 / k of that, since only one of the k was above all others when
+it came. The excess over the range has an exponential distribution, which is the
+generalized Pareto distribution of Pickands (1975) with shape 0; its scale is the mean
+excess of the 10 largest rows over the next one. A hundredth of the probability lies
+beyond the outer knot, where `Curves` falls off as a power.
+
+The same holds below the smallest row. But if no row is negative and 0 is near, what
+would be below 0 is at 0. Negative numbers keep a probability of 1e-12 at most, so that
+they have a finite log probability, and practically no draw is negative.
+"""
+
+import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_UNIFORM = 0.01  # the weight of the uniform part
-_FALLING = 0.01  # of what lies out of range, the share beyond three times the range
+_MOST_OUTSIDE = 0.1  # the probability above the range of fewer than 9 rows
+_N_LARGEST = 10  # rows whose mean excess is the scale
+_FALLING = 0.01  # of the probability above the range, the share beyond the last knot
+_N_PIECES = 12  # between the knots above the range
+_NEGATIVE = 1e-12  # the probability of negative numbers where no row has one
+_NEAR = 3.0  # 0 is near a smallest row that is at most so many ranges above it
 
 
 class Steps(NamedTuple):
@@ -21,35 +40,80 @@ class Steps(NamedTuple):
         return found
 
 
-class Flat(NamedTuple):
+class Side(NamedTuple):
     """
-    The uniform part.
+    What lies beyond one end of the range.
 
     Attributes:
-        inside: F on three times the range, where it has the probability 0.01 - `tails`.
-        tails: The probability beyond.
+        excess: Distances of knots outwards from the end, 0 first, ascending, (P,).
+        beyond: The probability of what lies farther out, descending, (P,).
     """
 
-    inside: Steps
-    tails: float
+    excess: NDArray[np.float64]
+    beyond: NDArray[np.float64]
 
 
-def flat_part(steps: NDArray[np.float64]) -> Flat:
+class Outside(NamedTuple):
     """
-    Return what is uniform on the range of n rows, but for u = 1 / n, at most 0.01.
+    The range of rows, from the edge of a cell to that of another, and beyond it.
 
-    What none of n rows had has a probability of about 1 / n. u is uniform on three
-    times the range, and a hundredth of it lies beyond.
+    Attributes:
+        low, high: The ends of the range.
+        lower, upper: What lies below and above.
     """
-    low, high = float(steps.min()) - 0.5, float(steps.max()) + 0.5
-    width = max(high - low - 1.0, 1.0)
-    wide = min(_UNIFORM, 1 / len(steps))
-    tails, total = _FALLING * wide, _UNIFORM - _FALLING * wide
-    side = (wide - tails) * width / (high - low + 2 * width)
-    return Flat(
-        Steps(
-            np.array([low - width, low, high, high + width]),
-            np.array([0.0, side, total - side, total]),
-        ),
-        tails,
-    )
+
+    low: float
+    high: float
+    lower: Side
+    upper: Side
+
+    @classmethod
+    def of(cls, steps: NDArray[np.float64]) -> "Outside":
+        """Return it for rows in units of the resolution, (N,)."""
+        low, high = float(steps.min()) - 0.5, float(steps.max()) + 0.5
+        is_bounded = 0 <= steps.min() <= _NEAR * (high - low)
+        lower = _side(-steps)
+        lower = _ended(lower, low + 0.5) if is_bounded else lower
+        return cls(low, high, lower, _side(steps))
+
+    def curve(self, inside: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return knots and masses, as in `Curves`, with F within the range given."""
+        (low, below), (high, above) = self.lower, self.upper
+        within = 1 - below[0] - above[0]
+        points = [self.low - low[:0:-1], inside.points, self.high + high[1:]]
+        masses = [
+            below[-1:],
+            np.diff(below[::-1]),
+            within * np.diff(inside.below),
+            -np.diff(above),
+            above[-1:],
+        ]
+        return np.concatenate(points), np.concatenate(masses)
+
+
+def _side(steps: NDArray[np.float64]) -> Side:
+    """Return what lies above rows."""
+    falling = np.sort(steps)[::-1]
+    n, n_equal = len(falling), int((falling == falling[0]).sum())
+    n_largest = min(_N_LARGEST, n - 1)
+    excess = falling[:n_largest] - falling[n_largest]
+    scale = max(float(excess.mean()), 1.0) if n_largest else 1.0
+    share = np.linspace(0, 1, _N_PIECES + 1)
+    total = min(_MOST_OUTSIDE, 1 / (n + 1)) / n_equal
+    return Side(-math.log(_FALLING) * scale * share, total * _FALLING**share)
+
+
+def _ended(side: Side, distance: float) -> Side:
+    """
+    Return a side without what is negative.
+
+    Args:
+        distance: From the edge of the smallest row's cell to that of 0, outwards.
+    """
+    if distance == 0:
+        return Side(np.zeros(1), np.array([_NEGATIVE]))
+    before = side.excess[side.excess < distance - 1]
+    excess = np.append(before, distance - 1) if distance > 1 else np.zeros(1)
+    beyond = np.interp(excess, side.excess, side.beyond)
+    negative = min(_NEGATIVE, _FALLING * float(beyond[-1]))
+    return Side(np.append(excess, distance), np.append(beyond, negative))
