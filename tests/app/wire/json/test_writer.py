@@ -6,6 +6,7 @@ import pytest
 
 from app.wire.json.writer import PIECE_VALUES, Text, is_long, write
 from app.wire.reply import Orient, Reply, TableColumns
+from model.tables.schema import TableSchema
 from tests.model.tables.tables import MIXED
 
 WIDE = np.random.default_rng(0).normal(size=(3, 2, PIECE_VALUES + 7))
@@ -50,7 +51,8 @@ def test_short_replies_are_written_in_one_go() -> None:
 def test_numbers_beyond_all_integers_are_written_by_name(orient: Orient) -> None:
     """As floats, in columns of whole numbers too."""
     codes = np.array([[1e40, -1e300, 0, 1], [2.0**63, 2.0**64, 2, 0]])
-    columns = {"x": TableColumns(MIXED.names, MIXED)}
+    schema = TableSchema(columns=MIXED)
+    columns = {"x": TableColumns(schema.names, schema)}
 
     written = write(Reply({"x": codes}, columns=columns, orient=orient))
 
