@@ -1,5 +1,6 @@
 """The proof of batch invariance finds what breaks it."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -64,3 +65,25 @@ def test_a_function_of_the_batch_is_found_out() -> None:
 def test_rows_that_fill_vectors(width: int, rows: int) -> None:
     """That many rows leave no remainder for the scalar code of elementwise loops."""
     assert whole_vectors(width) == rows
+
+
+@pytest.mark.parametrize("tiling", [Tiling(128, 1), Tiling(128, 8), Tiling(1, 1)])
+def test_each_padded_height_is_tested_once_with_many_rows(tiling: Tiling) -> None:
+    """64 rows of each are enough, however many heights are padded to it."""
+    n_rows: Counter[int] = Counter()
+    n_calls: Counter[int] = Counter()
+
+    def tiled(asked: Tiling, arrays: Sequence[Array]) -> list[Array]:
+        n = len(arrays[0])
+        if asked == tiling:
+            n_rows[n + -n % asked.padding] += n
+            n_calls[n] += 1
+        return [arrays[0] + (asked != tiling) * n]
+
+    independent_tiling(tiled, [X], at_least=tiling.padding)
+
+    del n_rows[128]
+    heights = {n + -n % tiling.padding for n in n_calls if n < 128}
+    assert len(n_calls) == len(heights) + 1
+    assert min(n_rows.values()) >= 60
+    assert max(n_rows.values()) <= 4 * 65
