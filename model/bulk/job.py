@@ -35,7 +35,7 @@ _NOT_BITS = ("checkpoint", "input", "out", "threads", "device", "backend")
 
 def run(options: BulkOptions) -> None:
     """
-    Compute what the options ask for, and write the output.
+    Load the checkpoint, and compute what the options ask for.
 
     Raises:
         ValueError: Options, checkpoint or input are invalid.
@@ -46,6 +46,17 @@ def run(options: BulkOptions) -> None:
     engine = Engine.load(
         path, device=options.device, backend=options.backend, n_threads=1
     )
+    run_on(engine, options)
+
+
+def run_on(engine: Engine, options: BulkOptions) -> None:
+    """
+    Compute what options that were checked ask for, and write the output.
+
+    Raises:
+        ValueError: Options or input are invalid.
+        OSError: The output cannot be written.
+    """
     job = Job.of(options, engine)
     cores = available_cores() if engine.device == "cpu" else 1
     with OutputFile(options.out, job.head) as output:

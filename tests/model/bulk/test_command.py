@@ -16,6 +16,7 @@ from model.bulk.__main__ import main
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
 from tests.conftest import save_table, save_tiny, tiny_config, tiny_vae
+from tests.model.bulk.commands import written
 from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.remote.stores import remove, upload
 
@@ -53,13 +54,6 @@ def saved(path: Path, values: NDArray[Any]) -> Path:
     return path
 
 
-def arrays(out: Path, *words: object) -> Arrays:
-    """Run a command, and return what it has written."""
-    assert main([*map(str, words), "--out", str(out)]) == 0
-    assert not list(out.parent.glob("*.partial*"))
-    return load_file(out)
-
-
 def joined(parts: list[Arrays]) -> Arrays:
     """Return the rows of all parts."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -71,9 +65,9 @@ def test_codes_are_those_of_the_service(
     """To the bit, in whole and in shards, whatever the number of threads."""
     file = saved(tmp_path / "x.npy", x)
 
-    whole = arrays(tmp_path / "all.safetensors", "encode", path, file, "--threads", 3)
+    whole = written(tmp_path / "all.safetensors", "encode", path, file, "--threads", 3)
     parts = [
-        arrays(tmp_path / "part.safetensors", "encode", path, file, "--rows", rows)
+        written(tmp_path / "part.safetensors", "encode", path, file, "--rows", rows)
         for rows in SHARDS
     ]
 
@@ -89,8 +83,8 @@ def test_torch_has_the_bits_of_a_service_with_torch(
     path, file = checkpoints / "gaussian", saved(tmp_path / "x.npy", x)
     words = (path, file, "--backend", "torch", "--threads", 3)
 
-    codes = arrays(tmp_path / "c.safetensors", "encode", *words)
-    scores = arrays(tmp_path / "s.safetensors", "score", *words, "--n-samples", 2)
+    codes = written(tmp_path / "c.safetensors", "encode", *words)
+    scores = written(tmp_path / "s.safetensors", "score", *words, "--n-samples", 2)
 
     with Served(path, backend="torch", max_rows=N) as served:
         assert_same_bits(codes, answered(served, "/encode", x=x))
@@ -106,9 +100,9 @@ def test_decoded_latents_are_those_of_the_service(
     z = DRAW.standard_normal((N, latent_dim), dtype=np.float32)
     file = saved(tmp_path / "z.npy", z)
 
-    whole = arrays(tmp_path / "all.safetensors", "decode", path, file)
+    whole = written(tmp_path / "all.safetensors", "decode", path, file)
     parts = [
-        arrays(tmp_path / "part.safetensors", "decode", path, file, "--rows", f"{i}/3")
+        written(tmp_path / "part.safetensors", "decode", path, file, "--rows", f"{i}/3")
         for i in range(3)
     ]
 
@@ -125,11 +119,13 @@ def test_samples_are_those_of_the_service(
     common = ("sample", path, "--draw", draw, "--seed", 9, "--temperature", 0.5)
     url = f"/sample?seed=9&temperature=0.5&draw={draw}"
 
-    whole = arrays(tmp_path / "all.safetensors", *common, "--n", n)
-    later = arrays(tmp_path / "later.safetensors", *common, "--n", 40, "--first", first)
+    whole = written(tmp_path / "all.safetensors", *common, "--n", n)
+    later = written(
+        tmp_path / "later.safetensors", *common, "--n", 40, "--first", first
+    )
     cuts = (f":{BLOCK_ROWS - 3}", f"{BLOCK_ROWS - 3}:")
     parts = [
-        arrays(tmp_path / "part.safetensors", *common, "--n", n, "--rows", rows)
+        written(tmp_path / "part.safetensors", *common, "--n", n, "--rows", rows)
         for rows in cuts
     ]
 
@@ -151,12 +147,12 @@ def test_scores_are_those_of_the_service(
         common += ["--binarize", "sample"]
         url += "&binarize=sample"
 
-    whole = arrays(tmp_path / "all.safetensors", *common)
+    whole = written(tmp_path / "all.safetensors", *common)
     parts = [
-        arrays(tmp_path / "part.safetensors", *common, "--rows", rows)
+        written(tmp_path / "part.safetensors", *common, "--rows", rows)
         for rows in (":5", f"5:{len(x) - 50}", f"{len(x) - 50}:")
     ]
-    later = arrays(tmp_path / "l.safetensors", *common, "--rows", ":9", "--first", 50)
+    later = written(tmp_path / "l.safetensors", *common, "--rows", ":9", "--first", 50)
 
     assert_same_bits(whole, answered(served, url, x=x))
     assert_same_bits(joined(parts), whole)
@@ -168,7 +164,7 @@ def test_a_npy_file_has_one_array(served: Served, path: Path, tmp_path: Path) ->
     shape = (300, *served.checkpoint.config.data_shape)
     file = saved(tmp_path / "x.npy", np.full(shape, 0.5, np.float32))
     encode = ("encode", str(path), str(file))
-    want = arrays(tmp_path / "all.safetensors", *encode)
+    want = written(tmp_path / "all.safetensors", *encode)
 
     for out, words in (
         ("mu.npy", ()),
@@ -196,7 +192,7 @@ def gray(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_kind_of_file_is_read(gray: Path, tmp_path: Path) -> None:
     """Pictures, .npz, Fortran order and wide floats mean what the same .npy means."""
     pixels = DRAW.integers(0, 256, (7, 4, 4), dtype=np.uint8)
-    wanted = arrays(
+    wanted = written(
         tmp_path / "o.safetensors", "encode", gray, saved(tmp_path / "x.npy", pixels)
     )
     folder = tmp_path / "pictures"
@@ -208,7 +204,7 @@ def test_every_kind_of_file_is_read(gray: Path, tmp_path: Path) -> None:
     saved(tmp_path / "float64.npy", pixels / 255)
 
     for name in ("pictures", "x.npz", "fortran.npy", "float64.npy"):
-        found = arrays(
+        found = written(
             tmp_path / "o.safetensors", "encode", gray, tmp_path / name, "--rows", "1:"
         )
 
@@ -223,10 +219,13 @@ def test_the_checkpoint_may_be_behind_a_url(
     file = saved(tmp_path / "x.npy", np.full((3, 16), 0.5))
     upload(gray, "memory://bulk/model")
 
-    found = arrays(tmp_path / "a.safetensors", "encode", "memory://bulk/model", file)
+    out = tmp_path / "a.safetensors"
+    status = main(["encode", "memory://bulk/model", str(file), "--out", str(out)])
 
+    assert status == 0
     remove("memory://bulk/model")
-    assert_same_bits(found, arrays(tmp_path / "b.safetensors", "encode", gray, file))
+    found = load_file(out)
+    assert_same_bits(found, written(tmp_path / "b.safetensors", "encode", gray, file))
 
 
 def test_channels_may_come_first(checkpoints: Path, tmp_path: Path) -> None:
@@ -238,9 +237,9 @@ def test_channels_may_come_first(checkpoints: Path, tmp_path: Path) -> None:
     turned = np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
     first = saved(tmp_path / "first.npy", turned)
 
-    found = arrays(tmp_path / "a.safetensors", "encode", model, first)
+    found = written(tmp_path / "a.safetensors", "encode", model, first)
 
-    assert_same_bits(found, arrays(tmp_path / "b.safetensors", "encode", model, last))
+    assert_same_bits(found, written(tmp_path / "b.safetensors", "encode", model, last))
 
 
 def test_columns_of_a_table_are_found_by_name(tmp_path: Path) -> None:
@@ -250,7 +249,7 @@ def test_columns_of_a_table_are_found_by_name(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_text("mass,height\n2.5,1.5\n1,0.5\n")
 
     a, b = (
-        arrays(tmp_path / "o.safetensors", "encode", model, tmp_path / name)
+        written(tmp_path / "o.safetensors", "encode", model, tmp_path / name)
         for name in ("a.csv", "b.csv")
     )
 
@@ -423,7 +422,7 @@ def test_a_file_is_replaced_only_when_the_new_one_is_whole(
 def test_the_metadata_say_what_was_computed(checkpoints: Path, tmp_path: Path) -> None:
     """Checkpoint, rows and options are in a .safetensors file."""
     out = tmp_path / "o.safetensors"
-    arrays(
+    written(
         out, "sample", checkpoints / "gaussian", "--n", 9, "--seed", 4, "--rows", "3:"
     )
 

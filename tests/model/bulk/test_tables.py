@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
 
 from model.bulk.__main__ import main
 from tests.app.served import Served
 from tests.conftest import save_tiny
+from tests.model.bulk.commands import written
 from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.tables.tables import MIXED, mixed_codes, model
 
@@ -28,9 +28,8 @@ def arrays(out: Path, *words: object) -> Arrays:
     """Run a command in two shards, and return what it has written."""
     parts = []
     for rows in (":77", "77:"):
-        assert main([*map(str, words), "--rows", rows, "--out", str(out)]) == 0
-        parts.append(load_file(out))
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        parts.append(written(out, *words, "--rows", rows))
+    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
 def test_codes_of_cells_are_computed_as_in_requests(
