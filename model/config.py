@@ -16,6 +16,7 @@ from pydantic import Field, model_validator
 from model.convolution_sizes import conv_grid
 from model.prior_config import Prior, StandardNormalConfig
 from model.section import Section
+from model.tables.missing_sets import MissingSet, check_missing
 from model.tables.schema import TableSchema
 
 FORMAT_VERSION: Final = 2
@@ -165,6 +166,7 @@ class Config(Section):
         data_shape: Shape of one example: (D,), (H, W) or (H, W, C).
         latent_dim: J.
         table: The columns of a table of mixed kinds; null for data of numbers alone.
+        missing: The columns of the table that can be missing in draws.
     """
 
     format_version: FormatVersion
@@ -176,6 +178,7 @@ class Config(Section):
     data: Data
     prior: Prior = StandardNormalConfig(kind="standard_normal")
     table: TableSchema | None = None
+    missing: tuple[MissingSet, ...] = ()
 
     @property
     def data_dim(self) -> int:
@@ -226,6 +229,7 @@ class Config(Section):
     @model_validator(mode="after")
     def _table_fits(self) -> Self:
         table = self.table
+        check_missing(self.missing, table)
         if (self.likelihood.kind == "table") != (table is not None):
             raise ValueError("expected a table exactly for a likelihood of kind table")
         if table is None:

@@ -22,6 +22,7 @@ from model.tables.features import TableFeatures
 from model.tables.layout import TableLayout
 from model.tables.likelihood import Table
 from model.tables.marginals import Marginals
+from model.tables.missing_cells import MissingCells
 
 _ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "tanh": nn.Tanh,
@@ -132,9 +133,10 @@ class Decoder(nn.Module):
     Map z to p(x|z), a likelihood (AEVB App. C); its parameters are theta.
 
     A Bernoulli decoder has one head, the logits eta, and that of a table has the
-    parameters of all columns, besides their marginals. A Gaussian decoder has two, mu
-    and log sigma^2, with sigma^2 = sigma_floor^2 + exp(head), so that its density is
-    bounded. A network that was trained elsewhere is a graph with the same heads.
+    parameters of all columns, besides their marginals; one more, for missing cells, is
+    no part of p(x|z). A Gaussian decoder has two, mu and log sigma^2, with sigma^2 =
+    sigma_floor^2 + exp(head), so that its density is bounded. A network that was
+    trained elsewhere is a graph with the same heads.
     """
 
     graph: GraphNetwork | None
@@ -154,6 +156,7 @@ class Decoder(nn.Module):
                 self.eta = make_head()
             else:
                 self.mu, self.log_var = make_head(), make_head()
+        self.missing = _missing_cells(config)
         if sigma_floor is not None:
             self.log_var_floor = 2 * math.log(sigma_floor)
 
@@ -162,19 +165,22 @@ class Decoder(nn.Module):
         return self.likelihood(*over_rows(self.layers, z))
 
     def layers(self, z: Tensor) -> Heads:
-        """Return eta, or mu and log_var without a floor, for rows, (N, J)."""
+        """Return the heads for rows, (N, J): eta, or mu and log_var without a floor."""
         if self.graph is not None:
             heads: Heads = self.graph(z)
             return heads
         h = self.torso(z)
         if self.kind == "gaussian":
             return self.mu(h), self.log_var(h)
+        if self.missing is not None:
+            return self.eta(h), self.missing.head(h)
         return (self.eta(h),)
 
     def likelihood(self, *heads: Tensor) -> Likelihood:
         """Return p(x|z) in the model's units from the output of `layers`."""
         if self.marginals is not None:
-            return Table(heads[0], self.marginals)
+            missing = self.missing and self.missing.of(heads[1])
+            return Table(heads[0], self.marginals, missing)
         if self.kind == "bernoulli":
             return Bernoulli(*heads)
         if self.kind == "continuous_bernoulli":
@@ -203,7 +209,7 @@ def initialize(module: nn.Module, *, generator: torch.Generator) -> None:
     weights on every machine. A standardization becomes the identity.
     """
     for part in module.modules():
-        if isinstance(part, Standardization):
+        if isinstance(part, Standardization | MissingCells):
             part.reset()
     for name, parameter in module.named_parameters():
         if name.endswith(".bias"):
@@ -255,6 +261,15 @@ def _decoder_torso(
         _doubling(network.channels[0], _n_colors(data_shape), data_shape, 0),
         FromChannels(),
     )
+
+
+def _missing_cells(config: Config) -> MissingCells | None:
+    """Return the head for missing cells, if the configuration has any."""
+    if config.table is None or not config.missing:
+        return None
+    assert isinstance(config.decoder, Mlp)  # noqa: S101  as `Config` checks
+    width = (config.latent_dim, *config.decoder.hidden)[-1]
+    return MissingCells(config.table, config.missing, width)
 
 
 def _dense(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:

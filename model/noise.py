@@ -48,6 +48,7 @@ class Stream(IntEnum):
     OBSERVED = 14  # for fitting q(z|x_o) to observed values
     RECONSTRUCTION = 15  # z ~ q(z|x) for `/reconstruct`
     MASKING = 16  # cells of a table that training hides from its encoder
+    MISSING = 17  # which cells of a table are missing in `/sample`
 
 
 # In these streams each row has a part of its own; others are drawn in row order.

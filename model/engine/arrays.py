@@ -38,12 +38,14 @@ class CellArrays(NamedTuple):
         variance: (N, C).
         quantiles: (N, Q, C).
         probabilities: (N, L).
+        missing: (N, C), or (N, 0).
     """
 
     mean: AnyArray
     variance: AnyArray
     quantiles: AnyArray
     probabilities: AnyArray
+    missing: AnyArray
 
 
 class Sample(NamedTuple):
@@ -72,3 +74,12 @@ class RowScores(NamedTuple):
 
     log_likelihood: Array
     kl: Array
+
+
+def padded(array: Array, height: int) -> Array:
+    """Return a writeable, contiguous array of `height` rows, padded with zeros."""
+    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
+        return array
+    found = np.zeros((height, *array.shape[1:]), np.float32)
+    found[: len(array)] = array
+    return found

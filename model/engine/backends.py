@@ -109,7 +109,11 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
 
 def _parameters(p_x: Likelihood) -> Tensor:
     """Return what is compared; a category is most probable or not, by a rounding."""
-    return p_x.parameters if isinstance(p_x, Table) else p_x.mean
+    if not isinstance(p_x, Table):
+        return p_x.mean
+    if p_x.missing is None:
+        return p_x.parameters
+    return torch.cat([p_x.parameters, p_x.missing.eta], dim=-1)
 
 
 @torch.inference_mode()

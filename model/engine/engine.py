@@ -30,6 +30,7 @@ from model.engine.arrays import (
     Encoding,
     Moments,
     RowScores,
+    padded,
 )
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
@@ -96,6 +97,11 @@ class Engine:
         return self.checkpoint.config.prior.kind == "standard_normal"
 
     @property
+    def n_missing_sets(self) -> int:
+        """B, the number of sets of columns that draws can lack."""
+        return len(self.checkpoint.config.missing)
+
+    @property
     def prior_moments(self) -> Moments:
         """Mean and standard deviation of the marginals of p(z)."""
         moments = self._p_z.moments(torch.device("cpu"))
@@ -154,6 +160,15 @@ class Engine:
         x = self._rows(self._draw, z, noise)[0]
         return x if self.units is None else self.units.mean(x)
 
+    def draw_with_gaps(self, z: Array, noise: Array, gaps: Array) -> AnyArray:
+        """
+        Draw codes of a table as `draw` does, NaN where a cell is missing.
+
+        Args:
+            gaps: Uniform, (N, B), see `n_missing_sets`.
+        """
+        return self._rows(self._draw_with_gaps, z, noise, gaps)[0]
+
     def score(self, x: Array, eps: Array) -> RowScores:
         """
         Return the two terms of the ELBO in the model's units, without `log_jacobian`.
@@ -166,7 +181,7 @@ class Engine:
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
         """Return for each value whether it lies in the likelihood's support, (N, D)."""
-        values = torch.from_numpy(_padded(x, len(x)))
+        values = torch.from_numpy(padded(x, len(x)))
         return self._vae.likelihood.in_support(values).numpy()
 
     def _encode(self, x: Array) -> Sequence[Array]:
@@ -179,14 +194,23 @@ class Engine:
         return _arrays(p_x.mean)
 
     def _cells(self, z: Array) -> Sequence[Array]:
-        p_x = self._coder.decode(self._tensor(z))
-        if not isinstance(p_x, Table):
-            raise ValueError(f"expected p(x|z) of a table, got {p_x.kind}")
-        return _arrays(*(one.contiguous() for one in cell_distributions(p_x)))
+        found = cell_distributions(self._table(z))
+        return _arrays(*(one.contiguous() for one in found))
 
     def _draw(self, z: Array, noise: Array) -> Sequence[Array]:
         p_x = self._coder.decode(self._tensor(z))
         return _arrays(p_x.sample(self._tensor(noise)))
+
+    def _draw_with_gaps(self, z: Array, noise: Array, gaps: Array) -> Sequence[Array]:
+        p_x = self._table(z)
+        codes = p_x.sample(self._tensor(noise))
+        return _arrays(p_x.with_gaps(codes, self._tensor(gaps)))
+
+    def _table(self, z: Array) -> Table:
+        p_x = self._coder.decode(self._tensor(z))
+        if not isinstance(p_x, Table):
+            raise ValueError(f"expected p(x|z) of a table, got {p_x.kind}")
+        return p_x
 
     def _score(self, x: Array, eps: Array) -> Sequence[Array]:
         data = self._tensor(x)
@@ -246,7 +270,7 @@ class Engine:
         """Apply a function of rows to one tile, padded to a multiple of `padding`."""
         n = len(arrays[0])
         height = n + -n % padding
-        results = rows(*[_padded(array, height) for array in arrays])
+        results = rows(*[padded(array, height) for array in arrays])
         return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
@@ -260,6 +284,9 @@ class Engine:
         }
         if self.checkpoint.config.table is not None:
             inputs[self._cells] = (remainder, (rows.z,))
+        if self.n_missing_sets:
+            gaps = rows.noise[:, -self.n_missing_sets :]
+            inputs[self._draw_with_gaps] = (remainder, (rows.z, rows.noise, gaps))
         return {
             operation.__name__: independent_tiling(
                 partial(self._tiled, operation), arrays, at_least=at_least
@@ -270,12 +297,3 @@ class Engine:
 
 def _arrays(*tensors: Tensor) -> Sequence[Array]:
     return [tensor.cpu().numpy() for tensor in tensors]
-
-
-def _padded(array: Array, height: int) -> Array:
-    """Return a writeable, contiguous array of `height` rows, padded with zeros."""
-    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
-        return array
-    padded = np.zeros((height, *array.shape[1:]), np.float32)
-    padded[: len(array)] = array
-    return padded

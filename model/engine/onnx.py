@@ -82,6 +82,8 @@ def decoder_model(vae: VAE) -> ModelProto:
         return _graph_model(decoder.graph)
     gaussian = decoder.kind == "gaussian"
     heads = [decoder.mu, decoder.log_var] if gaussian else [decoder.eta]
+    if decoder.missing is not None:
+        heads.append(decoder.missing.head)
     return Graph(vae.config.latent_dim).add(decoder.torso, heads)
 
 

@@ -14,6 +14,7 @@ from model.distributions import Likelihood, log_sinhc
 from model.tables.curves import log_phi
 from model.tables.layout import Planes, TableLayout
 from model.tables.marginals import NARROW, Marginals
+from model.tables.missing_cells import Missing
 
 # The weight of the marginal in every cell: no cell costs more than log 1 / EPSILON nats
 # above its marginal.
@@ -115,6 +116,8 @@ class Table(Likelihood):
     Attributes:
         parameters: Locations and scales, then logits, (..., P).
         marginals: Of the columns.
+        missing: Which cells draws lack; None if they lack none. It is no part of
+            log p(x|z).
     """
 
     kind = "table"
@@ -124,6 +127,7 @@ class Table(Likelihood):
 
     parameters: Tensor
     marginals: Marginals
+    missing: Missing | None = None
 
     @property
     def layout(self) -> TableLayout:
@@ -185,7 +189,7 @@ class Table(Likelihood):
         return torch.gather(table, -1, level)[..., 0]
 
     @cached_property
-    def _shares(self) -> Tensor:
+    def level_shares(self) -> Tensor:
         """Probabilities of the known categories, (..., L, most), float64."""
         is_level = self._constant("is_level")
         shares = torch.where(is_level, self.marginals.shares, 0.0)
@@ -198,7 +202,7 @@ class Table(Likelihood):
     def indicators(self) -> Indicators:
         """Moments of x given z that can be averaged over z."""
         numbers = self._numbers()
-        share = self._shares[..., self._constant("is_level")]
+        share = self.level_shares[..., self._constant("is_level")]
         return Indicators(
             torch.cat([numbers.mean, share], dim=-1),
             torch.cat([numbers.variance, share * (1 - share)], dim=-1),
@@ -225,11 +229,17 @@ class Table(Likelihood):
         score = torch.special.ndtri(v.clamp(_HALF_STEP, 1 - _HALF_STEP))
         moved = self.location.double() + self.scale.double() * score
         numbers = self.codes_at(torch.where(is_marginal, score, moved))
-        share = self._shares.cumsum(dim=-1)
+        share = self.level_shares.cumsum(dim=-1)
         level = (share <= u[..., levels, None]).sum(dim=-1)
         most = self._constant("n_levels") - 1
         codes = torch.cat([numbers, torch.minimum(level, most).double()], dim=-1)
         return codes[..., self._constant("order")]
+
+    def with_gaps(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """Return drawn codes, (..., C), NaN where uniform noise, (..., B), has gaps."""
+        if self.missing is None:
+            return codes
+        return torch.where(self.missing.drawn(codes, noise), torch.nan, codes)
 
     @staticmethod
     def in_support(x: Tensor) -> Tensor:

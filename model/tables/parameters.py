@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model.tables.cells import canonical
 from model.tables.likelihood import EPSILON, Summary, Table
+from model.tables.missing_sets import edges
 from model.tables.schema import TableSchema
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -27,12 +28,15 @@ class CellDistributions(NamedTuple):
             (N, Q, C).
         probabilities: Of every category of `level_names`, given that it is one that
             training has seen, (N, L).
+        missing: The probability that draws lack the cell, (N, C); (N, 0) for a model
+            whose draws lack none.
     """
 
     mean: Tensor
     variance: Tensor
     quantiles: Tensor
     probabilities: Tensor
+    missing: Tensor
 
 
 def level_names(schema: TableSchema) -> tuple[str, ...]:
@@ -60,7 +64,45 @@ def cell_distributions(p_x: Table) -> CellDistributions:
         variance=summary.spread(variance),
         quantiles=_quantiles(p_x),
         probabilities=mean[..., len(p_x.layout.on_axis) :],
+        missing=_missing(p_x),
     )
+
+
+def _missing(p_x: Table) -> Tensor:
+    """Return sum_g P(g|z) P(missing|z, g) of the groups g of cells, (N, C)."""
+    if p_x.missing is None:
+        return p_x.parameters.new_empty(len(p_x.parameters), 0, dtype=torch.float64)
+    layout, columns = p_x.missing.cells.layout, p_x.layout.schema.columns
+    n_sets, n_groups, _ = layout.shape
+    shares = p_x.level_shares.new_zeros(len(p_x.parameters), n_sets, n_groups)
+    for b, one in enumerate(layout.sets):
+        if one.given is None:
+            shares[:, b, 0] = 1
+            continue
+        j = int(layout.given[b])
+        place = int(p_x.layout.order[j])
+        if columns[j].has_logits:
+            of_levels = p_x.level_shares[:, place - len(p_x.layout.on_axis)]
+            n = columns[j].n_levels
+            shares[:, b, :n] = of_levels[:, :n]
+        else:
+            below = _below(p_x, place, torch.from_numpy(edges(columns[j], one.cuts)))
+            every = torch.nn.functional.pad(below, (1, 0))
+            every = torch.nn.functional.pad(every, (0, 1), value=1.0)
+            shares[:, b, : below.shape[1] + 1] = every.diff(dim=1)
+    return p_x.missing.probability(shares)
+
+
+def _below(p_x: Table, place: int, x: Tensor) -> Tensor:
+    """Return P(x_j < x|z) for n numbers x of a column on an axis, (N, n)."""
+    curves = p_x.marginals.curves
+    every = x.new_zeros(len(x), len(curves.knots))
+    every[:, place] = x
+    score = curves.scores(every.to(curves.knots.device))[:, place]
+    m, s = (one.double()[:, place, None] for one in (p_x.location, p_x.scale))
+    moved = torch.special.ndtr((score - m) / s)
+    found: Tensor = (1 - EPSILON) * moved + EPSILON * torch.special.ndtr(score)
+    return found
 
 
 def _quantiles(p_x: Table) -> Tensor:

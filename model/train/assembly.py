@@ -189,8 +189,10 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     # Without the prior if it differs; the other weights have equal names and shapes.
     parts = ("encoder.", "decoder.", "standardization.", *("prior.",) * known)
     before = loaded.vae.state_dict()
-    taken = {name: w for name, w in before.items() if name.startswith(parts)}
-    vae.load_state_dict({**vae.state_dict(), **taken})
+    # Without the head for missing cells, which is fitted after training.
+    now = vae.state_dict()
+    taken = {k: w for k, w in before.items() if k.startswith(parts) and k in now}
+    vae.load_state_dict({**now, **taken})
     if not known:
         _set_pseudo_inputs(vae, prepared.train, seed)
     return vae

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import torch
@@ -17,10 +18,11 @@ from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
 from model.train import resumption
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
+from model.train.missing_fit import with_missing_cells
 from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
-from model.train.plan import Plan, choose_kept, make_plan
-from model.train.progress import say, stop_on_signals
+from model.train.plan import Kept, Plan, choose_kept, make_plan
+from model.train.progress import phase, say, stop_on_signals
 from model.train.publication import publish
 from model.train.run_lock import RunLock
 from model.train.state import State
@@ -113,7 +115,7 @@ def _run(state: State, plan: Plan) -> int:
         return INTERRUPTED
     metrics, verdict = publish(
         plan,
-        choose_kept(plan, state),
+        _with_missing_cells(plan, choose_kept(plan, state)),
         n_steps=state.progress.n_updates,
         complete=complete,
         failure=None if diverged is None else str(diverged),
@@ -124,6 +126,17 @@ def _run(state: State, plan: Plan) -> int:
     if not complete:
         return INTERRUPTED
     return 0 if verdict.is_usable else _UNUSABLE
+
+
+def _with_missing_cells(plan: Plan, kept: Kept) -> Kept:
+    """Return the model with a head for the missing cells of a table."""
+    if plan.config.table is None:
+        return kept
+    with phase("missing cells"):
+        vae = with_missing_cells(
+            kept.vae, plan.dataset, plan.prepared, seed=plan.options.seed
+        )
+    return replace(kept, vae=vae)
 
 
 def _parse(arguments: Sequence[str], prog: str) -> tuple[TrainOptions, Sequence[str]]:

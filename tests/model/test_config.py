@@ -47,6 +47,7 @@ PATHS: list[Path] = [
     ("prior", "kind"),
     ("prior", "n_components"),
     ("table",),
+    ("missing",),
 ]
 
 
@@ -73,6 +74,7 @@ def document() -> Document:
         },
         "prior": {"kind": "vamp", "n_components": 7},
         "table": None,
+        "missing": [],
     }
 
 
@@ -136,6 +138,7 @@ NEWER: list[Path] = [
     ("data", "turned_gray"),
     ("data", "columns"),
     ("table",),
+    ("missing",),
 ]
 
 

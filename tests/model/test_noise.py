@@ -140,6 +140,7 @@ def test_stream_numbers_are_never_renumbered() -> None:
         "OBSERVED": 14,
         "RECONSTRUCTION": 15,
         "MASKING": 16,
+        "MISSING": 17,
     }
 
 

@@ -67,6 +67,8 @@ def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     assert loaded.config.likelihood.kind == "table"
     assert loaded.examples is not None
     assert np.isnan(loaded.examples.x).any()
+    lacking = {name for one in loaded.config.missing for name in one.columns}
+    assert lacking == {"age", "job", "income", "member"}
     elbo = next(f for f in loaded.metrics.figures if f.name == "elbo")
     assert elbo.value < 0
     assert loaded.metrics.columns is not None
@@ -75,6 +77,22 @@ def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     card = (run / "out" / "README.md").read_text(encoding="utf-8")
     assert "| income | numeric | numbers, to 1 | -" in card
     assert "Left out: plan, all its values are 'basic'." in card
+
+
+def test_training_can_start_from_a_model_with_missing_cells(
+    run: Path, tmp_path: Path
+) -> None:
+    """The head for them is fitted anew."""
+    status = train.main(
+        [
+            *("--data", str(run / "people.csv"), "--init-from", str(run / "out")),
+            *("--out", str(tmp_path / "out"), *QUICK, "--epochs", "1"),
+        ]
+    )
+
+    assert status == 0
+    before, after = (checkpoint.load(one / "out") for one in (run, tmp_path))
+    assert after.config.missing == before.config.missing
 
 
 def test_scores_of_held_out_rows_are_stored(run: Path) -> None:

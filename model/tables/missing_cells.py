@@ -1,0 +1,124 @@
+"""p(m|z, x): which cells of a row are missing, given z and the cells it would have."""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from model.tables.missing_sets import MissingLayout, MissingSet
+from model.tables.schema import TableSchema
+
+_HALF_STEP = 2.0**-25  # uniform noise in float32 has 24 bits: never 0 or 1
+
+
+@final
+class MissingCells(nn.Module):
+    """
+    A head of the decoder of a table: logits for the patterns of missing cells.
+
+    Attributes:
+        log_share: The logarithm of the share of each pattern among the training rows
+            of each group, (B, G, K), see `MissingLayout`.
+    """
+
+    log_share: Tensor
+
+    def __init__(
+        self, schema: TableSchema, sets: tuple[MissingSet, ...], width: int
+    ) -> None:
+        super().__init__()
+        self.layout = MissingLayout(schema, sets)
+        self.head = nn.Linear(width, self.layout.n_outputs)
+        self.register_buffer("log_share", torch.zeros(self.layout.shape))
+
+    def reset(self) -> None:
+        """Give all patterns of a set the same share."""
+        self.log_share.zero_()
+
+    def of(self, eta: Tensor) -> "Missing":
+        """Return p(m|z, x) from the output of `head`, (..., O)."""
+        return Missing(eta, self)
+
+    @property
+    def every_log_share(self) -> Tensor:
+        """Log shares, -inf where there is no pattern, (B, G, K), float64."""
+        is_pattern = self.tensor("is_pattern")[:, None]
+        return torch.where(is_pattern, self.log_share.double(), -torch.inf)
+
+    def log_shares(self, group: Tensor) -> Tensor:
+        """Return log shares of patterns in groups, (..., B): (..., B, K)."""
+        sets = torch.arange(group.shape[-1], device=group.device)
+        return self.every_log_share[sets, group]
+
+    def tensor(self, name: str) -> Tensor:
+        """Return an array of the layout on the device of the weights."""
+        return torch.from_numpy(getattr(self.layout, name)).to(self.log_share.device)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """
+    p(m|z, x), a product over the sets of columns.
+
+    Given z and the group g of a cell of x, the patterns of missing cells of a set have
+    the probabilities softmax(log_share[g] + eta).
+
+    Attributes:
+        eta: (..., O).
+        cells: The head that computed it.
+    """
+
+    eta: Tensor
+    cells: MissingCells
+
+    def log_patterns(self, group: Tensor) -> Tensor:
+        """Return log probabilities of patterns given groups, (..., B): (..., B, K)."""
+        logits = self.cells.log_shares(group) + self._logits
+        return torch.log_softmax(logits, dim=-1)
+
+    def drawn(self, codes: Tensor, noise: Tensor) -> Tensor:
+        """
+        Draw which cells are missing, bool, (..., C).
+
+        Args:
+            codes: The cells that the row would have, (..., C).
+            noise: Uniform, (..., B).
+        """
+        u = noise.double() + _HALF_STEP
+        given = codes[..., self.cells.tensor("given"), None]
+        group = (given > self.cells.tensor("edges")).sum(dim=-1)
+        share = self.log_patterns(group).exp().cumsum(dim=-1)
+        pattern = (share <= u[..., None]).sum(dim=-1)
+        pattern = torch.minimum(pattern, self.cells.tensor("n_patterns") - 1)
+        is_missing = self.cells.tensor("is_missing")
+        cell = torch.arange(len(is_missing), device=codes.device)
+        found = torch.zeros(codes.shape, dtype=torch.bool, device=codes.device)
+        found[..., self.cells.tensor("columns")] = is_missing[
+            cell, pattern[..., self.cells.tensor("set_of")]
+        ]
+        return found
+
+    def probability(self, shares: Tensor) -> Tensor:
+        """
+        Return the probability that each cell is missing given z, float64, (..., C).
+
+        Args:
+            shares: Of the groups of each set given z, (..., B, G), float64.
+        """
+        logits = (
+            self.cells.every_log_share + self._logits[..., None, :]
+        )  # (..., B, G, K)
+        pattern = torch.softmax(logits, dim=-1)
+        pattern = (shares[..., None] * pattern).sum(dim=-2)  # (..., B, K)
+        of_cell = pattern[..., self.cells.tensor("set_of"), :]
+        missing = torch.where(self.cells.tensor("is_missing"), of_cell, 0.0).sum(dim=-1)
+        n_columns = len(self.cells.layout.schema.columns)
+        found = missing.new_zeros(*missing.shape[:-1], n_columns)
+        found[..., self.cells.tensor("columns")] = missing.clamp(max=1)
+        return found
+
+    @property
+    def _logits(self) -> Tensor:
+        return self.eta.double()[..., self.cells.tensor("output")]  # (..., B, K)
