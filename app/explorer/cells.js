@@ -24,7 +24,6 @@ export class Cells {
 	// A cell as it is in records: what is sent is what was written.
 	cell(code, d) { return code === null ? null : (this.columns[d].categories?.[code] ?? code); }
 
-	// A cell in words.
 	said(code, d) {
 		if (code === null) return "missing";
 		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(this.#whole(code, d), d)).replace(/^-(?=\d)/, "−");
@@ -38,15 +37,13 @@ export class Cells {
 
 	short(row) { return row.slice(0, MOST_SAID).map((code, d) => (code === null ? "–" : this.said(code, d))).join(" · "); }
 
-	// The best guess of a cell: a mean with its standard deviation, in ranks if categories
-	// have an order, or the most probable category with its probability.
-	guessed(mean, variance, d) {
+	isUnordered(d) { return Boolean(this.columns[d].categories) && this.columns[d].kind !== "ordinal"; }
+
+	// The best guess of a cell, and how sure it is.
+	guessed(mean, variance, ends, d) {
 		const said = this.said(mean, d);
-		if (variance === null) return said;
-		const { kind, categories } = this.columns[d];
-		if (kind === "ordinal") return `${said} ± ${Math.sqrt(variance).toFixed(1)} ranks`;
-		if (categories) return `${said}, ${Math.round(100 * (1 - variance))} %`;
-		return `${said} ± ${Math.sqrt(variance).toFixed(this.#decimals(d))}`;
+		if (this.isUnordered(d)) return `${said}, ${Math.round(100 * (1 - variance))} %`;
+		return `${said} (${ends.map((end) => this.said(end, d)).join(" to ")})`;
 	}
 
 	// A request with rows by name, as people write them: they need no mask. An unseen

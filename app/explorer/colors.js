@@ -1,5 +1,5 @@
 // The colors of examples on the map: by their labels, or by a column of the table.
-import { $, made } from "./dom.js";
+import { $, clamp, made } from "./dom.js";
 
 const MOST_NAMED = 12;
 
@@ -10,10 +10,11 @@ const entry = (words, background, className = "") => made("li", {}, made("i", { 
 export function offer({ labels, examples, data }) {
 	const names = (examples.length && data.columns) || [];
 	$("color").append(...(labels ? [new Option("label", "label")] : []), ...names.map((name, d) => new Option(name, d)));
+	if (data.cells) $("color").value = 0;
 	$("color-field").hidden = $("color").length < 2;
 }
 
-// The color of each example, and what the colors stand for.
+// The color of a row's value, those of the examples, and what the colors stand for.
 export function colors({ labels, reference, data }) {
 	const by = $("color").value || "label";
 	const values = by === "label" ? (labels ?? reference.map(() => 0)) : reference.map((row) => row[by]);
@@ -21,11 +22,11 @@ export function colors({ labels, reference, data }) {
 	const kinds = [...new Set(values)].filter((v) => v !== null).sort((a, b) => a - b);
 	const isScale = by !== "label" && !data.cells?.columns[by].categories;
 	const [low, high] = [kinds[0], kinds.at(-1)];
-	const fill = (v) => (v === null ? "var(--soft)" : isScale ? ramp((v - low) / (high - low || 1)) : hue(kinds.indexOf(v), kinds.length));
+	const fill = (v) => (v === null ? "var(--soft)" : isScale ? ramp(clamp((v - low) / (high - low || 1), 0, 1)) : hue(kinds.indexOf(v), kinds.length));
 	const named = isScale
 		? kinds.slice(0, 1).map(() => entry(`${said(low)} to ${said(high)}`, `linear-gradient(90deg, ${[0, 0.25, 0.5, 0.75, 1].map(ramp)})`, "ramp"))
 		: kinds.slice(0, MOST_NAMED).map((v) => entry(said(v), fill(v)));
 	if (!isScale && kinds.length > MOST_NAMED) named.push(made("li", {}, "…"));
 	if (values.includes(null)) named.push(entry("missing", fill(null)));
-	return [values.map(fill), by === "label" && !labels ? [] : named];
+	return [fill, values.map(fill), by === "label" && !labels ? [] : named];
 }

@@ -78,21 +78,16 @@ export function samples(state) {
 		temperature: $("temperature").valueAsNumber,
 		draw: $("draw").value,
 	});
-	const show = () => {
-		sheet($("dreams"), data, rows, { columns: columns(), gap: 8, least: 84 });
-	};
+	const show = () => sheet($("dreams"), data, rows, { columns: columns(), gap: 8, least: 84 });
 	const columns = () => (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
 	const lines = () => Math.ceil(n / columns());
 	const look = (where) => {
 		at = [clamp(Math.floor(where[0]), 0, lines() - 1), clamp(Math.floor(where[1]), 0, columns() - 1)];
 		frame($("dream"), at, lines(), columns());
-		const row = rows?.[at[0] * columns() + at[1]];
-		if (row && data.cells) sky.title = data.cells.lines(row);
+		if (row() && data.cells) sky.title = data.cells.lines(row());
 	};
-	const pick = () => {
-		const row = rows?.[at[0] * columns() + at[1]];
-		if (row) state.pick(row);
-	};
+	const row = () => rows?.[at[0] * columns() + at[1]];
+	const pick = () => row() && state.pick(row());
 	const sky = $("sky");
 	sky.onpointermove = sky.onpointerdown = (event) => look(within(sky, event, lines(), columns()));
 	sky.onfocus = () => look(at);

@@ -52,7 +52,7 @@ function dial(j, state) {
 export function map(state) {
 	const { data, prior } = state;
 	if (state.busiest.length < 2) return void ($("map").hidden = true);
-	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : 49, data.most)));
+	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : data.cells ? 225 : 49, data.most)));
 	const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
 	const axes = () => ["across", "up"].map((id) => Number($(id).value));
 	const whole = (v) => clamp(Math.floor(v), 0, size - 1);
@@ -102,13 +102,24 @@ export function map(state) {
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
+	// The decoded rows; of cells, the color of the column that is chosen.
+	const paint = () => {
+		if (!data.cells) return sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
+		const by = $("color").value;
+		const [fill] = colors(state);
+		const context = Object.assign($("grid"), { width: 9 * size, height: 9 * size }).getContext("2d");
+		rows.forEach((row, i) => {
+			context.fillStyle = by in row ? fill(data.cells.whole(row)[by]) : "transparent";
+			context.fillRect(9 * (i % size), 9 * Math.floor(i / size), 9, 9);
+		});
+	};
 	const answer = new Latest($("map"), async (signal) => {
 		const z = latentsOf();
 		if (JSON.stringify(z) !== asked) {
 			rows = rowsOf((await call("/decode", { z }, signal)).mean);
 			asked = JSON.stringify(z);
-			sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
 		}
+		paint();
 		look(at);
 	}, 200);
 	// In a click the dials take the other dimensions from where the map has them.
@@ -129,13 +140,12 @@ export function map(state) {
 		look((at ?? nearest()).map((v, i) => whole(v + step[i])));
 		state.announce($("where").textContent);
 	}, set);
-	const place = () => dots(state, axes());
 	const again = () => {
 		const n = prior.mean.length - 2;
 		const where = $("others").value === "dials" ? "where the dials have them" : "at the prior’s mean";
 		$("elsewhere").textContent = n ? `The other ${n === 1 ? "dimension stands" : `${n} dimensions stand`} ${where}.` : "";
 		answer.ask();
-		place();
+		dots(state, axes());
 	};
 	state.on("z", again);
 	onChange(["across", "up"], () => {
@@ -155,7 +165,7 @@ function dots(state, [a, b]) {
 		const [cx, cy] = [100 * below(z, a, state.prior), 100 - 100 * below(z, b, state.prior)];
 		return svg("ellipse", { cx, cy, rx, ry: (rx * clientWidth) / clientHeight || rx, class: css, fill });
 	};
-	const [fills, entries] = colors(state);
+	const [, fills, entries] = colors(state);
 	const marks = state.means.map((mu, i) => dot(mu, 1.15, "dot", fills[i]));
 	const shown = $("points").checked;
 	$("dots").replaceChildren(...(shown ? marks : []), dot(state.z, 1.9, "here", "none"));

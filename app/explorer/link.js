@@ -62,7 +62,7 @@ export async function link(state) {
 		const row = drawn?.length === state.data.dim && state.data.accepts(drawn) ? drawn : state.reference[parts.get("example") ?? 0] ?? state.reference[0];
 		const z = parts.get("z")?.split(",").map(Number);
 		if (isRow(z, state.prior.mean.length)) state.setZ(z);
-		else state.followNext();
+		else state.isFollowing = true;
 		state.setX(row, true);
 	};
 	await restore();

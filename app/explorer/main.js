@@ -3,7 +3,7 @@ import { call, report } from "./api.js";
 import { columns } from "./columns.js";
 import { Data, redraw, rowsOf } from "./data.js";
 import { $, count, made } from "./dom.js";
-import { filling, surprises } from "./expected.js";
+import { filling, oddities } from "./expected.js";
 import { examples, film, samples } from "./gallery.js";
 import { dials, map } from "./latent.js";
 import { link } from "./link.js";
@@ -68,13 +68,8 @@ class State extends EventTarget {
 		this.#turn(z);
 	}
 
-	// Have the dials follow the codes to come.
-	followNext() {
-		this.isFollowing = true;
-	}
-
 	follow() {
-		this.followNext();
+		this.isFollowing = true;
 		this.#turn(this.q.mu);
 	}
 
@@ -99,7 +94,7 @@ function introduce(card, data) {
 	const bounds = card.figures.filter((f) => f.name === "elbo");
 	const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
 	const facts = [
-		`p(x|z) ${card.likelihood.kind.replaceAll("_", " ")}`,
+		`p(x|z) ${data.cells ? "of cells" : card.likelihood.kind.replaceAll("_", " ")}`,
 		`φ ${count(card.phi.n_parameters)} numbers`,
 		`θ ${count(card.theta.n_parameters)} numbers`,
 		...(figure ? [`${figure.split} ELBO ${fixed(figure.value, 1)} nats`] : []),
@@ -135,14 +130,13 @@ async function begin() {
 	const rows = rowsOf(found.x);
 	const reference = await references(data, rows);
 	data.learn(reference);
-	data.isRanked = Boolean(found.elbo); // by held-out scores
 	const root = document.documentElement;
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
 	const codes = await call("/encode", { x: reference });
 	const { mean, standard_deviation: sigma } = card.prior;
 	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
-	for (const panel of [examples, code, surprises, bound, filling, draws, dials, map, film, samples, columns]) panel(state);
+	for (const panel of [examples, code, oddities, bound, filling, draws, dials, map, film, samples, columns]) panel(state);
 	await link(state);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 	addEventListener("resize", () => state.emit("resize"));

@@ -30,7 +30,7 @@ export function code(state) {
 		if (event.detail) input.set(state.x);
 		answer.ask();
 	});
-	state.on("surprise", ({ detail }) => input.mark(detail));
+	state.on("odd", ({ detail }) => input.mark(detail));
 	const show = () => {
 		if (!state.q) return;
 		latents($("latents"), state.q, state.prior);
@@ -75,8 +75,9 @@ export function bound(state) {
 		terms($("scale"), last, state.heldOut);
 	};
 	const answer = new Latest($("bound"), async (signal) => {
+		const hasGaps = state.x.includes(null);
 		const reply = await call("/elbo", asked(), signal);
-		last = { elbo: reply.elbo[0], logLikelihood: reply.log_likelihood[0], kl: reply.kl[0] };
+		last = { elbo: reply.elbo[0], logLikelihood: reply.log_likelihood[0], kl: reply.kl[0], hasGaps };
 		show();
 		state.announce(`ELBO ${fixed(last.elbo, 1)} nats, KL ${fixed(last.kl, 1)} nats`);
 	});
@@ -92,7 +93,7 @@ function term(css, name, value, words) {
 	return made("div", { className: `term ${css}` }, span("dt", name), span("dd", fixed(value, 1)), made("p", {}, words));
 }
 
-function words(data, { elbo, logLikelihood, kl }, heldOut) {
+function words(data, { elbo, logLikelihood, kl, hasGaps }, heldOut) {
 	const explained = data.binary
 		? `log of the probability of all ${count(data.dim)} values; 0 would be certainty.`
 		: data.cells
@@ -105,18 +106,19 @@ function words(data, { elbo, logLikelihood, kl }, heldOut) {
 		span("sign", "−"),
 		term("kl", "KL(q(z|x) ‖ p(z))", kl, `What the code says beyond the prior: ${fixed(kl, 1)} nats are ${fixed(kl / Math.LN2, 1)} bits.`),
 	);
-	$("standing").textContent = heldOut ? standing(elbo, heldOut) : "";
+	const simple = data.cells ? "" : " x is simpler than the data, as an empty picture is.";
+	const partial = "Cells of x are missing: do not compare it with the gray band of whole rows, which have more to explain.";
+	$("standing").textContent = !heldOut ? "" : hasGaps ? partial : standing(elbo, heldOut, simple);
 }
 
 // Quantiles at 0, 1, ..., 100 percent. A bound may be unusual on both sides: that of an
 // empty picture is above nearly all, because it is easy to explain.
-function standing(elbo, { quantiles, n, split }) {
+function standing(elbo, { quantiles, n, split }, simple) {
 	const percent = quantiles.filter((q) => q <= elbo).length - 1;
 	const [isBelow, isAbove] = [percent < 0, percent > 99];
 	const p = 2 * Math.min(percent, 100 - percent);
 	const where = isBelow ? "Below all" : isAbove ? "Above all" : `Above about ${percent} % of`;
-	const simple = " x is simpler than the data, as an empty picture is.";
-	const verdict = isBelow ? "unlike anything held out." : isAbove ? `unusual.${simple}` : p < 5 ? `unusual.${percent > 50 ? simple : ""}` : "ordinary.";
+	const verdict = isBelow ? "unlike anything held out." : p < 5 ? `unusual.${percent > 50 ? simple : ""}` : "ordinary.";
 	const share = isBelow || isAbove ? "" : ` About ${Math.max(p, 1)} % of rows are at least as unusual (a two-sided p-value).`;
 	return `${where} ${count(n)} ${split} rows: ${verdict}${share} The gray band holds the middle 90 % of them, the darker one the middle half.`;
 }

@@ -1,6 +1,6 @@
 // Where x is made: a drawing pad for pictures, fields for anything else.
 import { sheet } from "./data.js";
-import { arrow, clamp, frame, made, picture, tr, within } from "./dom.js";
+import { $, arrow, clamp, frame, made, picture, tr, within } from "./dom.js";
 import { fixed } from "./maths.js";
 
 export const MOST_FIELDS = 200;
@@ -127,21 +127,19 @@ export class Pad {
 
 // A field for each value of a row, and what the model answers beside it.
 export class Fields {
-	#data; #body = made("tbody"); #plot;
+	#data; #body = made("tbody"); #plot; #odd = made("ul", { className: "note", "aria-live": "polite" });
 
 	// `begin` is called before a change, `changed` after it.
 	constructor(place, data, changed, begin) {
 		const { cells } = data;
 		const canvas = picture("Plot of x");
 		this.#data = data;
-		this.#plot = () => sheet(canvas, data, [this.x]);
-		const abbr = (words, title) => made("abbr", { title }, words);
-		const of = cells ? abbr("E[x|z]", "Of categories, the most probable one; of ordered ones, the mean rank") : "E[x|z]";
-		const last = data.isRanked && abbr("surprise", "−log p(cell|z) on average over q(z|x), in nats; ▲ is more than in any of the examples");
-		const heads = [data.columns ? "column" : "d", "x", of, cells ? last : data.kind === "gaussian" && "± σ"].filter(Boolean);
+		this.#plot = () => cells || sheet(canvas, data, [this.x]);
+		const of = cells ? made("abbr", { title: "The most probable category; of ordered ones, the mean rank" }, "E[x|z]") : "E[x|z]";
+		const heads = [data.columns ? "column" : "d", "x", of, ...(data.kind === "gaussian" ? ["± σ"] : [])];
 		const table = made("table", { className: cells ? "cells" : "" }, made("thead", {}, tr("th", heads)), this.#body);
-		const how = "Above, a dot for each cell that is known: a number between the smallest and the largest of the examples, a category among all. An empty field is a missing cell.";
-		place.append(canvas, ...(cells ? [made("p", { className: "note" }, how)] : []), made("div", { className: "scroll" }, table));
+		$("how").hidden = !cells;
+		place.append(...(cells ? [] : [canvas]), made("div", { className: "scroll" }, table), this.#odd);
 		this.#body.oninput = ({ target }) => {
 			const value = target.value === "" ? null : Number(target.value);
 			if (target.validity.badInput || (value === null ? !cells : !Number.isFinite(value))) return;
@@ -171,12 +169,11 @@ export class Fields {
 		});
 	}
 
-	// How much each cell surprises the model, in nats.
-	mark(surprises) {
-		[...this.#body.rows].forEach(({ cells }, d) => {
-			const { nats, isOdd } = surprises[d];
-			const said = nats === null ? "" : fixed(nats, 1);
-			cells[3].replaceChildren(isOdd ? made("b", { className: "odd", title: "More than in any of the examples" }, `▲ ${said}`) : said);
-		});
+	// Which cells are odd, and why; then of the row as a whole.
+	mark([words, odd]) {
+		const found = new Map(odd);
+		[...this.#body.rows].forEach(({ cells: [name] }, d) => name.classList.toggle("odd", found.has(d)));
+		const reason = ([d, why]) => made("li", {}, made("b", { className: "odd" }, this.#data.name(d)), `: ${why}`);
+		this.#odd.replaceChildren(...odd.map(reason), ...(words ? [made("li", {}, words)] : []));
 	}
 }

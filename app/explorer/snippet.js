@@ -106,7 +106,7 @@ export function attach(panel, asked, cells) {
 			const failure = await blob().then((made) => save(`${panel.id}.${name.toLowerCase()}`, made), (error) => error);
 			report(panel.querySelector(".error"), failure, write);
 		};
-		return made("button", { onclick: write, title: `Download what is shown as ${name}` }, name);
+		return made("button", { onclick: write, title: `Download as ${name}` }, name);
 	});
 	panel.append(made("p", { className: "links" }, ...buttons, ...(panel.querySelector("canvas") ? files : files.slice(0, 1))));
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.app.explorer.explored import Opened, settled
+from tests.app.explorer.explored import Opened, painted, settled
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 ASKED = {"n": 100, "seed": 3, "draw": "sample"}
@@ -147,5 +147,6 @@ def test_the_map_is_colored_by_a_column(opened: Callable[..., Opened]) -> None:
     ]
     sizes = found["size"][1]
     assert len(set(sizes)) == len({f"{v}" for v in rows[:, 1]})
+    assert painted(page, "#grid") > 1
     assert page.locator("#legend .ramp").count() == 1
     assert complaints == []
