@@ -172,6 +172,7 @@ def test_a_penguin_with_gaps_is_filled_in(penguins: Served) -> None:
     assert "year" in response.headers["vae-warning"]
 
 
+@pytest.mark.slow("imputes 67 rows one at a time")
 def test_a_species_is_recognized_by_measures(penguins: Served) -> None:
     """Of the rows of the file whose species is hidden, 19 of 20 get their own."""
     rows = [row for row in cells(CSV.read_text("utf-8")) if row["sex"] != "NA"][::5]

@@ -124,7 +124,7 @@ class FaultyProxy:
         self._lock = Condition()
         self._n_together = 0
         self._server = _Server(self)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread = Thread(target=self._server.serve_forever, args=(0.01,))
         self.ended = Event()
         self.actions: deque[Action] = deque()
         self.arrivals: list[Arrival] = []

@@ -26,7 +26,7 @@ from tests.app.wire.mutations import Case, cases, mutated
 
 SHAPES = ((4, 4), (5, 6, 3))
 MAX_ROWS = 64
-N_QUICK, N_ALL, N_ASKED = 2_000, 10_000, 300
+N_QUICK, N_ALL, N_ASKED = 400, 10_000, 300
 ORIGINALS = {shape: cases(shape) for shape in SHAPES}
 quick = settings(max_examples=N_QUICK // 2, deadline=None, derandomize=True)
 thorough = settings(max_examples=N_ALL // 2, deadline=None)

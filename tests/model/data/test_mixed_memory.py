@@ -4,6 +4,7 @@ import tracemalloc
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from model import data
 
@@ -33,6 +34,7 @@ def peak_reading(file: str) -> int:
     return peak
 
 
+@pytest.mark.slow("reads tables while every allocation is traced")
 def test_more_rows_take_little_more_memory(tmp_path: Path) -> None:
     """What stays of a cell is a code of 8 bytes, not its text."""
     few, many = 11_000, 22_000  # a block, and two

@@ -40,6 +40,7 @@ def models() -> dict[str, Known]:
     return found
 
 
+@pytest.mark.slow("fits hundreds of rows one at a time")
 @pytest.mark.parametrize("asked", ASKED)
 def test_what_is_called_reliable_is(models: dict[str, Known], asked: str) -> None:
     """

@@ -139,6 +139,7 @@ def test_columns_are_written_and_can_be_given_back(run: Path, tmp_path: Path) ->
     assert not (tmp_path / "out.columns.json").exists()
 
 
+@pytest.mark.slow("trains three times")
 def test_training_goes_on_bit_for_bit(run: Path, tmp_path: Path) -> None:
     """More epochs of a finished run end where one long run ends."""
     arguments = ["--data", str(run / "people.csv"), *QUICK, "--schedule", "constant"]
@@ -275,6 +276,7 @@ def mixture(n: int, seed: int) -> tuple[Codes, Codes, Codes]:
     return color.astype(float), flag.astype(float), size
 
 
+@pytest.mark.slow("trains 60 epochs")
 def test_a_known_mixture_is_recovered(tmp_path: Path) -> None:
     """New rows have nearly the density of the truth, and far more than marginals."""
     file, n = tmp_path / "mixture.csv", 1500
