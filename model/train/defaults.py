@@ -18,7 +18,7 @@ _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
 _TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
 _FEW_ROWS = 3_000
-_TABLE_WIDTHS = 128, 256  # for few values that the encoder gets, and for many
+_TABLE_HIDDEN = (128, 128), (512, 256)  # for few values of the encoder, and for many
 _FEW_FEATURES = 128
 _TABLE_COMPONENTS = 10
 _WIDEST_OF_TWO_LAYERS = 256
@@ -106,13 +106,12 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     """Return the options of the preset auto for a table of mixed columns."""
     assert dataset.table is not None  # noqa: S101  the likelihood needs one
     n = len(dataset.train.x)
-    width = _TABLE_WIDTHS[dataset.table.n_features > _FEW_FEATURES]
     batch_size = options.batch_size or max(1, min(256, n // 8))
     steps_per_epoch = math.ceil(n / batch_size)
     n_steps = _TABLE_STEPS[n > _FEW_ROWS]
     epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
     return {
-        "hidden": (width, width),
+        "hidden": _TABLE_HIDDEN[dataset.table.n_features > _FEW_FEATURES],
         "activation": "silu",
         "noise": "decoder",
         "start": "random",
