@@ -61,7 +61,15 @@ _HEAD_REST = (
 def draw(model: TableModel, n: int, path: Path, *, seed: int) -> None:
     """Write n rows of `/sample` with `draw: "sample"`, as CSV."""
     engine = Engine.load(model.path, device="cpu", backend="torch", n_threads=1)
-    draws = Draws(engine, n, seed=seed, temperature=1.0, draw="sample", first=0)
+    draws = Draws(
+        engine,
+        n,
+        seed=seed,
+        temperature=1.0,
+        draw="sample",
+        complete=False,
+        first=0,
+    )
     pieces = draws.pieces(slice(0, n))
     codes = np.concatenate([piece.arrays["x"] for piece in pieces])
     names = model.schema.names

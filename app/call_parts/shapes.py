@@ -36,6 +36,7 @@ class Facts:
         likelihood: The kind of p(x|z).
         prior: The kind of p(z).
         table: What the cells of columns are; None for data of numbers alone.
+        has_gaps: Whether rows that are drawn can have missing cells.
         x_range: The smallest and the largest number that x may be.
     """
 
@@ -46,6 +47,7 @@ class Facts:
     has_images: bool
     columns: tuple[str, ...]
     table: TableSchema | None
+    has_gaps: bool
     x_range: tuple[float, float]
     limits: Settings
 
@@ -73,6 +75,11 @@ def has_log_var(facts: Facts) -> bool:
 def has_cells(facts: Facts) -> bool:
     """Return whether the data are cells of a table of mixed kinds."""
     return facts.table is not None
+
+
+def has_gaps(facts: Facts) -> bool:
+    """Return whether rows that are drawn can have missing cells."""
+    return facts.has_gaps
 
 
 def has_one_parameter(facts: Facts) -> bool:
@@ -139,6 +146,7 @@ class Shape(Marker):
         stacked: Whether it is a list of such arrays.
         has_cells: Whether rows of data have cells by name, or a number for each column.
         may_be_null: Whether a number may be null.
+        has_gaps: Whether it may be null if draws of the model have missing cells.
     """
 
     rows: RowLimit
@@ -147,10 +155,12 @@ class Shape(Marker):
     stacked: bool = False
     has_cells: bool = True
     may_be_null: bool = False
+    has_gaps: bool = False
 
     def apply(self, schema: Json, facts: Facts) -> Json:
         number = row_schemas.NUMBER
-        number = row_schemas.nullable(number) if self.may_be_null else number
+        if self.may_be_null or (self.has_gaps and facts.has_gaps):
+            number = row_schemas.nullable(number)
         rows = row_schemas.rows(
             self.axis(facts), self.rows(facts), self.at_least, number
         )

@@ -17,6 +17,7 @@ from app.call_parts.shapes import (
     Shape,
     data_shape,
     has_cells,
+    has_gaps,
     has_levels,
     has_log_var,
     has_one_parameter,
@@ -43,7 +44,7 @@ class DecodeOptions(ImageOutput, RowOutput):
         bool,
         Field(
             description="For a table of mixed kinds: whether to return `variance`, "
-            "`quantiles` and `probabilities` of every cell too."
+            "`quantiles`, `probabilities` and `missing` of every cell too."
         ),
         OnlyIf(has_cells),
     ] = False
@@ -105,6 +106,17 @@ class DecodeResponse(StrictObject):
         OnRequest(),
         Shape(max_rows, levels_shape),
     ]
+    missing: Annotated[
+        Numbers,
+        Field(
+            default_factory=list,
+            description="With `parameters`: the probability that the cell is missing "
+            "in a draw.",
+        ),
+        OnlyIf(has_gaps),
+        OnRequest(),
+        Shape(max_rows, data_shape, has_cells=False),
+    ]
     likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"]
 
 
@@ -163,7 +175,9 @@ async def _with_parameters(
     if format_ is NPY:
         what = "only for a response with several arrays, by Accept: not in x-npy"
         raise UnprocessableError(Fault("/parameters", what))
-    model.reserve_output(request, len(z.values), n_distribution_values(table))
+    n_values = n_distribution_values(table)
+    n_values += len(table.columns) if model.config.missing else 0
+    model.reserve_output(request, len(z.values), n_values)
     cells = await model.compute.cells(z.values)
     tensors = {name: one for name, one in cells._asdict().items() if one.size}
     levels = {"probabilities": TableColumns(level_names(table))}
@@ -171,6 +185,7 @@ async def _with_parameters(
         tensors,
         {"likelihood": model.config.likelihood.kind},
         nullable=("quantiles",),
-        columns=model.named("mean", "quantiles", numbers=("variance",)) | levels,
+        columns=model.named("mean", "quantiles", numbers=("variance", "missing"))
+        | levels,
         orient=options.orient,
     )

@@ -12,13 +12,15 @@ from app.call_parts.row_output import RowOutput, check_orient
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import (
     AtMost,
+    OnlyIf,
     Shape,
     data_shape,
+    has_cells,
     latent_shape,
     max_decoded_rows,
     max_rows,
 )
-from app.errors import ContentTooLargeError
+from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.reader import seed_or_random
 from app.http.request import Request
 from app.http.response import Response
@@ -55,6 +57,14 @@ class SampleOptions(ImageOutput, RowOutput):
         Draw,
         Field(description="`mean` returns E[x|z], `sample` draws x ~ p(x|z)."),
     ] = "mean"
+    complete: Annotated[
+        bool,
+        Field(
+            description="For a table of mixed kinds: whether draws of x have no "
+            "missing cells. By default they have some, if the training rows have."
+        ),
+        OnlyIf(has_cells),
+    ] = False
     first: First = 0
 
 
@@ -66,7 +76,9 @@ class SampleResponse(StrictObject):
     """Draws from the model."""
 
     x: Annotated[
-        Numbers, Field(description="[n, *data_shape]."), Shape(max_rows, data_shape)
+        Numbers,
+        Field(description="[n, *data_shape]."),
+        Shape(max_rows, data_shape, has_gaps=True),
     ]
     z: Annotated[
         Numbers,
@@ -117,17 +129,27 @@ async def sampled(
     if options.draw == "sample" and model.config.likelihood.kind == "gaussian":
         noise_per_row += model.config.data_dim
     model.check_first(options.first, noise_per_row)
+    if options.complete and model.config.table is None:
+        what = "only for a table of mixed kinds; other models have no missing cells"
+        raise UnprocessableError(Fault("/complete", what))
     seed = seed_or_random(options.seed)
     x, z = await model.compute.sample(
         n,
         seed=seed,
         temperature=options.temperature,
         draw=options.draw,
+        complete=options.complete,
         first=options.first,
     )
     tensors = {"x": model.in_data_shape(x), "z": z}
     names = model.named("x")
-    return Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
+    return Reply(
+        tensors,
+        {"seed": seed},
+        nullable=("x",) if model.config.missing else (),
+        columns=names,
+        orient=options.orient,
+    )
 
 
 sample_by_query = sample.by_query(

@@ -31,7 +31,14 @@ from model.engine import (
 )
 from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
 from model.engine.support import Binarize, supported
-from model.noise import NormalRows, Stream, data_noise, normal_rows, normals_skipped
+from model.noise import (
+    NormalRows,
+    Stream,
+    data_noise,
+    normal_rows,
+    normals_skipped,
+    uniform_rows,
+)
 
 Levels = NDArray[np.float64]
 
@@ -70,13 +77,23 @@ class Operations:
         return CellArrays(*await self._batcher.rows(self._cells(), z))
 
     async def sample(
-        self, n: int, *, seed: int, temperature: float, draw: Draw, first: int = 0
+        self,
+        n: int,
+        *,
+        seed: int,
+        temperature: float,
+        draw: Draw,
+        complete: bool,
+        first: int = 0,
     ) -> Sample:
         """
         Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
         The temperature scales the prior's standard deviation; for a mixture, those of
         its components. Row i depends only on the seed and first + i.
+
+        Args:
+            complete: Whether draws of x have no missing cells.
         """
         config = self.engine.checkpoint.config
         n_drawn = n + normals_skipped(first)
@@ -88,7 +105,12 @@ class Operations:
             return Sample((await self.decode(z)).mean, z)
         n_values = n_drawn * config.data_dim
         noise = await run_in_thread_if_large(n_values, self._noise, n, seed, first)
-        (x,) = await self._batcher.rows(self._draw, z, noise)
+        n_sets = self.engine.n_missing_sets
+        if complete or not n_sets:
+            (x,) = await self._batcher.rows(self._draw, z, noise)
+            return Sample(x, z)
+        gaps = await run_in_thread_if_large(n * n_sets, self._gaps, n, seed, first)
+        (x,) = await self._batcher.rows(self._draw_with_gaps(), z, noise, gaps)
         return Sample(x, z)
 
     async def elbo(
@@ -169,6 +191,8 @@ class Operations:
         if self.engine.checkpoint.config.table is not None:
             self._cells().rehearse(z)
         self._draw.rehearse(z, noise)
+        if self.engine.n_missing_sets:
+            self._draw_with_gaps().rehearse(z, noise, self._gaps(TILE, 0, 0))
         self._elbo(1).rehearse(x, z[:, None])
 
     @property
@@ -223,6 +247,11 @@ class Operations:
         """Return the queue of a table's rows whose cells' distributions are wanted."""
         return self._batcher.queue("cells", "decode", self.engine.cells)
 
+    def _draw_with_gaps(self) -> Queue:
+        """Return the queue of draws of a table's rows that may lack cells."""
+        drawn = partial(_drawn_with_gaps, self.engine)
+        return self._batcher.queue("gaps", "sample", drawn)
+
     def _elbo(self, n_samples: int) -> Queue:
         """Return the queue for rows with `n_samples` draws, equal within a batch."""
         return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
@@ -232,6 +261,10 @@ class Operations:
         shape = (n, self.engine.checkpoint.config.data_dim)
         return data_noise(kind, shape, seed=seed, first=first)
 
+    def _gaps(self, n: int, seed: int, first: int) -> Array:
+        shape = (n, self.engine.n_missing_sets)
+        return uniform_rows(shape, seed=seed, stream=Stream.MISSING, first=first)
+
 
 def _decoded(engine: Engine, z: Array) -> Sequence[AnyArray]:
     return [array for array in engine.decode(z) if array is not None]
@@ -239,6 +272,12 @@ def _decoded(engine: Engine, z: Array) -> Sequence[AnyArray]:
 
 def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[AnyArray]:
     return [engine.draw(z, noise)]
+
+
+def _drawn_with_gaps(
+    engine: Engine, z: Array, noise: Array, gaps: Array
+) -> Sequence[AnyArray]:
+    return [engine.draw_with_gaps(z, noise, gaps)]
 
 
 def _latent_noise(shape: tuple[int, ...], seed: int, first: int) -> Array:

@@ -121,6 +121,7 @@ class Loader:
                 has_images=reader.images is not None,
                 columns=config.data.columns or (),
                 table=config.table,
+                has_gaps=bool(config.missing),
                 x_range=reader.x_range,
                 limits=settings,
             ),

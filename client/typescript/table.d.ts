@@ -785,7 +785,7 @@ export interface components {
             orient?: "arrays" | "records" | "split";
             /**
              * Parameters
-             * @description For a table of mixed kinds: whether to return `variance`, `quantiles` and `probabilities` of every cell too.
+             * @description For a table of mixed kinds: whether to return `variance`, `quantiles`, `probabilities` and `missing` of every cell too.
              * @default false
              */
             parameters?: boolean;
@@ -2513,6 +2513,12 @@ export interface components {
              */
             draw?: "mean" | "sample";
             /**
+             * Complete
+             * @description For a table of mixed kinds: whether draws of x have no missing cells. By default they have some, if the training rows have.
+             * @default false
+             */
+            complete?: boolean;
+            /**
              * First
              * @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests.
              * @default 0
@@ -2947,7 +2953,7 @@ export interface operations {
             query?: {
                 /** @description For application/json: rows of data as `arrays`, as `records` (an object for each row, by the names of the columns), or as `split`: `{"columns": [...], "data": [[...], ...]}`. */
                 orient?: "arrays" | "records" | "split";
-                /** @description For a table of mixed kinds: whether to return `variance`, `quantiles` and `probabilities` of every cell too. */
+                /** @description For a table of mixed kinds: whether to return `variance`, `quantiles`, `probabilities` and `missing` of every cell too. */
                 parameters?: boolean;
             };
             header?: never;
@@ -3009,6 +3015,8 @@ export interface operations {
                 temperature?: number;
                 /** @description `mean` returns E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
+                /** @description For a table of mixed kinds: whether draws of x have no missing cells. By default they have some, if the training rows have. */
+                complete?: boolean;
                 /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };
@@ -3059,6 +3067,8 @@ export interface operations {
                 temperature?: number;
                 /** @description `mean` returns E[x|z], `sample` draws x ~ p(x|z). */
                 draw?: "mean" | "sample";
+                /** @description For a table of mixed kinds: whether draws of x have no missing cells. By default they have some, if the training rows have. */
+                complete?: boolean;
                 /** @description Position of the first row in the data. The noise of row i is a function of seed and first + i, so data can be sent in several requests. */
                 first?: number;
             };

@@ -48,6 +48,8 @@ class DecodeResult:
             (N, 5, *data_shape), NaN for categories without an order.
         probabilities: With `parameters`: of the categories in `ModelResult.levels`,
             (N, L), or None if there are none.
+        missing: With `parameters`: the probability that a draw lacks the cell, or None
+            if draws of the model lack none.
     """
 
     mean: DataArray
@@ -56,6 +58,7 @@ class DecodeResult:
     variance: Float64Array | None = None
     quantiles: Float64Array | None = None
     probabilities: Float64Array | None = None
+    missing: Float64Array | None = None
 
 
 @final
@@ -65,7 +68,8 @@ class SampleResult:
     Draws from the model.
 
     Attributes:
-        x: E[x|z], or draws of x with `draw="sample"`, (n, *data_shape).
+        x: E[x|z], or draws of x with `draw="sample"`, (n, *data_shape). Missing cells
+            of a table are NaN.
         z: Draws of z ~ p(z), (n, J).
         seed: The seed of both.
     """

@@ -184,12 +184,14 @@ def _operation(options: BulkOptions, engine: Engine) -> Operation:
                 first=options.first,
             )
         case SampleOptions():
+            _check_complete(options, engine)
             return Draws(
                 engine,
                 options.n,
                 seed=options.seed,
                 temperature=options.temperature,
                 draw=options.draw,
+                complete=options.complete,
                 first=options.first,
             )
     raise TypeError(f"no operation for {type(options).__name__}")
@@ -202,6 +204,11 @@ def _check_binarize(options: ScoreOptions, engine: Engine) -> None:
             f"--binarize {options.binarize} needs a Bernoulli model, this one's"
             f" likelihood is {kind}"
         )
+
+
+def _check_complete(options: SampleOptions, engine: Engine) -> None:
+    if options.complete and engine.checkpoint.config.table is None:
+        raise ValueError("--complete needs a model of a table of mixed kinds")
 
 
 def _arrays(

@@ -4,7 +4,7 @@ Encode, decode, sample and score: from a range of rows to arrays, a few rows at 
 The computation is the service's: the engine, noise by position, and the same checks.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, final
 
@@ -45,6 +45,10 @@ class Operation(Protocol):
     def block_rows(self) -> int:
         """How many rows a block has; blocks start at multiples of it."""
 
+    @property
+    def may_be_missing(self) -> Collection[str]:
+        """The arrays that may have NaN, for missing cells."""
+
     def pieces(self, rows: slice) -> Iterator[Piece]:
         """
         Compute rows of one block in order, a piece at a time.
@@ -62,6 +66,7 @@ class _OfSource:
     """What operations on the rows of a source share."""
 
     source: RowSource
+    may_be_missing = ()
 
     @property
     def n_rows(self) -> int:
@@ -152,6 +157,7 @@ class Draws:
     seed: int
     temperature: float
     draw: Draw
+    complete: bool
     first: int
 
     @property
@@ -159,6 +165,10 @@ class Draws:
         """All rows between restarts of the noise if much of it would be skipped."""
         is_long = self.draw == "sample" and self._noise == "normal"
         return BLOCK_ROWS if is_long else _BLOCK
+
+    @property
+    def may_be_missing(self) -> Collection[str]:
+        return ("x",) if self.engine.n_missing_sets else ()
 
     @property
     def _noise(self) -> str:
@@ -186,7 +196,15 @@ class Draws:
         width = self.engine.checkpoint.config.data_dim
         kind = NormalRows if self._noise == "normal" else UniformRows
         noise = kind((width,), seed=self.seed, stream=Stream.DATA, first=first)
-        return lambda z: self.engine.draw(z, noise.draw(len(z)))
+        n_sets = self.engine.n_missing_sets
+        if self.complete or not n_sets:
+            return lambda z: self.engine.draw(z, noise.draw(len(z)))
+        gaps = UniformRows(
+            (n_sets,), seed=self.seed, stream=Stream.MISSING, first=first
+        )
+        return lambda z: self.engine.draw_with_gaps(
+            z, noise.draw(len(z)), gaps.draw(len(z))
+        )
 
 
 def _elbo(engine: Engine, x: Array, eps: Array) -> ElboTerms:

@@ -132,11 +132,13 @@ class SampleOptions(SeedOptions):
         n: How many rows.
         temperature: A factor for the prior's standard deviation; 0 gives only means.
         draw: mean writes E[x|z], sample draws x ~ p(x|z).
+        complete: For a table of mixed kinds: draws of x have no missing cells.
     """
 
     n: int
     temperature: float = 1.0
     draw: Draw = "mean"
+    complete: bool = False
 
     def check(self) -> None:
         super().check()

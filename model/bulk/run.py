@@ -152,14 +152,17 @@ class BlockWork:
         return n_rows
 
     def _stored(self, array: ArrayLayout, first: int, rows: AnyRows) -> AnyRows:
-        """Return rows in the dtype of the output, and check that they are finite."""
+        """Return rows in the dtype of the output, and check what must be finite."""
         with np.errstate(over="ignore"):
             stored = rows.astype(array.dtype, copy=False)
-        if np.isfinite(stored).all():
+        may_be_missing = array.name in self._operation.may_be_missing
+        is_missing = np.isnan(rows) & may_be_missing
+        is_good = np.isfinite(stored) | is_missing
+        if is_good.all():
             return stored
-        i = int(np.argmin(np.isfinite(stored).reshape(len(rows), -1).all(axis=1)))
+        i = int(np.argmin(is_good.reshape(len(rows), -1).all(axis=1)))
         name = self._operation.example(first + i)
-        if np.isfinite(rows[i]).all():
+        if (np.isfinite(rows[i]) | is_missing[i]).all():
             raise ValueError(
                 f"{name}: the {array.name} does not fit {array.dtype.name}; leave out"
                 " --dtype"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from math import prod
 from operator import index
-from typing import final
+from typing import Any, final
 
 from numpy.typing import ArrayLike
 
@@ -57,7 +57,7 @@ class AsyncClient(AsyncAnalysisMethods):
         model = await self._model()
         n_outputs = 1
         if parameters:
-            n_outputs += 6 + -(-len(model.levels) // prod(model.data_shape))
+            n_outputs += 7 + -(-len(model.levels) // prod(model.data_shape))
         plan = plans.separate_rows(
             model, "/decode", DecodeResult, tensors, options, n_outputs=n_outputs
         )
@@ -70,6 +70,7 @@ class AsyncClient(AsyncAnalysisMethods):
         seed: int | None = None,
         temperature: float = 1.0,
         draw: DrawChoice = "mean",
+        complete: bool = False,
         first: int = 0,
     ) -> SampleResult:
         """
@@ -77,12 +78,18 @@ class AsyncClient(AsyncAnalysisMethods):
 
         They are the rows from `first` on of all that the seed gives. n may be any
         number: more than the service accepts are asked for in several requests.
+
+        Args:
+            complete: For a table of mixed kinds: whether draws of x have no missing
+                cells, which are NaN.
         """
-        options = {
+        options: dict[str, Any] = {
             "seed": arguments.seed_or_random(seed),
             "temperature": float(temperature),
             "draw": draw,
         }
+        if complete:
+            options["complete"] = True
         model = await self._model()
         plan = plans.positioned_rows(
             model,

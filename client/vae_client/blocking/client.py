@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 from math import prod
 from operator import index
-from typing import final
+from typing import Any, final
 
 from numpy.typing import ArrayLike
 
@@ -58,7 +58,7 @@ class Client(AnalysisMethods):
         model = self._model()
         n_outputs = 1
         if parameters:
-            n_outputs += 6 + -(-len(model.levels) // prod(model.data_shape))
+            n_outputs += 7 + -(-len(model.levels) // prod(model.data_shape))
         plan = plans.separate_rows(
             model, "/decode", DecodeResult, tensors, options, n_outputs=n_outputs
         )
@@ -71,6 +71,7 @@ class Client(AnalysisMethods):
         seed: int | None = None,
         temperature: float = 1.0,
         draw: DrawChoice = "mean",
+        complete: bool = False,
         first: int = 0,
     ) -> SampleResult:
         """
@@ -78,12 +79,18 @@ class Client(AnalysisMethods):
 
         They are the rows from `first` on of all that the seed gives. n may be any
         number: more than the service accepts are asked for in several requests.
+
+        Args:
+            complete: For a table of mixed kinds: whether draws of x have no missing
+                cells, which are NaN.
         """
-        options = {
+        options: dict[str, Any] = {
             "seed": arguments.seed_or_random(seed),
             "temperature": float(temperature),
             "draw": draw,
         }
+        if complete:
+            options["complete"] = True
         model = self._model()
         plan = plans.positioned_rows(
             model,

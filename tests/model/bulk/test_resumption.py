@@ -199,6 +199,7 @@ class Counted:
     """Rows that are their own numbers; block 2 stops the run as Control-C does."""
 
     block_rows = 10
+    may_be_missing = ()
     n_rows = 45
 
     def __init__(self, error: type[BaseException]) -> None:

@@ -11,7 +11,7 @@ from tests.app.served import Served
 from tests.conftest import save_tiny
 from tests.model.bulk.commands import written
 from tests.model.bulk.service import Arrays, answered, assert_same_bits
-from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.model.tables.tables import MISSING, MIXED, mixed_codes, model
 
 N = 2500  # rows, of more than one block
 
@@ -20,7 +20,8 @@ N = 2500  # rows, of more than one block
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Serve a model of a table."""
     path = tmp_path_factory.mktemp("table") / "table"
-    with Served(save_tiny(path, model(MIXED, mixed_codes())), max_rows=N) as served:
+    gappy = model(MIXED, mixed_codes(), missing=MISSING)
+    with Served(save_tiny(path, gappy), max_rows=N) as served:
         yield served
 
 
@@ -45,11 +46,16 @@ def test_codes_of_cells_are_computed_as_in_requests(
     scored = arrays(out, "score", path, tmp_path / "x.npy", "--n-samples", 3)
     decoded = arrays(out, "decode", path, z)
     drawn = arrays(out, "sample", path, "--n", N, "--draw", "sample")
+    whole = arrays(out, "sample", path, "--n", N, "--draw", "sample", "--complete")
 
     assert_same_bits(encoded, answered(table, "/encode", x=x))
     assert_same_bits(scored, answered(table, "/elbo?n_samples=3&seed=0", x=x))
     assert_same_bits(decoded, answered(table, "/decode", z=np.load(z)))
-    assert_same_bits(drawn, answered(table, f"/sample?n={N}&seed=0&draw=sample"))
+    url = f"/sample?n={N}&seed=0&draw=sample"
+    assert_same_bits(drawn, answered(table, url))
+    assert_same_bits(whole, answered(table, f"{url}&complete=true"))
+    assert np.isnan(drawn["x"]).any()
+    assert not np.isnan(whole["x"]).any()
 
 
 def test_cells_of_a_table_are_found_by_name(table: Served, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from model.config import FORMAT_VERSION, Config
 from model.tables.fitting import fit_marginals
 from model.tables.marginals import Marginals
+from model.tables.missing_sets import MissingSet
 from model.tables.schema import Codes, Kind, TableColumn, TableSchema
 from model.vae import VAE, initialized
 
@@ -56,11 +57,22 @@ def config(schema: TableSchema, *, latent_dim: int, hidden: int = 6) -> Config:
 
 
 def model(
-    columns: tuple[TableColumn, ...], codes: Codes, *, latent_dim: int = 2
+    columns: tuple[TableColumn, ...],
+    codes: Codes,
+    *,
+    latent_dim: int = 2,
+    missing: tuple[MissingSet, ...] = (),
 ) -> VAE:
-    """Return a model whose every weight is random, with the marginals of codes."""
+    """
+    Return a model whose every weight is random, with the marginals of codes.
+
+    Args:
+        missing: The columns that can be missing in draws.
+    """
     marginals = fitted(columns, codes)
-    vae = initialized(config(marginals.layout.schema, latent_dim=latent_dim), seed=0)
+    plain = config(marginals.layout.schema, latent_dim=latent_dim)
+    described = Config.model_validate({**dict(plain), "missing": missing})
+    vae = initialized(described, seed=0)
     assert vae.marginals is not None
     vae.marginals.load_state_dict(marginals.state_dict())
     generator = torch.Generator().manual_seed(1)
@@ -87,4 +99,14 @@ MIXED = (
     number("size", resolution=0.1),
     levels("group", "categorical", "a", "b", "c"),
     levels("flag", "binary", False, True),
+)
+
+MISSING = (
+    MissingSet(
+        columns=("group", "flag"),
+        patterns=((), ("group", "flag"), ("flag",)),
+        given="amount",
+        cuts=(0.0,),
+    ),
+    MissingSet(columns=("size",), patterns=((), ("size",))),
 )
