@@ -112,8 +112,11 @@ def _ended(side: Side, distance: float) -> Side:
     """
     if distance == 0:
         return Side(np.zeros(1), np.array([_NEGATIVE]))
-    before = side.excess[side.excess < distance - 1]
-    excess = np.append(before, distance - 1) if distance > 1 else np.zeros(1)
+    excess = side.excess[side.excess < max(distance - 1, 1)]
+    # The cell of 0 has what would be beyond it; but what is beyond the last knot is
+    # spread evenly as far as 0.
+    if distance > 1 and len(excess) < len(side.excess):
+        excess = np.append(excess, distance - 1)
     beyond = np.interp(excess, side.excess, side.beyond)
     negative = min(_NEGATIVE, _FALLING * float(beyond[-1]))
     return Side(np.append(excess, distance), np.append(beyond, negative))

@@ -53,7 +53,7 @@ def test_an_end_that_k_rows_share_has_a_kth_beyond_it() -> None:
     assert above[0] == pytest.approx(1 / 401 / 20, rel=1e-9)
 
 
-@pytest.mark.parametrize("least", [1, 40])
+@pytest.mark.parametrize("least", [1, 12])
 def test_what_would_be_negative_is_zero(least: int) -> None:
     """With the exponential's share; negative numbers have practically nothing."""
     draw = np.random.default_rng(2)
@@ -62,10 +62,21 @@ def test_what_would_be_negative_is_zero(least: int) -> None:
 
     below, _ = beyond(marginal(x), -0.5, 0.5, least - 0.5)
 
-    share = max(math.exp(-(least - 1) / scale), 0.01)
+    share = math.exp(-(least - 1) / scale)
+    assert share > 0.01
     assert below[0] == pytest.approx(1e-12, rel=1e-9)
     assert below[1] == pytest.approx(share / (len(x) + 1), rel=0.03)
     assert below[2] == pytest.approx(1 / (len(x) + 1), rel=1e-9)
+
+
+def test_every_number_between_zero_and_the_rows_has_a_probability() -> None:
+    """Where 0 is farther than the exponential's last knot."""
+    x = np.round(np.random.default_rng(7).uniform(1000, 2000, 3000))
+
+    log_share = marginal(x).x_of(np.arange(0.0, 1000)[:, None])[:, 3]
+
+    assert log_share.min() > math.log(0.009 / 3001 / 1000)
+    assert np.exp(log_share.astype(np.float64)).sum() < 1 / 3001
 
 
 def test_rows_far_above_zero_have_two_sides() -> None:
