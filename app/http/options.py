@@ -140,6 +140,8 @@ def _fault(fault: Any, schema: type[StrictObject]) -> Fault:
         known = ", ".join(schema.model_fields) or "no options"
         return Fault(pointer, f"unknown name; known here: {known}")
     wanted = fault["msg"].removeprefix("Input should be ")
+    if wanted.startswith(("greater", "less")):
+        wanted = f"a number {wanted}"
     return Fault(pointer, f"expected {wanted}, got {kind(fault['input'])}")
 
 

@@ -81,7 +81,8 @@ def _of_column(
     kinds = set(map(type, cells))
     if not kinds <= _KINDS:
         row = next(i for i, cell in enumerate(cells) if type(cell) not in _KINDS)
-        what = "expected a number, a string, a boolean or null"
+        got = "an array" if isinstance(cells[row], list) else "an object"
+        what = f"expected a number, a string, a boolean or null, got {got}"
         raise CellError(name, row, what)
     if not schema.column(name).has_levels:
         numbers = _plain_numbers(cells, kinds)

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ Renamed = Callable[[int, int, str], Fault]
 
 ABSENT = -1
 _LISTED = 5
+_COMPARED = 200  # columns, at most, in a search for one that is spelled alike
+_SEPARATORS = (";", "\t", "|")
 # A name that a client made up is repeated in an error only if it is short and plain.
 _PLAIN = re.compile(r"[\w .:%/()*+^-]{1,40}")
 
@@ -40,7 +43,7 @@ def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
         raise UnprocessableError(Fault(pointer, lacks(missing)))
     known = layout.left_out.union(layout.columns)
     if others := [name for name in sent if name not in known]:
-        raise UnprocessableError(Fault(pointer, has_others(others)))
+        raise UnprocessableError(Fault(pointer, has_others(others, layout)))
     return [found.get(name, ABSENT) for name in layout.columns]
 
 
@@ -64,12 +67,25 @@ def lacks(missing: Sequence[str]) -> str:
     return f"expected a value for each column, got none for {named}{more}"
 
 
-def has_others(others: Sequence[str]) -> str:
-    """Return the error for columns that the model does not have."""
+def has_others(others: Sequence[str], layout: Layout) -> str:
+    """Return the error for columns that the model does not have, and what to do."""
     n = f"{len(others)} other{'s' * (len(others) > 1)}"
     shown = ", ".join(name for name in others[:_LISTED] if _PLAIN.fullmatch(name))
     named = f": {shown}" if shown else ""
-    return f"expected the columns of `columns` in /model only, got {n}{named}"
+    what = f"expected the columns of `columns` in /model only, got {n}{named}"
+    if len(others) == 1 and any(mark in others[0] for mark in _SEPARATORS):
+        return f"{what}; separate cells by commas"
+    return f"{what}; {_meant(others[0], layout.columns)}"
+
+
+def _meant(other: str, columns: Sequence[str]) -> str:
+    """Return the column that is spelled most alike, or the first ones."""
+    if len(columns) <= _COMPARED and _PLAIN.fullmatch(other):
+        folded = {name.casefold(): name for name in columns}
+        if alike := get_close_matches(other.casefold(), folded, 1):
+            return f"did you mean {folded[alike[0]]}?"
+    more = f" and {len(columns) - _LISTED} more" * (len(columns) > _LISTED)
+    return f"it has {', '.join(columns[:_LISTED])}{more}"
 
 
 def plain(name: str) -> str:

@@ -133,7 +133,8 @@ class Layout:
             )
         if n > self.max_rows:
             raise ContentTooLargeError(
-                f"expected at most {self.max_rows} rows, got {n} or more"
+                f"expected at most {self.max_rows} rows, got {n} or more; "
+                "send them in several requests"
             )
 
     def to_rows(

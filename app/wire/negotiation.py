@@ -78,6 +78,14 @@ _PACKED_TABLES = frozenset(
     }
 )
 
+_SPREADSHEETS = frozenset(
+    {
+        "application/vnd.ms-excel",
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        "application/vnd.oasis.opendocument.spreadsheet",
+    }
+)
+
 
 def names(formats: Formats) -> str:
     """Return media types as one readable list."""
@@ -94,7 +102,7 @@ def request_format(
     Return the format of a body.
 
     Args:
-        note: A text to add to the error.
+        note: Why images are not read, for the error.
 
     Raises:
         UnsupportedMediaTypeError: It is none of `readable`, or is encoded.
@@ -105,7 +113,8 @@ def request_format(
     if found not in readable:
         raise UnsupportedMediaTypeError(
             f"expected a Content-Type of {names(readable)}, "
-            f"got {_what_came(content_type, readable)}" + _also(note),
+            f"got {_what_came(content_type, readable)}"
+            + _also(note if (content_type or b"").startswith(b"image/") else ""),
             headers=((b"accept", names(readable).encode()),),
         )
     return found
@@ -136,7 +145,7 @@ def response_format(accept: bytes | None, writable: Formats, note: str = "") -> 
     preferred among formats of equal quality.
 
     Args:
-        note: A text to add to the error.
+        note: Why images are not written, for the error.
 
     Raises:
         NotAcceptableError: The client accepts none of `writable`.
@@ -148,7 +157,8 @@ def response_format(accept: bytes | None, writable: Formats, note: str = "") -> 
     best = max(qualities)
     if best <= 0:
         raise NotAcceptableError(
-            f"expected Accept to allow one of {names(writable)}" + _also(note)
+            f"expected Accept to allow one of {names(writable)}"
+            + _also(note if b"image/" in accept else "")
         )
     preferred = [f for f, q in zip(writable, qualities, strict=True) if q == best]
     named = {range_.split("/")[0] for range_, quality in ranges if quality > 0} - {"*"}
@@ -202,7 +212,10 @@ def _next_step(name: str, readable: Formats) -> str:
     if name in _PACKED_TABLES:
         other = CSV if CSV in readable else readable[-1]
         return f"unpack it and send {other.name}, or a data frame by the Python client"
-    file = next((f for f in (PNG, NPY, SAFETENSORS) if f in readable), readable[0])
+    files = (PNG, CSV, NPY, SAFETENSORS)
+    file = next((f for f in files if f in readable), readable[0])
+    if name in _SPREADSHEETS and CSV in readable:
+        return f"save it as CSV, with commas and decimal points, and send {CSV.name}"
     match name:
         case "application/x-www-form-urlencoded":
             return f"curl -d sends this by itself: add -H 'Content-Type: {JSON.name}'"

@@ -22,8 +22,8 @@ from model.tables.cells import (
     is_truth,
     number_of,
     rounded,
-    shown,
 )
+from model.tables.refusals import refusal
 
 Codes = NDArray[np.float64]
 Kind = Literal[
@@ -265,7 +265,8 @@ class TableSchema(Section):
         for row, cell in enumerate(cells):
             code = column.code(cell, unseen=unseen)
             if code is None:
-                raise CellError(name, row, _refusal(column, cell))
+                known = column.categories if column.has_levels else None
+                raise CellError(name, row, refusal(cell, known))
             codes[row] = code
         return codes
 
@@ -286,12 +287,3 @@ class TableSchema(Section):
             *(f"{c.name}: {c.kind}, {c.why}" for c in self.columns),
             *(f"{c.name}: left out, {c.why}" for c in self.left_out),
         )
-
-
-def _refusal(column: TableColumn, cell: Cell) -> str:
-    """Return what was expected instead of a cell."""
-    if not column.has_levels:
-        return f"expected a finite number, or null if it is missing, got {shown(cell)}"
-    known = ", ".join(map(shown, (column.categories or ())[:8]))
-    more = f" and {column.n_levels - 8} more" if column.n_levels > 8 else ""
-    return f"unknown category {shown(cell)}; the model knows {known}{more}"

@@ -32,6 +32,10 @@ _MOST_CELL_BYTES = 256  # on average, in a line that is longer still
 _OF_NUMBERS = b"0123456789+-.eE, \r\n"  # Python and files read them alike
 _CACHED = 1 << 10
 _MARK = b"\xef\xbb\xbf"
+_NO_LINES = (
+    "expected a line of names and one for each row, got one line in all: curl keeps "
+    "the ends of lines with --data-binary, not with -d"
+)
 # A piece that has other structure than rows of cells is read cell by cell.
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b',\n"[]{}'))
 _REFUSALS = (ValueError, TypeError, RuntimeError)  # all that simdjson raises
@@ -82,6 +86,8 @@ class _Reading:
         self._cells_until = 0  # before this position there are not only numbers
         self.names = self._header()
         self._has_words = codes.has_words(layout.columns, layout.schema)
+        if body.find(b"\n") < 0 and len(self.names) > layout.dim + len(layout.left_out):
+            lines.refuse(1, _NO_LINES)
         self.order = columns.positions(self.names, layout, layout.pointer())
 
     def read(self, stop: Event) -> NDArray[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
 from app.wire.body import Body
-from app.wire.json import split, strict
+from app.wire.json import mistakes, split, strict
 from app.wire.layout import Layout, Rows
 
 _PIECE_BYTES = 1 << 14
@@ -181,7 +181,7 @@ class _NamedRows:
             except json.JSONDecodeError as fault:
                 before = len(text[: fault.pos].encode())
                 at = self.position + row.start() - 1 + before
-                what = f"expected JSON, got an error at position {at}: {fault.msg}"
+                what = mistakes.syntax(text, fault, at)
                 return UnprocessableError(Fault(pointer, what))
             except UnicodeDecodeError:
                 return UnprocessableError(Fault(pointer, "expected UTF-8"))
@@ -202,7 +202,7 @@ class _NamedRows:
                 what = f"expected a row of at most {_MOST_ROW_BYTES} bytes"
             else:
                 at = self.position + len(text[: error.pos].encode())
-                what = f"expected JSON, got an error at position {at}: {error.msg}"
+                what = mistakes.syntax(text, error, at)
             raise UnprocessableError(Fault(pointer, what)) from None
         except RecursionError:
             what = "expected JSON, got arrays or objects nested too deeply"

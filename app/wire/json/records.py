@@ -34,7 +34,7 @@ def in_order(
             faults.append(Fault(layout.pointer(i), columns.lacks(missing)))
         elif extra := record.keys() - names:
             others = [name for name in record if name in extra]
-            faults.append(Fault(layout.pointer(i), columns.has_others(others)))
+            faults.append(Fault(layout.pointer(i), columns.has_others(others, layout)))
         else:
             rows.append([record.get(name) for name in layout.columns])
     return rows, faults

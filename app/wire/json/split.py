@@ -18,6 +18,7 @@ from app.errors import Fault, UnprocessableError
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.columns import ABSENT
+from app.wire.json import mistakes
 from app.wire.layout import Layout, Rows
 from model.raw_values import PLAIN
 
@@ -72,7 +73,7 @@ def names_and_rows(table: dict[str, Any], layout: Layout) -> tuple[list[str], An
     pointer = layout.pointer()
     for name in _MEMBERS:
         if name not in table:
-            _refuse(pointer, f"expected an object with columns and data, got no {name}")
+            _refuse(pointer, mistakes.no_split(table, name, layout.columns))
     if others := table.keys() - {*_MEMBERS, _IGNORED}:
         n = f"{len(others)} other{'s' * (len(others) > 1)}"
         _refuse(pointer, f"expected an object with columns and data only, got {n}")
@@ -152,7 +153,11 @@ def in_order(
         first_row: The position of the first row in the request.
     """
     faults = [
-        Fault(f"{layout.pointer()}/data/{i}", f"expected an array of {n} values")
+        Fault(
+            f"{layout.pointer()}/data/{i}",
+            f"expected an array of {n} values, one for each name in columns, "
+            + (f"got {len(row)}" if isinstance(row, list) else "got no array"),
+        )
         for i, row in enumerate(rows, first_row)
         if not isinstance(row, list) or len(row) != n
     ]

@@ -18,7 +18,7 @@ import numpy as np
 from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
 from app.wire import codes, columns
 from app.wire.body import Body
-from app.wire.json import records, split
+from app.wire.json import mistakes, records, split
 from app.wire.layout import Layout, Rows
 
 MAX_EXPLAINED_BYTES = 1 << 17
@@ -48,6 +48,7 @@ def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
     members = parse_members(body, f" with {layout.name}")
     if layout.name not in members:
         others = f"; got {', '.join(_plain(members))}" if _plain(members) else ""
+        others += mistakes.no_x(members, layout.name, layout.columns)
         _refuse(
             layout.pointer(), f"expected {layout.wanted}, but it is missing{others}"
         )
@@ -141,7 +142,7 @@ def _parse(body: Body) -> Any:
     except _LoneSurrogateError:
         _refuse("", "expected Unicode text, got a lone surrogate (\\ud800)")
     except json.JSONDecodeError as error:
-        _refuse("", f"expected JSON, got an error at position {error.pos}: {error.msg}")
+        _refuse("", mistakes.syntax(error.doc, error, error.pos))
     except RecursionError:
         _refuse("", "expected JSON, got arrays or objects nested too deeply")
 
@@ -271,7 +272,10 @@ def _number_faults(
     if value is None and layout.may_be_missing:
         return
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        yield Fault(layout.pointer(*index), f"expected a number, got {kind(value)}")
+        what = f"expected a number, got {kind(value)}"
+        if isinstance(value, str) and layout.schema is not None:
+            what += "; arrays have codes: send words by the names of their columns"
+        yield Fault(layout.pointer(*index), what)
     elif not math.isfinite(value) or abs(value) > layout.largest:
         what = f"expected {layout.a_number}, got {number(value)}"
         yield Fault(layout.pointer(*index), what)
