@@ -165,9 +165,9 @@ def mixed(where: Path, n: int, n_texts: int) -> Dataset:
 @pytest.mark.parametrize(
     ("n", "n_texts", "hidden", "n_steps"),
     [
-        (200, 3, (128, 128), 2_500),
+        (200, 3, (256, 128), 2_500),
         (400, 130, (512, 256), 2_500),
-        (4_000, 3, (128, 128), 5_000),
+        (4_000, 3, (256, 128), 5_000),
     ],
 )
 def test_a_table_of_columns_has_options_of_its_own(
