@@ -38,3 +38,14 @@ def test_decode_has_the_distributions_of_cells(penguins: str, ask: Ask) -> None:
     assert model.levels[:3] == LEVELS
     likely = found.probabilities[:, :3].argmax(axis=1)
     assert np.array_equal(likely, found.mean[:, 0])
+
+
+@pytest.mark.slow("starts a service")
+def test_draws_can_be_asked_for_without_missing_cells(penguins: str, ask: Ask) -> None:
+    """Over several requests, with the values of the other draws."""
+    gappy = ask(penguins, "sample", 6, seed=3, draw="sample").x
+
+    whole = ask(penguins, "sample", 6, seed=3, draw="sample", complete=True).x
+
+    assert np.isfinite(whole).all()
+    assert np.array_equal(np.where(np.isnan(gappy), whole, gappy), whole)
