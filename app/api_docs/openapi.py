@@ -22,7 +22,17 @@ from app.http.public import public_paths
 from app.http.schema import ImageInput, ImageOutput, TableInput
 from app.settings import Settings
 from app.version import service_version
-from app.wire.negotiation import CSV, JPEG, JSON, NPY, PNG, SAFETENSORS, Format, Formats
+from app.wire.negotiation import (
+    CSV,
+    JPEG,
+    JSON,
+    NPY,
+    PARQUET,
+    PNG,
+    SAFETENSORS,
+    Format,
+    Formats,
+)
 
 TITLE = "Variational autoencoder"
 DESCRIPTION = (
@@ -73,12 +83,17 @@ _OTHERS_READ = {
     JPEG: _ONE_IMAGE,
     CSV: "Rows under a line with the names of their columns, in any order, as RFC 4180 "
     "says and in UTF-8. A number has a decimal point. Options are query parameters.",
+    PARQUET: "Plain columns of numbers, texts and truth values under their names, in "
+    "any order; null is a missing cell. Options are query parameters.",
 }
 _OTHERS_WRITTEN = {
     CSV: "A line for each row, under the names of its columns. Rows of data are alone, "
     "and their draws are rows. Other arrays stand side by side: one value per row is a "
     "column of the member's name, several are columns such as `mu.0` or `mean.height`. "
     "The seed is in the header `vae-seed`.",
+    PARQUET: "A table with the columns that text/csv has: numbers, words as "
+    "dictionaries, truth values, and null where CSV has an empty cell. The seed is in "
+    "the header `vae-seed`.",
     PNG: "The images of the main array side by side, 8 bits per channel. A value v "
     "is the pixel 255 v, rounded, with v clipped to [0, 1].",
 }

@@ -131,7 +131,7 @@ def _examples(values: ExampleValues) -> Bodies:
     options=DecodeOptions,
     response=DecodeResponse,
     reads=ONE_ARRAY,
-    writes=(JSON, SAFETENSORS, When(has_one_parameter, NPY), TABLE, PICTURE),
+    writes=(JSON, SAFETENSORS, When(has_one_parameter, NPY), *TABLE, PICTURE),
     examples=_examples,
 )
 async def decode(model: ServedModel, request: Request, format_: Format) -> Response:

@@ -201,7 +201,7 @@ def _examples(values: ExampleValues) -> Bodies:
     request=ImputeRequest,
     options=ImputeOptions,
     response=ImputeResponse,
-    reads=(*NAMED_ARRAYS, TABLE),
+    reads=(*NAMED_ARRAYS, *TABLE),
     writes=BY_ROW,
     room="analyses",
     tag="analyses",

@@ -125,6 +125,16 @@ class IncomingBody:
         self._release(n_before)  # the compressed body is no longer needed
         return content
 
+    def count(self, n_bytes: int) -> None:
+        """
+        Count more bytes that the body takes in memory.
+
+        Raises:
+            OverloadedError: The budget for all bodies is full.
+        """
+        self._bodies.take(n_bytes, held=self._n_counted)
+        self._n_counted += n_bytes
+
     def release(self) -> None:
         """Stop counting the body: the request has been answered or cancelled."""
         self._release(self._n_counted)
@@ -140,8 +150,7 @@ class IncomingBody:
         new_size = size + len(piece)
         if new_size > self._bodies.max_bytes:
             raise too_large(new_size, self._bodies.max_bytes)
-        self._bodies.take(len(piece), held=self._n_counted)
-        self._n_counted += len(piece)
+        self.count(len(piece))
         if new_size > len(collected):
             collected = grown(collected, new_size, max_size)
         collected[size:new_size] = piece
@@ -149,7 +158,7 @@ class IncomingBody:
 
     def _limit(self, n_fed: int) -> int:
         """Return how long the content of the first `n_fed` bytes of gzip may be."""
-        return min(self._bodies.max_bytes, max(FREE_BYTES, MAX_RATIO * n_fed))
+        return most_unpacked(n_fed, self._bodies.max_bytes)
 
     def _too_large(self, limit: int) -> ContentTooLargeError:
         if limit == self._bodies.max_bytes:
@@ -166,6 +175,11 @@ async def _step(
     if is_first and len(fed) <= _INLINE_BYTES:
         return stream.decompress(fed, _INLINE_STEP_BYTES)
     return await asyncio.to_thread(stream.decompress, fed, _STEP_BYTES)
+
+
+def most_unpacked(n_bytes: int, max_bytes: int) -> int:
+    """Return how much the first n bytes of a packed body may unpack to."""
+    return min(max_bytes, max(FREE_BYTES, MAX_RATIO * n_bytes))
 
 
 def too_large(size: int, limit: int) -> ContentTooLargeError:

@@ -2,24 +2,22 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, TypeVar, final
 
 import numpy as np
 
 from app.errors import Fault, UnprocessableError, number
-from app.http import array_names, options
+from app.http import array_names, options, tables
 from app.http.body_budget import BodyBudget
 from app.http.coding import Coding, check_known
 from app.http.input import Input, layout_of_data
 from app.http.pictures import Images, Picture
 from app.http.request import Request
 from app.http.schema import ImageOutput, StrictObject
+from app.http.tables import TableBodies
 from app.settings import Settings
 from app.wire import npy, safetensors
 from app.wire.body import Body
-from app.wire.csv import reader as csv_reader
-from app.wire.csv.bodies import CsvBodies
 from app.wire.images import data_urls
 from app.wire.images.layout import image_layout, why_no_images
 from app.wire.json import strict
@@ -27,7 +25,6 @@ from app.wire.json.rows import ImagesInsteadError, JsonRows
 from app.wire.layout import LARGEST, Layout, Rows
 from app.wire.masked import Masked, MaskedRows
 from app.wire.negotiation import (
-    CSV,
     JPEG,
     JSON,
     NPY,
@@ -84,7 +81,7 @@ class Reader:
         self.z = Input(z, JsonRows(z), _ONE_ARRAY, Coding(z, in_model_units))
         self.raw = RawValues.of_model(config)
         x = layout_of_data(served, self.raw, settings.max_rows)
-        by_name = (CSV,) if x.columns else ()
+        by_name = tables.formats() if x.columns else ()
         data, self._masked_formats = _ONE_ARRAY + by_name, _NAMED_ARRAYS + by_name
         coding = Coding(x, in_model_units)
         readable = data
@@ -104,7 +101,7 @@ class Reader:
         analyzed = replace(x, max_rows=max_rows)
         self.analyzed = Input(analyzed, JsonRows(analyzed), data, coding)
         self._masked = MaskedRows(analyzed)
-        self._csv = CsvBodies()
+        self._tables = TableBodies(self._bodies)
 
     @property
     def x_range(self) -> tuple[float, float]:
@@ -147,9 +144,9 @@ class Reader:
         if self.images is not None and format_ in (PNG, JPEG):
             return await self.images.read(body, format_, schema, query)
         parsed = _without_images(options.read(schema, {}, query))
-        if format_ is CSV:
-            read_csv = partial(csv_reader.read, body, wanted.layout)
-            return await self._csv.read(body, read_csv), parsed
+        if format_ in tables.FORMATS:
+            layout = wanted.layout
+            return await self._tables.rows(request, format_, body, layout), parsed
         read = safetensors.read if format_ is SAFETENSORS else npy.read
         if len(body) < _THREADED_BYTES:
             return read(body, wanted.layout), parsed
@@ -170,12 +167,14 @@ class Reader:
         if format_ is JSON:
             masked, members = await self._masked.read_json(body)
             parsed = options.read(schema, members, query)
-        elif format_ is CSV:
-            parsed = options.read(schema, {}, query)
-            masked = await self._csv.read(body, partial(self._masked.read_csv, body))
         else:
             parsed = options.read(schema, {}, query)
-            masked = await asyncio.to_thread(self._masked.read_safetensors, body)
+            if format_ is SAFETENSORS:
+                masked = await asyncio.to_thread(self._masked.read_safetensors, body)
+            else:
+                masked = await self._tables.read(
+                    request, format_, body, self.analyzed.layout, self._masked.of_table
+                )
         check_known(masked.x, parsed, self.x.layout)
         request.absent = masked.x.absent
         x = await self.x.coding.converted(masked.x)

@@ -12,7 +12,7 @@ from typing import Literal, final
 from starlette.types import Receive, Scope
 
 from app.http.body_budget import BodyBudget
-from app.http.incoming import IncomingBody, is_gzip, too_large
+from app.http.incoming import IncomingBody, is_gzip, most_unpacked, too_large
 from app.http.response import ONE_MESSAGE_BYTES
 from app.http.response_budget import ResponseBudget
 from app.wire.body import Body
@@ -39,6 +39,7 @@ class Request:
     __slots__ = (
         "_incoming",
         "_n_response_bytes",
+        "_n_sent",
         "_receive",
         "_responses",
         "absent",
@@ -62,6 +63,7 @@ class Request:
         self._incoming: IncomingBody | None = None  # set while its body is counted
         self._responses = responses
         self._n_response_bytes = 0  # counted in `_responses`
+        self._n_sent = 0  # the bytes of the body, before it is decompressed
         self.headers = dict(self.fields)
         self.method: str = scope["method"]
         self.root_path: str = scope.get("root_path", "").rstrip("/")
@@ -110,12 +112,30 @@ class Request:
             incoming = self._incoming = IncomingBody(bodies)
             whole = await incoming.collect(message, self._receive, announced=announced)
         self.is_read = True
+        self._n_sent = len(whole)
         if b"content-encoding" in self.headers and is_gzip(
             self.headers[b"content-encoding"]
         ):
             incoming = self._incoming = self._incoming or IncomingBody(bodies)
             return await incoming.decompress(whole)
         return whole
+
+    def most_unpacked(self, bodies: BodyBudget) -> int:
+        """Return how many bytes the parts of a packed format may take, unpacked."""
+        return most_unpacked(self._n_sent, bodies.max_bytes)
+
+    def count_unpacked(self, n_bytes: int, bodies: BodyBudget) -> None:
+        """
+        Count bytes that parts of the body unpack to, until `release_body`.
+
+        As little as a body in one message has is not counted.
+
+        Raises:
+            OverloadedError: The budget for all bodies is full.
+        """
+        if n_bytes > ONE_MESSAGE_BYTES:
+            self._incoming = self._incoming or IncomingBody(bodies)
+            self._incoming.count(n_bytes)
 
     def release_body(self) -> None:
         """Stop counting the body: the request has been answered or cancelled."""

@@ -14,7 +14,8 @@ from app.wire import npy, safetensors
 from app.wire.csv.writer import CsvText
 from app.wire.json import writer
 from app.wire.layout import MAX_FOR_BLAS
-from app.wire.negotiation import CSV, JSON, SAFETENSORS, Format
+from app.wire.negotiation import CSV, JSON, PARQUET, SAFETENSORS, Format
+from app.wire.parquet import writer as parquet_writer
 from app.wire.reply import Chunk, Reply
 
 # Longer arrays are checked in a thread: numpy releases the interpreter lock.
@@ -100,6 +101,8 @@ async def _chunks(
     if format_ is CSV:
         table = CsvText(reply)
         return table if table.is_long else [b"".join(table)]
+    if format_ is PARQUET:
+        return await parquet_writer.written(reply)
     if picture is not None:
         return await picture.write(reply.main)
     write = safetensors.write if format_ is SAFETENSORS else npy.write

@@ -59,14 +59,25 @@ def of_rows(
     codes = np.full((len(rows), len(names)), np.nan)
     unknown: list[Fault] = []
     for j, (name, cells) in enumerate(zip(names, zip(*rows, strict=True), strict=True)):
-        if name in layout.left_out:
-            continue
-        try:
-            codes[:, j], unseen = _of_column(name, cells, schema)
-        except CellError as error:
-            raise UnprocessableError(_fault(error, layout, first_row)) from error
-        unknown += [_fault(error, layout, first_row) for error in unseen]
+        if name not in layout.left_out:
+            codes[:, j], unseen = of_column(name, cells, layout, schema, first_row)
+            unknown += unseen
     return Coded(codes, unknown)
+
+
+def of_column(
+    name: str,
+    cells: Sequence[Any],
+    layout: Layout,
+    schema: TableSchema,
+    first_row: int,
+) -> Coded:
+    """Return the codes of the cells of one column, (n,), as `of_rows` does."""
+    try:
+        codes, unseen = _of_column(name, cells, schema)
+    except CellError as error:
+        raise UnprocessableError(_fault(error, layout, first_row)) from error
+    return Coded(codes, [_fault(error, layout, first_row) for error in unseen])
 
 
 def _fault(error: CellError, layout: Layout, first_row: int) -> Fault:

@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import lru_cache
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -12,11 +14,14 @@ from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
 from app.wire.layout import Layout
+from model.files import numerals
+from model.tables.cells import is_missing_number
 
 # Returns the fault of value `d` of a row, given the row, `d` and the detail.
 Renamed = Callable[[int, int, str], Fault]
 
 ABSENT = -1
+_CACHED, _MAX_CACHED = 1 << 10, 64  # cells, and characters of one
 _LISTED = 5
 _COMPARED = 200  # columns, at most, in a search for one that is spelled alike
 _SEPARATORS = (";", "\t", "|")
@@ -58,6 +63,42 @@ def ordered(values: NDArray[Any], order: Sequence[int]) -> NDArray[Any]:
     found: NDArray[Any] = np.take(values, order, axis=1)
     found[:, [i == ABSENT for i in order]] = np.nan
     return found
+
+
+def converted(
+    values: NDArray[np.float64], layout: Layout, first_row: int, *, missing: str
+) -> NDArray[np.floating]:
+    """
+    Return rows of data units, NaN for missing cells, in the model's units.
+
+    Args:
+        first_row: The position of the first row in the request.
+        missing: What a missing cell is in the format, for the error.
+
+    Raises:
+        UnprocessableError: A value is missing where none may be, or out of range.
+    """
+    is_missing = np.isnan(values)
+    if is_missing.any() and not layout.may_be_missing:
+        row, d = divmod(int(np.argmax(is_missing)), layout.dim)
+        what = f"expected a number, got {missing}"
+        raise UnprocessableError(Fault(layout.pointer(first_row + row, d), what))
+    return layout.to_rows(values, shaped=False, first_row=first_row).values
+
+
+def number_in(cell: str) -> float | None:
+    """Return the number in a text, NaN if it has none, None if it has another text."""
+    return _read_before(cell) if len(cell) <= _MAX_CACHED else _read(cell)
+
+
+def _read(cell: str) -> float | None:
+    reading = numerals.read(cell, ".")
+    if reading is not None:
+        return reading.value
+    return nan if is_missing_number(cell) else None
+
+
+_read_before = lru_cache(_CACHED)(_read)
 
 
 def lacks(missing: Sequence[str]) -> str:

@@ -3,12 +3,13 @@ Parses bodies with two arrays: x, and a mask of the same shape for the known val
 
 In JSON both are arrays of numbers, the mask of 0 and 1; null is refused as everywhere.
 In safetensors the mask may have booleans, and x may be NaN where it is missing. Rows by
-name need no mask: null in JSON, and an empty cell in CSV, is a missing value.
+name need no mask: null in JSON and Parquet, and an empty cell
+in CSV, is a missing value.
 """
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
 from typing import Any, NamedTuple, Never, final
@@ -19,7 +20,6 @@ from numpy.typing import NDArray
 from app.errors import Fault, UnprocessableError, number
 from app.wire import codes, safetensors
 from app.wire.body import Body
-from app.wire.csv import reader as csv_reader
 from app.wire.json import strict
 from app.wire.json.arrays import RefusedError
 from app.wire.json.rows import (
@@ -38,6 +38,8 @@ NAME = "mask"
 _BLOCK = 1 << 16
 _SEARCHED_BYTES = 1 << 22  # searching these for a byte takes a millisecond
 _Place = tuple[int, int]
+# Returns the rows of a table that a body is, which end early when an event is set.
+ReadTable = Callable[[Layout, Event], Rows]
 
 
 @final
@@ -127,15 +129,15 @@ class MaskedRows:
         rows = Rows(values.reshape(-1, self._x.dim), x.shaped)
         return self._masked(rows, flags.values.reshape(rows.values.shape))
 
-    def read_csv(self, body: Body, stop: Event) -> Masked:
+    def of_table(self, read: ReadTable, stop: Event) -> Masked:
         """
-        Parse a body whose empty cells are the missing values.
+        Return rows by name whose empty cells are the missing values.
 
         Raises:
-            UnprocessableError: It does not match the layout.
-            ContentTooLargeError: It has too many rows.
+            UnprocessableError: They do not match the layout.
+            ContentTooLargeError: They are too many.
         """
-        x = csv_reader.read(body, self._with_holes, stop)
+        x = read(self._with_holes, stop)
         return self._masked(x, ~np.isnan(x.values))
 
     def _masked(self, x: Rows, observed: Mask) -> Masked:

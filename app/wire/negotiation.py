@@ -38,11 +38,13 @@ JSON = Format("application/json")
 SAFETENSORS = Format("application/vnd.safetensors")
 NPY = Format("application/x-npy")
 CSV = Format("text/csv", "; charset=utf-8")
+PARQUET = Format("application/vnd.apache.parquet")
 PNG = Format("image/png")
 JPEG = Format("image/jpeg")
 
 _FORMATS = {
-    format_.name: format_ for format_ in (JSON, SAFETENSORS, NPY, CSV, PNG, JPEG)
+    format_.name: format_
+    for format_ in (JSON, SAFETENSORS, NPY, CSV, PARQUET, PNG, JPEG)
 }
 _CACHE = 256
 
@@ -63,19 +65,14 @@ _MEANT = {
     "application/csv": CSV,
     "text/x-csv": CSV,
     "text/comma-separated-values": CSV,
+    "application/parquet": PARQUET,
+    "application/x-parquet": PARQUET,
     "image/jpg": JPEG,
     "image/pjpeg": JPEG,
     "image/x-png": PNG,
 }
-# What files of Parquet and Arrow unpack to cannot be bounded before they are unpacked.
-_PACKED_TABLES = frozenset(
-    {
-        "application/vnd.apache.parquet",
-        "application/x-parquet",
-        "application/parquet",
-        "application/vnd.apache.arrow.file",
-        "application/vnd.apache.arrow.stream",
-    }
+_ARROW = frozenset(
+    {"application/vnd.apache.arrow.file", "application/vnd.apache.arrow.stream"}
 )
 
 _SPREADSHEETS = frozenset(
@@ -209,9 +206,8 @@ def _next_step(name: str, readable: Formats) -> str:
         return _header(meant)
     if name == CSV.name:
         return "only where rows of a model with names of columns are read"
-    if name in _PACKED_TABLES:
-        other = CSV if CSV in readable else readable[-1]
-        return f"unpack it and send {other.name}, or a data frame by the Python client"
+    if meant is PARQUET or name == PARQUET.name or name in _ARROW:
+        return _instead_of_a_packed_table(name, readable)
     files = (PNG, CSV, NPY, SAFETENSORS)
     file = next((f for f in files if f in readable), readable[0])
     if name in _SPREADSHEETS and CSV in readable:
@@ -228,6 +224,17 @@ def _next_step(name: str, readable: Formats) -> str:
             return f"name the format of the file, such as {file.name}"
     is_image = name.startswith("image/") and name not in _FORMATS
     return "convert the image to PNG or JPEG" if is_image and PNG in readable else ""
+
+
+def _instead_of_a_packed_table(name: str, readable: Formats) -> str:
+    """Return what to send in place of a file of Parquet or Arrow."""
+    if PARQUET in readable:
+        return "write it as Parquet, pyarrow.parquet.write_table(table, file)"
+    other = CSV if CSV in readable else readable[-1]
+    step = f"unpack it and send {other.name}, or a data frame by the Python client"
+    lacks_extra = CSV in readable and name not in _ARROW
+    why = "the service lacks the extra `parquet`: pip install '.[parquet]'; or "
+    return why * lacks_extra + step
 
 
 def _header(format_: Format) -> str:

@@ -2918,6 +2918,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -2930,6 +2931,7 @@ export interface operations {
                     "application/json": components["schemas"]["EncodeResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -2978,6 +2980,7 @@ export interface operations {
                     "application/vnd.safetensors": string;
                     "application/x-npy": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3036,6 +3039,7 @@ export interface operations {
                     "application/vnd.safetensors": string;
                     "application/x-npy": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3092,6 +3096,7 @@ export interface operations {
                     "application/vnd.safetensors": string;
                     "application/x-npy": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3134,6 +3139,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3146,6 +3152,7 @@ export interface operations {
                     "application/json": components["schemas"]["ElboResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3188,6 +3195,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3201,6 +3209,7 @@ export interface operations {
                     "application/vnd.safetensors": string;
                     "application/x-npy": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3349,6 +3358,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3361,6 +3371,7 @@ export interface operations {
                     "application/json": components["schemas"]["LoglikResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3405,6 +3416,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3417,6 +3429,7 @@ export interface operations {
                     "application/json": components["schemas"]["GapResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3457,6 +3470,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3469,6 +3483,7 @@ export interface operations {
                     "application/json": components["schemas"]["RefineResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3509,6 +3524,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3562,6 +3578,7 @@ export interface operations {
                 "application/vnd.safetensors": string;
                 "application/x-npy": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3574,6 +3591,7 @@ export interface operations {
                     "application/json": components["schemas"]["AnomalyResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];
@@ -3621,6 +3639,7 @@ export interface operations {
                 "application/json": components["schemas"]["ImputeRequest"];
                 "application/vnd.safetensors": string;
                 "text/csv": string;
+                "application/vnd.apache.parquet": string;
             };
         };
         responses: {
@@ -3633,6 +3652,7 @@ export interface operations {
                     "application/json": components["schemas"]["ImputeResponse"];
                     "application/vnd.safetensors": string;
                     "text/csv": string;
+                    "application/vnd.apache.parquet": string;
                 };
             };
             400: components["responses"]["400"];

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, labels
+from model.files.arrow_cells import cells
 from model.files.columns import Choice, Table
 from model.files.contents import (
     Contents,
@@ -144,12 +145,9 @@ class _ArrowTable:
                 " expected numbers, texts, truth values or dates: --drop"
                 f" {self.table.reference(position)} leaves the column out"
             )
-        # The digits of float32 that float64 adds are none of the data.
-        short = {self.arrow.float16(): np.float16, self.arrow.float32(): np.float32}
-        write = short.get(kind, str)
         for start in range(0, self.found.num_rows, _BLOCK_ROWS):
-            for cell in column.slice(start, _BLOCK_ROWS).to_pylist():
-                yield "" if cell is None else str(write(cell))
+            for cell in cells(column.slice(start, _BLOCK_ROWS), self.arrow):
+                yield "" if cell is None else str(cell)
 
 
 def _opened(path: Path, options: ReadOptions, wanted: Sequence[str]) -> _ArrowTable:

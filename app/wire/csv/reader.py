@@ -7,7 +7,6 @@ is parsed by simdjson; any other is cut into cells, which mean what they mean in
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 from math import nan
 from threading import Event
 from typing import Any, final
@@ -22,15 +21,12 @@ from app.wire.body import Body
 from app.wire.csv import lines
 from app.wire.csv.lines import Lines
 from app.wire.layout import Layout, Rows
-from model.files import numerals
-from model.tables.cells import is_missing_number
 
 PIECE_BYTES = 1 << 17
 _MOST_LINE_BYTES = 1 << 18
 _CELLS_BYTES = 1 << 14  # shorter, because cells take more memory than numbers
 _MOST_CELL_BYTES = 256  # on average, in a line that is longer still
 _OF_NUMBERS = b"0123456789+-.eE, \r\n"  # Python and files read them alike
-_CACHED = 1 << 10
 _MARK = b"\xef\xbb\xbf"
 _NO_LINES = (
     "expected a line of names and one for each row, got one line in all: curl keeps "
@@ -100,21 +96,16 @@ class _Reading:
             values, numbers = self._rows()
             layout.check_n_rows(self._n + len(values))
             with columns.faults_at(layout, self._named(numbers)):
-                rows = self._converted(columns.ordered(values, self.order))
+                rows = columns.converted(
+                    columns.ordered(values, self.order),
+                    layout,
+                    self._n,
+                    missing="an empty cell",
+                )
             kept[self._n : self._n + len(rows)] = rows
             self._n += len(rows)
         layout.check_n_rows(self._n)
         return kept[: self._n]
-
-    def _converted(self, values: Values) -> NDArray[np.floating]:
-        """Return rows of data units, NaN for empty cells, in the model's units."""
-        layout = self._layout
-        empty = np.isnan(values)
-        if empty.any() and not layout.may_be_missing:
-            row, d = divmod(int(np.argmax(empty)), layout.dim)
-            what = "expected a number, got an empty cell"
-            raise UnprocessableError(Fault(layout.pointer(self._n + row, d), what))
-        return layout.to_rows(values, shaped=False, first_row=self._n).values
 
     def _header(self) -> list[str]:
         """Read the first line; return its names, without spaces around them."""
@@ -237,7 +228,7 @@ class _Reading:
                     found.cells, self.names, layout, layout.schema, self._n
                 )
             return self._known(coded, found.numbers)
-        rows = [list(map(_number, cells)) for cells in found.cells]
+        rows = [list(map(columns.number_in, cells)) for cells in found.cells]
         for i, row in enumerate(rows):
             if None in row:
                 d = self.order.index(row.index(None))
@@ -255,12 +246,3 @@ class _Reading:
             return Fault(pointer_to(row, d), f"{where}: {detail}")
 
         return renamed
-
-
-@lru_cache(_CACHED)
-def _number(cell: str) -> float | None:
-    """Return the number in a cell, NaN if it is empty, None if it has another text."""
-    reading = numerals.read(cell, ".")
-    if reading is not None:
-        return reading.value
-    return nan if is_missing_number(cell) else None

@@ -15,6 +15,7 @@ import resource
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -37,6 +38,9 @@ from app.wire.json.rows import ImagesInsteadError, JsonRows
 from app.wire.layout import Layout
 from app.wire.masked import MaskedRows
 from app.wire.negotiation import JPEG, PNG, Format
+from app.wire.parquet import reader as parquet_reader
+from app.wire.parquet.installed import is_installed
+from model.tables.schema import TableColumn, TableSchema
 from tests.app.pictures import SIGNATURE, chunk, decoded, header, saved
 
 MIB = 1 << 20
@@ -46,6 +50,14 @@ RGB = image_layout((28, 28, 3), max_pixels=1 << 24)
 ROWS = Layout("x", (28, 28), 1 << 20)
 WIDE = Layout("x", (1 << 20,), 64)  # a row is longer than any piece
 TABLE = Layout("x", (4,), 1 << 22, columns=("a", "b", "c", "d"))
+NUMBERS = Layout("x", (1,), 1 << 14, columns=("a",), may_be_missing=True)
+WORDS = replace(
+    NUMBERS,
+    dtype=np.float64,
+    schema=TableSchema(
+        columns=(TableColumn(name="a", kind="categorical", categories=("b",)),)
+    ),
+)
 SIDE = 2048
 
 
@@ -153,6 +165,8 @@ def cases() -> Iterator[Growth]:
     """Yield bodies of 16 MiB or so, of every format."""
     yield from _jsons()
     yield from _tables()
+    if is_installed():
+        yield from _parquets()
     yield from _binaries()
     yield from _images()
     yield Growth(
@@ -178,6 +192,44 @@ def _tables() -> Iterator[Growth]:
     for text in (b"0,", b",", b"\n", b'"', b'"",', b'""\n', b"a", b"0", b"\r", b'"\n'):
         yield Growth(f"CSV, {text!r}", partial(_lines, text), read)
         yield Growth(f"CSV, a header of {text!r}", partial(_lines, text, b""), read)
+
+
+def _parquets() -> Iterator[Growth]:
+    import pyarrow  # noqa: PLC0415  an extra
+
+    n = 1 << 14
+    long = [f"{i:{N // n}d}" for i in range(n)]
+    zeros = pyarrow.array(np.zeros(n, np.int32))
+    one = pyarrow.DictionaryArray.from_arrays(zeros, ["a" * N])
+    for name, layout, values, options in (
+        ("numbers", NUMBERS, np.arange(float(n)), {}),
+        ("zeros", NUMBERS, np.zeros(n), {}),
+        ("words", WORDS, long, {"compression": "none"}),
+        ("words in pages", WORDS, long, {"use_dictionary": False}),
+        ("one word", WORDS, one, {"compression": "none"}),
+    ):
+        body = _parquet(values, **options)
+        decoded = _measured_parquet(layout, body).n_bytes + 8 * n
+        read = partial(_read_parquet, layout)
+        yield Growth(f"Parquet, {name}", partial(bytes, body), read, decoded)
+
+
+def _parquet(values: Any, **options: Any) -> bytes:
+    import pyarrow  # noqa: PLC0415  an extra
+    from pyarrow import parquet  # noqa: PLC0415
+
+    file = io.BytesIO()
+    parquet.write_table(pyarrow.table({"a": values}), file, **options)
+    return file.getvalue()
+
+
+def _measured_parquet(layout: Layout, body: Body) -> parquet_reader.ParquetFile:
+    limits = parquet_reader.UnpackedLimits(8 * N, 8 * N)
+    return parquet_reader.measured(body, layout, limits, Event())
+
+
+def _read_parquet(layout: Layout, body: Body) -> Any:
+    return _measured_parquet(layout, body).read(layout, Event())
 
 
 def _lines(text: bytes, header: bytes = b"a,b,c,d\n") -> bytes:
@@ -322,6 +374,9 @@ def _warm() -> None:
         save({n: np.ones((1, ROWS.dim), "f4") for n in ("x", "mask")})
     )
     npy.read(_npy(np.ones((1, ROWS.dim))), ROWS)
+    if is_installed():
+        _read_parquet(NUMBERS, _parquet([0.5]))
+        _read_parquet(WORDS, _parquet(["b"]))
 
 
 def main() -> None:

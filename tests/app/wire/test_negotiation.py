@@ -8,6 +8,7 @@ from app.wire.negotiation import (
     JPEG,
     JSON,
     NPY,
+    PARQUET,
     PNG,
     SAFETENSORS,
     Formats,
@@ -81,16 +82,31 @@ def test_a_415_names_what_came_and_the_next_step(
 def test_the_next_step_is_one_that_the_call_accepts() -> None:
     """Where images are not accepted, none is suggested; CSV only where it is read."""
     upload = refusal("multipart/form-data", ARRAYS)
-    parquet = [
-        refusal("application/vnd.apache.parquet", formats)
-        for formats in (ARRAYS, (*ARRAYS, CSV))
+    arrow = [
+        refusal("application/vnd.apache.arrow.file", formats)
+        for formats in (ARRAYS, (*ARRAYS, CSV), (*ARRAYS, CSV, PARQUET))
     ]
 
     assert "-H 'Content-Type: application/x-npy'" in upload
-    assert "unpack it and send application/" in parquet[0]
-    assert "unpack it and send text/csv, or a data frame" in parquet[1]
+    assert "unpack it and send application/" in arrow[0]
+    assert "; unpack it and send text/csv, or a data frame" in arrow[1]
+    assert "; write it as Parquet, pyarrow.parquet.write_table" in arrow[2]
     assert refusal("image/jpg", ARRAYS) == "image/jpg"
     assert refusal("image/png", ARRAYS) == "image/png"
+
+
+@pytest.mark.parametrize("name", ["vnd.apache.parquet", "parquet", "x-parquet"])
+def test_parquet_names_the_extra_that_it_needs(name: str) -> None:
+    """Where the service has it, another name of it is put right."""
+    lacking = refusal(f"application/{name}", (*ARRAYS, CSV))
+    numbers = refusal(f"application/{name}", ARRAYS)
+
+    assert "the service lacks the extra `parquet`: pip install '.[parquet]'" in lacking
+    assert "or unpack it and send text/csv, or a data frame" in lacking
+    assert "`parquet`" not in numbers
+    if name != "vnd.apache.parquet":
+        readable = (*ARRAYS, CSV, PARQUET)
+        assert f"{HEADER}{PARQUET.name}" in refusal(f"application/{name}", readable)
 
 
 @pytest.mark.parametrize("path", ["/encode", "/sample", "/impute", "/traverse"])

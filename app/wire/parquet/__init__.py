@@ -1,0 +1,1 @@
+"""Apache Parquet: rows by the names of their columns, in requests and responses."""
