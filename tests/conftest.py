@@ -1,5 +1,6 @@
 """Tiny real checkpoints, one of each kind of model, and a browser."""
 
+import gc
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -152,6 +153,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return not is_slow, n if is_slow else -n
 
     items.sort(key=order)
+
+
+def pytest_collection_finish() -> None:
+    """Have no later collection of garbage look at modules and thousands of tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,14 @@ KINDS = ("bernoulli", "gaussian", "conv", "linear")
 BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(scope="module", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Backend:
     """Name each library in turn."""
     name: Backend = request.param
     return name
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(scope="module", params=KINDS)
 def engine(
     request: pytest.FixtureRequest, checkpoints: Path, backend: Backend
 ) -> Engine:
@@ -33,7 +33,7 @@ def engine(
     return Engine.load(path, device="cpu", backend=backend, n_threads=1)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rows(engine: Engine) -> Probe:
     """Return data, latents and noise for three tiles."""
     return probe(engine.checkpoint.vae, 3 * TILE)

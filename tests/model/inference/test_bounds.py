@@ -83,6 +83,7 @@ def test_the_error_includes_the_rounding_of_a_model_in_float32() -> None:
     assert 0.7 < math.sqrt((ratio**2).mean()) < 1.3  # of 64 rows
 
 
+@pytest.mark.slow("computes many estimates")
 def test_intervals_hold_the_evidence_as_often_as_they_say(build: Build) -> None:
     """With a good q they cover log p(x) in 95 +- 2 % of 1,000 repetitions."""
     result, log_p_x = repeated(build, by=0.0, n_samples=16, seed=4)
@@ -90,6 +91,7 @@ def test_intervals_hold_the_evidence_as_often_as_they_say(build: Build) -> None:
     assert coverage(result, log_p_x) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.slow("computes many estimates")
 def test_intervals_of_a_poor_q_hold_the_bound(build: Build) -> None:
     """
     With a q that is off by 2.5 sigma they cover L_K, if not log p(x), in 95 +- 2 %.
@@ -104,6 +106,7 @@ def test_intervals_of_a_poor_q_hold_the_bound(build: Build) -> None:
     assert coverage(result, log_p_x) < 0.5
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_error_is_the_spread_of_repetitions(build: Build) -> None:
     """
     With a poor q too, in root mean square; the delta method's is less than half of it.

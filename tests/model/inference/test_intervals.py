@@ -96,6 +96,7 @@ def test_ends_are_quantiles_and_the_probability_is_that_between(
     assert (found.probability[0, :3].numpy() > level - 4 * error).all()
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_error_of_the_probability_is_calibrated(vae: VAE) -> None:
     """Over 16 seeds, RMS(error / SE) of one interval is near 1."""
     codes = np.array([[np.nan, np.nan, np.nan, 1.0]])

@@ -77,6 +77,7 @@ def estimates(p_z: GaussianMixture, q_z: Gaussian, mean: Tensor) -> Estimate:
     return Estimate.mean(torch.stack(found))
 
 
+@pytest.mark.slow("computes many estimates")
 @pytest.mark.parametrize("name", CASES)
 def test_its_error_covers_rare_terms(name: str) -> None:
     """

@@ -46,6 +46,12 @@ def every_row() -> Codes:
     return np.array(list(product(*map(range, SIZES))), np.float64)
 
 
+@pytest.fixture(scope="module")
+def truth(discrete: VAE) -> Codes:
+    """Return log p(x) of all rows by quadrature over z, (N,)."""
+    return log_p(discrete, every_row())
+
+
 def x_of(vae: VAE, codes: Codes) -> Tensor:
     """Return rows in the model's units."""
     return torch.from_numpy(vae.in_model_units(codes))
@@ -57,30 +63,29 @@ def log_p(vae: VAE, codes: Codes) -> Codes:
     return found
 
 
-def test_rows_of_a_discrete_table_sum_to_one(discrete: VAE) -> None:
+def test_rows_of_a_discrete_table_sum_to_one(truth: Codes) -> None:
     """By enumeration, with z integrated out."""
-    total = np.exp(log_p(discrete, every_row())).sum()
+    total = np.exp(truth).sum()
 
     assert total == pytest.approx(1, abs=1e-5)
 
 
-def test_a_missing_cell_sums_over_what_it_could_be(discrete: VAE) -> None:
+def test_a_missing_cell_sums_over_what_it_could_be(discrete: VAE, truth: Codes) -> None:
     """The density of a partial row is that of all its completions together."""
-    rows, whole = every_row(), log_p(discrete, every_row())
+    rows = every_row()
     for part in ([1.0, np.nan, 2.0], [np.nan, 0.0, np.nan]):
         known = ~np.isnan(part)
         fits = (rows[:, known] == np.array(part)[known]).all(axis=1)
 
         [found] = log_p(discrete, np.array([part]))
 
-        assert found == pytest.approx(math.log(np.exp(whole[fits]).sum()), abs=1e-5)
+        assert found == pytest.approx(math.log(np.exp(truth[fits]).sum()), abs=1e-5)
 
 
-def test_the_elbo_is_below(discrete: VAE) -> None:
+def test_the_elbo_is_below(discrete: VAE, truth: Codes) -> None:
     """Of every row, in expectation over its noise; the estimate of log p(x) is near."""
     x = x_of(discrete, every_row())
     eps = torch.randn(4000, len(x), 1, generator=torch.Generator().manual_seed(0))
-    truth = log_p(discrete, every_row())
 
     bound = elbo(discrete, x, eps=eps)
     found = analyses.evidence(
@@ -95,9 +100,11 @@ def test_the_elbo_is_below(discrete: VAE) -> None:
     assert found.is_reliable.mean() > 0.5
 
 
-def test_imputed_cells_have_the_conditionals_of_enumeration(discrete: VAE) -> None:
+def test_imputed_cells_have_the_conditionals_of_enumeration(
+    discrete: VAE, truth: Codes
+) -> None:
     """The most probable category, the probability of others, and frequencies."""
-    rows, p = every_row(), np.exp(log_p(discrete, every_row()))
+    rows, p = every_row(), np.exp(truth)
     seen = rows[:, 0] < 3  # an unseen category is not drawn
     given = np.array([[np.nan, 1.0, np.nan]])
     fits = (rows[:, 1] == 1) & seen
@@ -115,12 +122,12 @@ def test_imputed_cells_have_the_conditionals_of_enumeration(discrete: VAE) -> No
     for j in (0, 2):
         n = 3
         share = np.bincount(rows[fits, j].astype(int), weights=p[fits], minlength=n)
-        truth = share / share.sum()
+        wanted = share / share.sum()
         drawn = np.bincount(found.samples[0, :, j].astype(int), minlength=n) / 4000
-        np.testing.assert_allclose(drawn, truth, atol=0.04)
-    truth = np.bincount(rows[fits, 0].astype(int), weights=p[fits])
-    assert found.mean[0, 0] == truth.argmax()
-    other = 1 - truth.max() / truth.sum()
+        np.testing.assert_allclose(drawn, wanted, atol=0.04)
+    wanted = np.bincount(rows[fits, 0].astype(int), weights=p[fits])
+    assert found.mean[0, 0] == wanted.argmax()
+    other = 1 - wanted.max() / wanted.sum()
     assert found.variance[0, 0] == pytest.approx(other, abs=0.02)
     assert np.isnan(found.mean[0, 1])
 

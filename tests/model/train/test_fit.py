@@ -93,6 +93,7 @@ def test_training_reaches_the_likelihood_of_probabilistic_pca(tmp_path: Path) ->
     assert -0.06 < learned - log_p < 0.01
 
 
+@pytest.mark.slow("trains")
 def test_densities_are_in_the_units_of_the_data(tmp_path: Path) -> None:
     """
     Data a thousand times as large have an ELBO lower by D log 1000.
@@ -165,6 +166,7 @@ def test_the_learning_rate_falls_over_the_whole_run(tmp_path: Path) -> None:
     assert rates == pytest.approx([0.9 * (1 - done / 9) for done in (2, 5, 8)])
 
 
+@pytest.mark.slow("trains")
 def test_warm_up_frees_the_kl(tmp_path: Path) -> None:
     """
     While the KL weighs nothing in the loss it grows, and the reported ELBO pays for it.

@@ -199,6 +199,7 @@ def test_dreg_has_the_expected_gradient_of_iwae_in_phi(
     assert error.norm() < 0.1 * found.dreg.mean(dim=0).norm()
 
 
+@pytest.mark.slow("computes many gradients")
 def test_dreg_has_less_variance_where_q_is_close_to_the_posterior(
     trained: Estimators,
 ) -> None:
@@ -208,6 +209,7 @@ def test_dreg_has_less_variance_where_q_is_close_to_the_posterior(
     assert variances[0] < 0.6 * variances[1]  # 4 errors below 1
 
 
+@pytest.mark.slow("computes many gradients")
 def test_dreg_need_not_have_less_variance_elsewhere(anywhere: Estimators) -> None:
     """With q far from the posterior it can have more: the help says where it pays."""
     variances = [float(part.var(dim=0).sum()) for part in anywhere]
@@ -232,6 +234,7 @@ def test_at_the_exact_posterior_dreg_does_not_move_phi() -> None:
     torch.testing.assert_close(loss, -p_x.log_prob(x).mean(), rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow("computes many gradients")
 def test_dreg_has_the_expected_gradient_of_iwae_where_the_prior_holds_phi() -> None:
     """Under a VampPrior, whose components follow the encoder, within 4 errors."""
     vae = model(prior={"kind": "vamp", "n_components": 3})

@@ -71,6 +71,7 @@ def test_the_start_is_kept_where_training_does_not_improve_it(tmp_path: Path) ->
     assert kept.epoch == 0
 
 
+@pytest.mark.slow("trains")
 def test_a_better_epoch_replaces_the_start(tmp_path: Path) -> None:
     """From the law of other rows there is much to improve."""
     plan = planned(tmp_path, learning_rate=0.02, start="random", epochs=20)

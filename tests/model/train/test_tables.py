@@ -79,6 +79,7 @@ def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     assert "Left out: plan, all its values are 'basic'." in card
 
 
+@pytest.mark.slow("trains again")
 def test_training_can_start_from_a_model_with_missing_cells(
     run: Path, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_scores_of_held_out_rows_are_stored(run: Path) -> None:
     assert held_out.farthest_cell.settings.n_samples is None
 
 
+@pytest.mark.slow("trains again")
 def test_columns_are_written_and_can_be_given_back(run: Path, tmp_path: Path) -> None:
     """With an edited kind, and with a column left out."""
     document = json.loads((run / "out.columns.json").read_text(encoding="utf-8"))
@@ -187,6 +189,7 @@ def test_an_unknown_category_is_refused_by_its_place(
     assert "line 2 of others.csv, column 'job' holds 'pilot', expected one of" in error
 
 
+@pytest.mark.slow("trains twice")
 def test_numbers_alone_stay_a_table_of_numbers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
