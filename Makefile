@@ -42,7 +42,7 @@ help: ## Show this list
 	  'Variables (make serve PORT=9000 VAE_MAX_ROWS=100):' \
 	  '  HOST, PORT       where to serve [$(HOST), $(PORT)]' \
 	  '  CHECKPOINT       the directory to serve [$(CHECKPOINT)]' \
-	  '  VAE_*            any setting of the service, see README.md' \
+	  '  VAE_*            any setting of the service, see docs/operating.md' \
 	  '  ARGS             further arguments of train, released, penguins and test' \
 	  '  PYTHON           the interpreter the environment is made with [$(PYTHON)]' \
 	  '  TORCH            the build of torch: cpu, cuda, or a name such as cu130 [auto:' \

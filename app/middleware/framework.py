@@ -107,7 +107,7 @@ async def _handle(request: Request, error: Exception) -> Response:
 def _routing_problem(request: Request, error: HTTPException) -> Exception:
     """Return the problem for a path or a method without a route."""
     if error.status_code == 404:
-        return NotFoundError("there is no resource at this path")
+        return NotFoundError("there is no resource at this path; /docs lists the calls")
     if error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         allow = ((b"allow", methods.encode()),)
