@@ -249,11 +249,12 @@ def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     schemas = schemas_of(models)
     for model in models:
         schema = schemas[model.__name__]
-        _remove_others(model, schema.get("properties", {}), facts)
-        resolve(model, schema.get("properties", {}), facts)
-        optional = may_be_left_out(model, facts)
+        properties = schema.get("properties", {})
+        _remove_others(model, properties, facts)
+        resolve(model, properties, facts)
+        required = properties.keys() - may_be_left_out(model, facts)
         if "required" in schema:
-            schema["required"] = [n for n in schema["required"] if n not in optional]
+            schema["required"] = [n for n in schema["required"] if n in required]
         schemas.update(forms.split(model, schemas.pop(model.__name__), facts))
     return dict(sorted(schemas.items()))
 
