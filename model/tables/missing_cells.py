@@ -40,16 +40,15 @@ class MissingCells(nn.Module):
         """Return p(m|z, x) from the output of `head`, (..., O)."""
         return Missing(eta, self)
 
-    @property
-    def every_log_share(self) -> Tensor:
-        """Log shares, -inf where there is no pattern, (B, G, K), float64."""
-        is_pattern = self.tensor("is_pattern")[:, None]
-        return torch.where(is_pattern, self.log_share.double(), -torch.inf)
-
     def log_shares(self, group: Tensor) -> Tensor:
-        """Return log shares of patterns in groups, (..., B): (..., B, K)."""
+        """
+        Return log shares of patterns in groups, (..., B): (..., B, K), float64.
+
+        They are -inf where there is no pattern.
+        """
         sets = torch.arange(group.shape[-1], device=group.device)
-        return self.every_log_share[sets, group]
+        found = self.log_share[sets, group].double()
+        return torch.where(self.tensor("is_pattern"), found, -torch.inf)
 
     def tensor(self, name: str) -> Tensor:
         """Return an array of the layout on the device of the weights."""
@@ -75,8 +74,8 @@ class Missing:
 
     def log_patterns(self, group: Tensor) -> Tensor:
         """Return log probabilities of patterns given groups, (..., B): (..., B, K)."""
-        logits = self.cells.log_shares(group) + self._logits
-        return torch.log_softmax(logits, dim=-1)
+        logits = self.eta.double()[..., self.cells.tensor("output")]  # (..., B, K)
+        return torch.log_softmax(self.cells.log_shares(group) + logits, dim=-1)
 
     def drawn(self, codes: Tensor, noise: Tensor) -> Tensor:
         """
@@ -100,25 +99,20 @@ class Missing:
         ]
         return found
 
-    def probability(self, shares: Tensor) -> Tensor:
+    def probability(self, b: int, shares: Tensor) -> Tensor:
         """
-        Return the probability that each cell is missing given z, float64, (..., C).
+        Return the probability that the columns of a set are missing given z, float64.
 
         Args:
-            shares: Of the groups of each set given z, (..., B, G), float64.
+            b: The number of the set.
+            shares: Of its G' groups given z, (..., G'), float64.
         """
-        logits = (
-            self.cells.every_log_share + self._logits[..., None, :]
-        )  # (..., B, G, K)
-        pattern = torch.softmax(logits, dim=-1)
-        pattern = (shares[..., None] * pattern).sum(dim=-2)  # (..., B, K)
-        of_cell = pattern[..., self.cells.tensor("set_of"), :]
-        missing = torch.where(self.cells.tensor("is_missing"), of_cell, 0.0).sum(dim=-1)
-        n_columns = len(self.cells.layout.schema.columns)
-        found = missing.new_zeros(*missing.shape[:-1], n_columns)
-        found[..., self.cells.tensor("columns")] = missing.clamp(max=1)
-        return found
-
-    @property
-    def _logits(self) -> Tensor:
-        return self.eta.double()[..., self.cells.tensor("output")]  # (..., B, K)
+        layout = self.cells.layout
+        n = int(layout.n_patterns[b])
+        first = int(layout.output[b, 0])
+        log_share = self.cells.log_share[b, : shares.shape[-1], :n].double()
+        logits = log_share + self.eta.double()[..., None, first : first + n]
+        pattern = (shares[..., None] * torch.softmax(logits, dim=-1)).sum(dim=-2)
+        is_missing = self.cells.tensor("is_missing")[layout.set_of == b, :n]
+        found = torch.where(is_missing, pattern[..., None, :], 0.0).sum(dim=-1)
+        return found.clamp(max=1)

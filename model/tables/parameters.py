@@ -4,10 +4,11 @@ from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from model.tables.cells import canonical
 from model.tables.likelihood import EPSILON, Summary, Table
-from model.tables.missing_sets import edges
+from model.tables.missing_sets import MissingSet, edges
 from model.tables.schema import TableSchema
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -72,25 +73,27 @@ def _missing(p_x: Table) -> Tensor:
     """Return sum_g P(g|z) P(missing|z, g) of the groups g of cells, (N, C)."""
     if p_x.missing is None:
         return p_x.parameters.new_empty(len(p_x.parameters), 0, dtype=torch.float64)
-    layout, columns = p_x.missing.cells.layout, p_x.layout.schema.columns
-    n_sets, n_groups, _ = layout.shape
-    shares = p_x.level_shares.new_zeros(len(p_x.parameters), n_sets, n_groups)
+    layout = p_x.missing.cells.layout
+    found = p_x.level_shares.new_zeros(
+        len(p_x.parameters), len(p_x.layout.schema.columns)
+    )
     for b, one in enumerate(layout.sets):
-        if one.given is None:
-            shares[:, b, 0] = 1
-            continue
-        j = int(layout.given[b])
-        place = int(p_x.layout.order[j])
-        if columns[j].has_logits:
-            of_levels = p_x.level_shares[:, place - len(p_x.layout.on_axis)]
-            n = columns[j].n_levels
-            shares[:, b, :n] = of_levels[:, :n]
-        else:
-            below = _below(p_x, place, torch.from_numpy(edges(columns[j], one.cuts)))
-            every = torch.nn.functional.pad(below, (1, 0))
-            every = torch.nn.functional.pad(every, (0, 1), value=1.0)
-            shares[:, b, : below.shape[1] + 1] = every.diff(dim=1)
-    return p_x.missing.probability(shares)
+        columns = layout.columns[layout.set_of == b].tolist()
+        shares = _group_shares(p_x, one, int(layout.given[b]))
+        found[:, columns] = p_x.missing.probability(b, shares)
+    return found
+
+
+def _group_shares(p_x: Table, one: MissingSet, j: int) -> Tensor:
+    """Return P(g|z) of the groups of the column j, which a set is given, (N, G')."""
+    if one.given is None:
+        return p_x.level_shares.new_ones(len(p_x.parameters), 1)
+    column, place = p_x.layout.schema.columns[j], int(p_x.layout.order[j])
+    if column.has_logits:
+        of_levels = p_x.level_shares[:, place - len(p_x.layout.on_axis)]
+        return of_levels[:, : column.n_levels]
+    below = _below(p_x, place, torch.from_numpy(edges(column, one.cuts)))
+    return pad(pad(below, (1, 0)), (0, 1), value=1.0).diff(dim=1)
 
 
 def _below(p_x: Table, place: int, x: Tensor) -> Tensor:

@@ -7,11 +7,11 @@ groups on. The penalty is chosen by validation rows for each set of columns. No 
 of the trained model changes.
 """
 
+from math import prod
 from typing import NamedTuple, final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from model.config import Config
@@ -25,7 +25,9 @@ from model.train.missing_structure import group_of, missing_sets, pattern_of
 from model.vae import VAE, empty
 
 _MAX_ROWS = 1 << 14
+_MIN_ROWS, _MAX_VALUES = 1 << 9, 1 << 22  # of many sets with many patterns
 _PAIRS, _MAX_DRAWS = 1 << 13, 8  # rows times draws of z
+_AT_ONCE = 1 << 10  # rows
 _PENALTIES = (0.1, 0.01, 0.001)
 _STEPS = 60
 
@@ -62,7 +64,7 @@ def with_missing_cells(
         return vae
     cells = MissingCells(schema, sets, _width(vae.config))
     codes = dataset.train.x
-    cells.log_share.copy_(_log_shares(cells, *_cases(cells, codes)))
+    cells.log_share.copy_(_log_shares(cells, codes))
     train = _rows(vae, cells, prepared.train, codes, seed=seed, part=1)
     held_out = _rows(
         vae, cells, prepared.validation, dataset.validation.x, seed=seed, part=2
@@ -77,19 +79,20 @@ def _width(config: Config) -> int:
     return (config.latent_dim, *config.decoder.hidden)[-1]
 
 
-def _log_shares(
-    cells: MissingCells, pattern: NDArray[np.int64], group: NDArray[np.int64]
-) -> Tensor:
+def _log_shares(cells: MissingCells, codes: Codes) -> Tensor:
     """
     Return log shares of patterns in groups, (B, G, K), 0 where there is no pattern.
 
     One row is added to each group, with the patterns in their shares of all rows.
     """
-    shape = cells.layout.shape
-    counts = np.zeros(shape)
-    for b in range(shape[0]):
-        kept = pattern[:, b] >= 0
-        np.add.at(counts[b], (group[kept, b], pattern[kept, b]), 1)
+    schema, is_missing = cells.layout.schema, np.isnan(codes)
+    n_sets, *size = cells.layout.shape
+    counts = np.zeros((n_sets, *size))
+    for b, one in enumerate(cells.layout.sets):
+        pattern = pattern_of(one, schema, is_missing)
+        place = group_of(one, schema, codes) * size[1] + pattern
+        found = np.bincount(place[pattern >= 0], minlength=prod(size))
+        counts[b] = found.reshape(size)
     of_all = counts.sum(axis=1, keepdims=True)
     counts += of_all / of_all.sum(axis=2, keepdims=True)
     share = counts / counts.sum(axis=2, keepdims=True)
@@ -102,33 +105,39 @@ def _rows(
     vae: VAE, cells: MissingCells, x: Array, codes: Codes, *, seed: int, part: int
 ) -> _Rows:
     """Return rows, with draws of z ~ q(z|x) for each; few rows have several draws."""
-    if len(x) > _MAX_ROWS:
+    most = min(_MAX_ROWS, max(_MIN_ROWS, _MAX_VALUES // cells.layout.is_pattern.size))
+    if len(x) > most:
         draw = generator(seed, Stream.MISSING, part)
-        index = np.sort(draw.choice(len(x), _MAX_ROWS, replace=False))
+        index = np.sort(draw.choice(len(x), most, replace=False))
         x, codes = x[index], codes[index]
-    n_draws = min(max(1, _PAIRS // len(x)), _MAX_DRAWS)
-    device = next(vae.parameters()).device
-    q_z = vae.encode(torch.from_numpy(np.asarray(x)).to(device))
+    n_draws = min(max(1, min(_PAIRS, most) // len(x)), _MAX_DRAWS)
     shape = (n_draws, len(x), vae.config.latent_dim)
     eps = standard_normal(shape, seed=seed, stream=Stream.MISSING, index=(part, 1))
-    z = q_z.reparameterize(torch.from_numpy(eps).to(device)).flatten(0, 1)
-    pattern, group = map(torch.from_numpy, _cases(cells, codes))
-    log_share = cells.log_shares(group)
+    pattern, group = _cases(cells, codes)
     return _Rows(
-        vae.decoder.torso(z).double().cpu(),
+        _hidden(vae, torch.from_numpy(np.asarray(x)), torch.from_numpy(eps)),
         pattern.repeat(n_draws, 1),
-        log_share.repeat(n_draws, 1, 1),
+        cells.log_shares(group).repeat(n_draws, 1, 1),
     )
 
 
-def _cases(
-    cells: MissingCells, codes: Codes
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _hidden(vae: VAE, x: Tensor, eps: Tensor) -> Tensor:
+    """Return the last hidden layer for K draws of z for each row, (K N, H), float64."""
+    device, parts = next(vae.parameters()).device, []
+    pairs = zip(torch.split(x, _AT_ONCE), torch.split(eps, _AT_ONCE, 1), strict=True)
+    for rows, noise in pairs:
+        z = vae.encode(rows.to(device)).reparameterize(noise.to(device))
+        parts.append(vae.decoder.torso(z.flatten(0, 1)).reshape(*z.shape[:2], -1))
+    return torch.cat(parts, dim=1).flatten(0, 1).double().cpu()
+
+
+def _cases(cells: MissingCells, codes: Codes) -> tuple[Tensor, Tensor]:
     """Return pattern and group of every set, (N, B) each."""
     schema, sets, is_missing = cells.layout.schema, cells.layout.sets, np.isnan(codes)
     pattern = [pattern_of(one, schema, is_missing) for one in sets]
     group = [group_of(one, schema, codes) for one in sets]
-    return np.stack(pattern, axis=1), np.stack(group, axis=1)
+    one, other = (np.stack(each, axis=1) for each in (pattern, group))
+    return torch.from_numpy(one), torch.from_numpy(other)
 
 
 def _fit(cells: MissingCells, train: _Rows, held_out: _Rows) -> None:
