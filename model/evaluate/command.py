@@ -63,7 +63,8 @@ def run(options: EvaluateOptions) -> None:
             found[what] = measure(what, subject, options, on_rows=bar.update)
     content = report.document(_head(options, loaded, measured_on), found)
     atomic_files.replace(options.file, content.encode())
-    sys.stdout.write(report.table(found))
+    of_rows = f"{len(x)} {options.split} row{'s' * (len(x) > 1)}"
+    sys.stdout.write(report.table(found, of_rows))
     sys.stderr.write(f"{options.file}\n")
 
 

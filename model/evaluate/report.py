@@ -40,9 +40,14 @@ def summaries(measured: Measured) -> dict[str, Summary]:
     }
 
 
-def table(found: Mapping[str, Measured]) -> str:
-    """Return the means of all measures as a text table."""
-    lines = [f"{'':8}{'':24}{'mean':>12}{'± standard error':>20}{'of it noise':>14}"]
+def table(found: Mapping[str, Measured], rows: str) -> str:
+    """
+    Return the means of all measures as a text table.
+
+    Args:
+        rows: Which rows they are of, in words.
+    """
+    lines = [f"{rows:32}{'mean':>12}{'± standard error':>20}{'of it noise':>14}"]
     for measure, measured in found.items():
         for name, summary in summaries(measured).items():
             lines.append(

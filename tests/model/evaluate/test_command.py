@@ -174,7 +174,8 @@ def test_the_table_is_for_people(
     status = main([*arguments, "--device", "cpu", "--threads", "1", "--out", str(out)])
 
     written = json.loads(out.read_text())
-    shown = {line.split()[1]: line.split()[2] for line in rows(capsys)}
+    head, *lines = capsys.readouterr().out.splitlines()
+    shown = {line.split()[1]: line.split()[2] for line in lines}
     elbo = written["measures"]["elbo"]["figures"]["elbo"]
     assert status == 0
     assert shown.keys() == {"elbo", "log_likelihood", "kl"}
@@ -182,11 +183,7 @@ def test_the_table_is_for_people(
     assert elbo["standard_error"] is None  # of one row
     assert written["binarize"] == "threshold"
     assert written["split"] == "validation"
-
-
-def rows(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines of the table but for its head."""
-    return capsys.readouterr().out.splitlines()[1:]
+    assert head.startswith("1 validation row ")
 
 
 def test_a_tail_beyond_measure_is_null(checkpoints: Path, tmp_path: Path) -> None:
