@@ -53,7 +53,8 @@ def missing_sets(schema: TableSchema, codes: Codes) -> tuple[MissingSet, ...]:
     Each set is given the column without missing cells that is best for the patterns by
     the Bayesian information criterion, if any is. Two sets become one if the same
     criterion is better for their patterns as one variable than as two; columns that
-    are missing in the same rows are one from the start.
+    are missing in the same rows are one from the start. The best of n choices pays
+    log n nats, so that it is not the best by chance (Chen & Chen 2008).
     """
     is_missing = np.isnan(codes)
     some = np.linspace(0, len(codes) - 1, min(len(codes), _MAX_ROWS)).astype(np.int64)
@@ -108,7 +109,8 @@ def _block(
     columns: tuple[int, ...], pattern: _Index, grouped: Sequence[_Grouped]
 ) -> _Block:
     """Return columns with the column that tells most about their patterns."""
-    gains = [_gain(pattern, one.group) for one in grouped]
+    price = math.log(max(1, len(grouped)))
+    gains = [_gain(pattern, one.group) - price for one in grouped]
     best = max(gains, default=0.0)
     if best <= 0:
         return _Block(columns, pattern, None, 0.0)
@@ -117,10 +119,11 @@ def _block(
 
 def _merged(blocks: Sequence[_Block], grouped: Sequence[_Grouped]) -> Sequence[_Block]:
     """Join blocks, the most dependent pairs of columns first."""
+    least = math.log(max(1, math.comb(len(blocks), 2)))
     pairs = [
         (gain, i, j)
         for i, j in combinations(range(len(blocks)), 2)
-        if (gain := _gain(blocks[i].pattern, blocks[j].pattern)) > 0
+        if (gain := _gain(blocks[i].pattern, blocks[j].pattern)) > least
     ]
     block_of = dict(enumerate(blocks))
     refused: set[frozenset[tuple[int, ...]]] = set()
@@ -129,7 +132,7 @@ def _merged(blocks: Sequence[_Block], grouped: Sequence[_Grouped]) -> Sequence[_
         tried = frozenset((one.columns, other.columns))
         if one is other or tried in refused:
             continue
-        both = _joined(one, other, grouped)
+        both = _joined(one, other, grouped, least)
         if both is None:
             refused.add(tried)
             continue
@@ -139,15 +142,17 @@ def _merged(blocks: Sequence[_Block], grouped: Sequence[_Grouped]) -> Sequence[_
     return list({id(block): block for block in block_of.values()}.values())
 
 
-def _joined(one: _Block, other: _Block, grouped: Sequence[_Grouped]) -> _Block | None:
-    """Return two blocks as one; None if they are better as two."""
+def _joined(
+    one: _Block, other: _Block, grouped: Sequence[_Grouped], least: float
+) -> _Block | None:
+    """Return two blocks as one; None if that does not gain `least` nats."""
     both = one.pattern * (other.pattern.max() + 1) + other.pattern
     patterns, pattern = np.unique(both, return_inverse=True)
     if len(patterns) > MAX_PATTERNS:
         return None
     found = _block((*one.columns, *other.columns), pattern, grouped)
     gain = _gain(one.pattern, other.pattern) + found.gain - one.gain - other.gain
-    return found if gain > 0 else None
+    return found if gain > least else None
 
 
 def _gain(one: _Index, other: _Index) -> float:
