@@ -13,6 +13,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from app.errors import ContentTooLargeError, ProblemError, UnprocessableError
+from app.wire import columns
 from app.wire.csv import reader
 from app.wire.layout import Layout, Rows
 from model.units import Units
@@ -289,3 +290,12 @@ def test_pieces_of_numbers_are_json() -> None:
     texts = ["1", "-0", "1e5", "0.1", "123456789012345678", "4.9e-324", "1e-400"]
     for text in texts:
         assert read(f"a\n{text}\n", ONE).values[0, 0] == np.float32(json.loads(text))
+
+
+def test_long_cells_are_read_and_not_kept() -> None:
+    """A client could fill memory with numbers of a quarter of a mebibyte each."""
+    numbers_before = columns._read_before.cache_info().currsize
+
+    assert columns.number_in("0" * 1000 + "7.5") == 7.5
+    assert columns.number_in("7.5" + "a" * 1000) is None
+    assert columns._read_before.cache_info().currsize == numbers_before
