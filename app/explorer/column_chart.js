@@ -34,7 +34,7 @@ export function marginal(cells, both, d) {
 	const said = entries.map(([words, found]) => `${words} ${found.map((share, k) => `${percent(share)} of ${both[k].what}`).join(", ")}`);
 	placed(place, `${name}: ${said.join("; ")}`, WIDTH, height, children);
 	const gaps = both.map(({ what, rows }) => [what, 1 - known(rows, d).length / rows.length]).filter(([, share]) => share);
-	return made("figure", {}, made("figcaption", {}, made("b", {}, name), ...gaps.map(([what, share]) => ` ${percent(share)} of ${what} missing`)), place);
+	return made("figure", {}, made("figcaption", {}, made("b", {}, name), " ", gaps.map(([what, share]) => `${percent(share)} of ${what} missing`).join(", ")), place);
 }
 
 // The smallest and the largest value, but for long tails: at most half as far again as

@@ -107,7 +107,7 @@ function words(data, { elbo, logLikelihood, kl, hasGaps }, heldOut) {
 		term("kl", "KL(q(z|x) ‖ p(z))", kl, `What the code says beyond the prior: ${fixed(kl, 1)} nats are ${fixed(kl / Math.LN2, 1)} bits.`),
 	);
 	const simple = data.cells ? "" : " x is simpler than the data, as an empty picture is.";
-	const partial = "Cells of x are missing: do not compare it with the gray band of whole rows, which have more to explain.";
+	const partial = "Cells of x are missing, which raises the bound: compare it only with rows that lack as many.";
 	$("standing").textContent = !heldOut ? "" : hasGaps ? partial : standing(elbo, heldOut, simple);
 }
 

@@ -273,3 +273,24 @@ def test_an_old_checkpoint_says_why_no_cell_is_odd(
     assert marked == []
     assert said[0].startswith("No cell is called odd: this checkpoint was trained")
     assert complaints == []
+
+
+def test_a_partial_row_is_not_ranked_by_its_bound(
+    opened: Callable[..., Opened],
+) -> None:
+    """The bound of fewer cells is higher; that of a whole row has its rank."""
+    page, _, _, _ = opened("cells")
+    standing = page.locator("#standing")
+    for name, cell in (("amount", "7"), ("size", "5")):
+        page.get_by_label(f"x {name}").fill(cell)
+    for name, cell in (("group", "b"), ("flag", "true")):
+        page.get_by_label(f"x {name}").select_option(label=cell)
+    settled(page)
+    whole = standing.inner_text()
+
+    page.get_by_label("x size").fill("")
+    settled(page)
+
+    assert " 50 validation rows: " in whole
+    assert "simpler" not in whole
+    assert standing.inner_text().startswith("Cells of x are missing")
