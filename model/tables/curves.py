@@ -69,10 +69,15 @@ class Curves:
 
     def log_mass(self, low: Tensor, high: Tensor) -> Tensor:
         """Return log F(high) - F(low) of intervals, (N, S), finite in the far tails."""
-        return self.intervals(low, high).log_mass
+        return self.intervals(low, high, high - low).log_mass
 
-    def intervals(self, low: Tensor, high: Tensor) -> "Intervals":
-        """Return what there is to know about intervals, (N, S)."""
+    def intervals(self, low: Tensor, high: Tensor, width: Tensor) -> "Intervals":
+        """
+        Return what there is to know about intervals, (N, S).
+
+        Args:
+            width: Of the intervals; far out, high - low is rounded to 0.
+        """
         place = self._place(torch.cat([low, high]))
         below, above = self._parts(place)
         n = len(low)
@@ -87,7 +92,6 @@ class Curves:
         )
         mass = torch.where(is_outside, difference, mass)
         lower, upper = self.tails.unbind(dim=1)
-        width = high - low
         log_mass = mass.clamp(min=_LEAST).log()
         out_low = self._log_tail(lower, first - high, width)
         out_high = self._log_tail(upper, low - last, width)

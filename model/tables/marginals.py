@@ -17,6 +17,7 @@ from model.tables.schema import Codes, TableSchema
 # density times a width.
 NARROW = 0.02
 _WHOLE = 1e-12
+_MOST_STEPS = 2.0**53
 
 
 @final
@@ -130,8 +131,11 @@ class Marginals(ExactBuffers):
         width = self.layout.tensor("axis_width", x.device)
         steps = torch.round(x / width)
         low, high = (steps - 0.5) * width, (steps + 0.5) * width
+        # Here numbers are farther apart than cells, and steps may overflow.
+        is_far = steps.abs() >= _MOST_STEPS
+        low, high = torch.where(is_far, x, low), torch.where(is_far, x, high)
         n = len(x)
-        below, above, log_share = self.curves.intervals(low, high)
+        below, above, log_share = self.curves.intervals(low, high, width)
         scores = normal_scores(below, above)
         a, b = scores[:n], scores[n:]
         value = normal_scores(

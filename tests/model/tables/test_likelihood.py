@@ -149,6 +149,27 @@ def test_far_values_have_finite_densities_and_gradients(kind: Kind, far: float) 
     assert parameters.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("resolution", [1.0, 0.1, 1e-9])
+def test_cells_far_out_have_the_probability_of_the_tail(resolution: float) -> None:
+    """
+    Its density falls as x^-4, also where numbers are farther apart than cells.
+
+    The largest numbers are so many steps of the resolution that these overflow.
+    """
+    _, codes = of_numbers("numeric")
+    marginals = fitted((number("x", resolution=resolution),), codes)
+    decades = np.array([[sign * 10.0**k] for sign in (1, -1) for k in (12, 16, 17, 40)])
+    largest = np.array([[np.finfo(np.float64).max], [-np.finfo(np.float64).max]])
+
+    log_share = Planes.of(tensor(marginals, decades)).log_share.reshape(2, 4)
+    farthest = tensor(marginals, largest)
+
+    wanted = [-4 * math.log(10) * k for k in (4, 1, 23)]
+    for side in log_share:
+        assert side.diff().tolist() == pytest.approx(wanted, rel=1e-5)
+    assert farthest.isfinite().all()
+
+
 def test_missing_cells_do_not_count() -> None:
     """Their log probability is 0, whatever stands in their place."""
     marginals = fitted(MIXED, mixed_codes())
