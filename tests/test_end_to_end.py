@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from model import data
 from model.train.command import main
@@ -11,6 +12,7 @@ from tests.app.served import Served
 QUICK = ("--hidden", "32", "--latent-dim", "4", "--epochs", "5", "--threads", "1")
 
 
+@pytest.mark.slow("trains on the digits")
 def test_the_service_gives_the_figures_of_the_model_card(tmp_path: Path) -> None:
     """
     The mean of `/elbo` over the test rows is the test ELBO that training reported.

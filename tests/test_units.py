@@ -225,6 +225,7 @@ def test_what_a_model_answers_it_reads(pair: Pair) -> None:
     assert response.status_code == 200, response.text
 
 
+@pytest.mark.slow("starts a service")
 def test_the_client_loses_no_digit(tmp_path: Path) -> None:
     """It sends float64 as it is, and returns what comes."""
     path = written(tmp_path / "scaled", X)
@@ -263,6 +264,7 @@ def trained(directory: Path, x: NDArray[np.float64]) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow("trains twice")
 def test_training_does_not_depend_on_units(tmp_path: Path) -> None:
     """Weights and figures are those of the plain table, to 1e-5."""
     draw = np.random.default_rng(4)

@@ -172,6 +172,7 @@ def test_the_evidence_is_bracketed(build: Build) -> None:
     assert (result.upper.r_hat < 1.05).all()
 
 
+@pytest.mark.slow("runs many chains")
 def test_chains_have_the_moments_of_the_posterior(build: Build) -> None:
     """Means within 5 standard errors between independent chains."""
     model = mixture_pca(build, 2)

@@ -30,6 +30,7 @@ def ask(served: Served, **document: Any) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow("ranks thousands of rows")
 @pytest.mark.parametrize("kind", ["bernoulli", "gaussian"])
 def test_p_values_of_rows_like_the_held_out_ones_are_uniform(
     tmp_path: Path, kind: str
@@ -119,6 +120,7 @@ def test_the_score_estimates_the_negative_elbo(tmp_path: Path) -> None:
     assert (error < 0.02 * exact).all()
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_error_of_the_score_is_calibrated(tmp_path: Path) -> None:
     """Of 250 scores of each of 4 rows with other noise, RMS(error / SE) is near 1."""
     path = tmp_path / "linear"

@@ -43,6 +43,7 @@ def test_elbo_answers_the_bound_and_its_terms(gaussian: Served) -> None:
     assert answer["units"] == "nats"
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_error_of_the_elbo_is_calibrated(tmp_path: Path) -> None:
     """
     Under 250 seeds' worth of noise for each of 4 rows, RMS(error / SE) is near 1.

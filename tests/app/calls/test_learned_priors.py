@@ -125,6 +125,7 @@ def test_the_error_of_the_elbo_includes_that_of_the_kl(learned: Served) -> None:
     np.testing.assert_allclose(answer["elbo_standard_error"], wanted, rtol=1e-3)
 
 
+@pytest.mark.slow("computes many estimates")
 def test_the_error_of_the_elbo_under_a_learned_prior_is_calibrated(
     tmp_path: Path,
 ) -> None:

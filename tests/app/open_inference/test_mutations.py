@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
+import pytest
 
 from app.open_inference.models import MODELS
 from tests.app.open_inference.tensors import LENGTH, tensor
@@ -46,6 +47,7 @@ def originals() -> Sequence[tuple[str, bytes, bytes]]:
     return [*found, ("vae-encode", json.dumps(document).encode(), b"")]
 
 
+@pytest.mark.slow("tries many mutations")
 def test_mutated_requests_are_answered(bernoulli: Served) -> None:
     """Whatever has happened to the document, to what follows it or to its length."""
     generator = random.Random(7)

@@ -75,6 +75,7 @@ def test_codes_are_those_of_the_service(
     assert_same_bits(joined(parts), whole)
 
 
+@pytest.mark.slow("computes 2,100 rows one at a time")
 def test_torch_has_the_bits_of_a_service_with_torch(
     checkpoints: Path, tmp_path: Path
 ) -> None:

@@ -56,6 +56,7 @@ def test_the_evidence_of_a_linear_gaussian_model_is_bracketed(
     assert (upper.standard_error < 0.05).all()
 
 
+@pytest.mark.slow("computes many upper bounds")
 def test_the_evidence_of_a_nonlinear_model_is_bracketed(build: Build) -> None:
     """For a Bernoulli MLP and J = 2, against quadrature."""
     vae = build(latent_dim=2).requires_grad_(False)

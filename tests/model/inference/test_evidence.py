@@ -67,6 +67,7 @@ def test_what_is_called_reliable_is(models: dict[str, Known], asked: str) -> Non
     assert 0.7 <= math.sqrt((ratio**2).mean()) <= 1.2
 
 
+@pytest.mark.slow("draws hundreds of times for each row, twice")
 def test_rounding_is_part_of_the_error() -> None:
     """
     In float32, with so many draws that chance matters little, errors still hold.

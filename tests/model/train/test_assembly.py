@@ -240,6 +240,7 @@ def test_a_prior_of_the_same_kind_and_size_is_taken_over(tmp_path: Path) -> None
     assert other.begin().weights["prior.mean"].shape == (4, 2)
 
 
+@pytest.mark.slow("trains twice")
 def test_a_checkpoint_names_the_one_it_started_from(
     tmp_path: Path, before: Path
 ) -> None:
@@ -260,6 +261,7 @@ def test_a_checkpoint_names_the_one_it_started_from(
     assert parent.manifest.provenance.parent_sha256 is None
 
 
+@pytest.mark.slow("trains twice")
 def test_a_resumed_run_does_not_need_where_it_started_from(
     tmp_path: Path, before: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -276,6 +276,7 @@ def test_a_failure_of_the_compiler_is_one_sentence(
     assert said.endswith("--compile failed: no compiler")
 
 
+@pytest.mark.slow("trains 120 epochs")
 def test_an_option_that_contradicts_the_run_is_refused(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,6 +290,7 @@ def test_an_option_that_contradicts_the_run_is_refused(
     assert main([*resume, "--epochs", "120", "--ema", "0.9"]) == 0
 
 
+@pytest.mark.slow("trains 120 epochs")
 def test_a_second_run_does_not_take_the_place_of_the_first(
     whole: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -301,6 +303,7 @@ def test_a_second_run_does_not_take_the_place_of_the_first(
     )
 
 
+@pytest.mark.slow("trains twice")
 def test_overwrite_replaces_a_run(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

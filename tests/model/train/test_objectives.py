@@ -339,6 +339,7 @@ def test_objectives_are_known_by_their_names() -> None:
     assert set(OBJECTIVES) == set(ObjectiveName.__args__)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow("trains")
 @pytest.mark.parametrize("name", ["iwae", "dreg"])
 def test_a_run_improves_the_bound_it_is_told_to(tmp_path: Path, name: Any) -> None:
     """After 30 epochs the IWAE bound of the held-out rows is nats above the start's."""

@@ -258,6 +258,7 @@ def test_whatever_another_program_writes_is_read(body: bytes) -> None:
     assert np.array_equal(read(body).values, np.array(wanted, np.float32))
 
 
+@pytest.mark.slow("tries many mutations")
 @given(body=_BODIES, changes=_CHANGES)
 @settings(max_examples=400, deadline=None)
 def test_a_damaged_body_is_read_as_others_read_it_or_refused(

@@ -36,6 +36,8 @@ from vae_client.analysis_results import (
     RefineResult,
 )
 
+pytestmark = pytest.mark.slow("asks for analyses in a service of its own")
+
 Rows = NDArray[np.float32]
 
 # One row of `/posterior`, and not 256 of `/gap`.
@@ -183,7 +185,6 @@ def test_an_upper_bound_comes_on_request(address: str, ask: Ask, x: Rows) -> Non
     assert found.upper > found.log_p_x - 1
 
 
-@pytest.mark.slow("asks for analyses of many rows")
 @pytest.mark.parametrize(("verb", "result", "options"), SPLIT)
 def test_pieces_have_the_bits_of_the_whole(
     whole: Served,
@@ -215,7 +216,6 @@ def test_pieces_have_the_bits_of_the_whole(
         np.testing.assert_array_equal(getattr(found, name), values, name)
 
 
-@pytest.mark.slow("asks for analyses of many rows")
 @pytest.mark.usefixtures("hurried")
 def test_ten_thousand_rows_keep_their_order_and_their_noise(
     address: str, ask: Ask, scored: dict[str, Any], x: Rows
