@@ -32,9 +32,11 @@ from typing import Any, Never, final
 
 ROOT = Path(__file__).parents[1]
 # What the commands import. Not the modules that are run: those are to run once.
-LIBRARIES = ("app.main", "app.server.run")
-# Without prometheus_client, which looks at its variables when it is imported.
-FAMILY_LIBRARIES = ("fastapi", "model.checkpoint", "model.engine", "uvicorn")
+LIBRARIES = (
+    *("app.main", "app.server.run", "model.engine.onnx"),
+    *("pydantic.v1", "uvicorn.lifespan.on", "uvicorn.loops.uvloop"),
+    "tests.app.warm_schemas",
+)
 _SET_NAME, _SET_SUBREAPER = 15, 36  # of linux/prctl.h
 _MAX_BYTES, _MAX_DESCRIPTORS = 1 << 17, 100
 _HIGH = 256  # above every descriptor that a test passes on
@@ -66,13 +68,6 @@ class WarmPopen(subprocess.Popen[str]):
         self.pid = _fork(self.server(), start, [*ends.values()])
         self._child_created = True
         self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]  # private
-
-
-class WarmFamily(WarmPopen):
-    """A service with workers."""
-
-    def server(self) -> socket.socket:
-        return _server(FAMILY_LIBRARIES)
 
 
 def fork_server() -> socket.socket:
@@ -131,7 +126,7 @@ def _serve(control: socket.socket) -> Never:
     while True:
         message, came, _, _ = socket.recv_fds(control, _MAX_BYTES, _MAX_DESCRIPTORS)
         if not message:
-            sys.exit()
+            os._exit(0)
         if _fork_orphan():
             break
         for descriptor in came:
@@ -172,8 +167,23 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> Never:
     os.environ.clear()
     os.environ.update(environment)
     _prctl(_SET_NAME, module.encode())  # of which /proc shows 15 letters
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-    sys.exit()
+    # The one library that looks at its variables when it is imported.
+    if values := sys.modules.get("prometheus_client.values"):
+        vars(values)["ValueClass"] = values.get_value_class()
+    status = 0
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    except SystemExit as end:
+        if not isinstance(end.code, int | None):
+            raise
+        status = end.code or 0
+    # As an interpreter ends, but without freeing every module, which takes longer than
+    # to start a service.
+    threading._shutdown()  # type: ignore[attr-defined]  # private
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":

@@ -242,10 +242,15 @@ def _problems(descriptions: Mapping[str, str]) -> Json:
     }
 
 
+def bodies(calls: Sequence[Call]) -> Sequence[type[BaseModel]]:
+    """Return the models of all responses and requests."""
+    found = [Problem, *(call.response for call in calls), *(c.request for c in calls)]
+    return list(dict.fromkeys(model for model in found if model is not None))
+
+
 def _schemas(calls: Sequence[Call], facts: Facts) -> Json:
     """Return the schemas of all bodies, with the sizes for this model."""
-    found = [Problem, *(call.response for call in calls), *(c.request for c in calls)]
-    models = list(dict.fromkeys(model for model in found if model is not None))
+    models = bodies(calls)
     schemas = schemas_of(models)
     for model in models:
         schema = schemas[model.__name__]

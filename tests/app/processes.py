@@ -13,7 +13,7 @@ from typing import IO
 
 import httpx
 
-from tests.warm_start import WarmFamily, WarmPopen
+from tests.warm_start import WarmPopen
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 120  # ends only what hangs: a busy machine takes many
@@ -48,9 +48,7 @@ def start(
     is_real = sys.platform != "linux" or not all(map(_is_read_late, settings))
     if command is None and not is_real:
         is_alone = settings.get("VAE_WORKERS", "1") == "1"
-        kind, command = (
-            (WarmPopen, PYTHON_APP) if is_alone else (WarmFamily, WARM_FAMILY)
-        )
+        kind, command = WarmPopen, PYTHON_APP if is_alone else WARM_FAMILY
     return kind(
         command or PYTHON_APP,
         cwd=cwd,

@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 N_CLIENTS = 16
 N_SETTLING = 4
 N_SWAPS = 100
+# For so many swaps clients ask without a pause, as fast as they are answered: then a
+# swap takes seconds of the processor. After that they only keep requests in flight.
+N_BUSY_SWAPS = 25
+PAUSE_SECONDS = 0.02
 MAX_GROWTH_MIB = 24
 MAX_THREADS = 40
 ROWS = [[float(i % 3 == j % 2) for i in range(16)] for j in range(8)]
@@ -69,7 +73,12 @@ def calls(checkpoints: dict[str, Path]) -> list[Call]:
 
 
 class Clients:
-    """Connections that ask without a pause, and what they saw."""
+    """
+    Connections that ask again and again, and what they saw.
+
+    Attributes:
+        pause: Seconds between an answer and the next request of a connection.
+    """
 
     def __init__(self, address: str, asked: list[Call]) -> None:
         self._host, port = address.removeprefix("http://").split(":")
@@ -78,6 +87,7 @@ class Clients:
         self.versions: Counter[str] = Counter()
         self.faults: list[str] = []
         self.slowest = 0.0
+        self.pause = 0.0
         self.is_over = False
 
     async def ask(self, first: int) -> None:
@@ -94,6 +104,7 @@ class Clients:
             self.versions[version] += 1
             if answer.status != 200 or answer.body != call.wanted[version]:
                 self.faults.append(f"{call.request!r}: {answer}"[:500])
+            await asyncio.sleep(self.pause)
         writer.close()
         await writer.wait_closed()
 
@@ -105,6 +116,7 @@ async def swapped(address: str, n: int) -> None:
     wanted = f'vae_checkpoint_swaps_total{{outcome="swapped"}} {n}.0\n'.encode()
     body = b""
     while wanted not in body:
+        await asyncio.sleep(PAUSE_SECONDS)
         writer.write(raw("GET", "/metrics", None))
         body = (await streams.read(reader)).body
     writer.close()
@@ -163,6 +175,7 @@ async def swap_under_load(
         for i in range(N_CLIENTS):
             group.create_task(clients.ask(i % len(CALLS)))
         for i, path in enumerate(paths):
+            clients.pause = PAUSE_SECONDS if i >= N_BUSY_SWAPS else 0.0
             point(link, path)
             running.send_signal(signal.SIGHUP)
             async with asyncio.timeout(SECONDS):
