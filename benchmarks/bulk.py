@@ -33,7 +33,7 @@ _WRITTEN = 1 << 14  # rows written at once
 _PROGRAM = """
 import sys
 from pathlib import Path
-from model.bulk.__main__ import main
+from model.bulk.command import main
 status = main(sys.argv[1:])
 print(Path("/proc/self/status").read_text())
 sys.exit(status)

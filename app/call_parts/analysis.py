@@ -19,9 +19,10 @@ from app.wire.masked import Masked
 from app.wire.negotiation import Format
 from app.wire.reply import Reply, Scalar, TableColumns
 from model.engine.analyses import NotFiniteError
-from model.engine.support import Binarize, OutsideSupportError
+from model.engine.support import OutsideSupportError
 from model.inference import analyses
 from model.inference.columns import Columns, missing, named
+from model.option_values import Binarize
 from model.tables.parameters import level_names
 
 _DATA = frozenset({"mean", "samples", "interval_low", "interval_high"})

@@ -9,7 +9,7 @@ from app.call_parts.fields import Counts, Flags, Values
 from app.call_parts.shapes import Facts
 from app.errors import Fault, UnprocessableError, number
 from app.settings import Settings
-from model.inference.effort import MIN_BUDGET
+from model.inference.budget import MIN_BUDGET
 
 DEFAULT_TARGET = 0.02
 DEFAULT_BUDGET = 8192

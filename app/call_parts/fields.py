@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from model.engine.support import Binarize
 from model.noise import MAX_SEED
+from model.option_values import Binarize
 
 Numbers = list[list[float]]
 Values = list[float]

@@ -26,9 +26,9 @@ from app.http.response import Response
 from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
 from model.config import Binarization
-from model.engine.support import Binarize
 from model.inference import analyses
 from model.inference.row_anomalies import SCORE, HeldOutScores
+from model.option_values import Binarize
 
 _PER_COLUMN = (
     *("surprise_per_dim", "tail_p_value_per_column"),

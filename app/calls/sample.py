@@ -28,7 +28,7 @@ from app.http.schema import ImageOutput, StrictObject
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
-from model.engine import Draw
+from model.option_values import Draw
 
 MAX_TEMPERATURE = 100.0
 

@@ -23,14 +23,13 @@ from model.engine import (
     Array,
     CellArrays,
     Decoding,
-    Draw,
     Encoding,
     Engine,
     RowScores,
     Sample,
 )
 from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
-from model.engine.support import Binarize, supported
+from model.engine.support import supported
 from model.noise import (
     NormalRows,
     Stream,
@@ -39,6 +38,7 @@ from model.noise import (
     normals_skipped,
     uniform_rows,
 )
+from model.option_values import Binarize, Draw
 
 Levels = NDArray[np.float64]
 

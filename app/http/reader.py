@@ -36,8 +36,9 @@ from app.wire.negotiation import (
     request_format,
 )
 from model.checkpoint import Checkpoint
-from model.engine.support import Binarize, OutsideSupportError
+from model.engine.support import OutsideSupportError
 from model.noise import random_seed
+from model.option_values import Binarize
 from model.raw_values import RawValues
 
 _ONE_ARRAY: Formats = (JSON, SAFETENSORS, NPY)

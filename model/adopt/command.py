@@ -4,8 +4,8 @@ import sys
 from collections.abc import Sequence
 
 import torch
-import tyro
 
+from model.adopt import arguments as command_line
 from model.adopt.adoption import adopt
 from model.adopt.options import AdoptOptions
 from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
@@ -19,10 +19,20 @@ def main(arguments: Sequence[str], prog: str = "python -m model.adopt") -> int:
     Args:
         prog: The command's name, for its help and its record.
     """
+    options = command_line.read(arguments, prog)
+    return run(options, (*prog.split(), *arguments))
+
+
+def run(options: AdoptOptions, command: Sequence[str]) -> int:
+    """
+    Adopt, and return the exit status.
+
+    Args:
+        command: The words of the command, for its record.
+    """
     try:
-        options = tyro.cli(AdoptOptions, prog=prog, args=arguments)
         torch.set_num_threads(options.threads or torch.get_num_threads())
-        metrics = adopt(options, command=(*prog.split(), *arguments), say=_say)
+        metrics = adopt(options, command=command, say=_say)
     except INPUT_ERRORS as error:
         return _fail(reason(error))
     except KeyboardInterrupt:

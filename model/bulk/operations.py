@@ -12,10 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.bulk.source import RowSource
-from model.engine import TILE, AnyArray, Array, Draw, Engine, RowScores
+from model.engine import TILE, AnyArray, Array, Engine, RowScores
 from model.engine.elbo_terms import ElboTerms, elbo_of
-from model.engine.support import Binarize, OutsideSupportError, supported
+from model.engine.support import OutsideSupportError, supported
 from model.noise import BLOCK_ROWS, NormalRows, Stream, UniformRows
+from model.option_values import Binarize, Draw
 
 Arrays = Mapping[str, NDArray[Any]]
 

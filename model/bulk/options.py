@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Literal, final
 
 from model.bulk.output import SUFFIXES
-from model.engine import Draw
-from model.engine.support import Binarize
 from model.files import ReadOptions
 from model.noise import MAX_SEED
+from model.option_values import Binarize, Draw
 
 MAX_TEMPERATURE = 100.0
 

@@ -4,7 +4,7 @@ The inputs and results of the engine: float32 arrays, one row per example.
 Data in the units of a standardized model are float64.
 """
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 Array = NDArray[np.float32]
 AnyArray = NDArray[Any]  # float32, or float64
 Mask = NDArray[np.bool_]
-Draw = Literal["mean", "sample"]  # E[x|z], or x ~ p(x|z)
 
 
 class Encoding(NamedTuple):

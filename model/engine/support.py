@@ -1,14 +1,13 @@
 """Bring x into the support of the likelihood: binarize it if asked to, and check."""
 
-from typing import Literal, final
+from typing import final
 
 import numpy as np
 
 from model import binarization
 from model.engine.arrays import Array
 from model.engine.engine import Engine
-
-Binarize = Literal["threshold", "sample"]
+from model.option_values import Binarize
 
 
 @final

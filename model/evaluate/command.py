@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-import tyro
 from tqdm import tqdm
 
 from model import atomic_files, checkpoint
 from model.checkpoint import Checkpoint
 from model.device import choose_device
+from model.evaluate import arguments as command_line
 from model.evaluate import mask, report, rows
 from model.evaluate.measures import Measured, Subject, measure
 from model.evaluate.options import EvaluateOptions
@@ -26,8 +26,13 @@ def main(arguments: Sequence[str], prog: str = "python -m model.evaluate") -> in
     Args:
         prog: The command's name, for its help.
     """
+    return run(command_line.read(arguments, prog))
+
+
+def run(options: EvaluateOptions) -> int:
+    """Measure what the options ask for, and return the exit status."""
     try:
-        run(tyro.cli(EvaluateOptions, prog=prog, args=arguments))
+        evaluate(options)
     except INPUT_ERRORS as error:
         return _fail(reason(error))
     except KeyboardInterrupt:
@@ -35,7 +40,7 @@ def main(arguments: Sequence[str], prog: str = "python -m model.evaluate") -> in
     return 0
 
 
-def run(options: EvaluateOptions) -> None:
+def evaluate(options: EvaluateOptions) -> None:
     """
     Measure what the options ask for, print the table and write the JSON file.
 

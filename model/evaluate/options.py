@@ -6,7 +6,7 @@ from typing import Literal, final, get_args
 
 from model.command_line import Reading
 from model.files import ReadOptions
-from model.inference.effort import MIN_BUDGET
+from model.inference.budget import MIN_BUDGET
 from model.noise import MAX_SEED
 from model.remote.location import location
 

@@ -28,6 +28,7 @@ from model.inference import (
 )
 from model.inference.bounds import ImportanceWeighted
 from model.inference.bracket import N_DECODED, upper_bound_from
+from model.inference.budget import MIN_BUDGET
 from model.inference.columns import (
     Bracketed,
     Evidence,
@@ -44,7 +45,7 @@ from model.inference.columns import (
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
-from model.inference.evidence import MIN_BUDGET, assembled, explore, log_evidence
+from model.inference.evidence import assembled, explore, log_evidence
 from model.inference.fitting import most_points
 from model.vae import VAE
 

@@ -3,9 +3,6 @@
 from typing import NamedTuple, Self
 
 from model.inference.bounds import default_blocks
-from model.inference.evidence import MIN_BUDGET
-
-__all__ = ["MIN_BUDGET", "Effort"]
 
 
 class Effort(NamedTuple):

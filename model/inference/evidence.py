@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model.inference.bounds import ImportanceWeighted
+from model.inference.budget import MIN_BUDGET
 from model.inference.estimate import Estimate
 from model.inference.example import Example
 from model.inference.fitting import Modes, fit_modes
@@ -16,8 +17,6 @@ from model.inference.proposals import encoded
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
-
-MIN_BUDGET = 256
 
 _FIRST_DRAWS = 512
 _GROWTH = 1.25, 4.0  # of the number of draws per round: least and most

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from model.data import Dataset
 from model.data.mixed import schema_file
 from model.device import choose_device
 from model.input_errors import BAD_INPUT, INPUT_ERRORS, INTERRUPTED, reason
+from model.train import arguments as command_line
 from model.train import resumption
 from model.train.card import amount
 from model.train.fit import DivergedError, Run, fit, is_complete
@@ -42,8 +44,21 @@ def main(arguments: Sequence[str], prog: str = "python -m model.train") -> int:
     Args:
         prog: The command's name, for its help, its record and its advice.
     """
+    return run(command_line.read(arguments, prog), arguments, prog)
+
+
+def run(options: TrainOptions, arguments: Sequence[str], prog: str) -> int:
+    """
+    Train, and return the exit status.
+
+    Args:
+        options: What the arguments give.
+        prog: The command's name, for its record and its advice.
+    """
+    command: Sequence[str] = (*prog.split(), *arguments)
     try:
-        options, command = _parse(arguments, prog)
+        if options.resume is not None:
+            options, command = _resumed(options.resume, arguments, prog)
         status = train(options, command=command)
     except DivergedError as error:
         return _fail(str(error), _DIVERGED)
@@ -139,11 +154,11 @@ def _with_missing_cells(plan: Plan, kept: Kept) -> Kept:
     return replace(kept, vae=vae)
 
 
-def _parse(arguments: Sequence[str], prog: str) -> tuple[TrainOptions, Sequence[str]]:
-    options = tyro.cli(TrainOptions, prog=prog, args=arguments)
-    if options.resume is None:
-        return options, (*prog.split(), *arguments)
-    first, command = resumption.run_options(options.resume)
+def _resumed(
+    path: Path, arguments: Sequence[str], prog: str
+) -> tuple[RunOptions, Sequence[str]]:
+    """Return the options and the first command of a run that is to continue."""
+    first, command = resumption.run_options(path)
     # Parsed again, with the run's first options as defaults.
     given = tyro.cli(RunOptions, prog=prog, args=arguments, default=first)
     resumption.check_same(first, given)

@@ -4,12 +4,13 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from model import commands
-from model.bulk.__main__ import main as bulk
+from model.bulk.command import main as bulk
 
 ROOT = Path(__file__).parents[2]
 NEEDS_EXTRA = {
@@ -82,6 +83,22 @@ def test_bulk_commands_need_no_extra(
         monkeypatch.setitem(sys.modules, package, None)
 
     assert "Directory of the checkpoint, or" in help_of(BULK[name])
+    assert import_module("model.bulk.command").run
+
+
+@pytest.mark.slow("starts a process")
+def test_no_command_line_needs_torch() -> None:
+    """Help and mistakes come before its import, which takes a second."""
+    program = (
+        "import sys\n"
+        "for name in ('train', 'evaluate', 'adopt', 'bulk'):\n"
+        "    __import__(f'model.{name}.arguments')\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+
+    ended = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False)
+
+    assert ended.returncode == 0
 
 
 @pytest.mark.parametrize("name", NEEDS_EXTRA)

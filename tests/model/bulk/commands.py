@@ -6,7 +6,7 @@ from pathlib import Path
 from safetensors.numpy import load_file
 
 from model.bulk import command_line
-from model.bulk.__main__ import COMMANDS
+from model.bulk.arguments import COMMANDS
 from model.bulk.job import run_on
 from model.engine import Engine
 from model.engine.backends import Backend

@@ -12,7 +12,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from model.bulk.__main__ import main
+from model.bulk.command import main
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
 from tests.conftest import save_table, save_tiny, tiny_config, tiny_vae
@@ -439,7 +439,10 @@ def test_an_unknown_operation_is_an_error(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The four are named."""
-    assert main(words) == 2
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+
+    assert ended.value.code == 2
     assert "{encode,decode,sample,score}" in capsys.readouterr().err
 
 

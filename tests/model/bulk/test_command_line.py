@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from model.bulk import command_line
-from model.bulk.__main__ import COMMANDS
+from model.bulk.arguments import COMMANDS
 from model.bulk.options import EncodeOptions, SampleOptions, ScoreOptions
 from model.files import ReadOptions
 

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,19 @@ import pytest
 from tests.conftest import save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]
-SECONDS = 120
 FEW, MANY = 5_000, 300_000  # rows
 GROWTH_MIB = 64  # the files of the many rows have four times that
+# A process for each command, forked by one that has imported what it needs.
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
-from model.bulk.__main__ import main
-status = main(sys.argv[1:])
-print(Path("/proc/self/status").read_text())
-sys.exit(status)
+from model.bulk.command import main
+for line in sys.stdin:
+    if os.fork() == 0:
+        status = main(line.split("\\0")[:-1])
+        os.write(1, Path("/proc/self/status").read_bytes() + b"end\\n")
+        os._exit(status)
+    sys.exit(1) if os.wait()[1] else None
 """
 
 
@@ -31,23 +35,39 @@ def model(tmp_path: Path) -> Path:
     return save_tiny(tmp_path / "model", tiny_vae(config))
 
 
-def peak_mib(*words: object) -> float:
+def peak_mib(forks: subprocess.Popen[str], *words: object) -> float:
     """Run a command in a process of its own; return the most memory it had."""
-    ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *map(str, words), "--threads", "2"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", ended.stdout)
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+    told = [*map(str, words), "--threads", "2"]
+    forks.stdin.write("".join(f"{word}\0" for word in told) + "\n")
+    forks.stdin.flush()
+    status = ""
+    while not status.endswith("end\n"):
+        line = forks.stdout.readline()
+        assert line, f"the command failed: {told}"
+        status += line
+    [peak] = re.findall(r"VmHWM:\s*(\d+) kB", status)
     return float(peak) / 1024
 
 
+@pytest.fixture
+def forks() -> Iterator[subprocess.Popen[str]]:
+    """Have what forks a process for each command."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        yield running
+
+
 @pytest.mark.slow("reads and writes files of 230 MB in four processes")
-def test_memory_is_flat(model: Path, tmp_path: Path) -> None:
+def test_memory_is_flat(
+    model: Path, tmp_path: Path, forks: subprocess.Popen[str]
+) -> None:
     """Pages of files that were read or written count too."""
     peaks: dict[str, list[float]] = {"encode": [], "sample": []}
 
@@ -57,8 +77,10 @@ def test_memory_is_flat(model: Path, tmp_path: Path) -> None:
         )
         x[0] = 200
         out = ("--out", tmp_path / "o.npy")
-        peaks["encode"].append(peak_mib("encode", model, tmp_path / "x.npy", *out))
-        peaks["sample"].append(peak_mib("sample", model, "--n", n // 4, *out))
+        peaks["encode"].append(
+            peak_mib(forks, "encode", model, tmp_path / "x.npy", *out)
+        )
+        peaks["sample"].append(peak_mib(forks, "sample", model, "--n", n // 4, *out))
 
     for few, many in peaks.values():
         assert many - few < GROWTH_MIB

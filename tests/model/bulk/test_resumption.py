@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from model.bulk import resumption
-from model.bulk.__main__ import main
+from model.bulk.command import main
 from model.bulk.job import Job
 from model.bulk.operations import Piece
 from model.bulk.options import EncodeOptions
@@ -23,8 +23,8 @@ from model.bulk.progress import RowProgress
 from model.bulk.run import Blocks, BlockWork
 from model.engine import Engine
 from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.warm_start import ROOT, WarmPopen
 
-ROOT = Path(__file__).parents[3]
 SECONDS = 120
 BLOCK = 2048
 N = 2 * BLOCK + 100
@@ -292,7 +292,7 @@ def test_sigterm_ends_a_run_that_can_continue(stopped: Stopped) -> None:
     """As a cluster ends it: status 130, and the next run has the bits of one run."""
     np.save(stopped.x, np.random.default_rng(2).random((400_000, 16), np.float32))
     command = ["encode", stopped.model, stopped.x, "--out", stopped.out]
-    with subprocess.Popen(
+    with WarmPopen(
         [sys.executable, "-m", "model.bulk", *map(str, command)],
         cwd=ROOT,
         stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bulk.__main__ import main
+from model.bulk.command import main
 from tests.app.served import Served
 from tests.conftest import save_tiny
 from tests.model.bulk.commands import written
