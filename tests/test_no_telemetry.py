@@ -85,15 +85,13 @@ def test_a_service_writes_no_file_and_opens_no_socket(
         assert internet_sockets(log) == ["AF_INET"]  # the one it listens on
 
 
-@pytest.mark.parametrize("module", ["model.train.command", "model.evaluate.command"])
-def test_a_command_writes_no_file_and_opens_no_socket(
-    module: str, tmp_path: Path
-) -> None:
-    """Loaded with all libraries that it uses, a command leaves HOME empty."""
+def test_a_command_writes_no_file_and_opens_no_socket(tmp_path: Path) -> None:
+    """Loaded with all libraries that they use, two commands leave HOME empty."""
     home, log = tmp_path / "home", tmp_path / "sockets"
     home.mkdir()
     tracer = strace(log)
-    code = f"import {module}, model.engine.runtime as r; r.SessionOptions()"
+    modules = "model.train.command, model.evaluate.command"
+    code = f"import {modules}, model.engine.runtime as r; r.SessionOptions()"
     # matplotlib keeps the list of this machine's fonts, and says so.
     caches = {"HOME": str(home), "MPLCONFIGDIR": str(tmp_path / "matplotlib")}
 

@@ -33,8 +33,9 @@ from typing import Any, Never, final
 ROOT = Path(__file__).parents[1]
 # What the commands import. Not the modules that are run: those are to run once.
 LIBRARIES = (
-    *("app.main", "app.server.run", "model.engine.onnx"),
+    *("app.main", "app.server.run", "model.engine.onnx", "fsspec.implementations.http"),
     *("pydantic.v1", "uvicorn.lifespan.on", "uvicorn.loops.uvloop"),
+    *("model.train.arguments", "model.train.command", "model.bulk.command"),
     "tests.app.warm_schemas",
 )
 _SET_NAME, _SET_SUBREAPER = 15, 36  # of linux/prctl.h

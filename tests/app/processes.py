@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 120  # ends only what hangs: a busy machine takes many
 PYTHON_APP = (sys.executable, "-m", "app")  # given as a command, a real start
 WARM_FAMILY = (sys.executable, "-m", "tests.app.warm_family")
+_OURS = ("TMPDIR", "STALL_SECONDS", "WATCHDOG_SECONDS")  # the two of benchmarks.faulty
 WORKER = "app.server.worker"  # in the command line of one of several processes
 UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "app.main:from_environment")
 
@@ -36,19 +37,21 @@ def start(
     stdout: IO[str] | int | None = subprocess.PIPE,
     stderr: IO[str] | int | None = None,
     command: tuple[str, ...] | None = None,
+    module: str = "app",
     cwd: Path = ROOT,
 ) -> subprocess.Popen[str]:
     """
     Start the service.
 
-    Without a command it is a warm start, unless a library reads one of the settings
-    while it is imported. With `PYTHON_APP` it is a real one.
+    Without a command it is a warm start of the module, unless a library reads one of
+    the settings while it is imported. With `PYTHON_APP` it is a real one.
     """
     kind: type[subprocess.Popen[str]] = subprocess.Popen
     is_real = sys.platform != "linux" or not all(map(_is_read_late, settings))
     if command is None and not is_real:
         is_alone = settings.get("VAE_WORKERS", "1") == "1"
-        kind, command = WarmPopen, PYTHON_APP if is_alone else WARM_FAMILY
+        kind = WarmPopen
+        command = (sys.executable, "-m", module) if is_alone else WARM_FAMILY
     return kind(
         command or PYTHON_APP,
         cwd=cwd,
@@ -61,7 +64,7 @@ def start(
 
 def _is_read_late(name: str) -> bool:
     """Return whether no library reads a setting when it is imported."""
-    return name.startswith("VAE_") or name == "TMPDIR"
+    return name.startswith("VAE_") or name in _OURS
 
 
 @contextmanager
@@ -70,10 +73,12 @@ def process(
     *,
     stderr: IO[str] | int | None = None,
     command: tuple[str, ...] | None = None,
+    module: str = "app",
     cwd: Path = ROOT,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """Run the service; yield its address and the process, which is ended after."""
-    with start(settings, stderr=stderr, command=command, cwd=cwd) as running:
+    started = start(settings, stderr=stderr, command=command, module=module, cwd=cwd)
+    with started as running:
         try:
             assert running.stdout is not None
             *_, line = start_lines(running.stdout)

@@ -141,11 +141,8 @@ def test_a_path_fixes_the_types_of_request_and_response(project: Path) -> None:
 
 def test_the_example_is_sound_and_runs(project: Path, checkpoint: Path) -> None:
     """It compiles under `strict`; node prints results and an error of the service."""
-    checked = npm(project, "run", "check")
+    checked = npm(project, "run", "check", "--", "--noEmit", "false")
     assert checked.returncode == 0, checked.stdout
-
-    compiled = npm(project, "exec", "--", "tsc")
-    assert compiled.returncode == 0, compiled.stdout
     with process({"VAE_CHECKPOINT": str(checkpoint)}) as (address, _):
         program = project / "out" / "example.js"
         program.write_text(

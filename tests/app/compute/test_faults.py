@@ -5,7 +5,6 @@ import os
 import re
 import resource
 import signal
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ import torch
 from model import checkpoint
 from tests.app.long_request import LONG_BODY
 from tests.app.processes import (
-    PYTHON_APP,
     SECONDS,
     counted,
     cpu_seconds,
@@ -28,7 +26,7 @@ from tests.app.processes import (
     workers,
 )
 
-FAULTY = (sys.executable, "-m", "benchmarks.faulty")
+FAULTY = "benchmarks.faulty"
 POISON, STALL = 0.7734375, 0.8828125  # in the range of x, and exact in float32
 STALL_SECONDS, WATCHDOG_SECONDS = 4.0, 0.5
 N_CLIENTS = 16
@@ -68,7 +66,7 @@ def test_a_poisoned_row_fails_the_request_that_brought_it_alone(
             return answers
 
     with (
-        process(settings(checkpoints), command=FAULTY) as (address, _),
+        process(settings(checkpoints), module=FAULTY) as (address, _),
         ThreadPoolExecutor(N_CLIENTS) as pool,
     ):
         answers = list(pool.map(lambda x: ask(address, x), rows))
@@ -90,7 +88,7 @@ def torch_row(x: list[float]) -> torch.Tensor:
 def test_stalled_compute_is_told_and_recovers(checkpoints: Path) -> None:
     """What waits gets 503, `/readyz` fails, then `/livez`; when it is over, neither."""
     with (
-        process(settings(checkpoints), command=FAULTY) as (address, _),
+        process(settings(checkpoints), module=FAULTY) as (address, _),
         httpx.Client(base_url=address, timeout=SECONDS) as client,
         ThreadPoolExecutor(2) as pool,
     ):
@@ -192,7 +190,7 @@ def test_a_request_that_needs_more_memory_than_there_is_is_told_so(
     }
 
     with (
-        process(environment, command=PYTHON_APP) as (address, running),
+        process(environment) as (address, running),
         httpx.Client(base_url=address, timeout=SECONDS) as client,
     ):
         wanted = client.post("/encode", json=honest)

@@ -19,6 +19,8 @@ from tests.app.pictures import SIGNATURE, chunk, png, saved
 JSON = "application/json"
 SAFETENSORS = "application/vnd.safetensors"
 MAX = 1 << 32
+_WORD = re.compile(rb"[\w.+<|-]+|[\[\]{}()]")
+_LONG = 1 << 14  # a text whose words are not counted, but found from a place on
 # What a field of a header, or a value of JSON, is replaced by.
 WORDS = (
     *(b"0", b"1", b"-1", b"3", b"16", b"255", b"1e999", b"-1e400", b"1e39", b"NaN"),
@@ -178,10 +180,13 @@ def _word(body: bytes, where: int, what: int) -> bytes:
 
 
 def _replaced(text: bytes, where: int, word: bytes) -> bytes:
-    words = list(re.finditer(rb"[\w.+<|-]+|[\[\]{}()]", text))
-    if not words:
+    if len(text) > _LONG:
+        found = _WORD.search(text, where % len(text))
+    else:
+        words = list(_WORD.finditer(text))
+        found = words[where % len(words)] if words else None
+    if found is None:
         return word
-    found = words[where % len(words)]
     return text[: found.start()] + word + text[found.end() :]
 
 

@@ -1,7 +1,6 @@
 """`python -m model.train` as a user meets it: stopped, killed, resumed, refused."""
 
 import fcntl
-import os
 import signal
 import subprocess
 import sys
@@ -24,8 +23,8 @@ from tests.model.train.runs import (
     write_images,
     write_table,
 )
+from tests.warm_start import ROOT, WarmPopen
 
-ROOT = Path(__file__).parents[3]
 SECONDS = 120  # what a command may take on a busy machine
 N_EPOCHS = 120
 OPTIONS = (*SMALL, "--epochs", "120", "--kl-warmup-epochs", "9", "--ema", "0.9")
@@ -49,12 +48,11 @@ def train_until_signal(where: Path, number: signal.Signals) -> Ended:
     """
     data = write_images(where / "images.npy")
     command = [sys.executable, "-m", "model.train", "--data", str(data)]
-    with subprocess.Popen(
+    with WarmPopen(
         [*command, "--out", str(where / "out"), *OPTIONS],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
     ) as process:
         assert process.stderr is not None
         if sys.platform == "linux":

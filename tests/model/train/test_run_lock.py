@@ -11,8 +11,8 @@ import pytest
 from model.train.command import main
 from model.train.run_lock import RunInUseError, RunLock
 from tests.model.train.runs import SMALL, read_journal, write_images
+from tests.warm_start import ROOT, WarmPopen
 
-ROOT = Path(__file__).parents[3]
 _HOLD = """
 import sys
 from pathlib import Path
@@ -126,7 +126,7 @@ def test_of_two_new_runs_at_once_one_trains(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "model.train", "--data", str(data), *SMALL]
     command += ["--out", str(tmp_path / "run"), "--epochs", "30"]
     runs = [
-        subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+        WarmPopen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
     said = [run.communicate()[1] for run in runs]
