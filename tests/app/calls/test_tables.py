@@ -320,7 +320,13 @@ def test_every_example_runs(table: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/loglik", "/gap", "/refine", "/posterior", "/anomaly"]
+    "path",
+    [
+        *("/loglik", "/gap", "/refine", "/anomaly"),
+        pytest.param(
+            "/posterior", marks=pytest.mark.slow("integrates over two dimensions")
+        ),
+    ],
 )
 def test_analyses_take_partial_rows(table: Served, path: str) -> None:
     """Cells in CSV and codes in arrays have one answer."""
@@ -462,7 +468,9 @@ def test_a_long_table_of_some_columns_is_read(table: Served) -> None:
     assert "group, flag" in found.headers["vae-warning"]
 
 
-@pytest.mark.parametrize("path", ["/encode", "/elbo?seed=1", "/loglik?seed=1"])
+@pytest.mark.parametrize(
+    "path", ["/encode", "/elbo?seed=1", "/loglik?seed=1&n_samples=16"]
+)
 def test_an_unknown_category_may_be_taken_as_unseen(table: Served, path: str) -> None:
     """By an option, in the query or in the body; its code is one more."""
     rows = [*CELLS, [1, 2.5, "d", True], [1, 2.5, "e", True]]
