@@ -13,7 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from benchmarks.killed import is_killed
+from benchmarks.kills import is_killed
 from model.checkpoint import directories
 
 OLD, NEW = ({"one": text * 9, "two": text} for text in (b"old", b"new"))
