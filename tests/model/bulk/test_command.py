@@ -23,10 +23,10 @@ from tests.model.remote.stores import remove, upload
 N = 5000  # rows, of more than two blocks
 DRAW = np.random.default_rng(4)
 SHARDS = ("0:1", "1:2049", "2049:4100", "4100:")
-WIDTHS = {"bernoulli": (4, 4), "gaussian": (5,), "conv": (8, 8, 2)}
+CONV = pytest.param("conv", marks=pytest.mark.slow("convolves thousands of rows"))
 
 
-@pytest.fixture(scope="module", params=WIDTHS)
+@pytest.fixture(scope="module", params=["bernoulli", "gaussian", CONV])
 def served(request: pytest.FixtureRequest, checkpoints: Path) -> Iterator[Served]:
     """Serve each kind of model."""
     with Served(checkpoints / request.param, max_rows=2 * BLOCK_ROWS) as served:

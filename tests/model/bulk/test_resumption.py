@@ -1,6 +1,7 @@
 """A run that was stopped continues where it was, and only then."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,8 +22,8 @@ from model.bulk.options import EncodeOptions
 from model.bulk.output import OutputFile, OutputInUseError, header, layouts
 from model.bulk.progress import RowProgress
 from model.bulk.run import Blocks, BlockWork
-from model.engine import Engine
 from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.model.bulk.commands import engine
 from tests.warm_start import ROOT, WarmPopen
 
 SECONDS = 120
@@ -62,15 +63,21 @@ class Stopped:
         return bool((mu[:BLOCK] == MARK).all())
 
 
-@pytest.fixture
-def stopped(tmp_path: Path) -> Stopped:
-    """Return a run that was stopped after its first block."""
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the checkpoint of which each run has a copy."""
     config = tiny_config("continuous_bernoulli", data_shape=(4, 4))
-    model = save_tiny(tmp_path / "model", tiny_vae(config))
+    return save_tiny(tmp_path_factory.mktemp("original") / "model", tiny_vae(config))
+
+
+@pytest.fixture
+def stopped(tmp_path: Path, original: Path) -> Stopped:
+    """Return a run that was stopped after its first block."""
+    model = shutil.copytree(original, tmp_path / "model")
     x, out = tmp_path / "x.npy", tmp_path / "mu.npy"
     np.save(x, np.random.default_rng(1).random((N, 16), dtype=np.float32))
-    engine = Engine.load(model, device="cpu", backend="auto", n_threads=1)
-    job = Job.of(EncodeOptions(checkpoint=model, input=x, out=out), engine)
+    options = EncodeOptions(checkpoint=model, input=x, out=out)
+    job = Job.of(options, engine(original, "auto"))
     run = Stopped(model, x, out)
     with OutputFile(out, job.head) as output:
         assert job.done_before(output, run.sidecar) == set()
