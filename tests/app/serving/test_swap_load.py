@@ -27,7 +27,7 @@ N_SWAPS = 100
 # For so many swaps clients ask without a pause, as fast as they are answered: then a
 # swap takes seconds of the processor. After that they only keep requests in flight.
 N_BUSY_SWAPS = 25
-PAUSE_SECONDS = 0.02
+PAUSE_SECONDS = 0.1
 MAX_GROWTH_MIB = 24
 MAX_THREADS = 40
 ROWS = [[float(i % 3 == j % 2) for i in range(16)] for j in range(8)]
@@ -116,7 +116,7 @@ async def swapped(address: str, n: int) -> None:
     wanted = f'vae_checkpoint_swaps_total{{outcome="swapped"}} {n}.0\n'.encode()
     body = b""
     while wanted not in body:
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(PAUSE_SECONDS / 5)
         writer.write(raw("GET", "/metrics", None))
         body = (await streams.read(reader)).body
     writer.close()
