@@ -26,21 +26,18 @@ print(end=f"\\n{child.pid} {child.returncode}")
 """
 
 
-def report(kind: type[subprocess.Popen[str]]) -> tuple[object, ...]:
-    """Return what a child sees, and how it ends."""
-    with (
-        tempfile.TemporaryFile() as file,
-        kind(
-            [sys.executable, "-m", "tests.child", "7", "two words"],
-            cwd=ROOT,
-            env={**os.environ, "VAE_PORT": "é"},
-            pass_fds=[file.fileno()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as running,
-    ):
+def report(kind: type[subprocess.Popen[str]], descriptor: int) -> tuple[object, ...]:
+    """Return what a child with an open file sees, and how it ends."""
+    with kind(
+        [sys.executable, "-m", "tests.child", "7", "two words"],
+        cwd=ROOT,
+        env={**os.environ, "VAE_PORT": "é"},
+        pass_fds=[descriptor],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
         stdout, stderr = running.communicate("input")
     return json.loads(stdout), stderr, running.returncode
 
@@ -49,7 +46,9 @@ def report(kind: type[subprocess.Popen[str]]) -> tuple[object, ...]:
 def test_a_child_sees_what_that_of_a_real_start_does() -> None:
     """Arguments, variables, streams, signals, parent: all but the time it took."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
-    real, warm = report(subprocess.Popen), report(WarmPopen)
+    with tempfile.TemporaryFile() as file:  # one, so that both see the same number
+        real = report(subprocess.Popen, file.fileno())
+        warm = report(WarmPopen, file.fileno())
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     assert warm == real
