@@ -114,7 +114,8 @@ def weighed(
     n, top = len(log_weights), log_weights.max()
     weights = torch.exp(log_weights - top)
     variance, spread = weights.new_zeros(2)
-    for part in torch.split(weights.reshape(-1, SLOTS), slots, dim=1):
+    rounds = weights.reshape(-1, SLOTS)
+    for part in torch.split(rounds, _collapsed(slots, len(rounds)), dim=1):
         squares = (part - part.mean()).square()
         variance = variance + squares.mean() * part.numel() ** 2 / (part.numel() - 1)
         spread = spread + (squares - squares.mean()).square().sum()
@@ -132,6 +133,22 @@ def weighed(
         pareto_k=k,
         is_reliable=_is_reliable(k, size, error, float(weights.max() / total)),
     )
+
+
+def _collapsed(slots: list[int], n_rounds: int) -> list[int]:
+    """
+    Return the slots of strata that have two draws or more, as a variance needs.
+
+    A stratum of one draw is joined with the next one, or the last with the one before
+    it; their variance together is estimated too large (Cochran 1977, Sec. 5A.12).
+    """
+    found = slots[:1]
+    for n in slots[1:]:
+        if min(found[-1], n) * n_rounds < 2:
+            found[-1] += n
+        else:
+            found.append(n)
+    return found
 
 
 def _is_reliable(k: float, size: float, error: float, share: float) -> bool:
