@@ -295,7 +295,11 @@ def test_importing_it_imports_nothing_of_the_service() -> None:
 
 
 # Options that only a table of mixed kinds has in its document.
-OF_TABLES = {"/decode": {"parameters"}, "/impute": {"level"}}
+OF_TABLES = {
+    "/decode": {"parameters"},
+    "/impute": {"level"},
+    "/sample": {"complete"},
+}
 
 
 def test_every_call_of_the_service_is_a_method_with_its_options(address: str) -> None:
