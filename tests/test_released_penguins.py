@@ -20,7 +20,7 @@ from tests.released import figure
 ROOT = Path(__file__).parent.parent
 RELEASED = ROOT / "released" / "penguins"
 CSV = ROOT / "examples" / "penguins.csv"
-KILOBYTES = 500
+KILOBYTES = 600
 # A female Gentoo of average measures; penguins of its species live on one island.
 GENTOO = {
     "species": "Gentoo",
@@ -187,6 +187,7 @@ def test_a_species_is_recognized_by_measures(penguins: Served) -> None:
         {"content-type": "text/csv"},
     )
 
+    assert response.status_code == 200, response.text
     codes = [int(row[0]) for row in response.json()["mean"]]
     named = [("Adelie", "Chinstrap", "Gentoo")[code] for code in codes]
     n_right = sum(name == row["species"] for name, row in zip(named, rows, strict=True))

@@ -877,6 +877,23 @@ export interface components {
                 "year=2009": number;
             }[];
             /**
+             * Missing
+             * @description With `parameters`: the probability that the cell is missing in a draw.
+             */
+            missing?: number[][] | {
+                columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
+                data: number[][];
+            } | {
+                species: number;
+                island: number;
+                bill_length_mm: number;
+                bill_depth_mm: number;
+                flipper_length_mm: number;
+                body_mass_g: number;
+                sex: number;
+                year: number;
+            }[];
+            /**
              * Likelihood
              * @enum {string}
              */
@@ -962,11 +979,6 @@ export interface components {
              * @description KL(q(z|x) || p(z)), [N]: exact if p(z) = N(0, I); otherwise estimated with the same draws, so it may be negative.
              */
             kl: number[];
-            /**
-             * Kl Per Dim
-             * @description The terms of kl, [N, J], if p(z) = N(0, I); a learned prior has no such terms.
-             */
-            kl_per_dim?: number[][];
             /**
              * N Samples
              * @description K.
@@ -2534,7 +2546,7 @@ export interface components {
              * X
              * @description [n, *data_shape].
              */
-            x: number[][] | {
+            x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
                 data: (number | string | boolean | null)[][];
             } | {
