@@ -14,8 +14,8 @@ def test_one_round_of_draws_has_a_finite_error() -> None:
     """
     Where strata have one draw each, and so no variance of their own.
 
-    Weights are 1 + u, u uniform on [-s, s] with an s of each stratum, so the variance of
-    the mean weight is known. The estimated variance is as large or larger in the mean.
+    Weights are 1 + u, u uniform on [-s, s] with an s of each stratum, so the variance
+    of their mean is known. The estimate of it is as large or larger in the mean.
     """
     generator = torch.Generator().manual_seed(0)
     half = torch.repeat_interleave(
