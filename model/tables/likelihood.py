@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 from typing import NamedTuple, final
 
 import torch
@@ -26,6 +27,7 @@ _UNIT = math.log(math.expm1(1 - SCALE_FLOOR))
 _HALF_ROOT = math.sqrt(0.5)
 _N_NODES = 32  # of the mean of a number: its quantiles at the middles of equal shares
 _HALF_STEP = 2.0**-25  # uniform noise in float32 has 24 bits: never 0 or 1
+_FARTHEST = -NormalDist().inv_cdf(_HALF_STEP)  # a score of draws: else 1e101 for some
 
 
 class Indicators(NamedTuple):
@@ -258,7 +260,8 @@ class Table(Likelihood):
         return Indicators(mixed, (both - mixed.square()).clamp(min=0))
 
     def codes_at(self, score: Tensor) -> Tensor:
-        """Return the codes of normal scores, (..., S), float64."""
+        """Return codes of scores, (..., S), float64, to the farthest of a marginal."""
+        score = score.clamp(-_FARTHEST, _FARTHEST)
         below, above = torch.special.ndtr(score), torch.special.ndtr(-score)
         rows = (part.reshape(-1, score.shape[-1]) for part in (below, above))
         return self.marginals.codes_of(*rows).reshape(score.shape)

@@ -212,6 +212,24 @@ def test_draws_have_the_probabilities_of_their_cells() -> None:
         assert (np.abs(counts[often] / n - p) < 4.5 * error + 1e-6).all()
 
 
+@pytest.mark.parametrize("location", [-40.0, 40.0])
+@pytest.mark.parametrize("kind", ["numeric", "real", "student"])
+def test_draws_and_means_of_a_far_location_stay_near_the_column(
+    kind: Kind, location: float
+) -> None:
+    """Within the quantiles of 3e-8, whatever the decoder says of some z."""
+    column, codes = of_numbers(kind)
+    marginals = fitted((column,), codes)
+    p_x = Table(torch.tensor([location, 0.0]).double(), marginals)
+    ends = torch.tensor([[2.0**-25], [1 - 2.0**-25]], dtype=torch.float64)
+
+    drawn = p_x.sample(torch.tensor([[0.1], [0.5], [0.9]]))
+
+    low, high = marginals.codes_of(ends, 1 - ends)[:, 0]
+    assert low - 1 <= drawn.min() <= drawn.max() <= high + 1
+    assert low - 1 <= p_x.mean.min() <= p_x.mean.max() <= high + 1
+
+
 def test_means_are_those_of_draws() -> None:
     """Of numbers; of categories it is the most frequent one."""
     n = 60_000
