@@ -9,7 +9,7 @@ from model.inference.imputation import WeightedSquares
 from model.inference.latents import Latents
 from model.inference.pauses import pause
 from model.inference.proposals import pairs_at_once
-from model.tables.curves import normal_scores
+from model.tables.curves import normal_cdf, normal_scores
 from model.tables.likelihood import EPSILON, Table
 from model.tables.marginals import Marginals
 from model.vae import VAE
@@ -69,7 +69,7 @@ def _interval(mixture: "_Mixture", marginals: Marginals, level: float) -> list[T
     """Return the fields of `CellIntervals` for one row, (S,) each."""
     outside = 0.5 * (1 - level)
     scores = mixture.quantiles([outside, 1 - outside])  # (2, S)
-    ends = marginals.codes_of(torch.special.ndtr(scores), torch.special.ndtr(-scores))
+    ends = marginals.codes_of(normal_cdf(scores), normal_cdf(-scores))
     half = 0.5 * marginals.layout.tensor("axis_width", ends.device)
     edges = torch.stack([ends[0] - half, ends[1] + half])
     return [*ends, *mixture.between(normal_scores(*marginals.curves.parts(edges)))]
@@ -109,10 +109,10 @@ class _Mixture:
         """Return the probability between two edges, (2, S), and its error, (S,)."""
         a, b = edges
         mean = self._below(b) - self._below(a)
-        own = EPSILON * (torch.special.ndtr(b) - torch.special.ndtr(a))
+        own = EPSILON * (normal_cdf(b) - normal_cdf(a))
         squares = WeightedSquares(torch.zeros_like(mean))
         for w, m, s in self._portions():
-            inside = torch.special.ndtr((b - m) / s) - torch.special.ndtr((a - m) / s)
+            inside = normal_cdf((b - m) / s) - normal_cdf((a - m) / s)
             squares.add(w, (1 - EPSILON) * inside + own - mean)
         correction = 1 / (1 - self._weights.square().sum()).clamp(min=0.1)
         return mean.clamp(max=1), squares.standard_error(correction)
@@ -120,9 +120,9 @@ class _Mixture:
     def _below(self, score: Tensor) -> Tensor:
         """Return the probability below scores, (..., S)."""
         pause()
-        total: Tensor = EPSILON * torch.special.ndtr(score)
+        total: Tensor = EPSILON * normal_cdf(score)
         for w, m, s in self._portions():
-            share = torch.special.ndtr((score[..., None, :] - m) / s)
+            share = normal_cdf((score[..., None, :] - m) / s)
             total = total + (1 - EPSILON) * (w[:, None] * share).sum(dim=-2)
         return total
 

@@ -234,6 +234,12 @@ def normal_scores(below: Tensor, above: Tensor) -> Tensor:
     return torch.where(below <= above, score, -score)
 
 
+def normal_cdf(score: Tensor) -> Tensor:
+    """Return Phi, precise in its lower tail; torch.special.ndtr is 0 below -8.3."""
+    found: Tensor = 0.5 * torch.special.erfc(-math.sqrt(0.5) * score)
+    return found
+
+
 def log_phi(t: Tensor) -> Tensor:
     """Return log of the standard normal density."""
     return -0.5 * t.square() - _LOG_ROOT

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from model.tables.curves import normal_cdf
 from model.tables.schema import Kind, TableColumn
 
 Float = NDArray[np.float64]
@@ -43,7 +44,7 @@ def normal(column: TableColumn, x: Float) -> KnotCurve:
     """Fit N(mean, variance)."""
     mean, deviation = _mean_and_deviation(x, column.width)
     t = np.linspace(-_REACH, _REACH, _N_KNOTS)
-    below = torch.special.ndtr(torch.from_numpy(t)).numpy()
+    below = normal_cdf(torch.from_numpy(t)).numpy()
     return KnotCurve.of(mean + deviation * t, below, lower=_TAIL, upper=_TAIL)
 
 
@@ -63,7 +64,7 @@ def lognormal(column: TableColumn, x: Float) -> KnotCurve:
     log_x = np.log(np.maximum(x, column.width / 2))
     mean, deviation = _mean_and_deviation(log_x, 0.1)
     t = np.linspace(-_REACH, _REACH, _N_KNOTS)
-    below = torch.special.ndtr(torch.from_numpy(t)).numpy()
+    below = normal_cdf(torch.from_numpy(t)).numpy()
     knots = np.append(0.0, np.exp(np.clip(mean + deviation * t, -700, 700)))
     return KnotCurve.of(knots, np.append(0.0, below), lower=0.0, upper=_TAIL)
 

@@ -12,7 +12,7 @@ from torch.nn.functional import softplus
 from torch.special import erf, erfcx
 
 from model.distributions import Likelihood, log_sinhc
-from model.tables.curves import log_phi
+from model.tables.curves import log_phi, normal_cdf
 from model.tables.layout import Planes, TableLayout
 from model.tables.marginals import NARROW, Marginals
 from model.tables.missing_cells import Missing
@@ -21,8 +21,7 @@ from model.tables.missing_cells import Missing
 # above its marginal.
 EPSILON = 0.01
 SCALE_FLOOR = 2e-3
-# The output for which the scale is 1.
-_UNIT = math.log(math.expm1(1 - SCALE_FLOOR))
+_UNIT = math.log(math.expm1(1 - SCALE_FLOOR))  # the output for which the scale is 1
 
 _HALF_ROOT = math.sqrt(0.5)
 _N_NODES = 32  # of the mean of a number: its quantiles at the middles of equal shares
@@ -262,7 +261,7 @@ class Table(Likelihood):
     def codes_at(self, score: Tensor) -> Tensor:
         """Return codes of scores, (..., S), float64, to the farthest of a marginal."""
         score = score.clamp(-_FARTHEST, _FARTHEST)
-        below, above = torch.special.ndtr(score), torch.special.ndtr(-score)
+        below, above = normal_cdf(score), normal_cdf(-score)
         rows = (part.reshape(-1, score.shape[-1]) for part in (below, above))
         return self.marginals.codes_of(*rows).reshape(score.shape)
 

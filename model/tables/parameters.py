@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from model.tables.cells import canonical
+from model.tables.curves import normal_cdf
 from model.tables.likelihood import EPSILON, Summary, Table
 from model.tables.missing_sets import MissingSet, edges
 from model.tables.schema import TableSchema
@@ -103,8 +104,8 @@ def _below(p_x: Table, place: int, x: Tensor) -> Tensor:
     every[:, place] = x
     score = curves.scores(every.to(curves.knots.device))[:, place]
     m, s = (one.double()[:, place, None] for one in (p_x.location, p_x.scale))
-    moved = torch.special.ndtr((score - m) / s)
-    found: Tensor = (1 - EPSILON) * moved + EPSILON * torch.special.ndtr(score)
+    moved = normal_cdf((score - m) / s)
+    found: Tensor = (1 - EPSILON) * moved + EPSILON * normal_cdf(score)
     return found
 
 
@@ -119,8 +120,8 @@ def _quantiles(p_x: Table) -> Tensor:
     low, high = torch.minimum(moved, own), torch.maximum(moved, own)
     for _ in range(_N_HALVINGS):
         middle = 0.5 * (low + high)
-        share = (1 - EPSILON) * torch.special.ndtr((middle - m) / s)
-        is_below = share + EPSILON * torch.special.ndtr(middle) < u
+        share = (1 - EPSILON) * normal_cdf((middle - m) / s)
+        is_below = share + EPSILON * normal_cdf(middle) < u
         low = torch.where(is_below, middle, low)
         high = torch.where(is_below, high, middle)
     n_columns = len(p_x.layout.schema.columns)

@@ -10,8 +10,9 @@ excess of the 10 largest rows over the next one. A hundredth of the probability 
 beyond the outer knot, where `Curves` falls off as a power.
 
 The same holds below the smallest row. But if no row is negative and 0 is near, what
-would be below 0 is at 0. Negative numbers keep a probability of 1e-12 at most, so that
-they have a finite log probability, and practically no draw is negative.
+would be below 0 is at 0. Negative numbers keep a probability of 1e-100 at most, so that
+they have a finite log probability. That is 21 standard deviations below the middle of
+the normal axis: a decoder that puts all of a row's probability at 0 draws none there.
 """
 
 import math
@@ -24,7 +25,7 @@ _MOST_OUTSIDE = 0.1  # the probability above the range of fewer than 9 rows
 _N_LARGEST = 10  # rows whose mean excess is the scale
 _FALLING = 0.01  # of the probability above the range, the share beyond the last knot
 _N_PIECES = 12  # between the knots above the range
-_NEGATIVE = 1e-12  # the probability of negative numbers where no row has one
+_NEGATIVE = 1e-100  # the probability of negative numbers where no row has one
 _NEAR = 3.0  # 0 is near a smallest row that is at most so many ranges above it
 
 

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from model.tables.curves import normal_cdf
 from model.tables.layout import Planes
 from model.tables.marginals import Marginals
 
@@ -34,7 +35,7 @@ def _of_axes(marginals: Marginals, planes: Planes) -> Tensor:
     middle = planes.middle[..., index].double()
     half = 0.5 * planes.log_width[..., index].double().exp()
     # The smaller tail with its cell: P(X >= x) from its lower edge, by symmetry.
-    found: Tensor = 2 * torch.special.ndtr(half - middle.abs())
+    found: Tensor = 2 * normal_cdf(half - middle.abs())
     return found
 
 

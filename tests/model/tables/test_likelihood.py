@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from model.tables.curves import normal_cdf
 from model.tables.layout import Planes
 from model.tables.likelihood import EPSILON, Table, initial_parameters
 from model.tables.marginals import Marginals
@@ -168,6 +169,13 @@ def test_cells_far_out_have_the_probability_of_the_tail(resolution: float) -> No
     for side in log_share:
         assert side.diff().tolist() == pytest.approx(wanted, rel=1e-5)
     assert farthest.isfinite().all()
+
+
+def test_a_tail_is_precise_where_a_normal_one_underflows() -> None:
+    """Nine standard deviations out, where half of 1 + erf is 0."""
+    assert normal_cdf(
+        torch.tensor([-9.0], dtype=torch.float64)
+    ).item() == pytest.approx(1.1285884059538405e-19, rel=1e-12)
 
 
 def test_missing_cells_do_not_count() -> None:
