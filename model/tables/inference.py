@@ -12,7 +12,7 @@ from model.tables.raw import UNKEPT, RawColumn
 from model.tables.schema import Codes, LeftOut, TableColumn, TableSchema
 
 MOST_LEVELS = 200  # of a column of texts
-MOST_WHOLE_LEVELS = 12  # of a column of whole numbers
+MOST_WHOLE_LEVELS = 12  # of a column of whole numbers, or of dates
 _LEAST_ROWS = 10  # that distinct values are more than chance
 _LIKE_AN_ID = re.compile(
     r"(.*[_ .-])?(ids?|index|idx|uuid|guid|rownames?|row_?(id|nr|number))",
@@ -163,7 +163,8 @@ def _of_texts(raw: RawColumn, n: int) -> TableColumn | LeftOut:
         return TableColumn(
             name=name, kind="binary", categories=(False, True), why="truth values"
         )
-    if all(map(dates.is_date, texts)):
+    is_few = len(texts) <= MOST_WHOLE_LEVELS and len(texts) < n
+    if not is_few and all(map(dates.is_date, texts)):
         return LeftOut(
             name=name,
             why="its values are dates or times: write numbers, such as days",
