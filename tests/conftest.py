@@ -2,6 +2,7 @@
 
 import gc
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -136,6 +137,12 @@ def calibrated(
     )
     scores = {"negative_elbo": Scores(values, settings)}
     return {checkpoint.CALIBRATION: Calibration(scores).to_bytes()}
+
+
+def pytest_configure() -> None:
+    """Have Ctrl-C end what tests start, also where a script runs them with `&`."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
