@@ -59,6 +59,8 @@ class Clients:
                     self.bodies.add(body)
                 else:
                     self.last.append((answer.getheader("connection"), json.loads(body)))
+        except ConnectionRefusedError:  # it came after the socket was closed
+            self.outcomes["late"] += 1
         except (OSError, http.client.HTTPException) as error:
             self.outcomes[repr(error)] += 1
         finally:
@@ -67,7 +69,12 @@ class Clients:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_no_request_is_lost(checkpoints: Path, workers: str) -> None:
-    """16 clients that ask without a pause see answers, and then a refusal each."""
+    """
+    16 clients that ask without a pause see answers, and then a refusal each.
+
+    One that the machine has kept from asking for half a second may find the socket
+    closed, which loses no request.
+    """
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
         "VAE_DRAIN_DELAY": str(DELAY),
@@ -82,10 +89,10 @@ def test_no_request_is_lost(checkpoints: Path, workers: str) -> None:
         assert running.wait(SECONDS) == 0
         seconds = time.monotonic() - started
 
-    assert clients.outcomes.keys() == {"200", "503"}, clients.outcomes
+    assert clients.outcomes.keys() - {"late"} == {"200", "503"}, clients.outcomes
     assert seconds >= DELAY
     assert len(clients.bodies) == 1
-    assert len(clients.last) == N_CLIENTS
+    assert len(clients.last) + clients.outcomes["late"] == N_CLIENTS
     assert {connection for connection, _ in clients.last} == {"close"}
     assert {problem["title"] for _, problem in clients.last} == {"Service Unavailable"}
 
