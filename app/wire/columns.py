@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.wire.layout import Layout
+from app.wire.layout import Layout, Rows
 from model.files import numerals
 from model.tables.cells import is_missing_number
 
@@ -132,6 +132,28 @@ def _meant(other: str, columns: Sequence[str]) -> str:
 def plain(name: str) -> str:
     """Return a name of a client as it may be in an error."""
     return name if _PLAIN.fullmatch(name) else "a column"
+
+
+def rows(
+    values: NDArray[Any],
+    order: Sequence[int],
+    unknown: tuple[Fault, ...],
+    layout: Layout,
+) -> Rows:
+    """
+    Return the rows of a table whose columns came under their names.
+
+    Args:
+        values: In the order of the model's columns, (N, D).
+        order: The position of each of them in what came.
+    """
+    return Rows(
+        values,
+        shaped=False,
+        pointer_to=pointers(layout),
+        absent=absent(order, layout),
+        unknown=unknown,
+    )
 
 
 def pointers(layout: Layout) -> Callable[[int, int], str]:

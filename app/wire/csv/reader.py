@@ -52,13 +52,7 @@ def read(body: Body, layout: Layout, stop: Event) -> Rows:
     """
     reading = _Reading(body, layout)
     values = reading.read(stop)
-    return Rows(
-        values,
-        shaped=False,
-        pointer_to=columns.pointers(layout),
-        absent=columns.absent(reading.order, layout),
-        unknown=reading.unknown,
-    )
+    return columns.rows(values, reading.order, reading.unknown, layout)
 
 
 @final

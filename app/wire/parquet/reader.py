@@ -80,13 +80,7 @@ class ParquetFile(NamedTuple):
             n += len(rows)
         if n != self.n_rows and not stop.is_set():
             raise damaged()
-        return Rows(
-            kept,
-            shaped=False,
-            pointer_to=columns.pointers(layout),
-            absent=columns.absent(reading.order, layout),
-            unknown=reading.unknown,
-        )
+        return columns.rows(kept, reading.order, reading.unknown, layout)
 
 
 @final
