@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 
 MAX_SEED = 2**63 - 1
 BLOCK_ROWS = 16_384
+# Uniform noise in float32 has 24 bits: with this added it is never 0 or 1.
+HALF_STEP = 2.0**-25
 
 _FLOATS_PER_COUNT = 8  # a count of Philox gives 256 bits, float32 takes 32
 _WORD = 1 << 64

@@ -12,6 +12,7 @@ from torch.nn.functional import softplus
 from torch.special import erf, erfcx
 
 from model.distributions import Likelihood, log_sinhc
+from model.noise import HALF_STEP
 from model.tables.curves import log_phi, normal_cdf
 from model.tables.layout import Planes, TableLayout
 from model.tables.marginals import NARROW, Marginals
@@ -25,8 +26,7 @@ _UNIT = math.log(math.expm1(1 - SCALE_FLOOR))  # the output for which the scale 
 
 _HALF_ROOT = math.sqrt(0.5)
 _N_NODES = 32  # of the mean of a number: its quantiles at the middles of equal shares
-_HALF_STEP = 2.0**-25  # uniform noise in float32 has 24 bits: never 0 or 1
-_FARTHEST = -NormalDist().inv_cdf(_HALF_STEP)  # a score of draws: else 1e101 for some
+_FARTHEST = -NormalDist().inv_cdf(HALF_STEP)  # a score of draws: else 1e101 for some
 
 
 class Indicators(NamedTuple):
@@ -222,12 +222,12 @@ class Table(Likelihood):
 
     def sample(self, noise: Tensor) -> Tensor:
         """Draw codes, (..., C), float64, from uniform noise, (..., C)."""
-        u = noise.double() + _HALF_STEP
+        u = noise.double() + HALF_STEP
         axes, levels = (self._constant(k) for k in ("on_axis", "with_logits"))
         v = u[..., axes]
         is_marginal = v < EPSILON
         v = torch.where(is_marginal, v / EPSILON, (v - EPSILON) / (1 - EPSILON))
-        score = torch.special.ndtri(v.clamp(_HALF_STEP, 1 - _HALF_STEP))
+        score = torch.special.ndtri(v.clamp(HALF_STEP, 1 - HALF_STEP))
         moved = self.location.double() + self.scale.double() * score
         numbers = self.codes_at(torch.where(is_marginal, score, moved))
         share = self.level_shares.cumsum(dim=-1)

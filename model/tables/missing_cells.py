@@ -6,10 +6,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from model.noise import HALF_STEP
 from model.tables.missing_sets import MissingLayout, MissingSet
 from model.tables.schema import TableSchema
-
-_HALF_STEP = 2.0**-25  # uniform noise in float32 has 24 bits: never 0 or 1
 
 
 @final
@@ -85,7 +84,7 @@ class Missing:
             codes: The cells that the row would have, (..., C).
             noise: Uniform, (..., B).
         """
-        u = noise.double() + _HALF_STEP
+        u = noise.double() + HALF_STEP
         given = codes[..., self.cells.tensor("given"), None]
         group = (given > self.cells.tensor("edges")).sum(dim=-1)
         share = self.log_patterns(group).exp().cumsum(dim=-1)
