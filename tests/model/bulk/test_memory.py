@@ -39,13 +39,13 @@ def peak_mib(forks: subprocess.Popen[str], *words: object) -> float:
     """Run a command in a process of its own; return the most memory it had."""
     assert forks.stdin is not None
     assert forks.stdout is not None
-    told = [*map(str, words), "--threads", "2"]
-    forks.stdin.write("".join(f"{word}\0" for word in told) + "\n")
+    given = [*map(str, words), "--threads", "2"]
+    forks.stdin.write("".join(f"{word}\0" for word in given) + "\n")
     forks.stdin.flush()
     status = ""
     while not status.endswith("end\n"):
         line = forks.stdout.readline()
-        assert line, f"the command failed: {told}"
+        assert line, f"the command failed: {given}"
         status += line
     [peak] = re.findall(r"VmHWM:\s*(\d+) kB", status)
     return float(peak) / 1024

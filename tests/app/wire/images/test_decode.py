@@ -481,7 +481,7 @@ BOMBS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return a line of the reader for each bomb."""
     folder = tmp_path_factory.mktemp("bombs")
     for name, (file, _) in BOMBS.items():
@@ -498,7 +498,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.mark.slow("starts processes")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_before_it_is_decoded(
-    bernoulli: Served, told: dict[str, str], name: str
+    bernoulli: Served, refusals: dict[str, str], name: str
 ) -> None:
     """It is a 413 that costs no memory, measured in a process of its own."""
     file, size = BOMBS[name]
@@ -506,7 +506,7 @@ def test_a_bomb_is_refused_before_it_is_decoded(
 
     response = post(bernoulli, "/encode?resize=true", file, kind)
     assert f"got {size}" in assert_problem(response, 413)["detail"]
-    detail, kibibytes = told[name].split("\t")
+    detail, kibibytes = refusals[name].split("\t")
     assert f"got {size}" in detail
     assert int(kibibytes) < 5_000
 
