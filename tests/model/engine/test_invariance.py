@@ -59,6 +59,18 @@ def test_a_function_of_the_batch_is_found_out() -> None:
     assert independent_tiling(lambda _, a: [a[0] - a[0].mean()], [X]) is None
 
 
+def test_values_are_compared_where_bits_differ() -> None:
+    """Zeros of either sign are equal, and so is NaN whatever its payload."""
+    bits = np.array([0, 0x7FC00001], np.uint32)
+
+    def tiled(_: Tiling, arrays: Sequence[Array]) -> list[Array]:
+        is_part = np.uint32(len(arrays[0]) < 128)
+        rows = np.tile(bits ^ (is_part << 31), (len(arrays[0]), 1))
+        return [rows.view(np.float32)]
+
+    assert independent_tiling(tiled, [X]) == Tiling(128, 1)
+
+
 @pytest.mark.parametrize(
     ("width", "rows"), [(784, 2), (64, 1), (20, 8), (5, 32), (12288, 1)]
 )
