@@ -15,7 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.app import streams
-from tests.app.processes import PYTHON_APP, SECONDS, process
+from tests.app.processes import SECONDS, counted, process
 from tests.app.served import Served
 from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
 
@@ -89,38 +89,34 @@ class Clients:
         self.slowest = 0.0
         self.pause = 0.0
         self.is_over = False
+        self._wanted = ""
+        self._is_seen = asyncio.Event()
+
+    async def see(self, version: str) -> None:
+        """Wait for an answer of a version, to a request that begins from now on."""
+        self._wanted = version
+        self._is_seen = asyncio.Event()
+        await self._is_seen.wait()
 
     async def ask(self, first: int) -> None:
         """Ask on one connection until it is over."""
         reader, writer = await asyncio.open_connection(self._host, self._port)
         turns = cycle([*self._asked[first:], *self._asked[:first]])
         while not self.is_over:
-            call = next(turns)
+            call, is_seen = next(turns), self._is_seen
             started = time.perf_counter()
             writer.write(call.request)
             answer = await streams.read(reader)
             version = answer.headers["x-model-version"]
             self.slowest = max(self.slowest, time.perf_counter() - started)
             self.versions[version] += 1
+            if version == self._wanted:
+                is_seen.set()
             if answer.status != 200 or answer.body != call.wanted[version]:
                 self.faults.append(f"{call.request!r}: {answer}"[:500])
             await asyncio.sleep(self.pause)
         writer.close()
         await writer.wait_closed()
-
-
-async def swapped(address: str, n: int) -> None:
-    """Ask until the server counts so many swaps."""
-    host, port = address.removeprefix("http://").split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    wanted = f'vae_checkpoint_swaps_total{{outcome="swapped"}} {n}.0\n'.encode()
-    body = b""
-    while wanted not in body:
-        await asyncio.sleep(PAUSE_SECONDS / 5)
-        writer.write(raw("GET", "/metrics", None))
-        body = (await streams.read(reader)).body
-    writer.close()
-    await writer.wait_closed()
 
 
 class Size(NamedTuple):
@@ -166,20 +162,20 @@ async def swap_under_load(
     address: str,
     running: subprocess.Popen[str],
     asked: list[Call],
-    paths: Iterable[Path],
+    targets: Iterable[tuple[str, Path]],
     link: Path,
 ) -> Swaps:
-    """Swap from one path to the next while all clients ask."""
+    """Swap from one version to the next while all clients ask."""
     clients, sizes = Clients(address, asked), []
     async with asyncio.TaskGroup() as group:
         for i in range(N_CLIENTS):
             group.create_task(clients.ask(i % len(CALLS)))
-        for i, path in enumerate(paths):
+        for i, (version, path) in enumerate(targets):
             clients.pause = PAUSE_SECONDS if i >= N_BUSY_SWAPS else 0.0
             point(link, path)
             running.send_signal(signal.SIGHUP)
             async with asyncio.timeout(SECONDS):
-                await swapped(address, i + 1)
+                await clients.see(version)
             sizes.append(size(running.pid))
         clients.is_over = True
     return Swaps(clients, sizes)
@@ -188,22 +184,25 @@ async def swap_under_load(
 @pytest.mark.slow("swaps 100 times")
 def test_no_request_fails_or_meets_two_checkpoints(two: dict[str, Path]) -> None:
     """Each answer is, to the byte, that of the checkpoint it names; memory is flat."""
-    first, second = two.values()
-    paths = list(islice(cycle((second, first)), N_SWAPS))
+    old, new = two.items()
+    targets = islice(cycle((new, old)), N_SWAPS)
+    _, first = old
     link = first.parents[1] / "served" / "tiny"
     link.parent.mkdir(exist_ok=True)
     point(link, first)
     asked = calls(two)
 
     settings = {"VAE_CHECKPOINT": str(link)}
-    with process(settings, command=PYTHON_APP) as (address, running):
-        swaps = swap_under_load(address, running, asked, paths, link)
+    with process(settings) as (address, running):
+        swaps = swap_under_load(address, running, asked, targets, link)
         clients, sizes = asyncio.run(swaps)
+        n_swapped = counted(address, 'vae_checkpoint_swaps_total{outcome="swapped"}')
 
     settled = sizes[N_SETTLING:]
     n_requests, slowest = sum(clients.versions.values()), clients.slowest
     words = (n_requests, len(sizes), settled[0], settled[-1], slowest)
     logger.info("%d requests, %d swaps, %s to %s, slowest %.3f s", *words)
+    assert n_swapped == N_SWAPS
     assert clients.faults == []
     assert clients.versions.keys() == two.keys()
     assert min(clients.versions.values()) >= N_SWAPS
