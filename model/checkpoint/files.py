@@ -167,7 +167,7 @@ def read_manifest(path: Path) -> bytes:
         raise _missing(path, error) from error
 
 
-def verify(directory: Path) -> str:
+def verify(directory: str | Path) -> str:
     """
     Check every file of a checkpoint against its manifest, and return its sha256.
 
@@ -179,17 +179,17 @@ def verify(directory: Path) -> str:
         files.verify_rest()
         return files.sha256
 
-    return read_files(directory, check)
+    return read_files(Path(directory), check)
 
 
-def identity(directory: Path) -> str:
+def identity(directory: str | Path) -> str:
     """
     Return the sha256 of a checkpoint, as in `verify`, without verifying its files.
 
     Raises:
         CheckpointError: Its manifest cannot be read.
     """
-    return hashlib.sha256(read_manifest(directory)).hexdigest()
+    return hashlib.sha256(read_manifest(Path(directory))).hexdigest()
 
 
 def check_names(names: Collection[str]) -> None:

@@ -91,7 +91,7 @@ class Checkpoint:
 
 
 def save(
-    directory: Path,
+    directory: str | Path,
     *,
     vae: VAE,
     provenance: Provenance,
@@ -133,10 +133,10 @@ def save(
         golden=golden,
     )
     files[MANIFEST] = manifest.model_dump_json(indent=2).encode()
-    write_directory(directory, files)
+    write_directory(Path(directory), files)
 
 
-def load(directory: Path) -> Checkpoint:
+def load(directory: str | Path) -> Checkpoint:
     """
     Read and verify a checkpoint.
 
@@ -147,7 +147,7 @@ def load(directory: Path) -> Checkpoint:
             dtype, or not finite; the message has file, key, and the expected and the
             actual value.
     """
-    return read_files(directory, _load)
+    return read_files(Path(directory), _load)
 
 
 def _load(files: Files) -> Checkpoint:

@@ -44,7 +44,11 @@ class Save(Protocol):
     """Write a VAE as a checkpoint."""
 
     def __call__(
-        self, directory: Path, vae: VAE, *, attachments: dict[str, bytes] | None = None
+        self,
+        directory: str | Path,
+        vae: VAE,
+        *,
+        attachments: dict[str, bytes] | None = None,
     ) -> None: ...
 
 
@@ -53,7 +57,7 @@ def save() -> Save:
     """Return a writer of checkpoints that differ in nothing but their VAE."""
 
     def write(
-        directory: Path, vae: VAE, *, attachments: dict[str, bytes] | None = None
+        directory: str | Path, vae: VAE, *, attachments: dict[str, bytes] | None = None
     ) -> None:
         checkpoint.save(
             directory,
@@ -152,6 +156,15 @@ def test_a_checkpoint_is_read_back_to_the_bit(
     assert loaded.metrics == ModelMetrics(figures=())
     z = torch.ones(2, 3)
     assert torch.equal(loaded.vae.decode(z).mean, vae.decode(z).mean)
+
+
+def test_a_path_may_be_a_text(directory: Path, tmp_path: Path, save: Save) -> None:
+    """Callers need not know of pathlib."""
+    loaded = checkpoint.load(str(directory))
+    save(str(tmp_path / "again"), loaded.vae)
+    assert checkpoint.verify(str(directory)) == loaded.sha256
+    assert checkpoint.identity(str(directory)) == loaded.sha256
+    assert (tmp_path / "again" / "config.json").is_file()
 
 
 def test_a_loaded_model_is_for_inference(directory: Path) -> None:
