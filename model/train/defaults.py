@@ -19,6 +19,7 @@ _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
 _TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
 _FEW_ROWS = 3_000
 _TABLE_HIDDEN = (256, 128), (512, 256)  # for few values of the encoder, and for many
+_TABLE_DECAY = 1e-4, 0.1  # the same: a wide encoder learns its training rows by heart
 _FEW_FEATURES = 128
 _TABLE_COMPONENTS = 10
 _WIDEST_OF_TWO_LAYERS = 256
@@ -110,8 +111,9 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     steps_per_epoch = math.ceil(n / batch_size)
     n_steps = _TABLE_STEPS[n > _FEW_ROWS]
     epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
+    is_wide = dataset.table.n_features > _FEW_FEATURES
     return {
-        "hidden": _TABLE_HIDDEN[dataset.table.n_features > _FEW_FEATURES],
+        "hidden": _TABLE_HIDDEN[is_wide],
         "activation": "silu",
         "noise": "decoder",
         "start": "random",
@@ -122,7 +124,7 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
         "batch_size": batch_size,
         "epochs": epochs,
         "kl_warmup_epochs": round(_WARMUP * epochs) * (options.objective == "elbo"),
-        "weight_decay": 1e-4,
+        "weight_decay": _TABLE_DECAY[is_wide],
         "patience": max(10, epochs // 5),
         "validation_samples": _clamp(
             math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256

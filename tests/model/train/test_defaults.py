@@ -163,15 +163,20 @@ def mixed(where: Path, n: int, n_texts: int) -> Dataset:
 
 
 @pytest.mark.parametrize(
-    ("n", "n_texts", "hidden", "n_steps"),
+    ("n", "n_texts", "hidden", "decay", "n_steps"),
     [
-        (200, 3, (256, 128), 2_500),
-        (400, 130, (512, 256), 2_500),
-        (4_000, 3, (256, 128), 5_000),
+        (200, 3, (256, 128), 1e-4, 2_500),
+        (400, 130, (512, 256), 0.1, 2_500),
+        (4_000, 3, (256, 128), 1e-4, 5_000),
     ],
 )
 def test_a_table_of_columns_has_options_of_its_own(
-    tmp_path: Path, n: int, n_texts: int, hidden: tuple[int, ...], n_steps: int
+    tmp_path: Path,
+    n: int,
+    n_texts: int,
+    hidden: tuple[int, ...],
+    decay: float,
+    n_steps: int,
 ) -> None:
     """Wide layers for many categories, more steps for many rows, and a mixture."""
     dataset = mixed(tmp_path, n, n_texts)
@@ -179,7 +184,7 @@ def test_a_table_of_columns_has_options_of_its_own(
     options, lines = choose(TrainOptions(), dataset)
 
     steps_per_epoch = math.ceil(len(dataset.train.x) / options.batch_size)
-    assert options.hidden == hidden
+    assert (options.hidden, options.weight_decay) == (hidden, decay)
     assert n_steps <= options.epochs * steps_per_epoch < n_steps + steps_per_epoch
     assert (options.prior, options.components) == ("mixture", 10)
     assert options.learning_rate == 3e-3
