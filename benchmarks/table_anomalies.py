@@ -8,8 +8,9 @@ figures. Test rows are made odd in three ways: a pair of cells from another row,
 cell from another row, and one number out of range, the upper quartile and 3 to 6 times
 the standard deviation (or the interquartile range where it is larger). One call
 answers: pairs are ranked by `ratio`, whose p-value is `ratio_p_value`, numbers out of
-range by the score of `tail_p_value`. AUROC is against all test rows as they are. LOF is
-scikit-learn's, of standardized numbers, skewed ones after a logarithm, and indicators
+range by `p_value_either`, where it is equal by the number that is farthest out. Beside
+it is that number alone, of which `tail_p_value` is the rank. AUROC is against all test
+rows as they are. LOF is scikit-learn's, of standardized numbers, skewed ones after a logarithm, and indicators
 of categories. Blamed first is the share of odd cells that are the first of
 `blame_order`. At 5 % is the share of rows with a `p_value_either` of at most 0.05: of
 test rows as they are, with a pair of cells from another row, and with a number out of
@@ -56,8 +57,9 @@ _BLAME_BARS = {"credit": 0.30, "diamonds": 0.60}
 _RANGE_BLAME_BAR = 0.95
 _MOST_ROWS, _MOST_FITTED = 1000, 10_000
 _SHARE, _LEAST_ODD, _MOST_DRAWS, _SKEWED = 0.05, 200, 40, 2.0
-_HEAD = ("data", "pair: ratio", "-ELBO", "LOF", "bar", "range: tail", "-ELBO", "LOF")
-_HEAD_REST = ("blamed first: swapped", "bar", "range", "at 5 %: rows", "pair", "range")
+_EQUAL = 1e-6  # below the difference of two p-values
+_HEAD = ("data", "pair: ratio", "-ELBO", "LOF", "bar", "range: either", "tail", "-ELBO")
+_HEAD_REST = ("LOF", "blamed first: swapped", "bar", "range", "at 5 %: rows", "pair", "range")
 
 Way = Literal["pair", "single", "range"]
 
@@ -162,6 +164,13 @@ class Task:
         farthest: Codes = far_out.amax(dim=1).numpy()
         return farthest
 
+    def unusual(self, codes: Codes, found: TableAnomalies) -> Codes:
+        """Return a score that ranks by `p_value_either`, then by the farthest cell."""
+        assert found.p_value_either is not None
+        farthest = self.farthest(codes)
+        score: Codes = _EQUAL * farthest / (1 + farthest) - found.p_value_either
+        return score
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
@@ -211,6 +220,7 @@ def measured(model: TableModel) -> Figures:
         "ratio": lambda _, found: found.ratio,
         "elbo": lambda _, found: found.negative_elbo,
         "tail": lambda codes, _: task.farthest(codes),
+        "either": task.unusual,
         "lof": lambda codes, _: lof.scores(codes),
     }
     of_usual = {
@@ -284,8 +294,8 @@ def summary(name: str, runs: Sequence[Figures]) -> list[str]:
         judged("pair ratio", ratio_bar),
         *(f"{mean(f'pair {k}'):.3f}" for k in ("elbo", "lof")),
         "-" if ratio_bar is None else f"{ratio_bar:.2f}",
-        judged("range tail", mean("range lof")),
-        *(f"{mean(f'range {k}'):.3f}" for k in ("elbo", "lof")),
+        judged("range either", mean("range lof")),
+        *(f"{mean(f'range {k}'):.3f}" for k in ("tail", "elbo", "lof")),
         judged("single first", blame_bar),
         "-" if blame_bar is None else f"{blame_bar:.2f}",
         judged("range first", _RANGE_BLAME_BAR),
