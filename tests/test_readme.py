@@ -18,7 +18,7 @@ from app.settings import documented
 from model.data import NAMES
 from model.likelihoods import LIKELIHOODS
 from tests.app.processes import process
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md")))

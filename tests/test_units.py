@@ -19,7 +19,7 @@ from model.units import Units
 from model.vae import VAE
 from tests.app.processes import process
 from tests.app.served import Served
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 from vae_client import Client
 
 # Every column of a table in another unit and with another zero, in spreads.

@@ -8,8 +8,8 @@ import torch
 from model import checkpoint
 from model.config import Config, Data
 from model.vae import VAE
-from tests.conftest import LINEAR, save_tiny, tiny_config, tiny_vae
 from tests.model.ppca import Ppca, ppca
+from tests.tiny import LINEAR, save_tiny, tiny_config, tiny_vae
 
 
 def build(*, latent_dim: int, prior: dict[str, Any] | None = None, **_: object) -> VAE:

@@ -18,7 +18,7 @@ from app.wire.images.layout import ImageLayout
 from app.wire.layout import Layout, Rows
 from model.config import PIXELS, Config, Data, LikelihoodName
 from model.raw_values import RawValues
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -14,8 +14,8 @@ from model import checkpoint
 from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from tests.app import linear_gaussian
 from tests.app.served import Served
-from tests.conftest import save_tiny
 from tests.model.ppca import VARIANCE, Ppca, best_ppca, bias
+from tests.tiny import save_tiny
 
 N, SEED, OTHER = 128, 7, 8
 MASK = [1, 0, 1, 0, 1]

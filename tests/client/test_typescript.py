@@ -11,7 +11,7 @@ import pytest
 
 from tests.app.processes import process
 from tests.app.served import Served
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "client" / "typescript"

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from model import checkpoint
-from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.external.hub import COMMIT, REPOSITORY, Hub, hub
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 pytestmark = pytest.mark.external
 

@@ -24,7 +24,7 @@ import pytest
 import yaml
 
 from tests.app.processes import ROOT, environment, start_lines, until
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
 DEPLOYMENT = ROOT / "deploy/kubernetes/base/deployment.yaml"

@@ -11,7 +11,7 @@ from model.config import LikelihoodConfig
 from model.distributions import Bernoulli, ContinuousBernoulli, Gaussian
 from model.networks import FromChannels, Standardization, ToChannels
 from model.vae import VAE
-from tests.conftest import tiny_config, tiny_vae
+from tests.tiny import tiny_config, tiny_vae
 
 Build = Callable[..., VAE]
 

@@ -17,7 +17,7 @@ from model.checkpoint.held_out import (
     ScoreSettings,
 )
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 SCORES = Scores(
     np.zeros(3),

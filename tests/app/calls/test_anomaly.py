@@ -13,8 +13,8 @@ from model import checkpoint
 from model.evaluation import evaluate
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem
-from tests.conftest import calibrated, save_tiny, tiny_config, tiny_vae
 from tests.model.ppca import VARIANCE
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 
 X = [[0, 1] * 8, [1, 1] * 8, [0] * 16]
 SAFETENSORS = "application/vnd.safetensors"

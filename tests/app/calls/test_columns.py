@@ -9,7 +9,7 @@ import pytest
 
 from app.wire.json.strict import MAX_EXPLAINED_BYTES
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_table
+from tests.tiny import save_table
 
 COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
 ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_table
+from tests.tiny import save_table
 
 COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
 ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]

@@ -13,7 +13,7 @@ from model.elbo import elbo
 from model.noise import Stream, standard_normal, uniform
 from tests.app import linear_gaussian
 from tests.app.served import Served
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 
 def test_elbo_answers_the_bound_and_its_terms(gaussian: Served) -> None:

@@ -19,9 +19,9 @@ from model.prior import GaussianMixture, drawn
 from tests.app.calls.test_elbo import assert_equal_in_parts
 from tests.app.linear_gaussian import build
 from tests.app.served import Served
-from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.model.mixture_pca import MixturePca, mixture_pca
 from tests.model.ppca import D
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 from vae_client import ElboResult
 from vae_client.http_messages import HttpRequest, HttpResponse
 from vae_client.readers import tensors_reader

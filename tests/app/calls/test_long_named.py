@@ -12,8 +12,8 @@ from app.wire.json import strict
 from app.wire.json.strict import MAX_EXPLAINED_BYTES
 from model.tables.schema import LeftOut
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import save_tiny
 
 NAMES = ("amount", "size", "group", "flag")
 JSON = {"content-type": "application/json"}

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import load
 
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import save_tiny
 
 NAMES = ["amount", "size", "group", "flag"]
 LEVELS = ["group=a", "group=b", "group=c", "flag=false", "flag=true"]

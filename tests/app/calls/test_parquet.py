@@ -11,8 +11,8 @@ import pytest
 
 from model.tables.schema import LeftOut
 from tests.app.served import Served, assert_problem
-from tests.conftest import calibrated, save_table, save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import calibrated, save_table, save_tiny
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")

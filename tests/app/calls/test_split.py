@@ -9,7 +9,7 @@ import pytest
 
 from app.wire.json.strict import MAX_EXPLAINED_BYTES
 from tests.app.served import Served, assert_problem
-from tests.conftest import save_table
+from tests.tiny import save_table
 
 COLUMNS = ("height", "x", "a/b", "z", "größe")
 OTHER = COLUMNS[::-1]

@@ -16,8 +16,8 @@ from model.tables.schema import LeftOut
 from tests.app.open_inference.tensors import in_binary, outputs, same
 from tests.app.open_inference.tensors import post as infer
 from tests.app.served import Served, assert_problem
-from tests.conftest import calibrated, save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import calibrated, save_tiny
 
 NAMES = ("amount", "size", "group", "flag")
 CELLS: list[list[Any]] = [

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 from model.config import Mlp
 from tests.app import streams
 from tests.app.processes import process
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 N_REQUESTS = 2000
 N_CONNECTIONS = 64

@@ -19,8 +19,8 @@ from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettin
 from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.config import Config, LikelihoodName
 from model.vae import VAE
-from tests.conftest import FIGURE, tiny_config, tiny_vae
 from tests.model.tables import tables
+from tests.tiny import FIGURE, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]
 # Where the pictures go that tests take of the page; git ignores the default.

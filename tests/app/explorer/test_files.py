@@ -15,7 +15,7 @@ from model import checkpoint
 from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
 from model.checkpoint.manifest import ModelMetrics, Provenance
 from tests.app.served import Served, assert_problem
-from tests.conftest import FIGURE, tiny_config, tiny_vae
+from tests.tiny import FIGURE, tiny_config, tiny_vae
 
 MAX_BYTES = 104_000
 FILES = explorer.files()

@@ -16,7 +16,7 @@ from tests.app.http.test_body_budget import ask, assert_overloaded, cut
 from tests.app.processes import PYTHON_APP, process, until
 from tests.app.raw_http import Target
 from tests.app.served import Served
-from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
+from tests.tiny import MLP, save_tiny, tiny_config, tiny_vae
 
 SIDE = 64
 N_ROWS = 256

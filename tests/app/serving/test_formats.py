@@ -9,7 +9,7 @@ import pytest
 from model import checkpoint
 from model.config import FORMAT_VERSION
 from tests.app.served import Served
-from tests.conftest import save_tiny
+from tests.tiny import save_tiny
 
 # Each with what the version that wrote it computed.
 FORMATS = Path(__file__).parents[2] / "formats"

@@ -27,8 +27,8 @@ from tests.app.processes import (
     start,
     until,
 )
-from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.model.remote.stores import Web, web
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 
 def write(directory: Path, *, seed: int) -> str:

@@ -29,7 +29,7 @@ from model.checkpoint import CheckpointError
 from tests.app.damages import flip_a_bit
 from tests.app.processes import process, start, start_lines
 from tests.app.served import Served
-from tests.conftest import save_golden, tiny_config, tiny_vae
+from tests.tiny import save_golden, tiny_config, tiny_vae
 
 SECONDS = 60
 X = np.eye(16, dtype=np.float32)[:5]

@@ -17,7 +17,7 @@ import pytest
 from tests.app import streams
 from tests.app.processes import SECONDS, counted, process
 from tests.app.served import Served
-from tests.conftest import MLP, save_tiny, tiny_config, tiny_vae
+from tests.tiny import MLP, save_tiny, tiny_config, tiny_vae
 
 logger = logging.getLogger(__name__)
 

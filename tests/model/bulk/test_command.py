@@ -15,10 +15,10 @@ from safetensors.numpy import load_file
 from model.bulk.command import main
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
-from tests.conftest import save_table, save_tiny, tiny_config, tiny_vae
 from tests.model.bulk.commands import written
 from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.remote.stores import remove, upload
+from tests.tiny import save_table, save_tiny, tiny_config, tiny_vae
 
 N = 5000  # rows, of more than two blocks
 DRAW = np.random.default_rng(4)

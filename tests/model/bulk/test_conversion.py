@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.bulk.conversion import Conversion, ValueOutsideError, encode_block
 from model.engine import Engine
 from model.vae import VAE
-from tests.conftest import tiny_config, tiny_vae
+from tests.tiny import tiny_config, tiny_vae
 
 
 def test_raw_rows_are_encoded(checkpoints: Path) -> None:

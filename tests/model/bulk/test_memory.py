@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]
 FEW, MANY = 5_000, 300_000  # rows

@@ -22,8 +22,8 @@ from model.bulk.options import EncodeOptions
 from model.bulk.output import OutputFile, OutputInUseError, header, layouts
 from model.bulk.progress import RowProgress
 from model.bulk.run import Blocks, BlockWork
-from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.model.bulk.commands import engine
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 from tests.warm_start import ROOT, WarmPopen
 
 SECONDS = 120

@@ -8,10 +8,10 @@ import pytest
 
 from model.bulk.command import main
 from tests.app.served import Served
-from tests.conftest import save_tiny
 from tests.model.bulk.commands import written
 from tests.model.bulk.service import Arrays, answered, assert_same_bits
 from tests.model.tables.tables import MISSING, MIXED, mixed_codes, model
+from tests.tiny import save_tiny
 
 N = 2500  # rows, of more than one block
 

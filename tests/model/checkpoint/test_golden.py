@@ -14,7 +14,7 @@ from model.checkpoint import CheckpointError
 from model.checkpoint.golden import N_EXAMPLES, check, golden, noise
 from model.checkpoint.manifest import Golden
 from model.elbo import elbo
-from tests.conftest import save_golden, tiny_config, tiny_vae
+from tests.tiny import save_golden, tiny_config, tiny_vae
 
 X = np.eye(16, dtype=np.float32)
 RECORD = Golden(seed=0, n_samples=1, elbo=(-100.0, 0.0))

@@ -10,8 +10,8 @@ from model import checkpoint
 from model.elbo import elbo
 from model.engine import TILE, Array, Backend, Engine, EngineError
 from model.engine.probe import Probe, probe
-from tests.conftest import save_tiny
 from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import save_tiny
 
 KINDS = ("bernoulli", "gaussian", "conv", "linear")
 BACKENDS: tuple[Backend, ...] = ("onnx", "torch")

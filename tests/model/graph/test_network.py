@@ -13,8 +13,8 @@ from model.inference.columns import named
 from model.inference.hmc import sample_posterior
 from model.inference.laplace import laplace
 from model.vae import VAE
-from tests.conftest import CONV, MLP, save_golden, tiny_config, tiny_vae
 from tests.model.graph.adopted import as_graphs
+from tests.tiny import CONV, MLP, save_golden, tiny_config, tiny_vae
 
 KINDS: list[tuple[LikelihoodName, tuple[int, ...], Network]] = [
     ("bernoulli", (4, 4), MLP),

@@ -16,8 +16,8 @@ from model.config import Config
 from model.elbo import elbo
 from model.prior import GaussianMixture
 from model.vae import VAE, initialized
-from tests.conftest import tiny_config
 from tests.model.ppca import bias, random, weight
+from tests.tiny import tiny_config
 
 D, J, N = 8, 4, 256
 _VARIANCE = 0.3  # of p(x|z), of which the floor's square, 0.01, is a part

@@ -14,7 +14,7 @@ from model.inference.bracket import Upper, upper_bound
 from model.inference.effort import Effort
 from model.inference.pauses import pause, pausing
 from model.inference.proposals import encoded
-from tests.conftest import tiny_config, tiny_vae
+from tests.tiny import tiny_config, tiny_vae
 
 VAE = tiny_vae(tiny_config("bernoulli", data_shape=(6,), latent_dim=1))
 X = torch.tensor([[0, 1, 1, 0, 1, 0]]).float()

@@ -21,8 +21,8 @@ from model.remote import copies
 from model.remote.copies import local_checkpoint, remote_identity, update
 from model.remote.location import RemoteLocation
 from tests.app.damages import flip_a_bit, rewrite, truncate
-from tests.conftest import save_tiny, tiny_config, tiny_vae
 from tests.model.remote.stores import Web, remove, upload, web
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 URL = "memory://store/tiny"
 

@@ -6,7 +6,7 @@ from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model.inference.health import posteriors
 from model.train.latent_quantiles import MAX_EXAMPLES, latent_quantiles
-from tests.conftest import tiny_config, tiny_vae
+from tests.tiny import tiny_config, tiny_vae
 
 
 def test_of_many_rows_those_at_even_distances_are_taken() -> None:

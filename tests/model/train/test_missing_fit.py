@@ -18,8 +18,8 @@ from model.tables.schema import Codes, TableSchema
 from model.train.missing_fit import with_missing_cells
 from model.train.missing_structure import missing_sets, pattern_of
 from model.vae import VAE
-from tests.conftest import save_tiny
 from tests.model.tables.tables import MIXED, fitted, levels, mixed_codes, model, number
+from tests.tiny import save_tiny
 
 COLUMNS = (
     levels("kind", "binary", "one", "two"),

@@ -25,7 +25,7 @@ from tests.client.conftest import Ask
 from tests.client.faulty import FaultyProxy, answer, cut
 from tests.client.planned import result_of, with_limits
 from tests.client.vae_client.asynchronous.test_client import BINARY, posted
-from tests.conftest import save_tiny, tiny_config, tiny_vae
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 from vae_client import ModelResult, RequestError, plans
 from vae_client.analysis_results import (
     AnalysisResult,

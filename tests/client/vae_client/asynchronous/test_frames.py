@@ -9,7 +9,7 @@ import pytest
 from tests.app.processes import process
 from tests.client.conftest import Ask
 from tests.client.vae_client.test_frames import Frame
-from tests.conftest import save_table
+from tests.tiny import save_table
 
 COLUMNS = ("a", "b", "c")
 X = np.array([[1.5, -2.0, 0.25], [0.5, 4.0, -1.0]])
