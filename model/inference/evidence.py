@@ -41,6 +41,25 @@ class Explored(NamedTuple):
     log_weights: Tensor
 
 
+class Proposed(NamedTuple):
+    """
+    What the draws for one example come from, whatever their number.
+
+    Attributes:
+        example: The example.
+        modes: Gaussians around the modes of p(z|x).
+        q_z: The mixture around them, from which z is drawn.
+        position: Of the example in the whole data set, (1,).
+        seed: Of all noise.
+    """
+
+    example: Example
+    modes: Modes
+    q_z: Mixture
+    position: Tensor
+    seed: int
+
+
 def log_evidence(
     vae: VAE,
     x: Tensor,
@@ -86,24 +105,30 @@ def explore(
     if budget < MIN_BUDGET:
         raise ValueError(f"expected a budget of at least {MIN_BUDGET}, got {budget}")
     exact = wide_decoder(vae)
-    found = []
-    for i, one in enumerate(torch.split(x, 1)):
-        position = torch.tensor([first + i], device=x.device)
-        noise = RowNoise.at(position, seed=seed, stream=Stream.REFINEMENT)
-        example, q_z = Example(vae, one), encoded(vae, one)
-        modes = fit_modes(example, q_z, noise=noise)
-        found.append(
-            _explored(
-                example,
-                exact,
-                modes,
-                Mixture.around(modes, q_z, vae),
-                RowNoise.at(position, seed=seed, stream=Stream.IMPORTANCE),
-                target=target,
-                budget=budget,
-            )
+    return [
+        draw(
+            propose(vae, one, seed=seed, position=first + i),
+            exact,
+            target=target,
+            budget=budget,
         )
-    return found
+        for i, one in enumerate(torch.split(x, 1))
+    ]
+
+
+def propose(vae: VAE, x: Tensor, *, seed: int, position: int) -> Proposed:
+    """Fit modes to one example, (1, D), which is at this position in the data set."""
+    index = torch.tensor([position], device=x.device)
+    noise = RowNoise.at(index, seed=seed, stream=Stream.REFINEMENT)
+    example, q_z = Example(vae, x), encoded(vae, x)
+    modes = fit_modes(example, q_z, noise=noise)
+    return Proposed(
+        example=example,
+        modes=modes,
+        q_z=Mixture.around(modes, q_z, vae),
+        position=index,
+        seed=seed,
+    )
 
 
 def assembled(found: list[Explored], x: Tensor) -> ImportanceWeighted:
@@ -123,24 +148,24 @@ def assembled(found: list[Explored], x: Tensor) -> ImportanceWeighted:
 
 
 @torch.no_grad()
-def _explored(
-    example: Example,
-    exact: nn.Module | None,
-    modes: Modes,
-    q_z: Mixture,
-    noise: RowNoise,
-    *,
-    target: float,
-    budget: int,
+def draw(
+    given: Proposed, exact: nn.Module | None, *, target: float, budget: int
 ) -> Explored:
-    """Draw until the estimate for one example is precise enough."""
+    """
+    Draw until the estimate for one example is precise enough.
+
+    Args:
+        exact: The result of `wide_decoder`.
+        target: As for `log_evidence`, like the budget.
+    """
+    noise = RowNoise.at(given.position, seed=given.seed, stream=Stream.IMPORTANCE)
     n = min(_FIRST_DRAWS, budget // SLOTS * SLOTS)
-    draws = Draws(example, q_z, noise)
+    draws = Draws(given.example, given.q_z, noise)
     log_weights, z = draws.next(n)
-    offset = rounding(example, exact, z, log_weights)
+    offset = rounding(given.example, exact, z, log_weights)
     first_weights = log_weights
     while True:
-        one = weighed(log_weights, q_z.slots, offset)
+        one = weighed(log_weights, given.q_z.slots, offset)
         n = len(log_weights)
         least, most = _GROWTH
         wanted = n * least
@@ -148,12 +173,12 @@ def _explored(
             ratio = one.standard_error / target if target > 0 else math.inf
             wanted = max(wanted, n * min(most, _SPARE * ratio**2))
         elif one.is_reliable:
-            return Explored(one, modes, z, first_weights)
+            return Explored(one, given.modes, z, first_weights)
         else:
             wanted = 2 * n
         total = min(math.ceil(wanted / SLOTS), budget // SLOTS) * SLOTS
         if total <= n:
-            return Explored(one, modes, z, first_weights)
+            return Explored(one, given.modes, z, first_weights)
         more, _ = draws.next(total - n)
         log_weights = torch.cat([log_weights, more])
 

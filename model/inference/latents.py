@@ -6,6 +6,7 @@ flags of estimates from them mean the same.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -75,7 +76,14 @@ def _more_pilots(latent_dim: int) -> int:
 
 
 def latents(
-    vae: VAE, x: Tensor, observed: Tensor, *, n_draws: int, seed: int, first: int = 0
+    vae: VAE,
+    x: Tensor,
+    observed: Tensor,
+    *,
+    n_draws: int,
+    seed: int,
+    first: int = 0,
+    proposals: Sequence[Mixture | None] | None = None,
 ) -> Latents:
     """
     Draw from p(z|x_o) by self-normalized importance sampling.
@@ -89,6 +97,7 @@ def latents(
         observed: True where x is known, bool, (N, D).
         n_draws: K, rounded up to a multiple of 64.
         first: Position of the first row; a row's noise depends on seed and position.
+        proposals: The results of `proposal` for these rows; computed unless given.
 
     Raises:
         ValueError: The mask does not fit x, or an observed value is outside the
@@ -97,10 +106,18 @@ def latents(
     known = known_values(vae, x, observed)
     exact, n = wide_decoder(vae), rounded_draws(n_draws)
     rows = zip(torch.split(known, 1), torch.split(observed, 1), strict=True)
-    found = [
-        _drawn(vae, exact, *row, n=n, seed=seed, position=first + i)
-        for i, row in enumerate(rows)
-    ]
+    found = []
+    for i, (one, mask) in enumerate(rows):
+        if proposals is None:
+            q_z = proposal(vae, one, mask, seed=seed, position=first + i)
+        else:
+            q_z = proposals[i]
+        at = torch.tensor([first + i], device=x.device)
+        noise = RowNoise.at(at, seed=seed, stream=Stream.IMPUTATION)
+        if q_z is None:
+            found.append(_from_prior(vae.p_z, noise, n))
+        else:
+            found.append(_drawn(Example(vae, one, mask), exact, q_z, noise, n))
     estimates = [one.estimate for one in found]
     return Latents(
         z=torch.stack([one.z for one in found], dim=1),
@@ -124,31 +141,35 @@ class _Drawn(NamedTuple):
 
 
 @torch.no_grad()
-def _drawn(
-    vae: VAE,
-    exact: nn.Module | None,
-    known: Tensor,
-    observed: Tensor,
-    *,
-    n: int,
-    seed: int,
-    position: int,
-) -> _Drawn:
-    """Draw z for one example, (1, D)."""
-    at = torch.tensor([position], device=known.device)
-    noise = RowNoise.at(at, seed=seed, stream=Stream.IMPUTATION)
+def proposal(
+    vae: VAE, known: Tensor, observed: Tensor, *, seed: int, position: int
+) -> Mixture | None:
+    """
+    Return a mixture that is fitted to one example, (1, D); None if nothing is observed.
+
+    Args:
+        known: x, 0 where it is not observed.
+        position: Of the example in the whole data set.
+    """
     if not observed.any():
-        return _from_prior(vae.p_z, noise, n)
-    example = Example(vae, known, observed)
+        return None
+    at = torch.tensor([position], device=known.device)
     start = encoded_part(vae, known, observed)
     modes = fit_modes(
-        example,
+        Example(vae, known, observed),
         start,
         noise=RowNoise.at(at, seed=seed, stream=Stream.OBSERVED),
         more_pilots=_more_pilots(vae.config.latent_dim),
         width=_WIDTH,
     )
-    q_z = Mixture.around(modes, start, vae)
+    return Mixture.around(modes, start, vae)
+
+
+@torch.no_grad()
+def _drawn(
+    example: Example, exact: nn.Module | None, q_z: Mixture, noise: RowNoise, n: int
+) -> _Drawn:
+    """Draw z for one example from a mixture."""
     log_weights, z = Draws(example, q_z, noise).next(n)
     offset = rounding(example, exact, z, log_weights)
     estimate = weighed(log_weights, q_z.slots, offset)
