@@ -1,8 +1,9 @@
 // The cells of a table of mixed kinds: what their codes stand for, in words and
 // in fields. A missing cell is null.
-import { clamp, made } from "./dom.js";
+import { clamp, made, tr } from "./dom.js";
+import { fixed } from "./maths.js";
 
-const MOST_SAID = 12; // columns in the words of a row
+const MOST_SAID = 16; // columns of a row that is shown by itself
 
 export class Cells {
 	constructor(columns) {
@@ -26,16 +27,15 @@ export class Cells {
 
 	said(code, d) {
 		if (code === null) return "missing";
-		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(this.#whole(code, d), d)).replace(/^-(?=\d)/, "−");
+		if (!this.columns[d].categories) return fixed(code, this.#decimals(d));
+		return this.#isUnseen(code, d) ? "unseen" : String(this.cell(Math.round(code), d)).replace(/^-(?=\d)/, "−");
 	}
 
-	// A row in words; one line for a cell.
+	// A row as lines of a table, one for a cell.
 	lines(row) {
-		const lines = row.slice(0, MOST_SAID).map((code, d) => `${this.columns[d].name}: ${this.said(code, d)}`);
-		return [...lines, ...(row.length > MOST_SAID ? ["…"] : [])].join("\n");
+		const lines = row.slice(0, MOST_SAID).map((code, d) => tr("td", [this.said(code, d)], this.columns[d].name));
+		return [...lines, ...(row.length > MOST_SAID ? [tr("td", ["…"], "…")] : [])];
 	}
-
-	short(row) { return row.slice(0, MOST_SAID).map((code, d) => (code === null ? "–" : this.said(code, d))).join(" · "); }
 
 	isUnordered(d) { return Boolean(this.columns[d].categories) && this.columns[d].kind !== "ordinal"; }
 
@@ -69,20 +69,6 @@ export class Cells {
 			if (code === null || !categories) return code === null || Number.isFinite(code);
 			return Number.isInteger(code) && code >= 0 && code < categories.length + (kind === "categorical");
 		});
-	}
-
-	// The place of each cell from 0 to 1: that of a category among all, that of a number
-	// between the smallest and the largest of the rows.
-	placing(rows) {
-		const ends = this.columns.map(({ categories }, d) => {
-			if (categories) return [0, categories.length - 1];
-			const known = rows.map((row) => row[d]).filter((code) => code !== null);
-			return known.length ? [Math.min(...known), Math.max(...known)] : [0, 0];
-		});
-		return (code, d) => {
-			const [low, high] = ends[d];
-			return high > low ? (code - low) / (high - low) : 0.5;
-		};
 	}
 
 	// What a cell is chosen or written in.

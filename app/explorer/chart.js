@@ -32,7 +32,7 @@ export function latents(place, { mu, sigma, kl }, prior) {
 	const every = Math.ceil((7 * String(shown.at(-1)).length + 5) / step); // a digit takes 7
 	const band = (css, x, breadth, m, s, rx) => rect(css, x, y(m + s), breadth, y(m - s) - y(m + s), rx);
 	const children = shown.map((j, i) => band("prior", left + i * step, step, prior.mean[j], prior.sigma[j]));
-	for (const v of ticks(-reach, reach, 440)) {
+	for (const v of ticks(-reach, reach, 500)) {
 		children.push(line(v ? "grid" : "axis", left, width, y(v), y(v)));
 		children.push(text(left - 6, y(v) + 4, fixed(v, 0), "end"));
 	}

@@ -69,14 +69,14 @@ function histogram(cells, both, d) {
 	return [found[0].map((_, i) => [`from ${written(low + i * size)}`, found.map((bins) => bins[i])]), [...drawings, ...axis], TALL + 16];
 }
 
-// The most frequent categories; those that have an order keep it.
+// The most frequent categories; those that have an order, and numbers, keep it.
 function bars(cells, both, d) {
 	const { kind, categories } = cells.columns[d];
 	const n = categories.length;
 	const found = both.map(({ rows }) => shares(rows, d, n + 1, (code) => code)); // the last is unseen
 	const total = (code) => sum(found.map((levels) => levels[code]));
 	const ranked = [...found[0].keys()].filter((code) => code < n || total(code));
-	if (kind !== "ordinal") ranked.sort((a, b) => total(b) - total(a));
+	if (kind !== "ordinal" && !Number.isFinite(categories[0])) ranked.sort((a, b) => total(b) - total(a));
 	const rest = ranked.splice(ranked.length > MOST_BARS ? MOST_BARS - 1 : MOST_BARS);
 	const entries = ranked.map((code) => [cells.said(code, d), found.map((levels) => levels[code])]);
 	if (rest.length) entries.push([`${count(rest.length)} others`, found.map((levels) => sum(rest.map((code) => levels[code])))]);

@@ -25,9 +25,9 @@ export class Data {
 	// A range that the model does not state is that of rows we have. Columns in units of
 	// their own are shown in standard deviations, without the outermost values.
 	learn(rows) {
-		this.place = this.cells?.placing(rows) ?? ((v) => v);
-		this.limits = this.cells ? [0, 1] : this.range;
-		if (this.limits) return;
+		this.place = (v) => v;
+		this.limits = this.range;
+		if (this.limits || this.cells) return;
 		const columns = rows[0].map((_, d) => rows.map((row) => row[d]));
 		const average = (values) => values.reduce((a, b) => a + b) / values.length;
 		const centers = columns.map(average);
@@ -96,20 +96,15 @@ function plot(context, data, values, [left, top, width, height], others) {
 	const y = (v, d) => top + 10 + (1 - (clamp(data.place(v, d), low, high) - low) / (high - low || 1)) * (height - 20);
 	context.fillStyle = color("--paper");
 	context.fillRect(left, top, width, height);
-	if (data.cells) {
-		context.fillStyle = color("--line");
-		values.forEach((_, d) => context.fillRect(x(d) - weight / 4, top + 10, weight / 2, height - 20));
-	}
 	for (const [series, name] of [[others, "--faint"], [values, "--blue"]]) {
 		if (!series) continue;
 		context.strokeStyle = context.fillStyle = color(name);
 		context.lineWidth = weight;
 		context.beginPath();
-		if (!data.cells) series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
+		series.forEach((v, d) => context.lineTo(x(d), y(v, d)));
 		context.stroke();
-		if (data.dim * weight > 60 && !data.cells) continue;
+		if (data.dim * weight > 60) continue;
 		series.forEach((v, d) => {
-			if (v === null) return;
 			context.beginPath();
 			context.arc(x(d), y(v, d), 2 * weight, 0, 7);
 			context.fill();
@@ -117,20 +112,20 @@ function plot(context, data, values, [left, top, width, height], others) {
 	}
 }
 
-// Draw rows as tiles, `columns` of them beside each other.
-export function sheet(canvas, data, rows, { columns = 1, gap = 0, least = 64, behind } = {}) {
+// Draw rows as tiles, `columns` of them beside each other. A row of cells is a table.
+export function sheet(canvas, data, rows, { columns = 1, least = 64, behind } = {}) {
+	if (data.cells) return canvas.replaceChildren(...data.cells.lines(rows[0]));
 	const draw = () => {
 		const [width, height, times] = data.tile(least);
 		const lines = Math.ceil(rows.length / columns);
-		canvas.width = columns * width + (columns - 1) * gap;
-		canvas.height = lines * height + (lines - 1) * gap;
-		if (data.cells && rows.length === 1) canvas.title = data.cells.lines(rows[0]);
+		canvas.width = columns * width;
+		canvas.height = lines * height;
 		const context = canvas.getContext("2d");
 		context.imageSmoothingEnabled = false;
 		const one = made("canvas", { width: data.width, height: data.height });
 		const colors = data.binary && data.channels === 1 ? [rgb("--paper"), rgb("--ink")] : [[0, 0, 0], [255, 255, 255]];
 		rows.forEach((row, i) => {
-			const [left, top] = [(i % columns) * (width + gap), Math.floor(i / columns) * (height + gap)];
+			const [left, top] = [(i % columns) * width, Math.floor(i / columns) * height];
 			if (!data.isImage) return plot(context, data, row, [left, top, width, height], behind);
 			one.getContext("2d").putImageData(pixels(data, row, colors), 0, 0);
 			context.drawImage(one, left, top, data.width * times, data.height * times);

@@ -12,7 +12,10 @@ export function made(name, properties = {}, ...children) {
 	return element;
 }
 
-export const tr = (tag, cells) => made("tr", {}, ...cells.map((cell) => made(tag, {}, cell)));
+
+// A line of a table, of a header and cells or of cells alone.
+export const tr = (tag, cells, head) => made("tr", {}, ...(head ? [made("th", { scope: "row" }, head)] : []), ...cells.map((cell) => made(tag, {}, cell)));
+
 export const picture = (label) => made("canvas", { className: "shown", role: "img", "aria-label": label });
 export const count = (n) => n.toLocaleString("en");
 export const subscript = (n) => String(n).replace(/\d/g, (d) => "₀₁₂₃₄₅₆₇₈₉"[d]);
@@ -42,12 +45,16 @@ export function frame(element, [row, column], rows, columns) {
 	Object.assign(element.style, { top: percent(row, rows), left: percent(column, columns), height, width });
 }
 
-// Make buttons one stop of the Tab key; arrows move between them.
+// Make buttons one stop of the Tab key; arrows move between them, also from line to line.
 export function oneStop(place, buttons) {
+	const top = (button) => button.getBoundingClientRect().top;
 	buttons.forEach((button, i) => (button.tabIndex = i ? -1 : 0));
-	place.onkeydown = ({ key, target }) => {
-		const next = buttons[buttons.indexOf(target) + (arrow(key)?.[1] ?? 0)];
+	place.onkeydown = (event) => {
+		const across = buttons.filter((button) => top(button) === top(buttons[0])).length;
+		const [down, right] = arrow(event.key) ?? [];
+		const next = buttons[buttons.indexOf(event.target) + right + down * across];
 		if (!next) return;
+		event.preventDefault();
 		for (const button of buttons) button.tabIndex = button === next ? 0 : -1;
 		next.focus();
 	};

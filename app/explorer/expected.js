@@ -1,7 +1,8 @@
 // What the model expects in the cells of a table: it fills those that are missing, and
 // says which are odd, and why.
 import { Latest, call } from "./api.js";
-import { $, count, made, onChange, save, seed } from "./dom.js";
+import { $, count, onChange, save, seed } from "./dom.js";
+import { lines, numbered } from "./gallery.js";
 import { attach } from "./snippet.js";
 
 const N_DRAWS = 5;
@@ -27,13 +28,10 @@ export function filling(state) {
 	});
 	const show = (columns, { mean: [mean], variance: [variance], interval_low: [low], interval_high: [high], samples: [samples], is_reliable: [isReliable] }) => {
 		const rows = [mean, ...samples];
-		const names = ["Best guess", ...samples.map((_, i) => `Draw ${i + 1}`)];
-		const line = (d) => [cells.guessed(mean[d], variance[d], [low[d], high[d]], d), ...samples.map((row) => cells.said(row[d], d))];
-		const use = (row, i) => made("button", { "aria-label": `Use ${names[i].toLowerCase()} as x`, onclick: () => state.pick(row) }, "Use as x");
-		const tr = (name, entries) => made("tr", {}, made("th", { scope: "row" }, name), ...entries.map((entry) => made("td", {}, entry)));
-		const head = made("tr", {}, ...["column", ...names].map((name) => made("th", {}, name)));
-		const body = columns.map((d) => tr(cells.columns[d].name, line(d)));
-		$("filled").replaceChildren(made("thead", {}, head), made("tbody", {}, ...body, tr("the whole row", rows.map(use))));
+		const said = (row, d) => (row === mean ? cells.guessed(row[d], variance[d], [low[d], high[d]], d) : cells.said(row[d], d));
+		const names = ["Best guess", ...numbered("Draw", N_DRAWS)];
+		const { fill } = lines($("filled"), names, columns.map((d) => cells.columns[d].name), (i) => state.pick(rows[i]));
+		fill(rows.map((row) => columns.map((d) => said(row, d))));
 		$("filled").parentElement.hidden = $("filled-csv").disabled = false;
 		$("filled-csv").onclick = () => save("filled.csv", new Blob([cells.csv(rows)], { type: "text/csv" }));
 		if (!isReliable) $("gaps").textContent = "Few codes explain the known cells: these estimates are rough.";

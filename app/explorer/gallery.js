@@ -1,23 +1,53 @@
 // Many at once: examples to pick, a walk between two, samples from the prior.
 import { Latest, call } from "./api.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, clamp, frame, keys, made, onChange, oneStop, picture, renews, seed, within } from "./dom.js";
+import { $, clamp, made, onChange, oneStop, picture, renews, seed, tr } from "./dom.js";
 import { fixed } from "./maths.js";
 import { attach } from "./snippet.js";
 
 const FRAMES = 9;
 
 export const named = (state, i) => `${state.examples.length ? "Example" : "Sample"} ${i + 1}${state.labels ? `, label ${state.labels[i]}` : ""}`;
+export const numbered = (word, n) => Array.from({ length: n }, (_, i) => `${word} ${i + 1}`);
+
+// Make the lines of a table, each with a button that uses it as x.
+export function lines(table, names, heads, use) {
+	const buttons = names.map((name, i) => made("button", { "aria-label": `Use ${name.toLowerCase()} as x`, onclick: () => use(i) }, name));
+	const body = buttons.map((button) => tr("td", heads.map(() => ""), button));
+	table.replaceChildren(made("thead", {}, tr("th", ["Use as x", ...heads])), made("tbody", {}, ...body));
+	oneStop(table, buttons);
+	const fill = (texts) => texts.forEach((row, i) => row.forEach((text, d) => (body[i].cells[d + 1].textContent = text)));
+	return { buttons, fill };
+}
+
+// Rows that become x by a click: pictures beside each other, or lines of a table. `note`
+// says what the notes that come with rows are.
+export function choices(place, state, names, note) {
+	const { cells } = state.data;
+	let rows;
+	const use = (i) => rows && state.pick(rows[i]);
+	if (!cells) {
+		const buttons = names.map((name, i) => made("button", { className: "tile", title: `${name}: use as x`, onclick: () => use(i) }, picture(name), made("span", { className: "note" })));
+		place.append(...buttons);
+		oneStop(place, buttons);
+		const show = (found, notes) => (rows = found).forEach((row, i) => {
+			const [canvas, words] = buttons[i].children;
+			sheet(canvas, state.data, [row]);
+			words.textContent = notes?.[i] ?? "";
+		});
+		return { buttons, show };
+	}
+	const table = made("table", { className: "cells" });
+	place.className = "scroll";
+	place.append(table);
+	const { buttons, fill } = lines(table, names, [...cells.columns.map(({ name }) => name), ...(note ? [note] : [])], use);
+	const show = (found, notes) => fill((rows = found).map((row, i) => [...row.map((code, d) => cells.said(code, d)), ...(notes ? [notes[i]] : [])]));
+	return { buttons, show };
+}
 
 export function examples(state) {
-	const buttons = state.reference.map((row, i) => {
-		const button = made("button", { title: named(state, i), onclick: () => state.pick(row) });
-		button.append(state.data.cells?.short(row) ?? made("canvas"));
-		if (!state.data.cells) sheet(button.firstChild, state.data, [row]);
-		return button;
-	});
-	$("examples").append(...buttons);
-	oneStop($("examples"), buttons);
+	const { buttons, show } = choices($("examples"), state, state.reference.map((_, i) => named(state, i)));
+	show(state.reference);
 	state.on("x", () => {
 		const shown = state.reference.indexOf(state.x);
 		buttons.forEach((button, i) => button.setAttribute("aria-pressed", i === shown));
@@ -28,82 +58,47 @@ export function examples(state) {
 }
 
 export function film(state) {
-	const { data, reference, labels } = state;
-	const other = reference.findIndex((_, i) => i > 0 && (!labels || labels[i] !== labels[0]));
+	const { data, reference } = state;
+	const kinds = state.labels ?? reference.map((row, i) => (data.cells ? row[0] : i));
 	for (const id of ["from", "to"]) {
 		$(id).append(new Option("x, above", "x"), ...reference.map((_, i) => new Option(named(state, i), i)));
 	}
-	$("to").value = Math.max(other, 0);
+	$("to").value = Math.max(0, kinds.findIndex((kind) => kind !== kinds[0]));
 	const ways = ["straight", "great_circle"];
-	const frames = ["straight line", "great circle"].map((name) => strip(name, state));
+	const strips = ["straight line", "great circle"].map((name) => {
+		const place = made("div", { className: "film nine" });
+		$("frames").append(made("figure", {}, made("figcaption", {}, made("b", {}, name), ", with the distance from 0"), place));
+		return choices(place, state, Array.from({ length: FRAMES }, (_, i) => `${i + 1} of ${FRAMES}`), "distance from 0");
+	});
 	const code = (id) => ($(id).value === "x" ? state.q.mu : state.means[$(id).value]);
 	const asked = (path) => ({ z: [code("from"), code("to")], n: FRAMES, path });
 	const answer = new Latest($("film"), async (signal) => {
 		const walks = await Promise.all(ways.map((path) => call("/interpolate", asked(path), signal)));
-		walks.forEach(({ z, mean }, k) => rowsOf(mean).forEach((row, i) => {
-			sheet(frames[k].canvases[i], data, [row]);
-			frames[k].notes[i].textContent = fixed(Math.hypot(...z[i]), 1);
-			frames[k].rows[i] = row;
-		}));
+		walks.forEach(({ z, mean }, k) => strips[k].show(rowsOf(mean), z.map((row) => fixed(Math.hypot(...row), 1))));
 	}, 120);
 	state.on("q", answer.ask);
 	onChange(["from", "to"], answer.ask);
 	attach($("film"), () => ({ calls: ways.map((path) => ["/interpolate", asked(path)]), ending: ["print(straight.mean.shape, great_circle.mean.shape)"] }));
 }
 
-function strip(name, state) {
-	const rows = [];
-	const tiles = Array.from({ length: FRAMES }, (_, i) => tile(`${name}, ${i + 1} of ${FRAMES}`, () => state.pick(rows[i])));
-	const canvases = tiles.map((button) => button.firstChild);
-	const notes = tiles.map(() => made("span", { className: "note" }));
-	const film = made("div", { className: "film nine" }, ...tiles.map((button, i) => made("div", {}, button, notes[i])));
-	oneStop(film, tiles);
-	const caption = made("figcaption", {}, made("b", {}, name), ", the distance from 0 below");
-	$("frames").append(made("figure", {}, caption, film));
-	return { canvases, notes, rows };
-}
-
-// A picture that becomes x by a click.
-export function tile(label, onclick) {
-	return made("button", { className: "tile", title: "Use as x", onclick }, picture(label));
-}
-
 export function samples(state) {
 	const { data } = state;
 	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, data.isImage ? 64 : 24), data.most);
-	let rows, at = [0, 0];
+	const { show } = choices($("dreams"), state, numbered("Sample", n));
+	if (data.cells) $("draw").value = "sample";
 	const asked = () => ({
 		n,
 		seed: seed("samples-seed"),
 		temperature: $("temperature").valueAsNumber,
 		draw: $("draw").value,
 	});
-	const show = () => sheet($("dreams"), data, rows, { columns: columns(), gap: 8, least: 84 });
-	const columns = () => (data.isImage ? 8 : 4) * ($("samples").clientWidth < 560 ? 1 : 2);
-	const lines = () => Math.ceil(n / columns());
-	const look = (where) => {
-		at = [clamp(Math.floor(where[0]), 0, lines() - 1), clamp(Math.floor(where[1]), 0, columns() - 1)];
-		frame($("dream"), at, lines(), columns());
-		if (row() && data.cells) sky.title = data.cells.lines(row());
-	};
-	const row = () => rows?.[at[0] * columns() + at[1]];
-	const pick = () => row() && state.pick(row());
-	const sky = $("sky");
-	sky.onpointermove = sky.onpointerdown = (event) => look(within(sky, event, lines(), columns()));
-	sky.onfocus = () => look(at);
-	sky.onclick = pick;
-	keys(sky, (step) => look(at.map((v, i) => v + step[i])), pick);
-	const answer = new Latest($("samples"), async (signal) => {
-		rows = rowsOf((await call("/sample", asked(), signal)).x);
-		show();
-	});
+	const answer = new Latest($("samples"), async (signal) => show(rowsOf((await call("/sample", asked(), signal)).x)));
 	const again = () => {
 		$("temperature-value").value = $("temperature").valueAsNumber.toFixed(2);
 		answer.ask();
 	};
 	onChange(["samples-seed", "draw", "temperature"], again, "input");
 	renews("samples-new", "samples-seed", again);
-	state.on("resize", () => rows && show());
 	answer.ask();
 	attach($("samples"), () => ({ calls: [["/sample", asked()]], ending: ["print(sample.x.shape)"] }));
 }

@@ -64,6 +64,7 @@ export function map(state) {
 	let chosen = axes();
 	$("others-field").hidden = state.busiest.length === 2;
 	$("points-field").hidden = !state.examples.length;
+	if (data.cells) $("as").textContent = " as the color of one column";
 	offer(state);
 	$("points").checked = Boolean(state.labels ?? data.cells);
 	const put = (z, [row, column]) => {
@@ -98,7 +99,7 @@ export function map(state) {
 		const shown = example < 0 ? rows[row * size + column] : state.reference[example];
 		sheet($("lens"), data, [shown]);
 		const place = example >= 0 ? [named(state, example)] : axes().map((j) => `z${subscript(j)} = ${fixed(z[j])}`);
-		$("where").textContent = [...place, ...(data.cells ? [data.cells.lines(shown)] : [])].join("\n");
+		$("where").textContent = place.join("\n");
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
@@ -138,7 +139,7 @@ export function map(state) {
 	};
 	keys(plane, (step) => {
 		look((at ?? nearest()).map((v, i) => whole(v + step[i])));
-		state.announce($("where").textContent);
+		state.announce($("where").parentElement.innerText);
 	}, set);
 	const again = () => {
 		const n = prior.mean.length - 2;

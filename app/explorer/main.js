@@ -94,7 +94,7 @@ function introduce(card, data) {
 	const bounds = card.figures.filter((f) => f.name === "elbo");
 	const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
 	const facts = [
-		`p(x|z) ${data.cells ? "of cells" : card.likelihood.kind.replaceAll("_", " ")}`,
+		`p(x|z) ${data.cells ? "for each cell" : card.likelihood.kind.replaceAll("_", " ")}`,
 		`φ ${count(card.phi.n_parameters)} numbers`,
 		`θ ${count(card.theta.n_parameters)} numbers`,
 		...(figure ? [`${figure.split} ELBO ${fixed(figure.value, 1)} nats`] : []),
@@ -133,6 +133,10 @@ async function begin() {
 	const root = document.documentElement;
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
+	if (!data.cells) $("make").textContent = data.isImage ? "Draw x" : "Edit x";
+	if (data.cells) for (const canvas of document.querySelectorAll("canvas.shown")) {
+		canvas.replaceWith(made("table", { id: canvas.id, className: "cells", "aria-label": canvas.ariaLabel }));
+	}
 	const codes = await call("/encode", { x: reference });
 	const { mean, standard_deviation: sigma } = card.prior;
 	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);

@@ -2,8 +2,8 @@
 import { Latest, call } from "./api.js";
 import { latents, terms } from "./chart.js";
 import { rowsOf, sheet } from "./data.js";
-import { $, count, made, onChange, oneStop, renews, seed, subscript, tr } from "./dom.js";
-import { tile } from "./gallery.js";
+import { $, count, made, onChange, renews, seed, subscript, tr } from "./dom.js";
+import { choices, numbered } from "./gallery.js";
 import { fixed, kl, normals, rounded } from "./maths.js";
 import { opens } from "./open.js";
 import { Fields, Pad } from "./pad.js";
@@ -13,6 +13,12 @@ export function code(state) {
 	const { data } = state;
 	const input = new (data.isImage ? Pad : Fields)($("input"), data, () => state.setX(input.x), () => state.remember());
 	$("input").append($("undo").parentElement); // below the pad or the table
+	if (data.cells) {
+		const use = $("use-reconstruction"); // E[x|z] is in the table
+		use.closest("figure").hidden = true;
+		use.textContent = "Use E[x|z] as x";
+		$("undo").after(use);
+	}
 	let out;
 	const answer = new Latest($("one"), async (signal) => {
 		const x = state.x;
@@ -124,17 +130,14 @@ function standing(elbo, { quantiles, n, split }, simple) {
 }
 
 export function draws(state) {
-	let eps, last, rows;
-	const film = Array.from({ length: 8 }, (_, i) => tile(`Draw ${i + 1} of q(z|x), decoded`, () => state.pick(rows[i])));
-	$("draws-film").append(...film);
-	oneStop($("draws-film"), film);
+	let eps, last;
+	const { show, buttons } = choices($("draws-film"), state, numbered("Draw", 8));
 	const answer = new Latest($("draws"), async (signal) => {
 		const { mu, sigma } = state.q;
-		eps = normals(seed("draws-seed"), film.length, mu.length).map(rounded);
+		eps = normals(seed("draws-seed"), buttons.length, mu.length).map(rounded);
 		last = eps.map((row) => rounded(row.map((e, j) => mu[j] + sigma[j] * e)));
 		const p = await call("/decode", { z: last }, signal);
-		rows = rowsOf(p.mean);
-		rows.forEach((row, i) => sheet(film[i].firstChild, state.data, [row]));
+		show(rowsOf(p.mean));
 	});
 	state.on("q", answer.ask);
 	onChange(["draws-seed"], answer.ask);

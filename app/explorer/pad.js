@@ -138,7 +138,6 @@ export class Fields {
 		const of = cells ? made("abbr", { title: "The most probable category; of ordered ones, the mean rank" }, "E[x|z]") : "E[x|z]";
 		const heads = [data.columns ? "column" : "d", "x", of, ...(data.kind === "gaussian" ? ["± σ"] : [])];
 		const table = made("table", { className: cells ? "cells" : "" }, made("thead", {}, tr("th", heads)), this.#body);
-		$("how").hidden = !cells;
 		place.append(...(cells ? [] : [canvas]), made("div", { className: "scroll" }, table), this.#odd);
 		this.#body.oninput = ({ target }) => {
 			const value = target.value === "" ? null : Number(target.value);
@@ -152,7 +151,7 @@ export class Fields {
 			const name = data.name(d);
 			const field = cells?.field(d, name) ?? made("input", { type: "number", step: "any", "aria-label": `x ${name}` });
 			field.dataset.d = d;
-			this.#body.append(made("tr", {}, made("th", { scope: "row" }, name), made("td", {}, field), ...heads.slice(2).map(() => made("td"))));
+			this.#body.append(tr("td", [field, ...heads.slice(2).map(() => "")], name));
 		}
 	}
 

@@ -74,7 +74,7 @@ async function copy(text) {
 // The pictures of a panel side by side, without the strip of examples.
 function joined(panel) {
 	const shown = [...panel.querySelectorAll("canvas")].filter((canvas) => canvas.width && canvas.checkVisibility() && !canvas.closest(".strip"));
-	const columns = Math.min(shown.length, 9);
+	const columns = shown.length % 8 ? Math.min(shown.length, 9) : 8;
 	const [width, height] = ["width", "height"].map((side) => Math.max(...shown.map((canvas) => canvas[side])) + 8);
 	const sheet = made("canvas", { width: columns * width, height: Math.ceil(shown.length / columns) * height });
 	const context = sheet.getContext("2d");

@@ -128,8 +128,8 @@ def shown(value: float, digits: int = 1) -> str:
 
 
 def painted(page: Any, selector: str) -> int:
-    """Return how many colors a canvas shows."""
-    n: int = page.locator(selector).evaluate(
+    """Return how many colors the first of some canvases shows."""
+    n: int = page.locator(selector).first.evaluate(
         """(canvas) => new Set(new Uint32Array(canvas.getContext("2d")
             .getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"""
     )

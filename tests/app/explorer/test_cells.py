@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.app.explorer.explored import ROOT, Opened, serving, settled
+from tests.app.explorer.explored import ROOT, Opened, serving, settled, shown
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
@@ -36,6 +36,26 @@ def test_the_likelihood_of_cells_is_no_density(opened: Callable[..., Opened]) ->
     assert complaints == []
 
 
+def in_words(row: list[Any]) -> list[str]:
+    """Return a row of codes as the page writes its cells."""
+    amount, size, group, flag = row
+    numbers = [(amount, 0), (size, 1)]
+    choices = [(group, ["a", "b", "c", "unseen"]), (flag, ["false", "true"])]
+    return [
+        *("missing" if v is None else shown(v, digits) for v, digits in numbers),
+        *("missing" if v is None else names[round(v)] for v, names in choices),
+    ]
+
+
+def lines_of(page: Any, table: str) -> list[list[str]]:
+    """Return the cells of each line of a table."""
+    lines: list[list[str]] = page.locator(f"{table} tr:has(td)").evaluate_all(
+        "(lines) => lines.map((line) => [...line.querySelectorAll('td')]"
+        ".map((cell) => cell.textContent))"
+    )
+    return lines
+
+
 def is_of_one_row(request: Any) -> bool:
     """Say whether a request encodes one x: the examples are encoded together."""
     return request.url.endswith("/encode") and len(request.post_data_json["x"]) == 1
@@ -55,19 +75,12 @@ def test_cells_are_chosen_and_left_out(opened: Callable[..., Opened]) -> None:
         page.get_by_label("x amount").fill("")
     settled(page)
     answer = response.value.json()
-    decoded = page.request.post(
-        f"{address}/decode", data={"z": answer["mu"], "orient": "records"}
-    ).json()
+    decoded = page.request.post(f"{address}/decode", data={"z": answer["mu"]}).json()
     shown_cells = page.locator("#input tbody td:nth-child(3)").all_inner_texts()
 
     assert response.value.status == 200
     assert response.value.request.post_data_json["x"] == [[None, 10.5, 2, 1]]
-    [cells] = decoded["mean"]
-    wanted = [cells["amount"], cells["size"], cells["group"], cells["flag"]]
-    assert shown_cells == [
-        str(cell).lower() if isinstance(cell, bool | str) else f"{cell:g}"
-        for cell in wanted
-    ]
+    assert shown_cells == in_words(decoded["mean"][0])
     assert group.locator("option").all_inner_texts() == [
         "missing",
         "a",
@@ -116,22 +129,80 @@ def test_the_address_keeps_missing_cells(opened: Callable[..., Opened]) -> None:
     assert complaints == []
 
 
-def test_examples_are_rows_in_words(opened: Callable[..., Opened]) -> None:
-    """Each is a button with its cells; a click makes it x."""
+def test_examples_are_lines_of_a_table(opened: Callable[..., Opened]) -> None:
+    """Each has its cells and a button that makes it x; the columns have their names."""
     page, address, _, _ = opened("cells")
-    answer = page.request.get(f"{address}/examples").json()["x"][3]
+    rows = page.request.get(f"{address}/examples").json()["x"]
     button = page.locator("#examples button").nth(3)
 
     with page.expect_request(is_of_one_row) as request:
         button.click()
     settled(page)
 
-    words = button.inner_text().split(" · ")
-    levels = ["a", "b", "c"]
-    assert len(words) == 4
-    assert words[2] == ("\N{EN DASH}" if answer[2] is None else levels[int(answer[2])])
-    assert request.value.post_data_json["x"] == [answer]
+    heads = page.locator("#examples thead th").all_inner_texts()
+    assert heads == ["Use as x", "amount", "size", "group", "flag"]
+    assert lines_of(page, "#examples") == [in_words(row) for row in rows]
+    assert request.value.post_data_json["x"] == [rows[3]]
     assert button.get_attribute("aria-pressed") == "true"
+
+
+def test_results_are_lines_of_a_table(opened: Callable[..., Opened]) -> None:
+    """Draws, the dials, the map, walks and samples have cells, and nothing is drawn."""
+    page, _, complaints, _ = opened("cells")
+    answers = {}
+    for panel, path, act in (
+        ("draws", "decode", page.locator("#draws-new").click),
+        ("dials", "decode", page.locator("#to-mean").click),
+        ("film", "interpolate", lambda: page.locator("#to").select_option("5")),
+        ("samples", "sample", page.locator("#samples-new").click),
+    ):
+        with page.expect_response(f"**/{path}") as response:
+            act()
+        settled(page)
+        answer = response.value.json()
+        answers[panel] = [in_words(row) for row in answer.get("mean") or answer["x"]]
+    page.locator("#plane").focus()
+    canvases = page.locator("canvas:visible").evaluate_all(
+        "(all) => all.map((e) => e.id)"
+    )
+
+    dials = [cells[0] for cells in lines_of(page, "#dialled")]
+    line, circle = (lines_of(page, f"#frames figure:nth-child({n})") for n in (1, 2))
+    assert lines_of(page, "#draws-film") == answers["draws"]
+    assert [dials] == answers["dials"]
+    assert [cells[:-1] for cells in line] == answers["film"]
+    assert len(circle) == len(line) == 9
+    assert lines_of(page, "#dreams") == answers["samples"]
+    assert len(lines_of(page, "#lens")) == 4
+    assert canvases == ["grid"]
+    assert "Draw" not in page.locator("#one .title").inner_text()
+    assert complaints == []
+
+
+def test_a_line_becomes_x_by_pointer_and_key(opened: Callable[..., Opened]) -> None:
+    """By its button; arrows move from line to line; E[x|z] has a button of its own."""
+    page, _, _, _ = opened("cells")
+    draws = lines_of(page, "#draws-film")
+    samples = lines_of(page, "#dreams")
+
+    def picked(act: Callable[[], object]) -> list[str]:
+        with page.expect_request(is_of_one_row) as request:
+            act()
+        settled(page)
+        return in_words(request.value.post_data_json["x"][0])
+
+    by_pointer = picked(page.get_by_label("Use draw 3 as x").first.click)
+    mean = page.locator("#input tbody td:nth-child(3)").all_inner_texts()
+    reconstructed = picked(page.get_by_text("Use E[x|z] as x").click)
+    page.get_by_label("Use sample 1 as x").focus()
+    page.keyboard.press("ArrowDown")
+    by_key = picked(lambda: page.keyboard.press("Enter"))
+
+    assert by_pointer == draws[2]
+    assert reconstructed == mean
+    assert by_key == samples[1]
+    focused = page.evaluate("document.activeElement.ariaLabel")
+    assert focused == "Use sample 2 as x"
 
 
 def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
@@ -172,10 +243,10 @@ def test_missing_cells_are_filled(opened: Callable[..., Opened]) -> None:
     records = page.request.post(
         f"{address}/impute", data={**body, "orient": "records"}
     ).json()
-    lines = page.locator("#filled tbody tr")
-    size, group = (lines.nth(i).locator("td").all_inner_texts() for i in (0, 1))
+    heads = page.locator("#filled thead th").all_inner_texts()
+    size, group = map(list, zip(*lines_of(page, "#filled"), strict=True))
     with page.expect_request(is_of_one_row) as picked:
-        page.get_by_label("Use draw 2 as x").click()
+        page.locator("#missing").get_by_label("Use draw 2 as x").click()
     settled(page)
 
     [mean], [samples] = records["mean"], records["samples"]
@@ -183,12 +254,9 @@ def test_missing_cells_are_filled(opened: Callable[..., Opened]) -> None:
     assert body["x"] == [[7, None, None, 1]]
     assert body["mask"] == [[1, 0, 0, 1]]
     assert gaps == "2 of the 4 cells of x are missing."
-    minus = "\N{MINUS SIGN}"
-    sizes = [f"{row['size']:g}".replace("-", minus) for row in (mean, *samples)]
-    ends = [
-        f"{records[end][0]['size']:g}".replace("-", minus)
-        for end in ("interval_low", "interval_high")
-    ]
+    assert heads == ["Use as x", "size", "group"]
+    sizes = [shown(row["size"]) for row in (mean, *samples)]
+    ends = [shown(records[end][0]["size"]) for end in ("interval_low", "interval_high")]
     assert size == [f"{sizes[0]} ({ends[0]} to {ends[1]})", *sizes[1:]]
     percent = round(100 * (1 - variance["group"]))
     groups = [row["group"] for row in samples]

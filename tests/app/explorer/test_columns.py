@@ -142,7 +142,7 @@ def test_the_map_is_colored_by_a_column(opened: Callable[..., Opened]) -> None:
     assert found["group"][0] == known + gone[1]
     low, high = np.nanmin(rows[:, 1]), np.nanmax(rows[:, 1])
     assert found["size"][0] == [
-        f"{low:g} to {high:g}".replace("-", "\N{MINUS SIGN}"),
+        f"{low:.1f} to {high:.1f}".replace("-", "\N{MINUS SIGN}"),
         *gone[0],
     ]
     sizes = found["size"][1]

@@ -11,7 +11,7 @@ from tests.app.processes import SECONDS, until
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
-PAINTED = ("#reconstruction", "#dialled", "#dreams", "#grid")
+PAINTED = ("#reconstruction", "#dialled", "#dreams canvas", "#grid")
 PICTURE_OF = "(selector) => document.querySelector(selector).toDataURL()"
 
 

@@ -122,7 +122,7 @@ def test_colors_are_drawn_in_color(opened: Callable[..., Opened], colors: str) -
     settled(page)
     x = np.reshape(request.value.post_data_json["x"][0], (SIDE, SIDE, 3))
     inked = x[x.any(axis=-1)]
-    gray = page.locator("#dreams").evaluate(
+    gray = page.locator("#dreams canvas").first.evaluate(
         """(canvas) => canvas.getContext("2d")
             .getImageData(0, 0, canvas.width, canvas.height).data
             .every((v, i, all) => i % 4 === 3 || v === all[i - (i % 4)])"""
