@@ -21,6 +21,7 @@ _CELL = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
 _CELLS = re.compile(rf"{_CELL}(?:,{_CELL})*+")
 _TEXT = re.compile(rf"{_CELL}(?:(?:,|\r?\n){_CELL})*+")
 _EACH = re.compile(r'(?:\A|,)(?:"((?:[^"]++|"")*+)"|([^",]*+))')
+_QUOTED = re.compile(rb'(?:(?:"[0-9.eE+-]*+"|[^",\n]*+)(?:[,\n]|\r\n|\Z))*+')
 
 
 @final
@@ -60,6 +61,13 @@ def end_of_lines(body: Body, start: int, n_bytes: int) -> int:
             return line_end + 1
         end = body.rfind(b'"', start, line_end)
         n_quotes -= 1
+
+
+def without_quotes(piece: bytes) -> bytes:
+    """Return a piece without quotes, if all are around numbers or nothing."""
+    if b'"' in piece and _QUOTED.fullmatch(piece):
+        return piece.translate(None, b'"')
+    return piece
 
 
 def lines_of(text: bytes, first_number: int) -> Lines:

@@ -139,12 +139,13 @@ class _Reading:
         start, first, values = self._position, self._line, None
         if start >= self._cells_until and not self._has_words:
             piece = self._piece(PIECE_BYTES)
-            values = self._plain_numbers(piece)
+            values = self._plain_numbers(lines.without_quotes(piece))
             if values is None:
                 self._cells_until, self._position = self._position, start
         if values is None:
             piece = self._piece(_CELLS_BYTES)
-            values = None if self._has_words else self._decimals(piece)
+            if not self._has_words:
+                values = self._decimals(lines.without_quotes(piece))
         self._line += piece.count(b"\n")
         if values is None:
             found = lines.lines_of(piece, first)

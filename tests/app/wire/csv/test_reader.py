@@ -100,6 +100,20 @@ def test_a_cell_means_what_it_means_in_a_file(cell: str, value: float) -> None:
     assert read(f"{HEADER}1,{cell},2\n").values.tolist() == [[1, value, 2]]
 
 
+@pytest.mark.parametrize(
+    ("cell", "value"),
+    [
+        *(('"1"', 1), ('"01"', 1), ('"+1"', 1), ('"-1e3"', -1000), ('".5"', 0.5)),
+        *(('" 2"', 2), ('"1,000"', 1000)),
+    ],
+)
+def test_a_number_in_quotes_is_the_number(cell: str, value: float) -> None:
+    """However it is written, beside numbers with and without quotes."""
+    rows = read(f'{HEADER}{cell},"3",4\r\n5,"6",{cell}\r\n')
+
+    assert rows.values.tolist() == [[value, 3, 4], [5, 6, value]]
+
+
 @pytest.mark.parametrize("form", ["plain", "crlf", "quoted", "signed"])
 def test_a_long_body_is_read_in_pieces(form: str) -> None:
     """Every number has its place, in pieces of numbers and in those of cells."""
