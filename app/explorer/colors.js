@@ -7,10 +7,10 @@ const hue = (i, n) => `oklch(${i % 2 ? 0.6 : 0.75} .13 ${20 + (360 * i) / n})`;
 const ramp = (t) => `oklch(${0.5 + 0.32 * t} .14 ${290 - 200 * t})`;
 const entry = (words, background, className = "") => made("li", {}, made("i", { className, style: `background: ${background}` }), words);
 
-export function offer({ labels, examples, data }) {
-	const names = (examples.length && data.columns) || [];
+export function offer({ labels, data }) {
+	const names = data.table?.columns.map(({ name }) => name) ?? [];
 	$("color").append(...(labels ? [new Option("label", "label")] : []), ...names.map((name, d) => new Option(name, d)));
-	if (data.cells) $("color").value = 0;
+	if (data.table) $("color").value = 0;
 	$("color-field").hidden = $("color").length < 2;
 }
 
@@ -18,9 +18,9 @@ export function offer({ labels, examples, data }) {
 export function colors({ labels, reference, data }) {
 	const by = $("color").value || "label";
 	const values = by === "label" ? (labels ?? reference.map(() => 0)) : reference.map((row) => row[by]);
-	const said = (v) => (by === "label" ? String(v) : (data.cells?.said(v, by) ?? String(v)));
+	const said = (v) => (by === "label" ? String(v) : data.table.said(v, by));
 	const kinds = [...new Set(values)].filter((v) => v !== null).sort((a, b) => a - b);
-	const isScale = by !== "label" && !data.cells?.columns[by].categories;
+	const isScale = by !== "label" && !data.table.columns[by].categories;
 	const [low, high] = [kinds[0], kinds.at(-1)];
 	const fill = (v) => (v === null ? "var(--soft)" : isScale ? ramp(clamp((v - low) / (high - low || 1), 0, 1)) : hue(kinds.indexOf(v), kinds.length));
 	const named = isScale

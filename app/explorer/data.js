@@ -22,16 +22,18 @@ export class Data {
 		this.cells = card.table && new Cells(card.table.columns); // of mixed kinds
 	}
 
-	// A range that the model does not state is that of rows we have. Columns in units of
-	// their own are shown in standard deviations, without the outermost values.
+	// Rows with names are shown as a table, numbers of unknown decimals to a hundredth of
+	// their standard deviation or finer. A range that the model does not state is that of rows we have.
+	// Columns in units of their own are drawn in standard deviations, without the outermost.
 	learn(rows) {
-		this.place = (v) => v;
-		this.limits = this.range;
-		if (this.limits || this.cells) return;
 		const columns = rows[0].map((_, d) => rows.map((row) => row[d]));
 		const average = (values) => values.reduce((a, b) => a + b) / values.length;
 		const centers = columns.map(average);
 		const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centers[d]) ** 2))) || 1);
+		if (this.columns && !this.isImage) this.table = this.cells ?? new Cells(this.columns.map((name, d) => ({ name, resolution: spreads[d] / 100 })));
+		this.place = (v) => v;
+		this.limits = this.range;
+		if (this.limits || this.table) return;
 		if (!this.isImage && Math.max(...spreads) > 8 * Math.min(...spreads)) {
 			this.place = (v, d) => (v - centers[d]) / spreads[d];
 		}
@@ -49,7 +51,7 @@ export class Data {
 	// cells those of their column.
 	whole(row) {
 		if (this.isImage) return row.map((v) => Number(v.toFixed(4)));
-		return this.cells?.whole(row) ?? row;
+		return this.table?.whole(row) ?? row;
 	}
 
 	get aspect() { return this.isImage ? this.width / this.height : 1.5; }
@@ -112,9 +114,9 @@ function plot(context, data, values, [left, top, width, height], others) {
 	}
 }
 
-// Draw rows as tiles, `columns` of them beside each other. A row of cells is a table.
+// Draw rows as tiles, `columns` of them beside each other. A row with names is a table.
 export function sheet(canvas, data, rows, { columns = 1, least = 64, behind } = {}) {
-	if (data.cells) return canvas.replaceChildren(...data.cells.lines(rows[0]));
+	if (data.table) return canvas.replaceChildren(...data.table.lines(rows[0]));
 	const draw = () => {
 		const [width, height, times] = data.tile(least);
 		const lines = Math.ceil(rows.length / columns);

@@ -67,8 +67,8 @@ export function oddities(state) {
 				? `far outside of the usual range: numbers as extreme have probability ${tails[d].toPrecision(1)}`
 				: apart <= LEVEL && blame[d] >= BLAMED && `unusual given the other cells, which make it ${Math.round(Math.exp(blame[d]))} times less likely`;
 		const odd = order.flatMap((d) => (x[d] !== null && why(d) ? [[d, why(d)]] : []));
-		const share = `the cells of ${Math.round(100 * apart)} % of ${count(reply.n_calibration)} held-out rows go together no better`;
-		state.emit("odd", [odd.length ? "" : `No cell is odd; ${share}.`, odd]);
+		const share = `In ${Math.round(100 * apart)} % of ${count(reply.n_calibration)} held-out rows the cells fit together no better`;
+		state.emit("odd", [odd.length ? "" : `No cell is odd. ${share}.`, odd]);
 	});
 	state.on("x", answer.ask);
 }

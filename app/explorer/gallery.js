@@ -23,7 +23,7 @@ export function lines(table, names, heads, use) {
 // Rows that become x by a click: pictures beside each other, or lines of a table. `note`
 // says what the notes that come with rows are.
 export function choices(place, state, names, note) {
-	const { cells } = state.data;
+	const { table: cells } = state.data;
 	let rows;
 	const use = (i) => rows && state.pick(rows[i]);
 	if (!cells) {
@@ -59,7 +59,7 @@ export function examples(state) {
 
 export function film(state) {
 	const { data, reference } = state;
-	const kinds = state.labels ?? reference.map((row, i) => (data.cells ? row[0] : i));
+	const kinds = state.labels ?? reference.map((row, i) => (data.table ? row[0] : i));
 	for (const id of ["from", "to"]) {
 		$(id).append(new Option("x, above", "x"), ...reference.map((_, i) => new Option(named(state, i), i)));
 	}
@@ -85,7 +85,7 @@ export function samples(state) {
 	const { data } = state;
 	const n = Math.min(clamp(8 * Math.floor(25000 / data.dim), 8, data.isImage ? 64 : 24), data.most);
 	const { show } = choices($("dreams"), state, numbered("Sample", n));
-	if (data.cells) $("draw").value = "sample";
+	if (data.table) $("draw").value = "sample";
 	const asked = () => ({
 		n,
 		seed: seed("samples-seed"),

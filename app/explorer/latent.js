@@ -52,7 +52,7 @@ function dial(j, state) {
 export function map(state) {
 	const { data, prior } = state;
 	if (state.busiest.length < 2) return void ($("map").hidden = true);
-	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : data.cells ? 225 : 49, data.most)));
+	const size = Math.floor(Math.sqrt(Math.min(data.isImage ? clamp(200000 / data.dim, 25, 225) : data.table ? 225 : 49, data.most)));
 	const steps = Array.from({ length: size }, (_, i) => quantile((i + 0.5) / size));
 	const axes = () => ["across", "up"].map((id) => Number($(id).value));
 	const whole = (v) => clamp(Math.floor(v), 0, size - 1);
@@ -64,9 +64,9 @@ export function map(state) {
 	let chosen = axes();
 	$("others-field").hidden = state.busiest.length === 2;
 	$("points-field").hidden = !state.examples.length;
-	if (data.cells) $("as").textContent = " as the color of one column";
+	if (data.table) $("as").textContent = " as the color of one column";
 	offer(state);
-	$("points").checked = Boolean(state.labels ?? data.cells);
+	$("points").checked = Boolean(state.labels ?? data.table);
 	const put = (z, [row, column]) => {
 		const [a, b] = axes();
 		const step = { [a]: steps[column], [b]: steps[size - 1 - row] };
@@ -103,14 +103,14 @@ export function map(state) {
 		frame($("cell"), [row, column], size, size);
 		$("cell").hidden = !at;
 	};
-	// The decoded rows; of cells, the color of the column that is chosen.
+	// The decoded rows; of a table, the color of the column that is chosen.
 	const paint = () => {
-		if (!data.cells) return sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
+		if (!data.table) return sheet($("grid"), data, rows, { columns: size, least: Math.ceil(1100 / size) });
 		const by = $("color").value;
 		const [fill] = colors(state);
 		const context = Object.assign($("grid"), { width: 9 * size, height: 9 * size }).getContext("2d");
 		rows.forEach((row, i) => {
-			context.fillStyle = by in row ? fill(data.cells.whole(row)[by]) : "transparent";
+			context.fillStyle = by in row ? fill(data.table.whole(row)[by]) : "transparent";
 			context.fillRect(9 * (i % size), 9 * Math.floor(i / size), 9, 9);
 		});
 	};

@@ -134,7 +134,7 @@ async function begin() {
 	root.style.setProperty("--aspect", data.aspect);
 	if (!data.isImage) root.className = "rows";
 	if (!data.cells) $("make").textContent = data.isImage ? "Draw x" : "Edit x";
-	if (data.cells) for (const canvas of document.querySelectorAll("canvas.shown")) {
+	if (data.table) for (const canvas of document.querySelectorAll("canvas.shown")) {
 		canvas.replaceWith(made("table", { id: canvas.id, className: "cells", "aria-label": canvas.ariaLabel }));
 	}
 	const codes = await call("/encode", { x: reference });

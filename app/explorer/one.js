@@ -13,7 +13,7 @@ export function code(state) {
 	const { data } = state;
 	const input = new (data.isImage ? Pad : Fields)($("input"), data, () => state.setX(input.x), () => state.remember());
 	$("input").append($("undo").parentElement); // below the pad or the table
-	if (data.cells) {
+	if (data.table) {
 		const use = $("use-reconstruction"); // E[x|z] is in the table
 		use.closest("figure").hidden = true;
 		use.textContent = "Use E[x|z] as x";
@@ -106,7 +106,7 @@ function words(data, { elbo, logLikelihood, kl, hasGaps }, heldOut) {
 			? "log of the probability of the cells that are known, each number to its decimals; 0 would be certainty."
 			: "log of a density, in the data’s own units, so it may be above 0.";
 	$("terms").replaceChildren(
-		term("total", "ELBO", elbo, "nats. log p(x) is at least this. The higher, the more x is like what the model knows."),
+		term("total", "ELBO", elbo, "In nats; log p(x) is at least this. The higher, the more x is like what the model knows."),
 		span("sign", "="),
 		term("likelihood", "E[log p(x|z)]", logLikelihood, `How well decoded codes explain x: ${explained}`),
 		span("sign", "−"),

@@ -131,14 +131,14 @@ export class Fields {
 
 	// `begin` is called before a change, `changed` after it.
 	constructor(place, data, changed, begin) {
-		const { cells } = data;
+		const { cells, table: shown } = data;
 		const canvas = picture("Plot of x");
 		this.#data = data;
-		this.#plot = () => cells || sheet(canvas, data, [this.x]);
+		this.#plot = () => shown || sheet(canvas, data, [this.x]);
 		const of = cells ? made("abbr", { title: "The most probable category; of ordered ones, the mean rank" }, "E[x|z]") : "E[x|z]";
 		const heads = [data.columns ? "column" : "d", "x", of, ...(data.kind === "gaussian" ? ["± σ"] : [])];
-		const table = made("table", { className: cells ? "cells" : "" }, made("thead", {}, tr("th", heads)), this.#body);
-		place.append(...(cells ? [] : [canvas]), made("div", { className: "scroll" }, table), this.#odd);
+		const table = made("table", { className: shown ? "cells" : "" }, made("thead", {}, tr("th", heads)), this.#body);
+		place.append(...(shown ? [] : [canvas]), made("div", { className: "scroll" }, table), this.#odd);
 		this.#body.oninput = ({ target }) => {
 			const value = target.value === "" ? null : Number(target.value);
 			if (target.validity.badInput || (value === null ? !cells : !Number.isFinite(value))) return;
@@ -163,8 +163,9 @@ export class Fields {
 
 	answer(mean, logVar) {
 		[...this.#body.rows].forEach(({ cells }, d) => {
-			cells[2].textContent = this.#data.cells?.said(mean[d], d) ?? fixed(mean[d], 3);
-			if (logVar) cells[3].textContent = fixed(Math.exp(logVar[d] / 2), 3);
+			const said = (v) => this.#data.table?.said(v, d) ?? fixed(v, 3);
+			cells[2].textContent = said(mean[d]);
+			if (logVar) cells[3].textContent = said(Math.exp(logVar[d] / 2));
 		});
 	}
 

@@ -319,7 +319,7 @@ def test_odd_cells_are_marked_and_explained(opened: Callable[..., Opened]) -> No
     p = answers[2]["tail_p_value_per_column"][0][5]
     why = f"unusual given the other cells, which make it {times} times less likely"
     assert usual[0] == gap[0] == []
-    assert usual[1][0].startswith(f"No cell is odd; the cells of {share} % of 34")
+    assert usual[1][0].startswith(f"No cell is odd. In {share} % of 34 held-out")
     assert answers[1]["blame_order"][0][0] == 0
     assert times > 20
     assert swapped == (["species"], [f"species: {why}"])

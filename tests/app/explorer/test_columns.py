@@ -63,6 +63,26 @@ def test_each_column_has_its_shares(panel: Opened) -> None:
     assert complaints == []
 
 
+# The words of the bars of a column, of which the later categories are more frequent.
+ORDER = """async (categories) => {
+    const script = document.querySelector("script[type=module]").src;
+    const { marginal } = await import(new URL("column_chart.js", script));
+    const columns = [{ name: "column", kind: "categorical", categories }];
+    const cells = { columns, said: (code) => String(categories[code]) };
+    const rows = categories.flatMap((_, code) => Array(code + 1).fill([code]));
+    const chart = marginal(cells, [{ css: "seen", what: "held-out", rows }], 0);
+    return [...chart.querySelectorAll("text")].map((words) => words.textContent);
+}"""
+
+
+def test_numbers_as_categories_keep_their_order(opened: Callable[..., Opened]) -> None:
+    """Years are in the order of time; words begin with the most frequent one."""
+    page, _, _, _ = opened("cells")
+
+    assert page.evaluate(ORDER, [2007, 2008, 2009]) == ["2007", "2008", "2009"]
+    assert page.evaluate(ORDER, ["a", "b", "c"]) == ["c", "b", "a"]
+
+
 def test_two_columns_are_compared(panel: Opened) -> None:
     """A dot for each row with both cells, whichever columns are chosen."""
     page, address, _, _ = panel

@@ -48,6 +48,7 @@ class Frame:
         return [row[name] for row in self._rows]
 
 
+SHOWN_AS_TABLES = {"cells", "table"}
 LITTLE_PANDAS: Any = ModuleType("pandas")
 LITTLE_PANDAS.DataFrame = Frame
 
@@ -70,7 +71,7 @@ def test_the_page_shows_each_kind_of_model(
     assert page.locator("section:visible").count() == len(panels)
     assert page.locator("#terms .dd").count() == 3
     pictures = ["#grid"] * (latent_dim > 1)
-    if name != "cells":
+    if name not in SHOWN_AS_TABLES:
         pictures += ["#reconstruction", "#dialled", "#dreams canvas"]
         pictures += ["#lens"] * (latent_dim > 1)
     for selector in pictures:
@@ -354,9 +355,42 @@ def test_the_film_is_the_walks_of_the_service(opened: Callable[..., Opened]) -> 
     assert painted(page, "#frames canvas >> nth=12") > 2
 
 
+def decimals(page: Any, address: str) -> Any:
+    """Return those of each column of "table": a hundredth of sigma needs them."""
+    body = {"n": 32, "seed": 1, "draw": "sample"}
+    rows = page.request.post(f"{address}/sample", data=body).json()["x"]
+    return np.maximum(0, np.ceil(2 - np.log10(np.std(rows, axis=0)))).astype(int)
+
+
+def test_rows_with_names_are_lines_of_a_table(opened: Callable[..., Opened]) -> None:
+    """Samples have names of columns and cells; the map has the color of a column."""
+    page, address, complaints, _ = opened("table")
+    digits = decimals(page, address)
+
+    with page.expect_response("**/sample") as response:
+        page.locator("#samples-new").click()
+    settled(page)
+    color = page.locator("#color option").all_text_contents()
+    lines = page.locator("#dreams tbody tr").evaluate_all(
+        "(lines) => lines.map((line) => [...line.cells].map((e) => e.textContent))"
+    )
+
+    samples = response.value.json()["x"]
+    assert lines == [
+        [f"Sample {i + 1}", *map(shown, row, digits)] for i, row in enumerate(samples)
+    ]
+    heads = page.locator("#dreams thead th").all_text_contents()
+    assert heads == ["Use as x", *COLUMNS]
+    assert color == list(COLUMNS)
+    assert painted(page, "#grid") > 2
+    assert page.locator("canvas:visible").count() == 1
+    assert complaints == []
+
+
 def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
     """For data that are no pictures: numbers in, E[x|z] and sigma beside them."""
-    page, _, complaints, _ = opened("table")
+    page, address, complaints, _ = opened("table")
+    digits = decimals(page, address)[2]
     cells = page.locator("#input tbody tr").nth(2).locator("td")
 
     with page.expect_request("**/encode") as request:
@@ -369,8 +403,8 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
 
     assert request.value.post_data_json["x"][0][2] == -1.25
     mean, log_var = p["mean"][0][2], p["log_var"][0][2]
-    assert cells.nth(1).text_content() == shown(mean, 3)
-    assert cells.nth(2).text_content() == f"{np.exp(log_var / 2):.3f}"
+    assert cells.nth(1).text_content() == shown(mean, digits)
+    assert cells.nth(2).text_content() == shown(np.exp(log_var / 2), digits)
     assert page.locator(".pad").count() == 0
     names = page.locator("#input tbody th").all_text_contents()
     assert names == list(COLUMNS)
@@ -472,11 +506,18 @@ def test_the_page_fits_a_phone(opened: Callable[..., Opened], name: str) -> None
     assert unnamed == []
 
 
-# Pairs of buttons and fields that cover each other.
+# Pairs of buttons and fields that cover each other where they are seen.
 COVERED = """() => {
+    const seen = (e) => {
+        const { left, right, top, bottom } = e.getBoundingClientRect();
+        const scroll = e.closest(".scroll")?.getBoundingClientRect();
+        const start = Math.max(top, scroll?.top ?? -Infinity);
+        const end = Math.min(bottom, scroll?.bottom ?? Infinity);
+        return { left, right, top: start, bottom: end };
+    };
     const all = [...document.querySelectorAll("button, input, select")]
         .filter((e) => e.checkVisibility())
-        .map((e) => [e.textContent.trim() || e.outerHTML, e.getBoundingClientRect()]);
+        .map((e) => [e.textContent.trim() || e.outerHTML, seen(e)]);
     return all.flatMap(([one, a], i) => all.slice(i + 1)
         .filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1
             && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 1)

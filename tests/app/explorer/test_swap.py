@@ -11,8 +11,9 @@ from tests.app.processes import SECONDS, until
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 
-PAINTED = ("#reconstruction", "#dialled", "#dreams canvas", "#grid")
-PICTURE_OF = "(selector) => document.querySelector(selector).toDataURL()"
+SHOWN = ("#reconstruction", "#dialled", "#dreams", "#grid")
+CONTENT_OF = """(place) => [...document.querySelectorAll(`${place}, ${place} canvas`)]
+    .map((element) => element.toDataURL?.() ?? element.textContent)"""
 
 
 def version_at(address: str) -> str:
@@ -38,7 +39,7 @@ def test_the_page_paints_nothing_of_another_model_and_offers_to_reload(
     with serving(served, watch_seconds=0.1) as address:
         page, _, _, _ = opened(address)
         version = version_at(address)
-        before = [page.evaluate(PICTURE_OF, selector) for selector in PAINTED]
+        before = [page.evaluate(CONTENT_OF, selector) for selector in SHOWN]
 
         later.replace(served)
         until(lambda: version_at(address) != version)
@@ -46,7 +47,7 @@ def test_the_page_paints_nothing_of_another_model_and_offers_to_reload(
         page.locator("#other").wait_for()
         settled(page)
 
-        assert before == [page.evaluate(PICTURE_OF, selector) for selector in PAINTED]
+        assert before == [page.evaluate(CONTENT_OF, selector) for selector in SHOWN]
         assert "NaN" not in page.locator("main").inner_text()
         page.locator("#reload").click()
         page.locator("#other").wait_for(state="hidden")
