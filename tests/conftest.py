@@ -6,6 +6,7 @@ that this file imports nothing that takes long.
 """
 
 import gc
+import logging
 import shutil
 import signal
 from collections import Counter
@@ -21,15 +22,28 @@ _QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 def pytest_configure(config: pytest.Config) -> None:
     """
-    Load the tiny checkpoints where tests are run, and collect them fast.
+    Load the fixtures of all tests where tests are run, and collect them fast.
 
     Have Ctrl-C end what tests start, also where a script runs them with `&`.
     """
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     if not _only_hands_out(config):
-        config.pluginmanager.register(import_module("tests.tiny"))
+        for name in ("tests.tiny", "tests.proofs"):
+            config.pluginmanager.register(import_module(name))
+        _propagate_logs()
         gc.disable()  # what is imported and collected stays
+
+
+def _propagate_logs() -> None:
+    """
+    Have pytest attach its handlers to the root alone, thrice for each test.
+
+    It does so to every logger that does not propagate, of which torch has dozens.
+    """
+    for name in logging.root.manager.loggerDict:
+        if name.startswith("torch"):
+            logging.getLogger(name).propagate = True
 
 
 def _only_hands_out(config: pytest.Config) -> bool:
