@@ -85,16 +85,17 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     os.chdir(before)
 
 
-def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run a console script."""
-    return subprocess.run(
-        [str(site / "bin" / words[0]), *words[1:]],
-        env={**os.environ, "PYTHONPATH": str(site)},
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+# Runs a console script twice, in one process that imports what it needs once.
+TWICE = """
+import runpy, sys
+script = sys.argv[1]
+for argument in ("--help", "--no-such-option"):
+    sys.argv = [script, argument]
+    try:
+        runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        print("status", end.code, flush=True)
+"""
 
 
 def test_the_wheel_holds_the_model_the_pages_and_the_licenses(wheel: Path) -> None:
@@ -133,17 +134,27 @@ def test_the_released_model_is_served_from_anywhere(
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_every_console_script_has_help(site: Path, folder: Path, script: str) -> None:
-    """In a folder with files of the user's own that have the names of packages."""
-    ended = run(site, script, "--help")
-
-    assert ended.returncode == 0, ended.stderr
-    assert "usage" in ended.stdout.lower()
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_an_unknown_argument_is_an_error_everywhere(
+def test_every_console_script_has_help_and_ignores_no_argument(
     site: Path, folder: Path, script: str
 ) -> None:
-    """None is ignored."""
-    assert run(site, script, "--no-such-option").returncode == 2
+    """In a folder with files of the user's own that have the names of packages."""
+    twice = site / "bin" / "twice.py"  # where a script finds no module, as it does
+    twice.write_text(TWICE)
+
+    ended = subprocess.run(
+        [sys.executable, str(twice), str(site / "bin" / script)],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+    helped, *_ = ended.stdout.partition("status 0\n")
+    assert "usage" in helped.lower(), ended.stderr
+    assert [
+        line for line in ended.stdout.splitlines() if line.startswith("status")
+    ] == [
+        "status 0",
+        "status 2",
+    ], ended.stderr

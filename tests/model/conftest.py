@@ -1,6 +1,6 @@
 """Small models that the tests of `model/` share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,6 +10,18 @@ from model.config import FORMAT_VERSION, Config
 from model.vae import VAE, initialized
 
 Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def few_rows_are_refined() -> Iterator[None]:
+    """
+    Have a run measure its amortization gap on four test rows instead of a hundred.
+
+    That would take most of the time of a small run, and hardly a test looks at it.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("model.train.gain._MOST_ROWS", 4)
+        yield
 
 
 @pytest.fixture

@@ -33,6 +33,8 @@ from tests.model.adopt.networks import (
 )
 from tests.model.graph.models import random
 
+pytestmark = pytest.mark.usefixtures("few_rows_are_refined")
+
 
 def options(
     folder: Path,

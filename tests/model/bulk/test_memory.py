@@ -12,8 +12,8 @@ import pytest
 from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]
-FEW, MANY = 5_000, 300_000  # rows
-GROWTH_MIB = 64  # the files of the many rows have four times that
+FEW, MANY = 5_000, 150_000  # rows
+GROWTH_MIB = 48  # the files of the many rows have more than twice that
 # A process for each command, forked by one that has imported what it needs.
 PROGRAM = """
 import os, sys
@@ -64,7 +64,7 @@ def forks() -> Iterator[subprocess.Popen[str]]:
         yield running
 
 
-@pytest.mark.slow("reads and writes files of 230 MB in four processes")
+@pytest.mark.slow("reads and writes files of 115 MB in four processes")
 def test_memory_is_flat(
     model: Path, tmp_path: Path, forks: subprocess.Popen[str]
 ) -> None:

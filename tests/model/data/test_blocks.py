@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ from model.files import scratch
 ROOT = Path(__file__).parents[3]
 MIB = 1 << 20
 
+# A process for each case, forked by one that has imported what they need.
 GROWTH = """
-import sys
-import numpy as np
+import os, sys
 from model import data
 from model.data.preparation import prepare
 from model.likelihoods import LIKELIHOODS
@@ -32,17 +33,20 @@ def anonymous():
     lines = open("/proc/self/status").read().splitlines()
     return next(int(l.split()[1]) for l in lines if l.startswith("RssAnon")) * 1024
 
-def work(path):
-    dataset = data.load(path)
-    likelihood = LIKELIHOODS[sys.argv[3]]
-    return prepare(dataset, likelihood=likelihood, how=None,
-                   standardize=sys.argv[3] == "gaussian", seed=0)
+def work(path, likelihood):
+    return prepare(data.load(path), likelihood=LIKELIHOODS[likelihood], how=None,
+                   standardize=likelihood == "gaussian", seed=0)
 
 scratch.limit = lambda: 1 << 18
-work(sys.argv[1])
-before = anonymous()
-prepared = work(sys.argv[2])
-print(anonymous() - before, prepared.train.nbytes)
+for line in sys.stdin:
+    small, large, likelihood = line.split()
+    if os.fork() == 0:
+        work(small, likelihood)
+        before = anonymous()
+        prepared = work(large, likelihood)
+        print(anonymous() - before, prepared.train.nbytes, flush=True)
+        os._exit(0)
+    sys.exit(1) if os.wait()[1] else None
 """
 
 
@@ -105,20 +109,33 @@ def test_a_bad_value_is_found_in_any_block(
         prepared(tmp_path / "x.npy", Bernoulli)
 
 
-@pytest.mark.slow("starts a process")
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("kind", [".npy", ".npz", ""])
-@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
-def test_large_data_need_little_memory(
-    tmp_path: Path, kind: str, likelihood: str
-) -> None:
-    """Training rows of 60 MiB and more grow memory by less than 40 MiB, cache apart."""
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """Have what measures each case in a process of its own."""
+    folder = str(tmp_path_factory.mktemp("scratch"))
+    with subprocess.Popen(
+        [sys.executable, "-c", GROWTH],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": folder, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[".npy", ".npz", ""])
+def files(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> list[str]:
+    """Write a few pictures and many, in arrays or in a folder."""
+    kind, folder = request.param, tmp_path_factory.mktemp("files")
     paths = []
     for name, n in (("small", 300), ("large", 700 if kind == "" else 24_000)):
         side = 32 if kind else 192
         draw = np.random.default_rng(0)
         x = draw.integers(0, 256, (n, side, side), dtype=np.uint8)
-        path = tmp_path / f"{name}{kind}"
+        path = folder / f"{name}{kind}"
         if kind == ".npy":
             np.save(path, x)
         elif kind == ".npz":
@@ -128,16 +145,23 @@ def test_large_data_need_little_memory(
             for i, pixels in enumerate(x):
                 Image.fromarray(pixels).save(path / f"{i:04}.bmp")
         paths.append(str(path))
+    return paths
 
-    found = subprocess.run(
-        [sys.executable, "-c", GROWTH, *paths, likelihood],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(tmp_path), "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
 
-    growth, size = map(int, found.stdout.split())
+@pytest.mark.slow("reads files of 24 MB in six processes")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("likelihood", ["bernoulli", "gaussian"])
+def test_large_data_need_little_memory(
+    forks: subprocess.Popen[str], files: list[str], likelihood: str
+) -> None:
+    """Training rows of 60 MiB and more grow memory by less than 40 MiB, cache apart."""
+    assert forks.stdin is not None
+    assert forks.stdout is not None
+
+    forks.stdin.write(" ".join([*files, likelihood]) + "\n")
+    forks.stdin.flush()
+    found = forks.stdout.readline()
+
+    growth, size = map(int, found.split())
     assert size > 60 * MIB
     assert growth < 40 * MIB

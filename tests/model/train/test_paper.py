@@ -18,9 +18,20 @@ FIGURES = {
 }
 
 
+WORDS = ("--data", "digits", "--epochs", "2", "--threads", "1")
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the checkpoint of a run with the preset."""
+    out = tmp_path_factory.mktemp("paper") / "digits"
+    assert main([*WORDS, "--preset", "paper", "--out", str(out)]) == 0
+    return out
+
+
 @pytest.mark.slow("trains")
 def test_the_figures_of_the_paper_s_network_are_those_of_version_0_2(
-    tmp_path: Path,
+    paper: Path,
 ) -> None:
     """
     The run is that of version 0.2.0, whose defaults these were.
@@ -28,22 +39,19 @@ def test_the_figures_of_the_paper_s_network_are_those_of_version_0_2(
     On the machine that measured them every bit is the same; another processor sums
     matrix products in another order, which moves the ELBO by less than 0.01 nats.
     """
-    out = tmp_path / "digits"
-    words = ["--data", "digits", "--epochs", "2", "--threads", "1"]
-
-    assert main([*words, "--preset", "paper", "--out", str(out)]) == 0
-
-    journal = [line["train"]["elbo"] for line in read_journal(out / "metrics.jsonl")]
+    journal = [line["train"]["elbo"] for line in read_journal(paper / "metrics.jsonl")]
     assert journal == pytest.approx(TRAIN, abs=1e-2)
     found = {
         (str(figure.split), figure.name): figure.value
-        for figure in checkpoint.load(out).metrics.figures
+        for figure in checkpoint.load(paper).metrics.figures
     }
     assert {key: found[key] for key in FIGURES} == pytest.approx(FIGURES, abs=1e-2)
 
 
 @pytest.mark.slow("trains")
-def test_the_paper_spelled_out_is_the_same_run_to_the_bit(tmp_path: Path) -> None:
+def test_the_paper_spelled_out_is_the_same_run_to_the_bit(
+    paper: Path, tmp_path: Path
+) -> None:
     """The preset is nothing but its options."""
     spelled = (
         "--likelihood bernoulli --hidden 500 --activation tanh --latent-dim 20 "
@@ -51,10 +59,9 @@ def test_the_paper_spelled_out_is_the_same_run_to_the_bit(tmp_path: Path) -> Non
         "--weight-decay 0 --patience 0 --validation-samples 1 --noise decoder "
         "--start random"
     )
-    words = ["--data", "digits", "--epochs", "2", "--threads", "1", "--out"]
+    out = tmp_path / "spelled"
 
-    assert main([*words, str(tmp_path / "a"), "--preset", "paper"]) == 0
-    assert main([*words, str(tmp_path / "b"), *spelled.split()]) == 0
+    assert main([*WORDS, *spelled.split(), "--out", str(out)]) == 0
 
-    a, b = (tmp_path / name / "model.safetensors" for name in "ab")
+    a, b = (path / "model.safetensors" for path in (paper, out))
     assert a.read_bytes() == b.read_bytes()
