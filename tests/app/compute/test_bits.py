@@ -29,8 +29,8 @@ BINARY_SIZES = (*SIZES, 31, 33, 127, 129, 300)
 def address(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Serve the network of AEVB with weights of no training."""
-    network = Mlp(kind="mlp", hidden=(500,), activation="tanh")
+    """Serve a network of AEVB's kind and data, narrower, with random weights."""
+    network = Mlp(kind="mlp", hidden=(100,), activation="tanh")
     config = tiny_config(
         "bernoulli", data_shape=(28, 28), network=network, latent_dim=LATENT_DIM
     )
@@ -42,10 +42,11 @@ def address(
         yield address
 
 
-def different_requests(n: int) -> Sequence[bytes]:
-    """Return n requests of all operations, formats and many sizes, no two alike."""
+@pytest.fixture(scope="module")
+def different_requests() -> Sequence[bytes]:
+    """Return requests of all operations, formats and many sizes, no two alike."""
     draw = np.random.default_rng(5)
-    return [_request(i, draw) for i in range(n)]
+    return [_request(i, draw) for i in range(N_REQUESTS)]
 
 
 def _request(i: int, draw: np.random.Generator) -> bytes:
@@ -102,9 +103,11 @@ async def digests(
 
 
 @pytest.mark.slow("starts processes")
-def test_answers_have_the_same_bytes_alone_and_under_load(address: str) -> None:
+def test_answers_have_the_same_bytes_alone_and_under_load(
+    address: str, different_requests: Sequence[bytes]
+) -> None:
     """2,000 different requests, one by one and then 64 at a time in another order."""
-    asked = different_requests(N_REQUESTS)
+    asked = different_requests
     order = np.random.default_rng(6).permutation(N_REQUESTS)
 
     alone = asyncio.run(digests(address, asked, n_connections=1))

@@ -87,7 +87,7 @@ def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
     """With two workers every answer has the same bits, and metrics count them all."""
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}
 
-    with process(settings, command=PYTHON_APP) as (address, running):
+    with process(settings) as (address, running):
         # A connection each, so that the kernel spreads them over both workers.
         answers = [
             httpx.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
