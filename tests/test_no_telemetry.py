@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.processes import PYTHON_APP, ROOT, SECONDS, process
 
 # With the filter, no other call of the system stops the process.
@@ -77,7 +78,7 @@ def test_a_service_writes_no_file_and_opens_no_socket(
     tracer = strace(log)
 
     with process(settings, command=(*tracer, *PYTHON_APP)) as (address, running):
-        answer = httpx.post(
+        answer = plain_http.post(
             f"{address}/encode", json={"x": [[0.5] * 16]}, timeout=SECONDS
         )
         others = foreign_connections(running.pid, httpx.URL(address).port or 0)

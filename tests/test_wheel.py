@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.processes import SECONDS, process
 
 ROOT = Path(__file__).parent.parent
@@ -126,8 +126,8 @@ def test_the_released_model_is_served_from_anywhere(
     settings = {"PYTHONPATH": str(site)}
 
     with process(settings, command=command, cwd=folder) as (address, _):
-        model = httpx.get(f"{address}/model", timeout=SECONDS).json()
-        sample = httpx.get(f"{address}/sample?seed=7", timeout=SECONDS)
+        model = plain_http.get(f"{address}/model", timeout=SECONDS).json()
+        sample = plain_http.get(f"{address}/sample?seed=7", timeout=SECONDS)
 
     assert model["name"] == "mnist"
     assert sample.status_code == 200

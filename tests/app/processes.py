@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-import httpx
-
+from tests import plain_http
 from tests.warm_start import WarmPopen
 
 ROOT = Path(__file__).parents[2]
@@ -147,7 +146,7 @@ def is_worker(pid: str) -> bool:
 
 def counted(address: str, name: str) -> float:
     """Return one of the service's metrics, 0 if it is not there."""
-    text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+    text = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
     found = re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)
     return float(found[1]) if found else 0
 

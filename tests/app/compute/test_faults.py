@@ -16,6 +16,7 @@ import pytest
 import torch
 
 from model import checkpoint
+from tests import plain_http
 from tests.app.long_request import LONG_BODY
 from tests.app.processes import (
     SECONDS,
@@ -58,7 +59,7 @@ def test_a_poisoned_row_fails_the_request_that_brought_it_alone(
     together = threading.Barrier(N_CLIENTS)
 
     def ask(address: str, x: list[float]) -> list[httpx.Response]:
-        with httpx.Client(base_url=address, timeout=SECONDS) as client:
+        with plain_http.Client(base_url=address, timeout=SECONDS) as client:
             answers = []
             for _ in range(10):
                 together.wait(SECONDS)
@@ -89,7 +90,7 @@ def test_stalled_compute_is_told_and_recovers(checkpoints: Path) -> None:
     """What waits gets 503, `/readyz` fails, then `/livez`; when it is over, neither."""
     with (
         process(settings(checkpoints), module=FAULTY) as (address, _),
-        httpx.Client(base_url=address, timeout=SECONDS) as client,
+        plain_http.Client(base_url=address, timeout=SECONDS) as client,
         ThreadPoolExecutor(2) as pool,
     ):
         stuck = pool.submit(
@@ -152,7 +153,7 @@ def test_a_worker_that_is_killed_is_replaced(checkpoints: Path) -> None:
     asked = {"x": [[0.5] * 16]}
 
     def ask(address: str) -> bytes:
-        answer = httpx.post(f"{address}/encode", json=asked, timeout=SECONDS)
+        answer = plain_http.post(f"{address}/encode", json=asked, timeout=SECONDS)
         assert answer.status_code == 200
         return answer.content
 
@@ -191,7 +192,7 @@ def test_a_request_that_needs_more_memory_than_there_is_is_told_so(
 
     with (
         process(environment) as (address, running),
-        httpx.Client(base_url=address, timeout=SECONDS) as client,
+        plain_http.Client(base_url=address, timeout=SECONDS) as client,
     ):
         wanted = client.post("/encode", json=honest)
         status = Path(f"/proc/{running.pid}/status").read_text()

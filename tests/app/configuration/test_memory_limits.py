@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
-import httpx
 import pytest
 
 from app.configuration import memory_limits
@@ -19,6 +18,7 @@ from app.configuration.memory_limits import (
 )
 from app.configuration.serving import RELEASED
 from app.settings import Settings
+from tests import plain_http
 from tests.app.processes import SECONDS, process
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -119,7 +119,7 @@ def test_twelve_long_responses_at_once_stay_within_two_gib(
 
     def ask(address: str) -> int:
         headers = {"content-type": "application/json"}
-        with httpx.stream(
+        with plain_http.stream(
             "POST", f"{address}/sample", content=body, headers=headers, timeout=SECONDS
         ) as answer:
             have_begun.wait(SECONDS)  # so that all that are accepted are held

@@ -13,12 +13,12 @@ from statistics import NormalDist
 from types import ModuleType
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
 from app.calls.model import PHI, THETA
 from app.keys import line_of
+from tests import plain_http
 from tests.app.explorer.explored import (
     COLUMNS,
     MODELS,
@@ -248,7 +248,7 @@ def test_latents_under_a_learned_prior_are_its_own(
 ) -> None:
     """Told as the model has them; dials, map and KL go by the prior's mean, sigma."""
     page, address, complaints, _ = opened("learned")
-    prior = httpx.get(f"{address}/model", timeout=SECONDS).json()["prior"]
+    prior = plain_http.get(f"{address}/model", timeout=SECONDS).json()["prior"]
     mean, sigma = (np.array(prior[k]) for k in ("mean", "standard_deviation"))
 
     with page.expect_request("**/decode") as asked:
@@ -271,7 +271,7 @@ def test_latents_under_a_learned_prior_are_its_own(
         dial = page.locator(f"#dial-{j}")
         ends = [float(dial.get_attribute(end)) for end in ("min", "max")]
         assert ends[0] <= mean[j] - 3 * sigma[j] < mean[j] + 3 * sigma[j] <= ends[1]
-    encoded_again = httpx.post(
+    encoded_again = plain_http.post(
         f"{address}/encode", json=encoded.value.post_data_json, timeout=SECONDS
     ).json()
     mu, log_var = (np.array(encoded_again[k][0]) for k in ("mu", "log_var"))

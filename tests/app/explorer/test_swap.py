@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.explorer.explored import MODELS, Opened, save, serving, settled
 from tests.app.processes import SECONDS, until
 
@@ -18,7 +18,7 @@ CONTENT_OF = """(place) => [...document.querySelectorAll(`${place}, ${place} can
 
 def version_at(address: str) -> str:
     """Return the version of the model that is served."""
-    found: str = httpx.get(f"{address}/livez", timeout=SECONDS).headers[
+    found: str = plain_http.get(f"{address}/livez", timeout=SECONDS).headers[
         "x-model-version"
     ]
     return found

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import Route
@@ -18,6 +17,7 @@ from starlette.types import Message
 
 from app import main
 from app.keys import line_of
+from tests import plain_http
 from tests.app.processes import process
 from tests.app.served import Served, assert_problem
 
@@ -408,7 +408,9 @@ def test_workers_are_guarded_and_tell_every_request(
         write_keys(path, [NEW_KEY])
         running.send_signal(signal.SIGHUP)
         while statuses[-30:].count(200) < 30 and len(statuses) < MAX_TRIES:
-            answer = httpx.get(f"{address}/sample", headers=headers, timeout=SECONDS)
+            answer = plain_http.get(
+                f"{address}/sample", headers=headers, timeout=SECONDS
+            )
             statuses.append(answer.status_code)
         running.send_signal(signal.SIGTERM)
         assert running.stdout is not None

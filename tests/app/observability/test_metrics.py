@@ -18,6 +18,7 @@ from starlette.types import Message
 from app.errors import ProblemError, reasons
 from app.observability.batch import Batch
 from app.observability.metrics import Metrics
+from tests import plain_http
 from tests.app.processes import process, workers
 from tests.app.served import Served
 
@@ -156,7 +157,7 @@ def test_each_status_of_a_problem_has_one_reason() -> None:
 def in_flight(address: str) -> float:
     """Return how many requests are in flight, as a process tells it; -1 if it fails."""
     try:
-        text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+        text = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
     except httpx.TransportError:  # of a worker that is just killed
         return -1
     return sample_of(text, "vae_requests_in_flight")

@@ -7,9 +7,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from time import time_ns
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.processes import SECONDS, process
 from tests.app.served import Served
 
@@ -272,7 +272,7 @@ def test_what_is_not_sent_yet_is_sent_at_the_end(checkpoints: Path) -> None:
             "OTEL_BSP_SCHEDULE_DELAY": "600000",
         }
         with process(settings) as (address, _):
-            httpx.post(
+            plain_http.post(
                 f"{address}/encode",
                 json=X,
                 headers={"traceparent": TRACEPARENT},

@@ -11,6 +11,7 @@ import pytest
 
 from app.server import addresses
 from app.server.startup import StartError
+from tests import plain_http
 from tests.app.processes import SECONDS, health_of_socket, process
 
 HAS_IPV6 = socket.has_dualstack_ipv6()
@@ -94,7 +95,7 @@ def test_a_unix_socket_is_served_and_removed(
 
     with process(settings) as (address, running):
         transport = httpx.HTTPTransport(uds=str(path))
-        with httpx.Client(transport=transport, base_url="http://vae") as client:
+        with plain_http.Client(transport=transport, base_url="http://vae") as client:
             ready = client.get("/readyz", timeout=SECONDS)
             encoded = client.post("/encode", json={"x": [[0.5] * 16] * 4000})
         healthy = health_of_socket(path)
@@ -125,7 +126,8 @@ def test_ipv6_is_alike_with_one_worker_and_two(
         port = address.rpartition(":")[2]
         hosts = ["[::1]", "127.0.0.1"] if host == "::" else ["[::1]"]
         answers = [
-            httpx.get(f"http://{one}:{port}/readyz", timeout=SECONDS) for one in hosts
+            plain_http.get(f"http://{one}:{port}/readyz", timeout=SECONDS)
+            for one in hosts
         ]
 
     assert address == f"http://[{host.strip('[]')}]:{port}"

@@ -11,9 +11,9 @@ from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.long_request import LONG
 from tests.app.processes import SECONDS, process, until
 from tests.app.raw_http import Target, assert_refused, parse, received
@@ -105,7 +105,7 @@ def test_it_says_that_it_leaves_and_still_answers(checkpoints: Path) -> None:
     }
     with (
         process(settings) as (address, running),
-        httpx.Client(base_url=address, timeout=SECONDS) as ask,
+        plain_http.Client(base_url=address, timeout=SECONDS) as ask,
     ):
         before = ask.get("/readyz")
         running.send_signal(signal.SIGTERM)
@@ -158,7 +158,9 @@ def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:
     with process(settings) as (address, running):
         running.send_signal(signal.SIGTERM)
         until(
-            lambda: httpx.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+            lambda: (
+                plain_http.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+            )
         )
         running.send_signal(signal.SIGTERM)
         assert running.wait(SECONDS) == 0
@@ -221,7 +223,7 @@ def is_refused(address: str) -> bool:
 
 def n_in_flight(address: str) -> list[float]:
     """Ask how many requests are in flight, this one among them."""
-    text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+    text = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
     return [
         float(line.split()[-1])
         for line in text.splitlines()

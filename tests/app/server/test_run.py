@@ -4,9 +4,9 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.damages import DAMAGES
 from tests.app.processes import PYTHON_APP, SECONDS, UVICORN, failed_start, process
 
@@ -51,11 +51,12 @@ def test_two_processes_give_the_same_bits(checkpoints: Path) -> None:
 
     with process(settings) as (one, _), process(settings) as (other, _):
         samples = [
-            httpx.post(f"{at}/sample", json=sample, timeout=SECONDS)
+            plain_http.post(f"{at}/sample", json=sample, timeout=SECONDS)
             for at in (one, other)
         ]
         bounds = [
-            httpx.post(f"{at}/elbo", json=elbo, timeout=SECONDS) for at in (one, other)
+            plain_http.post(f"{at}/elbo", json=elbo, timeout=SECONDS)
+            for at in (one, other)
         ]
 
     assert samples[0].status_code == bounds[0].status_code == 200
@@ -68,10 +69,10 @@ def test_a_process_serves_and_stops_in_good_order(checkpoints: Path) -> None:
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli")}
 
     with process(settings, command=PYTHON_APP) as (address, running):
-        ready = httpx.get(f"{address}/readyz", timeout=SECONDS)
-        head = httpx.head(f"{address}/sample", timeout=SECONDS)
-        bad = httpx.post(f"{address}/encode", content=b"{}", timeout=SECONDS)
-        long = httpx.post(
+        ready = plain_http.get(f"{address}/readyz", timeout=SECONDS)
+        head = plain_http.head(f"{address}/sample", timeout=SECONDS)
+        bad = plain_http.post(f"{address}/encode", content=b"{}", timeout=SECONDS)
+        long = plain_http.post(
             f"{address}/encode", json={"x": [[0.5] * 16] * 4000}, timeout=SECONDS
         )
 
@@ -90,10 +91,10 @@ def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
     with process(settings) as (address, running):
         # A connection each, so that the kernel spreads them over both workers.
         answers = [
-            httpx.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
+            plain_http.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
             for _ in range(20)
         ]
-        counted = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+        counted = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
         running.terminate()
         status = running.wait(SECONDS)
 
@@ -121,7 +122,7 @@ def test_a_checkpoint_that_a_killed_writer_set_aside_is_served(
     shutil.copytree(checkpoints / "bernoulli", tmp_path / ".tiny.previous")
 
     with process({"VAE_CHECKPOINT": str(tmp_path / "tiny")}) as (address, running):
-        status = httpx.get(f"{address}/readyz", timeout=SECONDS).status_code
+        status = plain_http.get(f"{address}/readyz", timeout=SECONDS).status_code
 
     assert status == 200
     assert running.returncode == 0

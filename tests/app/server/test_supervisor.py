@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.server.startup import STARTUP_FAILURE
+from tests import plain_http
 from tests.app.processes import (
     PYTHON_APP,
     SECONDS,
@@ -45,7 +46,9 @@ def test_a_second_signal_to_the_parent_ends_the_delay(
     with process(settings(checkpoints, VAE_DRAIN_DELAY=PATIENCE)) as (address, running):
         running.send_signal(signal.SIGTERM)
         until(
-            lambda: httpx.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+            lambda: (
+                plain_http.get(f"{address}/readyz", timeout=SECONDS).status_code == 503
+            )
         )
         running.send_signal(second)
         status = running.wait(SECONDS)
@@ -78,7 +81,7 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(
     assert [path.name.rpartition("-")[0] for path in there] == ["vae-metrics"]
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(httpx.TransportError):
-        httpx.get(f"{address}/livez", timeout=SECONDS)
+        plain_http.get(f"{address}/livez", timeout=SECONDS)
 
 
 def test_what_a_killed_family_leaves_the_next_removes(
@@ -153,7 +156,7 @@ def test_the_start_says_what_is_served_how_and_where(
         assert running.stdout is not None
         first, second, third, fourth, last = start_lines(running.stdout)
         url = last.removeprefix("listening on ")
-        model = httpx.get(f"{url}/model", timeout=SECONDS).json()
+        model = plain_http.get(f"{url}/model", timeout=SECONDS).json()
         running.send_signal(signal.SIGTERM)
         running.wait(SECONDS)
 

@@ -5,9 +5,9 @@ import json
 import signal
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests import plain_http
 from tests.app.processes import SECONDS, start, start_lines
 
 N_REQUESTS = 400
@@ -26,7 +26,7 @@ def test_requests_are_answered_while_nobody_reads_the_log(checkpoints: Path) -> 
         fcntl.fcntl(running.stdout, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
         *_, line = start_lines(running.stdout)
         address = line.removeprefix("listening on ")
-        with httpx.Client(base_url=address, timeout=SECONDS) as client:
+        with plain_http.Client(base_url=address, timeout=SECONDS) as client:
             answers = [client.get("/sample?seed=1") for _ in range(N_REQUESTS)]
         running.send_signal(signal.SIGTERM)
         status = running.wait(SECONDS)

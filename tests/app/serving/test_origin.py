@@ -8,7 +8,6 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from app.server.checkpoint_copy import with_checkpoint_here
@@ -17,6 +16,7 @@ from app.settings import Settings
 from model import checkpoint
 from model.remote.copies import local_checkpoint
 from model.remote.location import RemoteLocation
+from tests import plain_http
 from tests.app.damages import flip_a_bit
 from tests.app.processes import (
     PYTHON_APP,
@@ -54,7 +54,7 @@ def server(stored: Path) -> Iterator[Web]:
 
 def version(address: str) -> str:
     """Return the version of what is served."""
-    found: str = httpx.get(f"{address}/livez", timeout=SECONDS).headers[
+    found: str = plain_http.get(f"{address}/livez", timeout=SECONDS).headers[
         "x-model-version"
     ]
     return found
@@ -79,7 +79,7 @@ def test_a_service_starts_from_a_url_follows_it_and_starts_without_it(
     first = checkpoint.identity(stored)[:12]
 
     with process(given) as (address, running):
-        card = httpx.get(f"{address}/model", timeout=SECONDS).json()
+        card = plain_http.get(f"{address}/model", timeout=SECONDS).json()
         assert (card["name"], card["version"]) == ("tiny", first)
         second = write(stored, seed=2)
         running.send_signal(signal.SIGHUP)

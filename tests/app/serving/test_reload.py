@@ -14,7 +14,6 @@ import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 from starlette.types import Message
@@ -26,6 +25,7 @@ from app.serving.loaded_model import LoadedModel
 from app.serving.loader import Loader
 from model import checkpoint
 from model.checkpoint import CheckpointError
+from tests import plain_http
 from tests.app.damages import flip_a_bit
 from tests.app.processes import process, start, start_lines
 from tests.app.served import Served
@@ -527,9 +527,11 @@ def test_every_worker_swaps_and_none_is_replaced(directory: Path) -> None:
         text = ""
         while outcomes(text) != {"swapped": 2, "refused": 0}:
             assert time.monotonic() < deadline
-            text = httpx.get(f"{address}/metrics", timeout=SECONDS).text
+            text = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
         versions = {
-            httpx.get(f"{address}/livez", timeout=SECONDS).headers["x-model-version"]
+            plain_http.get(f"{address}/livez", timeout=SECONDS).headers[
+                "x-model-version"
+            ]
             for _ in range(20)
         }
         after = processes(running)

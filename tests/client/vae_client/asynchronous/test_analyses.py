@@ -6,7 +6,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from model.checkpoint.held_out import (
     Scores,
     ScoreSettings,
 )
+from tests import plain_http
 from tests.app.processes import SECONDS, process
 from tests.app.served import Served
 from tests.client.conftest import Ask
@@ -342,7 +342,7 @@ def test_held_out_rows_come_with_their_labels_and_scores(
     address: str, ask: Ask
 ) -> None:
     """As arrays in the shape of data, as the service returns them."""
-    wanted = httpx.get(f"{address}/examples", timeout=SECONDS).json()
+    wanted = plain_http.get(f"{address}/examples", timeout=SECONDS).json()
 
     found = ask(address, "examples")
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from app.settings import Settings as ServiceSettings
+from tests import plain_http
 from tests.app.processes import SECONDS
 from tests.app.served import Served
 from tests.client.conftest import MAX_ROWS, Ask
@@ -41,7 +41,7 @@ def same(result: object, wanted: dict[str, Any]) -> bool:
 
 def posted(address: str, path: str, document: dict[str, Any]) -> dict[str, Any]:
     """Return what the service answers to JSON."""
-    response = httpx.post(f"{address}{path}", json=document, timeout=60)
+    response = plain_http.post(f"{address}{path}", json=document, timeout=60)
     answer: dict[str, Any] = response.json()
     return answer
 
@@ -225,7 +225,7 @@ def test_limits_are_asked_for_once(proxy: FaultyProxy) -> None:
 
 def test_model_describes_what_is_served(address: str, ask: Ask) -> None:
     """What a caller needs is typed, and the whole document is there."""
-    card = httpx.get(f"{address}/model", timeout=SECONDS).json()
+    card = plain_http.get(f"{address}/model", timeout=SECONDS).json()
 
     model = ask(address, "model")
 
@@ -304,7 +304,7 @@ OF_TABLES = {
 
 def test_every_call_of_the_service_is_a_method_with_its_options(address: str) -> None:
     """The paths and the members of requests are those of the OpenAPI document."""
-    document = httpx.get(f"{address}/openapi.json", timeout=SECONDS).json()
+    document = plain_http.get(f"{address}/openapi.json", timeout=SECONDS).json()
     schemas = document["components"]["schemas"]
 
     posted = {
