@@ -97,10 +97,8 @@ def importance_weighted(
         index = torch.tensor([i], device=x.device)
         q_z = encoded(vae, one) if proposal is None else proposal.rows(index)
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
-        log_weights = _log_weights(vae, one, q_z, noise, n_samples * n)
-        again = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
-        eps = again.normal(min(_N_WIDE, len(log_weights)), q_z.noise_dim)
-        z = q_z.reparameterize(eps.transpose(0, 1))[:, 0]
+        log_weights, eps = _log_weights(vae, one, q_z, noise, n_samples * n)
+        z = q_z.reparameterize(eps)[:, 0]
         rounded = rounding(Example(vae, one), exact, z, log_weights[: len(z)])
         found.append(_measured(log_weights, n).plus(*rounded))
     values, errors, pooled, sizes, ks = (
@@ -120,14 +118,21 @@ def importance_weighted(
 @torch.no_grad()
 def _log_weights(
     vae: VAE, x: Tensor, q_z: Proposal, noise: RowNoise, n_draws: int
-) -> Tensor:
-    """Return the log weights of all draws for one example, (n_draws,)."""
+) -> tuple[Tensor, Tensor]:
+    """
+    Return the log weights of all draws for one example, (n_draws,).
+
+    And the noise of the first of them, at most `_N_WIDE`, (K, 1, `q_z.noise_dim`).
+    """
     portion = min(_PORTION, pairs_at_once(vae))
-    log_weights = []
+    log_weights, first = [], []
     for start in range(0, n_draws, portion):
-        eps = noise.normal(min(portion, n_draws - start), q_z.noise_dim)
-        log_weights.append(log_weight(vae, x, q_z, eps.transpose(0, 1))[:, 0])
-    return torch.cat(log_weights)
+        size = min(portion, n_draws - start)
+        eps = noise.normal(size, q_z.noise_dim).transpose(0, 1)
+        if start < _N_WIDE:
+            first.append(eps[: _N_WIDE - start])
+        log_weights.append(log_weight(vae, x, q_z, eps)[:, 0])
+    return torch.cat(log_weights), torch.cat(first)
 
 
 class _One(NamedTuple):

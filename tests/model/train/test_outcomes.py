@@ -86,7 +86,7 @@ def test_a_run_whose_latents_follow_the_prior_has_collapsed(
     """With a KL that costs 50 times, z says nothing about x."""
     data = write_table(tmp_path / "table.npy", n=200)
 
-    found = outcome(data, f"{SMALL} --latent-dim 2 --beta 50 --epochs 100", capsys)
+    found = outcome(data, f"{SMALL} --latent-dim 2 --beta 50 --epochs 70", capsys)
 
     assert found.status == 3
     assert verdict(found).startswith("Collapsed: none of the 2 latent dimensions")
@@ -102,7 +102,7 @@ def test_a_run_on_too_few_rows_has_overfitted(
 
     found = outcome(
         data,
-        f"{SMALL} --hidden 64 --learning-rate 5e-3 --epochs 400 --ema None",
+        f"{SMALL} --hidden 64 --learning-rate 1e-2 --epochs 200 --ema None",
         capsys,
     )
 
@@ -136,7 +136,11 @@ def test_a_run_without_the_dimensions_it_needs_is_worse_than_a_gaussian(
     x = draw.standard_normal((600, 3)) @ draw.standard_normal((3, 8))
     np.save(tmp_path / "x.npy", x + 0.1 * draw.standard_normal(x.shape))
 
-    found = outcome(tmp_path / "x.npy", f"{SMALL} --latent-dim 1 --epochs 40", capsys)
+    found = outcome(
+        tmp_path / "x.npy",
+        f"{SMALL} --latent-dim 1 --epochs 40 --batch-size 60",
+        capsys,
+    )
 
     worse = [line for line in found.said if line.startswith("Worse than full Gaussian")]
     assert found.status == 0
@@ -154,7 +158,7 @@ def test_a_good_run_says_by_how_much_it_beats_the_baselines(
     x = np.stack([t, t + t**2], axis=1) + 0.1 * draw.standard_normal((500, 2))
     np.save(tmp_path / "curve.npy", x)
 
-    found = outcome(tmp_path / "curve.npy", "--epochs 60", capsys)
+    found = outcome(tmp_path / "curve.npy", "--epochs 30", capsys)
 
     assert found.status == 0
     assert verdict(found).startswith("Good: ")
