@@ -62,8 +62,8 @@ def start(
 
 
 def _is_read_late(name: str) -> bool:
-    """Return whether no library reads a setting when it is imported."""
-    return name.startswith("VAE_") or name in _OURS
+    """Return whether no library of a warm start reads a setting in its import."""
+    return name.startswith(("VAE_", "OTEL_")) or name in _OURS
 
 
 @contextmanager

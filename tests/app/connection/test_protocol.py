@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import resource
 import select
 import signal
 import socket
@@ -22,7 +23,7 @@ from app.connection.admission import RESERVED
 from app.connection.protocol import MAX_PIPELINED
 from tests.app.long_request import LONG_BODY
 from tests.app.pictures import by_hand, chunk, header
-from tests.app.processes import PYTHON_APP, SECONDS, process, until
+from tests.app.processes import SECONDS, process, until
 from tests.app.raw_http import (
     CHUNKED,
     CLOSING,
@@ -66,7 +67,7 @@ def target(
     }
     with (
         log.open("w") as stderr,
-        process(settings, stderr=stderr, command=PYTHON_APP) as (at, running),
+        process(settings, stderr=stderr) as (at, running),
     ):
         served = Target(at, running.pid)
         assert served.is_well()
@@ -474,12 +475,12 @@ def test_a_connection_that_rests_makes_room(checkpoints: Path) -> None:
 
 def test_a_lack_of_files_is_a_503_and_a_warning(checkpoints: Path) -> None:
     """Before the system lets no more be opened, the log says so, once."""
-    command = ("sh", "-c", 'ulimit -n 100 && exec "$@"', "sh", *PYTHON_APP)
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli")}
     with (
-        process(settings, stderr=subprocess.PIPE, command=command) as (at, running),
+        process(settings, stderr=subprocess.PIPE) as (at, running),
         ExitStack() as idle,
     ):
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (100, 100))
         target = Target(at, running.pid)
         open_idle(target, idle, 60)
         (refused,) = target.answers(SAMPLE)
