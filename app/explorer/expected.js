@@ -58,13 +58,14 @@ export function oddities(state) {
 	if (!cells || !state.heldOut) return;
 	const answer = new Latest($("one"), async (signal) => {
 		const { x } = state;
+		if (x.every((code) => code === null)) return state.emit("odd", ["", []]);
 		const reply = await call("/anomaly", { x: [x], seed: 1 }, signal);
 		const { blame: [blame], tail_p_value_per_column: [tails], blame_order: [order], why_null: unknown } = reply;
 		if (unknown) return state.emit("odd", [`No cell is called odd: ${unknown}.`, []]);
 		const [[apart], [far]] = [reply.ratio_p_value, reply.tail_p_value];
 		const why = (d) =>
 			far <= LEVEL && tails[d] <= FAR && !cells.isUnordered(d)
-				? `far outside of the usual range: numbers as extreme have probability ${tails[d].toPrecision(1)}`
+				? `far outside of the usual range: numbers as extreme have probability ${tails[d] < 1e-6 ? "below 0.000001" : tails[d].toPrecision(1)}`
 				: apart <= LEVEL && blame[d] >= BLAMED && `unusual given the other cells, which make it ${Math.round(Math.exp(blame[d]))} times less likely`;
 		const odd = order.flatMap((d) => (x[d] !== null && why(d) ? [[d, why(d)]] : []));
 		const share = `In ${Math.round(100 * apart)} % of ${count(reply.n_calibration)} held-out rows the cells fit together no better`;

@@ -304,11 +304,13 @@ def test_odd_cells_are_marked_and_explained(opened: Callable[..., Opened]) -> No
         usual = odd(page, of={})
         swapped = odd(page, of={"species": "Gentoo"})
         page.locator("#undo").click()
-        far = odd(page, of={"body_mass_g": 63000})
+        far = odd(page, of={"body_mass_g": 9000})
+        farther = odd(page, of={"body_mass_g": 63000})
+        page.locator("#undo").click()
         page.locator("#undo").click()
         gap = odd(page, of={"sex": "missing", "species": "missing"})
         x = page.request.get(f"{address}/examples").json()["x"][0]
-        rows = [x, [2, *x[1:]], [*x[:5], 63000, *x[6:]]]
+        rows = [x, [2, *x[1:]], *([*x[:5], mass, *x[6:]] for mass in (9000, 63000))]
         answers = [
             page.request.post(f"{address}/anomaly", data={"x": [x], "seed": 1}).json()
             for x in rows
@@ -316,7 +318,7 @@ def test_odd_cells_are_marked_and_explained(opened: Callable[..., Opened]) -> No
 
     share = round(100 * answers[0]["ratio_p_value"][0])
     times = round(np.exp(answers[1]["blame"][0][0]))
-    p = answers[2]["tail_p_value_per_column"][0][5]
+    p, least = (one["tail_p_value_per_column"][0][5] for one in answers[2:])
     why = f"unusual given the other cells, which make it {times} times less likely"
     assert usual[0] == gap[0] == []
     assert usual[1][0].startswith(f"No cell is odd. In {share} % of 34 held-out")
@@ -327,6 +329,21 @@ def test_odd_cells_are_marked_and_explained(opened: Callable[..., Opened]) -> No
     assert far[0] == ["body_mass_g"]
     assert far[1][0].startswith("body_mass_g: far outside of the usual range: ")
     assert float(far[1][0].split()[-1]) == pytest.approx(p, rel=0.5)
+    assert least < 1e-6
+    assert farther[1][0].endswith(
+        ": numbers as extreme have probability below 0.000001"
+    )
+    assert complaints == []
+
+
+def test_nothing_is_said_of_a_row_without_cells(opened: Callable[..., Opened]) -> None:
+    """If all are missing, none can be odd."""
+    page, _, complaints, _ = opened("cells")
+    empty = {"amount": "", "size": "", "group": "missing", "flag": "missing"}
+
+    marked, said = odd(page, of=empty)
+
+    assert marked == said == []
     assert complaints == []
 
 
