@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import pytest
-import torch
+
+from tests.model.train import runs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -13,8 +14,6 @@ def quick_gap(few_rows_are_refined: None) -> None:
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """Train on one thread: matrices this small only wait for a second one."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(n_threads)
+    """Train on one thread."""
+    with runs.one_thread():
+        yield

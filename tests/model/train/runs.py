@@ -1,7 +1,8 @@
 """Small real training runs that a test can stop, kill and go on with at any step."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +54,17 @@ def write_table(path: Path, *, n: int, scale: float = 1.0, seed: int = 0) -> Pat
 
 
 LOADINGS = np.array([[2.0, 0.0], [1.0, 1.0], [0.0, 1.5], [-1.0, 0.5]])  # W, (D, J)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Train on one thread: matrices this small only wait for a second one."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
 
 
 @dataclass

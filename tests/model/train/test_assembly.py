@@ -17,7 +17,13 @@ from model.train.assembly import configure, start
 from model.train.command import main
 from model.train.options import RunOptions
 from tests.model.remote.stores import remove, upload
-from tests.model.train.runs import SMALL, Trainer, write_images, write_table
+from tests.model.train.runs import (
+    SMALL,
+    Trainer,
+    one_thread,
+    write_images,
+    write_table,
+)
 
 
 def test_the_decoder_mirrors_the_encoder(tmp_path: Path) -> None:
@@ -135,14 +141,21 @@ def test_a_gpu_that_is_not_there_is_refused() -> None:
     assert choose_device("auto") == torch.device("cpu")
 
 
-@pytest.fixture
-def before(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the checkpoint of a short run on a table, standardized."""
-    path = write_table(tmp_path / "before.npy", n=60, scale=10)
-    out = tmp_path / "before"
+    folder = tmp_path_factory.mktemp("trained")
+    path, out = write_table(folder / "before.npy", n=60, scale=10), folder / "before"
     arguments = ["--data", str(path), "--out", str(out), "--epochs", "2", *SMALL]
-    assert main([*arguments, "--likelihood", "gaussian"]) == 0
+    with one_thread():
+        assert main([*arguments, "--likelihood", "gaussian"]) == 0
     return out
+
+
+@pytest.fixture
+def before(trained: Path, tmp_path: Path) -> Path:
+    """Return a copy of it, which a test may remove."""
+    return shutil.copytree(trained, tmp_path / "before")
 
 
 def later(where: Path, before: Path, **changes: Any) -> Trainer:
