@@ -84,6 +84,7 @@ def test_serving_installs_what_serving_needs_and_testing_the_rest(
     ]
 
 
+@pytest.mark.slow("runs make")
 @needs_make
 def test_installing_says_which_torch_it_takes_and_shows_its_progress(
     project: Path,
@@ -101,6 +102,7 @@ def test_installing_says_which_torch_it_takes_and_shows_its_progress(
     assert not any("--quiet" in call for call in installs)
 
 
+@pytest.mark.slow("runs make")
 @needs_make
 def test_another_torch_replaces_the_one_that_is_there(project: Path) -> None:
     """TORCH counts after the first installation too, and then stays."""

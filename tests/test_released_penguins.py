@@ -194,6 +194,7 @@ def test_a_species_is_recognized_by_measures(penguins: Served) -> None:
     assert n_right >= 0.95 * len(rows)
 
 
+@pytest.mark.slow("draws rows and estimates the evidence of eight")
 def test_what_it_draws_can_be_sent_back(penguins: Served) -> None:
     """Samples in CSV have the columns of the file, and only cells that it can have."""
     drawn = penguins.get(

@@ -165,6 +165,7 @@ def test_means_variances_and_draws_are_in_data_units(pair: Pair) -> None:
     np.testing.assert_allclose(log_var - 2 * np.log(spread), plain, atol=1e-5)
 
 
+@pytest.mark.slow("runs analyses on two models")
 def test_analyses_do_not_depend_on_units(pair: Pair) -> None:
     """Densities apart from the Jacobian; imputed values in the units of the data."""
     rows = slice(0, 2)

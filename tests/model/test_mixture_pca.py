@@ -64,6 +64,7 @@ def test_quadrature_gives_evidence_and_posterior(build: Build, latent_dim: int) 
     )
 
 
+@pytest.mark.slow("draws thousands of latents again and again")
 def test_the_elbo_and_its_terms_are_right_in_expectation(build: Build) -> None:
     """Within 3 standard errors of quadrature; evaluation and anomalies too."""
     model = mixture_pca(build, 1)
@@ -376,6 +377,7 @@ def test_everything_lies_where_x_does(
         np.testing.assert_array_equal(column, reference)
 
 
+@pytest.mark.slow("computes every bound")
 def test_a_vamp_prior_is_used_by_every_bound(build: Build) -> None:
     """A Bernoulli MLP: the bounds agree with quadrature, in evaluation mode."""
     vae = build(latent_dim=2, prior={"kind": "vamp", "n_components": 5})

@@ -55,6 +55,7 @@ def test_every_operation_has_a_name_that_reads_well(bernoulli: Served) -> None:
     assert all(re.fullmatch("[a-z]+([A-Z][a-z]+)*", name) for name in found)
 
 
+@pytest.mark.slow("sends every example")
 def test_every_example_runs(served: Served) -> None:
     """
     Every body and query shown is answered with 200 by the model that shows it.

@@ -102,6 +102,7 @@ def test_work_over_the_limit_is_refused(checkpoints: Path, name: str) -> None:
     assert "1 rows of up to" in problem["detail"]
 
 
+@pytest.mark.slow("computes upper bounds")
 def test_options_are_query_parameters_too(small: Served) -> None:
     """Booleans, too, mean in the query what they mean in the body."""
     body = small.post("/loglik", {"x": [ROW], "seed": 1, "upper": True})

@@ -17,6 +17,7 @@ ANALYSES = ["loglik", "gap", "refine", "posterior"]
 X = {"x": [[0, 1] * 8, [1, 1] * 8]}
 
 
+@pytest.mark.slow("runs each analysis in every format")
 @pytest.mark.parametrize("name", ANALYSES)
 def test_formats_say_the_same(plane: Served, name: str) -> None:
     """JSON, safetensors and npy in; JSON and safetensors out, flags too."""
@@ -61,6 +62,7 @@ def test_a_row_is_its_own(bernoulli: Served, name: str) -> None:
             np.testing.assert_allclose(alone, together, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow("runs analyses beside others")
 @pytest.mark.parametrize("name", ANALYSES)
 def test_load_does_not_matter(plane: Served, name: str) -> None:
     """The same request has the same bytes, alone and among others."""

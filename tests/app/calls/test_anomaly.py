@@ -96,6 +96,7 @@ def test_the_score_is_made_of_surprise_and_kl(plane: Served) -> None:
     assert found["seed"] == 1
 
 
+@pytest.mark.slow("draws many latents")
 def test_the_score_estimates_the_negative_elbo(tmp_path: Path) -> None:
     """Of probabilistic PCA, with K large, that of the closed form."""
     path = tmp_path / "linear"

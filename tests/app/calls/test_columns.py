@@ -178,6 +178,7 @@ def test_the_documentation_has_records(table: Served) -> None:
     assert record["additionalProperties"] is False
 
 
+@pytest.mark.slow("sends every example")
 def test_every_example_by_name_runs(table: Served) -> None:
     """Each call that takes x has one beside that of arrays, with the same answer."""
     document = table.get("/openapi.json").json()

@@ -144,6 +144,7 @@ def assert_equal_in_parts(
     assert served.post("/elbo", asked, headers=headers).content == whole
 
 
+@pytest.mark.slow("draws the noise of long requests")
 def test_the_noise_of_long_requests_is_not_in_memory_at_once(tmp_path: Path) -> None:
     """200,000 draws of 64 values would be 51 MB."""
     config = tiny_config("bernoulli", data_shape=(4, 4), latent_dim=64)

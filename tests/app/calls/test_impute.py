@@ -135,6 +135,7 @@ def test_all_and_nothing_may_be_missing(bernoulli: Served) -> None:
     assert found["samples"].shape == (2, 1, 4, 4)
 
 
+@pytest.mark.slow("imputes rows twice")
 def test_a_row_is_its_own(gaussian: Served) -> None:
     """Rows beyond a slice, asked about alone at their position, answer the same."""
     x = np.random.default_rng(0).normal(size=(20, 5)).tolist()

@@ -227,6 +227,7 @@ def linear_mixture(
         yield served, MixturePca(vae.double(), model.x.float().double())
 
 
+@pytest.mark.slow("computes evidence over HTTP")
 def test_log_p_x_over_http_is_that_of_the_closed_form(
     linear_mixture: tuple[Served, MixturePca],
 ) -> None:

@@ -162,6 +162,7 @@ def test_too_many_long_records_are_refused_in_time(table: Served) -> None:
     assert "rows" in refused["detail"]
 
 
+@pytest.mark.slow("imputes long rows")
 @pytest.mark.parametrize("form", ["records", "split"])
 def test_long_rows_with_gaps_are_imputed(table: Served, form: str) -> None:
     """Without a mask; a column that is not read makes the body long."""

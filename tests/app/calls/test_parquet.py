@@ -124,6 +124,7 @@ def test_null_is_imputed(numbers: Served) -> None:
     assert fault["detail"] == "row 0, a/b: expected a number, got null"
 
 
+@pytest.mark.slow("runs each analysis in both formats")
 @pytest.mark.parametrize("name", ["encode", "elbo", "anomaly", "impute", "loglik"])
 @pytest.mark.parametrize("served", ["numbers", "mixed"])
 def test_answers_have_the_columns_and_the_cells_of_csv(

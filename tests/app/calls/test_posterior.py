@@ -1,6 +1,7 @@
 """`/posterior` against the closed form of a linear-Gaussian model."""
 
 import numpy as np
+import pytest
 
 from tests.app.known import Known
 from tests.app.served import Served, assert_problem
@@ -39,6 +40,7 @@ def test_posterior_needs_few_dimensions(bernoulli: Served) -> None:
     assert "1 or 2 latent dimensions, this one has 3" in problem["detail"]
 
 
+@pytest.mark.slow("integrates over the plane")
 def test_a_posterior_beyond_resolution_is_refused(known: Known) -> None:
     """Where float64 cannot tell the z of a posterior apart, a 422 names the row."""
     x = [[1.0] * 5, [1e16] * 5]

@@ -12,6 +12,7 @@ from tests.app.served import Served, assert_problem
 GRAY = np.random.default_rng(2).random((40, 16)).tolist()
 
 
+@pytest.mark.slow("sends hundreds of requests")
 def test_answers_are_the_same_under_32_concurrent_clients(bernoulli: Served) -> None:
     """The bytes of an answer are those it has alone, whatever is asked beside it."""
     requests: list[tuple[str, str, dict[str, Any]]] = []

@@ -245,6 +245,7 @@ def test_answers_by_name_have_cells(table: Served, draw: str) -> None:
     assert tensors(sent) == tensors(same)  # the service rounds too
 
 
+@pytest.mark.slow("imputes rows")
 def test_what_is_missing_is_imputed(table: Served) -> None:
     """Without a mask; known cells stay, categories are words."""
     body = {"x": records(CELLS), "seed": 1, "n_samples": 2, "orient": "records"}
@@ -301,6 +302,7 @@ def test_the_description_has_the_columns(table: Served) -> None:
     assert "required" not in x[2]["items"]
 
 
+@pytest.mark.slow("sends every example")
 def test_every_example_runs(table: Served) -> None:
     """Of arrays and by name, with the same answer."""
     document = table.get("/openapi.json").json()
@@ -350,6 +352,7 @@ def test_what_is_a_number_for_each_column_is_no_cell(table: Served) -> None:
     assert list(by_name[0]) == list(NAMES)
 
 
+@pytest.mark.slow("imputes rows")
 def test_missing_cells_have_intervals_and_probabilities(table: Served) -> None:
     """By name; a known cell is its own interval, and a category has none."""
     body = {"x": records(CELLS), "seed": 1, "level": 0.5, "n_draws": 128}

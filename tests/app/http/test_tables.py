@@ -42,6 +42,7 @@ def test_what_a_body_unpacks_to_counts_until_it_is_released() -> None:
     budget.take(MIB, held=0)
 
 
+@pytest.mark.slow("unpacks many megabytes")
 def test_a_short_body_may_not_unpack_to_all_that_a_long_one_may() -> None:
     """A mebibyte is free; beyond it, so many bytes for each that was sent."""
     budget = BodyBudget(max_bytes=64 * MIB, max_bytes_together=64 * MIB)

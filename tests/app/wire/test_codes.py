@@ -65,6 +65,7 @@ _CHANGES = st.lists(
 )
 
 
+@pytest.mark.slow("damages many bodies")
 @pytest.mark.parametrize("form", ["csv", "records"])
 @given(changes=_CHANGES)
 @settings(max_examples=150, deadline=None)

@@ -116,6 +116,7 @@ def test_what_is_mutated_was_right(readers: dict[tuple[int, ...], Readers]) -> N
             assert readers[shape].check(case), case
 
 
+@pytest.mark.slow("tries many mutations")
 @quick
 @given(mutated(ORIGINALS[SHAPES[0]]))
 def test_gray(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
@@ -123,6 +124,7 @@ def test_gray(readers: dict[tuple[int, ...], Readers], case: Case) -> None:
     readers[SHAPES[0]].check(case)
 
 
+@pytest.mark.slow("tries many mutations")
 @quick
 @given(mutated(ORIGINALS[SHAPES[1]]))
 def test_colored(readers: dict[tuple[int, ...], Readers], case: Case) -> None:

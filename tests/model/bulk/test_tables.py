@@ -33,6 +33,7 @@ def arrays(out: Path, *words: object) -> Arrays:
     return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
 
 
+@pytest.mark.slow("encodes a large file and as many requests")
 def test_codes_of_cells_are_computed_as_in_requests(
     table: Served, tmp_path: Path
 ) -> None:

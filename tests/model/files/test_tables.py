@@ -35,6 +35,7 @@ def values(contents: Contents) -> list[list[float]]:
     return found
 
 
+@pytest.mark.slow("tries many tables")
 @given(
     st.lists(
         st.lists(

@@ -91,6 +91,7 @@ def test_the_analyses_agree_with_those_of_the_native_network(native: VAE) -> Non
             )
 
 
+@pytest.mark.slow("serves graphs with both libraries")
 @pytest.mark.parametrize("backend", ["onnx", "torch"])
 def test_a_checkpoint_of_graphs_is_served(
     native: VAE, backend: str, tmp_path: Path

@@ -53,6 +53,7 @@ def test_evidence_is_that_of_the_bound(model: Ppca) -> None:
     assert (found.n_samples == 16).all()
 
 
+@pytest.mark.slow("computes upper bounds")
 def test_both_sides_enclose_the_evidence(model: Ppca) -> None:
     """The lower bound is below log p(x) and the upper above, but for their noise."""
     found = analyses.bracketed(model.vae, model.x, EFFORT, seed=3)
@@ -88,6 +89,7 @@ def test_refined_is_the_refinement(model: Ppca) -> None:
     np.testing.assert_array_equal(found.converged, wanted.converged)
 
 
+@pytest.mark.slow("computes analyses")
 def test_gaps_are_those_of_the_model(model: Ppca) -> None:
     """Every column is the field of `Gap` that it is named after."""
     found = analyses.gaps(model.vae, model.x, target=0.02, budget=4096, seed=3)
@@ -150,6 +152,7 @@ def test_results_are_filled_by_name_only(result: Callable[..., Analysis]) -> Non
         result(*figures)
 
 
+@pytest.mark.slow("computes analyses twice")
 def test_slices_change_nothing(build: Build) -> None:
     """Rows in slices, each at its position, have the columns of the whole."""
     vae = build().requires_grad_(False)

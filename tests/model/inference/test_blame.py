@@ -50,6 +50,7 @@ def x_of(vae: VAE, codes: Codes) -> Tensor:
     return torch.from_numpy(vae.in_model_units(codes))
 
 
+@pytest.mark.slow("enumerates all values")
 def test_blame_and_its_error_are_those_of_enumeration(
     discrete: VAE, exact: Codes
 ) -> None:

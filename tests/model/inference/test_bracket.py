@@ -166,6 +166,7 @@ def test_an_upper_bound_is_above_as_often_as_its_error_says() -> None:
     assert (ratio > -4).all()
 
 
+@pytest.mark.slow("computes upper bounds again and again")
 def test_company_does_not_matter(build: Build) -> None:
     """A row alone, at its position, has the bracket that it has in the batch."""
     model = ppca(build, 2)

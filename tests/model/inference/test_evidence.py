@@ -135,6 +135,7 @@ def test_draws_end_when_the_error_is_small_enough_or_the_budget_spent(
     assert (impossible.n_samples == 4992).all()
 
 
+@pytest.mark.slow("estimates the evidence of 64 rows")
 def test_a_mixture_that_misses_is_not_reliable(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,6 +33,7 @@ def test_both_gaps_of_a_linear_gaussian_model_are_found(
     assert (result.amortization.standard_error < 1e-9).all()
 
 
+@pytest.mark.slow("integrates over a grid")
 @pytest.mark.parametrize("latent_dim", [1, 2])
 def test_the_total_of_a_nonlinear_model_is_a_kl(build: Build, latent_dim: int) -> None:
     """For a Bernoulli MLP it is the KL by quadrature, and the parts add up to it."""

@@ -47,6 +47,7 @@ def linear(n: int, *, seed: int = 0) -> DiagonalGaussian:
     )
 
 
+@pytest.mark.slow("weighs thousands of examples")
 def test_both_parts_of_a_linear_gaussian_encoder_have_their_closed_form() -> None:
     """Within 4 standard errors and the bias, of order 1 / N, at N = 3000."""
     covariance = A @ A.T + torch.diag(VARIANCES)

@@ -30,6 +30,7 @@ def chains(
     )
 
 
+@pytest.mark.slow("runs many chains")
 @pytest.mark.parametrize("latent_dim", [1, 3])
 def test_the_draws_are_of_the_posterior(build: Build, latent_dim: int) -> None:
     """In a linear-Gaussian model means and variances are the posterior's."""
@@ -68,6 +69,7 @@ def test_chains_that_disagree_are_told_by_r_hat(build: Build) -> None:
     assert (run.r_hat > 1.1).all()
 
 
+@pytest.mark.slow("runs chains again and again")
 def test_company_and_chunks_do_not_matter(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

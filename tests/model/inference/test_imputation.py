@@ -133,6 +133,7 @@ def test_both_modes_of_a_posterior_have_their_share(build: Build) -> None:
     assert found.is_reliable
 
 
+@pytest.mark.slow("computes many imputations")
 def test_a_mode_with_a_hundredth_of_the_mass_counts() -> None:
     """Mean and variance without it would be off by up to 28 standard errors."""
     vae, x, _ = MODELS["Bernoulli, untrained q"]()
@@ -287,6 +288,7 @@ def test_the_density_of_the_truth_is_that_of_the_conditional(
     torch.testing.assert_close(log_p, wanted, rtol=0, atol=0.05)
 
 
+@pytest.mark.slow("imputes again and again")
 @pytest.mark.parametrize(
     "likelihood", ["bernoulli", "continuous_bernoulli", "gaussian"]
 )

@@ -148,6 +148,7 @@ def test_a_model_of_numbers_has_no_intervals(
         cell_intervals(build(), observed, drawn, level=0.9)
 
 
+@pytest.mark.slow("draws many imputations")
 def test_probabilities_of_categories_are_those_of_the_draws(vae: VAE) -> None:
     """Where missing they sum to 1; where observed one is 1, without error."""
     codes = np.array([[3.0, np.nan, 1.0, np.nan], [3.0, np.nan, 1.0, 2.0]])

@@ -62,6 +62,7 @@ def test_the_divergence_of_gaussians_is_exact(build: Build, latent_dim: int) -> 
     assert (of_encoder.error < 1e-6).all()
 
 
+@pytest.mark.slow("sums over a grid")
 @J
 def test_a_nonlinear_model_has_the_evidence_of_a_plain_sum(
     build: Build, latent_dim: int

@@ -151,6 +151,7 @@ def test_the_elbo_of_replicates_is_that_of_plain_draws(build: Build) -> None:
     assert (error < 0.01).all()
 
 
+@pytest.mark.slow("refines twice")
 def test_a_start_may_be_given(build: Build) -> None:
     """From a q far off the same optimum is reached, and `before` is that q's."""
     model = ppca(build, 2)
@@ -165,6 +166,7 @@ def test_a_start_may_be_given(build: Build) -> None:
     torch.testing.assert_close(result.before.value, before)
 
 
+@pytest.mark.slow("refines rows again and again")
 @pytest.mark.parametrize("values", [1, 1000])
 def test_neither_chunks_nor_company_matter(
     build: Build, monkeypatch: pytest.MonkeyPatch, values: int

@@ -9,6 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.slow("starts processes")
 @pytest.mark.parametrize(
     ("modules", "absent"),
     [

@@ -82,6 +82,7 @@ def test_a_missing_cell_sums_over_what_it_could_be(discrete: VAE, truth: Codes) 
         assert found == pytest.approx(math.log(np.exp(truth[fits]).sum()), abs=1e-5)
 
 
+@pytest.mark.slow("estimates the evidence of many rows")
 def test_the_elbo_is_below(discrete: VAE, truth: Codes) -> None:
     """Of every row, in expectation over its noise; the estimate of log p(x) is near."""
     x = x_of(discrete, every_row())
@@ -132,6 +133,7 @@ def test_imputed_cells_have_the_conditionals_of_enumeration(
     assert np.isnan(found.mean[0, 1])
 
 
+@pytest.mark.slow("imputes again and again")
 def test_values_that_are_not_observed_are_not_read(mixed: VAE) -> None:
     """A mask over huge values gives what missing cells give, bit for bit."""
     codes = np.array([[12.0, 3.5, 1.0, 0.0], [0.0, 20.0, 2.0, 1.0]])
@@ -152,6 +154,7 @@ def test_values_that_are_not_observed_are_not_read(mixed: VAE) -> None:
         assert np.array_equal(other.samples, found[0].samples, equal_nan=True)
 
 
+@pytest.mark.slow("runs every analysis")
 def test_all_analyses_accept_partial_rows(mixed: VAE) -> None:
     """Their bounds are in order."""
     x = x_of(mixed, mixed_codes(n=3, seed=8))

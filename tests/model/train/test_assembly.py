@@ -235,6 +235,7 @@ def test_a_learned_prior_begins_afresh_beside_the_weights_of_a_checkpoint(
     assert (nearest < 0.1).all()
 
 
+@pytest.mark.slow("trains")
 def test_a_prior_of_the_same_kind_and_size_is_taken_over(tmp_path: Path) -> None:
     """And one of another size is not."""
     path = write_table(tmp_path / "data.npy", n=60)

@@ -317,6 +317,7 @@ def test_overwrite_replaces_a_run(
     )
 
 
+@pytest.mark.slow("trains")
 def test_a_run_that_diverges_keeps_its_best_weights(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -338,6 +339,7 @@ def test_a_run_that_diverges_keeps_its_best_weights(
     assert {figure.split for figure in loaded.metrics.figures} == {"validation"}
 
 
+@pytest.mark.slow("trains twice")
 def test_a_run_that_diverges_at_once_is_not_in_the_way(
     files: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -342,6 +342,7 @@ def test_what_is_no_regular_file_is_refused(
     assert said.endswith("state.safetensors cannot be read: not a regular file")
 
 
+@pytest.mark.slow("flips hundreds of bits")
 def test_every_flipped_bit_is_found(trainer: Trainer, tmp_path: Path) -> None:
     """In the header, in the hash and in every tensor."""
     sound = trainer.places.state.read_bytes()

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import pytest
 import torch
 
 from model.train.latent_use import MAX_EXAMPLES, latent_use
@@ -23,6 +24,7 @@ def test_a_single_example_has_no_standard_error(build: Callable[..., VAE]) -> No
     assert (use.split, use.binarization, use.noise_seed) == ("test", "none", 3)
 
 
+@pytest.mark.slow("weighs many examples")
 def test_no_more_examples_than_can_be_weighed_are_taken(
     build: Callable[..., VAE],
 ) -> None:

@@ -152,6 +152,7 @@ def test_gray_and_rgb_images_can_be_drawn(
     assert pictures.drawable(data_shape) is wanted
 
 
+@pytest.mark.slow("draws pictures")
 @pytest.mark.parametrize("n_epochs", [1, 2, 30])
 def test_the_learning_curve_is_a_picture(n_epochs: int) -> None:
     """However short the run was, and the same bytes every time."""

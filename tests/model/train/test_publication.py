@@ -104,6 +104,7 @@ def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
     np.testing.assert_allclose(record.elbo, scored.bound, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow("trains")
 def test_without_examples_there_is_nothing_to_score(tmp_path: Path) -> None:
     """With `--examples 0` the checkpoint has neither."""
     path = write_images(tmp_path / "images.npy", n=60)
@@ -302,6 +303,7 @@ def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:
     assert examples.labels is None
 
 
+@pytest.mark.slow("trains")
 def test_data_with_labels_have_them_beside_their_examples(tmp_path: Path) -> None:
     """As many rows as asked for, from all over the split, with their classes."""
     draw = np.random.default_rng(0)
@@ -323,6 +325,7 @@ def test_data_with_labels_have_them_beside_their_examples(tmp_path: Path) -> Non
     assert examples.labels[-1] > 50
 
 
+@pytest.mark.slow("trains")
 def test_no_examples_are_stored_where_none_are_wanted(tmp_path: Path) -> None:
     """With --examples 0 the file is not there, and the scores are."""
     path, out = write_table(tmp_path / "rows.npy", n=30), tmp_path / "out"
@@ -375,6 +378,7 @@ def test_the_pictures_are_in_the_card_and_are_png(trained: Path) -> None:
     assert len(list(trained.glob("*.png"))) == 4
 
 
+@pytest.mark.slow("trains")
 def test_three_latents_have_no_manifold(tmp_path: Path) -> None:
     """There is no plane to show."""
     path = write_images(tmp_path / "images.npy")
@@ -386,6 +390,7 @@ def test_three_latents_have_no_manifold(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "samples.png").exists()
 
 
+@pytest.mark.slow("trains")
 def test_the_same_command_makes_the_same_weights(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(
     assert without_speed(parts.places.journal_lines()) == without_speed(whole.lines)
 
 
+@pytest.mark.slow("trains in many sittings")
 @pytest.mark.parametrize("make", [images, table, vamp])
 def test_a_run_stopped_after_every_step_is_the_same_run(
     tmp_path: Path, make: Any

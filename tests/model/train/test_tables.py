@@ -47,6 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow("trains")
 def test_a_table_with_texts_needs_no_option(run: Path) -> None:
     """Its columns are inferred, and stand in the checkpoint."""
     loaded = checkpoint.load(run / "out")
@@ -96,6 +97,7 @@ def test_training_can_start_from_a_model_with_missing_cells(
     assert after.config.missing == before.config.missing
 
 
+@pytest.mark.slow("trains")
 def test_scores_of_held_out_rows_are_stored(run: Path) -> None:
     """Those that `/anomaly` ranks by: of the stored examples, among the others."""
     loaded = checkpoint.load(run / "out")
@@ -157,6 +159,7 @@ def test_training_goes_on_bit_for_bit(run: Path, tmp_path: Path) -> None:
     assert all(np.array_equal(first[k].numpy(), second[k].numpy()) for k in first)
 
 
+@pytest.mark.slow("trains and evaluates")
 def test_a_model_of_a_table_is_evaluated_on_its_columns(
     run: Path, tmp_path: Path
 ) -> None:
@@ -175,6 +178,7 @@ def test_a_model_of_a_table_is_evaluated_on_its_columns(
     assert status == 0
 
 
+@pytest.mark.slow("trains")
 def test_an_unknown_category_is_refused_by_its_place(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -263,6 +263,7 @@ _CHANGES = st.lists(
 )
 
 
+@pytest.mark.slow("tries many tables")
 @given(body=_BODIES)
 @settings(max_examples=100, deadline=None)
 def test_whatever_another_program_writes_is_read(body: bytes) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Callable, Coroutine
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -95,8 +96,14 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
 
 def wide(n: int = 1) -> bytes:
     """Return rows of 768 Ki values, 2 MB each, with spaces."""
+    return f'{{"seed": 3, "x": [{", ".join([wide_row()] * n)}]}}'.encode()
+
+
+@cache
+def wide_row() -> str:
+    """Return one of these rows as JSON."""
     row = np.tile(np.array([0.25, 1, -3e-5]), WIDE.dim // 3).reshape(WIDE.shape)
-    return json.dumps({"seed": 3, "x": [row.tolist()] * n}).encode()
+    return json.dumps(row.tolist())
 
 
 def image() -> bytes:

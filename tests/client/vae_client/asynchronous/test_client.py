@@ -274,6 +274,7 @@ def test_the_environment_is_an_argument(proxy: FaultyProxy) -> None:
     assert ServiceSettings.from_environment(environ).port == 8000
 
 
+@pytest.mark.slow("starts a process")
 def test_importing_it_imports_nothing_of_the_service() -> None:
     """A client needs neither torch nor fastapi, nor the rest of this project."""
     program = (
