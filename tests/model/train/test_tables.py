@@ -295,7 +295,7 @@ def test_a_known_mixture_is_recovered(tmp_path: Path) -> None:
     status = train.main(
         [
             *("--data", str(file), "--out", str(tmp_path / "out"), *QUICK),
-            *("--hidden", "32", "--epochs", "60", "--batch-size", "64"),
+            *("--hidden", "32", "--epochs", "60", "--batch-size", "256"),
         ]
     )
     assert status == 0
