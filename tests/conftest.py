@@ -69,8 +69,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have no collection of garbage look at modules and thousands of tests."""
+    """Have few collections of garbage, none of which looks at modules and tests."""
     gc.freeze()
+    gc.set_threshold(50_000)
     gc.enable()
 
 

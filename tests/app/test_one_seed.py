@@ -110,6 +110,7 @@ def test_no_estimate_of_rows_depends_on_what_made_them(
         assert abs(error.mean()) < 5 * error.std(ddof=1) / N**0.5 + 1e-4, name
 
 
+@pytest.mark.slow("makes rows in every way")
 def test_the_evidence_has_the_noise_of_the_gap(served: Served, made: Made) -> None:
     """With one seed both estimate the same log p(x), to the bit."""
     options = {"x": made.x[:4].tolist(), "seed": SEED, **SHORT}

@@ -214,6 +214,7 @@ class Bound(nn.Module):
         return elbo(self.vae, x, eps=eps).bound
 
 
+@pytest.mark.slow("computes many gradients")
 @pytest.mark.parametrize(
     "changes",
     [

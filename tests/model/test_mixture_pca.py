@@ -114,6 +114,7 @@ def test_importance_weighted_bounds_reach_the_evidence(
         assert (off.abs() < 3 * one.bound.standard_error).all()
 
 
+@pytest.mark.slow("draws until the gap is known")
 def test_the_gaps_add_up_to_the_exact_one(build: Build) -> None:
     """Log p(x) - ELBO by quadrature, split in two parts that are not negative."""
     model = mixture_pca(build, 1)
@@ -144,6 +145,7 @@ def test_refinement_finds_the_best_gaussian(build: Build) -> None:
     torch.testing.assert_close(found.after.value, model.log_p_x, rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow("refines rows")
 def test_refinement_gains_under_a_mixture(build: Build) -> None:
     """No ELBO falls, none is above log p(x), and replicates agree with quadrature."""
     model = mixture_pca(build, 1)

@@ -95,6 +95,7 @@ def test_every_example_runs(served: Served) -> None:
     assert n_examples == 8 + n_analyses + n_images
 
 
+@pytest.mark.slow("sends each request in every format")
 def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
     """Each call has its media types both ways, and every error as a problem."""
     told = plane.get("/openapi.json").json()["components"]["responses"]
@@ -142,6 +143,7 @@ def test_every_analysis_says_what_it_is_for(bernoulli: Served) -> None:
             assert "\n    " not in entry["description"]
 
 
+@pytest.mark.slow("runs every analysis")
 def test_every_member_of_an_analysis_is_documented(plane: Served) -> None:
     """What is answered is exactly what the schema says, in name and in kind."""
     document = plane.get("/openapi.json").json()

@@ -201,6 +201,7 @@ def test_data_may_be_flat_or_nested(bernoulli: Served, nested: bool, gap: str) -
     assert same(outputs(response), wanted)
 
 
+@pytest.mark.slow("reads long arrays")
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
 def test_long_arrays_have_the_same_bits(gaussian: Served, nested: bool) -> None:
     """Read and written piece by piece, and in binary from another thread."""

@@ -162,6 +162,7 @@ def color(n: int) -> np.ndarray:
     return np.random.default_rng(0).random((n, *COLOR)).astype(np.float32)
 
 
+@pytest.mark.slow("adopts and serves convolutions")
 def test_channels_are_first_in_the_network_and_last_in_the_service(
     tmp_path: Path,
 ) -> None:

@@ -149,6 +149,7 @@ def test_a_checkpoint_without_one_of_its_graphs_is_refused(
         checkpoint.load(path)
 
 
+@pytest.mark.slow("computes Hessians")
 def test_modes_and_curvature_are_those_of_the_network(native: VAE) -> None:
     """The Hessian of log p(x, z) goes through the graph twice."""
     adopted = as_graphs(native).double()

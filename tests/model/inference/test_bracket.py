@@ -38,6 +38,7 @@ def test_with_the_exact_posterior_the_upper_bound_is_tight(build: Build) -> None
     assert not result.is_exact
 
 
+@pytest.mark.slow("computes upper bounds")
 @pytest.mark.parametrize("latent_dim", [2, 3])
 def test_the_evidence_of_a_linear_gaussian_model_is_bracketed(
     build: Build, latent_dim: int

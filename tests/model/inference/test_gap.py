@@ -11,6 +11,7 @@ from tests.model.ppca import Build, ppca, random
 J = pytest.mark.parametrize("latent_dim", [1, 2, 3])
 
 
+@pytest.mark.slow("draws until the gap is known")
 @J
 def test_both_gaps_of_a_linear_gaussian_model_are_found(
     build: Build, latent_dim: int

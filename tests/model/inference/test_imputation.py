@@ -99,6 +99,7 @@ def test_draws_are_taken_in_whole_strata(
     assert len(found.z) == len(found.log_weights) == taken
 
 
+@pytest.mark.slow("computes many imputations")
 def test_both_modes_of_a_posterior_have_their_share(build: Build) -> None:
     """
     Of the draws' weight, and with little error.
@@ -348,6 +349,7 @@ def test_with_everything_observed_it_is_x(build: Build) -> None:
     torch.testing.assert_close(surprise, torch.zeros(4).double())
 
 
+@pytest.mark.slow("computes many imputations")
 def test_a_nonlinear_model_is_imputed_as_quadrature_says(build: Build) -> None:
     """For a Bernoulli MLP and J = 1: log p(x_o), E[x_m|x_o] and log p(x_m|x_o)."""
     vae = build(latent_dim=1, seed=4).requires_grad_(False)
@@ -393,6 +395,7 @@ def test_a_row_alone_has_the_bits_that_it_has_in_company(build: Build) -> None:
             assert torch.equal(alone[0], among[i])
 
 
+@pytest.mark.slow("imputes again and again")
 def test_chunks_change_nothing(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Draws decoded one at a time, some, or all at once."""
     vae = build().requires_grad_(False)

@@ -81,6 +81,7 @@ def test_a_nonlinear_model_has_the_evidence_of_a_plain_sum(
     torch.testing.assert_close(evidence(results), plain, rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow("integrates over the plane")
 @J
 def test_all_bits_of_a_binary_model_add_up_to_one(
     build: Build, latent_dim: int

@@ -169,6 +169,7 @@ def test_a_table_without_gaps_gets_no_head() -> None:
     assert missing_sets(marginals.layout.schema, rows) == ()
 
 
+@pytest.mark.slow("draws with both libraries")
 def test_draws_do_not_depend_on_library_or_chunks(
     fitted_model: tuple[VAE, VAE, Dataset], tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_a_number_in_quotes_is_the_number(cell: str, value: float) -> None:
     assert rows.values.tolist() == [[value, 3, 4], [5, 6, value]]
 
 
+@pytest.mark.slow("reads long bodies")
 @pytest.mark.parametrize("form", ["plain", "crlf", "quoted", "signed"])
 def test_a_long_body_is_read_in_pieces(form: str) -> None:
     """Every number has its place, in pieces of numbers and in those of cells."""

@@ -585,6 +585,7 @@ def test_compressed_texts_are_never_unpacked(bernoulli: Served) -> None:
     assert peak < 16e6  # the request is of 1 MB
 
 
+@pytest.mark.slow("compresses 64 MiB")
 def test_data_that_unpack_to_more_than_the_image_are_not_unpacked(
     bernoulli: Served,
 ) -> None:
