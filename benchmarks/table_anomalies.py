@@ -10,13 +10,13 @@ the standard deviation (or the interquartile range where it is larger). One call
 answers: pairs are ranked by `ratio`, whose p-value is `ratio_p_value`, numbers out of
 range by `p_value_either`, where it is equal by the number that is farthest out. Beside
 it is that number alone, of which `tail_p_value` is the rank. AUROC is against all test
-rows as they are. LOF is scikit-learn's, of standardized numbers, skewed ones after a logarithm, and indicators
-of categories. Blamed first is the share of odd cells that are the first of
-`blame_order`. At 5 % is the share of rows with a `p_value_either` of at most 0.05: of
-test rows as they are, with a pair of cells from another row, and with a number out of
-range. The last column tests that ratios of test rows are distributed as those of
-held-out rows (Kolmogorov-Smirnov). Errors are those of the mean over odd rows, or over
-seeds where they are larger.
+rows as they are. LOF is scikit-learn's, of standardized numbers, skewed ones after a
+logarithm, and indicators of categories. Blamed first is the share of odd cells that are
+the first of `blame_order`. At 5 % is the share of rows with a `p_value_either` of at
+most 0.05: of test rows as they are, with a pair of cells from another row, and with a
+number out of range. The last column tests that ratios of test rows are distributed as
+those of held-out rows (Kolmogorov-Smirnov). Errors are those of the mean over odd rows,
+or over seeds where they are larger.
 """
 
 import math
@@ -59,7 +59,8 @@ _MOST_ROWS, _MOST_FITTED = 1000, 10_000
 _SHARE, _LEAST_ODD, _MOST_DRAWS, _SKEWED = 0.05, 200, 40, 2.0
 _EQUAL = 1e-6  # below the difference of two p-values
 _HEAD = ("data", "pair: ratio", "-ELBO", "LOF", "bar", "range: either", "tail", "-ELBO")
-_HEAD_REST = ("LOF", "blamed first: swapped", "bar", "range", "at 5 %: rows", "pair", "range")
+_HEAD_REST = ("LOF", "blamed first: swapped", "bar", "range")
+_HEAD_REPORTED = ("at 5 %: rows", "pair", "range", "same")
 
 Way = Literal["pair", "single", "range"]
 
@@ -319,7 +320,7 @@ def main() -> None:
             figures = model.path.with_name(f"{model.path.name}.anomalies.json")
             runs.append(kept(figures, partial(measured, model)))
         lines.append(summary(name, runs))
-    text = table([*_HEAD, *_HEAD_REST, "same"], lines)
+    text = table([*_HEAD, *_HEAD_REST, *_HEAD_REPORTED], lines)
     print(text)
     if arguments.write:
         about = circumstances(["torch", "numpy", "scikit-learn"])

@@ -16,16 +16,25 @@ _STEPS = 4_000, 60_000  # of a run, unless early stopping ends it
 _EPOCHS = 10, 400
 _PASSES = 200
 _VALIDATION_DRAWS = 2_000  # rows times draws of a validation bound
-_TABLE_STEPS = 2_500, 5_000  # for few rows of a table, and for many
-_FEW_ROWS = 3_000
-_TABLE_HIDDEN = (256, 128), (512, 256)  # for few values of the encoder, and for many
-_TABLE_DECAY = 1e-4, 0.1  # the same: a wide encoder learns its training rows by heart
-_FEW_FEATURES = 128
+_FEW_ROWS, _FEW_FEATURES = 3_000, 128  # of a table, and of its encoder
 _TABLE_COMPONENTS = 10
 _WIDEST_OF_TWO_LAYERS = 256
 _LEAST_ROWS, _MOST_ROWS, _MOST_COLUMNS = 30, 20_000, 512  # to look for correlations
 _DEVIATIONS = 4.0  # of a correlation that is more than chance
 _WARMUP = 0.05  # of the epochs, where training starts from random weights
+
+
+class _Size(NamedTuple):
+    """The options of a table by the number of values that its encoder gets."""
+
+    hidden: tuple[int, ...]
+    weight_decay: float
+    n_steps: tuple[int, int]  # for few rows, and for many
+
+
+_NARROW = _Size((256, 128), 1e-4, (2_500, 5_000))
+# A wide encoder learns its training rows by heart, unless its weights decay.
+_WIDE = _Size((512, 256), 0.15, (2_500, 8_000))
 
 
 class Choice(NamedTuple):
@@ -109,11 +118,11 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     n = len(dataset.train.x)
     batch_size = options.batch_size or max(1, min(256, n // 8))
     steps_per_epoch = math.ceil(n / batch_size)
-    n_steps = _TABLE_STEPS[n > _FEW_ROWS]
+    size = _WIDE if dataset.table.n_features > _FEW_FEATURES else _NARROW
+    n_steps = size.n_steps[n > _FEW_ROWS]
     epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
-    is_wide = dataset.table.n_features > _FEW_FEATURES
     return {
-        "hidden": _TABLE_HIDDEN[is_wide],
+        "hidden": size.hidden,
         "activation": "silu",
         "noise": "decoder",
         "start": "random",
@@ -124,7 +133,7 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
         "batch_size": batch_size,
         "epochs": epochs,
         "kl_warmup_epochs": round(_WARMUP * epochs) * (options.objective == "elbo"),
-        "weight_decay": _TABLE_DECAY[is_wide],
+        "weight_decay": size.weight_decay,
         "patience": max(10, epochs // 5),
         "validation_samples": _clamp(
             math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256

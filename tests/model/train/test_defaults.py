@@ -166,8 +166,9 @@ def mixed(where: Path, n: int, n_texts: int) -> Dataset:
     ("n", "n_texts", "hidden", "decay", "n_steps"),
     [
         (200, 3, (256, 128), 1e-4, 2_500),
-        (400, 130, (512, 256), 0.1, 2_500),
+        (400, 130, (512, 256), 0.15, 2_500),
         (4_000, 3, (256, 128), 1e-4, 5_000),
+        (8_000, 130, (512, 256), 0.15, 8_000),
     ],
 )
 def test_a_table_of_columns_has_options_of_its_own(
