@@ -13,7 +13,7 @@ import pytest
 from app.errors import OverloadedError
 from app.http.response_budget import ResponseBudget
 from tests.app.http.test_body_budget import ask, assert_overloaded, cut
-from tests.app.processes import PYTHON_APP, process, until
+from tests.app.processes import process, until
 from tests.app.raw_http import Target
 from tests.app.served import Served
 from tests.tiny import MLP, save_tiny, tiny_config, tiny_vae
@@ -36,14 +36,11 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def serving(
-    wide: Path,
-    settings: Mapping[str, str] | None = None,
-    *,
-    command: tuple[str, ...] | None = None,
+    wide: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[Target]:
     """Serve it in a process with room for four long responses."""
     given = {"VAE_CHECKPOINT": str(wide), "VAE_MAX_RESPONSES_BYTES": str(ROOM)}
-    with process({**given, **(settings or {})}, command=command) as (address, running):
+    with process({**given, **(settings or {})}) as (address, running):
         yield Target(address, running.pid)
 
 
@@ -96,7 +93,7 @@ def test_responses_that_nobody_takes_do_not_fill_the_memory(
     wide: Path, accept: bytes
 ) -> None:
     """Of 40 clients that never read, four get room; after them memory is as before."""
-    with serving(wide, command=PYTHON_APP) as target, ExitStack() as clients:
+    with serving(wide) as target, ExitStack() as clients:
         for _ in range(4):  # what the first requests need stays
             with ExitStack() as first:
                 assert status(asked(first, target, accept)) == 200
