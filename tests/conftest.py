@@ -20,14 +20,20 @@ _CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 _QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
+def _interrupt(*_: object) -> None:
+    """End the tests as Python's own handler does."""
+    raise KeyboardInterrupt
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """
     Load the fixtures of all tests where tests are run, and collect them fast.
 
-    Have Ctrl-C end what tests start, also where a script runs them with `&`.
+    Have Ctrl-C end what tests start, also where a script runs them with `&`. Python's
+    own handler would be replaced by each `asyncio.run`, which takes time: in
+    `signal.signal` a text is made of the handler, and so of the result.
     """
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, _interrupt)
     if not _only_hands_out(config):
         for name in ("tests.tiny", "tests.proofs"):
             config.pluginmanager.register(import_module(name))

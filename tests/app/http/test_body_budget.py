@@ -12,7 +12,7 @@ import pytest
 
 from app.compute.operations import Operations
 from tests.app.connection.test_protocol import MAX_GROWTH_BYTES
-from tests.app.processes import PYTHON_APP, process, until
+from tests.app.processes import process, until
 from tests.app.raw_http import Answered, Target, assert_refused, parse, send
 from tests.app.served import Served
 
@@ -280,7 +280,7 @@ def test_many_long_bodies_do_not_fill_the_memory(checkpoints: Path) -> None:
     last = b"Connection: close\r\nContent-Length: %d\r\n\r\n"
 
     with (
-        process(environment, command=PYTHON_APP) as (address, running),
+        process(environment) as (address, running),
         ExitStack() as clients,
     ):
         target = Target(address, running.pid)

@@ -35,9 +35,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(
-    wide: Path, settings: Mapping[str, str] | None = None
-) -> Iterator[Target]:
+def serving(wide: Path, settings: Mapping[str, str] | None = None) -> Iterator[Target]:
     """Serve it in a process with room for four long responses."""
     given = {"VAE_CHECKPOINT": str(wide), "VAE_MAX_RESPONSES_BYTES": str(ROOM)}
     with process({**given, **(settings or {})}) as (address, running):
