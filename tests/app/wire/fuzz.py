@@ -27,7 +27,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from tests.app.pictures import chunk, header, image_model
-from tests.app.processes import PYTHON_APP, SECONDS, process
+from tests.app.processes import SECONDS, process
 from tests.app.wire.mutations import JSON, MAX, MUTATIONS, SAFETENSORS, Case, cases
 
 SHAPE = (4, 4)
@@ -157,7 +157,7 @@ def run(n: int, seed: int, seconds: float) -> Report:
     with tempfile.TemporaryDirectory() as directory:
         model = image_model(Path(directory) / "model", "bernoulli", SHAPE)
         settings = {**SETTINGS, "VAE_CHECKPOINT": str(model), "VAE_DRAIN_DELAY": "0"}
-        with process(settings, command=PYTHON_APP) as (address, service):
+        with process(settings) as (address, service):
             return _sent(address.removeprefix("http://"), service.pid, n, seed, seconds)
 
 

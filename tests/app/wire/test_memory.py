@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.app.wire import growth
+from tests.warm_start import WarmPopen
 
 ROOT = Path(__file__).parents[3]
 MAX_BYTES = 8 << 20
@@ -18,13 +19,10 @@ SECONDS = 300
 @pytest.fixture(scope="module")
 def measured() -> dict[str, dict[str, Any]]:
     """Read every body, each in a process of its own."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "tests.app.wire.growth"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-        timeout=SECONDS,
-    ).stdout
+    command = [sys.executable, "-m", "tests.app.wire.growth"]
+    with WarmPopen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as measuring:
+        printed, _ = measuring.communicate(timeout=SECONDS)
+    assert measuring.returncode == 0
     lines = [json.loads(line) for line in printed.splitlines()]
     return {line["name"]: line for line in lines}
 

@@ -32,7 +32,9 @@ from tests.app.pictures import (
     png16,
     saved,
 )
+from tests.app.processes import ROOT
 from tests.app.served import Served, assert_problem
+from tests.warm_start import WarmPopen
 
 RNG = np.random.default_rng(3)
 GRAY = RNG.integers(0, 256, (4, 4), dtype=np.uint8)
@@ -424,37 +426,6 @@ def test_the_elbo_of_an_image(bernoulli: Served) -> None:
     assert sampled.content == bernoulli.post("/elbo", drawn).content
 
 
-# What reads each file in a process of its own, forked after everything is imported, and
-# tells its status and memory in KiB.
-READER = """
-import os, resource, sys
-from app.errors import ContentTooLargeError
-from app.wire.images.header import orientation
-from app.wire.images.layout import image_layout
-from app.wire.images.decode import ImageFile, read
-from app.wire.layout import Layout
-from app.wire.negotiation import JPEG, PNG
-from PIL import Image, JpegImagePlugin, PngImagePlugin
-
-for name in sys.argv[1:]:
-    file = open(name, "rb").read()
-    if os.fork():
-        assert os.wait()[1] == 0
-        continue
-    format_ = PNG if file.startswith(b"\\x89PNG") else JPEG
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    try:
-        layout = image_layout((4, 4), max_pixels=1 << 24)
-        array = Layout("x", (4, 4), 1)
-        read([ImageFile("", format_, file)], layout, array, resize=True)
-    except ContentTooLargeError as error:
-        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        print(error.detail, grown, sep="\\t", flush=True)
-        os._exit(0)
-    sys.exit("it was read")
-"""
-
-
 def zeros(width: int, height: int) -> bytes:
     """Return a PNG that is whole, all black and short."""
     data = zlib.compressobj(1)
@@ -486,13 +457,12 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("bombs")
     for name, (file, _) in BOMBS.items():
         (folder / name).write_bytes(file)
-    reader = subprocess.run(
-        [sys.executable, "-c", READER, *(str(folder / name) for name in BOMBS)],
-        capture_output=True,
-        check=True,
-        text=True,
-    )
-    return dict(zip(BOMBS, reader.stdout.splitlines(), strict=True))
+    files = [str(folder / name) for name in BOMBS]
+    command = [sys.executable, "-m", "tests.app.wire.images.bombs", *files]
+    with WarmPopen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reader:
+        printed, _ = reader.communicate()
+    assert reader.returncode == 0
+    return dict(zip(BOMBS, printed.splitlines(), strict=True))
 
 
 @pytest.mark.slow("starts processes")
