@@ -55,14 +55,12 @@ def binary(vae: VAE, x: Tensor, observed: Tensor) -> Conditionals:
     z = torch.cartesian_prod(axis, axis)
     eta = copy.deepcopy(vae.decoder).double()(z).eta  # (G, D)
     log_prior = vae.p_z.log_prob(z) + 2 * np.log(16 / 256)
-    log_p, means = [], []
-    for one, mask in zip(x.double(), observed, strict=True):
-        per_dim = one * eta - softplus(eta)
-        log_joint = log_prior + per_dim[:, mask].sum(dim=1)
-        log_p.append(torch.logsumexp(log_joint, dim=0))
-        means.append(torch.softmax(log_joint, dim=0) @ eta.sigmoid())
-    mean = torch.stack(means).numpy()
-    return Conditionals(torch.stack(log_p).numpy(), mean, mean * (1 - mean))
+    mask = observed.double()
+    # (N, G): sum_d mask_d (x_d eta_d - softplus(eta_d)), by products of matrices.
+    log_joint = log_prior + (x.double() * mask) @ eta.T - mask @ softplus(eta).T
+    mean = (torch.softmax(log_joint, dim=1) @ eta.sigmoid()).numpy()
+    log_p_observed = torch.logsumexp(log_joint, dim=1).numpy()
+    return Conditionals(log_p_observed, mean, mean * (1 - mean))
 
 
 def _row(
