@@ -34,7 +34,7 @@ class _Size(NamedTuple):
 
 _NARROW = _Size((256, 128), 1e-4, (2_500, 5_000))
 # A wide encoder learns its training rows by heart, unless its weights decay.
-_WIDE = _Size((512, 256), 0.15, (2_500, 8_000))
+_WIDE = _Size((512, 256), 0.1, (2_500, 8_000))
 
 
 class Choice(NamedTuple):
