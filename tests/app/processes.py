@@ -43,14 +43,16 @@ def start(
     Start the service.
 
     Without a command it is a warm start of the module, unless a library reads one of
-    the settings while it is imported. With `PYTHON_APP` it is a real one.
+    the settings while it is imported. So it is with `UVICORN`. With `PYTHON_APP` it is
+    a real one.
     """
     kind: type[subprocess.Popen[str]] = subprocess.Popen
     is_real = sys.platform != "linux" or not all(map(_is_read_late, settings))
-    if command is None and not is_real:
+    if command in (None, UVICORN) and not is_real:
         is_alone = settings.get("VAE_WORKERS", "1") == "1"
         kind = WarmPopen
-        command = (sys.executable, "-m", module) if is_alone else WARM_FAMILY
+        module_alone = (sys.executable, "-m", module)
+        command = command or (module_alone if is_alone else WARM_FAMILY)
     return kind(
         command or PYTHON_APP,
         cwd=cwd,
