@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "examples" / "tour.ipynb"
+EPOCHS = '"--epochs", "100"'  # as a cell has them
 SECONDS = 1800  # ends only what hangs: a busy machine takes more than 300
 
 pytest.importorskip("matplotlib")
@@ -25,6 +26,9 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     program = "\n\n".join(
         "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"
     )
+    # A fifth of the epochs: training longer than that adds nothing to what is tested.
+    assert program.count(EPOCHS) == 1
+    program = program.replace(EPOCHS, '"--epochs", "20"')
     environment = {k: v for k, v in os.environ.items() if not k.startswith("VAE_")}
 
     log = tmp_path / "log"
@@ -50,7 +54,7 @@ def test_the_notebook_runs(tmp_path: Path) -> None:
     said = log.read_text(encoding="utf-8")
     assert status == 0, said[-2000:]
     assert "amortization" in said
-    assert "epoch 100/100" in said
+    assert "epoch 20/20" in said
 
 
 def test_the_notebook_is_stored_with_its_outputs() -> None:

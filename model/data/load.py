@@ -1,6 +1,7 @@
 """Load a data set by name or path."""
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,7 @@ _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
 _SIXTEENTHS = RawValues(16.0, {"uint8": 16.0}, (0.0, 1.0))
 _DEFAULT_FRACTION = 0.1
+_DIGITS = ("datasets", "data", "digits.csv.gz")  # in the folder of scikit-learn
 _N_HELD_OUT = {"digits": 200}
 
 
@@ -170,21 +172,21 @@ def _split(rows: Rows, raw: RawValues) -> Split:
 
 
 def _digits() -> Parts:
+    # Its file alone, because an import of scikit-learn takes longer than this does.
+    package = find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise DataError("digits comes with scikit-learn, which is not installed")
+    file = Path(package.submodule_search_locations[0], *_DIGITS)
     try:
-        # Only this data set needs it, and it is a training extra.
-        from sklearn.datasets import load_digits  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise DataError(
-            "digits comes with scikit-learn, which is not installed"
-        ) from error
-    bunch = load_digits()
-    # Whole numbers of 0 to 16, as floats.
-    images = bunch.images.astype(np.uint8)
+        rows = np.loadtxt(file, np.int64, delimiter=",")  # (N, 65), the label last
+    except OSError as error:
+        raise DataError(f"digits of scikit-learn cannot be read: {error}") from error
+    images = rows[:, :-1].reshape(-1, 8, 8).astype(np.uint8)  # 0 to 16
     return Parts(
         name="digits",
         rows=split_of(
             images,
-            labels=bunch.target,
+            labels=rows[:, -1],
             origin=Origin("digits", unit="image"),
             raw=_SIXTEENTHS,
         ),

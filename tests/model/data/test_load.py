@@ -1,6 +1,8 @@
 """Data by name or path: every kind arrives as three splits of one shape."""
 
 import csv
+import hashlib
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,9 @@ from PIL import Image
 from model import data
 from model.data import DataError, load
 from model.files import ReadOptions
+
+DIGITS_SHA256 = "2f7f83999959466a0e5ccbc185e0da73e2205065260a2fa34ef6c749824a5070"
+LABELS_SHA256 = "9b46cdd3bbccd5d23c4d6a0fb38d1b46a1f32eb5c6aebfbf14c59623b52ef120"
 
 
 def write(folder: Path, kind: str) -> Path:
@@ -57,6 +62,25 @@ def test_digits_are_the_real_ones_in_fixed_numbers() -> None:
     assert (dataset.name, dataset.data_shape) == ("digits", (8, 8))
     assert dataset.divided_by == 16.0
     assert dataset.locate(dataset.test, 0, 9).endswith("of digits, position [1, 1]")
+
+
+def test_digits_are_those_that_scikit_learn_loads() -> None:
+    """Their hash is that of a data set from its `load_digits`, and so are labels."""
+    dataset = load("digits")
+
+    labels = np.concatenate([split.labels for split in dataset.splits])
+    assert dataset.sha256 == DIGITS_SHA256
+    assert hashlib.sha256(labels.tobytes()).hexdigest() == LABELS_SHA256
+
+
+def test_without_scikit_learn_there_are_no_digits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The error says what is missing."""
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+
+    with pytest.raises(DataError, match="scikit-learn, which is not installed"):
+        load("digits")
 
 
 def test_the_first_digit_is_a_zero() -> None:

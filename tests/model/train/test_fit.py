@@ -100,7 +100,7 @@ def test_densities_are_in_the_units_of_the_data(tmp_path: Path) -> None:
 
     Standardized, both are the same to the networks but for rounding.
     """
-    small, large = (gaussian(tmp_path, scale=s, epochs=4) for s in (1, 1000))
+    small, large = (gaussian(tmp_path, scale=s, epochs=2) for s in (1, 1000))
 
     a = mean_elbo(best(small), small.prepared.validation)
     b = mean_elbo(best(large), large.prepared.validation)
