@@ -57,6 +57,7 @@ def test_serve_listens_to_vae_names_too(project: Path) -> None:
     assert "-m model.train" not in "".join(read_calls(project / "python.calls"))
 
 
+@pytest.mark.slow("runs make again and again")
 @needs_make
 def test_serving_installs_what_serving_needs_and_testing_the_rest(
     project: Path,
@@ -129,6 +130,7 @@ def test_the_inner_loop_leaves_out_what_is_slow(project: Path) -> None:
     assert quick == f"{PYTEST} -m not slow and not external -x"
 
 
+@pytest.mark.slow("runs make again and again")
 @needs_make
 @pytest.mark.parametrize(
     "changed", ["pyproject.toml", "client/pyproject.toml", "constraints.txt"]

@@ -157,6 +157,7 @@ def test_the_file_of_its_training_goes_in_as_it_is(penguins: Served) -> None:
     assert np.all(bounds < 0)
 
 
+@pytest.mark.slow("imputes rows")
 def test_a_penguin_with_gaps_is_filled_in(penguins: Served) -> None:
     """Known cells stay; the island is certain, the mass that of a female Gentoo."""
     rows = [GENTOO | {"body_mass_g": None}]

@@ -1,6 +1,7 @@
 """The statistics that figures of quality are told with."""
 
 import numpy as np
+import pytest
 
 from benchmarks.quality.statistics import auroc, mean
 
@@ -16,6 +17,7 @@ def test_auroc_is_the_share_of_pairs_in_order() -> None:
     assert abs(found.value - np.mean(pairs)) < 1e-12
 
 
+@pytest.mark.slow("draws many samples")
 def test_the_error_of_auroc_is_its_deviation_over_samples() -> None:
     """
     Over 4,000 samples the mean of DeLong's variance is the variance of the area.

@@ -30,7 +30,7 @@ def document() -> Document:
     return _document()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def build() -> Callable[..., VAE]:
     """Return a maker of small VAEs in float64 whose every weight and bias is random."""
     return _build

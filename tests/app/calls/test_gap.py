@@ -1,7 +1,6 @@
 """`/gap` against the closed form of a linear-Gaussian model."""
 
 import numpy as np
-import pytest
 import torch
 
 from tests.app.known import Known
@@ -10,7 +9,6 @@ from tests.app.known import Known
 ROUNDING = 1e-4
 
 
-@pytest.mark.slow("computes gaps over HTTP")
 def test_gap_has_both_parts(known: Known) -> None:
     """Approximation 1/2 (sum log M_jj - log det M), amortization the rest of the KL."""
     found = known.ask("/gap", target=0.005, budget=65_536)

@@ -49,6 +49,7 @@ def conditional(model: Ppca, n: int) -> Conditional:
     )
 
 
+@pytest.mark.slow("imputes with many draws")
 def test_the_conditional_gaussian_is_found(known: Known) -> None:
     """Mean, variance and log p(x_o) within 5 errors of K draws; x_o is given back."""
     x = known.model.x.float()
@@ -150,6 +151,7 @@ def test_a_row_is_its_own(gaussian: Served) -> None:
         np.testing.assert_allclose(part[name], whole[name][17:], rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow("imputes again and again")
 def test_load_does_not_matter_and_a_seed_repeats(plane: Served) -> None:
     """The same request has the same bytes, and a seed that was drawn is told."""
     document = {"x": [ROW], "mask": [HALF]}

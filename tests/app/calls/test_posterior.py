@@ -10,6 +10,7 @@ from tests.app.served import Served, assert_problem
 ROUNDING = 1e-4
 
 
+@pytest.mark.slow("integrates over the plane")
 def test_posterior_is_the_exact_one(known: Known) -> None:
     """The Gaussian of the closed form on the grid, its moments, log p(x) and the KL."""
     found = known.ask("/posterior")

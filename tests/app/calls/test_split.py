@@ -138,6 +138,7 @@ def test_a_long_table_has_its_names_first(table: Served) -> None:
     assert "columns first and then data" in fault["detail"]
 
 
+@pytest.mark.slow("imputes rows")
 def test_null_is_a_missing_value_to_impute(table: Served) -> None:
     """Rows by name need no mask."""
     holes = [

@@ -321,14 +321,9 @@ def test_every_example_runs(table: Served) -> None:
     assert n_examples > 14
 
 
+@pytest.mark.slow("runs every analysis")
 @pytest.mark.parametrize(
-    "path",
-    [
-        *("/loglik", "/gap", "/refine", "/anomaly"),
-        pytest.param(
-            "/posterior", marks=pytest.mark.slow("integrates over two dimensions")
-        ),
-    ],
+    "path", ["/loglik", "/gap", "/refine", "/anomaly", "/posterior"]
 )
 def test_analyses_take_partial_rows(table: Served, path: str) -> None:
     """Cells in CSV and codes in arrays have one answer."""

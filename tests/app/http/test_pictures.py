@@ -280,6 +280,7 @@ def test_pictures_are_limited_before_they_are_made(checkpoints: Path) -> None:
         assert "at most 1024 pixels" in assert_problem(response, 413)["detail"]
 
 
+@pytest.mark.slow("makes large pictures")
 def test_a_picture_made_in_a_thread_is_the_same(bernoulli: Served) -> None:
     """Above the size for the event loop, in pieces when it is sent."""
     x = array(bernoulli.get("/sample?n=1600&seed=4").json()["x"])

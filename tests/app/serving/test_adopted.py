@@ -17,6 +17,7 @@ def x() -> list[list[float]]:
     return rows
 
 
+@pytest.mark.slow("serves an adopted model for each call")
 @pytest.mark.parametrize(
     ("call", "others", "wanted"),
     [
@@ -24,15 +25,9 @@ def x() -> list[list[float]]:
         ("/elbo", {"n_samples": 3}, "elbo"),
         ("/reconstruct", {}, "x"),
         ("/loglik", {}, "log_p_x"),
-        pytest.param(
-            *("/gap", {}, "amortization_gap"),
-            marks=pytest.mark.slow("draws until the gap is known"),
-        ),
+        ("/gap", {}, "amortization_gap"),
         ("/refine", {}, "mu"),
-        pytest.param(
-            *("/posterior", {}, "mean"),
-            marks=pytest.mark.slow("integrates over the plane"),
-        ),
+        ("/posterior", {}, "mean"),
     ],
 )
 def test_calls_are_answered(

@@ -170,6 +170,7 @@ def loaded_model_of(served: Served) -> LoadedModel:
     return served.app.current.loaded
 
 
+@pytest.mark.slow("swaps while a request computes")
 def test_a_request_in_flight_is_answered_by_the_checkpoint_it_met(
     served: Served, directory: Path
 ) -> None:
@@ -401,6 +402,7 @@ def test_a_directory_that_is_just_being_replaced_is_waited_for(
     assert version(served) == new
 
 
+@pytest.mark.slow("loads checkpoints again and again")
 def test_files_of_two_checkpoints_are_read_again(
     served: Served, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

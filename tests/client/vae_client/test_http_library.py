@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import pytest
 
 from vae_client import http_library
 
@@ -16,6 +17,7 @@ def test_httpx_is_preferred() -> None:
     assert http_library.httpx is httpx
 
 
+@pytest.mark.slow("starts a process")
 def test_httpx2_is_used_without_httpx(tmp_path: Path) -> None:
     """A module of that name is imported, and httpx is not."""
     (tmp_path / "httpx2.py").write_text("")

@@ -181,6 +181,7 @@ def test_channels_are_first_in_the_network_and_last_in_the_service(
     np.testing.assert_allclose(eta.numpy(), logits, atol=1e-5)
 
 
+@pytest.mark.slow("adopts convolutions")
 def test_a_density_is_that_of_the_data_whatever_range_the_networks_want(
     tmp_path: Path,
 ) -> None:

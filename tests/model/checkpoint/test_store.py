@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import shutil
 import stat
 import threading
 from collections.abc import Callable
@@ -52,7 +53,7 @@ class Save(Protocol):
     ) -> None: ...
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def save() -> Save:
     """Return a writer of checkpoints that differ in nothing but their VAE."""
 
@@ -71,12 +72,18 @@ def save() -> Save:
     return write
 
 
-@pytest.fixture
-def directory(tmp_path: Path, save: Save, build: Build) -> Path:
-    """Return a sound checkpoint, alone in a directory."""
-    path = tmp_path / "checkpoints" / "tiny"
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory, save: Save, build: Build) -> Path:
+    """Return a sound checkpoint."""
+    path = tmp_path_factory.mktemp("sound") / "tiny"
     save(path, build(likelihood="gaussian", standardized=True).float())
     return path
+
+
+@pytest.fixture
+def directory(tmp_path: Path, sound: Path) -> Path:
+    """Return a copy of it that a test may damage, alone in a directory."""
+    return shutil.copytree(sound, tmp_path / "checkpoints" / "tiny")
 
 
 def bits(vae: VAE) -> dict[str, bytes]:

@@ -134,6 +134,7 @@ def test_the_checkpoint_is_checked(tmp_path: Path) -> None:
         Engine.load(tmp_path / "none", device="cpu", backend="auto", n_threads=1)
 
 
+@pytest.mark.slow("loads a model of a table")
 def test_draws_for_cells_do_not_depend_on_other_rows(tmp_path: Path) -> None:
     """Several draws of a row of a table, in batches of five rows and of all."""
     save_tiny(tmp_path / "table", model(MIXED, mixed_codes()))

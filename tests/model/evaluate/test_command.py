@@ -133,6 +133,7 @@ def test_figures_are_those_of_the_service(
         )
 
 
+@pytest.mark.slow("evaluates every measure")
 def test_means_and_their_errors_are_those_of_the_rows(found: dict[str, Any]) -> None:
     """A mean, its standard error over examples, and the part of it that is noise."""
     gap = found["measures"]["gap"]
@@ -148,6 +149,7 @@ def test_means_and_their_errors_are_those_of_the_rows(found: dict[str, Any]) -> 
     assert 0 <= gap["figures"]["is_reliable"]["mean"] <= 1
 
 
+@pytest.mark.slow("evaluates every measure")
 def test_the_file_says_what_was_measured(plane: Served, found: dict[str, Any]) -> None:
     """Checkpoint, data, split, binarization and settings are all in it."""
     assert found["sha256"] == plane.checkpoint.sha256

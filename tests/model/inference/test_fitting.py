@@ -49,6 +49,7 @@ def test_a_gaussian_posterior_is_found(build: Build, latent_dim: int) -> None:
         torch.testing.assert_close(covariance[0], VARIANCE * model.m.inverse())
 
 
+@pytest.mark.slow("fits modes again and again")
 def test_both_modes_are_found() -> None:
     """Whatever the noise, though the encoder knows one of them only."""
     model = known.bimodal(known.good)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from model.inference.importance import weighed
@@ -10,6 +11,7 @@ SLOTS = [1, 1, 1, 1, 37, 15, 1, 1, 2, 4]
 N_ESTIMATES = 400
 
 
+@pytest.mark.slow("weighs thousands of estimates")
 def test_one_round_of_draws_has_a_finite_error() -> None:
     """
     Where strata have one draw each, and so no variance of their own.

@@ -1,5 +1,6 @@
 """The mixture draws what its density says, in fixed shares."""
 
+import pytest
 import torch
 
 from model.distributions import DiagonalGaussian
@@ -30,6 +31,7 @@ def test_every_slot_is_given(build: Build) -> None:
     assert first > 2 * second
 
 
+@pytest.mark.slow("draws a quarter of a million times")
 def test_draws_are_of_the_density(build: Build) -> None:
     """Weights of other densities, which it covers, have the mean one."""
     q_z, n = mixture(build), 256_000

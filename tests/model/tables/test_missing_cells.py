@@ -59,6 +59,7 @@ def p_x(n: int = 3) -> Table:
     return Table(parameters, fitted(COLUMNS, codes), cells.of(eta))
 
 
+@pytest.mark.slow("draws many rows")
 def test_draws_have_the_probabilities() -> None:
     """Of every cell, whatever its column is given, and of the patterns of a set."""
     wanted = cell_distributions(p_x()).missing.numpy()

@@ -63,6 +63,7 @@ def log_p(vae: VAE, codes: Codes) -> Codes:
     return found
 
 
+@pytest.mark.slow("integrates for every row of a table")
 def test_rows_of_a_discrete_table_sum_to_one(truth: Codes) -> None:
     """By enumeration, with z integrated out."""
     total = np.exp(truth).sum()
@@ -70,6 +71,7 @@ def test_rows_of_a_discrete_table_sum_to_one(truth: Codes) -> None:
     assert total == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow("integrates for every row of a table")
 def test_a_missing_cell_sums_over_what_it_could_be(discrete: VAE, truth: Codes) -> None:
     """The density of a partial row is that of all its completions together."""
     rows = every_row()
@@ -101,6 +103,7 @@ def test_the_elbo_is_below(discrete: VAE, truth: Codes) -> None:
     assert found.is_reliable.mean() > 0.5
 
 
+@pytest.mark.slow("integrates for every row of a table")
 def test_imputed_cells_have_the_conditionals_of_enumeration(
     discrete: VAE, truth: Codes
 ) -> None:

@@ -116,6 +116,7 @@ def prepare(vae: VAE, dataset: Dataset) -> Prepared:
     return prepare_table(dataset, vae.marginals)
 
 
+@pytest.mark.slow("trains")
 def test_the_model_itself_does_not_change(
     fitted_model: tuple[VAE, VAE, Dataset],
 ) -> None:
@@ -135,6 +136,7 @@ def test_the_model_itself_does_not_change(
     }
 
 
+@pytest.mark.slow("trains")
 def test_draws_have_the_gaps_of_the_training_rows(
     fitted_model: tuple[VAE, VAE, Dataset],
 ) -> None:
