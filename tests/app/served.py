@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
@@ -22,10 +23,14 @@ class Served:
     """A running service and a client for it; its calls block."""
 
     def __init__(self, path: Path, *, tracer: Any = None, **settings: Any) -> None:
-        self.checkpoint: Checkpoint = checkpoint.load(path)
         self.root_path = ""  # the prefix that a proxy puts before paths
         self.settings = Settings(checkpoint=path, threads=1, **settings)
         self.app = create_app(self.settings, tracer)
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """What it serves, loaded once more for a test that computes with it."""
+        return checkpoint.load(self.settings.checkpoint_directory)
 
     def __enter__(self) -> Self:
         self._runner = asyncio.Runner()
