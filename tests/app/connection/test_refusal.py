@@ -116,7 +116,7 @@ def test_a_refusal_is_counted_and_logged_once(
     assert (line["duration_ms"] is None) == (logged[0] == "-")
     assert line["queue_ms"] is line["compute_ms"] is None
     assert line["rows"] == 0
-    assert "aaa" not in json.dumps(line)
+    assert "a" * 13 not in json.dumps(line)  # an id may have twelve
     assert served.counted("vae_rejected_total") - before == {(reason,): 1}
     after = served.counted("vae_requests_total") - requests
     assert after[(logged[1], str(status))] == 1
