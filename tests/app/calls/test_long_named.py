@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -86,6 +87,12 @@ def test_long_bodies_are_read_as_their_codes(
     assert max(lengths) <= (1 << 14) + 2
 
 
+@cache
+def with_a_place(row: int, form: str) -> bytes:
+    """Return a long body with one more row, of which one cell is to be replaced."""
+    return written([*CELLS[:row], [1, 2.5, "here", True], *CELLS[row:]], form)
+
+
 @pytest.mark.parametrize(
     ("cell", "detail"),
     [
@@ -103,8 +110,7 @@ def test_a_fault_in_a_long_body_has_its_place(
     table: Served, form: str, row: int, cell: str, detail: str
 ) -> None:
     """The row, and the column where one cell is at fault."""
-    cells = [*CELLS[:row], [1, 2.5, "here", True], *CELLS[row:]]
-    body = written(cells, form).replace(b'"here"', cell.encode())
+    body = with_a_place(row, form).replace(b'"here"', cell.encode())
 
     refused = assert_problem(table.post_raw("/encode", body), 422)
 

@@ -192,6 +192,7 @@ def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow("proves the rows of a table independent")
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
 def test_the_engine_computes_tables(saved: Path, mixed: VAE, backend: str) -> None:
     """In either library: codes in and out, rows independent of each other."""
