@@ -78,6 +78,7 @@ def test_the_option_and_the_line_for_people_go_different_ways() -> None:
     assert ended.stderr == "torch: the build of pip's own index (TORCH=cuda)\n"
 
 
+@pytest.mark.slow("waits for an index")
 def test_an_index_that_does_not_answer_is_given_up_in_time() -> None:
     """The process that asks is ended by the system, whatever it waits for."""
     with subprocess.Popen([sys.executable, "-c", HANGS, str(SCRIPT)]) as asking:

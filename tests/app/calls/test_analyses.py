@@ -76,6 +76,7 @@ def test_load_does_not_matter(plane: Served, name: str) -> None:
     assert among[1].content == among[3].content == alone.content
 
 
+@pytest.mark.slow("computes analyses")
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_missing_seed_is_told(plane: Served, name: str) -> None:
     """A seed that the server drew repeats the answer."""

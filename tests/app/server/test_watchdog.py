@@ -12,6 +12,7 @@ from app.server.watchdog import Watchdog
 SECONDS = 60
 
 
+@pytest.mark.slow("waits for a stall")
 def test_a_stall_is_counted_once_with_its_place(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

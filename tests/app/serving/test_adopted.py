@@ -41,6 +41,7 @@ def test_calls_are_answered(
     assert np.isfinite(np.array(response.json()[wanted], float)).all()
 
 
+@pytest.mark.slow("computes an analysis")
 def test_values_are_imputed(x: list[list[float]]) -> None:
     """HMC goes through the graph."""
     mask = [[i % 2 for i, _ in enumerate(row)] for row in x]

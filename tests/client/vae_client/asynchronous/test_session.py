@@ -122,6 +122,7 @@ def test_lasting_failures_are_not_retried(
     assert len(proxy.targets("/sample")) == 1
 
 
+@pytest.mark.slow("waits for a second, as it is told")
 def test_retry_after_is_waited_for(proxy: FaultyProxy, ask: Ask) -> None:
     """The second try comes no earlier than the service asked for."""
     proxy.actions.append(answer(503, retry_after="1"))
@@ -216,6 +217,7 @@ def test_only_failed_pieces_are_retried(proxy: FaultyProxy, ask: Ask) -> None:
     assert len(proxy.targets("/encode")) == 2 * n_whole + 2
 
 
+@pytest.mark.slow("waits between tries")
 @pytest.mark.usefixtures("hurried")
 def test_ten_thousand_rows_keep_their_order_through_every_fault(
     proxy: FaultyProxy, ask: Ask, whole: Served, gray: Rows
