@@ -170,6 +170,7 @@ def test_a_date_in_retry_after_is_understood(proxy: FaultyProxy, ask: Ask) -> No
     assert refused.value.retry_after == pytest.approx(100, abs=5)
 
 
+@pytest.mark.slow("waits")
 def test_a_timeout_is_not_retried(proxy: FaultyProxy, ask: Ask) -> None:
     """The timeout is an error of its own, after one request."""
     proxy.actions.append(slow)
@@ -247,6 +248,7 @@ def test_a_failing_piece_fails_the_call(proxy: FaultyProxy, ask: Ask) -> None:
         ask(proxy.url, "encode", np.zeros((2000, 16)))
 
 
+@pytest.mark.slow("waits")
 def test_waiting_ends_when_the_service_is_ready(proxy: FaultyProxy, ask: Ask) -> None:
     """Error statuses and broken connections do not end it."""
     proxy.actions.extend([answer(503), cut, answer(502)])
@@ -256,6 +258,7 @@ def test_waiting_ends_when_the_service_is_ready(proxy: FaultyProxy, ask: Ask) ->
     assert proxy.targets("/") == ["/readyz"] * 4
 
 
+@pytest.mark.slow("waits")
 def test_waiting_ends_in_time(unused: str, ask: Ask) -> None:
     """The error says how long the client waited, its cause why."""
     start = monotonic()
@@ -267,6 +270,7 @@ def test_waiting_ends_in_time(unused: str, ask: Ask) -> None:
     assert 0.3 <= monotonic() - start < 5.0
 
 
+@pytest.mark.slow("waits")
 def test_waiting_for_an_answer_ends_in_time(proxy: FaultyProxy, ask: Ask) -> None:
     """A service that accepts and never responds does not block the caller."""
     proxy.actions.extend([slow] * 9)
