@@ -70,9 +70,9 @@ penguins: $(CAN_TRAIN) ## Train the released model of penguins anew, a table wit
 	  --out released/penguins --overwrite $(ARGS)
 
 # Each file of tests stays in one process, with the services that it starts; those that
-# take longest begin first (tests/conftest.py). There is a process for each core, so that
-# more threads of torch would only wait for each other. What a process compiled of the
-# tests is stored for the next run, which saves 9 of its 15 seconds of collecting them.
+# take longest begin first, and there are a quarter more processes than cores
+# (tests/conftest.py), so that more threads of torch would only wait for each other. What
+# a process compiled of the tests is stored for the next run.
 PARALLEL_TESTS = OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -n auto --dist loadfile \
   --no-loadscope-reorder
 

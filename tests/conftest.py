@@ -7,10 +7,11 @@ that this file imports nothing that takes long.
 
 import gc
 import logging
+import math
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from importlib import import_module
 from typing import Any
 
@@ -39,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(import_module(name))
         _propagate_logs()
         gc.disable()  # what is imported and collected stays
+
+
+@pytest.hookimpl(wrapper=True, optionalhook=True)
+def pytest_xdist_auto_num_workers() -> Generator[None, int, int]:
+    """Run in a quarter more processes than cores: tests wait a fifth of their time."""
+    n_cores = yield
+    return math.ceil(1.25 * n_cores)
 
 
 def _propagate_logs() -> None:
