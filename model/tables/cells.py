@@ -53,9 +53,10 @@ def number_of(cell: Cell) -> float | None:
     if cell is None or isinstance(cell, bool):
         return None
     if isinstance(cell, str):
-        if not _NUMBER.fullmatch(cell.strip()):
+        digits = cell.strip()  # of more characters than `float` takes for spaces
+        if not _NUMBER.fullmatch(digits):
             return None
-        cell = float(cell)
+        cell = float(digits)
     return float(cell) if math.isfinite(cell) else None
 
 

@@ -27,7 +27,7 @@ SCHEMA = TableSchema(
 @pytest.mark.parametrize(
     ("name", "cells", "codes"),
     [
-        ("age", [3, 4.0, "17", " 2 "], [3, 4, 17, 2]),
+        ("age", [3, 4.0, "17", " 2 ", "4\x1e"], [3, 4, 17, 2, 4]),
         ("price", [0.1, "1e2"], [0.1, 100]),
         ("job", ["nurse", " clerk ", "NA"], [0, 1, 2]),
         ("rooms", [1, "2", 3.0, "3.0"], [0, 1, 2, 2]),
