@@ -15,12 +15,11 @@ from numpy.typing import NDArray
 from app.main import create_app
 from app.settings import Settings
 from model import checkpoint
-from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.checkpoint.manifest import ModelMetrics, Provenance
+from model.checkpoint.held_out import Examples
 from model.config import Config, LikelihoodName
 from model.vae import VAE
 from tests.model.tables import tables
-from tests.tiny import FIGURE, tiny_config, tiny_vae
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 
 ROOT = Path(__file__).parents[3]
 # Where the pictures go that tests take of the page; git ignores the default.
@@ -94,32 +93,12 @@ def save(directory: Path, name: str) -> Path:
 
 def _saved(path: Path, vae: VAE, x: NDArray[Any] | None) -> Path:
     """Write a checkpoint, with held-out rows and scores if there are rows."""
-    attachments = {}
-    if x is not None:
-        labels = np.arange(len(x), dtype=np.int64) % 3
-        settings = ScoreSettings(
-            split="validation", binarization="static", n_samples=1, noise_seed=0
-        )
-        scores = Scores(np.linspace(10.0, 90.0, 50), settings)
-        attachments = {
-            checkpoint.EXAMPLES: Examples(x=x, gray=None, labels=labels).to_bytes(),
-            checkpoint.CALIBRATION: Calibration({"negative_elbo": scores}).to_bytes(),
-        }
-    checkpoint.save(
-        path,
-        vae=vae,
-        provenance=Provenance.here_and_now(
-            seed=1,
-            dataset="tiny",
-            dataset_sha256=None,
-            dataset_source="made up",
-            command=("python", "-m", "model.train"),
-        ),
-        metrics=ModelMetrics(figures=(FIGURE,)),
-        card="# tiny\n",
-        attachments=attachments,
-    )
-    return path
+    if x is None:
+        return save_tiny(path, vae)
+    labels = np.arange(len(x), dtype=np.int64) % 3
+    examples = Examples(x=x, gray=None, labels=labels).to_bytes()
+    scores = calibrated(np.linspace(10.0, 90.0, 50), n_samples=1)
+    return save_tiny(path, vae, {checkpoint.EXAMPLES: examples, **scores})
 
 
 def shown(value: float, digits: int = 1) -> str:

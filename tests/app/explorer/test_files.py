@@ -12,10 +12,9 @@ from app import explorer
 from app.calls.examples import MAX_VALUES, held_out
 from app.http.static_files import INDEX
 from model import checkpoint
-from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettings
-from model.checkpoint.manifest import ModelMetrics, Provenance
+from model.checkpoint.held_out import Examples
 from tests.app.served import Served, assert_problem
-from tests.tiny import FIGURE, tiny_config, tiny_vae
+from tests.tiny import calibrated, save_tiny, tiny_config, tiny_vae
 
 MAX_BYTES = 104_000
 FILES = explorer.files()
@@ -40,33 +39,9 @@ def rows() -> Examples:
 def path(tmp_path_factory: pytest.TempPathFactory, rows: Examples) -> Path:
     """Write a checkpoint with held-out rows and scores."""
     directory = tmp_path_factory.mktemp("held_out") / "held_out"
-    settings = ScoreSettings(
-        split="validation", binarization="static", n_samples=4, noise_seed=0
-    )
-    scores = Calibration({"negative_elbo": Scores(SCORES, settings)})
-    save_with(directory, rows, scores)
-    return directory
-
-
-def save_with(directory: Path, rows: Examples, scores: Calibration) -> None:
-    """Write a tiny Bernoulli checkpoint with these files beside its weights."""
-    checkpoint.save(
-        directory,
-        vae=tiny_vae(tiny_config("bernoulli", data_shape=(4, 4))),
-        provenance=Provenance.here_and_now(
-            seed=1,
-            dataset="tiny",
-            dataset_sha256=None,
-            dataset_source="made up",
-            command=("python", "-m", "model.train"),
-        ),
-        metrics=ModelMetrics(figures=(FIGURE,)),
-        card="# tiny\n",
-        attachments={
-            checkpoint.EXAMPLES: rows.to_bytes(),
-            checkpoint.CALIBRATION: scores.to_bytes(),
-        },
-    )
+    vae = tiny_vae(tiny_config("bernoulli", data_shape=(4, 4)))
+    attachments = {checkpoint.EXAMPLES: rows.to_bytes(), **calibrated(SCORES)}
+    return save_tiny(directory, vae, attachments)
 
 
 @pytest.fixture(scope="module")
