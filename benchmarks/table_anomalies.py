@@ -47,7 +47,7 @@ from model.checkpoint.held_out import Calibration
 from model.inference import analyses
 from model.inference.columns import TableAnomalies, joined
 from model.inference.row_anomalies import SCORE, HeldOutScores
-from model.tables.tails import how_far_out, tail_p_values
+from model.tables.tails import how_far_out
 from model.train.measurement import table_scores
 
 _SECTION = "Odd rows and cells of tables"
@@ -157,18 +157,17 @@ class Task:
             parts.append(part)
         return joined(parts)
 
-    def farthest(self, codes: Codes) -> Codes:
+    def farthest(self, found: TableAnomalies) -> Codes:
         """Return the score of which `tail_p_value` is the rank."""
-        x = self.units(codes)
-        marginals = self.model.marginals
-        far_out = how_far_out(marginals, tail_p_values(marginals, x))
+        p_values = torch.from_numpy(found.tail_p_value_per_column)
+        far_out = how_far_out(self.model.marginals, p_values)
         farthest: Codes = far_out.amax(dim=1).numpy()
         return farthest
 
-    def unusual(self, codes: Codes, found: TableAnomalies) -> Codes:
+    def unusual(self, found: TableAnomalies) -> Codes:
         """Return a score that ranks by `p_value_either`, then by the farthest cell."""
         assert found.p_value_either is not None
-        farthest = self.farthest(codes)
+        farthest = self.farthest(found)
         score: Codes = _EQUAL * farthest / (1 + farthest) - found.p_value_either
         return score
 
@@ -220,8 +219,8 @@ def measured(model: TableModel) -> Figures:
     scorers: dict[str, Callable[[Codes, TableAnomalies], Codes]] = {
         "ratio": lambda _, found: found.ratio,
         "elbo": lambda _, found: found.negative_elbo,
-        "tail": lambda codes, _: task.farthest(codes),
-        "either": task.unusual,
+        "tail": lambda _, found: task.farthest(found),
+        "either": lambda _, found: task.unusual(found),
         "lof": lambda codes, _: lof.scores(codes),
     }
     of_usual = {
