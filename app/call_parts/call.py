@@ -23,7 +23,7 @@ from urllib.parse import quote
 from pydantic import BaseModel
 
 from app.call_parts.examples import ExampleValues
-from app.call_parts.served_model import Room, ServedModel
+from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Condition, Facts
 from app.http.request import Request
 from app.http.response import Response
@@ -36,6 +36,8 @@ CallFunction = Callable[[ServedModel, Request, Format], Awaitable[Response]]
 Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
 WhyNot = Callable[[Checkpoint], str]
 Tag = Literal["operations", "analyses", "service"]
+# Where a call is computed, and whose capacity is checked.
+Room = Literal["batches", "analyses"]
 
 _LISTED = 8
 READS = ("GET", "HEAD")
@@ -193,6 +195,26 @@ def get(
     return call
 
 
+def acceptance_check(model: ServedModel, room: Room) -> Callable[[], None]:
+    """
+    Return a function that checks, before a request is read, that it is accepted.
+
+    It raises `UnavailableError` while the service is draining or compute has stalled,
+    and `OverloadedError` if there is no room.
+    """
+    check_serving = model.lifecycle.check_serving
+    check_room = {
+        "batches": model.compute.check_room,
+        "analyses": model.analysis_threads.check_room,
+    }[room]
+
+    def check() -> None:
+        check_serving()
+        check_room()
+
+    return check
+
+
 def _bind_with_checks(
     function: CallFunction,
     room: Room,
@@ -201,7 +223,7 @@ def _bind_with_checks(
     _: Sequence[Call],
 ) -> Endpoint:
     """Return an endpoint that checks capacity and format before calling a function."""
-    check = model.gate(room)
+    check = acceptance_check(model, room)
     formats = offered(writes, model.facts)
     has_pictures = any(isinstance(w, When) and w.format is PNG for w in writes)
     note = model.reader.why_no_images if has_pictures else ""

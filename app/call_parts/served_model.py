@@ -1,8 +1,8 @@
 """The served model, with everything that a call needs."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import final
 
 from app.call_parts.shapes import Facts
 from app.compute.analysis_threads import AnalysisThreads
@@ -19,9 +19,6 @@ from model.config import Config
 from model.engine import AnyArray, Engine
 from model.engine.analyses import Analyst
 from model.noise import BLOCK_ROWS, normals_skipped
-
-# Where a call is computed, and whose capacity is checked.
-Room = Literal["batches", "analyses"]
 
 
 @final
@@ -72,25 +69,6 @@ class ServedModel:
             return {}
         cells = TableColumns(names, self.config.table)
         return dict.fromkeys(data, cells) | dict.fromkeys(numbers, TableColumns(names))
-
-    def gate(self, room: Room) -> Callable[[], None]:
-        """
-        Return a function that checks, before a request is read, that it is accepted.
-
-        It raises `UnavailableError` while the service is draining or compute has
-        stalled, and `OverloadedError` if there is no room.
-        """
-        check_serving = self.lifecycle.check_serving
-        check_room = {
-            "batches": self.compute.check_room,
-            "analyses": self.analysis_threads.check_room,
-        }[room]
-
-        def check() -> None:
-            check_serving()
-            check_room()
-
-        return check
 
     @property
     def has_wide_data(self) -> bool:

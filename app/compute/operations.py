@@ -13,8 +13,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.compute.batcher import Batcher, Capacity
-from app.compute.queues import Queue
+from app.compute.batcher import Batcher, Capacity, Queue
 from app.compute.threads import run_in_thread_if_large
 from app.observability.batch import Batch
 from model.engine import (

@@ -3,13 +3,14 @@ Checks on the head of a request, so that no two parsers can read it differently.
 
 httptools itself refuses several Content-Length headers, Content-Length together with
 Transfer-Encoding, a bare CR or LF, folded lines and control characters. The checks here
-cover what it accepts.
+cover what it accepts. `Unfinished` limits what comes in pieces: it counts bytes that
+complete nothing.
 """
 
 import urllib.parse
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, final
 
 import httptools
 
@@ -19,6 +20,7 @@ from app.errors import (
     ProblemError,
     TargetTooLongError,
 )
+from app.settings import Settings
 
 Fields = Sequence[tuple[bytes, bytes]]
 
@@ -137,3 +139,47 @@ def problem(error: httptools.HttpParserError) -> ProblemError:
     if isinstance(error, httptools.HttpParserCallbackError):
         return BadRequestError("expected a path as the target, got something else")
     return BadRequestError(f"expected an HTTP/1.1 request, got invalid data: {error}")
+
+
+@final
+class Unfinished:
+    """
+    Counts the bytes of packets that end in the middle of a head or a body.
+
+    Within a body, only packets without body bytes count: chunk extensions and trailers.
+    The first packet of a head may also hold the end of another request. It is counted
+    only at the start of a connection, so a limit may be exceeded by one packet.
+    """
+
+    def __init__(self, limits: Settings) -> None:
+        self._limits = limits
+        self._n_bytes = 0
+        self._counted: tuple[object, int] = (None, 0)
+
+    def begin(self) -> None:
+        """Reset the count: a head is complete."""
+        self._n_bytes = 0
+
+    def has(self, scope: object) -> bool:
+        """Return whether packets of this request have been counted."""
+        return self._counted[0] is scope
+
+    def problem(
+        self, size: int, scope: object, n_body: int, url: bytes, *, is_first: bool
+    ) -> ProblemError | None:
+        """
+        Count a packet; return the error if the count is over the limit.
+
+        Args:
+            scope: The scope of the packet's request.
+            n_body: Bytes of the request body received so far.
+            is_first: Whether this is the first request of the connection.
+        """
+        counted, n_counted = self._counted
+        if counted is not scope or n_counted != n_body:
+            self._counted = (scope, n_body)
+            self._n_bytes = 0 if counted or not is_first else size
+        else:
+            self._n_bytes += size
+        limit = self._limits.max_header_bytes
+        return too_large(url, limit) if self._n_bytes > limit else None

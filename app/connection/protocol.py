@@ -25,7 +25,6 @@ from app.connection.cycle import Cycle
 from app.connection.deadlines import Deadlines
 from app.connection.half_closed import HalfClosed
 from app.connection.phases import Phase
-from app.connection.unfinished import Unfinished
 from app.errors import (
     BadRequestError,
     ProblemError,
@@ -68,7 +67,7 @@ class Connection(HttpToolsProtocol):
         self._refusal_sent = False  # the refusal is written; further data is dropped
         self._n_packet = 0  # size of the packet that is being parsed
         self.n_body = 0  # bytes of the body received so far
-        self._unfinished = Unfinished(limits)
+        self._unfinished = head.Unfinished(limits)
         self._deadlines = Deadlines(self, limits, self.loop)
         self._admission = config.admission
         self._is_for_probes = False

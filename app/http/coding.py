@@ -7,27 +7,10 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import Fault, UnprocessableError
-from app.http.schema import StrictObject
 from app.wire import codes
 from app.wire.layout import Layout, Rows
 
 _THREADED_VALUES = 1 << 12  # a millisecond or so
-
-
-def check_known(rows: Rows, options: StrictObject, layout: Layout) -> None:
-    """
-    Check that categories are known, unless unknown ones are to be taken as unseen.
-
-    Raises:
-        UnprocessableError: One is unknown, or the model has no categories.
-    """
-    if getattr(options, "unknown", "refuse") == "refuse":  # as in `TableInput`
-        if rows.unknown:
-            raise UnprocessableError(*rows.unknown)
-    elif layout.schema is None:
-        what = "expected refuse: this model has no table of mixed kinds"
-        raise UnprocessableError(Fault("/unknown", what))
 
 
 @final

@@ -9,7 +9,7 @@ import numpy as np
 from app.errors import Fault, UnprocessableError, number
 from app.http import array_names, options, tables
 from app.http.body_budget import BodyBudget
-from app.http.coding import Coding, check_known
+from app.http.coding import Coding
 from app.http.input import Input, layout_of_data
 from app.http.pictures import Images, Picture
 from app.http.request import Request
@@ -283,6 +283,21 @@ class Reader:
         if self._likelihood == "bernoulli" and 0 <= error.value <= 1:
             detail += '; "binarize" ("threshold" or "sample") makes gray values binary'
         return UnprocessableError(Fault(pointer, detail))
+
+
+def check_known(rows: Rows, options: StrictObject, layout: Layout) -> None:
+    """
+    Check that categories are known, unless unknown ones are to be taken as unseen.
+
+    Raises:
+        UnprocessableError: One is unknown, or the model has no categories.
+    """
+    if getattr(options, "unknown", "refuse") == "refuse":  # as in `TableInput`
+        if rows.unknown:
+            raise UnprocessableError(*rows.unknown)
+    elif layout.schema is None:
+        what = "expected refuse: this model has no table of mixed kinds"
+        raise UnprocessableError(Fault("/unknown", what))
 
 
 def _without_images(parsed: _Options) -> _Options:

@@ -20,8 +20,8 @@ from app.calls.encode import encode, encoded
 from app.calls.reconstruct import reconstruct, reconstructed
 from app.calls.sample import sample, sampled
 from app.errors import Fault, UnprocessableError
-from app.http.coding import check_known
 from app.http.input import Input
+from app.http.reader import check_known
 from app.http.request import Request
 from app.http.schema import StrictObject
 from app.http.writer import check_finite

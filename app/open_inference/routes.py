@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import orjson
 
-from app.call_parts.call import READS, Bind, Call, Endpoint, get
+from app.call_parts.call import READS, Bind, Call, Endpoint, acceptance_check, get
 from app.call_parts.document import NO_SNIFFING
 from app.call_parts.served_model import ServedModel
 from app.calls.livez import livez
@@ -29,7 +29,7 @@ _POST = ("POST",)
 
 def _infer(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Compute, as the native call does."""
-    check, version = model.gate("batches"), model.checkpoint.version
+    check, version = acceptance_check(model, "batches"), model.checkpoint.version
     available = {
         name: [output["name"] for output in one.outputs(model)]
         for name, one in MODELS.items()

@@ -73,12 +73,3 @@ class RowScores(NamedTuple):
 
     log_likelihood: Array
     kl: Array
-
-
-def padded(array: Array, height: int) -> Array:
-    """Return a writeable, contiguous array of `height` rows, padded with zeros."""
-    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
-        return array
-    found = np.zeros((height, *array.shape[1:]), np.float32)
-    found[: len(array)] = array
-    return found

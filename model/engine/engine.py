@@ -30,7 +30,6 @@ from model.engine.arrays import (
     Encoding,
     Moments,
     RowScores,
-    padded,
 )
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
@@ -181,7 +180,7 @@ class Engine:
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
         """Return for each value whether it lies in the likelihood's support, (N, D)."""
-        values = torch.from_numpy(padded(x, len(x)))
+        values = torch.from_numpy(_padded(x, len(x)))
         return self._vae.likelihood.in_support(values).numpy()
 
     def _encode(self, x: Array) -> Sequence[Array]:
@@ -270,7 +269,7 @@ class Engine:
         """Apply a function of rows to one tile, padded to a multiple of `padding`."""
         n = len(arrays[0])
         height = n + -n % padding
-        results = rows(*[padded(array, height) for array in arrays])
+        results = rows(*[_padded(array, height) for array in arrays])
         return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
@@ -293,6 +292,15 @@ class Engine:
             )
             for operation, (at_least, arrays) in inputs.items()
         }
+
+
+def _padded(array: Array, height: int) -> Array:
+    """Return a writeable, contiguous array of `height` rows, padded with zeros."""
+    if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
+        return array
+    found = np.zeros((height, *array.shape[1:]), np.float32)
+    found[: len(array)] = array
+    return found
 
 
 def _arrays(*tensors: Tensor) -> Sequence[Array]:

@@ -19,7 +19,7 @@ import pytest
 from starlette.types import Message
 
 from app import main
-from app.compute.queues import Queue
+from app.compute.batcher import Queue
 from app.serving import reload
 from app.serving.loaded_model import LoadedModel
 from app.serving.loader import Loader
