@@ -6,6 +6,7 @@ the density falls as a power, so that every number has a finite log probability.
 """
 
 import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, final
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 _POWER = 3.0  # of the tails: mean and variance are finite
+_MOST = sys.float_info.max
 _LEAST = 1e-300  # the probability beyond the last score, 37
 _LOG_ROOT = 0.5 * math.log(2 * math.pi)
 
@@ -186,8 +188,13 @@ class Curves:
 
     def _log_tail(self, tail: Tensor, nearest: Tensor, width: Tensor) -> Tensor:
         """Return the log probability of an interval of a tail, (N, S)."""
-        near = torch.log1p(nearest.clamp(min=0) / self.reach)
-        step = width / (self.reach + nearest.clamp(min=0))
+        nearest = nearest.clamp(min=0, max=_MOST)
+        ratio = nearest / self.reach
+        # The quotient of two numbers may be none: 1e308 of a column between 0 and 1e-3.
+        near = torch.where(
+            ratio.isfinite(), torch.log1p(ratio), nearest.log() - self.reach.log()
+        )
+        step = width / (self.reach + nearest)
         part = -torch.expm1(-_POWER * torch.log1p(step))
         log_tail = tail.clamp(min=_LEAST).log()
         return log_tail - _POWER * near + part.clamp(min=_LEAST).log()

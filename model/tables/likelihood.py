@@ -262,8 +262,9 @@ class Table(Likelihood):
         """Return codes of scores, (..., S), float64, to the farthest of a marginal."""
         score = score.clamp(-_FARTHEST, _FARTHEST)
         below, above = normal_cdf(score), normal_cdf(-score)
-        rows = (part.reshape(-1, score.shape[-1]) for part in (below, above))
-        return self.marginals.codes_of(*rows).reshape(score.shape)
+        rows = (score.shape[:-1].numel(), score.shape[-1])  # which may be of no columns
+        codes = self.marginals.codes_of(below.reshape(rows), above.reshape(rows))
+        return codes.reshape(score.shape)
 
     def _constant(self, name: str) -> Tensor:
         return self.layout.tensor(name, self.parameters.device)

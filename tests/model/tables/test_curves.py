@@ -1,5 +1,7 @@
 """Distributions on an axis: whole, invertible, and finite in the farthest tails."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,23 @@ def test_every_number_has_a_finite_probability(x: float) -> None:
 
     assert log_mass.isfinite().all()
     assert curves().scores(low).abs().max() < 38
+
+
+@pytest.mark.parametrize("reach", [1e-3, 1e-300])
+def test_a_number_has_a_finite_probability_whatever_the_range_of_its_column(
+    reach: float,
+) -> None:
+    """Also where it is more than 1e308 ranges away: the tail falls as a power."""
+    knots = torch.tensor([[0.0, reach]], dtype=torch.float64)
+    masses = torch.tensor([[0.1, 0.8, 0.1]], dtype=torch.float64)
+    far, width = sys.float_info.max, 1e12
+    x = torch.tensor([[far], [-far]], dtype=torch.float64)
+
+    found = Curves(knots, masses).intervals(x, x, torch.full_like(x, width))
+
+    wanted = np.log(0.1) - 3 * (np.log(far) - np.log(reach))
+    wanted += np.log(3) + np.log(width) - np.log(far)
+    assert found.log_mass[:, 0].tolist() == pytest.approx([wanted] * 2, rel=1e-9)
 
 
 def test_quantiles_are_the_inverse() -> None:

@@ -176,13 +176,11 @@ def test_all_analyses_accept_partial_rows(mixed: VAE) -> None:
     assert abs(gaps.log_p_x[-1]) < 0.02
 
 
-@pytest.fixture(scope="module")
-def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a checkpoint of the mixed model."""
-    path = tmp_path_factory.mktemp("table") / "mixed"
+def save(path: Path, vae: VAE) -> Path:
+    """Write a checkpoint."""
     checkpoint.save(
         path,
-        vae=mixed,
+        vae=vae,
         provenance=Provenance.here_and_now(
             seed=0, dataset="t", dataset_sha256=None, dataset_source="", command=()
         ),
@@ -190,6 +188,34 @@ def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
         card="",
     )
     return path
+
+
+@pytest.fixture(scope="module")
+def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a checkpoint of the mixed model."""
+    return save(tmp_path_factory.mktemp("table") / "mixed", mixed)
+
+
+@pytest.mark.parametrize("columns", [slice(0, 2), slice(2, 4)])
+def test_a_table_may_have_columns_of_one_kind(columns: slice, tmp_path: Path) -> None:
+    """Only numbers, or only categories: means, draws and imputed cells are codes."""
+    vae = model(MIXED[columns], mixed_codes()[:, columns])
+    engine = Engine.load(
+        save(tmp_path / "m", vae), device="cpu", backend="torch", n_threads=1
+    )
+    nothing = torch.zeros(1, 10)
+    z = np.random.default_rng(0).normal(size=(9, 2)).astype(np.float32)
+
+    decoding = engine.decode(z)
+    drawn = engine.draw(z, np.random.default_rng(1).random((9, 2), dtype=np.float32))
+    found = analyses.imputed(
+        vae, nothing, nothing[:, :2] > 0, n_draws=64, n_samples=9, seed=0
+    )
+
+    for codes in (decoding.mean, drawn, found.samples[0]):
+        assert codes.shape == (9, 2)
+        vae.in_model_units(codes)  # they are codes
+    assert found.log_p_observed == [0]
 
 
 @pytest.mark.slow("proves the rows of a table independent")
