@@ -157,6 +157,8 @@ class Job:
                     _say(f"continues after {n:,} of {self.n_rows:,} rows")
                     return done
             _say(f"starts anew: {why or 'the partial file is damaged'}")
+        # First, so that no rows that a killed run left are taken for those it describes.
+        resumption.remove(sidecar)
         output.clear(size)
         return set()
 

@@ -13,7 +13,7 @@ from typing import Literal, Self
 
 from pydantic import ValidationError
 
-from model import atomic_files
+from model import atomic_files, staging
 from model.regular_files import read_regular
 from model.section import Section
 
@@ -135,6 +135,12 @@ def write(path: Path, identity: Identity, done: Iterable[int]) -> None:
     """
     content = Sidecar(identity=identity, done=tuple(_ranges(sorted(done))))
     atomic_files.replace(path, content.model_dump_json().encode())
+
+
+def remove(path: Path) -> None:
+    """Remove a sidecar if there is one, also from the disk."""
+    path.unlink(missing_ok=True)
+    staging.fsync_directory(path.parent)
 
 
 def as_values(options: Mapping[str, object]) -> Values:

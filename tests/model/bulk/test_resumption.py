@@ -176,6 +176,28 @@ def test_other_options_start_anew(
     assert f"starts anew: {why}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("was_published", [False, True])
+def test_a_run_that_started_anew_and_was_killed_leaves_nothing_of_an_earlier_one(
+    stopped: Stopped, *, was_published: bool
+) -> None:
+    """Its rows are not those that the sidecar of the earlier run says are done."""
+    if was_published:  # and the sidecar was still there when that run was killed
+        stopped.partial.unlink()
+    options = EncodeOptions(
+        checkpoint=stopped.model, input=stopped.x, out=stopped.out, array="log_var"
+    )
+    job = Job.of(options, engine(stopped.model, "auto"))
+    with OutputFile(stopped.out, job.head) as output:
+        job.done_before(output, stopped.sidecar)  # killed before it saves anything
+
+    assert stopped.run() == 0
+
+    found = np.load(stopped.out)
+    stopped.out.unlink()
+    assert stopped.run() == 0
+    assert np.load(stopped.out).tobytes() == found.tobytes()
+
+
 def test_two_runs_do_not_write_one_file(
     stopped: Stopped, capsys: pytest.CaptureFixture[str]
 ) -> None:

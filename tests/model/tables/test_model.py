@@ -196,10 +196,11 @@ def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("table") / "mixed", mixed)
 
 
-@pytest.mark.parametrize("columns", [slice(0, 2), slice(2, 4)])
-def test_a_table_may_have_columns_of_one_kind(columns: slice, tmp_path: Path) -> None:
+@pytest.mark.parametrize("start", [0, 2])
+def test_a_table_may_have_columns_of_one_kind(start: int, tmp_path: Path) -> None:
     """Only numbers, or only categories: means, draws and imputed cells are codes."""
-    vae = model(MIXED[columns], mixed_codes()[:, columns])
+    stop = start + 2
+    vae = model(MIXED[start:stop], mixed_codes()[:, start:stop])
     engine = Engine.load(
         save(tmp_path / "m", vae), device="cpu", backend="torch", n_threads=1
     )
