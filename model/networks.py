@@ -18,6 +18,7 @@ from model.distributions import (
     Likelihood,
 )
 from model.graph import Graph, GraphNetwork
+from model.layers import Conv2d, ConvTranspose2d, Linear
 from model.tables.features import TableFeatures
 from model.tables.layout import TableLayout
 from model.tables.likelihood import Table
@@ -102,8 +103,8 @@ class Encoder(nn.Module):
             return
         shape = config.data_shape if table is None else (table.n_features,)
         self.torso, width = _encoder_torso(config.encoder, shape)
-        self.mu = nn.Linear(width, config.latent_dim)
-        self.log_var = nn.Linear(width, config.latent_dim)
+        self.mu = Linear(width, config.latent_dim)
+        self.log_var = Linear(width, config.latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalGaussian:
         """Encode x in the model's units, (..., D)."""
@@ -229,10 +230,10 @@ def _encoder_torso(
     height, width = conv_grid(data_shape, len(network.channels))
     layers: list[nn.Module] = [ToChannels(data_shape[0], data_shape[1])]
     for before, after in pairwise((_n_colors(data_shape), *network.channels)):
-        layers += [nn.Conv2d(before, after, _KERNEL, _STRIDE, _PADDING), activation()]
+        layers += [Conv2d(before, after, _KERNEL, _STRIDE, _PADDING), activation()]
     layers += [
         FromChannels(),
-        nn.Linear(network.channels[-1] * height * width, network.hidden),
+        Linear(network.channels[-1] * height * width, network.hidden),
         activation(),
     ]
     return nn.Sequential(*layers), network.hidden
@@ -246,7 +247,7 @@ def _decoder_torso(
     if isinstance(network, Mlp):
         widths = (latent_dim, *network.hidden)
         data_dim = torch.Size(data_shape).numel()
-        return _dense(widths, activation), lambda: nn.Linear(widths[-1], data_dim)
+        return _dense(widths, activation), lambda: Linear(widths[-1], data_dim)
     depth = len(network.channels)
     height, width = conv_grid(data_shape, depth)
     n_features = network.channels[-1] * height * width
@@ -275,16 +276,16 @@ def _missing_cells(config: Config) -> MissingCells | None:
 def _dense(widths: tuple[int, ...], activation: type[nn.Module]) -> nn.Sequential:
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), activation()]
+        layers += [Linear(before, after), activation()]
     return nn.Sequential(*layers)
 
 
 def _doubling(
     before: int, after: int, data_shape: tuple[int, ...], n_halvings: int
-) -> nn.ConvTranspose2d:
+) -> ConvTranspose2d:
     """Return a layer that doubles an image to its exact size after `n_halvings`."""
     height, width = conv_grid(data_shape, n_halvings)
-    return nn.ConvTranspose2d(
+    return ConvTranspose2d(
         before,
         after,
         _KERNEL,

@@ -146,7 +146,7 @@ class VAE(nn.Module):
 
 def initialized(config: Config, *, seed: int) -> VAE:
     """Return a VAE with initial weights that depend on the seed alone."""
-    vae = empty(config).to_empty(device="cpu")
+    vae = VAE(config)
     draw = generator(seed, Stream.INITIALIZATION)
     noise = torch.Generator().manual_seed(int(draw.integers(2**63)))
     initialize(vae.encoder, generator=noise)

@@ -6,6 +6,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from model.layers import Linear
 from model.noise import HALF_STEP
 from model.tables.missing_sets import MissingLayout, MissingSet
 from model.tables.schema import TableSchema
@@ -28,7 +29,7 @@ class MissingCells(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = MissingLayout(schema, sets)
-        self.head = nn.Linear(width, self.layout.n_outputs)
+        self.head = Linear(width, self.layout.n_outputs)
         self.register_buffer("log_share", torch.zeros(self.layout.shape))
 
     def reset(self) -> None:
