@@ -157,7 +157,7 @@ class Job:
                     _say(f"continues after {n:,} of {self.n_rows:,} rows")
                     return done
             _say(f"starts anew: {why or 'the partial file is damaged'}")
-        # First, so that no rows that a killed run left are taken for those it describes.
+        # First, so that the rows of a killed run are not taken for those it describes.
         resumption.remove(sidecar)
         output.clear(size)
         return set()
