@@ -21,6 +21,7 @@ from model.units import Units
 
 Array = NDArray[np.float32]
 
+_FARTHEST = 1e15  # in the model's units: float32 holds squares of its quotients
 _PIXELS = RawValues(1.0, PIXELS, (0.0, 1.0))
 
 
@@ -170,18 +171,23 @@ def _of_cells(
 
 
 def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:
-    """Return rows in the model's units, and check that float32 holds them."""
+    """Return rows in the model's units, and check that float32 can compute them."""
     if units is None:
         x = split.x
         if x.dtype != np.float32:
             with np.errstate(over="ignore"):  # checked below
                 x = mapped(lambda block, _: block, x, np.float32)
-        wanted = "float32; to use larger values, standardize the data"
+        wanted = f"±{_FARTHEST:g}; to use larger values, standardize the data"
     else:
         x = mapped(lambda block, _: units.standardized(block), split.x, np.float32)
-        wanted = "the range of the training rows"
-    _check(dataset, split, x, np.isfinite, wanted)
+        wanted = f"{_FARTHEST:g} standard deviations around the training rows"
+    _check(dataset, split, x, _is_in_reach, wanted)
     return x
+
+
+def _is_in_reach(x: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.abs(x) < _FARTHEST
+    return found
 
 
 def _check(

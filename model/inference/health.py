@@ -15,6 +15,7 @@ from model.vae import VAE
 
 _ROWS_PER_CHUNK = 4096
 _DENSITIES_PER_CHUNK = 4_000_000
+_LEAST_LOG_VAR = -1400.0  # of which 1 / sigma fits float64
 _LITTLE = 0.01  # nats; a dimension with a smaller KL follows the prior
 
 
@@ -134,6 +135,8 @@ def aggregate(q_z: DiagonalGaussian, p_z: Prior, *, eps: Tensor) -> Aggregate:
         q_z: (N, J).
         eps: Standard normal noise, (K, N, J).
     """
+    # That of an example far from all others may be smaller: its z is its mu.
+    q_z = DiagonalGaussian(q_z.mu, q_z.log_var.clamp(min=_LEAST_LOG_VAR))
     z = q_z.reparameterize(eps.to(q_z.mu))
     log_q = q_z.log_prob(z)  # log q(z|x), (K, N)
     log_p = p_z.log_prob(z)

@@ -163,6 +163,19 @@ def test_without_standardization_there_is_no_map(tmp_path: Path) -> None:
     assert prepared(dataset, Gaussian).units is None
 
 
+@pytest.mark.parametrize("standardize", [True, False])
+def test_a_row_too_far_to_compute_is_named_before_training(
+    tmp_path: Path, *, standardize: bool
+) -> None:
+    """Such as one that has a fill value in a file, which only the test rows have."""
+    x = np.random.default_rng(0).normal(size=(50, 2))
+    row = int(load(tmp_path, x).test.rows[-1])
+    x[row, 1] = 1e20
+
+    with pytest.raises(DataError, match=rf"^row {row} of x.npy, position \[1\] holds"):
+        prepared(load(tmp_path, x), Gaussian, standardize=standardize)
+
+
 @pytest.mark.parametrize("row", [3, 250, 399])
 def test_a_code_of_no_category_is_named_by_its_row_in_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: int

@@ -98,6 +98,21 @@ def test_examples_far_apart_are_told_apart_entirely() -> None:
     assert found.mutual_information.standard_error < 1e-6
 
 
+def test_an_example_with_a_vanishing_sigma_is_told_apart() -> None:
+    """An encoder extrapolates to an example 10,000 standard deviations away."""
+    q_z = DiagonalGaussian(
+        torch.tensor([[0.0], [0.0], [400.0]]).double(),
+        torch.tensor([[0.0], [0.0], [-3000.0]]).double(),
+    )
+
+    found = aggregate(q_z, StandardNormal(1), eps=random(9, 3, 1))
+
+    # Of three examples one can be told from the others.
+    wanted = math.log(3) - 2 / 3 * math.log(2)
+    assert found.mutual_information.value == pytest.approx(wanted)
+    assert math.isfinite(found.kl_to_prior.value)
+
+
 def test_examples_of_one_q_cannot_be_told_apart() -> None:
     """The mutual information is 0, and all of the KL is that of the aggregate."""
     q_z = DiagonalGaussian(
