@@ -249,6 +249,17 @@ def test_the_line_of_the_access_log_is_as_it_is_written() -> None:
     assert list(json.loads(shown)) == list(json.loads(line))
 
 
+def test_no_command_writes_over_what_one_before_it_read() -> None:
+    """Who types the lines of a block one after the other still has the first file."""
+    for page in PAGES:
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+            read: set[str] = set()
+            for line in block.splitlines():
+                written = re.findall(r"(?:--out|--output|-o) (\S+\.\w+)", line)
+                assert read.isdisjoint(written), (page.name, line)
+                read |= set(re.findall(r"[\w/.-]+\.\w+", line)) - set(written)
+
+
 def test_the_make_targets_exist() -> None:
     """Every `make` command of the README is a target."""
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")

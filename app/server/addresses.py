@@ -126,4 +126,7 @@ def _bound(family: int, address: Any) -> socket.socket:
 
 
 def _unusable(host: str, port: int, error: OSError) -> StartError:
-    return StartError(f"cannot listen on {host} port {port}: {error.strerror}")
+    why = error.strerror or str(error)
+    if error.errno == errno.EADDRINUSE:
+        why += "; stop what listens there, or choose another port: --port, VAE_PORT"
+    return StartError(f"cannot listen on {host} port {port}: {why}")

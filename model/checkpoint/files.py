@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from model.checkpoint.directories import is_replaced, open_directory
 from model.checkpoint.manifest import FileEntry, Manifest
 from model.regular_files import open_regular, read_regular, size_of
+from model.section import first_fault
 
 MANIFEST = "manifest.json"
 
@@ -23,6 +24,7 @@ MAX_JSON_BYTES = 16 << 20
 MAX_FILE_BYTES = 1 << 30  # of a file that is hashed and not kept
 _MAX_FILES = 64
 _CHUNK_BYTES = 1 << 20
+_LISTED = 3
 
 _Schema = TypeVar("_Schema", bound=BaseModel)
 _Result = TypeVar("_Result")
@@ -216,19 +218,29 @@ def parse(schema: type[_Schema], content: bytes, path: Path) -> _Schema:
     try:
         return schema.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the document"
-        raise CheckpointError(f"{path}: {where}: {first['msg']}") from error
+        raise CheckpointError(f"{path}: {first_fault(error)}") from error
 
 
 def _read_manifest(path: Path, directory: int) -> bytes:
     try:
         return read_regular(MANIFEST, directory=directory, max_bytes=MAX_JSON_BYTES)
     except OSError as error:
+        is_absent = isinstance(error, FileNotFoundError)
+        if is_absent and not (path / MANIFEST).is_symlink():
+            raise _no_checkpoint(path) from error
         raise _unreadable(path / MANIFEST, error) from error
 
 
+def _no_checkpoint(path: Path) -> CheckpointError:
+    below = sorted(str(manifest.parent) for manifest in path.glob(f"*/{MANIFEST}"))
+    hint = f"; did you mean {' or '.join(below[:_LISTED])}?" if below else ""
+    return CheckpointError(f"{path} is not a checkpoint: it has no {MANIFEST}{hint}")
+
+
 def _missing(path: Path, error: OSError) -> CheckpointError:
+    if isinstance(error, NotADirectoryError) and path.is_file():
+        wanted = "expected a directory, got a file"
+        return CheckpointError(f"no checkpoint at {path}: {wanted}")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return CheckpointError(f"no checkpoint at {path}: no such directory")
     return _unreadable(path, error)

@@ -18,7 +18,7 @@ from safetensors.numpy import load, save
 
 from model.checkpoint.manifest import Split
 from model.config import Binarization, Config
-from model.section import Section
+from model.section import Section, first_fault
 
 MAX_SCORES = 10_000
 MAX_LEVELS, MAX_DIMS = 4096, 1 << 20
@@ -267,9 +267,7 @@ def _settings(schema: type[_Settings], name: str, content: str) -> _Settings:
     try:
         return schema.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"settings of {name}: {where}: {first['msg']}") from error
+        raise ValueError(f"settings of {name}: {first_fault(error)}") from error
 
 
 def _check(

@@ -11,6 +11,7 @@ from model.data.dataset import Split
 from model.data.splits import Parts
 from model.files import DataError, MixedTable, ReadOptions, read_mixed
 from model.raw_values import PLAIN
+from model.section import first_fault
 from model.tables.inference import ColumnsError, UnknownCellError, codes_of, inferred
 from model.tables.schema import TableSchema
 
@@ -39,9 +40,7 @@ def read_schema(path: Path) -> TableSchema:
     except OSError as error:
         raise DataError(f"--columns {path} cannot be read: {error}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise DataError(f"--columns {path}: {where}: {first['msg']}") from error
+        raise DataError(f"--columns {path}: {first_fault(error)}") from error
     return schema.model_copy(update={"n_knots": 0})
 
 

@@ -47,7 +47,8 @@ def table(found: Mapping[str, Measured], rows: str) -> str:
     Args:
         rows: Which rows they are of, in words.
     """
-    lines = [f"{rows:32}{'mean':>12}{'± standard error':>20}{'of it noise':>14}"]
+    head = f"{rows}, in nats"
+    lines = [f"{head:32}{'mean':>12}{'± standard error':>20}{'noise alone':>14}"]
     for measure, measured in found.items():
         for name, summary in summaries(measured).items():
             lines.append(

@@ -30,7 +30,8 @@ class ReadOptions:
         drop: For tables: columns to leave out, by name, or by number from 1.
         label: For tables: the column with the classes of the rows, which are kept with
             the examples and never trained on.
-        columns: For tables: the columns to use, in this order; all if not given.
+        columns: For tables: the columns to use, in this order; all if not given. In
+            training also one NAME.columns.json, as an earlier training wrote it.
         x_key: For .npz: the name of the array with the examples.
         layout: For arrays (N, ., ., .): nchw has the channels first, nhwc last.
         size: For folders of pictures: HEIGHTxWIDTH to scale every picture to; with one

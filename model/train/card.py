@@ -44,7 +44,7 @@ $choices$libraries; $created.
 
 ## Serve it
 
-    VAE_CHECKPOINT=path/to/this/directory python -m app
+    vae-serve path/to/this/directory
 """
 )
 

@@ -240,7 +240,7 @@ def _summary(line: dict[str, Any]) -> str:
         f"ELBO train {line['train']['elbo']:.2f} "
         f"validation {line['validation']['elbo']:.2f} nats  "
         f"KL {line['validation']['kl']:.2f}  active {line['active_units']}  "
-        f"{line['examples_per_second']:,}/s"
+        f"{line['examples_per_second']:,} rows/s"
     )
 
 

@@ -39,8 +39,7 @@ class TrainOptions:
     """
     Train a variational autoencoder and write a checkpoint.
 
-    What is None, and a likelihood of auto, is chosen by the preset (`defaults`), which
-    for auto depends on the size and kind of the data.
+    An option whose default is None is chosen by size and kind of the data, and printed.
 
     Attributes:
         preset: Where options that are not given come from: auto chooses them by the

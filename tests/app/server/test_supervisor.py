@@ -141,7 +141,10 @@ def test_a_port_in_use_is_said_once(checkpoints: Path, n_workers: str) -> None:
 
     assert ended.returncode == STARTUP_FAILURE
     where = f"127.0.0.1 port {port}"
-    assert ended.stderr == f"error: cannot listen on {where}: Address already in use\n"
+    assert ended.stderr == (
+        f"error: cannot listen on {where}: Address already in use; "
+        "stop what listens there, or choose another port: --port, VAE_PORT\n"
+    )
     assert ended.stdout == ""
 
 

@@ -332,7 +332,23 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
     assert refusal(path) == f"no checkpoint at {path}: no such directory"
 
 
-@pytest.mark.parametrize("name", ["manifest.json", *VERIFIED])
+def test_what_is_no_checkpoint_is_said_with_those_that_lie_in_it(
+    directory: Path,
+) -> None:
+    """A file, a folder of other things, and the folder above a checkpoint."""
+    file = directory / "config.json"
+    (empty := directory / "empty").mkdir()
+    above = directory.parent
+
+    assert refusal(file).endswith("config.json: expected a directory, got a file")
+    assert refusal(empty) == f"{empty} is not a checkpoint: it has no manifest.json"
+    assert refusal(above) == (
+        f"{above} is not a checkpoint: it has no manifest.json; "
+        f"did you mean {directory}?"
+    )
+
+
+@pytest.mark.parametrize("name", VERIFIED)
 def test_a_missing_file_is_named(directory: Path, name: str) -> None:
     """Without any one file that it needs the checkpoint is refused."""
     (directory / name).unlink()
@@ -570,7 +586,7 @@ def test_another_format_version_is_refused(directory: Path, name: str) -> None:
 
     reason = refusal(directory)
 
-    assert reason == f"{directory / name}: format_version: Input should be 1 or 2"
+    assert reason == f"{directory / name}: format_version: expected 1 or 2, got 3"
 
 
 @pytest.mark.parametrize(

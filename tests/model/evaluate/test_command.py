@@ -185,7 +185,7 @@ def test_the_table_is_for_people(
     assert elbo["standard_error"] is None  # of one row
     assert written["binarize"] == "threshold"
     assert written["split"] == "validation"
-    assert head.startswith("1 validation row ")
+    assert head.startswith("1 validation row, in nats ")
 
 
 def test_a_tail_beyond_measure_is_null(checkpoints: Path, tmp_path: Path) -> None:
