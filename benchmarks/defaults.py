@@ -15,15 +15,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import sklearn.datasets
 import torch
 from numpy.typing import NDArray
-from sklearn.decomposition import FactorAnalysis
-from sklearn.mixture import GaussianMixture
 
 from benchmarks.results import circumstances, table, write_section
 from model import checkpoint, data
@@ -47,29 +45,35 @@ class Case(NamedTuple):
     heavy: bool = False
 
 
+def _scikit_learn(module: str) -> Any:
+    """Import a module of scikit-learn, which takes a second, when it is needed."""
+    return import_module(f"sklearn.{module}")
+
+
 def _embedded(name: str) -> Callable[[], Array]:
     def rows() -> Array:
-        found: Array = getattr(sklearn.datasets, f"load_{name}")().data
+        found: Array = getattr(_scikit_learn("datasets"), f"load_{name}")().data
         return found.astype(np.float64)
 
     return rows
 
 
 def _swiss_roll() -> Array:
-    found: Array = sklearn.datasets.make_swiss_roll(1000, noise=0.3, random_state=0)[0]
+    datasets = _scikit_learn("datasets")
+    found: Array = datasets.make_swiss_roll(1000, noise=0.3, random_state=0)[0]
     return found
 
 
 def _moons() -> Array:
-    found: Array = sklearn.datasets.make_moons(1000, noise=0.08, random_state=0)[0]
+    datasets = _scikit_learn("datasets")
+    found: Array = datasets.make_moons(1000, noise=0.08, random_state=0)[0]
     return found
 
 
 def _circles() -> Array:
-    found: Array = sklearn.datasets.make_circles(
-        1000, noise=0.06, factor=0.5, random_state=0
-    )[0]
-    return found
+    datasets = _scikit_learn("datasets")
+    found, _ = datasets.make_circles(1000, noise=0.06, factor=0.5, random_state=0)
+    return np.asarray(found)
 
 
 def _clusters() -> Array:
@@ -102,7 +106,7 @@ def _heavy_tails() -> Array:
 def _patches() -> Array:
     draw = np.random.default_rng(0)
     found = []
-    for image in sklearn.datasets.load_sample_images().images:
+    for image in _scikit_learn("datasets").load_sample_images().images:
         gray = image.mean(axis=2)
         for _ in range(1000):
             i, j = (int(draw.integers(0, side - 8)) for side in gray.shape)
@@ -152,17 +156,19 @@ def measure(x: Array, split: int, options: Sequence[str] = ()) -> Scores:
     shift, scale = fitted.mean(axis=0), fitted.std(axis=0)
     jacobian = np.log(scale).sum()
     u, v, w = ((part - shift) / scale for part in (fitted, held_out, test))
+    factor_analysis = _scikit_learn("decomposition").FactorAnalysis
+    mixture = _scikit_learn("mixture").GaussianMixture
     return Scores(
         independent=_gaussian(w, np.eye(len(shift))) - jacobian,
         full=_gaussian(w, np.cov(u.T, bias=True)) - jacobian,
         factors=_best(
-            (FactorAnalysis(k, max_iter=3000) for k in _FACTORS if k < u.shape[1]),
+            (factor_analysis(k, max_iter=3000) for k in _FACTORS if k < u.shape[1]),
             *(u, v, w),
         )
         - jacobian,
         mixture=_best(
             (
-                GaussianMixture(k, random_state=0, reg_covar=1e-4)
+                mixture(k, random_state=0, reg_covar=1e-4)
                 for k in _COMPONENTS
                 if k < len(u)
             ),

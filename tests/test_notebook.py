@@ -16,12 +16,11 @@ NOTEBOOK = ROOT / "examples" / "tour.ipynb"
 EPOCHS = '"--epochs", "100"'  # as a cell has them
 SECONDS = 1800  # ends only what hangs: a busy machine takes more than 300
 
-pytest.importorskip("matplotlib")
-
 
 @pytest.mark.slow("trains")
 def test_the_notebook_runs(tmp_path: Path) -> None:
     """Its cells are one program that trains, serves, asks, plots and ends well."""
+    pytest.importorskip("matplotlib")
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     program = "\n\n".join(
         "".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"

@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -27,6 +25,10 @@ def learning_curve(journal: Sequence[dict[str, Any]], kept_epoch: int) -> bytes:
         journal: At least one line.
         kept_epoch: Whose weights are kept; 0 for the start.
     """
+    # Imported here, at the end of a run, which so starts half a second sooner.
+    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     epochs = [line["epoch"] for line in journal]

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load, save
-from scipy.stats import norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint
 from model.checkpoint.held_out import (
@@ -16,6 +15,7 @@ from model.checkpoint.held_out import (
     Scores,
     ScoreSettings,
 )
+from tests import normal
 from tests.app.served import Served, assert_problem
 from tests.tiny import save_tiny, tiny_config, tiny_vae
 
@@ -96,7 +96,7 @@ def test_a_dimension_takes_the_quantiles_of_the_prior(bernoulli: Served) -> None
 
     assert found["dims"].tolist() == [2, 0]
     np.testing.assert_allclose(found["levels"], [0.1, 0.3, 0.5, 0.7, 0.9])
-    quantiles = norm.ppf(found["levels"])
+    quantiles = normal.quantiles(found["levels"])
     for path, dim in zip(found["z"], (2, 0), strict=True):
         others = [j for j in range(3) if j != dim]
         np.testing.assert_allclose(path[:, dim], quantiles, rtol=1e-6, atol=1e-7)
@@ -112,7 +112,7 @@ def test_a_dimension_takes_the_quantiles_of_the_aggregate(tmp_path: Path) -> Non
     levels, mu, sigma = np.array([0.05, 0.4, 0.95]), np.arange(3.0), np.array([2, 1, 3])
     aggregate = AggregateQuantiles(
         levels=levels,
-        values=mu[:, None] + sigma[:, None] * norm.ppf(levels),
+        values=mu[:, None] + sigma[:, None] * normal.quantiles(levels),
         settings=AggregateSettings(
             split="validation", binarization="static", n_examples=9
         ),
@@ -128,7 +128,7 @@ def test_a_dimension_takes_the_quantiles_of_the_aggregate(tmp_path: Path) -> Non
 
     assert found["scale"] == "aggregate"
     assert of_prior["scale"] == "prior"
-    wanted = mu[:, None] + sigma[:, None] * norm.ppf(found["levels"])
+    wanted = mu[:, None] + sigma[:, None] * normal.quantiles(found["levels"])
     moved = found["z"][np.arange(3), :, np.arange(3)]
     np.testing.assert_allclose(moved, wanted, rtol=1e-6, atol=1e-6)
     held = found["z"][0][:, 1:]

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from safetensors.numpy import save
-from scipy.stats import multivariate_normal  # type: ignore[import-untyped]  # it has no stubs
 
+from tests import normal
 from tests.app.known import Known
 from tests.app.served import Served, assert_problem
 from tests.model.ppca import VARIANCE, D, N, Ppca, bias
@@ -45,7 +45,7 @@ def conditional(model: Ppca, n: int) -> Conditional:
     return Conditional(
         mean=b[m] + gain @ (x[o] - b[o]),
         covariance=c[np.ix_(m, m)] - gain @ c[np.ix_(o, m)],
-        log_p_observed=multivariate_normal(b[o], c[np.ix_(o, o)]).logpdf(x[o]),
+        log_p_observed=float(normal.log_density(x[o], b[o], c[np.ix_(o, o)])),
     )
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.datasets import load_breast_cancer
 
 from model.train.command import main
 from tests.app.explorer.explored import (
@@ -62,6 +61,8 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a Gaussian model of scikit-learn's breast cancer data."""
+    from sklearn.datasets import load_breast_cancer  # noqa: PLC0415  takes a second
+
     x, y = load_breast_cancer(return_X_y=True)
     data = tmp_path_factory.mktemp("table") / "breast_cancer.npz"
     np.savez(data, allow_pickle=False, x=x, y=y)

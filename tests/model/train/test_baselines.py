@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.stats import multivariate_normal  # type: ignore[import-untyped]  # no stubs
-from sklearn.decomposition import FactorAnalysis
 
 from model.train.baselines import LinearGaussian, best_start, fit_baselines
+from tests import normal
 
 FLOOR = 0.01
 
@@ -32,7 +31,7 @@ def test_the_density_is_that_of_its_covariance(d: int, k: int) -> None:
     found = law.log_prob(u)
 
     covariance = law.loadings @ law.loadings.T + np.diag(law.variance)
-    wanted = multivariate_normal(law.mean, covariance).logpdf(u)
+    wanted = normal.log_density(u, law.mean, covariance)
     np.testing.assert_allclose(found, wanted, rtol=1e-10)
 
 
@@ -45,14 +44,17 @@ def test_the_full_gaussian_is_the_maximum_likelihood_fit(d: int) -> None:
     fitted = fit_baselines(x, x[:50], floor=FLOOR, max_factors=4)
 
     assert fitted.full_gaussian is not None
-    wanted = multivariate_normal(x.mean(axis=0), np.cov(x.T, bias=True)).logpdf(x)
+    wanted = normal.log_density(x, x.mean(axis=0), np.cov(x.T, bias=True))
     np.testing.assert_allclose(fitted.full_gaussian.log_prob(x), wanted, atol=1e-8)
     assert fitted.full_gaussian.n_factors == d - 1
 
 
+@pytest.mark.slow("imports scikit-learn")
 @pytest.mark.parametrize(("d", "k"), [(8, 1), (8, 3), (100, 2)])
 def test_factor_analysis_is_that_of_scikit_learn(d: int, k: int) -> None:
     """The same likelihood to 1e-3 nats a row, with as many factors."""
+    from sklearn.decomposition import FactorAnalysis  # noqa: PLC0415  takes a second
+
     x = rows(400, d, k=3)
     fitted = fit_baselines(x, x, floor=FLOOR, max_factors=k)
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from scipy.stats import multivariate_normal, norm  # type: ignore[import-untyped]  # it has no stubs
 
 from model import checkpoint, data
 from model.binarization import drawn
@@ -17,6 +16,7 @@ from model.inference.health import health, posteriors
 from model.inference.refinement import refine
 from model.noise import Stream, standard_normal
 from model.train.command import main
+from tests import normal
 from tests.model.train.runs import SMALL, read_journal, write_images, write_table
 
 FIGURES = ("elbo", "log_likelihood", "kl", "active_units")
@@ -74,7 +74,7 @@ def test_the_baselines_are_in_the_metrics(table: Path) -> None:
     dataset = data.load(str(table.with_name("rows.npy")))
     train, test = dataset.train.x, dataset.test.x
     covariance = np.cov(train, rowvar=False, bias=True)
-    log_p_x = multivariate_normal.logpdf(test, train.mean(axis=0), covariance).mean()
+    log_p_x = normal.log_density(test, train.mean(axis=0), covariance).mean()
 
     full, factors = metrics.baselines
 
@@ -278,7 +278,7 @@ def test_the_latent_quantiles_are_those_of_the_held_out_rows(
     units = (aggregate.values[:, :, None] - q_z.mu.T.numpy()[:, None]) / (
         q_z.sigma.T.numpy()[:, None]
     )
-    share = norm.cdf(units).mean(axis=2)
+    share = normal.cdf(units).mean(axis=2)
 
     np.testing.assert_allclose(
         share, np.broadcast_to(aggregate.levels, share.shape), atol=1e-12
