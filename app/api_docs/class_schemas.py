@@ -14,6 +14,8 @@ import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from model import docstrings
+
 Json = dict[str, Any]
 
 REF = "#/components/schemas/{model}"
@@ -41,4 +43,15 @@ def _schemas(models: tuple[type[BaseModel], ...]) -> bytes:
     _, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template=REF
     )
+    for schema in definitions["$defs"].values():
+        _describe_members(schema)
     return orjson.dumps(definitions["$defs"])
+
+
+def _describe_members(schema: Json) -> None:
+    """Move the section `Attributes` of a docstring to the members that it describes."""
+    docstring = schema.get("description", "")
+    for name, text in docstrings.attributes(docstring).items():
+        schema["properties"][name].setdefault("description", text)
+    if docstring:
+        schema["description"] = docstrings.summary(docstring)

@@ -8,14 +8,27 @@ from app.http.schema import StrictObject
 
 
 class ProblemFault(StrictObject):
-    """An error in a request."""
+    """
+    An error in a request.
+
+    Attributes:
+        detail: What was expected there, and what came.
+    """
 
     pointer: Annotated[str, Field(description="JSON pointer (RFC 6901).")]
     detail: str
 
 
 class Problem(StrictObject):
-    """An error response (RFC 9457)."""
+    """
+    An error response (RFC 9457).
+
+    Attributes:
+        type: Always `about:blank`: the status says the kind of error.
+        title: The words of the status.
+        status: The status code.
+        request_id: As in the header `X-Request-ID`, and in the log.
+    """
 
     type: str
     title: str

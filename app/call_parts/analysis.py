@@ -52,7 +52,9 @@ class AnalysisResponse(StrictObject):
 
     seed: SeedUsed
     binarize: BinarizeUsed
-    units: Literal["nats"]
+    units: Annotated[
+        Literal["nats"], Field(description="The unit of all log probabilities.")
+    ]
 
 
 Options = TypeVar("Options", bound=AnalysisOptions)

@@ -226,9 +226,18 @@ class InputRows(Marker):
         if facts.columns and self.axis is data_shape:
             forms = row_schemas.forms(forms[0], facts.columns, facts.table)
         return {
+            "description": self._words(facts),
             **row_schemas.texts(schema),
             **(forms[0] if len(forms) == 1 else {"oneOf": forms}),
         }
+
+    def _words(self, facts: Facts) -> str:
+        """Return a description, for an array that has none of its own."""
+        n = self.exactly or "N"
+        if self.axis is latent_shape:
+            return f"Latents, [{n}, J]."
+        named = ", or by the names of their columns" if facts.columns else ""
+        return f"Rows of data, [{n}, *data_shape] or flat, [{n}, D]{named}."
 
 
 @final

@@ -117,7 +117,10 @@ class DecodeResponse(StrictObject):
         OnRequest(),
         Shape(max_rows, data_shape, has_cells=False),
     ]
-    likelihood: Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"]
+    likelihood: Annotated[
+        Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"],
+        Field(description="The family of p(x|z)."),
+    ]
 
 
 def _examples(values: ExampleValues) -> Bodies:

@@ -92,7 +92,9 @@ class ElboResponse(StrictObject):
     n_samples: Annotated[int, Field(description="K.")]
     seed: SeedUsed
     binarize: BinarizeUsed
-    units: Literal["nats"]
+    units: Annotated[
+        Literal["nats"], Field(description="The unit of all log probabilities.")
+    ]
 
 
 def _examples(values: ExampleValues) -> Bodies:

@@ -24,7 +24,12 @@ _LEVELS = np.linspace(0, 1, 101)
 
 @final
 class HeldOutElbo(StrictObject):
-    """The ELBO of held-out rows, in nats per row."""
+    """
+    The ELBO of held-out rows, in nats per row.
+
+    Attributes:
+        split: Which rows of the data they are.
+    """
 
     quantiles: Annotated[
         list[float], Field(description="At 0, 1, ..., 100 percent, ascending.")

@@ -60,7 +60,7 @@ class InterpolateResponse(StrictObject):
         Field(description="E[x|z] at each point, [n, *data_shape]."),
         Shape(max_rows, data_shape),
     ]
-    path: Path
+    path: Annotated[Path, Field(description="The path, as requested.")]
 
 
 def _examples(values: ExampleValues) -> Bodies:

@@ -1,13 +1,14 @@
 """GET /model: a description of the served model."""
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, final
+from typing import Annotated, Any, Literal, final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from app.call_parts.call import Call, Endpoint, get, offered
 from app.call_parts.document import StaticDocument
 from app.call_parts.served_model import ServedModel
+from app.settings import Settings
 from app.version import service_version
 from model.checkpoint.manifest import Figure, LatentUse
 from model.engine import Engine
@@ -30,7 +31,14 @@ PHI = (
 
 @final
 class LikelihoodCard(BaseModel):
-    """The family of p(x|z), and its support."""
+    """
+    The family of p(x|z), and its support.
+
+    Attributes:
+        kind: `bernoulli`, `continuous_bernoulli`, `gaussian` or `table`.
+        support: The values of x that have a likelihood.
+        value_range: The smallest and the largest of them; null if there are none.
+    """
 
     kind: str
     support: str
@@ -54,7 +62,12 @@ _PRIORS = {
 
 @final
 class PriorCard(BaseModel):
-    """The prior p(z)."""
+    """
+    The prior p(z).
+
+    Attributes:
+        what: The prior in words.
+    """
 
     kind: Annotated[
         str, Field(description="standard_normal, gaussian_mixture or vamp.")
@@ -71,15 +84,28 @@ class PriorCard(BaseModel):
 
 @final
 class Parameters(BaseModel):
-    """The number of parameters in θ or φ, and what they are."""
+    """
+    The number of parameters in θ or φ, and what they are.
+
+    Attributes:
+        n_parameters: How many numbers there are.
+        what: Their meaning in words.
+    """
 
     n_parameters: int
     what: str
 
 
+def _describe_limits(schema: dict[str, Any]) -> None:
+    for name, member in schema["properties"].items():
+        member["description"] = Settings.model_fields[name].description
+
+
 @final
 class Limits(BaseModel):
-    """The limits of requests."""
+    """The limits of requests, in the words of the settings."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_limits)
 
     max_body_bytes: int
     max_rows: int
@@ -94,7 +120,13 @@ class Limits(BaseModel):
 
 @final
 class Compute(BaseModel):
-    """The device and the library that compute, and a property of their results."""
+    """
+    The device and the library that compute, and a property of their results.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        backend: The library that computes the layers, `onnx` or `torch`.
+    """
 
     device: str
     backend: str
@@ -109,7 +141,13 @@ class Compute(BaseModel):
 
 @final
 class MediaTypes(BaseModel):
-    """The formats of a call's request and response."""
+    """
+    The formats of a call's request and response.
+
+    Attributes:
+        request: What Content-Type may be.
+        response: What Accept may name.
+    """
 
     request: list[str]
     response: list[str]
@@ -117,7 +155,17 @@ class MediaTypes(BaseModel):
 
 @final
 class OriginCard(BaseModel):
-    """The provenance of the checkpoint."""
+    """
+    The provenance of the checkpoint.
+
+    Attributes:
+        created: When it was written, in UTC.
+        dataset: The data of the training.
+        dataset_sha256: The SHA-256 of the file that they come from; null if unknown.
+        dataset_source: What the data are, and how they were split.
+        seed: The seed of the training.
+        libraries: The versions of Python and of libraries in the training.
+    """
 
     created: str
     dataset: str
@@ -129,7 +177,19 @@ class OriginCard(BaseModel):
 
 @final
 class Card(BaseModel):
-    """A description of the served model."""
+    """
+    A description of the served model.
+
+    Attributes:
+        name: The name of its directory.
+        service_version: The version of the service.
+        format_version: The version of the checkpoint's format.
+        data_shape: The shape of one example.
+        latent_dim: J, the number of dimensions of z.
+        units: The unit of all log probabilities.
+        media_types: The formats of each call, by operation id.
+        figures: What was measured at the end of the training.
+    """
 
     name: str
     version: Annotated[str, Field(description="The first digits of sha256.")]

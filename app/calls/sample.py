@@ -154,6 +154,6 @@ async def sampled(
 
 sample_by_query = sample.by_query(
     "sampleByQuery",
-    summary="The same by query parameters",
+    summary="z and x by query parameters, as in the address of an image",
     query={"n": 2, "seed": SEED},
 )

@@ -88,7 +88,7 @@ class TraverseResponse(StrictObject):
         list[float],
         Field(description="The probabilities of the quantiles, [n]."),
     ]
-    scale: Scale
+    scale: Annotated[Scale, Field(description="The scale, as requested.")]
 
 
 def _examples(values: ExampleValues) -> Bodies:

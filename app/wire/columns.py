@@ -113,7 +113,7 @@ def has_others(others: Sequence[str], layout: Layout) -> str:
     n = f"{len(others)} other{'s' * (len(others) > 1)}"
     shown = ", ".join(name for name in others[:_LISTED] if _PLAIN.fullmatch(name))
     named = f": {shown}" if shown else ""
-    what = f"expected the columns of `columns` in /model only, got {n}{named}"
+    what = f"expected only columns of the model, got {n}{named}"
     if len(others) == 1 and any(mark in others[0] for mark in _SEPARATORS):
         return f"{what}; separate cells by commas"
     return f"{what}; {_meant(others[0], layout.columns)}"

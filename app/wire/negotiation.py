@@ -205,7 +205,7 @@ def _next_step(name: str, readable: Formats) -> str:
     if meant is not None and meant in readable:
         return _header(meant)
     if name == CSV.name:
-        return "only where rows of a model with names of columns are read"
+        return "it is for rows of a model whose columns have names"
     if meant is PARQUET or name == PARQUET.name or name in _ARROW:
         return _instead_of_a_packed_table(name, readable)
     files = (PNG, CSV, NPY, SAFETENSORS)

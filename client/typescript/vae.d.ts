@@ -52,7 +52,7 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The same by query parameters
+         * z and x by query parameters, as in the address of an image
          * @description Return draws from the model: z from the prior, and x from p(x|z).
          */
         get: operations["sampleByQuery"];
@@ -471,7 +471,10 @@ export interface components {
              * @default 0
              */
             first?: number;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -491,6 +494,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -555,7 +559,10 @@ export interface components {
          * @description A description of the served model.
          */
         Card: {
-            /** Name */
+            /**
+             * Name
+             * @description The name of its directory.
+             */
             name: string;
             /**
              * Version
@@ -567,13 +574,25 @@ export interface components {
              * @description The SHA-256 of the checkpoint's manifest.
              */
             sha256: string;
-            /** Service Version */
+            /**
+             * Service Version
+             * @description The version of the service.
+             */
             service_version: string;
-            /** Format Version */
+            /**
+             * Format Version
+             * @description The version of the checkpoint's format.
+             */
             format_version: number;
-            /** Data Shape */
+            /**
+             * Data Shape
+             * @description The shape of one example.
+             */
             data_shape: number[];
-            /** Latent Dim */
+            /**
+             * Latent Dim
+             * @description J, the number of dimensions of z.
+             */
             latent_dim: number;
             likelihood: components["schemas"]["LikelihoodCard"];
             prior: components["schemas"]["PriorCard"];
@@ -617,15 +636,24 @@ export interface components {
             data_dtype: "float32" | "float64";
             theta: components["schemas"]["Parameters"];
             phi: components["schemas"]["Parameters"];
-            /** Units */
+            /**
+             * Units
+             * @description The unit of all log probabilities.
+             */
             units: string;
             compute: components["schemas"]["Compute"];
             limits: components["schemas"]["Limits"];
-            /** Media Types */
+            /**
+             * Media Types
+             * @description The formats of each call, by operation id.
+             */
             media_types: {
                 [key: string]: components["schemas"]["MediaTypes"];
             };
-            /** Figures */
+            /**
+             * Figures
+             * @description What was measured at the end of the training.
+             */
             figures: components["schemas"]["Figure"][];
             /** @description Which latent dimensions carry information, and whether the posterior has collapsed; null if training did not measure it. */
             latent_use: components["schemas"]["LatentUse"] | null;
@@ -636,9 +664,15 @@ export interface components {
          * @description The device and the library that compute, and a property of their results.
          */
         Compute: {
-            /** Device */
+            /**
+             * Device
+             * @description `cpu` or `cuda`.
+             */
             device: string;
-            /** Backend */
+            /**
+             * Backend
+             * @description The library that computes the layers, `onnx` or `torch`.
+             */
             backend: string;
             /**
              * Batch Invariant
@@ -663,7 +697,10 @@ export interface components {
              * @default 1
              */
             scale?: number;
-            /** Z */
+            /**
+             * Z
+             * @description Latents, [N, J].
+             */
             z: number[][];
         };
         /**
@@ -678,6 +715,7 @@ export interface components {
             mean: number[][][];
             /**
              * Likelihood
+             * @description The family of p(x|z).
              * @enum {string}
              */
             likelihood: "bernoulli" | "continuous_bernoulli" | "gaussian" | "table";
@@ -717,7 +755,10 @@ export interface components {
              * @default 0
              */
             first?: number;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -767,6 +808,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -820,7 +862,10 @@ export interface components {
              * @default false
              */
             resize?: boolean;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -856,47 +901,65 @@ export interface components {
         /**
          * Figure
          * @description One measured number, with all it takes to measure it again.
-         *
-         *     Attributes:
-         *         name: `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or
-         *             `amortization_gap`, the gain of refinement (nats per example).
-         *         n_samples: K, the draws of z per example; null where there is no draw.
-         *         noise_seed: Seed of the evaluation's noise; null where there is none.
-         *         n_seeds: How many training runs the value is a mean of.
-         *         spread: Standard deviation over those runs; null for a single run.
-         *         standard_error: Of the mean over the split's examples; null for a count.
          */
         Figure: {
-            /** Name */
+            /**
+             * Name
+             * @description `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or `amortization_gap`, the gain of refinement (nats per example).
+             */
             name: string;
-            /** Value */
+            /**
+             * Value
+             * @description The mean over the examples, or a count of dimensions.
+             */
             value: number;
             /**
              * Units
+             * @description The unit of the value.
              * @enum {string}
              */
             units: "nats" | "dimensions";
             /**
              * Split
+             * @description Which rows of the data the examples are.
              * @enum {string}
              */
             split: "train" | "validation" | "test";
-            /** N Examples */
+            /**
+             * N Examples
+             * @description How many examples it was measured on.
+             */
             n_examples: number;
             /**
              * Binarization
+             * @description How gray values were made 0 or 1.
              * @enum {string}
              */
             binarization: "none" | "static" | "dynamic" | "threshold";
-            /** N Samples */
+            /**
+             * N Samples
+             * @description K, the draws of z per example; null where there is no draw.
+             */
             n_samples: number | null;
-            /** Noise Seed */
+            /**
+             * Noise Seed
+             * @description Seed of the evaluation's noise; null where there is none.
+             */
             noise_seed: number | null;
-            /** N Seeds */
+            /**
+             * N Seeds
+             * @description How many training runs the value is a mean of.
+             */
             n_seeds: number;
-            /** Spread */
+            /**
+             * Spread
+             * @description Standard deviation over those runs; null for a single run.
+             */
             spread: number | null;
-            /** Standard Error */
+            /**
+             * Standard Error
+             * @description Of the mean over the split's examples; null for a count.
+             */
             standard_error: number | null;
         };
         /**
@@ -934,7 +997,10 @@ export interface components {
              * @default null
              */
             budget?: number | null;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -954,6 +1020,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -1071,7 +1138,10 @@ export interface components {
              * @description The number of rows.
              */
             n: number;
-            /** Split */
+            /**
+             * Split
+             * @description Which rows of the data they are.
+             */
             split: string;
             /**
              * Binarization
@@ -1119,7 +1189,10 @@ export interface components {
              * @default null
              */
             n_draws?: number | null;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
             /**
              * Mask
@@ -1144,6 +1217,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -1216,7 +1290,10 @@ export interface components {
              * @enum {string}
              */
             path?: "straight" | "great_circle";
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [2, *data_shape] or flat, [2, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -1236,6 +1313,7 @@ export interface components {
             mean: number[][][];
             /**
              * Path
+             * @description The path, as requested.
              * @enum {string}
              */
             path: "straight" | "great_circle";
@@ -1258,61 +1336,89 @@ export interface components {
              * @enum {string}
              */
             path?: "straight" | "great_circle";
-            /** Z */
+            /**
+             * Z
+             * @description Latents, [2, J].
+             */
             z: number[][];
         };
         /**
          * LatentUse
          * @description What the latents are used for, with all it takes to measure it again; in nats.
-         *
-         *     Attributes:
-         *         verdict: Whether the posterior has collapsed, in words.
-         *         kl_per_dim: Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null
-         *             where p(z) is a mixture, in which the KL is no sum over dimensions.
-         *         active: Which dimensions are active units (Burda et al. 2016), J of them.
-         *         mutual_information: I_q(x; z), at most log `n_examples`.
-         *         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
-         *             estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
-         *         noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
          */
         LatentUse: {
-            /** Verdict */
+            /**
+             * Verdict
+             * @description Whether the posterior has collapsed, in words.
+             */
             verdict: string;
-            /** Kl Per Dim */
+            /**
+             * Kl Per Dim
+             * @description Mean of KL(q(z_j|x) || p(z_j)) over the examples, J of them; null where p(z) is a mixture, in which the KL is no sum over dimensions.
+             */
             kl_per_dim: number[] | null;
-            /** Active */
+            /**
+             * Active
+             * @description Which dimensions are active units (Burda et al. 2016), J of them.
+             */
             active: boolean[];
-            /** Mutual Information */
+            /**
+             * Mutual Information
+             * @description I_q(x; z), at most log `n_examples`.
+             */
             mutual_information: number;
-            /** Mutual Information Standard Error */
+            /**
+             * Mutual Information Standard Error
+             * @description Its standard error.
+             */
             mutual_information_standard_error: number | null;
-            /** Kl To Prior */
+            /**
+             * Kl To Prior
+             * @description KL of the mixture of all q(z|x) from the prior; the sum of both estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
+             */
             kl_to_prior: number;
-            /** Kl To Prior Standard Error */
+            /**
+             * Kl To Prior Standard Error
+             * @description Its standard error.
+             */
             kl_to_prior_standard_error: number | null;
             /**
              * Split
+             * @description Which rows of the data the examples are.
              * @enum {string}
              */
             split: "train" | "validation" | "test";
-            /** N Examples */
+            /**
+             * N Examples
+             * @description How many examples it was measured on.
+             */
             n_examples: number;
             /**
              * Binarization
+             * @description How gray values were made 0 or 1.
              * @enum {string}
              */
             binarization: "none" | "static" | "dynamic" | "threshold";
-            /** Noise Seed */
+            /**
+             * Noise Seed
+             * @description Seed of the noise, one draw of z per example.
+             */
             noise_seed: number;
         };
         /**
          * LeftOut
-         * @description A column of the training file that the model does not have, and why.
+         * @description A column of the training file that the model does not have.
          */
         LeftOut: {
-            /** Name */
+            /**
+             * Name
+             * @description The name of the column.
+             */
             name: string;
-            /** Why */
+            /**
+             * Why
+             * @description Why training left it out.
+             */
             why: string;
         };
         /**
@@ -1320,11 +1426,20 @@ export interface components {
          * @description The family of p(x|z), and its support.
          */
         LikelihoodCard: {
-            /** Kind */
+            /**
+             * Kind
+             * @description `bernoulli`, `continuous_bernoulli`, `gaussian` or `table`.
+             */
             kind: string;
-            /** Support */
+            /**
+             * Support
+             * @description The values of x that have a likelihood.
+             */
             support: string;
-            /** Value Range */
+            /**
+             * Value Range
+             * @description The smallest and the largest of them; null if there are none.
+             */
             value_range: [
                 number,
                 number
@@ -1332,26 +1447,53 @@ export interface components {
         };
         /**
          * Limits
-         * @description The limits of requests.
+         * @description The limits of requests, in the words of the settings.
          */
         Limits: {
-            /** Max Body Bytes */
+            /**
+             * Max Body Bytes
+             * @description Largest request body, in bytes.
+             */
             max_body_bytes: number;
-            /** Max Rows */
+            /**
+             * Max Rows
+             * @description Most rows of a request: N, or n in `/sample`.
+             */
             max_rows: number;
-            /** Max N Samples */
+            /**
+             * Max N Samples
+             * @description Most draws of z per example (K) in `/elbo`.
+             */
             max_n_samples: number;
-            /** Max Output Values */
+            /**
+             * Max Output Values
+             * @description Most data values of a response: N x D.
+             */
             max_output_values: number;
-            /** Max Image Pixels */
+            /**
+             * Max Image Pixels
+             * @description Most pixels of the images of a request, or of a response in PNG.
+             */
             max_image_pixels: number;
-            /** Max Work */
+            /**
+             * Max Work
+             * @description Most values `/elbo` may compute: K x N x D, or K x N x J if J is larger than D.
+             */
             max_work: number;
-            /** Max Analysis Rows */
+            /**
+             * Max Analysis Rows
+             * @description Most rows of an analysis.
+             */
             max_analysis_rows: number;
-            /** Max Draws */
+            /**
+             * Max Draws
+             * @description Most draws of z per example for log p(x): 32 x `n_samples`, or `budget`; in `/impute` `n_draws`, and `n_samples`.
+             */
             max_draws: number;
-            /** Max Analysis Work */
+            /**
+             * Max Analysis Work
+             * @description Most values an analysis may decode: draws x N x D, or draws x N x J if J is larger than D.
+             */
             max_analysis_work: number;
         };
         /**
@@ -1401,7 +1543,10 @@ export interface components {
              * @default false
              */
             upper?: boolean;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -1421,6 +1566,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -1485,9 +1631,15 @@ export interface components {
          * @description The formats of a call's request and response.
          */
         MediaTypes: {
-            /** Request */
+            /**
+             * Request
+             * @description What Content-Type may be.
+             */
             request: string[];
-            /** Response */
+            /**
+             * Response
+             * @description What Accept may name.
+             */
             response: string[];
         };
         /**
@@ -1495,17 +1647,35 @@ export interface components {
          * @description The provenance of the checkpoint.
          */
         OriginCard: {
-            /** Created */
+            /**
+             * Created
+             * @description When it was written, in UTC.
+             */
             created: string;
-            /** Dataset */
+            /**
+             * Dataset
+             * @description The data of the training.
+             */
             dataset: string;
-            /** Dataset Sha256 */
+            /**
+             * Dataset Sha256
+             * @description The SHA-256 of the file that they come from; null if unknown.
+             */
             dataset_sha256: string | null;
-            /** Dataset Source */
+            /**
+             * Dataset Source
+             * @description What the data are, and how they were split.
+             */
             dataset_source: string;
-            /** Seed */
+            /**
+             * Seed
+             * @description The seed of the training.
+             */
             seed: number;
-            /** Libraries */
+            /**
+             * Libraries
+             * @description The versions of Python and of libraries in the training.
+             */
             libraries: {
                 [key: string]: string;
             };
@@ -1515,9 +1685,15 @@ export interface components {
          * @description The number of parameters in θ or φ, and what they are.
          */
         Parameters: {
-            /** N Parameters */
+            /**
+             * N Parameters
+             * @description How many numbers there are.
+             */
             n_parameters: number;
-            /** What */
+            /**
+             * What
+             * @description Their meaning in words.
+             */
             what: string;
         };
         /**
@@ -1543,7 +1719,10 @@ export interface components {
              * @default 0
              */
             first?: number;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -1563,6 +1742,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -1642,7 +1822,10 @@ export interface components {
              * @description Of the marginals p(z_j), [J].
              */
             standard_deviation: number[];
-            /** What */
+            /**
+             * What
+             * @description The prior in words.
+             */
             what: string;
         };
         /**
@@ -1650,11 +1833,20 @@ export interface components {
          * @description An error response (RFC 9457).
          */
         Problem: {
-            /** Type */
+            /**
+             * Type
+             * @description Always `about:blank`: the status says the kind of error.
+             */
             type: string;
-            /** Title */
+            /**
+             * Title
+             * @description The words of the status.
+             */
             title: string;
-            /** Status */
+            /**
+             * Status
+             * @description The status code.
+             */
             status: number;
             /**
              * Detail
@@ -1666,7 +1858,10 @@ export interface components {
              * @description The requested path.
              */
             instance: string;
-            /** Request Id */
+            /**
+             * Request Id
+             * @description As in the header `X-Request-ID`, and in the log.
+             */
             request_id: string;
             /**
              * Errors
@@ -1684,7 +1879,10 @@ export interface components {
              * @description JSON pointer (RFC 6901).
              */
             pointer: string;
-            /** Detail */
+            /**
+             * Detail
+             * @description What was expected there, and what came.
+             */
             detail: string;
         };
         /**
@@ -1728,7 +1926,10 @@ export interface components {
              * @default 0
              */
             first?: number;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -1815,7 +2016,10 @@ export interface components {
              * @default 0
              */
             first?: number;
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -1835,6 +2039,7 @@ export interface components {
             binarize: ("threshold" | "sample") | null;
             /**
              * Units
+             * @description The unit of all log probabilities.
              * @constant
              */
             units: "nats";
@@ -1962,35 +2167,34 @@ export interface components {
         /**
          * TableColumn
          * @description One column of a table.
-         *
-         *     Attributes:
-         *         kind: How the column is distributed, see `docs/tables.md`.
-         *         resolution: The width of a cell of numbers: 0.1 for numbers with one decimal.
-         *             Null for categories.
-         *         categories: The values of a column of categories, in the order of their codes.
-         *             Null for numbers.
-         *         why: Why training chose this kind.
          */
         TableColumn: {
-            /** Name */
+            /**
+             * Name
+             * @description The name of the column.
+             */
             name: string;
             /**
              * Kind
+             * @description How the column is distributed, see `docs/tables.md`.
              * @enum {string}
              */
             kind: "numeric" | "real" | "student" | "lognormal" | "count" | "ordinal" | "binary" | "categorical";
             /**
              * Resolution
+             * @description The width of a cell of numbers: 0.1 for numbers with one decimal. Null for categories.
              * @default null
              */
             resolution?: number | null;
             /**
              * Categories
+             * @description The values of a column of categories, in the order of their codes. Null for numbers.
              * @default null
              */
             categories?: (boolean | number | string)[] | null;
             /**
              * Why
+             * @description Why training chose this kind.
              * @default
              */
             why?: string;
@@ -1998,22 +2202,22 @@ export interface components {
         /**
          * TableSchema
          * @description The columns of a table.
-         *
-         *     Attributes:
-         *         columns: In the order of the codes of a row.
-         *         left_out: Columns of the training file that the model does not have.
-         *         n_knots: The length of the stored marginals, 0 before training.
          */
         TableSchema: {
-            /** Columns */
+            /**
+             * Columns
+             * @description In the order of the codes of a row.
+             */
             columns: components["schemas"]["TableColumn"][];
             /**
              * Left Out
+             * @description Columns of the training file that the model does not have.
              * @default []
              */
             left_out?: components["schemas"]["LeftOut"][];
             /**
              * N Knots
+             * @description The length of the stored marginals, 0 before training.
              * @default 0
              */
             n_knots?: number;
@@ -2042,7 +2246,10 @@ export interface components {
              * @enum {string}
              */
             scale?: "prior" | "aggregate";
-            /** X */
+            /**
+             * X
+             * @description Rows of data, [1, *data_shape] or flat, [1, D].
+             */
             x: number[][] | number[][][];
         };
         /**
@@ -2072,6 +2279,7 @@ export interface components {
             levels: number[];
             /**
              * Scale
+             * @description The scale, as requested.
              * @enum {string}
              */
             scale: "prior" | "aggregate";
@@ -2100,7 +2308,10 @@ export interface components {
              * @enum {string}
              */
             scale?: "prior" | "aggregate";
-            /** Z */
+            /**
+             * Z
+             * @description Latents, [1, J].
+             */
             z: number[][];
         };
     };
@@ -2963,7 +3174,19 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A description of the served model. */
+            /**
+             * @description A description of the served model.
+             *
+             *         Attributes:
+             *             name: The name of its directory.
+             *             service_version: The version of the service.
+             *             format_version: The version of the checkpoint's format.
+             *             data_shape: The shape of one example.
+             *             latent_dim: J, the number of dimensions of z.
+             *             units: The unit of all log probabilities.
+             *             media_types: The formats of each call, by operation id.
+             *             figures: What was measured at the end of the training.
+             */
             200: {
                 headers: {
                     [name: string]: unknown;

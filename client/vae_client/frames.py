@@ -1,9 +1,11 @@
 """Data frames of pandas, polars and the like: to arrays by name, and from them."""
 
+import inspect
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +17,7 @@ Frame = TypeVar("Frame")
 Categories = Mapping[str, Sequence[Any] | None]
 
 _LISTED = 8
+_PACKAGE = __name__.partition(".")[0]
 
 
 def is_frame(values: object) -> bool:
@@ -51,21 +54,21 @@ def array(
     counts = Counter(map(str, _keys(frame)))
     twice = [key for key, n in counts.items() if n > 1]
     missing = [column for column in columns if column not in keys]
-    if categories is not None and missing and len(missing) < len(columns):
-        what = f"{name} has no column {_listed(missing)}: taken as missing"
-        warnings.warn(what, stacklevel=2)
-        missing = []
+    are_gaps = categories is not None and len(missing) < len(columns)
     others = [key for key in keys if key not in columns]
     for words, found in (
         ("twice", twice),
-        ("none of", missing),
         ("others:", others),
+        ("none of", [] if are_gaps else missing),
     ):
         if found:
             raise ValueError(
                 f"expected {name} with the model's columns {_listed(columns)}, got "
-                f"{words} {_listed(found)}; choose them with x[list(model.columns)]"
+                f"{words} {_listed(found)}; {_next_step(found[0], missing)}"
             )
+    if are_gaps and missing:
+        what = f"{name} has no column {_listed(missing)}: taken as missing"
+        warnings.warn(what, stacklevel=_depth_of_caller())
     if categories is None:
         numbers = [_numbers(name, frame, keys[column]) for column in columns]
         return np.column_stack(numbers)
@@ -97,6 +100,21 @@ def from_rows(
     known = categories or {}
     named = zip(columns, by_column, strict=True)
     return make({one: cells.cells(v, known.get(one)) for one, v in named})
+
+
+def _next_step(found: str, missing: Sequence[str]) -> str:
+    """Return what to do about a column: the one that was probably meant, if any."""
+    if found not in missing and (alike := get_close_matches(found, missing, 1)):
+        return f"did you mean {alike[0]}?"
+    return "choose them with x[list(vae.model().columns)]"
+
+
+def _depth_of_caller() -> int:
+    """Return how many functions of this package lie below the one that called it."""
+    frame, depth = inspect.currentframe(), 0
+    while frame and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        frame, depth = frame.f_back, depth + 1
+    return depth
 
 
 def _codes(

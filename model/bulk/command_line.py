@@ -6,21 +6,20 @@ serving is.
 """
 
 import argparse
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import MISSING, Field, fields
 from inspect import cleandoc
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from model import docstrings
 from model.bulk.options import BulkOptions
 from model.files import ReadOptions
 
 _POSITIONAL = ("checkpoint", "input")
 _READING = "reading"
 _METAVARS: dict[Any, str] = {Path: "PATH", str: "TEXT", int: "INT", float: "NUMBER"}
-_ATTRIBUTE = re.compile(r"    (\w+): (.*(?:\n        .*)*)")
 
 _Options = TypeVar("_Options", bound=BulkOptions)
 
@@ -103,10 +102,7 @@ def _description(schema: type) -> str:
 
 def _texts(schema: type) -> dict[str, str]:
     """Return the text of each attribute in the docstrings of a class and its bases."""
-    return {name: text for one in reversed(schema.__mro__) for name, text in _of(one)}
-
-
-def _of(schema: type) -> Iterator[tuple[str, str]]:
-    _, _, attributes = cleandoc(schema.__doc__ or "").partition("Attributes:\n")
-    for name, text in _ATTRIBUTE.findall(attributes):
-        yield name, " ".join(text.split())
+    texts: dict[str, str] = {}
+    for one in reversed(schema.__mro__):
+        texts |= docstrings.attributes(one.__doc__)
+    return texts

@@ -109,6 +109,11 @@ class Figure(Section):
     Attributes:
         name: `elbo`, `log_likelihood`, `kl` (nats per example), `active_units`, or
             `amortization_gap`, the gain of refinement (nats per example).
+        value: The mean over the examples, or a count of dimensions.
+        units: The unit of the value.
+        split: Which rows of the data the examples are.
+        n_examples: How many examples it was measured on.
+        binarization: How gray values were made 0 or 1.
         n_samples: K, the draws of z per example; null where there is no draw.
         noise_seed: Seed of the evaluation's noise; null where there is none.
         n_seeds: How many training runs the value is a mean of.
@@ -139,9 +144,14 @@ class LatentUse(Section):
             where p(z) is a mixture, in which the KL is no sum over dimensions.
         active: Which dimensions are active units (Burda et al. 2016), J of them.
         mutual_information: I_q(x; z), at most log `n_examples`.
+        mutual_information_standard_error: Its standard error.
         kl_to_prior: KL of the mixture of all q(z|x) from the prior; the sum of both
             estimates the mean KL of q(z|x) from it (Hoffman & Johnson 2016).
-        noise_seed: Of one draw of z per example, in row order, of stream EVALUATION.
+        kl_to_prior_standard_error: Its standard error.
+        split: Which rows of the data the examples are.
+        n_examples: How many examples it was measured on.
+        binarization: How gray values were made 0 or 1.
+        noise_seed: Seed of the noise, one draw of z per example.
     """
 
     verdict: str

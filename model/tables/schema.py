@@ -60,7 +60,13 @@ class CellError(ValueError):
 
 @final
 class LeftOut(Section):
-    """A column of the training file that the model does not have, and why."""
+    """
+    A column of the training file that the model does not have.
+
+    Attributes:
+        name: The name of the column.
+        why: Why training left it out.
+    """
 
     name: str
     why: str
@@ -72,6 +78,7 @@ class TableColumn(Section):
     One column of a table.
 
     Attributes:
+        name: The name of the column.
         kind: How the column is distributed, see `docs/tables.md`.
         resolution: The width of a cell of numbers: 0.1 for numbers with one decimal.
             Null for categories.

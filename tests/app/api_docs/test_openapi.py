@@ -9,6 +9,7 @@ import pytest
 from app.api_docs.class_schemas import schema_of, schemas_of
 from app.api_docs.problem import Problem
 from app.calls.table import CALLS
+from app.settings import Settings
 from tests.app.served import Served
 
 AT_THE_SOCKET = {"400", "408", "414", "431"}
@@ -250,6 +251,23 @@ def test_no_default_is_outside_its_own_schema(served: Served) -> None:
                 check(one)
 
     check(served.get("/openapi.json").json()["components"])
+
+
+def test_every_member_says_what_it_is(served: Served) -> None:
+    """Its meaning stands with it, not in a docstring of the whole; no name is bare."""
+    schemas = served.get("/openapi.json").json()["components"]["schemas"]
+
+    bare = [
+        f"{name}.{member}"
+        for name, schema in schemas.items()
+        for member, one in schema.get("properties", {}).items()
+        if not one.get("description") and "$ref" not in one
+    ]
+
+    assert not bare
+    assert not [n for n, one in schemas.items() if "Attributes:" in one["description"]]
+    rows = schemas["Limits"]["properties"]["max_rows"]["description"]
+    assert rows == Settings.model_fields["max_rows"].description
 
 
 def test_what_one_document_changes_in_a_schema_is_in_no_other() -> None:

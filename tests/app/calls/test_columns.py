@@ -72,7 +72,11 @@ def test_a_mask_may_be_records_too(table: Served) -> None:
         ({"a/b": "3"}, "/x/1/a~1b", "expected a number, got a string"),
         ({"x~y": True}, "/x/1/x~0y", "expected a number, got a boolean"),
         ({"größe": [1]}, "/x/1/größe", "expected a number, got an array"),
-        ({"unknown": 1}, "/x/1", "of `columns` in /model only, got 1 other: unknown"),
+        (
+            {"unknown": 1},
+            "/x/1",
+            "expected only columns of the model, got 1 other: unknown",
+        ),
     ],
 )
 def test_a_bad_record_is_refused_by_row_and_name(
@@ -97,7 +101,7 @@ def test_a_name_that_is_long_or_odd_is_not_repeated(table: Served, name: str) ->
 
     [fault] = assert_problem(table.post("/encode", {"x": x}), 422)["errors"]
 
-    assert "only, got 1 other; it has " in fault["detail"]
+    assert "of the model, got 1 other; it has " in fault["detail"]
     assert name not in fault["detail"]
 
 

@@ -78,3 +78,19 @@ def test_a_column_that_is_absent_is_missing_with_a_warning() -> None:
     assert np.array_equal(codes, [[1.5, math.nan, 1]], equal_nan=True)
     with pytest.raises(ValueError, match="got none of group"):
         frames.array("x", frame, NAMES)
+
+
+def test_the_warning_names_the_line_of_the_caller() -> None:
+    """Not one of this package, which nobody can change."""
+    with pytest.warns(UserWarning, match="taken as missing") as warned:
+        frames.array("x", Frame(size=[1.5]), NAMES, TABLE)
+
+    assert warned[0].filename == __file__
+
+
+def test_a_column_with_a_typo_is_an_error_that_names_the_one_meant() -> None:
+    """It is refused before anything is said to be missing."""
+    frame = Frame(size=[1.5], flag=[True], gruop=["a"])
+
+    with pytest.raises(ValueError, match="got others: gruop; did you mean group"):
+        frames.array("x", frame, NAMES, TABLE)

@@ -72,7 +72,7 @@ def test_other_columns_are_refused(columns: dict[str, list[int]], got: str) -> N
         frames.array("x", Frame(**columns), COLUMNS)
 
     assert got in str(error.value)
-    assert "x[list(model.columns)]" in str(error.value)
+    assert "x[list(vae.model().columns)]" in str(error.value)
 
 
 def test_a_frame_is_refused_where_the_model_has_no_names() -> None:

@@ -205,7 +205,7 @@ def test_a_name_that_could_be_an_attack_is_not_repeated() -> None:
     for name in ("<script>", "a" * 41, "\x1b[0m"):
         detail = fault(f'{HEADER.strip()},"{name}"\n')[1]
 
-        assert "only, got 1 other; it has height, " in detail
+        assert "of the model, got 1 other; it has height, " in detail
         assert name not in detail
 
 
