@@ -43,17 +43,21 @@ class Dialect:
 
     def rows(self, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
         """
-        Yield the number of the line and the cells of each row, without empty rows.
+        Yield the number of the line and the cells of each row, also of empty ones.
 
         Raises:
             csv.Error: Quotes are not in pairs.
         """
-        is_header = self.is_first_row
         below = islice(lines, self.n_skipped, None)
-        for line, cells in _not_empty(below, self.sep, self.n_skipped):
-            if not is_header:
-                yield line, cells
-            is_header = False
+        rows = _rows(below, self.sep, self.n_skipped)
+        if self.is_first_row:
+            next((line for line, cells in rows if has_value(cells)), None)
+        return rows
+
+
+def has_value(cells: Sequence[str]) -> bool:
+    """Say whether a row has a cell that is not empty."""
+    return any(map(str.strip, cells))
 
 
 def recognized(
@@ -143,12 +147,18 @@ def _separator(file: str, option: str | None) -> str | None:
 def _not_empty(
     lines: Iterable[str], sep: str, n_skipped: int = 0
 ) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the line and the cells of rows that have a cell."""
+    """Return the rows that have a value; see `_rows`."""
+    return (row for row in _rows(lines, sep, n_skipped) if has_value(row[1]))
+
+
+def _rows(
+    lines: Iterable[str], sep: str, n_skipped: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the line and the cells of rows."""
     reader = cells_of(lines, sep)
     try:
         for cells in reader:
-            if any(map(str.strip, cells)):
-                yield n_skipped + reader.line_num, cells
+            yield n_skipped + reader.line_num, cells
     except csv.Error as error:
         raise csv.Error(
             f"{error} in line {n_skipped + reader.line_num}; a cell in quotes begins"

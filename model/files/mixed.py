@@ -101,6 +101,7 @@ def _read(source: TextTable) -> MixedTable:
             *(note for column in columns if (note := column.note())),
             *((note,) if note else ()),
             *((total,) if total else ()),
+            *source.left_out(),
             *source.decoding,
         ),
     )

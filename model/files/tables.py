@@ -61,6 +61,7 @@ def _read(source: TextTable) -> Contents:
             *((note,) if note else ()),
             *((total,) if total else ()),
             *columns.warnings(source.table, source.choice, x),
+            *source.left_out(),
             *source.decoding,
         ),
     )

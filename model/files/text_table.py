@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -29,6 +29,7 @@ class TextTable:
         how: How it is written.
         choice: The columns that are used.
         decoding: A sentence on its encoding, if that is a guess.
+        empty: The lines of empty rows with rows below them, after `rows` has read them.
     """
 
     path: Path
@@ -37,6 +38,7 @@ class TextTable:
     choice: Choice
     how: Dialect
     decoding: tuple[str, ...]
+    empty: list[int] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -55,16 +57,22 @@ class TextTable:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """
-        Yield the line and the cells of each row.
+        Yield the line and the cells of each row that has a value.
 
         Raises:
             DataError: Lines differ in length, or quotes are not in pairs.
         """
+        passed: list[int] = []
         try:
             with text.opened(self.path, self.encoding) as file:
                 for line, cells in self.how.rows(file):
-                    self._check(line, cells)
-                    yield line, cells
+                    if dialect.has_value(cells):
+                        self._check(line, cells)
+                        self.empty.extend(passed)
+                        passed.clear()
+                        yield line, cells
+                    elif cells or self.table.n_columns == 1:  # else a line of no row
+                        passed.append(line)
         except csv.Error as error:
             raise DataError(f"{self.path.name} cannot be read: {error}") from error
 
@@ -89,6 +97,14 @@ class TextTable:
         return (
             f"{table.file} is read {', '.join(parts)}; {n} column{'s' * (n > 1)}{named}"
         )
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return a sentence on the empty rows among those that were read."""
+        if not self.empty:
+            return ()
+        n, first = len(self.empty), self.empty[0]
+        what = f"line {first} is" if n == 1 else f"{n} rows from line {first} on are"
+        return (f"{self.table.file}: {what} empty and left out; NA is a missing cell",)
 
     def _check(self, line: int, cells: Sequence[str]) -> None:
         table, sep = self.table, self.how.sep
@@ -154,7 +170,7 @@ def _opened(
 
 def _table(file: str, lines: Sequence[str], how: Dialect) -> Table:
     """Return the columns of a table, as its first lines show them."""
-    rows = [cells for _, cells in how.rows(lines)]
+    rows = [cells for _, cells in how.rows(lines) if dialect.has_value(cells)]
     if not rows:
         if how.header:
             raise DataError(

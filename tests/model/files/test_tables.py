@@ -273,6 +273,25 @@ def test_what_programs_add_to_a_table_is_left_out(
     assert contents.rows.origin.columns == columns
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\n,\n3,4\n", "line 3 is empty"),
+        ("a,b\n,\n1,2\n\n , \n3,4\n,\n", "2 rows from line 2 on are empty"),
+        ('a\n1\n\n2\n""\n3\n\n', "2 rows from line 3 on are empty"),
+        ("a,b\n1,2\n\n3,4\n,\n\n", ""),
+    ],
+)
+def test_empty_rows_between_others_are_said_to_be_left_out(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    """They shift all rows below them; a line without separators is none, at the end."""
+    notes = [note for note in table(tmp_path, text).notes if " empty" in note]
+
+    wanted = [f"t.csv: {said} and left out; NA is a missing cell"]
+    assert notes == (wanted if said else [])
+
+
 def test_an_index_that_is_left_out_is_said(tmp_path: Path) -> None:
     """And --columns keeps it."""
     text = ",a\n0,1.5\n1,3\n"
