@@ -21,8 +21,6 @@ from model.tables.schema import TableSchema
 
 Json = dict[str, Any]
 
-# The default example: 0 is in the support of every likelihood.
-
 
 @final
 @dataclass(frozen=True)
@@ -225,19 +223,13 @@ class InputRows(Marker):
         forms = [row_schemas.rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
             forms = row_schemas.forms(forms[0], facts.columns, facts.table)
+        n = self.exactly or "N"
+        data = f"Rows of data, [{n}, *data_shape] or flat, [{n}, D]."
         return {
-            "description": self._words(facts),
+            "description": data if self.axis is data_shape else f"Latents, [{n}, J].",
             **row_schemas.texts(schema),
             **(forms[0] if len(forms) == 1 else {"oneOf": forms}),
         }
-
-    def _words(self, facts: Facts) -> str:
-        """Return a description, for an array that has none of its own."""
-        n = self.exactly or "N"
-        if self.axis is latent_shape:
-            return f"Latents, [{n}, J]."
-        named = ", or by the names of their columns" if facts.columns else ""
-        return f"Rows of data, [{n}, *data_shape] or flat, [{n}, D]{named}."
 
 
 @final

@@ -489,7 +489,7 @@ export interface components {
             first?: number;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -975,7 +975,7 @@ export interface components {
             first?: number;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -1056,7 +1056,7 @@ export interface components {
             unknown?: "refuse" | "unseen";
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -1200,7 +1200,7 @@ export interface components {
             budget?: number | null;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -1444,7 +1444,7 @@ export interface components {
             level?: number | null;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -1775,7 +1775,7 @@ export interface components {
             path?: "straight" | "great_circle";
             /**
              * X
-             * @description Rows of data, [2, *data_shape] or flat, [2, D], or by the names of their columns.
+             * @description Rows of data, [2, *data_shape] or flat, [2, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -2081,7 +2081,7 @@ export interface components {
             upper?: boolean;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -2280,7 +2280,7 @@ export interface components {
             first?: number;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -2499,7 +2499,7 @@ export interface components {
             first?: number;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -2600,7 +2600,7 @@ export interface components {
             first?: number;
             /**
              * X
-             * @description Rows of data, [N, *data_shape] or flat, [N, D], or by the names of their columns.
+             * @description Rows of data, [N, *data_shape] or flat, [N, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
@@ -2877,7 +2877,7 @@ export interface components {
             scale?: "prior" | "aggregate";
             /**
              * X
-             * @description Rows of data, [1, *data_shape] or flat, [1, D], or by the names of their columns.
+             * @description Rows of data, [1, *data_shape] or flat, [1, D].
              */
             x: (number | null)[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];

@@ -1,0 +1,223 @@
+"""What `GET /model` describes: the schemas of its response."""
+
+from typing import Annotated, Any, Literal, final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.settings import Settings
+from model.checkpoint.manifest import Figure, LatentUse
+from model.tables.schema import TableSchema
+
+
+@final
+class LikelihoodCard(BaseModel):
+    """
+    The family of p(x|z), and its support.
+
+    Attributes:
+        kind: `bernoulli`, `continuous_bernoulli`, `gaussian` or `table`.
+        support: The values of x that have a likelihood.
+        value_range: The smallest and the largest of them; null if there are none.
+    """
+
+    kind: str
+    support: str
+    value_range: tuple[float, float] | None
+
+
+@final
+class PriorCard(BaseModel):
+    """
+    The prior p(z).
+
+    Attributes:
+        what: The prior in words.
+    """
+
+    kind: Annotated[
+        str, Field(description="standard_normal, gaussian_mixture or vamp.")
+    ]
+    n_components: Annotated[
+        int, Field(description="C, the number of Gaussian components.")
+    ]
+    mean: Annotated[list[float], Field(description="E[z_j], [J].")]
+    standard_deviation: Annotated[
+        list[float], Field(description="Of the marginals p(z_j), [J].")
+    ]
+    what: str
+
+
+@final
+class Parameters(BaseModel):
+    """
+    The number of parameters in θ or φ, and what they are.
+
+    Attributes:
+        n_parameters: How many numbers there are.
+        what: Their meaning in words.
+    """
+
+    n_parameters: int
+    what: str
+
+
+def _describe_limits(schema: dict[str, Any]) -> None:
+    for name, member in schema["properties"].items():
+        member["description"] = Settings.model_fields[name].description
+
+
+@final
+class Limits(BaseModel):
+    """The limits of requests, in the words of the settings."""
+
+    model_config = ConfigDict(json_schema_extra=_describe_limits)
+
+    max_body_bytes: int
+    max_rows: int
+    max_n_samples: int
+    max_output_values: int
+    max_image_pixels: int
+    max_work: int
+    max_analysis_rows: int
+    max_draws: int
+    max_analysis_work: int
+
+
+@final
+class Compute(BaseModel):
+    """
+    The device and the library that compute, and a property of their results.
+
+    Attributes:
+        device: `cpu` or `cuda`.
+        backend: The library that computes the layers, `onnx` or `torch`.
+    """
+
+    device: str
+    backend: str
+    batch_invariant: Annotated[
+        bool,
+        Field(
+            description="Whether the bits of a row do not depend on its batch or its "
+            "place in it, as tested at start-up."
+        ),
+    ]
+
+
+@final
+class MediaTypes(BaseModel):
+    """
+    The formats of a call's request and response.
+
+    Attributes:
+        request: What Content-Type may be.
+        response: What Accept may name.
+    """
+
+    request: list[str]
+    response: list[str]
+
+
+@final
+class OriginCard(BaseModel):
+    """
+    The provenance of the checkpoint.
+
+    Attributes:
+        created: When it was written, in UTC.
+        dataset: The data of the training.
+        dataset_sha256: The SHA-256 of the file that they come from; null if unknown.
+        dataset_source: What the data are, and how they were split.
+        seed: The seed of the training.
+        libraries: The versions of Python and of libraries in the training.
+    """
+
+    created: str
+    dataset: str
+    dataset_sha256: str | None
+    dataset_source: str
+    seed: int
+    libraries: dict[str, str]
+
+
+@final
+class Card(BaseModel):
+    """
+    A description of the served model.
+
+    Attributes:
+        name: The name of its directory.
+        service_version: The version of the service.
+        format_version: The version of the checkpoint's format.
+        data_shape: The shape of one example.
+        latent_dim: J, the number of dimensions of z.
+        units: The unit of all log probabilities.
+        media_types: The formats of each call, by operation id.
+        figures: What was measured at the end of the training.
+    """
+
+    name: str
+    version: Annotated[str, Field(description="The first digits of sha256.")]
+    sha256: Annotated[
+        str, Field(description="The SHA-256 of the checkpoint's manifest.")
+    ]
+    service_version: str
+    format_version: int
+    data_shape: tuple[int, ...]
+    latent_dim: int
+    likelihood: LikelihoodCard
+    prior: PriorCard
+    binarization: Annotated[
+        str, Field(description="How training binarized gray values.")
+    ]
+    divided_by: Annotated[
+        float,
+        Field(description="The divisor of raw values; 255 for 8-bit images."),
+    ]
+    columns: Annotated[
+        tuple[str, ...] | None,
+        Field(
+            description="The names of the columns of a table, in the order of the "
+            "values of a row; null if they have none."
+        ),
+    ]
+    table: Annotated[
+        TableSchema | None,
+        Field(
+            description="What the cells of each column are, and their codes: of a "
+            "number itself, of a category its index; null for data of numbers alone."
+        ),
+    ]
+    divisors: Annotated[
+        dict[str, float],
+        Field(
+            description="The divisors of integer arrays, by dtype. Integers of other "
+            "dtypes, booleans, floats and JSON numbers are x itself."
+        ),
+    ]
+    value_range: Annotated[
+        tuple[float, float] | None,
+        Field(description="The smallest and the largest x; null if there are none."),
+    ]
+    data_dtype: Annotated[
+        Literal["float32", "float64"],
+        Field(
+            description="The dtype of arrays in the units of the data: float64 if "
+            "the model standardizes, or has a table of mixed kinds."
+        ),
+    ]
+    theta: Parameters
+    phi: Parameters
+    units: str
+    compute: Compute
+    limits: Limits
+    media_types: dict[str, MediaTypes]
+    figures: tuple[Figure, ...]
+    latent_use: Annotated[
+        LatentUse | None,
+        Field(
+            description="Which latent dimensions carry information, and whether the "
+            "posterior has collapsed; null if training did not measure it."
+        ),
+    ]
+    provenance: OriginCard
