@@ -95,13 +95,10 @@ def _read(source: TextTable) -> MixedTable:
         origin=source.origin,
         source=f"the table {source.path.name}",
         notes=(
-            source.summary(),
-            *source.how.notes,
-            *source.choice.notes,
+            *source.notes(),
             *(note for column in columns if (note := column.note())),
             *((note,) if note else ()),
             *((total,) if total else ()),
-            *source.left_out(),
             *source.decoding,
         ),
     )

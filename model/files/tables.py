@@ -54,14 +54,11 @@ def _read(source: TextTable) -> Contents:
         rows=Rows(x, y, numbers, source.origin),
         source=f"the table {source.path.name}",
         notes=(
-            source.summary(),
-            *source.how.notes,
-            *source.choice.notes,
+            *source.notes(),
             *body.notes.values(),
             *((note,) if note else ()),
             *((total,) if total else ()),
             *columns.warnings(source.table, source.choice, x),
-            *source.left_out(),
             *source.decoding,
         ),
     )

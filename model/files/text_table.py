@@ -83,7 +83,17 @@ class TextTable:
         name = f"{self.table.describe(self.choice.label)} of {self.table.file}"
         return labels.of_texts(cells, name=name)
 
-    def summary(self) -> str:
+    def notes(self) -> tuple[str, ...]:
+        """Return how the table is read, in sentences, after `rows` has read it."""
+        notes = (self._summary(), *self.how.notes, *self.choice.notes)
+        if not self.empty:
+            return notes
+        n, first = len(self.empty), self.empty[0]
+        what = f"line {first} is" if n == 1 else f"{n} rows from line {first} on are"
+        empty = f"{self.table.file}: {what} empty and left out; NA is a missing cell"
+        return (*notes, empty)
+
+    def _summary(self) -> str:
         """Return how the table is read, in a sentence."""
         table, choice, how = self.table, self.choice, self.how
         parts = []
@@ -97,14 +107,6 @@ class TextTable:
         return (
             f"{table.file} is read {', '.join(parts)}; {n} column{'s' * (n > 1)}{named}"
         )
-
-    def left_out(self) -> tuple[str, ...]:
-        """Return a sentence on the empty rows among those that were read."""
-        if not self.empty:
-            return ()
-        n, first = len(self.empty), self.empty[0]
-        what = f"line {first} is" if n == 1 else f"{n} rows from line {first} on are"
-        return (f"{self.table.file}: {what} empty and left out; NA is a missing cell",)
 
     def _check(self, line: int, cells: Sequence[str]) -> None:
         table, sep = self.table, self.how.sep
