@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import NamedTuple, TypeVar, final
+from typing import Any, NamedTuple, TypeVar, final
 
 from pydantic import BaseModel, ValidationError
 
@@ -95,11 +95,16 @@ def rows(schema: type[BaseModel]) -> tuple[SettingRow, ...]:
             variable=_variable_of(name),
             default=str((field.json_schema_extra or {}).get("default_in_words"))  # type: ignore[union-attr]  # a dict here, never a function
             if field.json_schema_extra
-            else str(field.default),
+            else _in_words(field.default),
             description=field.description or "",
         )
         for name, field in schema.model_fields.items()
     )
+
+
+def _in_words(default: Any) -> str:
+    """Return a default as a variable has it."""
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _variable_of(field: str) -> str:

@@ -143,7 +143,6 @@ class ServingSettings(BaseModel):
         Field(
             description="Whether to serve the explorer page at `/`, and the "
             "checkpoint's held-out rows at `/examples`.",
-            json_schema_extra={"default_in_words": "true"},
         ),
     ] = True
 

@@ -47,7 +47,7 @@ export function latents(place, { mu, sigma, kl }, prior) {
 	});
 	const rest = mu.length - shown.length;
 	children.push(text(left, top - 2, "μ ± σ", "start"));
-	children.push(text(left, bottom - 7, `KL, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
+	children.push(text(left, bottom - 7, `KL${prior.of}, nats${rest ? ` (without the ${rest} smallest)` : ""}`, "start"));
 	placed(place, `Means, standard deviations and KL of ${mu.length} latent dimensions`, width, base + 20, children);
 }
 

@@ -90,7 +90,7 @@ function introduce(card, data) {
 	$("name").textContent = card.name;
 	const [what, of] = [data.isImage ? "picture" : "row", data.cells ? "cells" : "numbers"];
 	const j = card.latent_dim;
-	$("lede").textContent = `A ${what} of ${shape} ${of} goes in. The encoder writes it down as a Gaussian over ${j} numbers, and from ${j} numbers the decoder makes a ${what}.`;
+	$("lede").textContent = `The encoder turns a ${what} of ${shape} ${of} into a Gaussian over ${j} numbers; the decoder turns ${j} numbers into a ${what}.`;
 	const bounds = card.figures.filter((f) => f.name === "elbo");
 	const figure = bounds.find((f) => f.split === "test") ?? bounds[0];
 	const facts = [
@@ -101,10 +101,10 @@ function introduce(card, data) {
 	];
 	$("facts").replaceChildren(...facts.map((fact) => made("li", {}, fact)));
 	for (const name of ["phi", "theta"]) {
-		$(name).textContent = `${card[name].what} Here they are ${count(card[name].n_parameters)} numbers.`;
+		$(name).textContent = card[name].what;
 	}
-	$("local").textContent = `On this page, for each x, the encoder answers ${j} values of μ and ${j} of σ²: computed, not stored. Stored are φ and θ.`;
-	$("prior").textContent = `${card.prior.what} The dials, the map and the KL of one dimension go by the normal of the prior’s mean and standard deviation σ there.`;
+	$("local").textContent = `φ and θ are stored; the encoder computes ${j} values of μ and ${j} of σ² for each x.`;
+	$("prior").textContent = `${card.prior.what} The dials, the map and the KL of one dimension use the normal of its mean and standard deviation σ.`;
 	$("origin").textContent = `Checkpoint ${card.version}, trained on ${card.provenance.dataset}, ${card.provenance.created.slice(0, 10)}.`;
 }
 
@@ -138,8 +138,9 @@ async function begin() {
 		canvas.replaceWith(made("table", { id: canvas.id, className: "cells", "aria-label": canvas.ariaLabel }));
 	}
 	const codes = await call("/encode", { x: reference });
-	const { mean, standard_deviation: sigma } = card.prior;
-	const state = new State({ data, prior: { mean, sigma }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
+	const { mean, standard_deviation: sigma, kind } = card.prior;
+	const of = kind === "standard_normal" ? "" : " to the band’s normal";
+	const state = new State({ data, prior: { mean, sigma, of }, reference, examples: rows, labels: found.labels, heldOut: found.elbo }, codes);
 	for (const panel of [examples, code, oddities, bound, filling, draws, dials, map, film, samples, columns]) panel(state);
 	await link(state);
 	matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);

@@ -145,6 +145,6 @@ export function draws(state) {
 	attach($("draws"), () => ({
 		calls: [["/decode", { z: last }]],
 		python: [["/encode", { x: [state.x] }]],
-		ending: [["eps", eps], "z = q.mu + np.exp(q.log_var / 2) * eps", "print(vae.decode(z).mean)"],
+		ending: [["eps", eps], "z = q.mu + np.exp(q.log_var / 2) * eps", "p = vae.decode(z)", "print(p.mean)"],
 	}), state.data.cells);
 }

@@ -1,10 +1,10 @@
-// What a panel has just requested "as curl" and "as Python", shortened to look at, whole
-// to copy; and what it shows as files.
+// What a panel has requested, as curl and as Python, and what it shows, as files.
 import { address, call, report } from "./api.js";
 import { $, count, made, save } from "./dom.js";
 
 const SHOWN = 12;
 
+const DATA = /\b(p|filled)\.(mean|samples)/g;
 const PYTHON = { null: "None", true: "True", false: "False" };
 
 // A value in JSON, or with the names of Python.
@@ -40,12 +40,12 @@ function statement([path, body], most) {
 	return [...arrays.map((one) => assigned(one, most)), `${result} = vae.${path.slice(1)}(${given.join(", ")})`];
 }
 
-function python(calls, most, ending) {
+function python(calls, most, ending, cells) {
 	const lines = calls.flatMap((one) => statement(one, most));
-	const last = ending.map((line) => (Array.isArray(line) ? assigned(line, most) : line));
+	const last = ending.map((line) => (Array.isArray(line) ? assigned(line, most) : cells ? line.replace(DATA, "vae.model().frame($&, pd.DataFrame)") : line));
 	const body = [...new Set(lines), ...last].map((line) => `    ${line}`);
 	const uses = (library) => [...lines, ...last].some((line) => line.includes(library));
-	const imports = [...(uses("np.") ? ["import numpy as np"] : []), ...(uses(" = pd.DataFrame(") ? ["import pandas as pd"] : [])];
+	const imports = [...(uses("np.") ? ["import numpy as np"] : []), ...(uses("pd.") ? ["import pandas as pd"] : [])];
 	return [...imports, ...(imports.length ? [""] : []), "from vae_client import Client", "", `with Client("${address("/").replace(/\/$/, "")}") as vae:`, ...body].join("\n");
 }
 
@@ -97,7 +97,7 @@ export function attach(panel, asked, cells) {
 	const buttons = [["curl", curl], ["Python", python]].map(([name, write]) => {
 		const onclick = () => {
 			const { calls, ending = ["print(p.mean)"], python: own = calls } = asked();
-			open(`${title} – ${name}`, (most) => write((name === "Python" ? own : calls).map(named), most, ending));
+			open(`${title} – ${name}`, (most) => write((name === "Python" ? own : calls).map(named), most, ending, cells));
 		};
 		return made("button", { onclick }, `as ${name}`);
 	});

@@ -206,7 +206,7 @@ def test_a_line_becomes_x_by_pointer_and_key(opened: Callable[..., Opened]) -> N
 
 
 def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
-    """Records in curl; a data frame in Python, with its words for nothing and truth."""
+    """Records in curl; data frames in Python, with its words for nothing and truth."""
     page, _, _, _ = opened("cells")
     page.get_by_label("x amount").fill("7.25")  # finer than the column
     page.get_by_label("x size").fill("")
@@ -214,16 +214,17 @@ def test_code_names_the_cells(opened: Callable[..., Opened]) -> None:
     page.get_by_label("x flag").select_option(label="true")
     settled(page)
     copied = []
-    for language in ("curl", "Python"):
-        page.locator("#bound").get_by_text(f"as {language}").click()
+    for panel, language in (("bound", "curl"), ("bound", "Python"), ("one", "Python")):
+        page.locator(f"#{panel}").get_by_text(f"as {language}").click()
         copied.append(page.locator("#code-text").inner_text())
         page.locator("#code-close").click()
-    curl, python = copied
+    curl, python, decoded = copied
 
     assert '"x": [{"amount": 7.25, "size": null, "group": "b", "flag": true}]' in curl
     cells = '{"amount": 7.25, "size": None, "group": "b", "flag": True}'
     assert f"x = pd.DataFrame([{cells}])" in python
     assert "import pandas as pd" in python
+    assert "vae.model().frame(p.mean, pd.DataFrame))" in decoded  # words, not codes
 
 
 def test_missing_cells_are_filled(opened: Callable[..., Opened]) -> None:

@@ -40,12 +40,14 @@ pytestmark = pytest.mark.slow("shows pages in a browser")
 class Frame:
     """What the client needs of a data frame of pandas."""
 
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self._rows = rows
-        self.columns = list(rows[0])
+    def __init__(self, data: list[dict[str, Any]] | dict[str, Any]) -> None:
+        if isinstance(data, list):
+            data = {name: [row[name] for row in data] for name in data[0]}
+        self._data = data
+        self.columns = list(self._data)
 
     def __getitem__(self, name: str) -> Any:
-        return [row[name] for row in self._rows]
+        return self._data[name]
 
 
 SHOWN_AS_TABLES = {"cells", "table"}
@@ -281,7 +283,8 @@ def test_latents_under_a_learned_prior_are_its_own(
     wanted = np.stack([mu, np.exp(log_var / 2), kl], axis=1)
     for j, row in enumerate(wanted):
         assert cells[4 * j + 1 : 4 * j + 4] == [shown(v, 3) for v in row]
-    assert "go by the normal of the prior" in page.locator("#prior").inner_text()
+    assert "use the normal of its mean" in page.locator("#prior").inner_text()
+    assert "KL to the band\u2019s normal, nats" in page.locator("#latents").inner_text()
     assert complaints == []
 
 
@@ -475,7 +478,7 @@ def test_with_keys_the_browser_asks_for_one(
 def test_the_letters_are_explained_in_the_words_of_the_service(
     opened: Callable[..., Opened],
 ) -> None:
-    """Behind the toggle: what theta and phi are, and how many numbers here."""
+    """Behind the toggle: what theta and phi are; how many numbers, above it."""
     page, address, _, _ = opened("pictures")
     card = page.request.get(f"{address}/model").json()
     hidden = page.locator("#meaning").is_hidden()
@@ -486,7 +489,8 @@ def test_the_letters_are_explained_in_the_words_of_the_service(
     assert hidden
     assert PHI in words
     assert THETA in words
-    assert f"{card['phi']['n_parameters']:,} numbers" in words
+    facts = page.locator("#facts").inner_text()
+    assert f"φ {card['phi']['n_parameters']:,} numbers" in facts
 
 
 @pytest.mark.parametrize("name", ["pictures", "table"])
