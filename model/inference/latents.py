@@ -75,15 +75,25 @@ def _more_pilots(latent_dim: int) -> int:
     return _MORE_PILOTS if latent_dim <= FEW_DIMENSIONS else 0
 
 
+class Fitted(NamedTuple):
+    """
+    What the draws of z for one example come from, whatever their number.
+
+    Attributes:
+        example: The observed part of the example.
+        q_z: A mixture around the modes of p(z|x_o); None if nothing is observed.
+        position: Of the example in the whole data set, (1,).
+        seed: Of all noise.
+    """
+
+    example: Example
+    q_z: Mixture | None
+    position: Tensor
+    seed: int
+
+
 def latents(
-    vae: VAE,
-    x: Tensor,
-    observed: Tensor,
-    *,
-    n_draws: int,
-    seed: int,
-    first: int = 0,
-    proposals: Sequence[Mixture | None] | None = None,
+    vae: VAE, x: Tensor, observed: Tensor, *, n_draws: int, seed: int, first: int = 0
 ) -> Latents:
     """
     Draw from p(z|x_o) by self-normalized importance sampling.
@@ -97,38 +107,69 @@ def latents(
         observed: True where x is known, bool, (N, D).
         n_draws: K, rounded up to a multiple of 64.
         first: Position of the first row; a row's noise depends on seed and position.
-        proposals: The results of `proposal` for these rows; computed unless given.
 
     Raises:
         ValueError: The mask does not fit x, or an observed value is outside the
             support.
     """
+    return drawn(vae, fitted(vae, x, observed, seed=seed, first=first), n_draws=n_draws)
+
+
+@torch.no_grad()
+def fitted(
+    vae: VAE, x: Tensor, observed: Tensor, *, seed: int, first: int = 0
+) -> list[Fitted]:
+    """Fit a mixture to each row; arguments and errors are those of `latents`."""
     known = known_values(vae, x, observed)
-    exact, n = wide_decoder(vae), rounded_draws(n_draws)
     rows = zip(torch.split(known, 1), torch.split(observed, 1), strict=True)
-    found = []
-    for i, (one, mask) in enumerate(rows):
-        if proposals is None:
-            q_z = proposal(vae, one, mask, seed=seed, position=first + i)
-        else:
-            q_z = proposals[i]
-        at = torch.tensor([first + i], device=x.device)
-        noise = RowNoise.at(at, seed=seed, stream=Stream.IMPUTATION)
-        if q_z is None:
-            found.append(_from_prior(vae.p_z, noise, n))
-        else:
-            found.append(_drawn(Example(vae, one, mask), exact, q_z, noise, n))
-    estimates = [one.estimate for one in found]
+    return [
+        _fitted(vae, *row, seed=seed, position=torch.tensor([i], device=x.device))
+        for i, row in enumerate(rows, start=first)
+    ]
+
+
+def _fitted(
+    vae: VAE, known: Tensor, observed: Tensor, *, seed: int, position: Tensor
+) -> Fitted:
+    """Fit a mixture to one example, (1, D), 0 where it is not observed."""
+    example = Example(vae, known, observed)
+    if not observed.any():
+        return Fitted(example, None, position, seed)
+    start = encoded_part(vae, known, observed)
+    modes = fit_modes(
+        example,
+        start,
+        noise=RowNoise.at(position, seed=seed, stream=Stream.OBSERVED),
+        more_pilots=_more_pilots(vae.config.latent_dim),
+        width=_WIDTH,
+    )
+    return Fitted(example, Mixture.around(modes, start, vae), position, seed)
+
+
+@torch.no_grad()
+def drawn(vae: VAE, fits: Sequence[Fitted], *, n_draws: int) -> Latents:
+    """Draw z for each row from what is fitted to it; see `latents`."""
+    exact, n = wide_decoder(vae), rounded_draws(n_draws)
+    found = [
+        _from_prior(vae.p_z, one, n)
+        if one.q_z is None
+        else _from_mixture(one, one.q_z, exact, n)
+        for one in fits
+    ]
+    values, errors, are_reliable = zip(
+        *(
+            (one.estimate.value, one.estimate.standard_error, one.estimate.is_reliable)
+            for one in found
+        ),
+        strict=True,
+    )
+    z = torch.stack([one.z for one in found], dim=1)
     return Latents(
-        z=torch.stack([one.z for one in found], dim=1),
+        z=z,
         log_weights=torch.stack([one.log_weights for one in found], dim=1),
-        log_p_observed=found[0].z.new_tensor([one.value for one in estimates]),
-        log_p_observed_standard_error=found[0].z.new_tensor(
-            [one.standard_error for one in estimates]
-        ),
-        is_reliable=torch.tensor(
-            [one.is_reliable for one in estimates], device=x.device
-        ),
+        log_p_observed=z.new_tensor(values),
+        log_p_observed_standard_error=z.new_tensor(errors),
+        is_reliable=torch.tensor(are_reliable, device=z.device),
     )
 
 
@@ -140,45 +181,17 @@ class _Drawn(NamedTuple):
     estimate: Weighed
 
 
-@torch.no_grad()
-def proposal(
-    vae: VAE, known: Tensor, observed: Tensor, *, seed: int, position: int
-) -> Mixture | None:
-    """
-    Return a mixture that is fitted to one example, (1, D); None if nothing is observed.
-
-    Args:
-        known: x, 0 where it is not observed.
-        position: Of the example in the whole data set.
-    """
-    if not observed.any():
-        return None
-    at = torch.tensor([position], device=known.device)
-    start = encoded_part(vae, known, observed)
-    modes = fit_modes(
-        Example(vae, known, observed),
-        start,
-        noise=RowNoise.at(at, seed=seed, stream=Stream.OBSERVED),
-        more_pilots=_more_pilots(vae.config.latent_dim),
-        width=_WIDTH,
-    )
-    return Mixture.around(modes, start, vae)
-
-
-@torch.no_grad()
-def _drawn(
-    example: Example, exact: nn.Module | None, q_z: Mixture, noise: RowNoise, n: int
-) -> _Drawn:
-    """Draw z for one example from a mixture."""
-    log_weights, z = Draws(example, q_z, noise).next(n)
-    offset = rounding(example, exact, z, log_weights)
+def _from_mixture(one: Fitted, q_z: Mixture, exact: nn.Module | None, n: int) -> _Drawn:
+    """Draw z for one example from the mixture that is fitted to it."""
+    log_weights, z = Draws(one.example, q_z, _noise(one)).next(n)
+    offset = rounding(one.example, exact, z, log_weights)
     estimate = weighed(log_weights, q_z.slots, offset)
     return _Drawn(z, log_weights - torch.logsumexp(log_weights, dim=0), estimate)
 
 
-def _from_prior(p_z: Prior, noise: RowNoise, n: int) -> _Drawn:
+def _from_prior(p_z: Prior, one: Fitted, n: int) -> _Drawn:
     """Draw from p(z), which is p(z|x_o) where nothing is observed; log p is 0."""
-    eps = noise.normal(n, p_z.latent_dim + 1)[0]
+    eps = _noise(one).normal(n, p_z.latent_dim + 1)[0]
     z = p_z.sample(eps[:, :-1], torch.special.ndtr(eps[:, -1]))
     estimate = Weighed(
         value=0.0,
@@ -189,3 +202,7 @@ def _from_prior(p_z: Prior, noise: RowNoise, n: int) -> _Drawn:
         is_reliable=True,
     )
     return _Drawn(z, torch.full_like(z[:, 0], -math.log(n)), estimate)
+
+
+def _noise(one: Fitted) -> RowNoise:
+    return RowNoise.at(one.position, seed=one.seed, stream=Stream.IMPUTATION)

@@ -16,9 +16,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from model.inference.imputation import impute, log_prob_missing
-from model.inference.latents import Latents, latents, proposal
-from model.inference.mixture import Mixture
-from model.inference.observed import known_values
+from model.inference.latents import Fitted, Latents, drawn, fitted, latents
 from model.vae import VAE
 from tests.model.inference.conditionals import Conditionals, binary, gaussian, mask_like
 from tests.model.inference.known import MODELS
@@ -163,25 +161,18 @@ class Case(NamedTuple):
     x: Tensor
     observed: Tensor
     wanted: Conditionals
-    proposals: list[Mixture | None]
+    fits: list[Fitted]
 
 
 @pytest.fixture(scope="module")
 def cases() -> list[Case]:
-    """Return every model; the seed of its proposals is its place in the list."""
+    """Return every model; the seed of its noise is its place in the list."""
     found = []
     for seed, (name, build_known) in enumerate(MODELS.items()):
         vae, x, _ = build_known()
         x = x[:: len(x) // N_ROWS]
         observed = mask_like(x)
-        rows = zip(
-            torch.split(known_values(vae, x, observed), 1),
-            torch.split(observed, 1),
-            strict=True,
-        )
-        fits = [
-            proposal(vae, *row, seed=seed, position=i) for i, row in enumerate(rows)
-        ]
+        fits = fitted(vae, x, observed, seed=seed)
         of = binary if name.startswith("Bernoulli") else gaussian
         found.append(Case(name, vae, x, observed, of(vae, x, observed), fits))
     return found
@@ -199,7 +190,7 @@ def test_what_is_called_reliable_is(cases: list[Case], n_draws: int) -> None:
     for seed, (name, vae, x, observed, wanted, fits) in enumerate(cases):
         missing = ~observed.numpy()
 
-        found = latents(vae, x, observed, n_draws=n_draws, seed=seed, proposals=fits)
+        found = drawn(vae, fits, n_draws=n_draws)
         made = impute(vae, x, observed, found, n_samples=1, seed=seed)
 
         trusted = found.is_reliable.numpy()
