@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import Fault, UnprocessableError
+from app.errors import MAX_FAULTS, Fault, UnprocessableError
 from app.wire.layout import Layout, Rows
 from model.files import numerals
 from model.tables.cells import is_missing_number
@@ -154,6 +154,15 @@ def rows(
         absent=absent(order, layout),
         unknown=unknown,
     )
+
+
+def first_unknown(
+    kept: tuple[Fault, ...], more: Sequence[Fault], layout: Layout, renamed: Renamed
+) -> tuple[Fault, ...]:
+    """Return the first faults of a table: those kept, and of a part below, renamed."""
+    if not more or len(kept) >= MAX_FAULTS:
+        return kept
+    return (kept + named(more, layout, renamed))[:MAX_FAULTS]
 
 
 def pointers(layout: Layout) -> Callable[[int, int], str]:

@@ -21,10 +21,10 @@ from functools import cached_property
 from typing import final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.tables.device_arrays import DeviceArrays
 from model.tables.schema import PLANES, TableColumn, TableSchema
 
 _Index = NDArray[np.int64]
@@ -50,7 +50,7 @@ class Planes:
 
 @final
 @dataclass(frozen=True, eq=False)
-class TableLayout:
+class TableLayout(DeviceArrays):
     """The positions of columns, as indices on the device that computes."""
 
     schema: TableSchema
@@ -149,19 +149,6 @@ class TableLayout:
         columns = self.schema.columns
         found = [j for j, column in enumerate(columns) if is_wanted(column)]
         return np.array(found, dtype=np.int64)
-
-    def tensor(self, name: str, device: torch.device) -> Tensor:
-        """Return one of the arrays above on a device."""
-        key = (name, device)
-        if key not in self._tensors:
-            # A tensor of inference mode could not be used with gradients later.
-            with torch.inference_mode(mode=False):
-                self._tensors[key] = torch.from_numpy(getattr(self, name)).to(device)
-        return self._tensors[key]
-
-    @cached_property
-    def _tensors(self) -> dict[tuple[str, torch.device], Tensor]:
-        return {}
 
 
 def _limits(column: TableColumn) -> tuple[float, float]:

@@ -99,10 +99,10 @@ class Marginals(ExactBuffers):
         known = ~values.isnan()
         planes = values.new_zeros(5, *values.shape)
         if len(self.layout.on_axis):
-            index = torch.from_numpy(self.layout.on_axis).to(values.device)
+            index = self.layout.tensor("on_axis", values.device)
             planes[:4, :, index] = self._cells(values[:, index].nan_to_num(0.0))
         if len(self.layout.with_logits):
-            index = torch.from_numpy(self.layout.with_logits).to(values.device)
+            index = self.layout.tensor("with_logits", values.device)
             level = values[:, index].nan_to_num(0.0)
             share = torch.gather(self.shares, 1, level.T.long()).T
             planes[0, :, index] = level

@@ -52,7 +52,7 @@ class MissingCells(nn.Module):
 
     def tensor(self, name: str) -> Tensor:
         """Return an array of the layout on the device of the weights."""
-        return torch.from_numpy(getattr(self.layout, name)).to(self.log_share.device)
+        return self.layout.tensor(name, self.log_share.device)
 
 
 @final

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from model.section import Section
+from model.tables.device_arrays import DeviceArrays
 from model.tables.schema import TableColumn, TableSchema
 
 MAX_PATTERNS, MAX_GROUPS = 64, 64
@@ -103,7 +104,7 @@ def edges(column: TableColumn, cuts: tuple[float, ...]) -> NDArray[np.float64]:
 
 @final
 @dataclass(frozen=True, eq=False)
-class MissingLayout:
+class MissingLayout(DeviceArrays):
     """
     The positions of sets and patterns in the tensors of a model, padded.
 

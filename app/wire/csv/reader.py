@@ -15,7 +15,7 @@ import numpy as np
 import simdjson
 from numpy.typing import NDArray
 
-from app.errors import MAX_FAULTS, Fault, UnprocessableError
+from app.errors import Fault, UnprocessableError
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.csv import lines
@@ -179,9 +179,9 @@ class _Reading:
 
     def _known(self, coded: codes.Coded, numbers: Sequence[int]) -> Values:
         """Return codes, and keep where the first categories are that are unknown."""
-        if coded.unknown and len(self.unknown) < MAX_FAULTS:
-            faults = columns.named(coded.unknown, self._layout, self._named(numbers))
-            self.unknown = (self.unknown + faults)[:MAX_FAULTS]
+        self.unknown = columns.first_unknown(
+            self.unknown, coded.unknown, self._layout, self._named(numbers)
+        )
         return coded.values
 
     def _decimals(self, piece: bytes) -> Values | None:

@@ -15,12 +15,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import (
-    MAX_FAULTS,
-    ContentTooLargeError,
-    Fault,
-    UnprocessableError,
-)
+from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
@@ -198,9 +193,9 @@ class _ParquetReading:
             if schema is None:
                 return self._numbers(column, cells, first)
             coded = codes.of_column(column.name, cells, layout, schema, first)
-        if coded.unknown and len(self.unknown) < MAX_FAULTS:
-            faults = columns.named(coded.unknown, layout, self.named)
-            self.unknown = (self.unknown + faults)[:MAX_FAULTS]
+        self.unknown = columns.first_unknown(
+            self.unknown, coded.unknown, layout, self.named
+        )
         return coded.values
 
     def _numbers(self, column: Column, cells: Sequence[Any], first: int) -> Values:
