@@ -27,7 +27,7 @@ MAX_MODULE_LINES = 300
 LONG_MODULES = {
     "app/compute/batcher.py": "the micro-batcher: its jobs, its queues and its turns",
     "app/http/reader.py": "a request: its array in each format, and its options",
-    "model/engine/engine.py": "the operations on rows, each in the tiling proved for it",
+    "model/engine/engine.py": "the operations on rows, in the tiling proved for each",
 }
 MAX_FUNCTION_LINES = 40
 MAX_MODULES_OF_APP = 8  # on its own level

@@ -32,10 +32,14 @@ CURLS = [
     )
 ]
 # Commands whose output is not shown.
-UNSHOWN = re.findall(
-    r"```sh\n((?:curl|for) [^`]*)```(?!\n\n```(?:json|text))",
-    (ROOT / "README.md").read_text(encoding="utf-8"),
-)
+UNSHOWN = [
+    (page.name, block)
+    for page in PAGES
+    for block in re.findall(
+        r"```sh\n(curl [^`]*)```(?!\n\n```(?:json|text))",
+        page.read_text(encoding="utf-8"),
+    )
+]
 # Programs of these pages need packages of others: tests/external runs them.
 OF_OTHERS = ("your-own-model.md", "open-inference-protocol.md")
 PICTURES = re.findall(BLOCK.format(kind="text"), README, re.DOTALL)
@@ -50,6 +54,7 @@ PYTHON = [
 SECONDS = 60
 # What serves the commands of a page, where it is not the released model.
 OTHER_MODELS = {"analyses.md": "digits"}
+OF_A_TABLE = re.compile("species|orient|text/csv|parquet")
 # The fixtures of released models, whose numbers are those that are shown.
 RELEASED = ("address", "penguins")
 # A line that goes on in the next one, and what stands for members that are not shown.
@@ -110,7 +115,7 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def serving(page: str, command: str) -> str:
     """Return the fixture that serves what a command of a page is for."""
-    if "species" in command:
+    if OF_A_TABLE.search(command):
         return "penguins"
     return "plane" if "/posterior" in command else OTHER_MODELS.get(page, "address")
 
@@ -177,14 +182,25 @@ def test_each_picture_is_the_file_that_is_shown(
 
 @pytest.mark.slow("starts the service for each program")
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
-@pytest.mark.parametrize("commands", UNSHOWN)
+@pytest.mark.parametrize(("page", "commands"), UNSHOWN)
 def test_commands_without_shown_output_run(
-    address: str, commands: str, tmp_path: Path
+    request: pytest.FixtureRequest, page: str, commands: str, tmp_path: Path
 ) -> None:
     """Each is answered without an error."""
-    ended = run(commands, address, tmp_path)
+    if "parquet" in commands:
+        pytest.importorskip("pyarrow")
+    served = request.getfixturevalue(serving(page, commands))
+
+    ended = run(commands, served, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one.lower()).replace(" ", "-") for one in found}
 
 
 def test_a_picture_is_shown() -> None:
@@ -269,7 +285,10 @@ def test_the_make_targets_exist() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every file that a page links to is there."""
+    """Every file that a page links to is there, and so is the heading in it."""
     for page in PAGES:
-        for link in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / link).exists(), link
+        text = page.read_text(encoding="utf-8")
+        for link, heading in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", text):
+            linked = page.parent / link if link else page
+            assert linked.exists(), link
+            assert not heading or heading in headings(linked), (page.name, heading)
