@@ -122,10 +122,11 @@ $(CLIENTS)/%/.installed:
 	@'$(@D)/bin/pip' install --quiet $(PACKAGES)
 	@touch $@
 
+# s3fs needs a python-dateutil below 3, which generated clients accept too.
 $(TOOLS):
 	@'$(PYTHON)' -m venv $(VENV)-external
 	@$(VENV)-external/bin/pip install --quiet 'openapi-python-client==0.29.1' \
-	  'openapi-spec-validator==0.9.0' 'python-dateutil==4.0.0' \
+	  'openapi-spec-validator==0.9.0' 'python-dateutil==2.9.0.post0' \
 	  'huggingface_hub==2.4.0' 's3fs==2026.9.0' numpy pydantic
 	@touch $@
 

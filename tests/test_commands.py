@@ -1,12 +1,14 @@
 """What the commands around the code do: make, .ci/run, and those of containers."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
@@ -220,6 +222,19 @@ def test_ray_has_an_environment_of_its_own(project: Path) -> None:
 
     [call] = read_calls(project / "python.calls")
     assert call == "-m pytest -m external tests/external/test_ray.py"
+
+
+def test_git_ignores_every_environment_that_make_makes() -> None:
+    """None is listed as new, linted by ruff, or committed by `git add .`."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+
+    made = {f".venv{name}/" for name in re.findall(r"\$\(VENV\)((?:-\w+)?)", makefile)}
+
+    assert made >= {".venv/", ".venv-ray/"}
+    assert [
+        name for name in made if not any(fnmatch(name, line) for line in ignored)
+    ] == []
 
 
 @needs_make

@@ -1,15 +1,23 @@
 """JSON schemas of rows: as arrays, and by the names of their columns."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from app.wire.layout import LARGEST
+from model.tables.cells import Cell
 from model.tables.schema import TableColumn, TableSchema
 
 Json = dict[str, Any]
 
 NUMBER: Json = {"type": "number"}
 _KINDS_OF_CELLS = ("number", "string", "boolean", "null")
+_KINDS_OF_VALUES: dict[type, str] = {
+    bool: "boolean",
+    int: "number",
+    float: "number",
+    str: "string",
+}
 
 
 def within(low: float, high: float) -> Json:
@@ -54,26 +62,29 @@ def forms(
     Args:
         table: What cells are, if rows by name have cells of mixed kinds.
     """
-    number = rows["items"]["items"]
-    cells = dict.fromkeys(columns, number)
-    data, needed, n = rows, list(columns), len(columns)
+    cell: Json = rows["items"]["items"]
+    cells = dict.fromkeys(columns, cell)
+    data, n, at_least = rows, len(columns), len(columns)
     if table is not None:
+        cell = {"type": [*_KINDS_OF_CELLS]}
         cells = {column.name: _cell(column) for column in table.columns}
-        items = {"type": "array", "items": {"type": [*_KINDS_OF_CELLS]}}
-        data, needed = {**rows, "items": items}, []
-    record = {
+        data, at_least = {**rows, "items": {"type": "array", "items": cell}}, 0
+    record: Json = {
         "type": "object",
         "description": "A row by the names of its columns.",
-        "properties": cells,
-        **({"required": needed} if needed else {}),
-        "additionalProperties": False,
     }
-    names = {"type": "array", "items": {"type": "string", "enum": list(columns)}}
+    if _have_names(columns):
+        record |= {"properties": cells, "additionalProperties": False}
+        record |= {"required": list(columns)} if at_least else {}
+    else:
+        record |= {"additionalProperties": cell}
+        record |= {"minProperties": at_least, "maxProperties": n}
+    names = {"type": "array", "items": {**one_of(columns), "type": "string"}}
     split = {
         "type": "object",
         "description": "Rows under the names of their columns.",
         "properties": {
-            "columns": {**names, "minItems": n if needed else 0, "maxItems": n},
+            "columns": {**names, "minItems": at_least, "maxItems": n},
             "data": data,
         },
         "required": ["columns", "data"],
@@ -85,7 +96,37 @@ def _cell(column: TableColumn) -> Json:
     """Return the schema of a cell, which may be missing."""
     if column.categories is None:
         return nullable(NUMBER)
-    return {"enum": [*column.categories, None]}
+    return one_of([*column.categories, None])
+
+
+def one_of(values: Sequence[Cell]) -> Json:
+    """
+    Return the schema of one of some values, None for one that may be missing.
+
+    It is an `enum` of texts or of integers. Generators of clients refuse one of truth
+    values, of fractions or of mixed types, which are named in the description.
+    """
+    known = [one for one in values if one is not None]
+    if all(type(one) is int for one in known) or _have_names(known):
+        return {"enum": [*values]}
+    kinds = sorted({_KINDS_OF_VALUES[type(one)] for one in known})
+    listed = ", ".join(json.dumps(one, ensure_ascii=False) for one in known)
+    null = ["null"] if None in values else []
+    return {"type": [*kinds, *null], "description": f"One of {listed}."}
+
+
+def _have_names(values: Sequence[Cell]) -> bool:
+    """
+    Say whether values are texts that a generator of clients can tell apart.
+
+    It names members by their letters and digits: "A+" and "A-" are both named A.
+    """
+    names = {
+        "".join(filter(str.isalnum, one.casefold()))
+        for one in values
+        if isinstance(one, str)
+    }
+    return len(names) == len(values)
 
 
 def draws(forms: Sequence[Json]) -> list[Json]:

@@ -24,6 +24,21 @@ def body_of(example: dict[str, Any], annotation: Any) -> Any:
     raise TypeError(f"no class of {annotation} has the members {list(example)}")
 
 
+def sendable(example: dict[str, Any]) -> dict[str, Any]:
+    """
+    Return an example with rows of words split into columns and data.
+
+    The generated classes send every list as the first form that is one, of numbers.
+    """
+    found = dict(example)
+    for name, rows in example.items():
+        first = rows[0] if isinstance(rows, list) and rows else None
+        if isinstance(first, dict) and any(isinstance(v, str) for v in first.values()):
+            data = [list(row.values()) for row in rows]
+            found[name] = {"columns": list(first), "data": data}
+    return found
+
+
 def call(client: Any, one: dict[str, Any]) -> int:
     """Call an operation, check the class of its answer, and return the status."""
     name = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", one["name"]).lower()
@@ -31,7 +46,7 @@ def call(client: Any, one: dict[str, Any]) -> int:
     arguments = dict(one["query"])
     if one["body"] is not None:
         hints = get_type_hints(module.sync_detailed)
-        arguments["body"] = body_of(one["body"], hints["body"])
+        arguments["body"] = body_of(sendable(one["body"]), hints["body"])
     response = module.sync_detailed(client=client, **arguments)
     kind = type(response.parsed).__name__
     if not one["is_text"] and kind in ("NoneType", "Problem"):

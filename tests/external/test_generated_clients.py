@@ -30,7 +30,7 @@ COMPILER = {
     "outDir": "out",
     "skipLibCheck": True,
 }
-KINDS = ["pictures", "colors", "table", "planes", "narrow", "learned"]
+KINDS = ["pictures", "colors", "table", "planes", "narrow", "learned", "cells"]
 SECONDS = 300
 
 pytestmark = [pytest.mark.slow("starts processes"), pytest.mark.external]
