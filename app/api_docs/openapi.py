@@ -38,7 +38,8 @@ TITLE = "Variational autoencoder"
 DESCRIPTION = (
     "A variational autoencoder over HTTP: q(z|x), p(x|z), samples, and the ELBO per "
     "example, in nats; and longer analyses: log p(x), the gap of the encoder, and the "
-    "posterior. Arrays are batch-first. Every stochastic response is a function of the "
+    "posterior. Arrays are batch-first: N rows of D values, or of J latent dimensions; "
+    "K is a number of draws. Every stochastic response is a function of the "
     "checkpoint, the request and its seed."
 )
 

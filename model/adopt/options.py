@@ -36,8 +36,8 @@ class AdoptOptions:
         data_shape: Shape of one example, such as 28 28; that of the input if not given.
         layout: Order of the axes of the networks' images; flat_chw is a flattened
             nchw. The service has channels last.
-        input_range: What 0 and 1 of the data are for the networks, such as -1 1, or
-            (0 - mean) / std and (1 - mean) / std of a normalization.
+        input_range: What 0 and 1 of the data are for the networks, such as -1 1,
+            or (0 - mean) / std and (1 - mean) / std of a normalization.
         sigma: Standard deviation of a gaussian decoder without an output for it, in the
             networks' units: a number, or fit or fit_per_dim for the one of highest ELBO
             on the training rows of --data. The loss 1/2 sum (x - y)^2 + KL means 1,
@@ -53,8 +53,8 @@ class AdoptOptions:
         data_dir: Folder with the IDX files of mnist or fashion-mnist.
         binarization: How gray values of --data are binarized for bernoulli; static if
             not given.
-        divided_by: 8-bit images are divided by this to give x; 255 for images unless
-            --data says otherwise.
+        divided_by: 8-bit images are divided by this to give x; 255 for images
+            unless --data says otherwise.
         test_samples: K of the figures in the model card.
         test_seed: Seed of the noise of those figures.
         examples: Number of held-out rows to store, at most 64.

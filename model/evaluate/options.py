@@ -21,8 +21,9 @@ class EvaluateOptions:
 
     Attributes:
         checkpoint: Directory of the checkpoint, or a URL such as hf://user/model.
-        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
-            (.csv, .tsv, .parquet, ...) or a folder of pictures; split as in training.
+        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a
+            table (.csv, .tsv, .parquet, ...) or a folder of pictures; split as in
+            training.
         reading: How a file is read, as in training.
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
@@ -34,8 +35,8 @@ class EvaluateOptions:
             log p(x) and KL(q(z|x) || p(z|x)) by quadrature, as /posterior. anomaly:
             the rank among held-out rows, as /anomaly. impute: log p of the values that
             are known by --mask, as /impute.
-        n_samples: K. If not given: for elbo 16; for loglik, log p(x) is estimated with
-            --target and --budget.
+        n_samples: K. If not given: for elbo 16; for loglik, log p(x) is estimated
+            with --target and --budget.
         target: Standard error of log p(x), in nats, at which sampling of a row stops.
         budget: The most draws of z for log p(x) of a row.
         mask: For impute, a .npy file with 1 where x is known and 0 where it is missing,

@@ -133,7 +133,8 @@ def _files(folder: Path, notes: list[str]) -> tuple[list[Path], list[int] | None
     if own:
         return own, None
     if not classes:
-        raise DataError(f"{folder} holds no pictures ({', '.join(sorted(known))})")
+        some = ".png, .jpg, .webp, .tif or others that Pillow reads"
+        raise DataError(f"{folder} holds no pictures ({some})")
     listed = ", ".join(f"{i} = {name}" for i, name in enumerate([*classes][:_LISTED]))
     more = f" and {len(classes) - _LISTED} more" if len(classes) > _LISTED else ""
     notes.append(f"the labels are the subfolders of {folder.name}: {listed}{more}")

@@ -44,15 +44,15 @@ class TrainOptions:
     Attributes:
         preset: Where options that are not given come from: auto chooses them by the
             data and prints the choice; paper takes those of Kingma & Welling (2014).
-        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a table
-            (.csv, .tsv, .parquet, ...) or a folder of pictures.
+        data: digits, mnist, fashion-mnist, or a path: an array (.npy, .npz), a
+            table (.csv, .tsv, .parquet, ...) or a folder of pictures.
         reading: How a file is read.
         data_dir: Folder with the IDX files of mnist or fashion-mnist; without it they
             are downloaded once.
         out: Directory of the checkpoint; checkpoints/NAME if not given.
         overwrite: Replace an existing checkpoint or run at --out.
-        resume: Continue the run that had this --out, with the same options. A larger
-            --epochs goes on with a finished run, up to that many epochs in total.
+        resume: Continue the run that had this --out, with the same options. With a
+            larger --epochs a finished run goes on, up to that many epochs in total.
         init_from: Checkpoint, or its URL, to take the initial weights from, with their
             shift and scale of the data. Its architecture must be that of the options.
             Its prior is used if it is that of the options; else it is initialized.
@@ -88,8 +88,8 @@ class TrainOptions:
         schedule: How the learning rate falls to zero over the run, if at all.
         batch_size: Examples per step.
         epochs: Passes over the training data.
-        kl_warmup_epochs: Epochs over which the weight of the KL in the loss rises from
-            0 to beta; reported ELBOs have no weight.
+        kl_warmup_epochs: Epochs over which the weight of the KL in the loss rises
+            from 0 to beta; reported ELBOs have no weight.
         beta: Weight of the KL in the loss (Higgins et al. 2017); reported and served
             ELBOs have none. The best epoch is selected with it.
         free_bits: Nats of KL per dimension of z that cost nothing in the loss, as a

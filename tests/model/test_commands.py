@@ -5,12 +5,17 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from inspect import cleandoc
 from pathlib import Path
 
 import pytest
 
 from model import commands
+from model.adopt.options import AdoptOptions
 from model.bulk.command import main as bulk
+from model.evaluate.options import EvaluateOptions
+from model.files import ReadOptions
+from model.train.options import TrainOptions
 
 ROOT = Path(__file__).parents[2]
 NEEDS_EXTRA = {
@@ -60,6 +65,18 @@ def test_the_help_of_a_module_shows_how_it_is_run(name: str, help_of: Help) -> N
     shown = help_of(lambda: runpy.run_module(module, run_name="__main__"))
 
     assert shown.startswith(f"usage: python -m {module} ")
+
+
+@pytest.mark.parametrize(
+    "options", [TrainOptions, EvaluateOptions, AdoptOptions, ReadOptions]
+)
+def test_no_line_of_a_help_text_begins_with_a_mark(options: type) -> None:
+    """Tyro takes such a line for an item of a list, and breaks the sentence there."""
+    section = cleandoc(options.__doc__ or "").partition("Attributes:")[2]
+
+    begins = [line.strip()[0] for line in section.splitlines() if line.strip()]
+
+    assert all(mark.isalpha() for mark in begins)
 
 
 @pytest.mark.parametrize("name", BULK)
