@@ -20,6 +20,7 @@ from model.train import saved_state
 from model.train.baselines import LinearGaussian
 from model.train.initial import initial_checkpoint
 from model.train.linear_start import set_linear_start
+from model.train.optimizers import Adagrad, AdamW
 from model.train.options import NoiseName, RunOptions
 from model.train.places import Places
 from model.train.state import State
@@ -278,7 +279,7 @@ def _restrict_noise(vae: VAE, noise: NoiseName) -> None:
 
 
 def _optimizer(vae: VAE, options: RunOptions) -> torch.optim.Optimizer:
-    family = torch.optim.AdamW if options.optimizer == "adam" else torch.optim.Adagrad
+    family = AdamW if options.optimizer == "adam" else Adagrad
     # Fused: one pass over memory per step instead of a dozen.
     return family(
         [parameter for parameter in vae.parameters() if parameter.requires_grad],

@@ -22,6 +22,7 @@ from model.tables.missing_cells import MissingCells
 from model.tables.missing_sets import MissingSet
 from model.tables.schema import Codes
 from model.train.missing_structure import group_of, missing_sets, pattern_of
+from model.train.optimizers import LBFGS
 from model.vae import VAE, empty
 
 _MAX_ROWS = 1 << 14
@@ -160,9 +161,7 @@ def _fit(cells: MissingCells, train: _Rows, held_out: _Rows) -> None:
 
 def _minimize(train: _Rows, weight: Tensor, bias: Tensor, penalty: float) -> None:
     """Minimize the cross-entropy of all sets, and penalty / 2 times the squares."""
-    optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe"
-    )
+    optimizer = LBFGS([weight, bias], max_iter=_STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimizer.zero_grad()
@@ -171,7 +170,7 @@ def _minimize(train: _Rows, weight: Tensor, bias: Tensor, penalty: float) -> Non
         total.backward()  # type: ignore[no-untyped-call]  # untyped in torch
         return total
 
-    optimizer.step(loss)  # type: ignore[no-untyped-call]  # untyped in torch
+    optimizer.step(loss)
 
 
 def _losses(rows: _Rows, weight: Tensor, bias: Tensor) -> Tensor:

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from model.checkpoint.tensors import check_all, check_shapes, check_values
+from model.train.optimizers import Adagrad, AdamW
 from model.train.saved_state import Progress
 
 # Per parameter, by kind of optimizer; a sum of squares may have grown to infinity.
-_SQUARES = {torch.optim.AdamW: "exp_avg_sq", torch.optim.Adagrad: "sum"}
-_OTHERS = {torch.optim.AdamW: ("exp_avg",), torch.optim.Adagrad: ()}
+_SQUARES = {AdamW: "exp_avg_sq", Adagrad: "sum"}
+_OTHERS = {AdamW: ("exp_avg",), Adagrad: ()}
 _STEP = "step"
 _MAX_STEP = 1 << 24  # float32 cannot count further
 
@@ -75,7 +76,7 @@ def check_optimizer(
     square, others = _SQUARES[kind], _OTHERS[kind]
     wanted: dict[str, Tensor] = {}
     # AdamW has no state before its first step.
-    if n_updates or kind is torch.optim.Adagrad:
+    if n_updates or kind is Adagrad:
         parameters = [p for g in optimizer.param_groups for p in g["params"]]
         for index, parameter in enumerate(parameters):
             wanted[f"{index}.{_STEP}"] = torch.empty((), dtype=torch.float32)
