@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.func import grad, jacrev, vmap
 
 from model.distributions import DiagonalGaussian
 from model.inference.lbfgs import Optimum, maximize
@@ -14,6 +13,7 @@ from model.vae import VAE
 # The standard deviation in any direction is at most 10 times the prior's largest.
 _MIN_PRECISION = 0.01
 _CONVERGED = 1e-4
+_MAX_STEPS, _TOLERANCE = 200, 1e-12
 
 
 class Laplace(NamedTuple):
@@ -40,8 +40,8 @@ def laplace(
     x: Tensor,
     *,
     start: DiagonalGaussian | None = None,
-    max_steps: int = 200,
-    tolerance: float = 1e-12,
+    max_steps: int = _MAX_STEPS,
+    tolerance: float = _TOLERANCE,
 ) -> Laplace:
     """
     Find a mode of p(z|x) by L-BFGS and the Hessian there by automatic differentiation.
@@ -56,7 +56,7 @@ def laplace(
         tolerance: In nats.
     """
     q_z = encoded(vae, x) if start is None else start
-    best = _modes(vae, x, q_z, max_steps=max_steps, tolerance=tolerance)
+    best = modes(vae, x, q_z, max_steps=max_steps, tolerance=tolerance)
     mode = q_z.reparameterize(best.point)
     values, vectors = torch.linalg.eigh(_precision(vae, x, mode))
     least = _MIN_PRECISION * torch.exp(-vae.p_z.moments(x.device).log_var.max())
@@ -75,10 +75,19 @@ def laplace(
     )
 
 
-def _modes(
-    vae: VAE, x: Tensor, q_z: DiagonalGaussian, *, max_steps: int, tolerance: float
+def modes(
+    vae: VAE,
+    x: Tensor,
+    q_z: DiagonalGaussian,
+    *,
+    max_steps: int = _MAX_STEPS,
+    tolerance: float = _TOLERANCE,
 ) -> Optimum:
-    """Maximize log p(x, z) from q's mean, in units of q's standard deviations."""
+    """
+    Maximize log p(x, z) from q's mean, in units of q's standard deviations.
+
+    The modes are `q_z.reparameterize(...)` of the points that are found.
+    """
 
     def log_joint(index: Tensor, eps: Tensor) -> Tensor:
         return vae.log_joint(x[index], q_z.rows(index).reparameterize(eps))
@@ -89,19 +98,24 @@ def _modes(
 
 def _precision(vae: VAE, x: Tensor, mode: Tensor) -> Tensor:
     """Return the negative Hessian of log p(x, z) in z, (N, J, J)."""
-
-    def log_joint(z: Tensor, one: Tensor) -> Tensor:
-        return vae.log_joint(one[None], z[None])[0]
-
-    # Reverse mode twice: forward mode uses functions that torch 2.13 deprecates.
-    each = vmap(jacrev(grad(log_joint)))
     rows = rows_at_once(vae, 4 * vae.config.latent_dim)
-    with torch.no_grad():
-        parts = [
-            each(z, one)
-            for z, one in zip(
-                torch.split(mode, rows), torch.split(x, rows), strict=True
-            )
-        ]
-    precision = -torch.cat(parts).double()
+    pairs = zip(torch.split(x, rows), torch.split(mode, rows), strict=True)
+    precision = -torch.cat([_hessian(vae, *pair) for pair in pairs]).double()
     return 0.5 * (precision + precision.transpose(1, 2))
+
+
+@torch.enable_grad()
+def _hessian(vae: VAE, x: Tensor, z: Tensor) -> Tensor:
+    """
+    Return the Hessian of log p(x, z) in z, (N, J, J), by reverse mode twice.
+
+    Not by `torch.func`, which imports the compiler of torch: more than a second.
+    """
+    z = z.detach().requires_grad_()
+    (gradient,) = torch.autograd.grad(vae.log_joint(x, z).sum(), z, create_graph=True)
+    # For all rows at once: the gradient of a row depends on that row alone.
+    rows = [
+        torch.autograd.grad(one.sum(), z, retain_graph=True)[0]
+        for one in gradient.unbind(dim=1)
+    ]
+    return torch.stack(rows, dim=1)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
-from model.inference.laplace import laplace
+from model.inference.laplace import modes
 from model.inference.pauses import pause
 from model.inference.proposals import (
     Proposal,
@@ -103,7 +103,7 @@ def posterior(
     """
     _check(vae)
     q_z = encoded(vae, x) if start is None else start
-    mode = laplace(vae, x, start=q_z).q_z.mu
+    mode = q_z.reparameterize(modes(vae, x, q_z).point)
     reach = _HALF_WIDTH * q_z.sigma
     prior = vae.p_z.box(_HALF_WIDTH, mode.device)
     low = torch.minimum(torch.minimum(q_z.mu, mode) - reach, prior.low)

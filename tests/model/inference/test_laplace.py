@@ -1,6 +1,7 @@
 """The Gaussian at the mode is the posterior where the posterior is Gaussian."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -136,3 +137,14 @@ def test_a_point_without_curvature_downwards_is_no_mode(build: Build) -> None:
     torch.testing.assert_close(
         result.q_z.scale_tril, torch.full((1, 1, 1), 10.0).double()
     )
+
+
+def test_no_compiler_is_imported(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor what torch needs for it: that would take a second of the first request."""
+    for name in ("torch._dynamo", "torch.fx.experimental.symbolic_shapes"):
+        monkeypatch.setitem(sys.modules, name, None)  # an import would fail
+    model = ppca(build, 2)
+
+    result = laplace(model.vae, model.x)
+
+    assert result.is_mode.all()
