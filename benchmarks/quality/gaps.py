@@ -1,6 +1,7 @@
 """Parts `gap` and `quadrature`: the gaps, and the bounds compared with quadrature."""
 
 import numpy as np
+from scipy.stats import t  # type: ignore[import-untyped]  # it ships none
 
 from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import RECIPES, Study, chunks
@@ -9,7 +10,6 @@ from model.inference import analyses
 from model.inference.bounds import N_BLOCKS
 from model.inference.columns import Bracketed, Evidence, Gaps, joined
 from model.inference.effort import Effort
-from model.inference.estimate import student_t_975
 from model.inference.posterior import Posterior, posterior
 
 _GAP_MODELS = ("aevb20", "deep_elbo")
@@ -123,8 +123,8 @@ def _agreement(
 
 def _bracket(found: Bracketed, truth: np.ndarray) -> list[list[str]]:
     """Count how many truths lie between the bounds, less and plus their errors."""
-    low = student_t_975(N_BLOCKS - 1) * found.log_p_x_standard_error
-    high = student_t_975(_N_CHAINS - 1) * found.upper_standard_error
+    low = t.ppf(0.975, N_BLOCKS - 1) * found.log_p_x_standard_error
+    high = t.ppf(0.975, _N_CHAINS - 1) * found.upper_standard_error
     inside = (found.log_p_x - low <= truth) & (truth <= found.upper + high)
     width = found.upper + high - found.log_p_x + low
     between = (found.log_p_x <= truth) & (truth <= found.upper)

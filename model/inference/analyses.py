@@ -27,7 +27,7 @@ from model.inference import (
     row_anomalies,
 )
 from model.inference.bounds import ImportanceWeighted
-from model.inference.bracket import N_DECODED, upper_bound_from
+from model.inference.bracket import N_DECODED, upper_bound
 from model.inference.budget import MIN_BUDGET
 from model.inference.columns import (
     Bracketed,
@@ -81,7 +81,7 @@ def bracketed(
     """
     Estimate log p(x), or the bound L_K if K is given, and bound it from above.
 
-    See `upper_bound_from`.
+    See `upper_bound`.
     """
     target, budget = effort.target, effort.budget
     if effort.n_samples is not None:  # the bound L_K, and a short exploration
@@ -91,7 +91,7 @@ def bracketed(
         lower = assembled(explored, x)
     else:
         lower = _lower(vae, x, effort, seed=seed, first=first)
-    upper = upper_bound_from(vae, x, explored, seed=seed, first=first)
+    upper = upper_bound(vae, x, explored, seed=seed, first=first)
     found = Bracketed(
         **named(Evidence.of(lower)),
         upper=column(upper.bound.value),

@@ -104,9 +104,8 @@ def importance_weighted(
     values, errors, pooled, sizes, ks = (
         torch.stack(column) for column in zip(*found, strict=True)
     )
-    n_replicates = n if n >= _FEWEST else _GROUPS
     return ImportanceWeighted(
-        bound=Estimate(values, errors, n_replicates),
+        bound=Estimate(values, errors),
         pooled=pooled,
         n_samples=torch.full_like(values, n_samples, dtype=torch.int64),
         effective_sample_size=sizes,

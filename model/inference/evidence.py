@@ -21,7 +21,6 @@ from model.vae import VAE
 _FIRST_DRAWS = 512
 _GROWTH = 1.25, 4.0  # of the number of draws per round: least and most
 _SPARE = 1.05
-_N_REPLICATES = 64  # a lower estimate of the degrees of freedom of the error
 
 
 class Explored(NamedTuple):
@@ -138,7 +137,7 @@ def assembled(found: list[Explored], x: Tensor) -> ImportanceWeighted:
         _column(values, x) for values in zip(*estimates, strict=True)
     )
     return ImportanceWeighted(
-        bound=Estimate(value, error, _N_REPLICATES),
+        bound=Estimate(value, error),
         pooled=value,
         n_samples=n,
         effective_sample_size=size,

@@ -56,7 +56,6 @@ def sample_posterior(
     n_warmup: int,
     seed: int,
     near: Tensor | None = None,
-    start: Tensor | None = None,
     first: int = 0,
 ) -> Chains:
     """
@@ -64,7 +63,7 @@ def sample_posterior(
 
     The step size of each example is tuned on warm-up chains that start from q or
     `near`, then fixed. Sampling continues from their ends, which are only approximate
-    draws from p(z|x), or begins at `start`.
+    draws from p(z|x).
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -72,8 +71,6 @@ def sample_posterior(
         n_samples: S, at least 4.
         n_warmup: Transitions for tuning.
         near: Approximate draws from p(z|x), one for each chain, (C, N, J).
-        start: One z per example for all its chains, (N, J). If it is an exact draw
-            from p(z|x), every draw of every chain is too, but they are not independent.
         first: Position of the first row in its data; the noise of row i is a function
             of (seed, first + i) alone.
     """
@@ -89,8 +86,6 @@ def sample_posterior(
         if near is not None:
             u = target.q_z.standardize(near[:, index])
         u, step = _tuned(target, noises[0], u, n_warmup=n_warmup)
-        if start is not None:
-            u = target.q_z.standardize(start[index].double()).expand_as(u)
         parts.append(_run(target, noises[1], u, step, n_samples=n_samples))
     return Chains(
         z=torch.cat([part.z for part in parts], dim=2),

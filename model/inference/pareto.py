@@ -19,10 +19,10 @@ def pareto_k(log_weights: Tensor) -> Tensor:
 
     It is the shape of a generalized Pareto distribution fitted to the M = min(S / 5,
     3 sqrt(S)) largest weights (Vehtari et al. 2024): weights have finite moments up to
-    the order 1 / k. Below `pareto_threshold(S)` a mean of S weights is reliable; above
-    it, its standard error is not. NaN if there is no tail to fit: for S < 25, or for
-    constant weights, as with q(z|x) = p(z|x). Infinite if the largest weights differ by
-    more than float64 can represent.
+    the order 1 / k. Below min(1 - 1 / log10 S, 0.7) a mean of S weights is reliable;
+    above it, its standard error is not. NaN if there is no tail to fit: for S < 25, or
+    for constant weights, as with q(z|x) = p(z|x). Infinite if the largest weights
+    differ by more than float64 can represent.
     """
     n_draws = log_weights.shape[1]
     n_tail = math.ceil(min(n_draws / 5, 3 * math.sqrt(n_draws)))
@@ -35,12 +35,6 @@ def pareto_k(log_weights: Tensor) -> Tensor:
     # Weights that differ by rounding only have no tail.
     is_constant = top[:, -1] - top[:, 0] < 1e-9
     return torch.where(is_constant, math.nan, k.nan_to_num(math.inf, math.inf))
-
-
-def pareto_threshold(n_draws: int) -> float:
-    """Return the k-hat above which a mean of `n_draws` weights is unreliable."""
-    # Vehtari et al. (2024): min(1 - 1 / log10 S, 0.7)
-    return min(1 - 1 / math.log10(n_draws), 0.7) if n_draws > 1 else -math.inf
 
 
 def _generalized_pareto_k(excess: Tensor) -> Tensor:

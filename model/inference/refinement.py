@@ -184,7 +184,7 @@ def _rounding(
         z = q_z.rows(index).reparameterize(eps)[:, 0]
         found.append(rounding(Example(vae, one), exact, z, torch.zeros_like(z[:, 0])))
     value, error = q_z.mu.new_tensor(found).T
-    return Estimate(value, error, _N_WIDE)
+    return Estimate(value, error)
 
 
 def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:

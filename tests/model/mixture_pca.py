@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from model.prior import GaussianMixture
+from model.noise import data_noise
+from model.prior import GaussianMixture, drawn
 from model.vae import VAE
 from tests.model.ppca import VARIANCE, Build, D, bias, random, weight
 
@@ -51,6 +52,12 @@ class MixturePca(NamedTuple):
     def log_p_x(self) -> Tensor:
         """Evidence, (N,)."""
         return self.log_p_x_and_c.logsumexp(dim=1)
+
+    def simulated(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return x, (n, D), and the z it comes from, (n, J)."""
+        z = torch.from_numpy(drawn(self.p_z, n, seed=3)).double()
+        noise = data_noise("normal", (n, D), seed=3)
+        return self.vae.decode(z).sample(torch.from_numpy(noise).double()), z
 
     def log_prob(self, dims: range, x: Tensor) -> Tensor:
         """Return log p(x_o, c) of some dimensions of x, (N, |o|) to (N, C)."""

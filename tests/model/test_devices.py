@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.bracket import simulate, upper_bound
-from model.inference.evidence import log_evidence
+from model.inference.bracket import upper_bound
+from model.inference.evidence import explore, log_evidence
 from model.inference.gap import gap
 from model.inference.laplace import laplace
 from model.inference.posterior import kl_to_posterior, posterior
@@ -25,11 +25,8 @@ Call = Callable[[VAE, Tensor], object]
 
 
 def _upper_bound(vae: VAE, x: Tensor) -> object:
-    x, z = simulate(vae, x, 2, seed=0)
-    q_z = encoded(vae, x)
-    return upper_bound(
-        vae, x, q_z=q_z, seed=0, start=z, n_chains=2, n_samples=4, n_warmup=4
-    )
+    found = explore(vae, x, target=0.1, budget=256, seed=0)
+    return upper_bound(vae, x, found, seed=0)
 
 
 def _divergence(vae: VAE, x: Tensor) -> object:

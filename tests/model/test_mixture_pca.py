@@ -13,7 +13,6 @@ from model.elbo import elbo
 from model.evaluation import evaluate
 from model.inference import analyses
 from model.inference.bounds import importance_weighted
-from model.inference.bracket import bracket, simulate
 from model.inference.columns import Analysis, named
 from model.inference.effort import Effort
 from model.inference.evidence import log_evidence
@@ -166,13 +165,14 @@ def test_the_evidence_is_bracketed(build: Build) -> None:
     """Up to three standard errors, and the bracket is narrow; the chains agree."""
     model = mixture_pca(build, 2)
 
-    result = bracket(model.vae, model.x, target=0.005, budget=2**16, seed=1)
+    effort = Effort.adaptive(target=0.005, budget=2**16)
+    found = analyses.bracketed(model.vae, model.x, effort, seed=1)
 
-    lower, upper = result.lower.bound, result.upper.bound
-    assert (lower.value - 3 * lower.standard_error < model.log_p_x).all()
-    assert (upper.value + 3 * upper.standard_error > model.log_p_x).all()
-    assert (upper.value - lower.value < 0.1).all()
-    assert (result.upper.r_hat < 1.05).all()
+    log_p_x = model.log_p_x.numpy()
+    assert (found.log_p_x - 3 * found.log_p_x_standard_error < log_p_x).all()
+    assert (found.upper + 3 * found.upper_standard_error > log_p_x).all()
+    assert (found.upper - found.log_p_x < 0.1).all()
+    assert (found.r_hat < 1.05).all()
 
 
 @pytest.mark.slow("runs many chains")
@@ -205,7 +205,7 @@ def test_simulated_data_have_the_moments_of_the_model(build: Build) -> None:
     model = mixture_pca(build, 2)
     n = 40_000
 
-    x, z = simulate(model.vae, model.x, n, seed=3)
+    x, z = model.simulated(n)
 
     p_z = model.p_z
     weights = p_z.log_weights.exp()
@@ -239,7 +239,7 @@ def test_the_laplace_approximation_of_one_component_is_exact(build: Build) -> No
 def test_what_is_missing_is_imputed(build: Build) -> None:
     """Mean, variance and density given three of five values; nothing known at all."""
     model = mixture_pca(build, 2)
-    model = model._replace(x=simulate(model.vae, model.x, 4, seed=1).x)
+    model = model._replace(x=model.simulated(4)[0])
     known, unknown = range(3), [3, 4]
     observed = torch.zeros_like(model.x, dtype=torch.bool)
     observed[:, :3] = True
@@ -324,7 +324,6 @@ def standard_and_mixture(build: Build) -> tuple[VAE, VAE]:
         lambda vae, x: [
             *latents(vae, x, x < 1.0, n_draws=50, seed=1)[:3],
         ],
-        lambda vae, x: [*simulate(vae, x, 9, seed=1)],
     ],
 )
 def test_one_standard_component_answers_as_the_standard_normal_does(
@@ -355,7 +354,6 @@ def arrays(found: Analysis | list[Any]) -> list[Any]:
         analyses.posteriors,
         lambda vae, x: analyses.imputed(vae, x, x < 1, n_draws=20, n_samples=2, seed=1),
         lambda vae, x: [evaluate(vae, x, n_samples=2, seed=1).bound],
-        lambda vae, x: [part.numpy() for part in simulate(vae, x, 5, seed=1)],
         lambda vae, x: [vae.p_z.quantiles(x[0].sigmoid()).numpy()],
     ],
 )

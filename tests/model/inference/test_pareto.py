@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.pareto import pareto_k, pareto_threshold
+from model.inference.pareto import pareto_k
 
 ROWS, DRAWS = 200, 5000
 TAIL = math.ceil(3 * math.sqrt(DRAWS))
@@ -101,10 +101,3 @@ def test_one_weight_above_all_others_is_no_constant() -> None:
     log_weights[1] = torch.linspace(-1000, 0, 1000)
 
     assert (pareto_k(log_weights) > 1).all()
-
-
-def test_the_threshold_rises_with_the_number_of_draws() -> None:
-    """It is 1 - 1 / log10(S), but never above 0.7."""
-    assert pareto_threshold(100) == pytest.approx(0.5)
-    assert pareto_threshold(1000) == pytest.approx(2 / 3)
-    assert pareto_threshold(10**6) == 0.7

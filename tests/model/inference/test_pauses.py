@@ -10,10 +10,8 @@ import pytest
 import torch
 
 from model.inference import analyses
-from model.inference.bracket import Upper, upper_bound
 from model.inference.effort import Effort
 from model.inference.pauses import pause, pausing
-from model.inference.proposals import encoded
 from tests.tiny import tiny_config, tiny_vae
 
 VAE = tiny_vae(tiny_config("bernoulli", data_shape=(6,), latent_dim=1))
@@ -24,9 +22,7 @@ BOUND = partial(analyses.evidence, VAE, X, Effort.fixed(64), seed=1)
 CALLS: dict[str, Callable[[], object]] = {
     "evidence": partial(analyses.evidence, VAE, X, EFFORT, seed=1),
     "bound": BOUND,
-    "upper bound": lambda: upper_bound(
-        VAE, X, q_z=encoded(VAE, X), n_chains=2, n_samples=4, n_warmup=2, seed=1
-    ),
+    "bracketed": partial(analyses.bracketed, VAE, X, EFFORT, seed=1),
     "refined": partial(analyses.refined, VAE, X, seed=1),
     "imputed": partial(
         analyses.imputed, VAE, X, OBSERVED, n_draws=64, n_samples=2, seed=1
@@ -37,9 +33,6 @@ LEAST = 2  # pauses
 
 def bits(found: object) -> list[bytes]:
     """Return the bits of all figures."""
-    if isinstance(found, Upper):
-        values = [*found.bound[:2], found.r_hat, found.acceptance]
-        return [value.numpy().tobytes() for value in values]
     assert is_dataclass(found)
     assert not isinstance(found, type)
     return [np.asarray(value).tobytes() for value in astuple(found)]
