@@ -56,7 +56,6 @@ rounded_draws = latents.rounded_draws
 anomalies = row_anomalies.anomalies
 draws_blaming = blame.draws_blaming
 
-_MAX_STEPS = 200
 _MAX_QUADRATURE = {1: 65_537, 2: 1025**2}
 
 _MAX_SLICE_ROWS = 16
@@ -104,7 +103,7 @@ def bracketed(
 
 def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
     """Optimize mu and log sigma^2 of q(z|x) for each example; see `refine`."""
-    found = refinement.refine(vae, x, seed=seed, max_steps=_MAX_STEPS, first=first)
+    found = refinement.refine(vae, x, seed=seed, first=first)
     columns = Refined(
         mu=column(found.q_z.mu),
         log_var=column(found.q_z.log_var),
@@ -222,7 +221,7 @@ def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:
 def draws_refining(config: Config) -> int:
     """Return roughly the most draws of z that refining one example decodes."""
     measured = 2 * refinement.N_FRAMES * (2 * config.latent_dim + 1)
-    return default_points(config.latent_dim) * _MAX_STEPS + measured
+    return default_points(config.latent_dim) * refinement.MAX_STEPS + measured
 
 
 def draws_above(config: Config) -> int:

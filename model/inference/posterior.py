@@ -25,6 +25,7 @@ _POINTS = {1: (4097, 65_537), 2: (129, 1025)}
 _HALF_WIDTH = 8.0  # of the initial grid, in standard deviations
 _NEGLIGIBLE = 50.0  # nats below the maximum
 _MAX_ROUNDS = 40
+_TOLERANCE = 1e-6  # nats
 
 _HERMITE_WIDTH = 8.5  # standard deviations; 2e-17 of a normal's mass lies outside
 _HERMITE_POINTS = {1: (129, 32_769), 2: (65, 1025)}
@@ -80,19 +81,15 @@ class Divergence(NamedTuple):
 
 @torch.no_grad()
 def posterior(
-    vae: VAE,
-    x: Tensor,
-    *,
-    start: DiagonalGaussian | None = None,
-    tolerance: float = 1e-6,
+    vae: VAE, x: Tensor, *, start: DiagonalGaussian | None = None
 ) -> tuple[Posterior, ...]:
     """
     Integrate p(x, z) over z for each example, and normalize.
 
     The grid first covers the prior, q, and the mode that is reached from q. It is then
     reduced to the region where p(x, z) is within 50 nats of its maximum, extended where
-    that region reaches an edge, and refined until log p(x) changes by less than the
-    tolerance, in nats.
+    that region reaches an edge, and refined until log p(x) changes by less than 1e-6
+    nats.
 
     Args:
         x: Data in the likelihood's support, (N, D).
@@ -109,8 +106,7 @@ def posterior(
     low = torch.minimum(torch.minimum(q_z.mu, mode) - reach, prior.low)
     high = torch.maximum(torch.maximum(q_z.mu, mode) + reach, prior.high)
     return tuple(
-        _integrated(vae, x[i], mode[i], _Box(low[i], high[i]), tolerance)
-        for i in range(len(x))
+        _integrated(vae, x[i], mode[i], _Box(low[i], high[i])) for i in range(len(x))
     )
 
 
@@ -120,8 +116,6 @@ def kl_to_posterior(
     x: Tensor,
     q_z: Proposal,
     posteriors: tuple[Posterior, ...],
-    *,
-    tolerance: float = 1e-6,
 ) -> Divergence:
     """
     Return KL(q(z|x) || p(z|x)) = log p(x) - E_q[log p(x, z) - log q(z|x)].
@@ -137,7 +131,7 @@ def kl_to_posterior(
     values, errors = [], []
     for i, exact in enumerate(posteriors):
         row = torch.tensor([i], device=x.device)
-        elbo, error = _elbo(vae, x[row], q_z.rows(row), tolerance)
+        elbo, error = _elbo(vae, x[row], q_z.rows(row))
         values.append(exact.log_p_x - elbo)
         errors.append(exact.error + error)
     like = x.new_empty(0, dtype=torch.float64)
@@ -193,9 +187,7 @@ def _check(vae: VAE) -> None:
         )
 
 
-def _integrated(
-    vae: VAE, x: Tensor, mode: Tensor, box: _Box, tolerance: float
-) -> Posterior:
+def _integrated(vae: VAE, x: Tensor, mode: Tensor, box: _Box) -> Posterior:
     """Fit the box and halve the steps until log p(x) does not change; x is (D,)."""
     n, most = _POINTS[len(mode)]
     at_mode = vae.log_joint(x[None], mode[None])[0]
@@ -216,7 +208,7 @@ def _integrated(
         ceiling = torch.maximum(at_mode, log_joint.max())
         box_fitted = box.fitted(log_joint, mode, ceiling)
         is_settled = not box.is_much_changed(box_fitted)
-        converged = is_settled and error <= tolerance
+        converged = is_settled and error <= _TOLERANCE
         if converged or (is_settled and 2 * n - 1 > most):
             break
         box, n = box_fitted, 2 * n - 1 if is_settled else n
@@ -233,7 +225,7 @@ def _on_grid(vae: VAE, x: Tensor, axes: tuple[Tensor, ...]) -> Tensor:
     return torch.cat(values).reshape([len(axis) for axis in axes])
 
 
-def _elbo(vae: VAE, x: Tensor, q_z: Proposal, tolerance: float) -> tuple[float, float]:
+def _elbo(vae: VAE, x: Tensor, q_z: Proposal) -> tuple[float, float]:
     """Return E_q[log p(x, z) - log q] of one example, (1, D), and its error."""
     n, most = _HERMITE_POINTS[vae.config.latent_dim]
     while True:
@@ -252,7 +244,7 @@ def _elbo(vae: VAE, x: Tensor, q_z: Proposal, tolerance: float) -> tuple[float, 
         every_other = (slice(None, None, 2),) * len(axes)
         fine = _mean(values, log_mass)
         error = abs(fine - _mean(values[every_other], log_mass[every_other]))
-        if error <= tolerance or 2 * n - 1 > most:
+        if error <= _TOLERANCE or 2 * n - 1 > most:
             return fine, error
         n = 2 * n - 1
 

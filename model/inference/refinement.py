@@ -28,7 +28,8 @@ from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
 
-N_FRAMES = 16
+N_FRAMES = 16  # replicates that measure an ELBO, with 2 J decoded points each
+MAX_STEPS = 200  # of L-BFGS
 
 _STREAM, _PRIOR, _ROUNDING = Stream.EVALUATION, 1, 2  # parts of each row's stream
 _N_WIDE = 16  # points that are decoded in float64 too
@@ -64,18 +65,7 @@ class Refinement(NamedTuple):
     converged: Tensor
 
 
-def refine(
-    vae: VAE,
-    x: Tensor,
-    *,
-    seed: int,
-    start: DiagonalGaussian | None = None,
-    n_samples: int | None = None,
-    n_frames: int = N_FRAMES,
-    max_steps: int = 200,
-    tolerance: float = _TOLERANCE,
-    first: int = 0,
-) -> Refinement:
+def refine(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refinement:
     """
     Maximize the ELBO of each example over its own mu and log sigma^2.
 
@@ -89,33 +79,13 @@ def refine(
 
     Args:
         x: Data in the likelihood's support, (N, D).
-        start: The encoder's q(z|x) unless given; float64.
-        n_samples: Noise points, even and at least 2 J; max(64, 4 J) unless given.
-        n_frames: Replicates that measure the ELBO, with 2 J decoded points each.
-        max_steps: The most steps of L-BFGS.
-        tolerance: Of the objective, in nats.
         first: Position of the first row in its data; the noise of row i is a function
             of (seed, first + i) alone.
-
-    Raises:
-        ValueError: `n_samples` is odd or less than 2 J.
     """
-    before = _encoded_alone(vae, x) if start is None else start
-    best = _optimized(
-        vae,
-        x,
-        before,
-        seed=seed,
-        first=first,
-        n_samples=_n_points(vae.config.latent_dim, n_samples),
-        tolerance=tolerance,
-        max_steps=max_steps,
-    )
+    before = _encoded_alone(vae, x)
+    best = _optimized(vae, x, before, seed=seed, first=first)
     q_z = _moved(before, best.point)
-    values = [
-        elbo_replicates(vae, x, q, seed=seed, n_frames=n_frames, first=first)
-        for q in (before, q_z)
-    ]
+    values = [elbo_replicates(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
     rounded = [_rounding(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
     improvement = Estimate.mean(values[1] - values[0])
     return Refinement(
@@ -195,26 +165,8 @@ def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
     )
 
 
-def _n_points(latent_dim: int, wanted: int | None) -> int:
-    """Return the number of moment-matched points, the default or the checked option."""
-    n = default_points(latent_dim) if wanted is None else wanted
-    if n % 2 or n < 2 * latent_dim:
-        raise ValueError(
-            f"expected an even n_samples of at least 2 J = {2 * latent_dim}, got {n}"
-        )
-    return n
-
-
 def _optimized(
-    vae: VAE,
-    x: Tensor,
-    q_z: DiagonalGaussian,
-    *,
-    seed: int,
-    first: int,
-    n_samples: int,
-    tolerance: float,
-    max_steps: int,
+    vae: VAE, x: Tensor, q_z: DiagonalGaussian, *, seed: int, first: int
 ) -> Optimum:
     """
     Optimize examples one at a time, in the coordinates of `_moved`.
@@ -222,6 +174,7 @@ def _optimized(
     The first steps, to the neighborhood of the optimum, use half the points.
     """
     optima = []
+    n_samples = default_points(vae.config.latent_dim)
     n_few = n_samples // 4
     positions = torch.arange(len(x), device=x.device)
     for index in torch.split(positions, 1):
@@ -232,11 +185,10 @@ def _optimized(
         start, n_begun = part.start, 0
         if n_few >= vae.config.latent_dim:
             few = _Rows(*rows, moment_matched(half[:, :n_few]))
-            begun = maximize(few.elbo, start, tolerance=_CLOSE, max_steps=max_steps)
+            begun = maximize(few.elbo, start, tolerance=_CLOSE, max_steps=MAX_STEPS)
             start, n_begun = begun.point, int(begun.n_steps)
-        found = maximize(
-            part.elbo, start, tolerance=tolerance, max_steps=max_steps - n_begun
-        )
+        n_left = MAX_STEPS - n_begun
+        found = maximize(part.elbo, start, tolerance=_TOLERANCE, max_steps=n_left)
         optima.append(found._replace(n_steps=found.n_steps + n_begun))
     return Optimum(*(torch.cat(field) for field in zip(*optima, strict=True)))
 

@@ -165,11 +165,14 @@ def test_a_mode_that_q_knows_nothing_of_counts(build: Build) -> None:
     assert float(result.covariance) > 1
 
 
-def test_the_error_is_what_a_finer_grid_changes(build: Build) -> None:
+def test_the_error_is_what_a_finer_grid_changes(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a loose tolerance a coarse grid is kept, and its error covers the truth."""
     model = ppca(build, 2)
 
-    loose = posterior(model.vae, model.x, tolerance=0.5)
+    monkeypatch.setattr("model.inference.posterior._TOLERANCE", 0.5)
+    loose = posterior(model.vae, model.x)
 
     off = (evidence(loose) - model.log_p_x).abs()
     assert (off <= torch.tensor([one.error for one in loose]) + 1e-7).all()
