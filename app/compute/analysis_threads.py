@@ -30,13 +30,11 @@ _MAX_BEGUN = 10  # slices; each has about 20 MiB
 class AnalysisThreads:
     """Runs the analyses of several requests, in turns."""
 
-    def __init__(
-        self, *, max_requests: int, turn_seconds: float = _TURN_SECONDS
-    ) -> None:
+    def __init__(self, *, max_requests: int) -> None:
         self._max_requests = max_requests
         self._n_requests = 0
         self._turns = Turns(
-            max_begun=min(max_requests, _MAX_BEGUN), seconds=turn_seconds
+            max_begun=min(max_requests, _MAX_BEGUN), seconds=_TURN_SECONDS
         )
 
     def check_room(self) -> None:
