@@ -39,6 +39,7 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in ("tests.tiny", "tests.proofs"):
             config.pluginmanager.register(import_module(name))
         _propagate_logs()
+        _look_for_no_distributed_tensors()
         gc.disable()  # what is imported and collected stays
 
 
@@ -58,6 +59,16 @@ def _propagate_logs() -> None:
     for name in logging.root.manager.loggerDict:
         if name.startswith("torch"):
             logging.getLogger(name).propagate = True
+
+
+def _look_for_no_distributed_tensors() -> None:
+    """
+    Have `torch.testing.assert_close` compare ordinary tensors alone.
+
+    For any others it imports what takes a second.
+    """
+    comparison = import_module("torch.testing._comparison")
+    vars(comparison)["_HAS_DTENSOR"] = False
 
 
 def _only_hands_out(config: pytest.Config) -> bool:
