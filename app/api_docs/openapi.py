@@ -172,7 +172,7 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
         body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
         if not why_not and (bodies := call.examples(values)):
             body[JSON.name]["examples"] = {
-                name: {"value": example, "summary": "A complete request"}
+                name: {"value": example, "summary": name}
                 for name, example in bodies.items()
             }
         required = bool(schema_of(call.request).get("required"))

@@ -12,9 +12,9 @@ from model.engine import Engine
 
 SEED = 42
 MAX_EXAMPLE_DIM = 4096
-_NAME = "this model"
-_IMAGE = "an image"
-_BY_NAME = "by name"
+_NAME = "A request for this model"
+_IMAGE = "An image"
+_BY_NAME = "Rows by the names of their columns"
 _DIGITS = 4
 
 Rows = list[list[float]]
@@ -78,10 +78,12 @@ def example(body: Mapping[str, Any]) -> Bodies:
 
 
 def with_x(values: ExampleValues, **options: object) -> Bodies:
-    """Return bodies with x and options, one by name; none if x is too long to read."""
-    bodies = {} if values.x is None else dict(example({"x": values.x, **options}))
+    """Return bodies with x, by name first; none if x is too long to read."""
+    bodies: dict[str, Mapping[str, Any]] = {}
     if values.records is not None:
         bodies[_BY_NAME] = {"x": values.records, **options}
+    if values.x is not None:
+        bodies |= example({"x": values.x, **options})
     return bodies
 
 

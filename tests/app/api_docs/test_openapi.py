@@ -75,7 +75,9 @@ def test_every_example_runs(served: Served) -> None:
 
     for method, path, entry in operations(served).values():
         body = entry.get("requestBody", {}).get("content", {})
-        for example in body.get("application/json", {}).get("examples", {}).values():
+        examples = body.get("application/json", {}).get("examples", {})
+        assert len({one["summary"] for one in examples.values()}) == len(examples)
+        for example in examples.values():
             check(entry, served.request(method, path, json=example["value"]))
             n_examples += 1
         query = {

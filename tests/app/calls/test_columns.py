@@ -191,7 +191,8 @@ def test_every_example_by_name_runs(table: Served) -> None:
     for path, item in document["paths"].items():
         body = item.get("post", {}).get("requestBody", {}).get("content", {})
         examples = body.get("application/json", {}).get("examples", {})
-        if "by name" in examples:
+        if len(examples) == 2:  # the first is shown
+            assert next(iter(examples)) == "Rows by the names of their columns"
             n_examples += 1
             answers = [table.post(path, one["value"]) for one in examples.values()]
             assert [answer.status_code for answer in answers] == [200, 200]
