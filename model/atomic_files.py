@@ -17,7 +17,7 @@ def replace(path: Path, content: bytes | bytearray) -> None:
         OSError: Writing failed; the old file is unchanged.
     """
     staging.remove_leftovers(path)
-    with staging.new_file(path) as (staged, file):
+    with staging.naming(path), staging.new_file(path) as (staged, file):
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

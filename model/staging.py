@@ -54,6 +54,16 @@ def new_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
             staged.unlink(missing_ok=True)
 
 
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name a file in errors of the system that do not: a full disk has none."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
+
+
 def remove_leftovers(target: Path) -> None:
     """Remove what killed processes have left next to `target`."""
     pattern = re.compile(rf"\.{re.escape(target.name)}\.[0-9a-f]{{16}}{_SUFFIX}")

@@ -158,11 +158,13 @@ class OutputFile:
         """Write rows, of the dtype of the array, from position `first` on."""
         place = len(self._head) + array.offset + first * array.row_bytes
         whole = np.ascontiguousarray(rows).reshape(-1).view(np.uint8)
-        _write(self._descriptor, whole.data, place)
+        with staging.naming(self.partial):
+            _write(self._descriptor, whole.data, place)
 
     def sync(self) -> None:
         """Wait until everything that was written is on disk."""
-        os.fsync(self._descriptor)
+        with staging.naming(self.partial):
+            os.fsync(self._descriptor)
 
     def publish(self) -> None:
         """Give the file its own name, in place of a file that has it."""

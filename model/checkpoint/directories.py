@@ -32,7 +32,7 @@ def write_directory(directory: Path, files: Mapping[str, bytes]) -> None:
     Raises:
         OSError: Writing failed; an existing directory is unchanged.
     """
-    with replacement(directory) as staged:
+    with staging.naming(directory), replacement(directory) as staged:
         for name, content in files.items():
             with (staged / name).open("wb") as file:
                 file.write(content)

@@ -7,7 +7,7 @@ from typing import Any, Self, final
 
 from pydantic import BaseModel, ValidationError
 
-from model import atomic_files
+from model import atomic_files, staging
 from model.checkpoint import MANIFEST
 from model.regular_files import read_regular
 from model.train.options import TrainOptions
@@ -123,7 +123,7 @@ class Places:
 
     def record(self, line: dict[str, Any]) -> None:
         """Add a line to the journal."""
-        with self.journal.open("a") as journal:
+        with staging.naming(self.journal), self.journal.open("a") as journal:
             journal.write(json.dumps(line) + "\n")
 
     def journal_lines(self) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from model import atomic_files, staging
+from model.input_errors import reason
 
 ROOT = Path(__file__).parents[2]
 _KILLED = """
@@ -48,7 +49,7 @@ def test_a_file_has_the_mode_of_any_new_file(tmp_path: Path) -> None:
 def test_a_disk_that_refuses_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It costs nothing that was there."""
+    """It costs nothing that was there, and the error names the file."""
     path = tmp_path / "file"
     atomic_files.replace(path, b"old")
 
@@ -56,9 +57,10 @@ def test_a_disk_that_refuses_leaves_the_old_file(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", refuse)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match="No space left on device") as raised:
         atomic_files.replace(path, b"new")
 
+    assert reason(raised.value) == f"{path}: No space left on device"
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
 
