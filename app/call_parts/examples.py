@@ -14,7 +14,7 @@ SEED = 42
 MAX_EXAMPLE_DIM = 4096
 _NAME = "A request for this model"
 _IMAGE = "An image"
-_BY_NAME = "Rows by the names of their columns"
+BY_NAME = "Rows by the names of their columns"
 _DIGITS = 4
 
 Rows = list[list[float]]
@@ -81,7 +81,7 @@ def with_x(values: ExampleValues, **options: object) -> Bodies:
     """Return bodies with x, by name first; none if x is too long to read."""
     bodies: dict[str, Mapping[str, Any]] = {}
     if values.records is not None:
-        bodies[_BY_NAME] = {"x": values.records, **options}
+        bodies[BY_NAME] = {"x": values.records, **options}
     if values.x is not None:
         bodies |= example({"x": values.x, **options})
     return bodies

@@ -12,7 +12,7 @@ from app.call_parts.analysis import (
 )
 from app.call_parts.call import post
 from app.call_parts.evidence import STANDARD_ERROR, max_draws
-from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
+from app.call_parts.examples import BY_NAME, SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Flags, Numbers, Values
 from app.call_parts.formats import BY_ROW, NAMED_ARRAYS, TABLE
 from app.call_parts.row_output import RowOutput, check_orient
@@ -192,7 +192,12 @@ class ImputeResponse(AnalysisResponse):
 
 
 def _examples(values: ExampleValues) -> Bodies:
-    return with_x(values, seed=SEED, mask=values.mask)
+    bodies = dict(with_x(values, seed=SEED, mask=values.mask))
+    for row in values.records or ():
+        known = zip(row.items(), values.mask[0], strict=True)
+        partial = {name: cell if is_known else None for (name, cell), is_known in known}
+        bodies[BY_NAME] = {"x": [partial], "seed": SEED}
+    return bodies
 
 
 @post(

@@ -194,6 +194,8 @@ def test_every_example_by_name_runs(table: Served) -> None:
         if len(examples) == 2:  # the first is shown
             assert next(iter(examples)) == "Rows by the names of their columns"
             n_examples += 1
+            shown = json.dumps(next(iter(examples.values()))["value"])
+            assert ("null" in shown) == (path == "/impute")
             answers = [table.post(path, one["value"]) for one in examples.values()]
             assert [answer.status_code for answer in answers] == [200, 200]
             found, wanted = ({**answer.json(), "seed": 0} for answer in answers)
