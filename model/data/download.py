@@ -7,8 +7,6 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import IO
 
-from tqdm import tqdm
-
 from model import staging
 from model.files import DataError
 from model.files.idx import MAX_BYTES
@@ -72,6 +70,8 @@ def _fetch_from(url: str, path: Path, verify: Callable[[Path], object]) -> Path:
 
 
 def _copy(url: str, file: IO[bytes]) -> None:
+    from tqdm import tqdm  # noqa: PLC0415 an extra, which bulk work has not
+
     request = urllib.request.urlopen(url, timeout=TIMEOUT_S)  # noqa: S310 our mirrors
     with request as response:
         promised = response.headers.get("Content-Length")

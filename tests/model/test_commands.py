@@ -4,10 +4,10 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
-from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model import commands
@@ -16,6 +16,8 @@ from model.bulk.command import main as bulk
 from model.evaluate.options import EvaluateOptions
 from model.files import ReadOptions
 from model.train.options import TrainOptions
+from tests.model.tables.tables import MIXED, mixed_codes, model
+from tests.tiny import save_tiny
 
 ROOT = Path(__file__).parents[2]
 NEEDS_EXTRA = {
@@ -89,18 +91,30 @@ def test_the_help_of_bulk_commands_shows_how_they_are_run(
     assert shown.startswith(f"usage: python -m model.bulk {name} ")
 
 
-@pytest.mark.parametrize("name", BULK)
-def test_bulk_commands_need_no_extra(
-    name: str, help_of: Help, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """They run where serving alone was installed."""
-    for module in [m for m in sys.modules if m.startswith("model.bulk")]:
-        monkeypatch.delitem(sys.modules, module)
-    for package in ("tyro", "tqdm", "sklearn", "matplotlib"):
-        monkeypatch.setitem(sys.modules, package, None)
+@pytest.mark.slow("starts a process")
+def test_bulk_commands_need_no_extra(tmp_path: Path) -> None:
+    """They run where serving alone was installed, as in the image; so does a table."""
+    checkpoint = save_tiny(tmp_path / "table", model(MIXED, mixed_codes()))
+    (tmp_path / "x.csv").write_text("amount,size,group,flag\n1,2.5,a,true\n,,b,\n")
+    program = (
+        "import sys\n"
+        "for name in ('tyro', 'tqdm', 'sklearn', 'matplotlib', 'pyarrow'):\n"
+        "    sys.modules[name] = None\n"
+        "from model.commands import encode\n"
+        "sys.exit(encode())"
+    )
+    words = (checkpoint, tmp_path / "x.csv", "--out", tmp_path / "codes.npy")
 
-    assert "Directory of the checkpoint, or" in help_of(BULK[name])
-    assert import_module("model.bulk.command").run
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *map(str, words)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stderr
+    assert np.load(tmp_path / "codes.npy").shape == (2, 2)
 
 
 @pytest.mark.slow("starts a process")
