@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from model.layers import Linear
 from model.noise import HALF_STEP
-from model.tables.missing_sets import MissingLayout, MissingSet
+from model.tables.missing_layout import MissingLayout
+from model.tables.missing_sets import MissingSet
 from model.tables.schema import TableSchema
 
 
