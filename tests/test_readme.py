@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,16 @@ def test_commands_without_shown_output_run(
     ended = run(commands, served, tmp_path)
 
     assert ended.returncode == 0, ended.stdout
+
+
+def test_the_commands_exist() -> None:
+    """Every `vae-...` that a line begins with is installed."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    named = set(re.findall(r"^(?:[A-Z_]+=\S+ )*(vae-\w+)", README, re.MULTILINE))
+
+    assert {"vae-serve", "vae-train"} < named
+    assert named <= project["project"]["scripts"].keys()
 
 
 def headings(page: Path) -> set[str]:
