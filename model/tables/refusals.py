@@ -17,7 +17,7 @@ def refusal(cell: Cell, categories: Sequence[Cell] | None) -> str:
         categories: Those of the column; None if it has numbers.
     """
     if categories is None:
-        what = f"expected a finite number, or null if it is missing, got {shown(cell)}"
+        what = f"expected a finite number or a missing cell, got {shown(cell)}"
         has_comma = isinstance(cell, str) and _COMMA_IN_NUMBER.fullmatch(cell)
         return f"{what}; write a decimal point, no comma" if has_comma else what
     unknown = f"unknown category {shown(cell)}"

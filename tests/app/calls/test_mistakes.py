@@ -51,7 +51,7 @@ def detail(served: Served, body: bytes, headers: dict[str, str], status: int) ->
         (b'{"x": {"columns": ["year"], "data": [3]}}', "in columns, got no array"),
         (b'{"x": [{"species": "adelie"}]}', "'adelie'; did you mean 'Adelie'?"),
         (b'{"x": [{"body_mass_g": "39,1"}]}', "write a decimal point, no comma"),
-        (b'{"x": [{"body_mass_g": "2007-11-11"}]}', "null if it is missing, got '2007"),
+        (b'{"x": [{"body_mass_g": "2007-11-11"}]}', "or a missing cell, got '2007"),
         (b'{"x": []}', "got no rows"),
     ],
 )

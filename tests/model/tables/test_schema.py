@@ -78,7 +78,7 @@ def test_codes_have_cells(name: str, codes: list[float], cells: list[Any]) -> No
 @pytest.mark.parametrize(
     ("name", "cell", "what"),
     [
-        ("age", "old", "expected a finite number, or null if it is missing, got 'old'"),
+        ("age", "old", "expected a finite number or a missing cell, got 'old'"),
         ("age", True, "got true"),
         ("age", math.inf, "got inf"),
         ("job", "pilot", "unknown category 'pilot'; the model knows 'nurse', 'clerk'"),
