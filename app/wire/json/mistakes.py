@@ -19,8 +19,9 @@ def syntax(text: str, error: JSONDecodeError, at: int) -> str:
     if not text.strip():
         return "expected JSON, got an empty body"
     what = f"expected JSON, got an error at position {at}: {error.msg}"
-    begin = len(text[: error.pos].rstrip()) - 1
-    if _COMMA_AT_THE_END.match(text, max(begin, 0)):
+    before = max(len(text[: error.pos].rstrip()) - 1, 0)
+    # Python 3.13 has the position of the comma, earlier ones that of the bracket.
+    if any(_COMMA_AT_THE_END.match(text, begin) for begin in (before, error.pos)):
         return f"{what}; remove the comma before it"
     if text[error.pos : error.pos + 1] == "'":
         return f"{what}; write double quotes, not single ones"
