@@ -3,8 +3,14 @@
 from app.serving.loaded_model import LoadedModel
 from app.settings import Settings
 from app.version import service_version
+from app.wire import doubles
 from model.config import describe
 from model.machine import available_memory
+
+_SLOW_JSON = (
+    "JSON is read by orjson, since pysimdjson is not installed; where there is a C++ "
+    "compiler, `pip install pysimdjson` makes it four times as fast"
+)
 
 
 def about(loaded: LoadedModel, settings: Settings) -> list[str]:
@@ -24,12 +30,13 @@ def about(loaded: LoadedModel, settings: Settings) -> list[str]:
         f"connections {settings.max_connections}"
     )
     processes = f"threads {settings.threads}, workers {settings.workers}"
-    return [
+    lines = [
         f"{version}, {checkpoint}",
         f"{networks}, {config.likelihood.kind}, {shapes}",
         f"{compute}, {processes}, access keys {keys}",
         memory,
     ]
+    return lines if doubles.HAS_SIMDJSON else [*lines, _SLOW_JSON]
 
 
 def _mebibytes(n_bytes: int) -> str:

@@ -2,7 +2,7 @@
 Reads rows from CSV (RFC 4180) by the names of columns in its first line.
 
 A body is read in pieces that end with a line. A piece of plain numbers becomes JSON and
-is parsed by simdjson; any other is cut into cells, which mean what they mean in files
+is parsed as such; any other is cut into cells, which mean what they mean in files
 (`model.files.numerals`). No row is kept twice, and every error names its line.
 """
 
@@ -12,11 +12,10 @@ from threading import Event
 from typing import Any, final
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
-from app.wire import codes, columns
+from app.wire import codes, columns, doubles
 from app.wire.body import Body
 from app.wire.csv import lines
 from app.wire.csv.lines import Lines
@@ -34,7 +33,6 @@ _NO_LINES = (
 )
 # A piece that has other structure than rows of cells is read cell by cell.
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b',\n"[]{}'))
-_REFUSALS = (ValueError, TypeError, RuntimeError)  # all that simdjson raises
 
 Values = NDArray[np.float64]
 
@@ -68,7 +66,7 @@ class _Reading:
 
     def __init__(self, body: Body, layout: Layout) -> None:
         self._body, self._layout = body, layout
-        self._parser = simdjson.Parser()
+        self._parser = doubles.parser()
         self._most_bytes = max(_MOST_LINE_BYTES, _MOST_CELL_BYTES * layout.dim)
         self._position = len(_MARK) if body[: len(_MARK)] == _MARK else 0
         self._line, self._n = 1, 0  # the next line and row
@@ -161,8 +159,8 @@ class _Reading:
         try:
             array: Any = self._parser.parse(b"".join((b"[", cells, b"]")))
             values = np.frombuffer(array.as_buffer(of_type="d"), np.float64)
-        except _REFUSALS:
-            self._parser = simdjson.Parser()
+        except doubles.REFUSALS:
+            self._parser = doubles.parser()
             return None
         # An empty cell of a table with one column leaves an empty array.
         n_cells = 1 + cells.count(b",")

@@ -1,18 +1,18 @@
-"""Parses JSON arrays of numbers, or parts of longer ones, with simdjson."""
+"""Parses JSON arrays of numbers, or parts of longer ones."""
 
 from typing import Any, final
 
 import numpy as np
-import simdjson
 from numpy.typing import NDArray
 
+from app.wire import doubles
 from app.wire.body import Body
+from app.wire.doubles import NumberArray
 from app.wire.layout import Layout, Rows
 
 _BRACKET = np.uint8(ord("["))
 # Bytes between brackets above which searching for them beats comparing every byte.
 _FAR_APART = 1000
-_REFUSALS = (ValueError, TypeError, RuntimeError, KeyError)  # all that simdjson raises
 
 
 @final
@@ -27,7 +27,7 @@ class Arrays:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._n_arrays = _n_arrays(layout.shape)  # of a row
-        self._parser = simdjson.Parser()
+        self._parser = doubles.parser()
 
     def rows(self, body: Body, start: int, stop: int, *, first_row: int = 0) -> Rows:
         """
@@ -42,8 +42,8 @@ class Arrays:
             array: Any = self._parser.parse(memoryview(body)[start:stop])
             values = _flattened(array)
             shaped = self._check_shape(array, body, start, stop)
-        except _REFUSALS as error:
-            self._parser = simdjson.Parser()
+        except doubles.REFUSALS as error:
+            self._parser = doubles.parser()
             raise RefusedError from error
         self._layout.check_n_rows(len(array))
         return self._layout.to_rows(values, shaped=shaped, first_row=first_row)
@@ -57,12 +57,12 @@ class Arrays:
         """
         try:
             return _flattened(self._parser.parse(text))
-        except _REFUSALS as error:
-            self._parser = simdjson.Parser()
+        except doubles.REFUSALS as error:
+            self._parser = doubles.parser()
             raise RefusedError from error
 
     def _check_shape(
-        self, array: simdjson.Array, body: Body, start: int, stop: int
+        self, array: NumberArray, body: Body, start: int, stop: int
     ) -> bool:
         """
         Check that an array of numbers has an accepted shape; return if it is shaped.
@@ -82,7 +82,7 @@ class Arrays:
 
 
 def _flattened(array: Any) -> NDArray[np.float64]:
-    if not isinstance(array, simdjson.Array):
+    if not isinstance(array, doubles.ARRAY):
         raise RefusedError
     # Flattens nested arrays; refuses strings, booleans, null and objects.
     return np.frombuffer(array.as_buffer(of_type="d"), np.float64)
@@ -104,7 +104,7 @@ def _n_arrays(shape: tuple[int, ...]) -> int:
     return 1 if len(shape) == 1 else 1 + shape[0] * _n_arrays(shape[1:])
 
 
-def _has_shape(array: simdjson.Array, shape: tuple[int, ...]) -> bool:
+def _has_shape(array: NumberArray, shape: tuple[int, ...]) -> bool:
     """Return whether every element of an array is an array of this shape."""
     row: Any  # len() of a number raises TypeError
     for row in array:

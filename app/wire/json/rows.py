@@ -3,7 +3,7 @@ Parses a JSON body directly into a float32 array.
 
 Nearly all of a body is its array of numbers, so the body is cut at its first `[` and
 its last `]`. The rest, the skeleton, is a small document in which the array is empty;
-orjson parses it. simdjson parses the array into a buffer of doubles. The body is valid
+orjson parses it. `app.wire.doubles` parses the array into a buffer. The body is valid
 exactly if both parts are valid.
 
 Long arrays are parsed in pieces (`app.wire.json.pieces`). A body that this fast path

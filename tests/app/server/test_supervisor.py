@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from app.server.startup import STARTUP_FAILURE
+from app.wire import doubles
 from tests import plain_http
 from tests.app.processes import (
     PYTHON_APP,
@@ -157,7 +158,7 @@ def test_the_start_says_what_is_served_how_and_where(
         pytest.skip("no IPv6")
     with start(settings(checkpoints, VAE_HOST="::1", VAE_WORKERS=n_workers)) as running:
         assert running.stdout is not None
-        first, second, third, fourth, last = start_lines(running.stdout)
+        first, second, third, fourth, *more, last = start_lines(running.stdout)
         url = last.removeprefix("listening on ")
         model = plain_http.get(f"{url}/model", timeout=SECONDS).json()
         running.send_signal(signal.SIGTERM)
@@ -172,6 +173,7 @@ def test_the_start_says_what_is_served_how_and_where(
     )
     assert third == f"onnx on cpu, threads 1, workers {n_workers}, access keys off"
     assert re.fullmatch(r"memory \d+ MiB; limits of a worker: bodies .*", fourth)
+    assert len(more) == (0 if doubles.HAS_SIMDJSON else 1)
     assert re.fullmatch(r"http://\[::1\]:\d+", url)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import orjson
 import pytest
-import simdjson
 
 from app.errors import ContentTooLargeError, ProblemError, UnprocessableError
-from app.wire.json import arrays, pieces, rows, strict
+from app.wire import doubles
+from app.wire.json import pieces, rows, strict
 from app.wire.json.rows import JsonRows
 from app.wire.layout import Layout
 from app.wire.masked import MaskedRows
@@ -60,19 +60,17 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> Steps:
     """Have every parser note the length of its texts."""
     noted = Steps()
 
+    parser = doubles.parser
+
     class Parser:
         def __init__(self) -> None:
-            self._parser = simdjson.Parser()
+            self._parser = parser()
 
         def parse(self, text: Any) -> Any:
             noted.note(text)
             return self._parser.parse(text)
 
-    class Simdjson:
-        Array = simdjson.Array
-
-    Simdjson.Parser = Parser  # type: ignore[attr-defined]
-    monkeypatch.setattr(arrays, "simdjson", Simdjson)
+    monkeypatch.setattr(doubles, "parser", Parser)
 
     class Orjson:
         JSONDecodeError = orjson.JSONDecodeError
