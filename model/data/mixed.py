@@ -13,7 +13,8 @@ from model.files import DataError, MixedTable, ReadOptions, read_mixed
 from model.raw_values import PLAIN
 from model.section import first_fault
 from model.tables.inference import ColumnsError, UnknownCellError, codes_of, inferred
-from model.tables.schema import TableSchema
+from model.tables.layout import limits
+from model.tables.schema import TableColumn, TableSchema
 
 _SUFFIX = ".json"
 _MAX_BYTES = 16 << 20
@@ -91,7 +92,22 @@ def _codes(table: MixedTable, schema: TableSchema) -> NDArray[np.float64]:
             codes[:, j] = codes_of(by_name[column.name], column)
         except UnknownCellError as error:
             raise _at_line(table, error) from error
+        if not schema.n_knots:  # a model is to be trained
+            _check_limits(table, column, codes[:, j])
     return codes
+
+
+def _check_limits(
+    table: MixedTable, column: TableColumn, codes: NDArray[np.float64]
+) -> None:
+    is_below = codes < limits(column)[0]
+    if is_below.any():
+        row = int(np.argmax(is_below))
+        place = table.origin.example(int(table.lines[row]))
+        raise DataError(
+            f"{place}, column {column.name!r} holds {codes[row]:g}; a column of the"
+            f" kind {column.kind} has no negative numbers: edit its kind in --columns"
+        )
 
 
 def _at_line(table: MixedTable, error: UnknownCellError) -> DataError:

@@ -112,8 +112,7 @@ class TableLayout(DeviceArrays):
     def axis_limits(self) -> NDArray[np.float64]:
         """The smallest and largest code of each column of `on_axis`, (S, 2)."""
         columns = [self.schema.columns[j] for j in self.on_axis]
-        limits = [_limits(column) for column in columns]
-        return np.array(limits, np.float64).reshape(-1, 2)
+        return np.array([limits(c) for c in columns], np.float64).reshape(-1, 2)
 
     @cached_property
     def is_ordinal(self) -> NDArray[np.bool_]:
@@ -151,7 +150,7 @@ class TableLayout(DeviceArrays):
         return np.array(found, dtype=np.int64)
 
 
-def _limits(column: TableColumn) -> tuple[float, float]:
+def limits(column: TableColumn) -> tuple[float, float]:
     """Return the smallest and the largest code of a column with an axis."""
     if column.has_levels:
         return 0.0, column.n_levels - 1.0

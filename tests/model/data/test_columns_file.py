@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from model.data import mixed
-from model.files import DataError
+from model.files import DataError, ReadOptions
+from model.tables.schema import Kind, TableSchema
+from tests.model.tables.tables import number
 
 KINDS = "'numeric', 'real', 'student', 'lognormal', 'count', 'ordinal', 'binary'"
 
@@ -34,3 +36,21 @@ def test_a_slip_in_it_is_said_with_what_was_expected_and_what_came(
         mixed.read_schema(path)
 
     assert str(refused.value) == f"--columns {path}: {fault}"
+
+
+@pytest.mark.parametrize("kind", ["lognormal", "count"])
+def test_a_column_of_a_kind_without_negative_numbers_has_none(
+    tmp_path: Path, kind: Kind
+) -> None:
+    """Half of its rows would be impossible; a trained model gives them what it can."""
+    path = tmp_path / "x.csv"
+    path.write_text("a,b\n1,0\n,2\n-2,1\n", encoding="utf-8")
+    schema = TableSchema(columns=(number("a", kind), number("b")))
+
+    with pytest.raises(DataError) as refused:
+        mixed.read(path, ReadOptions(), schema)
+    trained = schema.model_copy(update={"n_knots": 9})
+
+    what = "column 'a' holds -2; a column of the kind"
+    assert str(refused.value).startswith(f"line 4 of x.csv, {what} {kind} has no")
+    assert mixed.read(path, ReadOptions(), trained).rows.x[2, 0] == -2
