@@ -36,6 +36,8 @@ def check_status(request: HttpRequest, response: HttpResponse) -> None:
         error = status_error(_details(request, response))
         if request.first_row > 0:
             error.add_note(f"in the piece that starts at row {request.first_row}")
+        if response.status == HTTPStatus.UNAUTHORIZED:
+            error.add_note("pass the key to the client: api_key=")
         raise error
     if response.status != 200:
         to = response.headers.get("location")

@@ -286,10 +286,11 @@ def test_waiting_ends_where_it_will_not_help(proxy: FaultyProxy, ask: Ask) -> No
     """A service without /readyz, or that refuses the key, is an error at once."""
     proxy.actions.append(answer(401))
 
-    with pytest.raises(RequestError):
+    with pytest.raises(RequestError) as refused:
         ask(proxy.url, "wait_ready", 20.0)
 
     assert len(proxy.arrivals) == 1
+    assert refused.value.__notes__ == ["pass the key to the client: api_key="]
 
 
 def test_a_refused_connection_is_a_failed_connection(unused: str, ask: Ask) -> None:
