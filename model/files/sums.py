@@ -51,5 +51,7 @@ def _are_sums(numbers: Iterable[NDArray[np.float64]]) -> bool:
         above, last = np.nan_to_num(column[:-1]), column[-1]
         if np.isfinite(last) and np.count_nonzero(above) >= _LEAST_VALUES:
             n += 1
-            n_sums += abs(last - above.sum()) <= _ROUNDING * np.abs(above).sum()
+            with np.errstate(over="ignore"):  # infinity is less than nothing
+                off = abs(last - above.sum())
+                n_sums += off < _ROUNDING * np.abs(above).sum()
     return n_sums > 0 and 2 * n_sums >= n

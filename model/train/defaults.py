@@ -186,6 +186,9 @@ def are_correlated(x: NDArray[np.floating[Any]]) -> bool:
         return bool(d > 1)
     rows = x[:_MOST_ROWS].astype(np.float64)
     centered = rows - rows.mean(axis=0)
+    # By a power of two, so that squares fit float64 whatever the unit of a column.
+    _, exponent = np.frexp(np.abs(centered).max(axis=0))
+    centered = np.ldexp(centered, -exponent)
     scale = np.sqrt(np.square(centered).sum(axis=0))
     centered /= np.where(scale > 0, scale, 1)
     largest: float = np.abs(np.triu(centered.T @ centered, k=1)).max()

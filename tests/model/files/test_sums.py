@@ -33,3 +33,4 @@ def test_other_rows_draw_none(last: tuple[float, ...]) -> None:
     assert note("t.csv", LINES, with_last(*last), ["north"]) is None
     assert note("t.csv", [2, 3, 4], [np.array([1.0, 2, 3])]) is None
     assert note("t.csv", LINES, [np.zeros(21)]) is None
+    assert note("t.csv", LINES, [np.full(21, 1e308)]) is None

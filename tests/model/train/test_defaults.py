@@ -230,9 +230,11 @@ def ring(n: int) -> np.ndarray:
     ],
 )
 def test_correlations_are_more_than_chance(x: np.ndarray, *, expected: bool) -> None:
-    """Of float64 and float32 alike."""
+    """Of float64 and float32 alike, and in any unit."""
     assert are_correlated(x) == expected
     assert are_correlated(x.astype(np.float32)) == expected
+    assert are_correlated(np.ldexp(x, 900)) == expected
+    assert are_correlated(np.ldexp(x, -900)) == expected
 
 
 @pytest.mark.parametrize(
