@@ -6,13 +6,17 @@ that this file imports nothing that takes long.
 """
 
 import gc
+import inspect
 import logging
 import math
 import shutil
 import signal
+import sys
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -40,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(import_module(name))
         _propagate_logs()
         _look_for_no_distributed_tensors()
+        _import_no_compiler()
         gc.disable()  # what is imported and collected stays
 
 
@@ -69,6 +74,29 @@ def _look_for_no_distributed_tensors() -> None:
     """
     comparison = import_module("torch.testing._comparison")
     vars(comparison)["_HAS_DTENSOR"] = False
+
+
+def _import_no_compiler() -> None:
+    """
+    Have torch compute shapes without its compiler, whose import takes two seconds.
+
+    A function that the compiler is to leave alone imports it at its first call, to mark
+    itself. Marked here, it is called as it is, unless something else has imported it.
+    """
+    optimizer = import_module("torch.optim").Optimizer
+    marking = optimizer.zero_grad.__code__  # all such functions have the same code
+    for one in gc.get_objects():
+        if type(one) is FunctionType and one.__code__ is marking:
+            function = inspect.getclosurevars(one).nonlocals["fn"]
+            vars(function)["__dynamo_disable"] = partial(_left_alone, function)
+
+
+def _left_alone(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a function; if the compiler is there, in a way that it does not see."""
+    compiler = sys.modules.get("torch._dynamo")
+    if compiler is None:
+        return function(*args, **kwargs)
+    return compiler.disable(function, wrapping=False)(*args, **kwargs)
 
 
 def _only_hands_out(config: pytest.Config) -> bool:
