@@ -38,6 +38,7 @@ def test_the_bar_is_two_standard_errors_and_a_twentieth_of_a_nat_per_value(
     assert outcome.is_met == is_met
 
 
+@pytest.mark.slow("imports scikit-learn")
 def test_there_are_twelve_data_sets() -> None:
     """All of finite numbers, with rows to split."""
     assert len(CASES) == 12

@@ -40,8 +40,8 @@ def _divergence(vae: VAE, x: Tensor) -> object:
         lambda vae, x: refine(vae, x, seed=0),
         lambda vae, x: gap(vae, x, target=0.1, budget=512, seed=0),
         laplace,
-        _divergence,
-        _upper_bound,
+        pytest.param(_divergence, marks=pytest.mark.slow("integrates")),
+        pytest.param(_upper_bound, marks=pytest.mark.slow("runs chains")),
     ],
     ids=["bounds", "refinement", "gap", "laplace", "posterior", "bracket"],
 )

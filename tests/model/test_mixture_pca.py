@@ -236,6 +236,7 @@ def test_the_laplace_approximation_of_one_component_is_exact(build: Build) -> No
     torch.testing.assert_close(ours, covariance, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow("imputes with many draws")
 def test_what_is_missing_is_imputed(build: Build) -> None:
     """Mean, variance and density given three of five values; nothing known at all."""
     model = mixture_pca(build, 2)
@@ -310,7 +311,10 @@ def standard_and_mixture(build: Build) -> tuple[VAE, VAE]:
     [
         lambda vae, x: [vae.log_joint(x, random(3, 4, 2))],
         lambda vae, x: list(elbo(vae, x, eps=random(3, 4, 2))[:2]),
-        lambda vae, x: list(refine(vae, x, seed=0).after[:2]),
+        pytest.param(
+            lambda vae, x: list(refine(vae, x, seed=0).after[:2]),
+            marks=pytest.mark.slow("refines"),
+        ),
         lambda vae, x: list(laplace(vae, x)[1:3]),
         lambda vae, x: [
             torch.tensor([one.log_p_x for one in posterior(vae, x)]),
@@ -321,9 +325,10 @@ def standard_and_mixture(build: Build) -> tuple[VAE, VAE]:
                 named(analyses.evidence(vae, x, Effort.fixed(8), seed=1)).values(),
             )
         ],
-        lambda vae, x: [
-            *latents(vae, x, x < 1.0, n_draws=50, seed=1)[:3],
-        ],
+        pytest.param(
+            lambda vae, x: [*latents(vae, x, x < 1.0, n_draws=50, seed=1)[:3]],
+            marks=pytest.mark.slow("imputes"),
+        ),
     ],
 )
 def test_one_standard_component_answers_as_the_standard_normal_does(

@@ -66,6 +66,7 @@ def test_options_out_of_bounds_are_refused(
     assert words in problem["errors"][0]["detail"]
 
 
+@pytest.mark.slow("analyzes as much as is allowed")
 def test_what_is_at_the_limit_is_answered(small: Served) -> None:
     """A limit is the most that is allowed."""
     for url, options in (

@@ -38,7 +38,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         ("/reconstruct", {}),
         ("/loglik", {"seed": 3, "n_samples": 8}),
         ("/anomaly", {"seed": 3}),
-        ("/posterior", {}),
+        pytest.param("/posterior", {}, marks=pytest.mark.slow("integrates")),
         ("/interpolate", {"n": 3}),
         ("/impute", {"seed": 3, "mask": [[1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]}),
     ],

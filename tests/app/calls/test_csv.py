@@ -19,6 +19,12 @@ CALLS = (
     *("encode", "elbo", "reconstruct", "loglik", "gap", "refine", "posterior"),
     "anomaly",
 )
+EACH = [
+    pytest.param(name, marks=pytest.mark.slow("analyzes rows"))
+    if name in {"gap", "refine", "posterior"}
+    else name
+    for name in CALLS
+]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +56,7 @@ def read(response: httpx.Response) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_call_that_takes_x_takes_csv(table: Served, name: str) -> None:
     """The answer is bit for bit that to rows as arrays; options are in the query."""
     reversed_rows = [row[::-1] for row in ROWS]
@@ -86,7 +92,7 @@ def test_a_cell_that_is_not_imputed_must_be_there(table: Served) -> None:
     assert fault["detail"] == "line 3, mass: expected a number, got an empty cell"
 
 
-@pytest.mark.parametrize("name", [*CALLS[:6], "anomaly", "impute"])
+@pytest.mark.parametrize("name", [*EACH[:6], "anomaly", "impute"])
 def test_answers_are_a_line_for_each_row(table: Served, name: str) -> None:
     """With the numbers of JSON, under the names of its members."""
     holes = [[1.5, "", 0.25, 3.0, 0.0], [0.5, 4.0, "", 2.0, 1.0]]

@@ -81,6 +81,7 @@ def test_means_and_imputed_rows_are_complete(table: Served) -> None:
     assert all(None not in row for row in filled.json()["samples"][0])
 
 
+@pytest.mark.slow("draws many rows")
 def test_decode_has_the_probabilities(table: Served, gaussian: Served) -> None:
     """By column; the shares of many draws for one z agree."""
     z = load(table.post("/sample", BODY, headers=TENSORS).content)["z"]

@@ -28,6 +28,12 @@ CALLS = (
     *("encode", "elbo", "reconstruct", "loglik", "gap", "refine", "posterior"),
     "anomaly",
 )
+EACH = [
+    pytest.param(name, marks=pytest.mark.slow("analyzes rows"))
+    if name in {"gap", "refine", "posterior"}
+    else name
+    for name in CALLS
+]
 CELLS: dict[str, list[Any]] = {
     "amount": [12, 0, None, 3],
     "size": [0.5, 20.3, 9.9, None],
@@ -99,7 +105,7 @@ def url_of(name: str) -> str:
     return f"/{name}" if name in {"encode", "reconstruct"} else f"/{name}?seed=3"
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", EACH)
 def test_every_call_that_takes_x_takes_parquet(numbers: Served, name: str) -> None:
     """The answer is bit for bit that to rows as arrays."""
     found = post(numbers, url_of(name), packed(by_name(ROWS)))

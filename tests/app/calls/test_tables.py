@@ -467,7 +467,14 @@ def test_a_long_table_of_some_columns_is_read(table: Served) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/encode", "/elbo?seed=1", "/loglik?seed=1&n_samples=16"]
+    "path",
+    [
+        "/encode",
+        "/elbo?seed=1",
+        pytest.param(
+            "/loglik?seed=1&n_samples=16", marks=pytest.mark.slow("analyzes rows")
+        ),
+    ],
 )
 def test_an_unknown_category_may_be_taken_as_unseen(table: Served, path: str) -> None:
     """By an option, in the query or in the body; its code is one more."""

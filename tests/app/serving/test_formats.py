@@ -15,6 +15,14 @@ from tests.tiny import save_tiny
 FORMATS = Path(__file__).parents[2] / "formats"
 STORED = sorted(path.parent for path in FORMATS.glob("version_*/*/config.json"))
 NAMES = [f"{path.parent.name}-{path.name}" for path in STORED]
+EACH = [
+    pytest.param(
+        path,
+        id=name,
+        marks=[pytest.mark.slow("convolves colors")] if path.name == "colors" else [],
+    )
+    for path, name in zip(STORED, NAMES, strict=True)
+]
 
 
 def test_checkpoints_of_every_format_are_stored() -> None:
@@ -24,7 +32,7 @@ def test_checkpoints_of_every_format_are_stored() -> None:
     assert versions == {f"version_{n}" for n in range(1, FORMAT_VERSION + 1)}
 
 
-@pytest.mark.parametrize("path", STORED, ids=NAMES)
+@pytest.mark.parametrize("path", EACH)
 def test_a_stored_checkpoint_gives_what_it_gave_when_it_was_written(path: Path) -> None:
     """Its golden record agrees at the start, and so do encoder and decoder."""
     recorded = json.loads(path.with_suffix(".json").read_bytes())

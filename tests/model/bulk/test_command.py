@@ -135,7 +135,9 @@ def test_samples_are_those_of_the_service(
     assert_same_bits(later, {k: v[first : first + 40] for k, v in whole.items()})
 
 
-@pytest.mark.parametrize("n_samples", [1, 3, 130])
+@pytest.mark.parametrize(
+    "n_samples", [1, 3, pytest.param(130, marks=pytest.mark.slow("draws many"))]
+)
 def test_scores_are_those_of_the_service(
     served: Served, path: Path, x: NDArray[Any], tmp_path: Path, n_samples: int
 ) -> None:
@@ -229,6 +231,7 @@ def test_the_checkpoint_may_be_behind_a_url(
     assert_same_bits(found, written(tmp_path / "b.safetensors", "encode", gray, file))
 
 
+@pytest.mark.slow("encodes many rows")
 def test_channels_may_come_first(checkpoints: Path, tmp_path: Path) -> None:
     """A memory-mapped file of (N, C, H, W) is turned block by block."""
     config = tiny_config("continuous_bernoulli", data_shape=(8, 8, 3))

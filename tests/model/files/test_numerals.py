@@ -62,6 +62,7 @@ def test_typographic_marks_are_read(cell: str, value: float) -> None:
     assert found.value == value
 
 
+@pytest.mark.slow("reads a hundred random texts")
 @given(st.text(max_size=60))
 def test_no_text_fails(text: str) -> None:
     """Whatever it is."""

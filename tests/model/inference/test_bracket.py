@@ -25,6 +25,7 @@ def assert_between(found: Bracketed, log_p_x: NDArray[np.float64]) -> None:
     assert (found.upper + 3 * found.upper_standard_error > log_p_x - 1e-7).all()
 
 
+@pytest.mark.slow("runs chains")
 def test_with_the_exact_posterior_the_upper_bound_is_tight(build: Build) -> None:
     """For J = 1 the mode is p(z|x), and every draw gives log p(x)."""
     model = best_ppca(build, 1)

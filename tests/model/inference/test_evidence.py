@@ -102,6 +102,7 @@ def test_rounding_is_part_of_the_error() -> None:
     assert (change < 3 * narrow.bound.standard_error).all()
 
 
+@pytest.mark.slow("draws many")
 def test_a_row_alone_has_the_bits_it_has_in_company(build: Build) -> None:
     """Each row alone, at its position, to the last bit, in float32."""
     vae = build(latent_dim=2).requires_grad_(False).float()

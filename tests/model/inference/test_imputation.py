@@ -367,6 +367,7 @@ def test_a_nonlinear_model_is_imputed_as_quadrature_says(build: Build) -> None:
     torch.testing.assert_close(log_p_m, log_p_x - log_p_o, rtol=0, atol=0.02)
 
 
+@pytest.mark.slow("imputes many times")
 def test_a_row_alone_has_the_bits_that_it_has_in_company(build: Build) -> None:
     """Each row alone, at its position, in float32."""
     vae = build().float().requires_grad_(False)

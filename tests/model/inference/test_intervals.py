@@ -112,6 +112,7 @@ def test_the_error_of_the_probability_is_calibrated(vae: VAE) -> None:
     assert 0.6 < np.sqrt(np.mean(((p - (last - first)) / error) ** 2)) < 1.4
 
 
+@pytest.mark.slow("draws many")
 def test_draws_lie_in_the_interval_as_often_as_it_says(vae: VAE) -> None:
     """Of 4,000 draws of x given x_o, which have noise of their own."""
     codes = np.array([[np.nan, np.nan, np.nan, 0.0]])

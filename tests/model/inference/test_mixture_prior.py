@@ -99,6 +99,7 @@ def test_its_error_covers_rare_terms(name: str) -> None:
     assert found.standard_error.max() < 0.05
 
 
+@pytest.mark.slow("draws many")
 def test_a_full_covariance_has_the_same_mean_as_its_draws() -> None:
     """For a correlated q, within 4 standard errors of the mean over 400,000 draws."""
     case = CASES["four on a line"]

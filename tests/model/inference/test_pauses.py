@@ -56,7 +56,15 @@ def test_a_wish_is_that_of_its_thread() -> None:
         pool.submit(pause).result()
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow("runs chains"))
+        if name == "bracketed"
+        else name
+        for name in CALLS
+    ],
+)
 def test_an_analysis_pauses_and_has_the_same_bits(name: str) -> None:
     """Whatever is computed in a pause: here, once, another analysis of the row."""
     call, n = CALLS[name], 0

@@ -85,6 +85,7 @@ def test_a_model_in_float32_is_refined_as_well(build: Build) -> None:
     assert result.q_z.mu.dtype == torch.float64
 
 
+@pytest.mark.slow("draws many")
 def test_errors_include_the_rounding_of_a_model_in_float32() -> None:
     """Without it they would be a third of the distance to the ELBO in float64."""
     vae, x, _ = linear(mild, is_correlated=True)

@@ -95,6 +95,7 @@ def test_a_row_is_as_far_out_as_its_farthest_cell(vae: VAE) -> None:
     np.testing.assert_array_equal(found.p_value_either, np.minimum(1, 2 * smaller))
 
 
+@pytest.mark.slow("scores many rows")
 def test_p_values_of_rows_like_the_held_out_ones_are_uniform(vae: VAE) -> None:
     """Of 60 rows among 2,000, by Kolmogorov-Smirnov; ties make the tails' larger."""
     x = rows(vae, mixed_codes(2000, seed=2))

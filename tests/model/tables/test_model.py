@@ -196,6 +196,7 @@ def saved(mixed: VAE, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save(tmp_path_factory.mktemp("table") / "mixed", mixed)
 
 
+@pytest.mark.slow("proves the rows of a table independent")
 @pytest.mark.parametrize("start", [0, 2])
 def test_a_table_may_have_columns_of_one_kind(start: int, tmp_path: Path) -> None:
     """Only numbers, or only categories: means, draws and imputed cells are codes."""

@@ -168,7 +168,10 @@ def mixed(where: Path, n: int, n_texts: int) -> Dataset:
         (200, 3, (256, 128), 1e-4, 2_500),
         (400, 130, (512, 256), 0.1, 2_500),
         (4_000, 3, (256, 128), 1e-4, 5_000),
-        (8_000, 130, (512, 256), 0.1, 8_000),
+        pytest.param(
+            *(8_000, 130, (512, 256), 0.1, 8_000),
+            marks=pytest.mark.slow("reads many rows"),
+        ),
     ],
 )
 def test_a_table_of_columns_has_options_of_its_own(

@@ -88,6 +88,7 @@ def test_a_better_epoch_replaces_the_start(tmp_path: Path) -> None:
     assert kept.epoch == state.progress.best_epoch
 
 
+@pytest.mark.slow("trains")
 def test_a_random_start_for_uncorrelated_columns_falls_back_on_a_linear_model(
     tmp_path: Path,
 ) -> None:

@@ -130,7 +130,15 @@ BODIES: dict[str, tuple[Callable[[], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow("reads many long rows"))
+        if name == "wide rows"
+        else name
+        for name in BODIES
+    ],
+)
 def test_no_parser_gets_more_than_a_piece(steps: Steps, name: str) -> None:
     """Bytes of a step are limited, and between two others have their turn."""
     make, wanted = BODIES[name]
