@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
-from model.inference.laplace import modes
+from model.inference.lbfgs import maximize
 from model.inference.pauses import pause
 from model.inference.proposals import (
     Proposal,
@@ -26,6 +26,7 @@ _HALF_WIDTH = 8.0  # of the initial grid, in standard deviations
 _NEGLIGIBLE = 50.0  # nats below the maximum
 _MAX_ROUNDS = 40
 _TOLERANCE = 1e-6  # nats
+_MAX_STEPS, _OF_MODE = 200, 1e-12  # of the search for the mode, and its tolerance, nats
 
 _HERMITE_WIDTH = 8.5  # standard deviations; 2e-17 of a normal's mass lies outside
 _HERMITE_POINTS = {1: (129, 32_769), 2: (65, 1025)}
@@ -100,7 +101,7 @@ def posterior(
     """
     _check(vae)
     q_z = encoded(vae, x) if start is None else start
-    mode = q_z.reparameterize(modes(vae, x, q_z).point)
+    mode = _mode(vae, x, q_z)
     reach = _HALF_WIDTH * q_z.sigma
     prior = vae.p_z.box(_HALF_WIDTH, mode.device)
     low = torch.minimum(torch.minimum(q_z.mu, mode) - reach, prior.low)
@@ -108,6 +109,17 @@ def posterior(
     return tuple(
         _integrated(vae, x[i], mode[i], _Box(low[i], high[i])) for i in range(len(x))
     )
+
+
+def _mode(vae: VAE, x: Tensor, q_z: DiagonalGaussian) -> Tensor:
+    """Maximize log p(x, z) from q's mean, in units of its standard deviations."""
+
+    def log_joint(index: Tensor, eps: Tensor) -> Tensor:
+        return vae.log_joint(x[index], q_z.rows(index).reparameterize(eps))
+
+    start = torch.zeros_like(q_z.mu)
+    best = maximize(log_joint, start, tolerance=_OF_MODE, max_steps=_MAX_STEPS)
+    return q_z.reparameterize(best.point)
 
 
 @torch.no_grad()

@@ -20,10 +20,9 @@ from model.inference.gap import gap
 from model.inference.health import health, posteriors
 from model.inference.hmc import sample_posterior
 from model.inference.imputation import impute, log_prob_missing
-from model.inference.laplace import laplace
 from model.inference.latents import latents
 from model.inference.posterior import kl_to_posterior, posterior
-from model.inference.proposals import FullGaussian, encoded
+from model.inference.proposals import encoded
 from model.inference.refinement import elbo_replicates, refine
 from model.inference.row_anomalies import HeldOutScores
 from model.vae import VAE
@@ -221,21 +220,6 @@ def test_simulated_data_have_the_moments_of_the_model(build: Build) -> None:
     torch.testing.assert_close(x.T.cov(), cov_x, rtol=0.03, atol=0.03)
 
 
-def test_the_laplace_approximation_of_one_component_is_exact(build: Build) -> None:
-    """The posterior is Gaussian then: mode, covariance and evidence are its own."""
-    model = mixture_pca(build, 3, n_components=1)
-
-    found = laplace(model.vae, model.x)
-
-    assert found.is_mode.all()
-    torch.testing.assert_close(found.log_p_x, model.log_p_x, rtol=0, atol=1e-6)
-    assert isinstance(found.q_z, FullGaussian)
-    mean, covariance = model.posterior_moments(range(D), model.x)
-    torch.testing.assert_close(found.q_z.mu, mean, rtol=1e-5, atol=1e-5)
-    ours = found.q_z.scale_tril @ found.q_z.scale_tril.transpose(1, 2)
-    torch.testing.assert_close(ours, covariance, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.slow("imputes with many draws")
 def test_what_is_missing_is_imputed(build: Build) -> None:
     """Mean, variance and density given three of five values; nothing known at all."""
@@ -315,7 +299,6 @@ def standard_and_mixture(build: Build) -> tuple[VAE, VAE]:
             lambda vae, x: list(refine(vae, x, seed=0).after[:2]),
             marks=pytest.mark.slow("refines"),
         ),
-        lambda vae, x: list(laplace(vae, x)[1:3]),
         lambda vae, x: [
             torch.tensor([one.log_p_x for one in posterior(vae, x)]),
         ],

@@ -11,7 +11,6 @@ from model.engine import Engine
 from model.inference import analyses
 from model.inference.columns import named
 from model.inference.hmc import sample_posterior
-from model.inference.laplace import laplace
 from model.vae import VAE
 from tests.model.graph.adopted import as_graphs
 from tests.tiny import CONV, MLP, save_golden, tiny_config, tiny_vae
@@ -69,7 +68,7 @@ def test_what_is_counted_as_parameters_is_the_same(native: VAE) -> None:
 
 @pytest.mark.slow("runs the analyses twice in float64")
 def test_the_analyses_agree_with_those_of_the_native_network(native: VAE) -> None:
-    """Refinement, the gap, Laplace, HMC and imputation go through gradients."""
+    """Refinement, the gap, HMC and imputation go through gradients."""
     adopted = as_graphs(native).double()
     x = rows(native, 2).double()
     known = torch.arange(x.shape[1]).remainder(3).ne(0).expand(len(x), -1)
@@ -147,17 +146,6 @@ def test_a_checkpoint_without_one_of_its_graphs_is_refused(
 
     with pytest.raises(CheckpointError, match=name):
         checkpoint.load(path)
-
-
-@pytest.mark.slow("computes Hessians")
-def test_modes_and_curvature_are_those_of_the_network(native: VAE) -> None:
-    """The Hessian of log p(x, z) goes through the graph twice."""
-    adopted = as_graphs(native).double()
-    x = rows(native, 2).double()
-
-    ours, theirs = laplace(adopted, x), laplace(native.double(), x)
-
-    torch.testing.assert_close(ours.log_p_x, theirs.log_p_x, rtol=1e-6, atol=1e-6)
 
 
 def test_chains_are_those_of_the_network(native: VAE) -> None:
