@@ -7,7 +7,8 @@ import subprocess
 import sys
 import tracemalloc
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -426,6 +427,7 @@ def test_the_elbo_of_an_image(bernoulli: Served) -> None:
     assert sampled.content == bernoulli.post("/elbo", drawn).content
 
 
+@cache
 def zeros(width: int, height: int) -> bytes:
     """Return a PNG that is whole, all black and short."""
     data = zlib.compressobj(1)
@@ -436,14 +438,14 @@ def zeros(width: int, height: int) -> bytes:
     )
 
 
-BOMBS = {
+BOMBS: dict[str, tuple[Callable[[], bytes], str]] = {
     "PNG of 900 million pixels": (
-        by_hand(header(30_000, 30_000), DATA),
+        lambda: by_hand(header(30_000, 30_000), DATA),
         "30000 x 30000",
     ),
-    "whole PNG of 81 million": (zeros(9_000, 9_000), "9000 x 9000"),
+    "whole PNG of 81 million": (lambda: zeros(9_000, 9_000), "9000 x 9000"),
     "JPEG of 3.6 billion": (
-        saved(Image.new("L", (1000, 1000)), "JPEG").replace(
+        lambda: saved(Image.new("L", (1000, 1000)), "JPEG").replace(
             struct.pack(">HH", 1000, 1000), struct.pack(">HH", 60_000, 60_000)
         ),
         "60000 x 60000",
@@ -455,8 +457,8 @@ BOMBS = {
 def refusals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return a line of the reader for each bomb."""
     folder = tmp_path_factory.mktemp("bombs")
-    for name, (file, _) in BOMBS.items():
-        (folder / name).write_bytes(file)
+    for name, (make, _) in BOMBS.items():
+        (folder / name).write_bytes(make())
     files = [str(folder / name) for name in BOMBS]
     command = [sys.executable, "-m", "tests.app.wire.images.bombs", *files]
     with WarmPopen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as reader:
@@ -471,10 +473,10 @@ def test_a_bomb_is_refused_before_it_is_decoded(
     bernoulli: Served, refusals: dict[str, str], name: str
 ) -> None:
     """It is a 413 that costs no memory, measured in a process of its own."""
-    file, size = BOMBS[name]
+    make, size = BOMBS[name]
     kind = "image/png" if "PNG" in name else "image/jpeg"
 
-    response = post(bernoulli, "/encode?resize=true", file, kind)
+    response = post(bernoulli, "/encode?resize=true", make(), kind)
     assert f"got {size}" in assert_problem(response, 413)["detail"]
     detail, kibibytes = refusals[name].split("\t")
     assert f"got {size}" in detail
