@@ -36,11 +36,16 @@ class Difference(NamedTuple):
     log_p_x: float
 
     @property
+    def named(self) -> str:
+        """The baseline in a sentence."""
+        return self.baseline.replace("full", "a full", 1)
+
+    @property
     def sentence(self) -> str:
         """The comparison in words."""
         size = f"{abs(self.mean):.2f} ± {self.standard_error:.2f} nats"
         way = "above" if self.mean >= 0 else "below"
-        return f"The ELBO is {size} {way} log p(x) of {self.baseline}"
+        return f"The ELBO is {size} {way} log p(x) of {self.named}"
 
     @property
     def is_worse(self) -> bool:

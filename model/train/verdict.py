@@ -175,7 +175,7 @@ def _too_few_steps(evidence: Evidence) -> str | None:
 
 
 def _worse(evidence: Evidence) -> str | None:
-    worse = [d.baseline for d in evidence.differences if d.is_worse]
+    worse = [d.named for d in evidence.differences if d.is_worse]
     if not worse:
         return None
     return (

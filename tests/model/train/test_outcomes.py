@@ -142,7 +142,9 @@ def test_a_run_without_the_dimensions_it_needs_is_worse_than_a_gaussian(
         capsys,
     )
 
-    worse = [line for line in found.said if line.startswith("Worse than full Gaussian")]
+    worse = [
+        line for line in found.said if line.startswith("Worse than a full Gaussian")
+    ]
     assert found.status == 0
     assert len(worse) == 1
     assert worse[0] in found.card
@@ -162,7 +164,7 @@ def test_a_good_run_says_by_how_much_it_beats_the_baselines(
 
     assert found.status == 0
     assert verdict(found).startswith("Good: ")
-    assert "nats above log p(x) of full Gaussian." in found.card
+    assert "nats above log p(x) of a full Gaussian." in found.card
     assert "Training starts as " in "\n".join(found.said)
     assert "Chosen for 400 rows of 2 values: " in found.card
 

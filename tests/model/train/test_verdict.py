@@ -64,7 +64,7 @@ def test_a_good_run_has_no_fault_and_says_by_how_much_it_wins() -> None:
     assert verdict.is_usable
     assert verdict.lines == (
         "Good: no sign of divergence, collapse or overfitting.",
-        "The ELBO is 0.50 ± 0.10 nats above log p(x) of full Gaussian.",
+        "The ELBO is 0.50 ± 0.10 nats above log p(x) of a full Gaussian.",
     )
 
 
