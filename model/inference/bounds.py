@@ -65,7 +65,6 @@ def importance_weighted(
     n_samples: int,
     seed: int,
     n_blocks: int | None = None,
-    proposal: Proposal | None = None,
     first: int = 0,
 ) -> ImportanceWeighted:
     """
@@ -79,7 +78,6 @@ def importance_weighted(
         x: Data in the likelihood's support, (N, D).
         n_samples: K.
         n_blocks: B; `default_blocks` unless given.
-        proposal: q(z|x) in float64; the encoder's unless given.
         first: Position of the first row in the whole data set. The noise of row i is a
             function of (seed, first + i) alone.
 
@@ -95,7 +93,7 @@ def importance_weighted(
     found, exact = [], wide_decoder(vae)
     for i, one in enumerate(torch.split(x, 1)):
         index = torch.tensor([i], device=x.device)
-        q_z = encoded(vae, one) if proposal is None else proposal.rows(index)
+        q_z = encoded(vae, one)
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
         log_weights, eps = _log_weights(vae, one, q_z, noise, n_samples * n)
         z = q_z.reparameterize(eps)[:, 0]
