@@ -1,6 +1,7 @@
 """The paths of a run: its checkpoint, and its own directory next to it."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, final
@@ -13,6 +14,7 @@ from model.regular_files import read_regular
 from model.train.options import TrainOptions
 
 _MAX_JOURNAL_BYTES = 1 << 28
+_MAX_NAME_BYTES = 200  # the names of temporary files are up to 40 longer; 255 is most
 
 
 class _Bound(BaseModel):
@@ -53,6 +55,10 @@ class Places:
         out = options.out or Path("checkpoints") / Path(options.data).resolve().stem
         if out.name in ("", ".."):
             raise ValueError(f"--out must name a directory of its own, got {out}")
+        if (n := len(os.fsencode(out.name))) > _MAX_NAME_BYTES:
+            raise ValueError(
+                f"--out must have a name of at most {_MAX_NAME_BYTES} bytes, got {n}"
+            )
         return cls(checkpoint=out, run=out.with_name(f"{out.name}.training"))
 
     @property

@@ -48,6 +48,13 @@ def test_out_must_name_a_directory_of_its_own(out: str) -> None:
         Places.of(RunOptions(out=Path(out)))
 
 
+def test_a_name_is_short_enough_for_what_is_made_of_it() -> None:
+    """A checkpoint is written under a longer name first, when training is over."""
+    assert Places.of(RunOptions(out=Path("n" * 200))).checkpoint == Path("n" * 200)
+    with pytest.raises(ValueError, match="at most 200 bytes, got 202"):
+        Places.of(RunOptions(out=Path("\u00e9" * 101)))
+
+
 def test_a_checkpoint_is_not_taken_over(tmp_path: Path) -> None:
     """Without `--overwrite` it is named, with the ways out."""
     run = places(tmp_path)
