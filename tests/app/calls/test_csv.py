@@ -182,7 +182,7 @@ def test_a_model_without_names_takes_no_csv(gaussian: Served) -> None:
     """And says where CSV is read; nor does it answer in CSV."""
     response = post(gaussian, "/encode", b"a,b,c,d,e\n1,2,3,4,5\n")
     detail = assert_problem(response, 415)["detail"]
-    assert "of a model with names of columns" in detail
+    assert "of a model whose columns have names" in detail
 
     asked = gaussian.get("/sample", headers={"accept": CSV})
     assert CSV not in assert_problem(asked, 406)["detail"]
