@@ -101,36 +101,33 @@ def test_a_header_cannot_become_two(value: bytes) -> None:
     assert transport.written == []
 
 
-@pytest.mark.anyio
-async def test_a_body_in_one_packet_is_handed_on_uncopied() -> None:
+def test_a_body_in_one_packet_is_handed_on_uncopied() -> None:
     """The very bytes that came."""
     made, _, _ = cycle()
     body = b"x" * 100
     made.take(body)
     made.more_body = False
     made.message_event.set()
-    assert (await made.receive())["body"] is body
+    assert asyncio.run(made.receive())["body"] is body
 
 
-@pytest.mark.anyio
-async def test_a_body_in_many_packets_is_told_when_it_is_long_or_whole() -> None:
+def test_a_body_in_many_packets_is_told_when_it_is_long_or_whole() -> None:
     """Short parts wake nobody."""
     made, _, _ = cycle()
     made.take(b"a" * 40_000)
     assert not made.message_event.is_set()
     made.take(b"b" * 40_000)
-    message = await made.receive()
+    message = asyncio.run(made.receive())
     assert message["body"] == b"a" * 40_000 + b"b" * 40_000
     assert message["more_body"]
 
 
-@pytest.mark.anyio
-async def test_nothing_keeps_an_answered_request_in_memory() -> None:
+def test_nothing_keeps_an_answered_request_in_memory() -> None:
     """Scope and cycle do not refer to each other in the end."""
     made, _, _ = cycle()
 
     async def app(scope: Any, _receive: Any, _send: Any) -> None:
         assert scope["extensions"][WHOLE](200, HEADERS, b"ok")
 
-    await made.run_asgi(app)
+    asyncio.run(made.run_asgi(app))
     assert made.scope["extensions"] == {}
