@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import IO
+from urllib.error import HTTPError
 
 from model import staging
 from model.files import DataError
@@ -52,6 +53,8 @@ def fetch(
         try:
             return _fetch_from(mirror + file, directory / file, verify)
         except (DataError, OSError, HTTPException) as error:
+            if isinstance(error, HTTPError):
+                error.close()  # it is a response too
             faults.append(f"{mirror}{file}: {error}")
     raise DataError(
         f"could not download {file} ({'; '.join(faults)}); {_WITHOUT_DOWNLOAD}"
