@@ -54,17 +54,22 @@ def texts(schema: Json) -> Json:
 
 
 def forms(
-    rows: Json, columns: Sequence[str], table: TableSchema | None = None
+    rows: Json,
+    columns: Sequence[str],
+    table: TableSchema | None = None,
+    named: Json | None = None,
 ) -> list[Json]:
     """
     Return the schemas of rows, [N, D]: as arrays, split, and as records.
 
     Args:
         table: What cells are, if rows by name have cells of mixed kinds.
+        named: What a number is in rows by name; None if what it is in arrays.
     """
-    cell: Json = rows["items"]["items"]
+    cell: Json = named or rows["items"]["items"]
     cells = dict.fromkeys(columns, cell)
-    data, n, at_least = rows, len(columns), len(columns)
+    n = at_least = len(columns)
+    data = {**rows, "items": {**rows["items"], "items": cell}}
     if table is not None:
         cell = {"type": [*_KINDS_OF_CELLS]}
         cells = {column.name: _cell(column) for column in table.columns}

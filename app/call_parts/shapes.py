@@ -1,9 +1,8 @@
 """
 Annotations for the sizes of arrays and numbers in requests and responses.
 
-Sizes depend on the served model and the settings. So a field refers to them by name, as
-in `Annotated[Numbers, Shape(max_rows, latent_shape)]`, and `resolve` fills in the
-numbers when the API documentation is generated.
+Sizes depend on the served model and the settings. So a field names them, as in
+`Annotated[Numbers, Shape(max_rows, latent_shape)]`, and `resolve` fills in the numbers.
 """
 
 from abc import ABC, abstractmethod
@@ -203,26 +202,28 @@ class InputRows(Marker):
     Attributes:
         exactly: The number of rows, if it is fixed.
         has_codes: Whether rows of a table are codes, null for a missing cell.
+        has_gaps: Whether null is a missing value of rows by name.
     """
 
     axis: Axis
     rows: RowLimit = max_rows
     exactly: int | None = None
     has_codes: bool = True
+    has_gaps: bool = False
 
     def apply(self, schema: Json, facts: Facts) -> Json:
         shape = self.axis(facts)
         accepted = [shape] if len(shape) == 1 else [(prod(shape),), shape]
-        at_least = self.exactly or 1
-        at_most = self.exactly or self.rows(facts)
+        at_least, at_most = self.exactly or 1, self.exactly or self.rows(facts)
+        table = facts.table if self.has_codes else None
         number = row_schemas.FLOAT32
         if self.axis is data_shape:
             number = row_schemas.within(*facts.x_range)
-            if self.has_codes and facts.table is not None:
-                number = row_schemas.nullable(number)
+            number = number if table is None else row_schemas.nullable(number)
         forms = [row_schemas.rows(one, at_most, at_least, number) for one in accepted]
         if facts.columns and self.axis is data_shape:
-            forms = row_schemas.forms(forms[0], facts.columns, facts.table)
+            named = row_schemas.nullable(number) if self.has_gaps else number
+            forms = row_schemas.forms(forms[0], facts.columns, table, named)
         n = self.exactly or "N"
         data = f"Rows of data, [{n}, *data_shape] or flat, [{n}, D]."
         return {

@@ -79,7 +79,7 @@ class ImputeOptions(AnalysisOptions, RowOutput):
 class ImputeRequest(ImputeOptions):
     """Data, in the likelihood's support where they are known, with their mask."""
 
-    x: Annotated[Numbers, InputRows(data_shape, max_analyzed_rows)]
+    x: Annotated[Numbers, InputRows(data_shape, max_analyzed_rows, has_gaps=True)]
     mask: Annotated[
         Numbers,
         Field(

@@ -66,7 +66,8 @@ class MaskedRows:
         is_wide = layout.units is not None or layout.dtype == np.float64
         dtype = np.float64 if is_wide else np.float32
         self._x = replace(layout, raw=PLAIN, units=None, dtype=dtype)
-        self._mask = replace(layout, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
+        plain = replace(layout, schema=None, may_be_missing=False)  # no cells
+        self._mask = replace(plain, name=NAME, raw=PLAIN, units=None, dtype=np.float32)
         self._known = replace(layout, may_be_missing=True)
         self._with_holes = replace(self._x, raw=layout.raw, may_be_missing=True)
         self._named = JsonRows(self._with_holes)

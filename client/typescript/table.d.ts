@@ -1469,20 +1469,24 @@ export interface components {
              */
             mask?: number[][] | {
                 columns: ("species" | "island" | "bill_length_mm" | "bill_depth_mm" | "flipper_length_mm" | "body_mass_g" | "sex" | "year")[];
-                data: (number | string | boolean | null)[][];
+                data: number[][];
             } | {
-                /** @enum {unknown} */
-                species?: "Adelie" | "Chinstrap" | "Gentoo" | null;
-                /** @enum {unknown} */
-                island?: "Biscoe" | "Dream" | "Torgersen" | null;
-                bill_length_mm?: number | null;
-                bill_depth_mm?: number | null;
-                flipper_length_mm?: number | null;
-                body_mass_g?: number | null;
-                /** @enum {unknown} */
-                sex?: "female" | "male" | null;
-                /** @enum {unknown} */
-                year?: 2007 | 2008 | 2009 | null;
+                /** @example 0 */
+                species: number;
+                /** @example 0 */
+                island: number;
+                /** @example 0 */
+                bill_length_mm: number;
+                /** @example 0 */
+                bill_depth_mm: number;
+                /** @example 0 */
+                flipper_length_mm: number;
+                /** @example 0 */
+                body_mass_g: number;
+                /** @example 0 */
+                sex: number;
+                /** @example 0 */
+                year: number;
             }[];
         };
         /**

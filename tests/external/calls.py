@@ -26,14 +26,16 @@ def body_of(example: dict[str, Any], annotation: Any) -> Any:
 
 def sendable(example: dict[str, Any]) -> dict[str, Any]:
     """
-    Return an example with rows of words split into columns and data.
+    Return an example with rows of words and gaps split into columns and data.
 
     The generated classes send every list as the first form that is one, of numbers.
     """
     found = dict(example)
     for name, rows in example.items():
         first = rows[0] if isinstance(rows, list) and rows else None
-        if isinstance(first, dict) and any(isinstance(v, str) for v in first.values()):
+        if not isinstance(first, dict):
+            continue
+        if not all(isinstance(cell, int | float) for cell in first.values()):
             data = [list(row.values()) for row in rows]
             found[name] = {"columns": list(first), "data": data}
     return found

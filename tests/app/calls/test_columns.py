@@ -54,6 +54,19 @@ def test_rows_may_be_records_by_name(
     assert {**by_name.json(), "seed": 0} == {**as_arrays.json(), "seed": 0}
 
 
+def test_the_description_of_what_is_imputed_has_gaps(table: Served) -> None:
+    """By name null is a missing value; an array has a mask, and numbers alone."""
+    document = table.get("/openapi.json").json()
+
+    impute = document["components"]["schemas"]["ImputeRequest"]["properties"]
+    arrays, split, named = impute["x"]["oneOf"]
+    known, _, flags = impute["mask"]["oneOf"]
+    assert arrays["items"]["items"]["type"] == "number"
+    assert split["properties"]["data"]["items"]["items"]["type"] == ["number", "null"]
+    assert named["items"]["properties"]["mass"]["type"] == ["number", "null"]
+    assert flags["items"]["properties"]["mass"] == known["items"]["items"]
+
+
 def test_a_mask_may_be_records_too(table: Served) -> None:
     """With 1 where a value is known."""
     mask = [[1, 1, 0, 1, 1], [0, 1, 1, 1, 1]]

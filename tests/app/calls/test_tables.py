@@ -268,6 +268,23 @@ def test_what_is_missing_is_imputed(table: Served) -> None:
     assert [row[place] for row in rows] == [row["group"] for row in answer["mean"]]
 
 
+def test_a_mask_by_name_has_numbers(table: Served) -> None:
+    """It says which cells are known, whatever they are; a word is none."""
+    mask = [[1, 0, 0, 1] for _ in CELLS]
+    body = {"x": records(CELLS), "seed": 1}
+    split = {"columns": list(NAMES), "data": mask}
+
+    wanted = table.post("/impute", {**body, "mask": mask})
+    found = [table.post("/impute", {**body, "mask": m}) for m in (records(mask), split)]
+    words = [{**one, "group": "a"} for one in records(mask)]
+    refused = table.post("/impute", {**body, "mask": words})
+
+    assert wanted.status_code == 200, wanted.text
+    assert [one.json() for one in found] == [wanted.json()] * 2
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["pointer"] == "/mask/0/group"
+
+
 def test_a_long_table_is_read_in_pieces(table: Served) -> None:
     """Words and gaps, in a thread."""
     codes = mixed_codes(8_000)
@@ -297,6 +314,8 @@ def test_the_description_has_the_columns(table: Served) -> None:
     assert x[0]["items"]["items"]["type"] == ["number", "null"]
     mask = schemas["ImputeRequest"]["properties"]["mask"]["oneOf"]
     assert mask[0]["items"]["items"]["type"] == "number"
+    flag = mask[2]["items"]["properties"]["group"]
+    assert flag == mask[0]["items"]["items"]
     assert x[2]["items"]["properties"]["group"] == {"enum": ["a", "b", "c", None]}
     assert x[2]["items"]["properties"]["size"] == {"type": ["number", "null"]}
     assert "required" not in x[2]["items"]
