@@ -89,17 +89,22 @@ def test_several_workers_share_one_port_and_add_up(checkpoints: Path) -> None:
     settings = {"VAE_CHECKPOINT": str(checkpoints / "bernoulli"), "VAE_WORKERS": "2"}
 
     with process(settings) as (address, running):
+
+        def counted() -> str:
+            return plain_http.get(f"{address}/metrics", timeout=SECONDS).text
+
         # A connection each, so that the kernel spreads them over both workers.
         answers = [
             plain_http.get(f"{address}/sample?n=3&seed=1", timeout=SECONDS)
             for _ in range(20)
         ]
-        counted = plain_http.get(f"{address}/metrics", timeout=SECONDS).text
+        # A worker counts a request after it has sent the response.
+        while 'vae_requests_total{route="/sample",status="200"} 20.0' not in counted():
+            assert running.poll() is None
         running.terminate()
         status = running.wait(SECONDS)
 
     assert len({answer.content for answer in answers}) == 1
-    assert 'vae_requests_total{route="/sample",status="200"} 20.0' in counted
     assert status == 0
 
 
