@@ -18,6 +18,7 @@ from vae_client.blocking.client import Client
 from vae_client.errors import (
     ConnectionFailedError,
     LimitError,
+    ModelChangedError,
     RequestError,
     RequestFault,
     ServerError,
@@ -57,6 +58,7 @@ __all__ = [
     "InterpolateResult",
     "LimitError",
     "LoglikResult",
+    "ModelChangedError",
     "ModelLikelihood",
     "ModelLimits",
     "ModelResult",

@@ -43,20 +43,6 @@ def mask_array(mask: ArrayLike) -> NDArray[Any]:
     return array("mask", values)
 
 
-def x_or_z(x: ArrayLike | None, z: ArrayLike | None) -> dict[str, NDArray[Any]]:
-    """
-    Return the one array that was passed, by its name.
-
-    Raises:
-        TypeError: Both were passed, or neither.
-    """
-    passed = {name: v for name, v in (("x", x), ("z", z)) if v is not None}
-    if len(passed) != 1:
-        got = "both" if passed else "neither"
-        raise TypeError(f"expected exactly one of x and z, got {got}")
-    return {name: array(name, values) for name, values in passed.items()}
-
-
 def _has_dtype(values: object) -> bool:
     """Return whether values are an array of some library, or a list of such."""
     while isinstance(values, list | tuple) and values:

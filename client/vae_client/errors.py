@@ -5,6 +5,7 @@ Every way a call can fail.
     ├── ConnectionFailedError    no response: refused, cut off or host not found
     ├── TimedOutError            no response in time
     ├── UnexpectedAnswerError    a response that is not from this service
+    ├── ModelChangedError        another model was loaded during the call
     ├── LimitError               not sent: above a limit, and cannot be split exactly
     └── StatusError              an error status, from the service or a proxy before it
         ├── RequestError         4xx: the request must be changed
@@ -60,6 +61,11 @@ class TimedOutError(VaeError):
 @final
 class UnexpectedAnswerError(VaeError):
     """The server at this URL does not respond as this service does."""
+
+
+@final
+class ModelChangedError(VaeError):
+    """The service loaded another model during the call; its result would mix both."""
 
 
 @final

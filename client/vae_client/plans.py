@@ -14,7 +14,7 @@ that gives exactly the same result:
   other rows. Where that is not possible, `LimitError` says why, and nothing is sent.
 
 Pieces are separate requests: if the service loads another model between two of them,
-the result has rows of both.
+the call fails with `ModelChangedError`.
 """
 
 from collections.abc import Callable, Mapping, Sequence

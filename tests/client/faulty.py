@@ -93,6 +93,16 @@ def cut_in_the_middle(exchange: Exchange) -> None:
     exchange.cut()
 
 
+def of_model(version: str) -> Action:
+    """Have the service answer, and say that another model did."""
+
+    def act(exchange: Exchange) -> None:
+        status, headers, body = exchange.server.faulty.upstream(exchange)
+        exchange.send(status, {**headers, "x-model-version": version}, body)
+
+    return act
+
+
 def late(n: int) -> Action:
     """Have the service answer, but not before n requests have come in all."""
 
@@ -181,7 +191,7 @@ class FaultyProxy:
                 {**exchange.headers, "connection": "close"},
             )
             came = connection.getresponse()
-            kept = ("content-type", "x-request-id", "retry-after")
+            kept = ("content-type", "x-request-id", "retry-after", "x-model-version")
             headers = {k: v for k, v in came.getheaders() if k.lower() in kept}
             return came.status, headers, came.read()
         finally:

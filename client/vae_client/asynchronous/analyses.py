@@ -20,6 +20,7 @@ from vae_client.analysis_results import (
 from vae_client.arguments import OptionValue
 from vae_client.asynchronous.session import AsyncSession
 from vae_client.results import BinarizeChoice
+from vae_client.same_model import PreparedRows, common_version
 
 A = TypeVar("A", bound=AnalysisResult)
 
@@ -118,18 +119,18 @@ class AsyncAnalysisMethods(AsyncSession):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        tensors = {"x": await self._x(x)}
+        rows = await self._x(x)
         model = await self._model()
         plan = plans.analysis(
             model,
             "/posterior",
             PosteriorResult,
-            tensors,
+            {"x": rows.values},
             options,
             first=index(first),
             multiple=1,
         )
-        return await self._call(plan)
+        return await self._call(plan, rows.version)
 
     async def anomaly(
         self,
@@ -178,9 +179,14 @@ class AsyncAnalysisMethods(AsyncSession):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        x = await self._x(x)
-        mask = ~np.isnan(x) if mask is None else mask
-        return await self._analyze("/impute", ImputeResult, x, options, first, mask)
+        rows = await self._x(x)
+        if mask is None:
+            known = PreparedRows("mask", ~np.isnan(rows.values))
+        else:
+            known = await self._mask(mask)
+        return await self._analyze_rows(
+            "/impute", ImputeResult, rows, options, first, known
+        )
 
     async def _analyze(
         self,
@@ -189,12 +195,24 @@ class AsyncAnalysisMethods(AsyncSession):
         x: ArrayLike,
         options: Mapping[str, OptionValue],
         first: int,
-        mask: ArrayLike | None = None,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        tensors = {"x": await self._x(x)}
-        if mask is not None:
-            tensors["mask"] = await self._mask(mask)
+        rows = await self._x(x)
+        return await self._analyze_rows(path, result, rows, options, first)
+
+    async def _analyze_rows(
+        self,
+        path: str,
+        result: type[A],
+        rows: PreparedRows,
+        options: Mapping[str, OptionValue],
+        first: int,
+        mask: PreparedRows | None = None,
+    ) -> A:
+        """Call an analysis as `_analyze` does, with rows as they are sent."""
+        arrays = [rows] if mask is None else [rows, mask]
+        tensors = {one.name: one.values for one in arrays}
+        version = common_version(self._settings.url, arrays)
         model = await self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
-        return await self._call(plan)
+        return await self._call(plan, version)

@@ -39,10 +39,10 @@ class AsyncClient(AsyncAnalysisMethods):
 
     async def encode(self, x: ArrayLike) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        tensors = {"x": await self._x(x)}
-        model = await self._model()
+        rows = await self._x(x)
+        model, tensors = await self._model(), {"x": rows.values}
         plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
-        return await self._call(plan)
+        return await self._call(plan, rows.version)
 
     async def decode(self, z: ArrayLike, *, parameters: bool = False) -> DecodeResult:
         """
@@ -119,7 +119,7 @@ class AsyncClient(AsyncAnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        tensors = {"x": await self._x(x)}
+        rows = await self._x(x)
         options = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
@@ -130,13 +130,13 @@ class AsyncClient(AsyncAnalysisMethods):
             model,
             "/elbo",
             ElboResult,
-            tensors,
+            {"x": rows.values},
             options,
             first=index(first),
             n_draws=index(n_samples),
             n_noise=index(n_samples) * model.latent_dim,
         )
-        return await self._call(plan)
+        return await self._call(plan, rows.version)
 
     async def reconstruct(
         self,
@@ -151,27 +151,26 @@ class AsyncClient(AsyncAnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        tensors, n_samples = {"x": await self._x(x)}, index(n_samples)
-        path, model = "/reconstruct", await self._model()
+        rows, n_samples = await self._x(x), index(n_samples)
+        path, tensors = "/reconstruct", {"x": rows.values}
+        model = await self._model()
         if n_samples == 0:
-            return await self._call(
-                plans.separate_rows(
-                    model, path, ReconstructResult, tensors, n_outputs=1
-                )
+            plan = plans.separate_rows(
+                model, path, ReconstructResult, tensors, n_outputs=1
             )
+            return await self._call(plan, rows.version)
         options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
-        return await self._call(
-            plans.positioned_rows(
-                model,
-                path,
-                ReconstructResult,
-                tensors,
-                options,
-                first=index(first),
-                n_outputs=n_samples,
-                n_noise=n_samples * model.latent_dim,
-            )
+        plan = plans.positioned_rows(
+            model,
+            path,
+            ReconstructResult,
+            tensors,
+            options,
+            first=index(first),
+            n_outputs=n_samples,
+            n_noise=n_samples * model.latent_dim,
         )
+        return await self._call(plan, rows.version)
 
     async def interpolate(
         self,
@@ -182,12 +181,12 @@ class AsyncClient(AsyncAnalysisMethods):
         path: PathChoice = "great_circle",
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        tensors = arguments.x_or_z(None if x is None else await self._x(x), z)
-        options = {"n": index(n), "path": path}
+        rows = await self._x_or_z(x, z)
+        tensors, options = {rows.name: rows.values}, {"n": index(n), "path": path}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
         )
-        return await self._call(plan)
+        return await self._call(plan, rows.version)
 
     async def traverse(
         self,
@@ -204,18 +203,21 @@ class AsyncClient(AsyncAnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        tensors = arguments.x_or_z(None if x is None else await self._x(x), z)
+        rows = await self._x_or_z(x, z)
         options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
-        n_dims = (await self._model()).latent_dim if dims is None else len(dims)
+        version, n_dims = rows.version, 0 if dims is None else len(dims)
+        if dims is None:
+            model = await self.model()
+            version, n_dims = version or model.version, model.latent_dim
         plan = plans.latent_path(
             "/traverse",
             TraverseResult,
-            tensors,
+            {rows.name: rows.values},
             options,
             n_rows=n_dims,
             n_rows_of={"levels": index(n)},
         )
-        return await self._call(plan)
+        return await self._call(plan, version)
 
     async def examples(self) -> ExamplesResult:
         """
@@ -224,4 +226,5 @@ class AsyncClient(AsyncAnalysisMethods):
         Raises:
             RequestError: Also if the service is set up not to show them (404).
         """
-        return await self._call(plans.held_out_examples(await self._model()))
+        model = await self.model()
+        return await self._call(plans.held_out_examples(model), model.version)

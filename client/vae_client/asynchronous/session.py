@@ -5,14 +5,15 @@ from functools import partial
 from secrets import SystemRandom
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from vae_client import arguments, frames, plans
 from vae_client.client_settings import ClientSettings
 from vae_client.concurrency import run_in_tasks, sleep_in_task
 from vae_client.errors import (
+    ModelChangedError,
     RequestError,
     TimedOutError,
     UnexpectedAnswerError,
@@ -25,6 +26,7 @@ from vae_client.problems import check_status
 from vae_client.progress import OnProgress, RowCounter
 from vae_client.results import ModelResult
 from vae_client.retries import seconds_before_retry
+from vae_client.same_model import PreparedRows, SameModel
 from vae_client.transport import (
     connection_error,
     http_response,
@@ -128,36 +130,70 @@ class AsyncSession:
         """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or await self.model()
 
-    async def _x(self, x: ArrayLike) -> NDArray[Any]:
+    async def _x(self, x: ArrayLike) -> PreparedRows:
         """
         Return x as an array; the columns of a data frame in the model's order.
 
         The order is asked for each time: another model may be served meanwhile.
         """
         if not frames.is_frame(x):
-            return arguments.array("x", x)
+            return PreparedRows("x", arguments.array("x", x))
         model = await self.model()
-        return frames.array("x", x, model.columns, model.categories, model.left_out)
+        values = frames.array("x", x, model.columns, model.categories, model.left_out)
+        return PreparedRows("x", values, model.version)
 
-    async def _mask(self, mask: ArrayLike) -> NDArray[Any]:
+    async def _mask(self, mask: ArrayLike) -> PreparedRows:
         """Return a mask as an array; the columns of a data frame as in `_x`."""
-        if frames.is_frame(mask):
-            mask = frames.array("mask", mask, (await self.model()).columns)
-        return arguments.mask_array(mask)
+        if not frames.is_frame(mask):
+            return PreparedRows("mask", arguments.mask_array(mask))
+        model = await self.model()
+        values = arguments.mask_array(frames.array("mask", mask, model.columns))
+        return PreparedRows("mask", values, model.version)
 
-    async def _call(self, plan: CallPlan[R]) -> R:
-        """Send the requests of a call and join their results."""
+    async def _x_or_z(self, x: ArrayLike | None, z: ArrayLike | None) -> PreparedRows:
+        """
+        Return the one array that was passed.
+
+        Raises:
+            TypeError: Both were passed, or neither.
+        """
+        if x is not None and z is None:
+            return await self._x(x)
+        if z is not None and x is None:
+            return PreparedRows("z", arguments.array("z", z))
+        got = "neither" if x is None else "both"
+        raise TypeError(f"expected exactly one of x and z, got {got}")
+
+    async def _call(self, plan: CallPlan[R], version: str | None = None) -> R:
+        """
+        Send the requests of a call and join their results.
+
+        Args:
+            version: The model that the requests were prepared for; by default, any.
+
+        Raises:
+            ModelChangedError: Another model responded to one of them.
+        """
         n_rows = sum(request.n_rows for request in plan.requests)
-        ask = partial(self._ask, plan, RowCounter(self._on_progress, n_rows))
+        progress, same = RowCounter(self._on_progress, n_rows), SameModel(version)
+        ask = partial(self._ask, plan, progress, same)
         n_concurrent = self._settings.n_concurrent
-        return plan.join(await run_in_tasks(ask, plan.requests, n_concurrent))
+        try:
+            return plan.join(await run_in_tasks(ask, plan.requests, n_concurrent))
+        except ModelChangedError:
+            self._known_model = None
+            raise
 
     async def _ask(
-        self, plan: CallPlan[R], progress: RowCounter, request: HttpRequest
+        self,
+        plan: CallPlan[R],
+        progress: RowCounter,
+        same: SameModel,
+        request: HttpRequest,
     ) -> R:
         """Return the result of a request, in halves if it is too much work (413)."""
         try:
-            result = await self._ask_with_retries(plan, request)
+            result = await self._ask_with_retries(plan, same, request)
         except RequestError as error:
             halves = plan.halves(request) if error.status == _TOO_LARGE else ()
             if not halves:
@@ -165,9 +201,12 @@ class AsyncSession:
         else:
             progress.add(request.n_rows)
             return result
-        return plan.join([await self._ask(plan, progress, half) for half in halves])
+        results = [await self._ask(plan, progress, same, half) for half in halves]
+        return plan.join(results)
 
-    async def _ask_with_retries(self, plan: CallPlan[R], request: HttpRequest) -> R:
+    async def _ask_with_retries(
+        self, plan: CallPlan[R], same: SameModel, request: HttpRequest
+    ) -> R:
         """
         Return the result of a request, repeated after temporary failures.
 
@@ -176,7 +215,9 @@ class AsyncSession:
         n_failed = 0
         while True:
             try:
-                return plan.read(request, await self._send(request))
+                response = await self._send(request)
+                same.check(response)
+                return plan.read(request, response)
             except VaeError as failure:
                 seconds = seconds_before_retry(failure, n_failed, u=_uniform())
                 if seconds is None or n_failed == self._settings.n_retries:

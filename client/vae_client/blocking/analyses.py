@@ -21,6 +21,7 @@ from vae_client.analysis_results import (
 from vae_client.arguments import OptionValue
 from vae_client.blocking.session import Session
 from vae_client.results import BinarizeChoice
+from vae_client.same_model import PreparedRows, common_version
 
 A = TypeVar("A", bound=AnalysisResult)
 
@@ -119,18 +120,18 @@ class AnalysisMethods(Session):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        tensors = {"x": self._x(x)}
+        rows = self._x(x)
         model = self._model()
         plan = plans.analysis(
             model,
             "/posterior",
             PosteriorResult,
-            tensors,
+            {"x": rows.values},
             options,
             first=index(first),
             multiple=1,
         )
-        return self._call(plan)
+        return self._call(plan, rows.version)
 
     def anomaly(
         self,
@@ -179,9 +180,12 @@ class AnalysisMethods(Session):
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
         }
-        x = self._x(x)
-        mask = ~np.isnan(x) if mask is None else mask
-        return self._analyze("/impute", ImputeResult, x, options, first, mask)
+        rows = self._x(x)
+        if mask is None:
+            known = PreparedRows("mask", ~np.isnan(rows.values))
+        else:
+            known = self._mask(mask)
+        return self._analyze_rows("/impute", ImputeResult, rows, options, first, known)
 
     def _analyze(
         self,
@@ -190,12 +194,24 @@ class AnalysisMethods(Session):
         x: ArrayLike,
         options: Mapping[str, OptionValue],
         first: int,
-        mask: ArrayLike | None = None,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        tensors = {"x": self._x(x)}
-        if mask is not None:
-            tensors["mask"] = self._mask(mask)
+        rows = self._x(x)
+        return self._analyze_rows(path, result, rows, options, first)
+
+    def _analyze_rows(
+        self,
+        path: str,
+        result: type[A],
+        rows: PreparedRows,
+        options: Mapping[str, OptionValue],
+        first: int,
+        mask: PreparedRows | None = None,
+    ) -> A:
+        """Call an analysis as `_analyze` does, with rows as they are sent."""
+        arrays = [rows] if mask is None else [rows, mask]
+        tensors = {one.name: one.values for one in arrays}
+        version = common_version(self._settings.url, arrays)
         model = self._model()
         plan = plans.analysis(model, path, result, tensors, options, first=index(first))
-        return self._call(plan)
+        return self._call(plan, version)

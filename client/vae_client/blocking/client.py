@@ -40,10 +40,10 @@ class Client(AnalysisMethods):
 
     def encode(self, x: ArrayLike) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        tensors = {"x": self._x(x)}
-        model = self._model()
+        rows = self._x(x)
+        model, tensors = self._model(), {"x": rows.values}
         plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
-        return self._call(plan)
+        return self._call(plan, rows.version)
 
     def decode(self, z: ArrayLike, *, parameters: bool = False) -> DecodeResult:
         """
@@ -120,7 +120,7 @@ class Client(AnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        tensors = {"x": self._x(x)}
+        rows = self._x(x)
         options = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
@@ -131,13 +131,13 @@ class Client(AnalysisMethods):
             model,
             "/elbo",
             ElboResult,
-            tensors,
+            {"x": rows.values},
             options,
             first=index(first),
             n_draws=index(n_samples),
             n_noise=index(n_samples) * model.latent_dim,
         )
-        return self._call(plan)
+        return self._call(plan, rows.version)
 
     def reconstruct(
         self,
@@ -152,27 +152,26 @@ class Client(AnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        tensors, n_samples = {"x": self._x(x)}, index(n_samples)
-        path, model = "/reconstruct", self._model()
+        rows, n_samples = self._x(x), index(n_samples)
+        path, tensors = "/reconstruct", {"x": rows.values}
+        model = self._model()
         if n_samples == 0:
-            return self._call(
-                plans.separate_rows(
-                    model, path, ReconstructResult, tensors, n_outputs=1
-                )
+            plan = plans.separate_rows(
+                model, path, ReconstructResult, tensors, n_outputs=1
             )
+            return self._call(plan, rows.version)
         options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
-        return self._call(
-            plans.positioned_rows(
-                model,
-                path,
-                ReconstructResult,
-                tensors,
-                options,
-                first=index(first),
-                n_outputs=n_samples,
-                n_noise=n_samples * model.latent_dim,
-            )
+        plan = plans.positioned_rows(
+            model,
+            path,
+            ReconstructResult,
+            tensors,
+            options,
+            first=index(first),
+            n_outputs=n_samples,
+            n_noise=n_samples * model.latent_dim,
         )
+        return self._call(plan, rows.version)
 
     def interpolate(
         self,
@@ -183,12 +182,12 @@ class Client(AnalysisMethods):
         path: PathChoice = "great_circle",
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        tensors = arguments.x_or_z(None if x is None else self._x(x), z)
-        options = {"n": index(n), "path": path}
+        rows = self._x_or_z(x, z)
+        tensors, options = {rows.name: rows.values}, {"n": index(n), "path": path}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
         )
-        return self._call(plan)
+        return self._call(plan, rows.version)
 
     def traverse(
         self,
@@ -205,18 +204,21 @@ class Client(AnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        tensors = arguments.x_or_z(None if x is None else self._x(x), z)
+        rows = self._x_or_z(x, z)
         options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
-        n_dims = (self._model()).latent_dim if dims is None else len(dims)
+        version, n_dims = rows.version, 0 if dims is None else len(dims)
+        if dims is None:
+            model = self.model()
+            version, n_dims = version or model.version, model.latent_dim
         plan = plans.latent_path(
             "/traverse",
             TraverseResult,
-            tensors,
+            {rows.name: rows.values},
             options,
             n_rows=n_dims,
             n_rows_of={"levels": index(n)},
         )
-        return self._call(plan)
+        return self._call(plan, version)
 
     def examples(self) -> ExamplesResult:
         """
@@ -225,4 +227,5 @@ class Client(AnalysisMethods):
         Raises:
             RequestError: Also if the service is set up not to show them (404).
         """
-        return self._call(plans.held_out_examples(self._model()))
+        model = self.model()
+        return self._call(plans.held_out_examples(model), model.version)

@@ -6,14 +6,15 @@ from functools import partial
 from secrets import SystemRandom
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Self, TypeVar
 
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from vae_client import arguments, frames, plans
 from vae_client.client_settings import ClientSettings
 from vae_client.concurrency import run_in_threads, sleep_in_thread
 from vae_client.errors import (
+    ModelChangedError,
     RequestError,
     TimedOutError,
     UnexpectedAnswerError,
@@ -26,6 +27,7 @@ from vae_client.problems import check_status
 from vae_client.progress import OnProgress, RowCounter
 from vae_client.results import ModelResult
 from vae_client.retries import seconds_before_retry
+from vae_client.same_model import PreparedRows, SameModel
 from vae_client.transport import (
     connection_error,
     http_response,
@@ -129,34 +131,70 @@ class Session:
         """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or self.model()
 
-    def _x(self, x: ArrayLike) -> NDArray[Any]:
+    def _x(self, x: ArrayLike) -> PreparedRows:
         """
         Return x as an array; the columns of a data frame in the model's order.
 
         The order is asked for each time: another model may be served meanwhile.
         """
         if not frames.is_frame(x):
-            return arguments.array("x", x)
+            return PreparedRows("x", arguments.array("x", x))
         model = self.model()
-        return frames.array("x", x, model.columns, model.categories, model.left_out)
+        values = frames.array("x", x, model.columns, model.categories, model.left_out)
+        return PreparedRows("x", values, model.version)
 
-    def _mask(self, mask: ArrayLike) -> NDArray[Any]:
+    def _mask(self, mask: ArrayLike) -> PreparedRows:
         """Return a mask as an array; the columns of a data frame as in `_x`."""
-        if frames.is_frame(mask):
-            mask = frames.array("mask", mask, (self.model()).columns)
-        return arguments.mask_array(mask)
+        if not frames.is_frame(mask):
+            return PreparedRows("mask", arguments.mask_array(mask))
+        model = self.model()
+        values = arguments.mask_array(frames.array("mask", mask, model.columns))
+        return PreparedRows("mask", values, model.version)
 
-    def _call(self, plan: CallPlan[R]) -> R:
-        """Send the requests of a call and join their results."""
+    def _x_or_z(self, x: ArrayLike | None, z: ArrayLike | None) -> PreparedRows:
+        """
+        Return the one array that was passed.
+
+        Raises:
+            TypeError: Both were passed, or neither.
+        """
+        if x is not None and z is None:
+            return self._x(x)
+        if z is not None and x is None:
+            return PreparedRows("z", arguments.array("z", z))
+        got = "neither" if x is None else "both"
+        raise TypeError(f"expected exactly one of x and z, got {got}")
+
+    def _call(self, plan: CallPlan[R], version: str | None = None) -> R:
+        """
+        Send the requests of a call and join their results.
+
+        Args:
+            version: The model that the requests were prepared for; by default, any.
+
+        Raises:
+            ModelChangedError: Another model responded to one of them.
+        """
         n_rows = sum(request.n_rows for request in plan.requests)
-        ask = partial(self._ask, plan, RowCounter(self._on_progress, n_rows))
+        progress, same = RowCounter(self._on_progress, n_rows), SameModel(version)
+        ask = partial(self._ask, plan, progress, same)
         n_concurrent = self._settings.n_concurrent
-        return plan.join(run_in_threads(ask, plan.requests, n_concurrent))
+        try:
+            return plan.join(run_in_threads(ask, plan.requests, n_concurrent))
+        except ModelChangedError:
+            self._known_model = None
+            raise
 
-    def _ask(self, plan: CallPlan[R], progress: RowCounter, request: HttpRequest) -> R:
+    def _ask(
+        self,
+        plan: CallPlan[R],
+        progress: RowCounter,
+        same: SameModel,
+        request: HttpRequest,
+    ) -> R:
         """Return the result of a request, in halves if it is too much work (413)."""
         try:
-            result = self._ask_with_retries(plan, request)
+            result = self._ask_with_retries(plan, same, request)
         except RequestError as error:
             halves = plan.halves(request) if error.status == _TOO_LARGE else ()
             if not halves:
@@ -164,9 +202,12 @@ class Session:
         else:
             progress.add(request.n_rows)
             return result
-        return plan.join([self._ask(plan, progress, half) for half in halves])
+        results = [self._ask(plan, progress, same, half) for half in halves]
+        return plan.join(results)
 
-    def _ask_with_retries(self, plan: CallPlan[R], request: HttpRequest) -> R:
+    def _ask_with_retries(
+        self, plan: CallPlan[R], same: SameModel, request: HttpRequest
+    ) -> R:
         """
         Return the result of a request, repeated after temporary failures.
 
@@ -175,7 +216,9 @@ class Session:
         n_failed = 0
         while True:
             try:
-                return plan.read(request, self._send(request))
+                response = self._send(request)
+                same.check(response)
+                return plan.read(request, response)
             except VaeError as failure:
                 seconds = seconds_before_retry(failure, n_failed, u=_uniform())
                 if seconds is None or n_failed == self._settings.n_retries:

@@ -8,8 +8,10 @@ import pytest
 
 from tests.app.processes import process
 from tests.client.conftest import Ask
+from tests.client.faulty import FaultyProxy, of_model
 from tests.client.vae_client.test_frames import Frame
 from tests.tiny import save_table
+from vae_client import ModelChangedError
 
 COLUMNS = ("a", "b", "c")
 X = np.array([[1.5, -2.0, 0.25], [0.5, 4.0, -1.0]])
@@ -61,6 +63,30 @@ def test_a_frame_has_the_results_of_an_array(
 
     for name in names:
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
+@pytest.mark.slow("starts a service")
+@pytest.mark.parametrize(
+    ("verb", "arguments", "options"),
+    [
+        ("encode", (turned(X),), {}),
+        ("elbo", (turned(X),), {"seed": 1}),
+        ("reconstruct", (turned(X),), {}),
+        ("posterior", (turned(X),), {}),
+        ("gap", (turned(X),), {"seed": 1}),
+        ("impute", (X, turned(MASK)), {"seed": 1}),
+        ("interpolate", (), {"x": turned(X)}),
+    ],
+)
+def test_columns_of_one_model_are_not_read_by_another(
+    table: str, ask: Ask, verb: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """Its columns may have another order, and its categories other codes."""
+    with FaultyProxy(table) as proxy:
+        proxy.actions.append(of_model("0123456789ab"))
+
+        with pytest.raises(ModelChangedError, match="got 0123456789ab too"):
+            ask(proxy.url, verb, *arguments, **options)
 
 
 @pytest.mark.slow("starts a service")

@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +24,14 @@ from tests.client.faulty import (
     cut,
     cut_in_the_middle,
     late,
+    of_model,
     slow,
 )
 from tests.client.vae_client.asynchronous.test_client import BINARY, Rows
 from vae_client import (
+    Client,
     ConnectionFailedError,
+    ModelChangedError,
     RequestError,
     ServerError,
     ServiceBusyError,
@@ -238,6 +242,49 @@ def test_ten_thousand_rows_keep_their_order_through_every_fault(
     assert np.array_equal(encoding.mu, wanted["mu"])
     assert np.array_equal(encoding.log_var, wanted["log_var"])
     assert len(proxy.targets("/encode")) == 15 + 6
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"),
+    [("encode", {}), ("elbo", {"seed": 1})],
+)
+def test_rows_of_two_models_are_not_joined(
+    proxy: FaultyProxy, ask: Ask, verb: str, options: dict[str, int]
+) -> None:
+    """If the service loads another model between the pieces of one call."""
+    proxy.actions.append(of_model("0123456789ab"))
+
+    with pytest.raises(ModelChangedError, match="got .*; call again") as changed:
+        ask(proxy.url, verb, np.zeros((1500, 16)), **options)
+
+    assert "0123456789ab" in str(changed.value)
+
+
+def test_the_limits_of_a_new_model_are_asked_for(proxy: FaultyProxy) -> None:
+    """After a call in which the model changed; what one model answers is a result."""
+    proxy.actions.append(of_model("0123456789ab"))
+    with Client(proxy.url) as vae:
+        vae.sample(1, seed=1)
+
+        proxy.actions.append(of_model("0123456789ab"))
+        with pytest.raises(ModelChangedError):
+            vae.sample(1500, seed=1)
+        assert vae.sample(1500, seed=1).x.shape == (1500, 4, 4)
+
+    assert len(proxy.targets("/model")) == 2
+
+
+@pytest.mark.parametrize(
+    ("verb", "options"), [("examples", {}), ("traverse", {"z": [[0, 0, 0]]})]
+)
+def test_what_is_read_by_the_model_is_of_that_model(
+    proxy: FaultyProxy, ask: Ask, verb: str, options: dict[str, Any]
+) -> None:
+    """Shapes that `/model` gave are not those of another model's response."""
+    proxy.actions.append(of_model("0123456789ab"))
+
+    with pytest.raises(ModelChangedError):
+        ask(proxy.url, verb, **options)
 
 
 def test_a_failing_piece_fails_the_call(proxy: FaultyProxy, ask: Ask) -> None:
