@@ -64,17 +64,17 @@ class HeldOut(StrictObject):
 @get("/examples", summary="Held-out example rows", response=HeldOut)
 def examples(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Return held-out rows of the checkpoint, and the ELBO of such rows."""
-    return StaticDocument(held_out(model.checkpoint))
+    return StaticDocument(_held_out(model.checkpoint))
 
 
-def held_out(checkpoint: Checkpoint, *, max_values: int = MAX_VALUES) -> bytes:
-    """Return a `HeldOut` as JSON, with as many rows as fit in `max_values` values."""
+def _held_out(checkpoint: Checkpoint) -> bytes:
+    """Return a `HeldOut` as JSON, with as many rows as fit in `MAX_VALUES` values."""
     shape = checkpoint.config.data_shape
     x: AnyArray = np.empty((0, *shape), np.float32)
     labels = None
     if checkpoint.examples is not None:
         found = checkpoint.examples
-        rows = evenly(len(found.x), max_values // checkpoint.config.data_dim)
+        rows = evenly(len(found.x), MAX_VALUES // checkpoint.config.data_dim)
         x = found.x[rows].reshape(-1, *shape)
         labels = None if found.labels is None else found.labels[rows].tolist()
     elbo = _elbo(checkpoint)

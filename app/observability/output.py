@@ -66,13 +66,13 @@ class Output:
         for line in lines:
             self.write(f"{line}\n".encode(errors="replace"))
 
-    def flush(self, seconds: float = FLUSH_SECONDS) -> bool:
-        """Wait up to `seconds` for queued lines; return whether all are written."""
+    def flush(self) -> None:
+        """Wait until all queued lines are written, at most `FLUSH_SECONDS`."""
         if self._thread is None:
-            return True
+            return
         written = threading.Event()
         self._queue.put(written)
-        return written.wait(seconds)
+        written.wait(FLUSH_SECONDS)
 
     def _write_now(self, text: bytes) -> int:
         """Write as much as can be written without waiting; return its length."""
@@ -94,18 +94,18 @@ class Output:
     def _write_all(self) -> None:
         while True:
             queued = self._queue.get()
-            if isinstance(queued, threading.Event):
-                queued.set()
-                continue
-            self._write(queued)
-            with self._counting:
-                self._n_queued -= 1
+            if isinstance(queued, _Write):
+                self._write(queued)
+                with self._counting:
+                    self._n_queued -= 1
             if self._n_dropped and self._queue.empty():
                 n_lines, self._n_dropped = self._n_dropped, 0
                 now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3]
                 what = f"{n_lines} lines were dropped here"
                 text = f"{now}Z WARNING {__name__}: {what}\n"
                 self._write(_Write(text.encode(), 1))
+            if isinstance(queued, threading.Event):
+                queued.set()
 
     def _write(self, queued: _Write) -> None:
         rest = memoryview(queued.text)

@@ -50,11 +50,6 @@ class Spans:
         # Warnings repeat the client's headers: any client could fill the log.
         logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
 
-    @property
-    def service_name(self) -> str:
-        """The name of the service in its traces."""
-        return str(self._provider.resource.attributes[SERVICE_NAME])
-
     def record(
         self, request: TracedRequest, timing: Timing, line: Line, scheme: str
     ) -> str:
@@ -98,15 +93,16 @@ def spans_to(names: Sequence[str]) -> Spans:
     Raises:
         ValueError: No installed package has an exporter with one of the names.
     """
-    # Merged last, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES take precedence.
-    resource = Resource.create({SERVICE_NAME: _DEFAULT_SERVICE_NAME})
-    provider = TracerProvider(
-        resource=resource.merge(OTELResourceDetector().detect()),
-        shutdown_on_exit=False,
-    )
+    provider = TracerProvider(resource=resource(), shutdown_on_exit=False)
     for exporter in [_exporter(name) for name in names]:
         provider.add_span_processor(BatchSpanProcessor(exporter))
     return Spans(provider)
+
+
+def resource() -> Resource:
+    """Return the attributes of this service; OTEL_* variables take precedence."""
+    ours = Resource.create({SERVICE_NAME: _DEFAULT_SERVICE_NAME})
+    return ours.merge(OTELResourceDetector().detect())
 
 
 def _exporter(name: str) -> SpanExporter:

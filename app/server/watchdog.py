@@ -18,24 +18,19 @@ _BEATS_PER_STALL = 5
 @final
 class Watchdog:
     """
-    A thread that warns when the event loop has been blocked for `seconds`.
+    A thread that warns when the event loop has been blocked for `STALL_SECONDS`.
 
     Args:
-        on_beat: Called in the event loop, a few times in `seconds`.
+        on_beat: Called in the event loop, a few times in `STALL_SECONDS`.
         on_stall: Called once for each stall, in the watchdog's thread.
     """
 
     def __init__(
-        self,
-        on_beat: Callable[[], object],
-        on_stall: Callable[[], object],
-        *,
-        seconds: float = STALL_SECONDS,
+        self, on_beat: Callable[[], object], on_stall: Callable[[], object]
     ) -> None:
         self._on_beat = on_beat
         self._on_stall = on_stall
-        self._seconds = seconds
-        self._period = seconds / _BEATS_PER_STALL
+        self._period = STALL_SECONDS / _BEATS_PER_STALL
         self._beat_at = monotonic()
         self._stop_event = threading.Event()
 
@@ -60,10 +55,10 @@ class Watchdog:
         reported, checked_at = 0.0, monotonic()
         while not self._stop_event.wait(self._period):
             before, checked_at = checked_at, monotonic()
-            if checked_at - before > self._seconds:
+            if checked_at - before > STALL_SECONDS:
                 continue  # the whole process was suspended, not only the loop
             beat_at = self._beat_at
-            if checked_at - beat_at > self._seconds and beat_at != reported:
+            if checked_at - beat_at > STALL_SECONDS and beat_at != reported:
                 reported = beat_at
                 self._on_stall()
                 seconds = checked_at - beat_at

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import orjson
 import pytest
 
 from app import explorer
-from app.calls.examples import MAX_VALUES, held_out
+from app.calls import examples
 from app.http.static_files import INDEX
 from model import checkpoint
 from model.checkpoint.held_out import Examples
@@ -219,15 +218,17 @@ def test_a_checkpoint_without_rows_has_an_empty_list(bernoulli: Served) -> None:
     assert again.status_code == 304
 
 
-def test_examples_of_many_values_are_fewer(path: Path) -> None:
+def test_examples_of_many_values_are_fewer(
+    path: Path, with_rows: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At most MAX_VALUES values are sent: of long rows, rows at even distances."""
-    loaded = checkpoint.load(path)
-    assert loaded.examples is not None
+    assert examples.MAX_VALUES >= 64 * 32 * 32 * 3
+    monkeypatch.setattr(examples, "MAX_VALUES", 3 * 16 + 15)
 
-    whole = orjson.loads(held_out(loaded, max_values=6 * 16))
-    half = orjson.loads(held_out(loaded, max_values=3 * 16 + 15))
+    whole = with_rows.get("/examples").json()
+    with Served(path) as served:
+        half = served.get("/examples").json()
 
-    assert MAX_VALUES >= 64 * 32 * 32 * 3
     assert len(whole["x"]) == 6
     assert half["x"] == whole["x"][::2]
     assert half["labels"] == whole["labels"][::2]

@@ -34,7 +34,7 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def come(reading: int, output: Output) -> list[dict[str, Any]]:
     """Return the lines that have come; each is whole."""
-    output.flush(SECONDS)
+    output.flush()
     try:
         text = os.read(reading, 1 << 20)
     except BlockingIOError:
@@ -131,7 +131,7 @@ def test_each_write_is_whole_lines_that_a_pipe_keeps_together(
             log.note(LINE._replace(request_id="a" * 64))
 
     asyncio.run(note())
-    output.flush(SECONDS)
+    output.flush()
 
     assert sum(text.count(b"\n") for text in written) == MAX_LINES
     assert all(text.endswith(b"\n") for text in written)

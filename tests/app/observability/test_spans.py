@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode, format_span_id, format_trace_id
 
-from app.observability.spans import Spans, spans_to
+from app.observability.spans import Spans, resource, spans_to
 
 TRACE_ID, PARENT_ID = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE_ID}-{PARENT_ID}-01"
@@ -225,16 +225,14 @@ def test_only_faults_of_the_service_are_errors(traced: Traced) -> None:
 def test_the_service_has_a_name_unless_it_is_given_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """OTEL_SERVICE_NAME wins over what it is called here."""
-    names = []
-    for given in (None, "mine"):
-        if given is not None:
-            monkeypatch.setenv("OTEL_SERVICE_NAME", given)
-        spans = spans_to(())
-        names.append(spans.service_name)
-        spans.close()
+    """OTEL_SERVICE_NAME takes precedence over the default, vae-service."""
+    default = resource().attributes
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
 
-    assert names == ["vae-service", "mine"]
+    given = resource().attributes
+
+    assert default["service.name"] == "vae-service"
+    assert given["service.name"] == "mine"
 
 
 def test_an_exporter_that_is_not_installed_is_named() -> None:
@@ -284,8 +282,8 @@ def test_what_is_not_sent_yet_is_sent_at_the_end(checkpoints: Path) -> None:
     [(path, body)] = came
     spans = [
         span
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans
-        for scope in resource.scope_spans
+        for service in ExportTraceServiceRequest.FromString(body).resource_spans
+        for scope in service.scope_spans
         for span in scope.spans
     ]
     assert before == 0

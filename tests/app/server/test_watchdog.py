@@ -7,16 +7,17 @@ import time
 
 import pytest
 
-from app.server.watchdog import Watchdog
+from app.server import watchdog
 
 SECONDS = 60
 
 
 @pytest.mark.slow("waits for a stall")
 def test_a_stall_is_counted_once_with_its_place(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However long it lasts; the log shows the line that does not come back."""
+    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.5)
     stalled = threading.Event()
     n_stalls: list[int] = []
 
@@ -25,11 +26,11 @@ def test_a_stall_is_counted_once_with_its_place(
         stalled.set()
 
     async def hold_up() -> None:
-        watchdog = Watchdog(lambda: None, note, seconds=0.5)
-        watchdog.start()
+        watching = watchdog.Watchdog(lambda: None, note)
+        watching.start()
         await asyncio.sleep(0)
         _hold_up_until(stalled)
-        watchdog.stop()
+        watching.stop()
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(hold_up())
@@ -45,8 +46,9 @@ def _hold_up_until(event: threading.Event) -> None:
     time.sleep(1.0)  # for some more looks, which are to say nothing
 
 
-def test_a_loop_that_turns_beats() -> None:
+def test_a_loop_that_turns_beats(monkeypatch: pytest.MonkeyPatch) -> None:
     """The beat is called in the loop again and again; no stall is seen."""
+    monkeypatch.setattr(watchdog, "STALL_SECONDS", 0.1)
     beats: list[int] = []
 
     async def turn() -> None:
@@ -57,10 +59,10 @@ def test_a_loop_that_turns_beats() -> None:
             if len(beats) == 3:
                 done.set()
 
-        watchdog = Watchdog(beat, lambda: None, seconds=0.1)
-        watchdog.start()
+        watching = watchdog.Watchdog(beat, lambda: None)
+        watching.start()
         await asyncio.wait_for(done.wait(), SECONDS)
-        watchdog.stop()
+        watching.stop()
 
     asyncio.run(turn())
 
