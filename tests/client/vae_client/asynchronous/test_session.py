@@ -254,7 +254,7 @@ def test_rows_of_two_models_are_not_joined(
     """If the service loads another model between the pieces of one call."""
     proxy.actions.append(of_model("0123456789ab"))
 
-    with pytest.raises(ModelChangedError, match="got .*; call again") as changed:
+    with pytest.raises(ModelChangedError, match=r"got .*; call again") as changed:
         ask(proxy.url, verb, np.zeros((1500, 16)), **options)
 
     assert "0123456789ab" in str(changed.value)
