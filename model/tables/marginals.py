@@ -92,9 +92,9 @@ class Marginals(ExactBuffers):
         Raises:
             CodeError: A code is infinite, or is no category of its column.
         """
-        values = torch.from_numpy(np.ascontiguousarray(codes, np.float64)).to(
-            self.knots.device
-        )
+        # Writable, because torch warns of arrays that lie in a request's bytes.
+        own = np.require(codes, np.float64, ["C", "W"])
+        values = torch.from_numpy(own).to(self.knots.device)
         self._check(values)
         known = ~values.isnan()
         planes = values.new_zeros(5, *values.shape)

@@ -271,3 +271,18 @@ def test_codes_of_nothing_are_refused(code: list[float], what: str) -> None:
 
     with pytest.raises(ValueError, match=f"row 1, {what}"):
         marginals.x_of(np.array([[0.0, 0, 0, 0], code]))
+
+
+def test_codes_in_the_bytes_of_a_request_are_read_without_a_warning() -> None:
+    """They are read-only; a service would print what torch says about such arrays."""
+    marginals, codes = fitted(MIXED, mixed_codes()), np.zeros((1, 4))
+    wanted = marginals.x_of(codes)
+    codes.flags.writeable = False
+
+    torch.set_warn_always(True)
+    try:
+        found = marginals.x_of(codes)
+    finally:
+        torch.set_warn_always(False)
+
+    assert np.array_equal(found, wanted)
