@@ -19,6 +19,12 @@ from vae_client.client_settings import PREFIX, ClientSettings
         {"api_key": ""},
         {"timeout": 0},
         {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"url": "http://127.0.0.1:port"},
+        {"url": "http://127.0.0.1:65536"},
+        {"url": " http://127.0.0.1:8000"},
+        {"url": "http://127.0.0.1:8000\n"},
+        {"url": "http://127.0.0.1\x00"},
         {"n_retries": -1},
         {"n_concurrent": 0},
     ],
@@ -27,6 +33,13 @@ def test_unusable_settings_are_refused(settings: dict[str, Any]) -> None:
     """Where the client is made, not at its first call."""
     with pytest.raises(ValueError, match=r"^expected "):
         ClientSettings(**settings)
+
+
+@pytest.mark.parametrize("name", ["n_retries", "n_concurrent"])
+def test_numbers_of_requests_are_integers(name: str) -> None:
+    """A count would never be 1.5, and the retries would never end."""
+    with pytest.raises(TypeError):
+        ClientSettings(**{name: 1.5})
 
 
 @pytest.mark.parametrize(
