@@ -22,11 +22,19 @@ def array(name: str, values: ArrayLike) -> NDArray[Any]:
 
     Raises:
         TypeError: They are not numbers.
-        ValueError: They are a single number, not an array.
+        ValueError: They are a single number, not an array, or some are masked.
     """
+    if _is_masked(values):
+        raise ValueError(
+            f"expected {name} without masked cells; impute takes those of x as "
+            "impute(x.data, ~np.ma.getmaskarray(x))"
+        )
     array = np.asarray(values)
     if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected {name} of numbers, got dtype {array.dtype}")
+        raise TypeError(
+            f"expected {name} of numbers, got dtype {array.dtype}; a missing number is "
+            "NaN, and words are passed in a data frame"
+        )
     if array.ndim == 0:
         raise ValueError(f"expected {name} with a row for each example, got one number")
     dtype = array.dtype.newbyteorder("=")
@@ -41,6 +49,14 @@ def mask_array(mask: ArrayLike) -> NDArray[Any]:
     if values.dtype.kind == "b":
         return np.ascontiguousarray(values)
     return array("mask", values)
+
+
+def _is_masked(values: object) -> bool:
+    """Return whether cells of an array, or of a list of arrays, are masked."""
+    if isinstance(values, list | tuple):
+        are_rows = values and isinstance(values[0], list | tuple | np.ndarray)
+        return bool(are_rows) and any(map(_is_masked, values))
+    return np.ma.is_masked(values)
 
 
 def _has_dtype(values: object) -> bool:

@@ -31,6 +31,7 @@ def array(
     columns: Sequence[str] | None,
     categories: Categories | None = None,
     left_out: Collection[str] = (),
+    unseen: Collection[str] = (),
 ) -> NDArray[Any]:
     """
     Return the columns of a frame in the order of the model's, (N, D).
@@ -39,6 +40,7 @@ def array(
         categories: Those of each column of a table of mixed kinds, None for numbers.
             Its cells become codes; missing cells, and columns, become NaN.
         left_out: Columns that training left out, which are not read.
+        unseen: Columns whose unknown categories get the code of an unseen one.
 
     Raises:
         ValueError: Its columns are not those of the model, whatever their order, or a
@@ -72,7 +74,23 @@ def array(
     if categories is None:
         numbers = [_numbers(name, frame, keys[column]) for column in columns]
         return np.column_stack(numbers)
-    return _codes(frame, keys, columns, categories)
+    return _codes(frame, keys, columns, categories, unseen)
+
+
+def mask(
+    frame: Any,
+    columns: Sequence[str] | None,
+    categories: Categories | None,
+    left_out: Collection[str],
+) -> NDArray[Any]:
+    """Return a mask as `array` does; columns that a table does not have are unknown."""
+    if columns is None or categories is None:
+        return array("mask", frame, columns)
+    numbers = dict.fromkeys(columns)
+    values = array("mask", frame, columns, numbers, left_out)
+    names = set(map(str, _keys(frame)))
+    values[:, [column not in names for column in columns]] = 0
+    return values
 
 
 def from_rows(
@@ -122,10 +140,16 @@ def _codes(
     keys: Mapping[str, Any],
     columns: Sequence[str],
     categories: Categories,
+    unseen: Collection[str],
 ) -> NDArray[np.float64]:
     """Return the codes of cells, (N, D), NaN in columns that a frame does not have."""
     codes = {
-        column: cells.codes(column, np.asarray(frame[key], object), categories[column])
+        column: cells.codes(
+            column,
+            np.asarray(frame[key], object),
+            categories[column],
+            float(len(categories[column] or ())) if column in unseen else None,
+        )
         for column, key in keys.items()
     }
     n_rows = len(next(iter(codes.values())))
@@ -141,10 +165,10 @@ def _keys(frame: Any) -> Sequence[Any]:
 def _numbers(name: str, frame: Any, key: Any) -> NDArray[Any]:
     """Return a column, (N,)."""
     values = np.asarray(frame[key])
-    # Columns of pandas that could have missing values.
-    if values.dtype.kind == "O" and all(value is not None for value in values):
+    # Columns of decimals, and those of pandas that could have missing values.
+    if values.dtype.kind == "O":
         with suppress(TypeError, ValueError):
-            values = values.astype(np.float64)
+            values = cells.codes(str(key), values, None)
     if values.dtype.kind not in "biuf" or values.ndim != 1:
         raise TypeError(
             f"expected {name} of numbers, got dtype {values.dtype} in column {key!r}"

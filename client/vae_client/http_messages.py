@@ -65,6 +65,8 @@ class HttpRequest(NamedTuple):
         Args:
             multiple: All but the last have a multiple of so many rows; at most `most`.
         """
+        if self.n_rows <= most:
+            return (self,)
         n_units = -(-self.n_rows // multiple)
         n = max(1, -(-n_units // (most // multiple)))
         bounds = [min(n_units * i // n * multiple, self.n_rows) for i in range(n + 1)]

@@ -22,6 +22,7 @@ BinarizeChoice = Literal["threshold", "sample"]
 DrawChoice = Literal["mean", "sample"]
 PathChoice = Literal["straight", "great_circle"]
 ScaleChoice = Literal["prior", "aggregate"]
+UnknownChoice = Literal["refuse", "unseen"]
 
 
 @final

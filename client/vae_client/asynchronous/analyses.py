@@ -19,7 +19,7 @@ from vae_client.analysis_results import (
 )
 from vae_client.arguments import OptionValue
 from vae_client.asynchronous.session import AsyncSession
-from vae_client.results import BinarizeChoice
+from vae_client.results import BinarizeChoice, UnknownChoice
 from vae_client.same_model import PreparedRows, common_version
 
 A = TypeVar("A", bound=AnalysisResult)
@@ -32,7 +32,7 @@ class AsyncAnalysisMethods(AsyncSession):
     x is (N, D) or (N, *data_shape), in the likelihood's support or with `binarize`. N
     may be any number: more rows than the service accepts are sent in several requests
     and have, bit for bit, the results that one request would give; where that is not
-    possible, `LimitError` says why.
+    possible, `LimitError` says why. `unknown` is explained at `AsyncClient`.
 
     Data that is passed in several calls gets the results of one call if every call has
     the same `seed`, and as `first` the number of rows before it. The results are the
@@ -49,6 +49,7 @@ class AsyncAnalysisMethods(AsyncSession):
         upper: bool = False,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> LoglikResult:
         """
@@ -65,8 +66,9 @@ class AsyncAnalysisMethods(AsyncSession):
             "upper": upper,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return await self._analyze("/loglik", LoglikResult, x, options, first)
+        return await self._analyze("/loglik", LoglikResult, x, unknown, options, first)
 
     async def gap(
         self,
@@ -76,6 +78,7 @@ class AsyncAnalysisMethods(AsyncSession):
         budget: int | None = None,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> GapResult:
         """Return log p(x) - ELBO and its two parts; options as in `loglik`."""
@@ -84,8 +87,9 @@ class AsyncAnalysisMethods(AsyncSession):
             "budget": budget,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return await self._analyze("/gap", GapResult, x, options, first)
+        return await self._analyze("/gap", GapResult, x, unknown, options, first)
 
     async def refine(
         self,
@@ -93,14 +97,16 @@ class AsyncAnalysisMethods(AsyncSession):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> RefineResult:
         """Return the best q(z|x) for each row separately, and what it gains."""
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return await self._analyze("/refine", RefineResult, x, options, first)
+        return await self._analyze("/refine", RefineResult, x, unknown, options, first)
 
     async def posterior(
         self,
@@ -108,6 +114,7 @@ class AsyncAnalysisMethods(AsyncSession):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> PosteriorResult:
         """
@@ -118,8 +125,9 @@ class AsyncAnalysisMethods(AsyncSession):
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        rows = await self._x(x)
+        rows = await self._x(x, unknown)
         model = await self._model()
         plan = plans.analysis(
             model,
@@ -138,6 +146,7 @@ class AsyncAnalysisMethods(AsyncSession):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> AnomalyResult:
         """
@@ -149,8 +158,11 @@ class AsyncAnalysisMethods(AsyncSession):
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return await self._analyze("/anomaly", AnomalyResult, x, options, first)
+        return await self._analyze(
+            "/anomaly", AnomalyResult, x, unknown, options, first
+        )
 
     async def impute(
         self,
@@ -162,6 +174,7 @@ class AsyncAnalysisMethods(AsyncSession):
         level: float | None = None,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ImputeResult:
         """
@@ -178,8 +191,9 @@ class AsyncAnalysisMethods(AsyncSession):
             "level": level,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        rows = await self._x(x)
+        rows = await self._x(x, unknown)
         if mask is None:
             known = PreparedRows("mask", ~np.isnan(rows.values))
         else:
@@ -193,11 +207,12 @@ class AsyncAnalysisMethods(AsyncSession):
         path: str,
         result: type[A],
         x: ArrayLike,
+        unknown: UnknownChoice | None,
         options: Mapping[str, OptionValue],
         first: int,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        rows = await self._x(x)
+        rows = await self._x(x, unknown)
         return await self._analyze_rows(path, result, rows, options, first)
 
     async def _analyze_rows(

@@ -8,6 +8,7 @@ from typing import Any, final
 from numpy.typing import ArrayLike
 
 from vae_client import arguments, plans
+from vae_client.arguments import OptionValue
 from vae_client.asynchronous.analyses import AsyncAnalysisMethods
 from vae_client.results import (
     BinarizeChoice,
@@ -22,6 +23,7 @@ from vae_client.results import (
     SampleResult,
     ScaleChoice,
     TraverseResult,
+    UnknownChoice,
 )
 
 
@@ -31,17 +33,22 @@ class AsyncClient(AsyncAnalysisMethods):
     A service at a URL. Use one client for all tasks of a loop: it keeps connections.
 
     x is (N, D) or (N, *data_shape), or a data frame with the model's columns in any
-    order; z is (N, J). Every call can raise `VaeError`; the
-    module `vae_client.errors` lists the kinds. Temporary failures are retried, twice by
-    default and after a `Retry-After` of up to 30 s, with the same seed, so a retry
-    returns the same result.
+    order; z is (N, J). In a table, `unknown="unseen"` takes an unknown category as one
+    that training has not seen; by default it is refused.
+
+    Every call can raise `VaeError`; the module `vae_client.errors` lists the kinds.
+    Temporary failures are retried, twice by default and after a `Retry-After` of up to
+    30 s, with the same seed, so a retry returns the same result.
     """
 
-    async def encode(self, x: ArrayLike) -> EncodeResult:
+    async def encode(
+        self, x: ArrayLike, *, unknown: UnknownChoice | None = None
+    ) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        rows = await self._x(x)
+        rows = await self._x(x, unknown)
         model, tensors = await self._model(), {"x": rows.values}
-        plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
+        options = {"unknown": unknown}
+        plan = plans.separate_rows(model, "/encode", EncodeResult, tensors, options)
         return await self._call(plan, rows.version)
 
     async def decode(self, z: ArrayLike, *, parameters: bool = False) -> DecodeResult:
@@ -111,6 +118,7 @@ class AsyncClient(AsyncAnalysisMethods):
         n_samples: int = 1,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ElboResult:
         """
@@ -119,11 +127,12 @@ class AsyncClient(AsyncAnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        rows = await self._x(x)
-        options = {
+        rows = await self._x(x, unknown)
+        options: dict[str, OptionValue] = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
         model = await self._model()
         plan = plans.positioned_rows(
@@ -144,6 +153,7 @@ class AsyncClient(AsyncAnalysisMethods):
         *,
         n_samples: int = 0,
         seed: int | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ReconstructResult:
         """
@@ -151,15 +161,17 @@ class AsyncClient(AsyncAnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        rows, n_samples = await self._x(x), index(n_samples)
+        rows, n_samples = await self._x(x, unknown), index(n_samples)
+        options: dict[str, OptionValue] = {"unknown": unknown}
         path, tensors = "/reconstruct", {"x": rows.values}
         model = await self._model()
         if n_samples == 0:
             plan = plans.separate_rows(
-                model, path, ReconstructResult, tensors, n_outputs=1
+                model, path, ReconstructResult, tensors, options, n_outputs=1
             )
             return await self._call(plan, rows.version)
-        options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
+        options["n_samples"] = n_samples
+        options["seed"] = arguments.seed_or_random(seed)
         plan = plans.positioned_rows(
             model,
             path,
@@ -179,10 +191,12 @@ class AsyncClient(AsyncAnalysisMethods):
         z: ArrayLike | None = None,
         n: int = 11,
         path: PathChoice = "great_circle",
+        unknown: UnknownChoice | None = None,
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        rows = await self._x_or_z(x, z)
-        tensors, options = {rows.name: rows.values}, {"n": index(n), "path": path}
+        rows = await self._x_or_z(x, z, unknown)
+        tensors = {rows.name: rows.values}
+        options = {"n": index(n), "path": path, "unknown": unknown}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
         )
@@ -196,6 +210,7 @@ class AsyncClient(AsyncAnalysisMethods):
         dims: Sequence[int] | None = None,
         n: int = 11,
         scale: ScaleChoice = "prior",
+        unknown: UnknownChoice | None = None,
     ) -> TraverseResult:
         """
         Return one row, of x or of z, with n values in each of `dims`, or in each.
@@ -203,8 +218,13 @@ class AsyncClient(AsyncAnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        rows = await self._x_or_z(x, z)
-        options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
+        rows = await self._x_or_z(x, z, unknown)
+        options = {
+            "dims": arguments.dims_text(dims),
+            "n": index(n),
+            "scale": scale,
+            "unknown": unknown,
+        }
         version, n_dims = rows.version, 0 if dims is None else len(dims)
         if dims is None:
             model = await self.model()

@@ -9,7 +9,7 @@ from typing import Self, TypeVar
 
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, frames, plans
+from vae_client import arguments, cells, frames, plans
 from vae_client.client_settings import ClientSettings
 from vae_client.concurrency import run_in_tasks, sleep_in_task
 from vae_client.errors import (
@@ -24,7 +24,7 @@ from vae_client.http_messages import HttpRequest, HttpResponse
 from vae_client.plans import CallPlan
 from vae_client.problems import check_status
 from vae_client.progress import OnProgress, RowCounter
-from vae_client.results import ModelResult
+from vae_client.results import ModelResult, UnknownChoice
 from vae_client.retries import seconds_before_retry
 from vae_client.same_model import PreparedRows, SameModel
 from vae_client.transport import (
@@ -130,7 +130,9 @@ class AsyncSession:
         """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or await self.model()
 
-    async def _x(self, x: ArrayLike) -> PreparedRows:
+    async def _x(
+        self, x: ArrayLike, unknown: UnknownChoice | None = None
+    ) -> PreparedRows:
         """
         Return x as an array; the columns of a data frame in the model's order.
 
@@ -139,7 +141,11 @@ class AsyncSession:
         if not frames.is_frame(x):
             return PreparedRows("x", arguments.array("x", x))
         model = await self.model()
-        values = frames.array("x", x, model.columns, model.categories, model.left_out)
+        is_unseen = unknown == "unseen"
+        unseen = cells.with_unseen(model.document.get("table")) if is_unseen else ()
+        values = frames.array(
+            "x", x, model.columns, model.categories, model.left_out, unseen
+        )
         return PreparedRows("x", values, model.version)
 
     async def _mask(self, mask: ArrayLike) -> PreparedRows:
@@ -147,10 +153,15 @@ class AsyncSession:
         if not frames.is_frame(mask):
             return PreparedRows("mask", arguments.mask_array(mask))
         model = await self.model()
-        values = arguments.mask_array(frames.array("mask", mask, model.columns))
-        return PreparedRows("mask", values, model.version)
+        values = frames.mask(mask, model.columns, model.categories, model.left_out)
+        return PreparedRows("mask", arguments.mask_array(values), model.version)
 
-    async def _x_or_z(self, x: ArrayLike | None, z: ArrayLike | None) -> PreparedRows:
+    async def _x_or_z(
+        self,
+        x: ArrayLike | None,
+        z: ArrayLike | None,
+        unknown: UnknownChoice | None,
+    ) -> PreparedRows:
         """
         Return the one array that was passed.
 
@@ -158,7 +169,7 @@ class AsyncSession:
             TypeError: Both were passed, or neither.
         """
         if x is not None and z is None:
-            return await self._x(x)
+            return await self._x(x, unknown)
         if z is not None and x is None:
             return PreparedRows("z", arguments.array("z", z))
         got = "neither" if x is None else "both"

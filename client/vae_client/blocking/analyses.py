@@ -20,7 +20,7 @@ from vae_client.analysis_results import (
 )
 from vae_client.arguments import OptionValue
 from vae_client.blocking.session import Session
-from vae_client.results import BinarizeChoice
+from vae_client.results import BinarizeChoice, UnknownChoice
 from vae_client.same_model import PreparedRows, common_version
 
 A = TypeVar("A", bound=AnalysisResult)
@@ -33,7 +33,7 @@ class AnalysisMethods(Session):
     x is (N, D) or (N, *data_shape), in the likelihood's support or with `binarize`. N
     may be any number: more rows than the service accepts are sent in several requests
     and have, bit for bit, the results that one request would give; where that is not
-    possible, `LimitError` says why.
+    possible, `LimitError` says why. `unknown` is explained at `Client`.
 
     Data that is passed in several calls gets the results of one call if every call has
     the same `seed`, and as `first` the number of rows before it. The results are the
@@ -50,6 +50,7 @@ class AnalysisMethods(Session):
         upper: bool = False,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> LoglikResult:
         """
@@ -66,8 +67,9 @@ class AnalysisMethods(Session):
             "upper": upper,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return self._analyze("/loglik", LoglikResult, x, options, first)
+        return self._analyze("/loglik", LoglikResult, x, unknown, options, first)
 
     def gap(
         self,
@@ -77,6 +79,7 @@ class AnalysisMethods(Session):
         budget: int | None = None,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> GapResult:
         """Return log p(x) - ELBO and its two parts; options as in `loglik`."""
@@ -85,8 +88,9 @@ class AnalysisMethods(Session):
             "budget": budget,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return self._analyze("/gap", GapResult, x, options, first)
+        return self._analyze("/gap", GapResult, x, unknown, options, first)
 
     def refine(
         self,
@@ -94,14 +98,16 @@ class AnalysisMethods(Session):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> RefineResult:
         """Return the best q(z|x) for each row separately, and what it gains."""
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return self._analyze("/refine", RefineResult, x, options, first)
+        return self._analyze("/refine", RefineResult, x, unknown, options, first)
 
     def posterior(
         self,
@@ -109,6 +115,7 @@ class AnalysisMethods(Session):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> PosteriorResult:
         """
@@ -119,8 +126,9 @@ class AnalysisMethods(Session):
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        rows = self._x(x)
+        rows = self._x(x, unknown)
         model = self._model()
         plan = plans.analysis(
             model,
@@ -139,6 +147,7 @@ class AnalysisMethods(Session):
         *,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> AnomalyResult:
         """
@@ -150,8 +159,9 @@ class AnalysisMethods(Session):
         options: dict[str, OptionValue] = {
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        return self._analyze("/anomaly", AnomalyResult, x, options, first)
+        return self._analyze("/anomaly", AnomalyResult, x, unknown, options, first)
 
     def impute(
         self,
@@ -163,6 +173,7 @@ class AnalysisMethods(Session):
         level: float | None = None,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ImputeResult:
         """
@@ -179,8 +190,9 @@ class AnalysisMethods(Session):
             "level": level,
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
-        rows = self._x(x)
+        rows = self._x(x, unknown)
         if mask is None:
             known = PreparedRows("mask", ~np.isnan(rows.values))
         else:
@@ -192,11 +204,12 @@ class AnalysisMethods(Session):
         path: str,
         result: type[A],
         x: ArrayLike,
+        unknown: UnknownChoice | None,
         options: Mapping[str, OptionValue],
         first: int,
     ) -> A:
         """Call an analysis that draws noise for each row by its position."""
-        rows = self._x(x)
+        rows = self._x(x, unknown)
         return self._analyze_rows(path, result, rows, options, first)
 
     def _analyze_rows(

@@ -9,6 +9,7 @@ from typing import Any, final
 from numpy.typing import ArrayLike
 
 from vae_client import arguments, plans
+from vae_client.arguments import OptionValue
 from vae_client.blocking.analyses import AnalysisMethods
 from vae_client.results import (
     BinarizeChoice,
@@ -23,6 +24,7 @@ from vae_client.results import (
     SampleResult,
     ScaleChoice,
     TraverseResult,
+    UnknownChoice,
 )
 
 
@@ -32,17 +34,22 @@ class Client(AnalysisMethods):
     A service at a URL. Use one client for all threads: it keeps connections.
 
     x is (N, D) or (N, *data_shape), or a data frame with the model's columns in any
-    order; z is (N, J). Every call can raise `VaeError`; the
-    module `vae_client.errors` lists the kinds. Temporary failures are retried, twice by
-    default and after a `Retry-After` of up to 30 s, with the same seed, so a retry
-    returns the same result.
+    order; z is (N, J). In a table, `unknown="unseen"` takes an unknown category as one
+    that training has not seen; by default it is refused.
+
+    Every call can raise `VaeError`; the module `vae_client.errors` lists the kinds.
+    Temporary failures are retried, twice by default and after a `Retry-After` of up to
+    30 s, with the same seed, so a retry returns the same result.
     """
 
-    def encode(self, x: ArrayLike) -> EncodeResult:
+    def encode(
+        self, x: ArrayLike, *, unknown: UnknownChoice | None = None
+    ) -> EncodeResult:
         """Return q(z|x); any number of rows, in several requests if needed."""
-        rows = self._x(x)
+        rows = self._x(x, unknown)
         model, tensors = self._model(), {"x": rows.values}
-        plan = plans.separate_rows(model, "/encode", EncodeResult, tensors)
+        options = {"unknown": unknown}
+        plan = plans.separate_rows(model, "/encode", EncodeResult, tensors, options)
         return self._call(plan, rows.version)
 
     def decode(self, z: ArrayLike, *, parameters: bool = False) -> DecodeResult:
@@ -112,6 +119,7 @@ class Client(AnalysisMethods):
         n_samples: int = 1,
         seed: int | None = None,
         binarize: BinarizeChoice | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ElboResult:
         """
@@ -120,11 +128,12 @@ class Client(AnalysisMethods):
         The first row is scored as the row at position `first` of its data. Any number
         of rows, in several requests if needed, all with the same seed.
         """
-        rows = self._x(x)
-        options = {
+        rows = self._x(x, unknown)
+        options: dict[str, OptionValue] = {
             "n_samples": index(n_samples),
             "seed": arguments.seed_or_random(seed),
             "binarize": binarize,
+            "unknown": unknown,
         }
         model = self._model()
         plan = plans.positioned_rows(
@@ -145,6 +154,7 @@ class Client(AnalysisMethods):
         *,
         n_samples: int = 0,
         seed: int | None = None,
+        unknown: UnknownChoice | None = None,
         first: int = 0,
     ) -> ReconstructResult:
         """
@@ -152,15 +162,17 @@ class Client(AnalysisMethods):
 
         Any number of rows, in several requests if needed.
         """
-        rows, n_samples = self._x(x), index(n_samples)
+        rows, n_samples = self._x(x, unknown), index(n_samples)
+        options: dict[str, OptionValue] = {"unknown": unknown}
         path, tensors = "/reconstruct", {"x": rows.values}
         model = self._model()
         if n_samples == 0:
             plan = plans.separate_rows(
-                model, path, ReconstructResult, tensors, n_outputs=1
+                model, path, ReconstructResult, tensors, options, n_outputs=1
             )
             return self._call(plan, rows.version)
-        options = {"n_samples": n_samples, "seed": arguments.seed_or_random(seed)}
+        options["n_samples"] = n_samples
+        options["seed"] = arguments.seed_or_random(seed)
         plan = plans.positioned_rows(
             model,
             path,
@@ -180,10 +192,12 @@ class Client(AnalysisMethods):
         z: ArrayLike | None = None,
         n: int = 11,
         path: PathChoice = "great_circle",
+        unknown: UnknownChoice | None = None,
     ) -> InterpolateResult:
         """Return n points on the path between two rows, of x or of z."""
-        rows = self._x_or_z(x, z)
-        tensors, options = {rows.name: rows.values}, {"n": index(n), "path": path}
+        rows = self._x_or_z(x, z, unknown)
+        tensors = {rows.name: rows.values}
+        options = {"n": index(n), "path": path, "unknown": unknown}
         plan = plans.latent_path(
             "/interpolate", InterpolateResult, tensors, options, n_rows=index(n)
         )
@@ -197,6 +211,7 @@ class Client(AnalysisMethods):
         dims: Sequence[int] | None = None,
         n: int = 11,
         scale: ScaleChoice = "prior",
+        unknown: UnknownChoice | None = None,
     ) -> TraverseResult:
         """
         Return one row, of x or of z, with n values in each of `dims`, or in each.
@@ -204,8 +219,13 @@ class Client(AnalysisMethods):
         The values are quantiles of the prior or, with `scale="aggregate"`, of the
         aggregate posterior.
         """
-        rows = self._x_or_z(x, z)
-        options = {"dims": arguments.dims_text(dims), "n": index(n), "scale": scale}
+        rows = self._x_or_z(x, z, unknown)
+        options = {
+            "dims": arguments.dims_text(dims),
+            "n": index(n),
+            "scale": scale,
+            "unknown": unknown,
+        }
         version, n_dims = rows.version, 0 if dims is None else len(dims)
         if dims is None:
             model = self.model()

@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 
 from numpy.typing import ArrayLike
 
-from vae_client import arguments, frames, plans
+from vae_client import arguments, cells, frames, plans
 from vae_client.client_settings import ClientSettings
 from vae_client.concurrency import run_in_threads, sleep_in_thread
 from vae_client.errors import (
@@ -25,7 +25,7 @@ from vae_client.http_messages import HttpRequest, HttpResponse
 from vae_client.plans import CallPlan
 from vae_client.problems import check_status
 from vae_client.progress import OnProgress, RowCounter
-from vae_client.results import ModelResult
+from vae_client.results import ModelResult, UnknownChoice
 from vae_client.retries import seconds_before_retry
 from vae_client.same_model import PreparedRows, SameModel
 from vae_client.transport import (
@@ -131,7 +131,7 @@ class Session:
         """Return the last result of `model`, whose limits the calls keep to."""
         return self._known_model or self.model()
 
-    def _x(self, x: ArrayLike) -> PreparedRows:
+    def _x(self, x: ArrayLike, unknown: UnknownChoice | None = None) -> PreparedRows:
         """
         Return x as an array; the columns of a data frame in the model's order.
 
@@ -140,7 +140,11 @@ class Session:
         if not frames.is_frame(x):
             return PreparedRows("x", arguments.array("x", x))
         model = self.model()
-        values = frames.array("x", x, model.columns, model.categories, model.left_out)
+        is_unseen = unknown == "unseen"
+        unseen = cells.with_unseen(model.document.get("table")) if is_unseen else ()
+        values = frames.array(
+            "x", x, model.columns, model.categories, model.left_out, unseen
+        )
         return PreparedRows("x", values, model.version)
 
     def _mask(self, mask: ArrayLike) -> PreparedRows:
@@ -148,10 +152,15 @@ class Session:
         if not frames.is_frame(mask):
             return PreparedRows("mask", arguments.mask_array(mask))
         model = self.model()
-        values = arguments.mask_array(frames.array("mask", mask, model.columns))
-        return PreparedRows("mask", values, model.version)
+        values = frames.mask(mask, model.columns, model.categories, model.left_out)
+        return PreparedRows("mask", arguments.mask_array(values), model.version)
 
-    def _x_or_z(self, x: ArrayLike | None, z: ArrayLike | None) -> PreparedRows:
+    def _x_or_z(
+        self,
+        x: ArrayLike | None,
+        z: ArrayLike | None,
+        unknown: UnknownChoice | None,
+    ) -> PreparedRows:
         """
         Return the one array that was passed.
 
@@ -159,7 +168,7 @@ class Session:
             TypeError: Both were passed, or neither.
         """
         if x is not None and z is None:
-            return self._x(x)
+            return self._x(x, unknown)
         if z is not None and x is None:
             return PreparedRows("z", arguments.array("z", z))
         got = "neither" if x is None else "both"

@@ -26,6 +26,18 @@ def test_only_arrays_of_numbers_are_accepted(
         arguments.array("x", values)
 
 
+def test_masked_cells_are_not_taken_for_known_ones() -> None:
+    """Numpy would forget the mask, and show what lies below it."""
+    masked = np.ma.masked_array([1.0, 2.0], [False, True])
+
+    for values in (masked, [masked], [[masked], [masked]]):
+        with pytest.raises(ValueError, match="without masked cells; impute takes"):
+            arguments.array("x", values)
+
+    whole = np.ma.masked_array([1.0, 2.0])
+    assert arguments.array("x", whole).tolist() == [1.0, 2.0]
+
+
 @pytest.mark.parametrize("order", "<>")
 @pytest.mark.parametrize(
     "dtype", ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f2", "f4", "f8", "?"]

@@ -1,11 +1,15 @@
 """Cells of a table become the codes that the service knows, and back."""
 
+import itertools
 import math
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pytest
 
+from model.tables.schema import TableColumn
 from tests.client.vae_client.test_frames import Frame
 from vae_client import cells, frames
 
@@ -27,6 +31,11 @@ class NAType:
         (np.array(["b", "a"]), GROUPS, [1, 0]),
         ([True, False, np.True_], [False, True], [1, 0, 1]),
         ([3, 3.0, np.int8(1)], [1, 3], [1, 1, 0]),
+        ([Decimal("3.0"), "3.0", "03"], [1, 3], [1, 1, 1]),
+        ([0, 1.0, "1", "TRUE", np.True_], [False, True], [0, 1, 1, 1, 1]),
+        (["", "NA", " null"], GROUPS, [math.nan] * 3),
+        (["NA", "b"], ["NA", "b"], [0, 1]),
+        ([Decimal("2.5"), Decimal("NaN")], None, [2.5, math.nan]),
     ],
 )
 def test_cells_have_codes(values: Any, categories: Any, codes: list[float]) -> None:
@@ -43,6 +52,9 @@ def test_cells_have_codes(values: Any, categories: Any, codes: list[float]) -> N
         ("99", [*range(20)], "known are 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"),
         ("many", None, "expected finite numbers in column 'a', got 'many'"),
         (math.inf, None, "expected finite numbers in column 'a', got inf"),
+        (10**400, None, "expected finite numbers in column 'a', got 1000"),
+        (date(2007, 1, 1), [2007], "unknown category datetime.date(2007, 1, 1)"),
+        ("B", GROUPS, "unknown category 'B' in column 'a'; did you mean 'b'?"),
     ],
 )
 def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None:
@@ -51,6 +63,49 @@ def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None
         cells.codes("a", [value], categories)
 
     assert what in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "categories"),
+    [
+        *itertools.product([0, 1.0, "1", "TRUE", "nan", 2, "x"], [(False, True)]),
+        *itertools.product([3.0, "3", "3.0", True, "", "x"], [(1, 3)]),
+        *itertools.product(["1", 1, "01", " 1", "NA", "?"], [("1", "NA")]),
+    ],
+)
+def test_a_frame_has_the_codes_that_the_service_reads(
+    value: Any, categories: tuple[Any, ...]
+) -> None:
+    """Of the same cell in JSON, and what one refuses the other refuses."""
+    column = TableColumn(name="a", kind="categorical", categories=categories)
+    wanted = column.code(value, unseen=False)
+
+    if wanted is None:
+        with pytest.raises(ValueError, match="unknown category"):
+            cells.codes("a", [value], categories)
+    else:
+        found = cells.codes("a", [value], categories)
+        assert np.array_equal(found, [wanted], equal_nan=True)
+
+
+def test_an_unseen_category_has_a_code_where_it_has_a_probability() -> None:
+    """As in the service: in categorical columns, and only if that is asked for."""
+    table = {
+        "columns": [
+            {"name": "size", "kind": "numeric"},
+            {"name": "group", "kind": "categorical"},
+            {"name": "flag", "kind": "binary"},
+        ]
+    }
+    frame = Frame(size=[1], group=["new"], flag=[True])
+
+    codes = frames.array("x", frame, NAMES, TABLE, (), cells.with_unseen(table))
+
+    assert cells.with_unseen(table) == ["group"]
+    assert codes.tolist() == [[1, 3, 1]]
+    assert frames.from_rows(codes, NAMES, dict, TABLE)["group"].tolist() == [None]
+    with pytest.raises(ValueError, match="unknown category"):
+        frames.array("x", frame, NAMES, TABLE)
 
 
 def test_frames_of_words_become_codes_and_come_back() -> None:

@@ -1,5 +1,7 @@
 """Data frames: their columns are put in the model's order, or refused."""
 
+import math
+from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any
 
@@ -81,11 +83,34 @@ def test_a_frame_is_refused_where_the_model_has_no_names() -> None:
         frames.array("x", Frame(a=[1]), None)
 
 
-@pytest.mark.parametrize("values", [["x", "y"], [None, 1], [[1, 2], [3, 4]]])
+@pytest.mark.parametrize("values", [["x", "y"], ["1", None], [[1, 2], [3, 4]]])
 def test_a_column_without_numbers_is_named(values: list[Any]) -> None:
-    """Text and missing values are no numbers."""
+    """Texts are no numbers."""
     with pytest.raises(TypeError, match="in column 'b'"):
         frames.array("x", Frame(a=[1, 2], b=values, c=[1, 2]), COLUMNS)
+
+
+@pytest.mark.parametrize("values", [[None, 1], [None, Decimal(1)], [math.nan, 1]])
+def test_a_missing_number_is_nan(values: list[Any]) -> None:
+    """Which `impute` fills; databases have None, and decimals."""
+    x = frames.array("x", Frame(a=[1, 2], b=values, c=[1, 2]), COLUMNS)
+
+    assert np.array_equal(x, [[1, math.nan, 1], [2, 1, 2]], equal_nan=True)
+
+
+@pytest.mark.parametrize("categories", [None, {"a": None, "b": None, "c": None}])
+def test_a_mask_has_the_columns_of_x(categories: Any) -> None:
+    """In the model's order; a table need not have all, and may have others."""
+    of_table = {"b": [1, 0], "id": [1, 1], "a": [True, True]}
+    given = {"c": [0, 0], "b": [1, 0], "a": [1, 1]} if categories is None else of_table
+
+    if categories is None:
+        mask = frames.mask(Frame(**given), COLUMNS, categories, ())
+    else:
+        with pytest.warns(UserWarning, match="mask has no column c"):
+            mask = frames.mask(Frame(**given), COLUMNS, categories, ("id",))
+
+    assert mask.tolist() == [[1, 1, 0], [1, 0, 0]]
 
 
 def test_names_that_are_numbers_are_those_of_a_file() -> None:
