@@ -38,8 +38,10 @@ def test_unusable_settings_are_refused(settings: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", ["n_retries", "n_concurrent"])
 def test_numbers_of_requests_are_integers(name: str) -> None:
     """A count would never be 1.5, and the retries would never end."""
+    settings: dict[str, Any] = {name: 1.5}
+
     with pytest.raises(TypeError):
-        ClientSettings(**{name: 1.5})
+        ClientSettings(**settings)
 
 
 @pytest.mark.parametrize(

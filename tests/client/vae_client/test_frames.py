@@ -95,7 +95,7 @@ def test_a_missing_number_is_nan(values: list[Any]) -> None:
     """Which `impute` fills; databases have None, and decimals."""
     x = frames.array("x", Frame(a=[1, 2], b=values, c=[1, 2]), COLUMNS)
 
-    assert np.array_equal(x, [[1, math.nan, 1], [2, 1, 2]], equal_nan=True)
+    assert np.array_equal(x, np.array([[1, np.nan, 1], [2, 1, 2]]), equal_nan=True)
 
 
 @pytest.mark.parametrize("categories", [None, {"a": None, "b": None, "c": None}])

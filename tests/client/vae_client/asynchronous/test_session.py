@@ -249,7 +249,7 @@ def test_ten_thousand_rows_keep_their_order_through_every_fault(
     [("encode", {}), ("elbo", {"seed": 1})],
 )
 def test_rows_of_two_models_are_not_joined(
-    proxy: FaultyProxy, ask: Ask, verb: str, options: dict[str, int]
+    proxy: FaultyProxy, ask: Ask, verb: str, options: dict[str, Any]
 ) -> None:
     """If the service loads another model between the pieces of one call."""
     proxy.actions.append(of_model("0123456789ab"))
