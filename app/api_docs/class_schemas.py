@@ -49,7 +49,11 @@ def _schemas(models: tuple[type[BaseModel], ...]) -> bytes:
 
 
 def _describe_members(schema: Json) -> None:
-    """Move the section `Attributes` of a docstring to the members that it describes."""
+    """
+    Move the section `Attributes` of a docstring to the members that it describes.
+
+    Sections of a checkpoint's files, such as `Figure`, are described in this way.
+    """
     docstring = schema.get("description", "")
     for name, text in docstrings.attributes(docstring).items():
         schema["properties"][name].setdefault("description", text)

@@ -11,28 +11,28 @@ from model.tables.schema import TableSchema
 
 @final
 class LikelihoodCard(BaseModel):
-    """
-    The family of p(x|z), and its support.
+    """The family of p(x|z), and its support."""
 
-    Attributes:
-        kind: `bernoulli`, `continuous_bernoulli`, `gaussian` or `table`.
-        support: The values of x that have a likelihood.
-        value_range: The smallest and the largest of them; null if there are none.
-    """
-
-    kind: str
-    support: str
-    value_range: tuple[float, float] | None
+    kind: Annotated[
+        str,
+        Field(
+            description="`bernoulli`, `continuous_bernoulli`, `gaussian` or `table`."
+        ),
+    ]
+    support: Annotated[
+        str, Field(description="The values of x that have a likelihood.")
+    ]
+    value_range: Annotated[
+        tuple[float, float] | None,
+        Field(
+            description="The smallest and the largest of them; null if there are none."
+        ),
+    ]
 
 
 @final
 class PriorCard(BaseModel):
-    """
-    The prior p(z).
-
-    Attributes:
-        what: The prior in words.
-    """
+    """The prior p(z)."""
 
     kind: Annotated[
         str, Field(description="standard_normal, gaussian_mixture or vamp.")
@@ -44,21 +44,15 @@ class PriorCard(BaseModel):
     standard_deviation: Annotated[
         list[float], Field(description="Of the marginals p(z_j), [J].")
     ]
-    what: str
+    what: Annotated[str, Field(description="The prior in words.")]
 
 
 @final
 class Parameters(BaseModel):
-    """
-    The number of parameters in θ or φ, and what they are.
+    """The number of parameters in θ or φ, and what they are."""
 
-    Attributes:
-        n_parameters: How many numbers there are.
-        what: Their meaning in words.
-    """
-
-    n_parameters: int
-    what: str
+    n_parameters: Annotated[int, Field(description="How many numbers there are.")]
+    what: Annotated[str, Field(description="Their meaning in words.")]
 
 
 def _describe_limits(schema: dict[str, Any]) -> None:
@@ -85,16 +79,13 @@ class Limits(BaseModel):
 
 @final
 class Compute(BaseModel):
-    """
-    The device and the library that compute, and a property of their results.
+    """The device and the library that compute, and a property of their results."""
 
-    Attributes:
-        device: `cpu` or `cuda`.
-        backend: The library that computes the layers, `onnx` or `torch`.
-    """
-
-    device: str
-    backend: str
+    device: Annotated[str, Field(description="`cpu` or `cuda`.")]
+    backend: Annotated[
+        str,
+        Field(description="The library that computes the layers, `onnx` or `torch`."),
+    ]
     batch_invariant: Annotated[
         bool,
         Field(
@@ -106,65 +97,51 @@ class Compute(BaseModel):
 
 @final
 class MediaTypes(BaseModel):
-    """
-    The formats of a call's request and response.
+    """The formats of a call's request and response."""
 
-    Attributes:
-        request: What Content-Type may be.
-        response: What Accept may name.
-    """
-
-    request: list[str]
-    response: list[str]
+    request: Annotated[list[str], Field(description="What Content-Type may be.")]
+    response: Annotated[list[str], Field(description="What Accept may name.")]
 
 
 @final
 class OriginCard(BaseModel):
-    """
-    The provenance of the checkpoint.
+    """The provenance of the checkpoint."""
 
-    Attributes:
-        created: When it was written, in UTC.
-        dataset: The data of the training.
-        dataset_sha256: The SHA-256 of the file that they come from; null if unknown.
-        dataset_source: What the data are, and how they were split.
-        seed: The seed of the training.
-        libraries: The versions of Python and of libraries in the training.
-    """
-
-    created: str
-    dataset: str
-    dataset_sha256: str | None
-    dataset_source: str
-    seed: int
-    libraries: dict[str, str]
+    created: Annotated[str, Field(description="When it was written, in UTC.")]
+    dataset: Annotated[str, Field(description="The data of the training.")]
+    dataset_sha256: Annotated[
+        str | None,
+        Field(
+            description="The SHA-256 of the file that they come from; null if unknown."
+        ),
+    ]
+    dataset_source: Annotated[
+        str, Field(description="What the data are, and how they were split.")
+    ]
+    seed: Annotated[int, Field(description="The seed of the training.")]
+    libraries: Annotated[
+        dict[str, str],
+        Field(description="The versions of Python and of libraries in the training."),
+    ]
 
 
 @final
 class Card(BaseModel):
-    """
-    A description of the served model.
+    """A description of the served model."""
 
-    Attributes:
-        name: The name of its directory.
-        service_version: The version of the service.
-        format_version: The version of the checkpoint's format.
-        data_shape: The shape of one example.
-        latent_dim: J, the number of dimensions of z.
-        units: The unit of all log probabilities.
-        media_types: The formats of each call, by operation id.
-        figures: What was measured at the end of the training.
-    """
-
-    name: str
+    name: Annotated[str, Field(description="The name of its directory.")]
     version: Annotated[str, Field(description="The first digits of sha256.")]
     sha256: Annotated[
         str, Field(description="The SHA-256 of the checkpoint's manifest.")
     ]
-    service_version: str
-    format_version: int
-    data_shape: tuple[int, ...]
-    latent_dim: int
+    service_version: Annotated[str, Field(description="The version of the service.")]
+    format_version: Annotated[
+        int, Field(description="The version of the checkpoint's format.")
+    ]
+    data_shape: Annotated[
+        tuple[int, ...], Field(description="The shape of one example.")
+    ]
+    latent_dim: Annotated[int, Field(description="J, the number of dimensions of z.")]
     likelihood: LikelihoodCard
     prior: PriorCard
     binarization: Annotated[
@@ -208,11 +185,17 @@ class Card(BaseModel):
     ]
     theta: Parameters
     phi: Parameters
-    units: str
+    units: Annotated[str, Field(description="The unit of all log probabilities.")]
     compute: Compute
     limits: Limits
-    media_types: dict[str, MediaTypes]
-    figures: tuple[Figure, ...]
+    media_types: Annotated[
+        dict[str, MediaTypes],
+        Field(description="The formats of each call, by operation id."),
+    ]
+    figures: Annotated[
+        tuple[Figure, ...],
+        Field(description="What was measured at the end of the training."),
+    ]
     latent_use: Annotated[
         LatentUse | None,
         Field(

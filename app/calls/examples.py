@@ -24,18 +24,13 @@ _LEVELS = np.linspace(0, 1, 101)
 
 @final
 class HeldOutElbo(StrictObject):
-    """
-    The ELBO of held-out rows, in nats per row.
-
-    Attributes:
-        split: Which rows of the data they are.
-    """
+    """The ELBO of held-out rows, in nats per row."""
 
     quantiles: Annotated[
         list[float], Field(description="At 0, 1, ..., 100 percent, ascending.")
     ]
     n: Annotated[int, Field(description="The number of rows.")]
-    split: str
+    split: Annotated[str, Field(description="Which rows of the data they are.")]
     binarization: Annotated[str, Field(description="How the rows were binarized.")]
     n_samples: Annotated[int | None, Field(description="K, draws of z per row.")]
 
