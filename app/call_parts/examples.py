@@ -31,7 +31,7 @@ class ExampleValues:
         z: One latent.
         z_pair: Two latents, a standard deviation on either side of `z`.
         mask: A mask for one row, with the first half known.
-        records: The row by the names of its columns; None if they have none.
+        record: The row by the names of its columns; None if they have none.
         x_png: The row as an image; None if the data are not images, or too long.
     """
 
@@ -43,7 +43,7 @@ class ExampleValues:
         self.z: Rows = z.tolist()
         self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
         self.x: Rows | None = None
-        self.records: list[dict[str, Any]] | None = None
+        self.record: dict[str, Any] | None = None
         self.x_png: str | None = None
         if config.data_dim <= MAX_EXAMPLE_DIM:
             mean = engine.decode(z).mean.astype(np.float64)
@@ -56,7 +56,7 @@ class ExampleValues:
                     (cells,) = codes.cells(np.array(self.x), columns, table)
                     named = zip(columns, cells, strict=True)
                     self.x = [[float(table.codes(c, [v])[0]) for c, v in named]]
-                self.records = [dict(zip(columns, cells, strict=True))]
+                self.record = dict(zip(columns, cells, strict=True))
             self.x_png = None if images is None else images.data_url(mean)
         known = np.arange(config.data_dim) < (config.data_dim + 1) // 2
         self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()
@@ -80,8 +80,8 @@ def example(body: Mapping[str, Any]) -> Bodies:
 def with_x(values: ExampleValues, **options: object) -> Bodies:
     """Return bodies with x, by name first; none if x is too long to read."""
     bodies: dict[str, Mapping[str, Any]] = {}
-    if values.records is not None:
-        bodies[BY_NAME] = {"x": values.records, **options}
+    if values.record is not None:
+        bodies[BY_NAME] = {"x": [values.record], **options}
     if values.x is not None:
         bodies |= example({"x": values.x, **options})
     return bodies

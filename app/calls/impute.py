@@ -193,10 +193,10 @@ class ImputeResponse(AnalysisResponse):
 
 def _examples(values: ExampleValues) -> Bodies:
     bodies = dict(with_x(values, seed=SEED, mask=values.mask))
-    for row in values.records or ():
-        known = zip(row.items(), values.mask[0], strict=True)
-        partial = {name: cell if is_known else None for (name, cell), is_known in known}
-        bodies[BY_NAME] = {"x": [partial], "seed": SEED}
+    if values.record is not None:
+        known = zip(values.record.items(), values.mask[0], strict=True)
+        gaps = {name: cell if is_known else None for (name, cell), is_known in known}
+        bodies[BY_NAME] = {"x": [gaps], "seed": SEED}
     return bodies
 
 
