@@ -136,9 +136,9 @@ def post(
     response: type[BaseModel],
     reads: Offers,
     writes: Offers,
+    examples: Examples,
     room: Room = "batches",
     tag: Tag = "operations",
-    examples: Examples = no_examples,
     why_not: WhyNot = always_possible,
 ) -> Callable[[CallFunction], Call]:
     """

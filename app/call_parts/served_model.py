@@ -92,8 +92,8 @@ class ServedModel:
             ContentTooLargeError: There are too many rows.
             OverloadedError: The budget for all responses is full.
         """
-        self.check_output(n_rows, values_per_row)
         per_row = self.config.data_dim if values_per_row is None else values_per_row
+        self.check_output(n_rows, per_row)
         n_bytes = FLOAT64_BYTES if self.has_wide_data else FLOAT32_BYTES
         request.reserve_response(n_rows * per_row * n_bytes)
 
@@ -112,20 +112,16 @@ class ServedModel:
                 f"{skipped} rows after one"
             )
 
-    def check_output(self, n_rows: int, values_per_row: int | None = None) -> None:
+    def check_output(self, n_rows: int, values_per_row: int) -> None:
         """
         Check the number of values in a response.
-
-        Args:
-            values_per_row: D by default.
 
         Raises:
             ContentTooLargeError: There are too many values.
         """
-        limit = self.settings.max_output_values
-        per_row = self.config.data_dim if values_per_row is None else values_per_row
-        if n_rows * per_row > limit:
+        n_values, limit = n_rows * values_per_row, self.settings.max_output_values
+        if n_values > limit:
             raise ContentTooLargeError(
-                f"this response needs {n_rows * per_row} values ({n_rows} rows of "
-                f"{per_row}); the limit is {limit} (VAE_MAX_OUTPUT_VALUES)"
+                f"this response needs {n_values} values ({n_rows} rows of "
+                f"{values_per_row}); the limit is {limit} (VAE_MAX_OUTPUT_VALUES)"
             )
