@@ -3907,19 +3907,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /**
-             * @description A description of the served model.
-             *
-             *         Attributes:
-             *             name: The name of its directory.
-             *             service_version: The version of the service.
-             *             format_version: The version of the checkpoint's format.
-             *             data_shape: The shape of one example.
-             *             latent_dim: J, the number of dimensions of z.
-             *             units: The unit of all log probabilities.
-             *             media_types: The formats of each call, by operation id.
-             *             figures: What was measured at the end of the training.
-             */
+            /** @description A description of the served model. */
             200: {
                 headers: {
                     [name: string]: unknown;
