@@ -32,8 +32,10 @@ from model.option_values import Draw
 
 MAX_TEMPERATURE = 100.0
 
-# A response to GET may be cached, and one URL has responses in several formats.
+# A response to GET may be cached, and one URL has responses in several formats. Without
+# a seed every response is another.
 _VARY = ((b"vary", b"accept"),)
+_NOT_CACHED = (*_VARY, (b"cache-control", b"no-store"))
 
 
 class SampleOptions(ImageOutput, RowOutput):
@@ -113,7 +115,7 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
         source="temperature",
         by_row=False,
         picture=picture,
-        headers=_VARY,
+        headers=_NOT_CACHED if options.seed is None else _VARY,
     )
 
 

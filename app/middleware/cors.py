@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 
 SETTING = "VAE_CORS_ORIGINS"
 EXPOSED = (
-    b"X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing, "
-    b"Inference-Header-Content-Length"
+    b"X-Request-ID, VAE-Seed, VAE-Warning, ETag, Retry-After, X-Model-Version, "
+    b"Server-Timing, Inference-Header-Content-Length"
 )
 _MAX_AGE_SECONDS = 600
 _VARY = (b"vary", b"Origin")

@@ -42,7 +42,7 @@ export class Client<Paths = paths> {
     readonly apiKey?: string,
   ) {}
 
-  /** Send a request as JSON; `options` are those of fetch, such as a signal to cancel it. */
+  /** Send a request as JSON; `options` are those of fetch: headers, a signal to cancel it. */
   async post<
     P extends PostPath<Paths>,
     Orient extends Orients<Post<Paths[P]>["request"]> = Extract<Orients<Post<Paths[P]>["request"]>, "arrays">,
@@ -51,7 +51,8 @@ export class Client<Paths = paths> {
     request: Post<Paths[P]>["request"] & { orient?: Orient },
     options: RequestInit = {},
   ): Promise<{ [Name in keyof Post<Paths[P]>["response"]]: Form<Post<Paths[P]>["response"][Name], Orient> }> {
-    const headers = { "content-type": "application/json" };
+    const headers = new Headers(options.headers);
+    headers.set("content-type", "application/json");
     return this.ask(path, { ...options, method: "POST", headers, body: JSON.stringify(request) });
   }
 

@@ -66,7 +66,22 @@ await vae.post("/impute", { x: [row], mask: [[null]] });
 (await new Client("http://127.0.0.1:8000").post("/anomaly", { x: [[0]] })).blame;
 export { blame, tail, ends, share, cells, names };
 """
-PROGRAMS = {"program.ts": PROGRAM, "program_of_a_table.ts": PROGRAM_OF_A_TABLE}
+# What a caller passes to fetch arrives: the error has the id that the header gave.
+PROGRAM_WITH_HEADERS = """
+import { Client } from "./client.js";
+const vae = new Client("http://127.0.0.1:8000");
+const headers = { "X-Request-ID": "mine" };
+try {
+  await vae.post("/encode", { x: [[]] }, { headers });
+} catch (error) {
+  console.log((error as { problem: { request_id: string } }).problem.request_id);
+}
+"""
+PROGRAMS = {
+    "program.ts": PROGRAM,
+    "program_of_a_table.ts": PROGRAM_OF_A_TABLE,
+    "program_with_headers.ts": PROGRAM_WITH_HEADERS,
+}
 SECONDS = 180
 
 pytestmark = [
@@ -80,6 +95,19 @@ def npm(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["npm", *words],
         cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def run(program: Path, address: str) -> subprocess.CompletedProcess[str]:
+    """Run a compiled program with a service at an address."""
+    program.write_text(program.read_text().replace("http://127.0.0.1:8000", address))
+    return subprocess.run(
+        ["node", str(program)],
+        cwd=program.parent,
         capture_output=True,
         text=True,
         timeout=SECONDS,
@@ -164,17 +192,8 @@ def test_the_example_is_sound_and_runs(
     """It compiles under `strict`; node prints results and an error of the service."""
     assert compiled.returncode == 0, compiled.stdout
     with process({"VAE_CHECKPOINT": str(checkpoint)}) as (address, _):
-        program = project / "out" / "example.js"
-        program.write_text(
-            program.read_text().replace("http://127.0.0.1:8000", address)
-        )
-        ran = subprocess.run(
-            ["node", str(program)],
-            cwd=project,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
+        example = run(project / "out" / "example.js", address)
+        with_headers = run(project / "out" / "program_with_headers.js", address)
 
-    assert ran.stdout == "2 nats\n422 Unprocessable Entity\n", ran.stderr
+    assert example.stdout == "2 nats\n422 Unprocessable Entity\n", example.stderr
+    assert with_headers.stdout == "mine\n", with_headers.stderr

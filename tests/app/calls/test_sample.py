@@ -60,3 +60,13 @@ def test_a_missing_seed_is_drawn_and_told(bernoulli: Served) -> None:
     assert first != second
     assert again == first
     assert first["seed"] < 2**53  # a JavaScript client can send it back
+
+
+def test_samples_are_cached_only_with_their_seed(bernoulli: Served) -> None:
+    """A cache would give the draws of one request to all that come after it."""
+    seeded = bernoulli.get("/sample", params={"seed": 3})
+    drawn = bernoulli.get("/sample")
+
+    assert "cache-control" not in seeded.headers
+    assert drawn.headers["cache-control"] == "no-store"
+    assert drawn.headers["vary"] == seeded.headers["vary"] == "accept"

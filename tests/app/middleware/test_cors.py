@@ -11,8 +11,8 @@ from tests.app.served import Served, assert_problem
 
 PAGE, OTHER = "https://page.example", "https://other.example"
 EXPOSED = (
-    "X-Request-ID, VAE-Seed, Retry-After, X-Model-Version, Server-Timing, "
-    "Inference-Header-Content-Length"
+    "X-Request-ID, VAE-Seed, VAE-Warning, ETag, Retry-After, X-Model-Version, "
+    "Server-Timing, Inference-Header-Content-Length"
 )
 ASKING = {
     "access-control-request-method": "POST",
