@@ -194,7 +194,7 @@ class Settings(ServingSettings):
         Field(
             description="File with the SHA-256 of each access key; if set, requests "
             "need a key.",
-            json_schema_extra={"default_in_words": "none"},
+            json_schema_extra={"default_in_words": "not set"},
         ),
     ] = None
     metrics_public: Annotated[
@@ -206,7 +206,7 @@ class Settings(ServingSettings):
         Field(
             description="Origins that may send cross-origin requests, a list with "
             "commas; `*` allows all.",
-            json_schema_extra={"default_in_words": "none"},
+            json_schema_extra={"default_in_words": "not set"},
         ),
     ] = ()
     allowed_hosts: Annotated[
@@ -214,7 +214,7 @@ class Settings(ServingSettings):
         BeforeValidator(split_names),
         Field(
             description="Host names that the service answers for, a list with commas.",
-            json_schema_extra={"default_in_words": "any"},
+            json_schema_extra={"default_in_words": "all hosts"},
         ),
     ] = ()
 

@@ -1,6 +1,6 @@
 """POST /decode: z to the parameters of p(x|z)."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -34,6 +34,7 @@ from app.http.writer import respond
 from app.wire.layout import Rows
 from app.wire.negotiation import JSON, NPY, SAFETENSORS, Format
 from app.wire.reply import Reply, TableColumns
+from model.config import LikelihoodName
 from model.tables.parameters import level_names, n_distribution_values
 
 
@@ -117,10 +118,7 @@ class DecodeResponse(StrictObject):
         OnRequest(),
         Shape(max_rows, data_shape, has_cells=False),
     ]
-    likelihood: Annotated[
-        Literal["bernoulli", "continuous_bernoulli", "gaussian", "table"],
-        Field(description="The family of p(x|z)."),
-    ]
+    likelihood: Annotated[LikelihoodName, Field(description="The family of p(x|z).")]
 
 
 def _examples(values: ExampleValues) -> Bodies:

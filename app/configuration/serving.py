@@ -90,7 +90,7 @@ class ServingSettings(BaseModel):
         Path | None,
         Field(
             description="Unix socket to listen on, instead of an address and a port.",
-            json_schema_extra={"default_in_words": "none"},
+            json_schema_extra={"default_in_words": "not set"},
         ),
     ] = None
     root_path: Annotated[
@@ -99,7 +99,7 @@ class ServingSettings(BaseModel):
         Field(
             description="Path prefix under which a proxy offers the service, such as "
             "`/vae`, whether it removes the prefix or not.",
-            json_schema_extra={"default_in_words": "none"},
+            json_schema_extra={"default_in_words": "not set"},
         ),
     ] = ""
     forwarded_allow_ips: Annotated[
