@@ -1,11 +1,12 @@
 """
-The phases of the service: loading, ready, leaving, draining.
+The phases of the service: loading, ready, leaving, draining, ended.
 
 On SIGTERM the service is leaving: `/readyz` returns 503, so that load balancers send no
 more requests. Requests that still arrive are answered, with `Connection: close`. Then,
 after a delay, it is draining: requests in progress are finished, new ones get 503. At
-last the server receives the signal, closes its sockets, and exits after the last
-response.
+last the server receives the signal, closes its sockets, and waits for the last
+response. Then the service has ended: its log is written, and the process exits as soon
+as its threads do.
 """
 
 import asyncio
@@ -18,12 +19,12 @@ from typing import Literal, cast, final
 
 from app.errors import UnavailableError
 
-Phase = Literal["loading", "ready", "leaving", "draining"]
+Phase = Literal["loading", "ready", "leaving", "draining", "ended"]
 _Handler = Callable[[int, FrameType | None], object]
 
 RETRY_AFTER_SECONDS = 1
 # Time to answer connections that wait to be accepted, before the socket is closed.
-_REFUSAL_SECONDS = 0.5
+REFUSAL_SECONDS = 0.5
 
 
 @final
@@ -36,7 +37,12 @@ class Lifecycle:
     @property
     def is_leaving(self) -> bool:
         """Whether connections are to be closed after a response."""
-        return self.phase in {"leaving", "draining"}
+        return self.phase in {"leaving", "draining", "ended"}
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all requests are answered, and the log is written."""
+        return self.phase == "ended"
 
     def check_ready(self) -> None:
         """
@@ -70,7 +76,7 @@ class Lifecycle:
 
         def drain(frame: FrameType | None) -> None:
             self.phase = "draining"
-            loop.call_later(_REFUSAL_SECONDS, server, signal.SIGTERM, frame)
+            loop.call_later(REFUSAL_SECONDS, server, signal.SIGTERM, frame)
 
         def leave(number: int, frame: FrameType | None) -> None:
             if self.phase == "ready":

@@ -99,7 +99,7 @@ def build(settings: Settings) -> Application:
     except (SettingsError, CheckpointError, EngineError) as error:
         raise StartError(str(error)) from error
     lines = start_lines.about(app.current.loaded, settings)
-    return Application(app, lines, app.metrics.processes)
+    return Application(app, lines, app.metrics.processes, app.lifecycle)
 
 
 def _access_log(metrics: Metrics) -> AccessLog:
@@ -141,6 +141,7 @@ async def _lifespan(
             finally:
                 if log is not None:  # first, because closing the model may take long
                     await log.close()
+                lifecycle.phase = "ended"
     finally:
         if tracer is not None:
             await asyncio.to_thread(tracer.close)

@@ -94,7 +94,7 @@ class Pipeline:
         self._cors = access.cors
         self._log = log
         self._tracer = tracer
-        self._lifecycle = lifecycle
+        self.lifecycle = lifecycle
         self._timeout = settings.request_timeout
         self._root_path = settings.root_path
         self._forwarded = ForwardedHeaders(settings.forwarded_allow_ips)
@@ -141,7 +141,7 @@ class Pipeline:
                     )
             del loaded, endpoint  # a slow client must not keep a model in memory
             if response is not None:
-                headers += CLOSE if self._lifecycle.is_leaving else ()
+                headers += CLOSE if self.lifecycle.is_leaving else ()
                 headers += timing.header()
                 sent = await _send(response, route, scope, send, headers)
         finally:
@@ -247,7 +247,7 @@ class Pipeline:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"].extend((*headers, *timing.header(), *_PAGE_HEADERS))
-                if self._lifecycle.is_leaving:
+                if self.lifecycle.is_leaving:
                     message["headers"].extend(CLOSE)
             elif scope["method"] == "HEAD":
                 message = {**message, "body": b""}

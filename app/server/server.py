@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from app.connection.config import ServerConfig
 from app.connection.protocol import Connection
+from app.lifecycle import Lifecycle
 from app.observability.process_metrics import ProcessMetrics
 from app.server.addresses import listen
 from app.server.startup import STARTUP_FAILURE
@@ -31,11 +32,13 @@ class Application:
     Attributes:
         start_lines: The lines that are printed at start.
         processes: Counters of process failures.
+        lifecycle: The phase that it is in.
     """
 
     asgi: ASGIApp
     start_lines: list[str]
     processes: ProcessMetrics
+    lifecycle: Lifecycle
 
 
 @final
@@ -80,6 +83,7 @@ def serve(
     config = ServerConfig(application.asgi, settings, http=Connection)
     server = Server(config, watchdog, lambda: on_started(application))
     stop_signals.is_serving = lambda: server.started
+    stop_signals.has_ended = lambda: application.lifecycle.has_ended
     server.run(list(sockets))
     watchdog.stop()
     return 0 if server.started else STARTUP_FAILURE

@@ -4,7 +4,9 @@ Stops the process on SIGTERM and SIGINT, even if its event loop is blocked.
 Python runs signal handlers in the main thread, between two bytecode instructions; while
 the main thread is blocked in C code, none runs. So both signals are masked, and a
 thread waits for them and calls the handlers that the server has installed, which set
-flags. If the process still runs after its drain timeout, the thread ends it.
+flags. If the process still runs 5 s after its drain should have ended, a timer ends it.
+That is a failure, unless all requests are answered and the process only waits for
+threads whose results are not needed any more: on a busy machine that may take long.
 """
 
 import logging
@@ -12,8 +14,9 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Self, final
+from typing import Never, Self, final
 
+from app.lifecycle import REFUSAL_SECONDS
 from app.observability.log import LogHandler
 from app.settings import Settings
 
@@ -32,17 +35,23 @@ class StopSignals:
     Args:
         patience: Seconds that a serving process has to stop after a signal.
         log: Where a forced stop is logged.
+
+    Attributes:
+        is_serving: Whether requests are accepted, or have been.
+        has_ended: Whether all of them are answered.
     """
 
     def __init__(self, patience: float, log: LogHandler) -> None:
         self._patience = patience + _GRACE_SECONDS
         self._log = log
         self.is_serving: Callable[[], bool] = lambda: False
+        self.has_ended: Callable[[], bool] = lambda: False
 
     @classmethod
     def of(cls, settings: Settings, log: LogHandler) -> Self:
         """Return the handler for a service, with time for its drain."""
-        return cls(settings.drain_delay + settings.drain_timeout, log)
+        seconds = settings.drain_delay + REFUSAL_SECONDS + settings.drain_timeout
+        return cls(seconds, log)
 
     def listen(self) -> None:
         """Start handling both signals; call it before other threads start."""
@@ -66,6 +75,11 @@ class StopSignals:
             self.stop(signal.sigwait(STOP_SIGNALS))
 
     def _force(self) -> None:
+        if self.has_ended():
+            self._exit(0)
         logger.error("not stopped after %g s: ended by force", self._patience)
+        self._exit(FORCED)
+
+    def _exit(self, status: int) -> Never:
         self._log.output.flush()
-        os._exit(FORCED)
+        os._exit(status)

@@ -77,7 +77,8 @@ class Reloader:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-            self._thread.shutdown()
+            # In a thread: a checkpoint that is being loaded takes long.
+            await asyncio.to_thread(self._thread.shutdown)
             await asyncio.to_thread(self._current.loaded.close)
 
     async def _run(self) -> None:

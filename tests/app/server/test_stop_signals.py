@@ -18,6 +18,7 @@ handler = log.install("info")
 stop_signals = StopSignals({patience}, handler)
 stop_signals.listen()
 stop_signals.is_serving = lambda: {is_serving}
+stop_signals.has_ended = lambda: {has_ended}
 print("ready", flush=True)
 ctypes.CDLL(None).pause()
 """
@@ -25,9 +26,11 @@ ctypes.CDLL(None).pause()
 pytestmark = pytest.mark.slow("starts processes")
 
 
-def ended(number: signal.Signals, *, is_serving: bool) -> tuple[int, str]:
+def ended(
+    number: signal.Signals, *, is_serving: bool, has_ended: bool = False
+) -> tuple[int, str]:
     """Return the status and the log of a process that is stuck, and then signaled."""
-    code = STUCK.format(patience=-4.9, is_serving=is_serving)
+    code = STUCK.format(patience=-4.9, is_serving=is_serving, has_ended=has_ended)
     with subprocess.Popen(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -48,6 +51,11 @@ def test_a_stuck_server_is_ended_by_force() -> None:
 
     assert status == FORCED
     assert "ended by force" in told
+
+
+def test_threads_that_nobody_waits_for_are_no_failure() -> None:
+    """All is answered: what is still computed after the time of the drain is left."""
+    assert ended(signal.SIGTERM, is_serving=True, has_ended=True) == (0, "")
 
 
 def test_a_server_that_does_not_serve_yet_ends_at_once() -> None:

@@ -9,10 +9,12 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Never
 
 import numpy as np
 import pytest
@@ -27,7 +29,7 @@ from model import checkpoint
 from model.checkpoint import CheckpointError
 from tests import plain_http
 from tests.app.damages import flip_a_bit
-from tests.app.processes import process, start, start_lines
+from tests.app.processes import process, start, start_lines, until
 from tests.app.served import Served
 from tests.tiny import save_golden, tiny_config, tiny_vae
 
@@ -563,3 +565,38 @@ def test_a_hangup_does_not_end_a_start(directory: Path) -> None:
     assert line.startswith("listening on http://")
     assert "is unchanged" in told
     assert running.returncode == 0
+
+
+def test_the_end_is_known_before_threads_are_waited_for(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A checkpoint that is being loaded then does not block the event loop."""
+    begun = threading.Event()
+    loops: list[asyncio.AbstractEventLoop] = []
+    phases: list[str] = []
+
+    async def note_loop() -> None:
+        loops.append(asyncio.get_running_loop())
+
+    def load(_: Loader) -> Never:
+        begun.set()
+        until(lambda: service.app.lifecycle.has_ended)
+        for _i in range(100):  # more turns of the loop than until it waits for this
+            turn = asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loops[0])
+            turn.result(SECONDS)
+        phases.append("loaded")
+        raise CheckpointError("came too late")
+
+    def close(_: LoadedModel) -> None:
+        phases.append(service.app.lifecycle.phase)
+
+    service = Served(directory)
+    with service:
+        service.run(note_loop())
+        monkeypatch.setattr(Loader, "load", load)
+        monkeypatch.setattr(LoadedModel, "close", close)
+        write(directory, seed=2)
+        os.kill(os.getpid(), signal.SIGHUP)
+        wait_for(service, begun.is_set)
+
+    assert phases == ["loaded", "ended"]
