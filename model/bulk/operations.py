@@ -67,6 +67,7 @@ class _OfSource:
     """What operations on the rows of a source share."""
 
     source: RowSource
+    block_rows = _BLOCK
     may_be_missing = ()
 
     @property
@@ -84,7 +85,6 @@ class Encode(_OfSource):
 
     engine: Engine
     source: RowSource
-    block_rows: int = _BLOCK
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         for first, x in _converted(self.source, rows, _piece_rows(self.engine)):
@@ -98,7 +98,6 @@ class Decode(_OfSource):
 
     engine: Engine
     source: RowSource
-    block_rows: int = _BLOCK
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         for first, z in _converted(self.source, rows, _piece_rows(self.engine)):
@@ -120,7 +119,6 @@ class Score(_OfSource):
     seed: int
     binarize: Binarize | None
     first: int
-    block_rows: int = _BLOCK
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
         config = self.engine.checkpoint.config

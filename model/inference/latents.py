@@ -112,11 +112,11 @@ def latents(
         ValueError: The mask does not fit x, or an observed value is outside the
             support.
     """
-    return drawn(vae, fitted(vae, x, observed, seed=seed, first=first), n_draws=n_draws)
+    return draw(vae, fit(vae, x, observed, seed=seed, first=first), n_draws=n_draws)
 
 
 @torch.no_grad()
-def fitted(
+def fit(
     vae: VAE, x: Tensor, observed: Tensor, *, seed: int, first: int = 0
 ) -> list[Fitted]:
     """Fit a mixture to each row; arguments and errors are those of `latents`."""
@@ -147,7 +147,7 @@ def _fitted(
 
 
 @torch.no_grad()
-def drawn(vae: VAE, fits: Sequence[Fitted], *, n_draws: int) -> Latents:
+def draw(vae: VAE, fits: Sequence[Fitted], *, n_draws: int) -> Latents:
     """Draw z for each row from what is fitted to it; see `latents`."""
     exact, n = wide_decoder(vae), rounded_draws(n_draws)
     found = [

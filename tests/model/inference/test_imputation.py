@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from model.inference.imputation import impute, log_prob_missing
-from model.inference.latents import Fitted, Latents, drawn, fitted, latents
+from model.inference.latents import Fitted, Latents, draw, fit, latents
 from model.vae import VAE
 from tests.model.inference.conditionals import Conditionals, binary, gaussian, mask_like
 from tests.model.inference.known import MODELS
@@ -172,7 +172,7 @@ def cases() -> list[Case]:
         vae, x, _ = build_known()
         x = x[:: len(x) // N_ROWS]
         observed = mask_like(x)
-        fits = fitted(vae, x, observed, seed=seed)
+        fits = fit(vae, x, observed, seed=seed)
         of = binary if name.startswith("Bernoulli") else gaussian
         found.append(Case(name, vae, x, observed, of(vae, x, observed), fits))
     return found
@@ -190,7 +190,7 @@ def test_what_is_called_reliable_is(cases: list[Case], n_draws: int) -> None:
     for seed, (name, vae, x, observed, wanted, fits) in enumerate(cases):
         missing = ~observed.numpy()
 
-        found = drawn(vae, fits, n_draws=n_draws)
+        found = draw(vae, fits, n_draws=n_draws)
         made = impute(vae, x, observed, found, n_samples=1, seed=seed)
 
         trusted = found.is_reliable.numpy()
