@@ -63,12 +63,12 @@ def _run(
     package: str, arguments: Sequence[str], prog: str | None, *others: object
 ) -> int:
     """Read the command line of a package's command, and run it."""
-    options = _imported(f"{package}.arguments").read(arguments, prog)
-    status: int = _imported(f"{package}.command").run(options, *others)
+    options = _import(f"{package}.arguments").read(arguments, prog)
+    status: int = _import(f"{package}.command").run(options, *others)
     return status
 
 
-def _imported(name: str) -> Any:
+def _import(name: str) -> Any:
     """Return a module, or exit with what to install."""
     try:
         return import_module(name)

@@ -106,7 +106,7 @@ async def analyze(
         scalars: Further members of the response, before seed, binarize and units.
         shaped: The columns to return in the shape of the data.
     """
-    columns = await _computed(model, inputs, compute, draws)
+    columns = await _compute(model, inputs, compute, draws)
     shape = model.config.data_shape
     tensors = {
         name: values.reshape(*values.shape[:-1], *shape) if name in shaped else values
@@ -130,7 +130,7 @@ async def analyze(
     return await respond(reply, format_, source="x")
 
 
-async def _computed(
+async def _compute(
     model: ServedModel,
     inputs: AnalysisInputs[Any],
     compute: Callable[[Array, slice], Columns],

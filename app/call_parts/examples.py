@@ -49,7 +49,7 @@ class ExampleValues:
             mean = engine.decode(z).mean.astype(np.float64)
             if config.likelihood.kind == "bernoulli":
                 mean = (mean >= 0.5).astype(np.int64)
-            self.x = _rounded(mean, engine).tolist()
+            self.x = _round(mean, engine).tolist()
             if columns := config.data.columns:
                 cells: Sequence[Any] = self.x[0]
                 if (table := config.table) is not None:
@@ -62,7 +62,7 @@ class ExampleValues:
         self.mask: list[list[int]] = known.astype(np.int64)[None].tolist()
 
 
-def _rounded(x: NDArray[Any], engine: Engine) -> NDArray[Any]:
+def _round(x: NDArray[Any], engine: Engine) -> NDArray[Any]:
     """Round to a few digits of the spread of each value, (1, D)."""
     if engine.units is None:
         return x.round(_DIGITS)

@@ -143,11 +143,11 @@ async def decode(model: ServedModel, request: Request, format_: Format) -> Respo
     if options.parameters:
         reply = await _with_parameters(model, request, z, options, format_)
     else:
-        reply = await decoded(model, request, z, options)
+        reply = await decode_rows(model, request, z, options)
     return await respond(reply, format_, source="z", picture=picture)
 
 
-async def decoded(
+async def decode_rows(
     model: ServedModel, request: Request, z: Rows, options: DecodeOptions
 ) -> Reply:
     """Return the parameters of p(x|z) as named arrays, within the limits."""

@@ -114,10 +114,10 @@ def _examples(values: ExampleValues) -> Bodies:
 async def elbo(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return an estimate of the ELBO of each row of x, with its terms, in nats."""
     x, options = await model.reader.read(request, model.reader.x, ElboOptions)
-    return await respond(await estimated(model, x, options), format_, source="x")
+    return await respond(await estimate_elbo(model, x, options), format_, source="x")
 
 
-async def estimated(model: ServedModel, x: Rows, options: ElboOptions) -> Reply:
+async def estimate_elbo(model: ServedModel, x: Rows, options: ElboOptions) -> Reply:
     """Return the estimate and its terms as named arrays, within the limits."""
     _check(model, options, n_rows=len(x.values))
     seed = seed_or_random(options.seed)

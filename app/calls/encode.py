@@ -59,10 +59,10 @@ def _examples(values: ExampleValues) -> Bodies:
 async def encode(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return the parameters of q(z|x) for each row of x."""
     x, _ = await model.reader.read(request, model.reader.x, EncodeOptions)
-    return await respond(await encoded(model, x), format_, source="x")
+    return await respond(await encode_rows(model, x), format_, source="x")
 
 
-async def encoded(model: ServedModel, x: Rows) -> Reply:
+async def encode_rows(model: ServedModel, x: Rows) -> Reply:
     """Return the parameters of q(z|x) as named arrays."""
     encoding = await model.compute.encode(x.values)
     return Reply({"mu": encoding.mu, "log_var": encoding.log_var})

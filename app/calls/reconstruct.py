@@ -98,13 +98,13 @@ async def reconstruct(
     check_orient(model, options, format_)
     n_pictures = len(x.values) * max(1, options.n_samples)
     picture = model.reader.picture(n_pictures, options, format_)
-    reply = await reconstructed(model, request, x, options)
+    reply = await reconstruct_rows(model, request, x, options)
     if picture is not None:
         reply = reply._replace(tensors={"x": model.in_data_shape(reply.main)})
     return await respond(reply, format_, source="x", picture=picture)
 
 
-async def reconstructed(
+async def reconstruct_rows(
     model: ServedModel, request: Request, x: Rows, options: ReconstructOptions
 ) -> Reply:
     """Return the reconstructions as a named array, within the limits."""
@@ -123,13 +123,15 @@ async def reconstructed(
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
         return Reply({"x": mean}, columns=names, orient=options.orient)
     seed = seed_or_random(options.seed)
-    z = _drawn(q_z, n_samples, seed=seed, first=options.first).reshape(n_decoded, -1)
+    z = _draw_latents(q_z, n_samples, seed=seed, first=options.first).reshape(
+        n_decoded, -1
+    )
     mean = (await model.compute.decode(z)).mean
     tensors = {"x": mean.reshape(n_rows, n_samples, *model.config.data_shape)}
     return Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
 
 
-def _drawn(q_z: Encoding, n_samples: int, *, seed: int, first: int) -> Array:
+def _draw_latents(q_z: Encoding, n_samples: int, *, seed: int, first: int) -> Array:
     """Draw z ~ q(z|x), (N, K, J)."""
     n_rows, latent_dim = q_z.mu.shape
     shape = (n_rows, n_samples, latent_dim)

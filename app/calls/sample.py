@@ -110,7 +110,7 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
     check_orient(model, options, format_)
     picture = model.reader.picture(options.n, options, format_)
     return await respond(
-        await sampled(model, request, options),
+        await sample_rows(model, request, options),
         format_,
         source="temperature",
         by_row=False,
@@ -119,7 +119,7 @@ async def sample(model: ServedModel, request: Request, format_: Format) -> Respo
     )
 
 
-async def sampled(
+async def sample_rows(
     model: ServedModel, request: Request, options: SampleOptions
 ) -> Reply:
     """Return draws from the model as named arrays, within the limits."""

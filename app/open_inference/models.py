@@ -14,11 +14,11 @@ from app.call_parts.shapes import (
     ShapeOrDraws,
     data_shape,
 )
-from app.calls.decode import DecodeOptions, decode, decoded
-from app.calls.elbo import elbo, estimated
-from app.calls.encode import encode, encoded
-from app.calls.reconstruct import reconstruct, reconstructed
-from app.calls.sample import sample, sampled
+from app.calls.decode import DecodeOptions, decode, decode_rows
+from app.calls.elbo import elbo, estimate_elbo
+from app.calls.encode import encode, encode_rows
+from app.calls.reconstruct import reconstruct, reconstruct_rows
+from app.calls.sample import sample, sample_rows
 from app.errors import Fault, UnprocessableError
 from app.http.input import Input
 from app.http.reader import check_known
@@ -110,17 +110,19 @@ async def _means(
     if options.parameters:
         what = "expected false: the distributions of cells are at /decode only"
         raise UnprocessableError(Fault("/parameters/parameters", what))
-    return await decoded(model, request, z, options)
+    return await decode_rows(model, request, z, options)
 
 
 _X, _Z = attrgetter("reader.x"), attrgetter("reader.z")
 MODELS = {
     f"vae-{one.call.id}": one
     for one in (
-        InferenceModel(encode, _X, lambda model, _, x, __: encoded(model, x)),
+        InferenceModel(encode, _X, lambda model, _, x, __: encode_rows(model, x)),
         InferenceModel(decode, _Z, _means),
-        InferenceModel(sample, None, lambda model, of, _, how: sampled(model, of, how)),
-        InferenceModel(elbo, _X, lambda model, _, x, how: estimated(model, x, how)),
-        InferenceModel(reconstruct, _X, reconstructed),
+        InferenceModel(
+            sample, None, lambda model, of, _, how: sample_rows(model, of, how)
+        ),
+        InferenceModel(elbo, _X, lambda model, _, x, how: estimate_elbo(model, x, how)),
+        InferenceModel(reconstruct, _X, reconstruct_rows),
     )
 }

@@ -6,11 +6,11 @@ from dataclasses import replace
 import torch
 
 from model import data
-from model.adopt.assembly import Adopted, assembled, set_log_var
+from model.adopt.assembly import Adopted, assemble, set_log_var
 from model.adopt.checks import check_networks
 from model.adopt.expectations import Expected, check_expected, read_expected
 from model.adopt.files import read_graph
-from model.adopt.fits import fitted_log_var, with_fitted_prior
+from model.adopt.fits import fit_log_var, with_fitted_prior
 from model.adopt.measured import Measured
 from model.adopt.options import AdoptOptions
 from model.adopt.publication import publish
@@ -66,9 +66,9 @@ def adopt_graphs(
     """
     _check_free(options)
     n_threads = options.threads or torch.get_num_threads()
-    measured = _measured(options)
+    measured = _load_data(options)
     options = _with_shape(options, encoder, measured)
-    adopted = assembled(encoder, decoder, options, measured=measured)
+    adopted = assemble(encoder, decoder, options, measured=measured)
     for words in adopted.meanings:
         say(words)
     if measured is not None:
@@ -77,7 +77,7 @@ def adopt_graphs(
     difference = check_networks(adopted.vae, rows, n_threads=n_threads)
     if difference > TOLERANCE:
         say(_SLOWER.format(difference))
-    fitted = _fitted(adopted, measured, options)
+    fitted = _fit(adopted, measured, options)
     expected, compared = _compared(adopted, fitted, options, n_threads)
     sentences = [
         "The networks were trained elsewhere and adopted from ONNX files.",
@@ -102,7 +102,7 @@ def _check_free(options: AdoptOptions) -> None:
         raise ValueError(f"--out {options.out} exists: give --overwrite to replace it")
 
 
-def _measured(options: AdoptOptions) -> Measured | None:
+def _load_data(options: AdoptOptions) -> Measured | None:
     """Load and prepare the data, if they are given."""
     if options.data is None:
         return None
@@ -142,7 +142,7 @@ def _with_shape(
     return replace(options, data_shape=measured.dataset.data_shape)
 
 
-def _fitted(adopted: Adopted, measured: Measured | None, options: AdoptOptions) -> VAE:
+def _fit(adopted: Adopted, measured: Measured | None, options: AdoptOptions) -> VAE:
     """Fit sigma and the prior to the training rows, where the options say so."""
     vae, seed = adopted.vae, options.test_seed
     if measured is None:
@@ -150,7 +150,7 @@ def _fitted(adopted: Adopted, measured: Measured | None, options: AdoptOptions) 
     x = measured.prepared.train
     if adopted.sigma is not None and adopted.sigma.startswith("fit"):
         per_dim = adopted.sigma == "fit_per_dim"
-        set_log_var(vae, fitted_log_var(vae, x, per_dim=per_dim, seed=seed))
+        set_log_var(vae, fit_log_var(vae, x, per_dim=per_dim, seed=seed))
     if options.prior == "fit":
         vae = with_fitted_prior(vae, x, n_components=options.components, seed=seed)
     return vae

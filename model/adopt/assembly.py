@@ -6,13 +6,13 @@ import numpy as np
 import torch
 from pydantic import ValidationError
 
-from model.adopt.decoder import CONSTANT_LOG_VAR, adopted_decoder
-from model.adopt.encoder import adopted_encoder
+from model.adopt.decoder import CONSTANT_LOG_VAR, adopt_decoder
+from model.adopt.encoder import adopt_encoder
 from model.adopt.layout import Examples
 from model.adopt.measured import Measured
 from model.adopt.options import AdoptOptions
 from model.config import FORMAT_VERSION, Config
-from model.graph import Graph, Graphs, separated
+from model.graph import Graph, Graphs, separate
 from model.graph.pair import check_heads
 from model.vae import VAE, empty
 
@@ -33,7 +33,7 @@ class Adopted(NamedTuple):
     sigma: str | None
 
 
-def assembled(
+def assemble(
     encoder: Graph,
     decoder: Graph,
     options: AdoptOptions,
@@ -47,9 +47,9 @@ def assembled(
         ValueError: The networks do not fit each other or the options, or are not
             served.
     """
-    first = adopted_encoder(encoder, options)
-    second = adopted_decoder(decoder, options, first.examples, first.latent_dim)
-    parts = separated(first.graph), separated(second.graph)
+    first = adopt_encoder(encoder, options)
+    second = adopt_decoder(decoder, options, first.examples, first.latent_dim)
+    parts = separate(first.graph), separate(second.graph)
     n_data, n_heads = first.examples.n_values, len(second.graph.outputs)
     check_heads(parts[0].graph, n_in=n_data, n_out=first.latent_dim, n_heads=2)
     check_heads(parts[1].graph, n_in=first.latent_dim, n_out=n_data, n_heads=n_heads)

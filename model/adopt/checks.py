@@ -15,7 +15,7 @@ from torch import Tensor
 from model.engine.onnx import OnnxVAE
 from model.engine.probe import probe
 from model.graph import GraphNetwork, Node
-from model.graph.evaluation import applied, steps
+from model.graph.evaluation import apply, steps
 from model.graph.operators import Call
 from model.graph.pair import CHECKED_ROWS
 from model.vae import VAE
@@ -120,7 +120,7 @@ def _first_dependent(network: GraphNetwork, among: Array, others: Array) -> Node
         for known in (one, other):
             inputs = [known[name] if name else None for name in step.node.inputs]
             known.update(
-                zip(step.node.outputs, applied(step, call, inputs), strict=False)
+                zip(step.node.outputs, apply(step, call, inputs), strict=False)
             )
         output = step.node.outputs[0]
         if not _is_near(_first(one[output]), _first(other[output])):

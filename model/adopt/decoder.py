@@ -43,7 +43,7 @@ class AdoptedDecoder:
     sigma: str | None
 
 
-def adopted_decoder(
+def adopt_decoder(
     graph: Graph, options: AdoptOptions, examples: Examples, latent_dim: int
 ) -> AdoptedDecoder:
     """
@@ -55,7 +55,7 @@ def adopted_decoder(
     check_inputs(graph, "decoder")
     found = meanings.of_decoder(graph.outputs, options.decoder_outputs)
     words = _words(found, options.likelihood)
-    graph, found = _settled(graph, found, options.likelihood)
+    graph, found = _settle_outputs(graph, found, options.likelihood)
     wanted = tuple(found.values())
     builder = Builder(graph.ending_in(wanted))
     rows = builder.name("z_rows")
@@ -92,7 +92,7 @@ def _fed(builder: Builder, rows: str, latent_dim: int) -> str:
     return builder.before("Reshape", rows, [0, *sizes])
 
 
-def _settled(
+def _settle_outputs(
     graph: Graph, found: dict[str, str], likelihood: ArrayLikelihood
 ) -> tuple[Graph, dict[str, str]]:
     """

@@ -38,7 +38,7 @@ class AdoptedEncoder:
     meaning: str
 
 
-def adopted_encoder(graph: Graph, options: AdoptOptions) -> AdoptedEncoder:
+def adopt_encoder(graph: Graph, options: AdoptOptions) -> AdoptedEncoder:
     """
     Return the encoder that is served.
 

@@ -22,7 +22,7 @@ _N_STEPS = 100
 _LEAST_VARIANCE = 1e-6
 
 
-def fitted_log_var(vae: VAE, x: Array, *, per_dim: bool, seed: int) -> Tensor:
+def fit_log_var(vae: VAE, x: Array, *, per_dim: bool, seed: int) -> Tensor:
     """
     Return the constant log sigma^2 of highest ELBO on data, (1,) or (D,).
 
@@ -55,7 +55,7 @@ def with_fitted_prior(vae: VAE, x: Array, *, n_components: int, seed: int) -> VA
     """
     rows = torch.from_numpy(x[evenly(len(x), _MAX_ROWS)])
     q_z = posteriors(vae, rows)
-    log_weights, mu, log_var = _fitted_mixture(q_z, n_components, seed=seed)
+    log_weights, mu, log_var = _fit_mixture(q_z, n_components, seed=seed)
     document = vae.config.model_dump()
     document["prior"] = {"kind": "gaussian_mixture", "n_components": n_components}
     fitted = empty(Config.model_validate(document), vae.graphs)
@@ -69,7 +69,7 @@ def with_fitted_prior(vae: VAE, x: Array, *, n_components: int, seed: int) -> VA
     return fitted.requires_grad_(False).eval()
 
 
-def _fitted_mixture(
+def _fit_mixture(
     q_z: DiagonalGaussian, n_components: int, *, seed: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """

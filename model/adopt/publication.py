@@ -14,7 +14,7 @@ from model.checkpoint.held_out import MAX_EXAMPLE_BYTES, Examples, evenly
 from model.checkpoint.manifest import ModelMetrics, Provenance
 from model.train.card import card
 from model.train.measurement import (
-    evaluated,
+    evaluate_split,
     held_out_files,
     pictures_of,
     stored_examples,
@@ -43,8 +43,8 @@ def publish(
     examples = _expected_examples(vae, expected, options)
     if measured is not None:
         prepared = measured.prepared
-        held_out = evaluated(vae, prepared.validation, options, "validation")
-        test = evaluated(vae, prepared.test, options, "test")
+        held_out = evaluate_split(vae, prepared.validation, options, "validation")
+        test = evaluate_split(vae, prepared.test, options, "test")
         metrics = test_metrics(vae, held_out, test, prepared, options)
         examples = stored_examples(vae, measured.dataset, prepared, options)
         attachments = {

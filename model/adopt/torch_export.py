@@ -61,8 +61,8 @@ def from_torch(
     )
     chosen.check()
     return adopt_graphs(
-        exported(encoder, x, "x", encoder_outputs),
-        exported(decoder, z, "z", decoder_outputs),
+        export(encoder, x, "x", encoder_outputs),
+        export(decoder, z, "z", decoder_outputs),
         chosen,
         command=(
             "model.adopt.from_torch",
@@ -73,9 +73,7 @@ def from_torch(
     )
 
 
-def exported(
-    module: nn.Module, rows: Tensor, name: str, outputs: Sequence[str]
-) -> Graph:
+def export(module: nn.Module, rows: Tensor, name: str, outputs: Sequence[str]) -> Graph:
     """
     Return the graph of a module.
 

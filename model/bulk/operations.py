@@ -87,7 +87,7 @@ class Encode(_OfSource):
     source: RowSource
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
-        for first, x in _converted(self.source, rows, _piece_rows(self.engine)):
+        for first, x in _convert(self.source, rows, _piece_rows(self.engine)):
             yield Piece(first, self.engine.encode(x)._asdict())
 
 
@@ -100,7 +100,7 @@ class Decode(_OfSource):
     source: RowSource
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
-        for first, z in _converted(self.source, rows, _piece_rows(self.engine)):
+        for first, z in _convert(self.source, rows, _piece_rows(self.engine)):
             mean, log_var = self.engine.decode(z)
             arrays = {"mean": _shaped(self.engine, mean)}
             if log_var is not None:
@@ -127,7 +127,7 @@ class Score(_OfSource):
             row, seed=self.seed, stream=Stream.LATENT, first=self.first + rows.start
         )
         n = _piece_rows(self.engine, self.n_samples * config.latent_dim)
-        for first, x in _converted(self.source, rows, n):
+        for first, x in _convert(self.source, rows, n):
             binary = self._supported(x, first)
             terms = _elbo(self.engine, binary, noise.draw(len(x)))
             found = terms._asdict().items()
@@ -181,7 +181,7 @@ class Draws:
         z = self.engine.latents(
             n, seed=self.seed, temperature=self.temperature, first=start
         )
-        draw = self._mean if self.draw == "mean" else self._drawn(start)
+        draw = self._mean if self.draw == "mean" else self._sampler(start)
         for part in _parts(n, _piece_rows(self.engine)):
             x = draw(z[part])
             arrays = {"x": _shaped(self.engine, x), "z": z[part]}
@@ -190,7 +190,7 @@ class Draws:
     def _mean(self, z: Array) -> AnyArray:
         return self.engine.decode(z).mean
 
-    def _drawn(self, first: int) -> Callable[[Array], AnyArray]:
+    def _sampler(self, first: int) -> Callable[[Array], AnyArray]:
         """Return a function that draws x ~ p(x|z) of the next rows from `first` on."""
         width = self.engine.checkpoint.config.data_dim
         kind = NormalRows if self._noise == "normal" else UniformRows
@@ -221,7 +221,7 @@ def _elbo(engine: Engine, x: Array, eps: Array) -> ElboTerms:
     )
 
 
-def _converted(source: RowSource, rows: slice, n: int) -> Iterator[tuple[int, Array]]:
+def _convert(source: RowSource, rows: slice, n: int) -> Iterator[tuple[int, Array]]:
     """Yield n rows at a time, each time with the index of the first."""
     raw = source.raw(rows)
     for part in _parts(len(raw), n):

@@ -248,7 +248,7 @@ def _check_golden(golden: Golden | None, examples: Examples | None, path: Path) 
 
 def _weights(content: bytes, config: Config, path: Path) -> dict[str, Tensor]:
     try:
-        return version_1.converted(safetensors_load(content), config)
+        return version_1.convert(safetensors_load(content), config)
     except (SafetensorError, KeyError) as error:  # KeyError: a dtype torch has not
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from error
     except ValueError as error:

@@ -22,7 +22,7 @@ _SIDES = ("encoder", "decoder")
 _ROUNDING = 1e-6
 
 
-def converted(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
+def convert(weights: Mapping[str, Tensor], config: Config) -> dict[str, Tensor]:
     """
     Return weights as the current version has them.
 

@@ -17,7 +17,7 @@ def blocks(x: NDArray[Any]) -> Iterator[slice]:
     return (slice(start, start + step) for start in range(0, len(x), step))
 
 
-def mapped(
+def map_rows(
     convert: Callable[[NDArray[Any], int], NDArray[Any]],
     x: NDArray[Any],
     dtype: DTypeLike,

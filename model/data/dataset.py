@@ -8,7 +8,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.data.blocks import blocks, first_outside, mapped
+from model.data.blocks import blocks, first_outside, map_rows
 from model.files import DataError, Origin, scratch
 from model.raw_values import PLAIN, RawValues, TwoReadingsError
 from model.tables.schema import TableSchema
@@ -163,7 +163,7 @@ def _x_of(array: NDArray[Any], raw: RawValues) -> NDArray[Any]:
         dtype = np.dtype(np.float32)
     elif is_x and array.nbytes > scratch.limit():
         return array.reshape(len(array), -1)  # memory-mapped as it is
-    return mapped(lambda block, _: raw.converted(block), array, dtype)
+    return map_rows(lambda block, _: raw.converted(block), array, dtype)
 
 
 def _is_single(block: NDArray[Any]) -> NDArray[np.bool_]:

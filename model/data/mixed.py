@@ -12,7 +12,7 @@ from model.data.splits import Parts
 from model.files import DataError, MixedTable, ReadOptions, read_mixed
 from model.raw_values import PLAIN
 from model.section import first_fault
-from model.tables.inference import ColumnsError, UnknownCellError, codes_of, inferred
+from model.tables.inference import ColumnsError, UnknownCellError, codes_of, infer
 from model.tables.layout import limits
 from model.tables.schema import TableColumn, TableSchema
 
@@ -60,12 +60,12 @@ def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
     notes = table.notes
     if schema is None:
         try:
-            schema = inferred(table.columns)
+            schema = infer(table.columns)
         except UnknownCellError as error:
             raise _at_line(table, error) from error
         except ColumnsError as error:
             raise DataError(f"{path.name}: {error}") from error
-        notes = (*notes, *schema.described())
+        notes = (*notes, *schema.describe())
     codes = _codes(table, schema)
     return Parts(
         name=table.name,

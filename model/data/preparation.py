@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model import binarization
 from model.config import PIXELS, Binarization
 from model.data import DataError, Dataset, Split
-from model.data.blocks import first_outside, mapped
+from model.data.blocks import first_outside, map_rows
 from model.distributions import Likelihood
 from model.raw_values import RawValues
 from model.tables.marginals import CodeError, Marginals
@@ -109,7 +109,7 @@ def prepare_table(dataset: Dataset, marginals: Marginals) -> Prepared:
         DataError: A code is no category of its column.
     """
     train, validation, test = (
-        mapped(
+        map_rows(
             partial(_of_cells, dataset, split, marginals),
             split.x,
             np.float32,
@@ -144,8 +144,8 @@ def _binarize(x: Array, how: Binarization, seed: int) -> Array:
     if how == "none":
         return x
     if how == "threshold":
-        return mapped(lambda block, _: binarization.threshold(block), x, np.float32)
-    return mapped(
+        return map_rows(lambda block, _: binarization.threshold(block), x, np.float32)
+    return map_rows(
         lambda block, first: binarization.drawn(block, seed=seed, first=first),
         x,
         np.float32,
@@ -176,10 +176,10 @@ def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:
         x = split.x
         if x.dtype != np.float32:
             with np.errstate(over="ignore"):  # checked below
-                x = mapped(lambda block, _: block, x, np.float32)
+                x = map_rows(lambda block, _: block, x, np.float32)
         wanted = f"±{_FARTHEST:g}; to use larger values, standardize the data"
     else:
-        x = mapped(lambda block, _: units.standardized(block), split.x, np.float32)
+        x = map_rows(lambda block, _: units.standardized(block), split.x, np.float32)
         wanted = f"{_FARTHEST:g} standard deviations around the training rows"
     _check(dataset, split, x, _is_in_reach, wanted)
     return x

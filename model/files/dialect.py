@@ -60,7 +60,7 @@ def has_value(cells: Sequence[str]) -> bool:
     return any(map(str.strip, cells))
 
 
-def recognized(
+def recognize(
     file: str, lines: Sequence[str], options: ReadOptions, named: str | None = None
 ) -> Dialect:
     """

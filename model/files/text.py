@@ -29,7 +29,7 @@ _MARKS = (
 
 
 @contextmanager
-def opened(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
+def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     """
     Open a text, unzipped if it is gzip; line ends are left as they are.
 
@@ -76,9 +76,9 @@ def sample(path: Path, encoding: str, n_characters: int) -> list[str]:
     Return the first whole lines of a text.
 
     Raises:
-        DataError: As in `opened`.
+        DataError: As in `open_text`.
     """
-    with opened(path, encoding) as file:
+    with open_text(path, encoding) as file:
         text = file.read(n_characters)
         is_whole = not file.read(1)
     lines = io.StringIO(text, newline="").readlines()

@@ -64,7 +64,7 @@ class TextTable:
         """
         passed: list[int] = []
         try:
-            with text.opened(self.path, self.encoding) as file:
+            with text.open_text(self.path, self.encoding) as file:
                 for line, cells in self.how.rows(file):
                     if dialect.has_value(cells):
                         self._check(line, cells)
@@ -164,7 +164,7 @@ def _opened(
     *decoding: str,
 ) -> TextTable:
     lines = text.sample(path, encoding, _SAMPLE_CHARACTERS)
-    how = dialect.recognized(path.name, lines, options, sep)
+    how = dialect.recognize(path.name, lines, options, sep)
     table = _table(path.name, lines, how)
     choice = columns.choose(table, options, wanted)
     return TextTable(path, encoding, table, choice, how, decoding)

@@ -11,7 +11,7 @@ from model.graph.network import GraphNetwork
 from model.graph.onnx_reader import read
 from model.graph.onnx_writer import to_onnx
 from model.graph.pair import MAX_GRAPH_BYTES, Graphs, read_stored, stored
-from model.graph.weights import Separated, separated
+from model.graph.weights import Separated, separate
 
 __all__ = [
     "MAX_GRAPH_BYTES",
@@ -24,7 +24,7 @@ __all__ = [
     "Separated",
     "read",
     "read_stored",
-    "separated",
+    "separate",
     "stored",
     "to_onnx",
 ]

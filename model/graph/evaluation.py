@@ -120,16 +120,14 @@ def compute(
     for step in todo:
         node = step.node
         inputs = [known[name] if name else None for name in node.inputs]
-        results = applied(step, Call(node, floating, opset), inputs)
+        results = apply(step, Call(node, floating, opset), inputs)
         known.update(zip(node.outputs, results, strict=False))
         for name in step.last:
             known.pop(name, None)
     return tuple(known[name] for name in outputs)
 
 
-def applied(
-    step: Step, call: Call, inputs: Sequence[Tensor | None]
-) -> Sequence[Tensor]:
+def apply(step: Step, call: Call, inputs: Sequence[Tensor | None]) -> Sequence[Tensor]:
     """
     Return the results of one operator.
 

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from model.graph.evaluation import Step, applied, steps
+from model.graph.evaluation import Step, apply, steps
 from model.graph.graph import Array, Graph, GraphError, n_values
 from model.graph.operators import Call
 
@@ -85,13 +85,13 @@ class _DryRun:
             tensor if tensor is None or i in step.operator.values else tensor.to(_META)
             for i, tensor in enumerate(inputs)
         ]
-        results = applied(step, call, hollow)
+        results = apply(step, call, hollow)
         self._check_sizes(step, results)
         if all(tensor is None or not tensor.is_meta for tensor in inputs):
             n = sum(tensor.numel() for tensor in results)
             if n > MAX_KNOWN:
                 return [tensor.to(_META) for tensor in results]
-            return applied(step, call, inputs)
+            return apply(step, call, inputs)
         return results
 
     def _check_sizes(self, step: Step, results: Sequence[Tensor]) -> None:

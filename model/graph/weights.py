@@ -22,7 +22,7 @@ class Separated(NamedTuple):
     weights: Mapping[str, Array]
 
 
-def separated(graph: Graph) -> Separated:
+def separate(graph: Graph) -> Separated:
     """
     Make inputs of the tensors that are weights: of float32, on one axis or more.
 

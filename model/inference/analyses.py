@@ -45,7 +45,7 @@ from model.inference.columns import (
 )
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
-from model.inference.evidence import assembled, explore, log_evidence
+from model.inference.evidence import assemble, explore, log_evidence
 from model.inference.fitting import most_points
 from model.vae import VAE
 
@@ -87,7 +87,7 @@ def bracketed(
         target, budget = math.inf, MIN_BUDGET
     explored = explore(vae, x, target=target, budget=budget, seed=seed, first=first)
     if effort.n_samples is None:
-        lower = assembled(explored, x)
+        lower = assemble(explored, x)
     else:
         lower = _lower(vae, x, effort, seed=seed, first=first)
     upper = upper_bound(vae, x, explored, seed=seed, first=first)
@@ -160,7 +160,7 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     """
     wide = copy.deepcopy(vae).double()
     found = joined(
-        [posterior_grid.integrated(vae, wide, example) for example in torch.split(x, 1)]
+        [posterior_grid.integrate(vae, wide, example) for example in torch.split(x, 1)]
     )
     return in_data_units(found, vae.log_jacobian)
 

@@ -63,7 +63,7 @@ def upper_bound(
     modes = [one.modes for one in explored]
     main = [found.main for found in modes]
     near = [
-        _resampled(one, seed=seed, position=first + i) for i, one in enumerate(explored)
+        _resample(one, seed=seed, position=first + i) for i, one in enumerate(explored)
     ]
     chains = sample_posterior(
         vae,
@@ -108,7 +108,7 @@ def _rounding(vae: VAE, x: Tensor, explored: Sequence[Explored]) -> Estimate:
     return Estimate(value, error)
 
 
-def _resampled(explored: Explored, *, seed: int, position: int) -> Tensor:
+def _resample(explored: Explored, *, seed: int, position: int) -> Tensor:
     """Choose a draw for each chain, by the weights, in strata, (C, J)."""
     at = torch.tensor([position], device=explored.z.device)
     noise = RowNoise.at(at, seed=seed, stream=Stream.MARKOV_CHAIN, part=RESAMPLING)

@@ -11,7 +11,7 @@ from model.inference.budget import MIN_BUDGET
 from model.inference.estimate import Estimate
 from model.inference.example import Example
 from model.inference.fitting import Modes, fit_modes
-from model.inference.importance import Draws, Weighed, rounding, weighed, wide_decoder
+from model.inference.importance import Draws, Weighed, rounding, weigh, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
 from model.inference.proposals import encoded
 from model.noise import Stream
@@ -90,7 +90,7 @@ def log_evidence(
         ValueError: The budget is too small.
     """
     found = explore(vae, x, target=target, budget=budget, seed=seed, first=first)
-    return assembled(found, x)
+    return assemble(found, x)
 
 
 def explore(
@@ -130,7 +130,7 @@ def propose(vae: VAE, x: Tensor, *, seed: int, position: int) -> Proposed:
     )
 
 
-def assembled(found: list[Explored], x: Tensor) -> ImportanceWeighted:
+def assemble(found: list[Explored], x: Tensor) -> ImportanceWeighted:
     """Combine the estimates of all examples, on the device of x."""
     estimates = [one.estimate for one in found]
     value, error, n, size, k, is_reliable = (
@@ -164,7 +164,7 @@ def draw(
     offset = rounding(given.example, exact, z, log_weights)
     first_weights = log_weights
     while True:
-        one = weighed(log_weights, given.q_z.slots, offset)
+        one = weigh(log_weights, given.q_z.slots, offset)
         n = len(log_weights)
         least, most = _GROWTH
         wanted = n * least

@@ -85,7 +85,7 @@ def sample_posterior(
         u = noises[0].normal(n_chains, vae.config.latent_dim).transpose(0, 1)
         if near is not None:
             u = target.q_z.standardize(near[:, index])
-        u, step = _tuned(target, noises[0], u, n_warmup=n_warmup)
+        u, step = _tune(target, noises[0], u, n_warmup=n_warmup)
         parts.append(_run(target, noises[1], u, step, n_samples=n_samples))
     return Chains(
         z=torch.cat([part.z for part in parts], dim=2),
@@ -146,7 +146,7 @@ def _transition(
     return moved, acceptance
 
 
-def _tuned(
+def _tune(
     target: _Target, noise: RowNoise, u: Tensor, *, n_warmup: int
 ) -> tuple[Tensor, Tensor]:
     """Run warm-up chains from u; return their last u and the step sizes, (R,)."""

@@ -101,7 +101,7 @@ def rounding(
     return float(mean), float(error.sqrt())
 
 
-def weighed(
+def weigh(
     log_weights: Tensor, slots: list[int], offset: tuple[float, float]
 ) -> Weighed:
     """

@@ -80,9 +80,9 @@ def impute(
     for i in range(len(x)):
         z, weights = given.z[:, i], given.log_weights[:, i].exp()
         moments.append(_moments(vae, z, weights, x.dtype))
-        z = _resampled(z, weights, n_samples, seed=seed, position=first + i)
+        z = _resample(z, weights, n_samples, seed=seed, position=first + i)
         chosen.append(z)
-        drawn.append(_sampled(vae, z.to(x.dtype), seed=seed, position=first + i))
+        drawn.append(_sample(vae, z.to(x.dtype), seed=seed, position=first + i))
     found = _Moments(*(torch.stack(column) for column in zip(*moments, strict=True)))
     levels = found.mean[:, :0], found.mean[:, :0]
     if vae.marginals is None:
@@ -181,7 +181,7 @@ def _levels(
     )
 
 
-def _summarized(p_x: Likelihood) -> tuple[Tensor, Tensor]:
+def _summarize(p_x: Likelihood) -> tuple[Tensor, Tensor]:
     """Return mean and variance given z, which can be averaged over z, float64."""
     if isinstance(p_x, Table):
         return p_x.indicators
@@ -231,7 +231,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
     mean, square = weights.new_zeros(2, 1)
     for w, z in portions:
         pause()
-        of_z, variance = _summarized(vae.decode(z))
+        of_z, variance = _summarize(vae.decode(z))
         mean = mean + w @ of_z
         square = square + w @ (variance + of_z.square())
     rounded = square - mean.square()  # the variance, with a rounding error
@@ -239,7 +239,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
     of_mean, of_variance = WeightedSquares(rest), WeightedSquares(rest)
     for w, z in portions:
         pause()
-        of_z, variance = _summarized(vae.decode(z))
+        of_z, variance = _summarize(vae.decode(z))
         off = of_z - mean
         f = variance + off.square() - rounded
         rest = rest + w @ f
@@ -256,7 +256,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
     )
 
 
-def _resampled(
+def _resample(
     z: Tensor, weights: Tensor, n_samples: int, *, seed: int, position: int
 ) -> Tensor:
     """Resample S of the K latents of one example by their weights, (S, J)."""
@@ -270,7 +270,7 @@ def _resampled(
     return z[index.clamp(max=len(share) - 1)]
 
 
-def _sampled(vae: VAE, z: Tensor, *, seed: int, position: int) -> Tensor:
+def _sample(vae: VAE, z: Tensor, *, seed: int, position: int) -> Tensor:
     """Draw x ~ p(x|z) for one example, (S, D)."""
     draw = uniform if vae.likelihood.noise == "uniform" else standard_normal
     noise = draw(

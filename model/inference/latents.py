@@ -19,7 +19,7 @@ from model.inference.fitting import (
     fit_modes,
     most_points,
 )
-from model.inference.importance import Draws, Weighed, rounding, weighed, wide_decoder
+from model.inference.importance import Draws, Weighed, rounding, weigh, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
 from model.inference.observed import encoded_part, known_values
 from model.noise import Stream
@@ -123,12 +123,12 @@ def fit(
     known = known_values(vae, x, observed)
     rows = zip(torch.split(known, 1), torch.split(observed, 1), strict=True)
     return [
-        _fitted(vae, *row, seed=seed, position=torch.tensor([i], device=x.device))
+        _fit_one(vae, *row, seed=seed, position=torch.tensor([i], device=x.device))
         for i, row in enumerate(rows, start=first)
     ]
 
 
-def _fitted(
+def _fit_one(
     vae: VAE, known: Tensor, observed: Tensor, *, seed: int, position: Tensor
 ) -> Fitted:
     """Fit a mixture to one example, (1, D), 0 where it is not observed."""
@@ -185,7 +185,7 @@ def _from_mixture(one: Fitted, q_z: Mixture, exact: nn.Module | None, n: int) ->
     """Draw z for one example from the mixture that is fitted to it."""
     log_weights, z = Draws(one.example, q_z, _noise(one)).next(n)
     offset = rounding(one.example, exact, z, log_weights)
-    estimate = weighed(log_weights, q_z.slots, offset)
+    estimate = weigh(log_weights, q_z.slots, offset)
     return _Drawn(z, log_weights - torch.logsumexp(log_weights, dim=0), estimate)
 
 

@@ -19,7 +19,7 @@ N_GRID = {1: 513, 2: 129}
 
 
 @torch.no_grad()
-def integrated(vae: VAE, wide: VAE, x: Tensor) -> Posteriors:
+def integrate(vae: VAE, wide: VAE, x: Tensor) -> Posteriors:
     """
     Integrate p(x, z) over z for one example, (1, D).
 

@@ -83,8 +83,8 @@ def refine(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refinement:
             of (seed, first + i) alone.
     """
     before = _encoded_alone(vae, x)
-    best = _optimized(vae, x, before, seed=seed, first=first)
-    q_z = _moved(before, best.point)
+    best = _optimize(vae, x, before, seed=seed, first=first)
+    q_z = _move(before, best.point)
     values = [elbo_replicates(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
     rounded = [_rounding(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
     improvement = Estimate.mean(values[1] - values[0])
@@ -165,11 +165,11 @@ def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
     )
 
 
-def _optimized(
+def _optimize(
     vae: VAE, x: Tensor, q_z: DiagonalGaussian, *, seed: int, first: int
 ) -> Optimum:
     """
-    Optimize examples one at a time, in the coordinates of `_moved`.
+    Optimize examples one at a time, in the coordinates of `_move`.
 
     The first steps, to the neighborhood of the optimum, use half the points.
     """
@@ -203,18 +203,18 @@ class _Rows(NamedTuple):
 
     @property
     def start(self) -> Tensor:
-        """The coordinates of the initial q in `_moved`, zeros, (R, 2 J)."""
+        """The coordinates of the initial q in `_move`, zeros, (R, 2 J)."""
         return torch.zeros_like(self.q_z.mu).repeat(1, 2)
 
     def elbo(self, index: Tensor, point: Tensor) -> Tensor:
         """Return the ELBO of the examples at `index` with their fixed noise, (R',)."""
-        q_z = _moved(self.q_z.rows(index), point)
+        q_z = _move(self.q_z.rows(index), point)
         z = q_z.reparameterize(self.eps[index].transpose(0, 1))  # (K, R', J)
         log_p_x = log_likelihood_with_gradient(self.vae, self.x[index], z)
         return log_p_x.mean(dim=0) - self.vae.p_z.kl(q_z, z)
 
 
-def _moved(q_z: DiagonalGaussian, point: Tensor) -> DiagonalGaussian:
+def _move(q_z: DiagonalGaussian, point: Tensor) -> DiagonalGaussian:
     """
     Move mu, in units of sigma, and log_var by the two halves of `point`, (R, 2 J).
 

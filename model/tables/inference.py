@@ -28,14 +28,14 @@ class ColumnsError(ValueError):
     """No column of a table can be modeled, or a cell is none of its column."""
 
 
-def inferred(columns: Sequence[RawColumn]) -> TableSchema:
+def infer(columns: Sequence[RawColumn]) -> TableSchema:
     """
     Infer the kind of every column, or leave it out, with the reason in words.
 
     Raises:
         ColumnsError: No column is left.
     """
-    found = [_inferred(column) for column in columns]
+    found = [_infer_column(column) for column in columns]
     kept = tuple(column for column in found if isinstance(column, TableColumn))
     left_out = tuple(column for column in found if isinstance(column, LeftOut))
     if not kept:
@@ -90,7 +90,7 @@ def _level(column: TableColumn, raw: RawColumn, text: str) -> float | None:
     return code
 
 
-def _inferred(raw: RawColumn) -> TableColumn | LeftOut:
+def _infer_column(raw: RawColumn) -> TableColumn | LeftOut:
     n, name = int(raw.is_present.sum()), raw.name
     if not n:
         return LeftOut(name=name, why="it has no values")

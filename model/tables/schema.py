@@ -288,7 +288,7 @@ class TableSchema(Section):
         """
         return self.column(name).cells(np.asarray(codes, np.float64).tolist())
 
-    def described(self) -> tuple[str, ...]:
+    def describe(self) -> tuple[str, ...]:
         """Return a line on each column, and on each that was left out."""
         return (
             *(f"{c.name}: {c.kind}, {c.why}" for c in self.columns),

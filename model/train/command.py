@@ -58,7 +58,7 @@ def run(options: TrainOptions, arguments: Sequence[str], prog: str) -> int:
     command: Sequence[str] = (*prog.split(), *arguments)
     try:
         if options.resume is not None:
-            options, command = _resumed(options.resume, arguments, prog)
+            options, command = _resume(options.resume, arguments, prog)
         status = train(options, command=command)
     except DivergedError as error:
         return _fail(str(error), _DIVERGED)
@@ -154,7 +154,7 @@ def _with_missing_cells(plan: Plan, kept: Kept) -> Kept:
     return replace(kept, vae=vae)
 
 
-def _resumed(
+def _resume(
     path: Path, arguments: Sequence[str], prog: str
 ) -> tuple[RunOptions, Sequence[str]]:
     """Return the options and the first command of a run that is to continue."""

@@ -54,14 +54,14 @@ def choose(options: TrainOptions, dataset: Dataset) -> Choice:
     if isinstance(options, RunOptions):  # a resumed run has chosen before
         return Choice(options, ())
     if options.preset == "paper":
-        return Choice(_filled(options, {}), ())
+        return Choice(_fill(options, {}), ())
     likelihood = options.likelihood
     lines: tuple[str, ...] = ()
     if likelihood == "auto":
         likelihood, reason = choose_likelihood(dataset, options)
         lines += (f"--likelihood {likelihood}: {reason}.",)
     chosen = _by_size(options, dataset, likelihood)
-    filled = _filled(options, {**chosen, "likelihood": likelihood})
+    filled = _fill(options, {**chosen, "likelihood": likelihood})
     filled.check()
     words = [
         f"--{name.replace('_', '-')} {_shown(getattr(filled, name))}"
@@ -204,7 +204,7 @@ def _clamp(value: int, least: int, most: int) -> int:
     return min(max(value, least), most)
 
 
-def _filled(options: TrainOptions, chosen: dict[str, Any]) -> RunOptions:
+def _fill(options: TrainOptions, chosen: dict[str, Any]) -> RunOptions:
     """Return the options that are given, else those chosen, else the paper's."""
     named = {field.name: getattr(options, field.name) for field in fields(options)}
     given = {

@@ -61,7 +61,7 @@ class Measuring(Protocol):
     def examples(self) -> int: ...
 
 
-def evaluated(vae: VAE, x: Array, options: Measuring, split: Split) -> Evaluation:
+def evaluate_split(vae: VAE, x: Array, options: Measuring, split: Split) -> Evaluation:
     """Return the terms of the ELBO of the rows of a split, (N, D)."""
     with phase(f"{split} rows", total=len(x)) as on_rows:
         return evaluate(

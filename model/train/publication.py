@@ -14,7 +14,7 @@ from model.train import pictures
 from model.train.card import card
 from model.train.comparison import Difference
 from model.train.measurement import (
-    evaluated,
+    evaluate_split,
     held_out_files,
     pictures_of,
     stored_examples,
@@ -44,7 +44,7 @@ def publish(
     """
     vae, prepared, options = kept.vae, plan.prepared, plan.options
     journal = plan.places.journal_lines()
-    held_out = evaluated(vae, prepared.validation, options, "validation")
+    held_out = evaluate_split(vae, prepared.validation, options, "validation")
     metrics, differences = _metrics(plan, vae, held_out, complete=complete)
     verdict = _judge(
         plan, kept, held_out, metrics, differences, n_steps=n_steps, failure=failure
@@ -116,7 +116,7 @@ def _metrics(
     split: Split = "test" if complete else "validation"
     if complete:
         x = prepared.test
-        measured = evaluated(vae, x, options, split)
+        measured = evaluate_split(vae, x, options, split)
         metrics = test_metrics(vae, held_out, measured, prepared, options)
     else:
         x, measured = prepared.validation, held_out
@@ -146,7 +146,7 @@ def _train_elbo(plan: Plan, vae: VAE) -> float | None:
     if vae.marginals is None:
         return None
     rows = plan.prepared.train[evenly(len(plan.prepared.train), _MOST_TRAIN_ROWS)]
-    return float(evaluated(vae, rows, plan.options, "train").bound.mean())
+    return float(evaluate_split(vae, rows, plan.options, "train").bound.mean())
 
 
 def _error(evaluation: Evaluation) -> float:

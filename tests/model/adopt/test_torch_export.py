@@ -58,7 +58,7 @@ def test_without_the_exporter_the_extra_is_named(
     monkeypatch.setattr(torch_export, "find_spec", lambda _name: None)
 
     with pytest.raises(ModuleNotFoundError, match="adopt"):
-        torch_export.exported(Encoder(), torch.rand(2, 3, 4, 6), "x", ["mu"])
+        torch_export.export(Encoder(), torch.rand(2, 3, 4, 6), "x", ["mu"])
 
 
 def test_one_row_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,4 +66,4 @@ def test_one_row_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_export, "find_spec", lambda _name: object())
 
     with pytest.raises(ValueError, match="2 rows of x or more"):
-        torch_export.exported(Encoder(), torch.rand(1, 3, 4, 6), "x", ["mu"])
+        torch_export.export(Encoder(), torch.rand(1, 3, 4, 6), "x", ["mu"])

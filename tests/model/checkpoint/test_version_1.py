@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model.checkpoint.version_1 import converted, rounding
+from model.checkpoint.version_1 import convert, rounding
 from model.config import Config
 from model.vae import VAE
 
@@ -33,7 +33,7 @@ def test_shift_and_scale_move_out_of_the_networks(vae: VAE) -> None:
     """Their float32 values become float64, and all other weights stay."""
     weights, config = older(vae)
 
-    found = converted(weights, config)
+    found = convert(weights, config)
 
     assert found.keys() == vae.state_dict().keys()
     for name, tensor in found.items():
@@ -48,7 +48,7 @@ def test_different_units_of_encoder_and_decoder_are_refused(vae: VAE) -> None:
     weights["decoder.standardization.shift"][1] += 1
 
     with pytest.raises(ValueError, match=r"expected one standardization\.shift"):
-        converted(weights, config)
+        convert(weights, config)
 
 
 def test_weights_that_are_missing_stay_missing(vae: VAE) -> None:
@@ -56,14 +56,14 @@ def test_weights_that_are_missing_stay_missing(vae: VAE) -> None:
     weights, config = older(vae)
     del weights["decoder.standardization.shift"]
 
-    assert "standardization.shift" not in converted(weights, config)
+    assert "standardization.shift" not in convert(weights, config)
 
 
 def test_the_current_version_is_not_converted(vae: VAE) -> None:
     """Nor has it been rounded."""
     weights = vae.state_dict()
 
-    found = converted(weights, vae.config)
+    found = convert(weights, vae.config)
 
     assert found.keys() == weights.keys()
     assert all(found[name] is weights[name] for name in weights)

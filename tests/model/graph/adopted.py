@@ -5,14 +5,14 @@ import torch
 
 from model.config import Config, OnnxGraph
 from model.engine.onnx import decoder_model, encoder_model
-from model.graph import Graphs, read, separated
+from model.graph import Graphs, read, separate
 from model.vae import VAE, empty
 
 
 def as_graphs(vae: VAE) -> VAE:
     """Return a model whose networks are the graphs of those of a native one."""
     parts = [
-        separated(read(build(vae).SerializeToString()))
+        separate(read(build(vae).SerializeToString()))
         for build in (encoder_model, decoder_model)
     ]
     document = vae.config.model_dump()

@@ -15,7 +15,7 @@ from onnx import (
     numpy_helper,
 )
 
-from model.graph import Graph, GraphError, GraphNetwork, read, read_stored, separated
+from model.graph import Graph, GraphError, GraphNetwork, read, read_stored, separate
 from model.graph.limits import output_shapes
 from model.graph.onnx_writer import to_onnx
 from model.graph.wire import MAX_FIELDS
@@ -231,7 +231,7 @@ def test_what_no_output_needs_is_dropped() -> None:
 
 def test_weights_are_taken_out_and_put_back() -> None:
     """Names stay readable; the model with weights is the model that was read."""
-    graph, weights = separated(read(changed(lambda _: None)))
+    graph, weights = separate(read(changed(lambda _: None)))
 
     assert list(weights) == ["w0_w", "w1_b", "w2_v", "w3_u"]
     assert read(to_onnx(graph, weights).SerializeToString()).constants.keys() == set(
@@ -382,7 +382,7 @@ def varint(value: int) -> bytes:
 def test_mutated_files_are_refused_in_one_line_or_are_graphs() -> None:
     """Nothing else happens, whatever bytes change, and memory stays bounded."""
     content = changed(lambda _: None)
-    stored = to_onnx(separated(read(content)).graph).SerializeToString()
+    stored = to_onnx(separate(read(content)).graph).SerializeToString()
     draw = np.random.default_rng(0)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     messages: list[str] = []
@@ -392,7 +392,7 @@ def test_mutated_files_are_refused_in_one_line_or_are_graphs() -> None:
             if i % 2:
                 graph = read(mutated)
                 output_shapes(graph, (2, 4), 2)
-                GraphNetwork(separated(graph).graph)
+                GraphNetwork(separate(graph).graph)
             else:
                 read_stored(mutated, n_in=4, n_out=2, n_heads=2)
         except GraphError as error:

@@ -9,7 +9,7 @@ import torch
 from model.inference.bounds import ImportanceWeighted
 from model.inference.evidence import (
     Proposed,
-    assembled,
+    assemble,
     draw,
     log_evidence,
     propose,
@@ -69,7 +69,7 @@ def test_what_is_called_reliable_is(
     for name, ((vae, x, log_p_x), fits) in proposed.items():
         exact = wide_decoder(vae)
         explored = [draw(one, exact, target=target, budget=budget) for one in fits]
-        found = assembled(explored, x)
+        found = assemble(explored, x)
 
         trusted = is_reliable(found).numpy()
         off = found.bound.value.numpy() - log_p_x

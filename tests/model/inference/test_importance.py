@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from model.inference.importance import weighed
+from model.inference.importance import weigh
 
 SLOTS = [1, 1, 1, 1, 37, 15, 1, 1, 2, 4]
 N_ESTIMATES = 400
@@ -26,7 +26,7 @@ def test_one_round_of_draws_has_a_finite_error() -> None:
     u = 2 * torch.rand(N_ESTIMATES, 64, generator=generator, dtype=torch.float64) - 1
     log_weights = torch.log1p(half * u)
 
-    found = [weighed(row, SLOTS, (0.0, 0.0)) for row in log_weights]
+    found = [weigh(row, SLOTS, (0.0, 0.0)) for row in log_weights]
 
     assert all(math.isfinite(one.standard_error) for one in found)
     true = math.sqrt(float((half.square() / 3).sum())) / 64
@@ -40,6 +40,6 @@ def test_more_rounds_keep_every_stratum() -> None:
         torch.arange(len(SLOTS)) + 1.0, torch.tensor(SLOTS)
     )
 
-    found = weighed(levels.repeat(2).double().log(), SLOTS, (0.0, 0.0))
+    found = weigh(levels.repeat(2).double().log(), SLOTS, (0.0, 0.0))
 
     assert found.standard_error < 1e-12

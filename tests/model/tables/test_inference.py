@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.files import read_mixed
-from model.tables.inference import ColumnsError, UnknownCellError, codes_of, inferred
+from model.tables.inference import ColumnsError, UnknownCellError, codes_of, infer
 from model.tables.schema import TableColumn
 from tests.model.tables.tables import levels, number
 
@@ -26,7 +26,7 @@ def column(tmp_path: Path, cells: list[object], name: str = "x") -> TableColumn 
     other = (i % 3 for i in range(len(cells)))
     columns: dict[str, list[object]] = {name: cells, "other": [*other]}
     path = table(tmp_path / "t.csv", **columns)
-    schema = inferred(read_mixed(path).columns)
+    schema = infer(read_mixed(path).columns)
     return schema.columns[0] if len(schema.columns) == 2 else schema.left_out[0].why
 
 
@@ -185,7 +185,7 @@ def test_a_table_of_nothing_is_refused(tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv", a=repeated(1), b=repeated("x"))
 
     with pytest.raises(ColumnsError, match="a: all its values are 1; b: all"):
-        inferred(read_mixed(path).columns)
+        infer(read_mixed(path).columns)
 
 
 def test_cells_become_codes(tmp_path: Path) -> None:
