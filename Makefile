@@ -133,7 +133,7 @@ $(TOOLS):
 check: $(CAN_TEST) ## Lint, formatting, types, known vulnerabilities
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
-	$(PY) -m mypy --strict app client model tests
+	$(PY) -m mypy --strict app benchmarks client deploy model tests
 	@$(MAKE) --no-print-directory audit
 
 # Asked of OSV, which takes names and versions, so that nothing is installed to be looked

@@ -33,10 +33,12 @@ def save_adopted(vae: VAE, folder: Path) -> Path:
     ):
         paths[name] = folder / f"{name}.onnx"
         paths[name].write_bytes(proto.SerializeToString())
+    likelihood = vae.config.likelihood.kind
+    assert likelihood != "table"  # whose networks are none of another library
     options = AdoptOptions(
         encoder=paths["encoder"],
         decoder=paths["decoder"],
-        likelihood=vae.config.likelihood.kind,
+        likelihood=likelihood,
         out=folder / "adopted",
         encoder_outputs=("mu=0", "log_var=1"),
         decoder_outputs=("logits=0",),

@@ -97,7 +97,8 @@ def _mlp(data_dim: int, hidden: tuple[int, ...], latent_dim: int) -> VAE:
 
 def _sizes(folder: Path, seconds: float, repeats: int) -> str:
     """Return the table of rates per core, and of cores for a billion rows a day."""
-    rng, rows = np.random.default_rng(SEED), []
+    rng = np.random.default_rng(SEED)
+    rows: list[tuple[str, ...]] = []
     for name, vae in _networks().items():
         path = save(vae, folder / f"network{len(rows)}")
         engine = Engine.load(path, device="cpu", backend="auto", n_threads=1)

@@ -82,7 +82,7 @@ def draw(model: TableModel, n: int, path: Path, *, seed: int) -> None:
 
 def judged(python: Path, folder: Path, rows: Path, target: str) -> Figures:
     """Return the figures of `table_quality` for rows."""
-    words = ["benchmarks.peers.table_quality", folder / "train.csv"]
+    words: list[str | Path] = ["benchmarks.peers.table_quality", folder / "train.csv"]
     found = subprocess.run(
         [python, "-m", *words, folder / "test.csv", rows, "--target", target],
         check=True,
@@ -107,7 +107,7 @@ def of_peer(model: TableModel, python: Path, epochs: int) -> Figures:
     with tempfile.TemporaryDirectory() as name:
         folder = _split(model, Path(name))
         rows = folder / "rows.csv"
-        words = ["benchmarks.peers.tvae", folder / "train.csv", rows]
+        words: list[str | Path] = ["benchmarks.peers.tvae", folder / "train.csv", rows]
         options = ["--epochs", str(epochs), "--seed", str(model.seed)]
         subprocess.run([python, "-m", *words, *options], check=True)
         return judged(python, folder, rows, _TARGETS[model.csv.stem])

@@ -281,7 +281,7 @@ def summary(name: str, runs: Sequence[Figures]) -> list[str]:
 
     def error(figure: str) -> float:
         seeds = _error([one[figure] for one in runs])
-        rows = max(one[f"{figure} error"] for one in runs)
+        rows = float(max(one[f"{figure} error"] for one in runs))
         return max(seeds, rows / math.sqrt(len(runs)))
 
     def judged(figure: str, bar: float | None) -> str:

@@ -81,7 +81,7 @@ class TableModel:
     def seconds(self) -> float:
         """The time of the steps of training."""
         journal = (self.path / "metrics.jsonl").read_text().splitlines()
-        rates = [json.loads(line)["examples_per_second"] for line in journal]
+        rates = [float(json.loads(line)["examples_per_second"]) for line in journal]
         return len(self.dataset.train.x) * sum(1 / rate for rate in rates)
 
     def lines(self, *parts: Split) -> str:

@@ -16,8 +16,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -26,7 +26,8 @@ _SECONDS = 5
 _NVIDIA = ("/proc/driver/nvidia/version", "/dev/nvidiactl", "/dev/dxg")
 
 
-class Choice(NamedTuple):
+@dataclass(frozen=True)
+class Choice:
     """Where pip finds torch: an index besides its own, or none, and why."""
 
     index: str | None

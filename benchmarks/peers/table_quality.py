@@ -123,7 +123,8 @@ def distances(train: pd.DataFrame, rows: pd.DataFrame) -> np.ndarray:
     search = NearestNeighbors(n_neighbors=1, metric="manhattan", algorithm="brute")
     search.fit(features.places(train))
     some = rows.sample(min(_MOST_NEIGHBORS, len(rows)), random_state=1)
-    return search.kneighbors(features.places(some))[0][:, 0]
+    found: np.ndarray = search.kneighbors(features.places(some))[0][:, 0]
+    return found
 
 
 def main() -> None:

@@ -40,6 +40,7 @@ def gap(study: Study) -> str:
                 for r in chunks(len(x), _ROWS, f"{name} gaps")
             ]
         )
+        assert found.is_reliable is not None  # only a bound has none
         columns = (
             *(found.elbo_before, found.amortization_gap, found.elbo_after),
             *(found.approximation_gap, found.log_p_x, found.total_gap),

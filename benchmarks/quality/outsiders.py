@@ -92,6 +92,7 @@ def _scores(vae: VAE, gray: Gray, title: str) -> _Scores:
             for r in chunks(len(x), _ROWS, title)
         ]
     )
+    assert found.is_reliable is not None  # only a bound has none
     return _Scores(
         -found.log_p_x, -found.elbo_before, found.amortization_gap, found.is_reliable
     )

@@ -144,7 +144,8 @@ class Study:
         n_held_out = next(f.n_examples for f in figures if f.split == "validation")
         n = len(self.mnist.train.x) + len(self.mnist.validation.x) - n_held_out
         lines = (self._run(name, seed) / "metrics.jsonl").read_text().splitlines()
-        seconds = sum(n / json.loads(line)["examples_per_second"] for line in lines)
+        rates = [float(json.loads(line)["examples_per_second"]) for line in lines]
+        seconds = sum(n / rate for rate in rates)
         before = RECIPES[name].begins_with
         earlier = 0.0 if before is None else self.minutes(before, seed)
         return seconds / 60 + earlier
