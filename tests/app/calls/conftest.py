@@ -1,4 +1,4 @@
-"""Services whose models are known in closed form."""
+"""Services of models that are known in closed form, or whose columns have names."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,9 @@ import pytest
 
 from tests.app import linear_gaussian
 from tests.app.known import Known
+from tests.app.named_columns import COLUMNS
 from tests.app.served import Served
+from tests.tiny import save_table
 
 
 @pytest.fixture(scope="module", params=[1, 2])
@@ -19,3 +21,11 @@ def known(
     model = linear_gaussian.save(path, request.param)
     with Served(path) as served:
         yield Known(served, model)
+
+
+@pytest.fixture(scope="session")
+def named(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Serve a Gaussian model of a table with names."""
+    path = tmp_path_factory.mktemp("named") / "table"
+    with Served(save_table(path, COLUMNS)) as served:
+        yield served

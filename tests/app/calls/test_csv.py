@@ -2,37 +2,16 @@
 
 import csv
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from tests.app.named_columns import CALLS, COLUMNS, EACH_CALL, ROWS
 from tests.app.served import Served, assert_problem
-from tests.tiny import save_table
 
-COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
-ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]
 CSV = "text/csv"
-CALLS = (
-    *("encode", "elbo", "reconstruct", "loglik", "gap", "refine", "posterior"),
-    "anomaly",
-)
-EACH = [
-    pytest.param(name, marks=pytest.mark.slow("analyzes rows"))
-    if name in {"gap", "refine", "posterior"}
-    else name
-    for name in CALLS
-]
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve a Gaussian model of a table with names."""
-    path = tmp_path_factory.mktemp("table") / "table"
-    with Served(save_table(path, COLUMNS)) as served:
-        yield served
 
 
 def written(rows: Any, names: Any = COLUMNS) -> bytes:
@@ -56,19 +35,19 @@ def read(response: httpx.Response) -> tuple[list[str], list[list[str]]]:
     return header, rows
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_every_call_that_takes_x_takes_csv(table: Served, name: str) -> None:
+@pytest.mark.parametrize("name", EACH_CALL)
+def test_every_call_that_takes_x_takes_csv(named: Served, name: str) -> None:
     """The answer is bit for bit that to rows as arrays; options are in the query."""
     reversed_rows = [row[::-1] for row in ROWS]
     url = f"/{name}" if name in {"encode", "reconstruct"} else f"/{name}?seed=3"
 
-    by_name = post(table, url, written(reversed_rows, COLUMNS[::-1]))
+    by_name = post(named, url, written(reversed_rows, COLUMNS[::-1]))
 
     assert by_name.status_code == 200, by_name.text
-    assert by_name.json() == table.post(url, {"x": ROWS}).json()
+    assert by_name.json() == named.post(url, {"x": ROWS}).json()
 
 
-def test_an_empty_cell_is_imputed(table: Served) -> None:
+def test_an_empty_cell_is_imputed(named: Served) -> None:
     """The mask is not sent: a cell that is empty is missing."""
     mask = [[1, 1, 0, 1, 1], [0, 1, 1, 1, 0]]
     holes = [
@@ -76,31 +55,31 @@ def test_an_empty_cell_is_imputed(table: Served) -> None:
         for pair in zip(ROWS, mask, strict=True)
     ]
 
-    by_name = post(table, "/impute?seed=3", written(holes))
+    by_name = post(named, "/impute?seed=3", written(holes))
 
-    as_arrays = table.post("/impute", {"x": ROWS, "mask": mask, "seed": 3})
+    as_arrays = named.post("/impute", {"x": ROWS, "mask": mask, "seed": 3})
     assert by_name.status_code == 200, by_name.text
     assert by_name.json() == as_arrays.json()
 
 
-def test_a_cell_that_is_not_imputed_must_be_there(table: Served) -> None:
+def test_a_cell_that_is_not_imputed_must_be_there(named: Served) -> None:
     """Other calls refuse it by its line and column."""
-    response = post(table, "/encode", written([[1, 2, 3, 4, 5], [1, "", 3, 4, 5]]))
+    response = post(named, "/encode", written([[1, 2, 3, 4, 5], [1, "", 3, 4, 5]]))
 
     [fault] = assert_problem(response, 422)["errors"]
     assert fault["pointer"] == "/x/1/mass"
     assert fault["detail"] == "line 3, mass: expected a number, got an empty cell"
 
 
-@pytest.mark.parametrize("name", [*EACH[:6], "anomaly", "impute"])
-def test_answers_are_a_line_for_each_row(table: Served, name: str) -> None:
+@pytest.mark.parametrize("name", [*EACH_CALL[:6], "anomaly", "impute"])
+def test_answers_are_a_line_for_each_row(named: Served, name: str) -> None:
     """With the numbers of JSON, under the names of its members."""
     holes = [[1.5, "", 0.25, 3.0, 0.0], [0.5, 4.0, "", 2.0, 1.0]]
     body = written(holes if name == "impute" else ROWS)
     url = f"/{name}" if name in {"encode", "reconstruct"} else f"/{name}?seed=3"
-    wanted = post(table, url, body).json()
+    wanted = post(named, url, body).json()
 
-    response = post(table, url, body, CSV)
+    response = post(named, url, body, CSV)
 
     header, rows = read(response)
     assert len(rows) == len(ROWS)
@@ -131,10 +110,10 @@ def text_of(value: Any) -> str:
     )
 
 
-def test_names_say_which_column_a_number_is_of(table: Served) -> None:
+def test_names_say_which_column_a_number_is_of(named: Served) -> None:
     """Of the parameters, of the surprise, and of draws."""
-    decoded = table.post("/decode", {"z": [[0, 0]]}, headers={"accept": CSV})
-    surprise = post(table, "/anomaly", written(ROWS), CSV)
+    decoded = named.post("/decode", {"z": [[0, 0]]}, headers={"accept": CSV})
+    surprise = post(named, "/anomaly", written(ROWS), CSV)
 
     assert read(decoded)[0] == [
         f"{part}.{name}" for part in ("mean", "log_var") for name in COLUMNS
@@ -142,39 +121,39 @@ def test_names_say_which_column_a_number_is_of(table: Served) -> None:
     assert f"surprise_per_dim.{COLUMNS[4]}" in read(surprise)[0]
 
 
-def test_samples_go_into_the_next_call(table: Served) -> None:
+def test_samples_go_into_the_next_call(named: Served) -> None:
     """`/sample` writes rows of data alone, with every bit."""
     accept = {"accept": CSV}
-    samples = table.get("/sample?n=3&seed=7&draw=sample", headers=accept)
+    samples = named.get("/sample?n=3&seed=7&draw=sample", headers=accept)
 
     names, rows = read(samples)
     assert names == list(COLUMNS)
     assert samples.headers["vae-seed"] == "7"
-    x = table.get("/sample?n=3&seed=7&draw=sample").json()["x"]
+    x = named.get("/sample?n=3&seed=7&draw=sample").json()["x"]
     assert np.array_equal(np.array(rows, float), x)
-    codes = post(table, "/encode", samples.content)
-    assert codes.json() == table.post("/encode", {"x": x}).json()
+    codes = post(named, "/encode", samples.content)
+    assert codes.json() == named.post("/encode", {"x": x}).json()
 
 
-def test_draws_of_a_reconstruction_are_rows(table: Served) -> None:
+def test_draws_of_a_reconstruction_are_rows(named: Served) -> None:
     """K lines for each row, in order."""
     url = "/reconstruct?n_samples=3&seed=1"
-    wanted = np.array(post(table, url, written(ROWS)).json()["x"])
+    wanted = np.array(post(named, url, written(ROWS)).json()["x"])
 
-    _, rows = read(post(table, url, written(ROWS), CSV))
+    _, rows = read(post(named, url, written(ROWS), CSV))
 
     assert np.array_equal(np.array(rows, float), wanted.reshape(6, 5))
 
 
-def test_many_rows_are_read_and_written_in_pieces(table: Served) -> None:
+def test_many_rows_are_read_and_written_in_pieces(named: Served) -> None:
     """In a thread, and one piece after the other."""
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(4_000, 5)).astype(np.float32).tolist()
 
-    header, found = read(post(table, "/encode", written(rows), CSV))
+    header, found = read(post(named, "/encode", written(rows), CSV))
 
     assert header == ["mu.0", "mu.1", "log_var.0", "log_var.1"]
-    wanted = table.post("/encode", {"x": rows}).json()
+    wanted = named.post("/encode", {"x": rows}).json()
     assert np.array_equal(np.array(found, float)[:, :2], np.array(wanted["mu"]))
 
 
@@ -188,10 +167,10 @@ def test_a_model_without_names_takes_no_csv(gaussian: Served) -> None:
     assert CSV not in assert_problem(asked, 406)["detail"]
 
 
-def test_the_description_lists_csv_where_it_is_taken(table: Served) -> None:
+def test_the_description_lists_csv_where_it_is_taken(named: Served) -> None:
     """In /model and in the API's description, with what a line is."""
-    types = table.get("/model").json()["media_types"]
-    described = table.get("/openapi.json").json()["paths"]
+    types = named.get("/model").json()["media_types"]
+    described = named.get("/openapi.json").json()["paths"]
 
     for name in (*CALLS, "impute"):
         assert CSV in types[name]["request"]

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from model.tables.schema import LeftOut
+from tests.app.named_columns import COLUMNS, EACH_CALL, ROWS
 from tests.app.served import Served, assert_problem
 from tests.model.tables.tables import MIXED, mixed_codes, model
-from tests.tiny import calibrated, save_table, save_tiny
+from tests.tiny import calibrated, save_tiny
 
 arrow = pytest.importorskip("pyarrow")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -22,32 +23,12 @@ PARQUET, CSV, TENSORS = (
     "text/csv",
     "application/vnd.safetensors",
 )
-COLUMNS = ("height", "mass", "a/b", "x~y", "größe")
-ROWS = [[1.5, -2.0, 0.25, 3.0, 0.0], [0.5, 4.0, -1.0, 2.0, 1.0]]
-CALLS = (
-    *("encode", "elbo", "reconstruct", "loglik", "gap", "refine", "posterior"),
-    "anomaly",
-)
-EACH = [
-    pytest.param(name, marks=pytest.mark.slow("analyzes rows"))
-    if name in {"gap", "refine", "posterior"}
-    else name
-    for name in CALLS
-]
 CELLS: dict[str, list[Any]] = {
     "amount": [12, 0, None, 3],
     "size": [0.5, 20.3, 9.9, None],
     "group": ["a", "c", "b", None],
     "flag": [True, False, None, True],
 }
-
-
-@pytest.fixture(scope="module")
-def numbers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Serve a Gaussian model of a table with names."""
-    path = tmp_path_factory.mktemp("numbers") / "table"
-    with Served(save_table(path, COLUMNS)) as served:
-        yield served
 
 
 @pytest.fixture(scope="module")
@@ -105,26 +86,26 @@ def url_of(name: str) -> str:
     return f"/{name}" if name in {"encode", "reconstruct"} else f"/{name}?seed=3"
 
 
-@pytest.mark.parametrize("name", EACH)
-def test_every_call_that_takes_x_takes_parquet(numbers: Served, name: str) -> None:
+@pytest.mark.parametrize("name", EACH_CALL)
+def test_every_call_that_takes_x_takes_parquet(named: Served, name: str) -> None:
     """The answer is bit for bit that to rows as arrays."""
-    found = post(numbers, url_of(name), packed(by_name(ROWS)))
+    found = post(named, url_of(name), packed(by_name(ROWS)))
 
     assert found.status_code == 200, found.text
-    assert found.json() == numbers.post(url_of(name), {"x": ROWS}).json()
+    assert found.json() == named.post(url_of(name), {"x": ROWS}).json()
 
 
-def test_null_is_imputed(numbers: Served) -> None:
+def test_null_is_imputed(named: Served) -> None:
     """And NaN, as in CSV an empty cell."""
     holes = [[1.5, -2.0, None, 3.0, 0.0], [None, 4.0, -1.0, 2.0, float("nan")]]
     empty = [["" if v is None or v != v else v for v in row] for row in holes]
 
-    found = post(numbers, "/impute?seed=3", packed(by_name(holes)))
+    found = post(named, "/impute?seed=3", packed(by_name(holes)))
 
-    wanted = post(numbers, "/impute?seed=3", as_csv(by_name(empty)), CSV)
+    wanted = post(named, "/impute?seed=3", as_csv(by_name(empty)), CSV)
     assert found.status_code == 200, found.text
     assert found.json() == wanted.json()
-    refused = assert_problem(post(numbers, "/encode", packed(by_name(holes))), 422)
+    refused = assert_problem(post(named, "/encode", packed(by_name(holes))), 422)
     [fault] = refused["errors"]
     assert fault["pointer"] == "/x/0/a~1b"
     assert fault["detail"] == "row 0, a/b: expected a number, got null"
@@ -132,13 +113,13 @@ def test_null_is_imputed(numbers: Served) -> None:
 
 @pytest.mark.slow("runs each analysis in both formats")
 @pytest.mark.parametrize("name", ["encode", "elbo", "anomaly", "impute", "loglik"])
-@pytest.mark.parametrize("served", ["numbers", "mixed"])
+@pytest.mark.parametrize("served", ["named", "mixed"])
 def test_answers_have_the_columns_and_the_cells_of_csv(
     request: pytest.FixtureRequest, served: str, name: str
 ) -> None:
     """Numbers with all bits, words, truth values, and null where a cell is empty."""
     table: Served = request.getfixturevalue(served)
-    body = packed(by_name(ROWS) if served == "numbers" else CELLS)
+    body = packed(by_name(ROWS) if served == "named" else CELLS)
     url = url_of(name)
 
     found = read(post(table, url, body, accept=PARQUET))
@@ -157,10 +138,10 @@ def test_answers_have_the_columns_and_the_cells_of_csv(
                 assert float(np.float32(cell)) == float(np.float32(value))
 
 
-def test_samples_go_into_the_next_call(mixed: Served, numbers: Served) -> None:
+def test_samples_go_into_the_next_call(mixed: Served, named: Served) -> None:
     """With every bit; words are categories, and other cells have their types."""
     query = "/sample?n=3&seed=7&draw=sample"
-    for served in (mixed, numbers):
+    for served in (mixed, named):
         samples = served.get(query, headers={"accept": PARQUET})
         lines = served.get(query, headers={"accept": CSV})
 
@@ -283,10 +264,10 @@ def test_too_many_rows_are_refused_before_they_are_read(mixed: Served) -> None:
     assert "rows, got 1000000" in assert_problem(response, 413)["detail"]
 
 
-def test_the_description_lists_parquet_where_it_is_taken(numbers: Served) -> None:
+def test_the_description_lists_parquet_where_it_is_taken(named: Served) -> None:
     """In /model and in the API's description, where CSV is."""
-    types = numbers.get("/model").json()["media_types"]
-    described = numbers.get("/openapi.json").json()["paths"]
+    types = named.get("/model").json()["media_types"]
+    described = named.get("/openapi.json").json()["paths"]
 
     for name, lists in types.items():
         for side in ("request", "response"):
