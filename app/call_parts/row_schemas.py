@@ -1,7 +1,7 @@
 """JSON schemas of rows: as arrays, and by the names of their columns."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.wire.layout import LARGEST
@@ -56,7 +56,7 @@ def texts(schema: Json) -> Json:
 def forms(
     rows: Json,
     columns: Sequence[str],
-    table: TableSchema | None = None,
+    table: TableSchema | None,
     named: Json | None = None,
 ) -> list[Json]:
     """
@@ -66,35 +66,48 @@ def forms(
         table: What cells are, if rows by name have cells of mixed kinds.
         named: What a number is in rows by name; None if what it is in arrays.
     """
-    cell: Json = named or rows["items"]["items"]
-    cells = dict.fromkeys(columns, cell)
-    n = at_least = len(columns)
-    data = {**rows, "items": {**rows["items"], "items": cell}}
-    if table is not None:
-        cell = {"type": [*_KINDS_OF_CELLS]}
-        cells = {column.name: _cell(column) for column in table.columns}
-        data, at_least = {**rows, "items": {"type": "array", "items": cell}}, 0
-    record: Json = {
-        "type": "object",
-        "description": "A row by the names of its columns.",
-    }
-    if _have_names(columns):
-        record |= {"properties": cells, "additionalProperties": False}
-        record |= {"required": list(columns)} if at_least else {}
+    if table is None:
+        cell: Json = named or rows["items"]["items"]
+        row = {**rows["items"], "items": cell}
+        cells = dict.fromkeys(columns, cell)
+        at_least = len(columns)
     else:
-        record |= {"additionalProperties": cell}
-        record |= {"minProperties": at_least, "maxProperties": n}
+        cell = {"type": [*_KINDS_OF_CELLS]}
+        row = {"type": "array", "items": cell}
+        cells = {column.name: _cell(column) for column in table.columns}
+        at_least = 0
+    split = _split({**rows, "items": row}, columns, at_least)
+    return [rows, split, {**rows, "items": _record(cells, cell, at_least)}]
+
+
+def _split(data: Json, columns: Sequence[str], at_least: int) -> Json:
+    """Return the schema of rows under the names of at least so many columns."""
     names = {"type": "array", "items": {**one_of(columns), "type": "string"}}
-    split = {
+    return {
         "type": "object",
         "description": "Rows under the names of their columns.",
         "properties": {
-            "columns": {**names, "minItems": at_least, "maxItems": n},
+            "columns": {**names, "minItems": at_least, "maxItems": len(columns)},
             "data": data,
         },
         "required": ["columns", "data"],
     }
-    return [rows, split, {**rows, "items": record}]
+
+
+def _record(cells: Mapping[str, Json], cell: Json, at_least: int) -> Json:
+    """
+    Return the schema of a row by the names of at least so many columns.
+
+    Args:
+        cells: The schema of each column's cell.
+        cell: That of any of them, for names that generators cannot tell apart.
+    """
+    record = {"type": "object", "description": "A row by the names of its columns."}
+    if not _have_names(list(cells)):
+        sizes = {"minProperties": at_least, "maxProperties": len(cells)}
+        return {**record, "additionalProperties": cell, **sizes}
+    required = {"required": list(cells)} if at_least else {}
+    return {**record, "properties": cells, "additionalProperties": False, **required}
 
 
 def _cell(column: TableColumn) -> Json:

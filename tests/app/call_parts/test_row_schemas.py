@@ -53,7 +53,7 @@ def test_columns_that_a_generator_confuses_are_no_properties() -> None:
     """It would leave out every operation whose rows have such columns."""
     columns = ["income=<=50K", "income=>50K"]
 
-    arrays, split, records = forms(rows((2,), 9, 1), columns)
+    arrays, split, records = forms(rows((2,), 9, 1), columns, None)
 
     assert records["items"]["additionalProperties"] == {"type": "number"}
     assert records["items"]["minProperties"] == records["items"]["maxProperties"] == 2
