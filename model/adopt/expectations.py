@@ -82,15 +82,20 @@ def check_expected(vae: VAE, expected: Expected, *, n_threads: int) -> str:
                 ("mu", coder.encode(x).mu.numpy(), expected.mu),
                 ("x_hat", _decoded(coder.decode(mu)), expected.x_hat),
             ):
-                error = np.abs(got - wanted) / np.maximum(1, np.abs(wanted))
-                row, column = np.unravel_index(np.argmax(error), error.shape)
-                if not error.max() <= _TOLERANCE:
-                    raise ValueError(
-                        f"--expect: {name} of row {row}, value {column}: expected "
-                        f"{wanted[row, column]:.7g}, got {got[row, column]:.7g}"
-                    )
-                worst[name] = max(worst[name], float(error.max()))
+                worst[name] = max(worst[name], _difference(name, got, wanted))
     return ", ".join(f"{name} differs by {error:.1e}" for name, error in worst.items())
+
+
+def _difference(name: str, got: Array, wanted: Array) -> float:
+    """Return the largest difference, relative to values above 1; check its size."""
+    error = np.abs(got - wanted) / np.maximum(1, np.abs(wanted))
+    row, column = np.unravel_index(np.argmax(error), error.shape)
+    if not error.max() <= _TOLERANCE:
+        raise ValueError(
+            f"--expect: {name} of row {row}, value {column}: expected "
+            f"{wanted[row, column]:.7g}, got {got[row, column]:.7g}"
+        )
+    return float(error.max())
 
 
 def _decoded(p_x: Likelihood) -> Array:

@@ -124,14 +124,14 @@ def gaps(
 ) -> Gaps:
     """Split log p(x) - ELBO into the approximation and the amortization gap."""
     found = gap.gap(vae, x, target=target, budget=budget, seed=seed, first=first)
-    lower, refinement = found.log_p_x, found.refinement
+    lower, best = found.log_p_x, found.refinement
     columns = Gaps(
         log_p_x=column(lower.bound.value),
         log_p_x_standard_error=column(lower.bound.standard_error),
-        elbo_before=column(refinement.before.value),
-        elbo_before_standard_error=column(refinement.before.standard_error),
-        elbo_after=column(refinement.after.value),
-        elbo_after_standard_error=column(refinement.after.standard_error),
+        elbo_before=column(best.before.value),
+        elbo_before_standard_error=column(best.before.standard_error),
+        elbo_after=column(best.after.value),
+        elbo_after_standard_error=column(best.after.standard_error),
         approximation_gap=column(found.approximation.value),
         approximation_gap_standard_error=column(found.approximation.standard_error),
         amortization_gap=column(found.amortization.value),
@@ -141,7 +141,7 @@ def gaps(
         n_samples=column(lower.n_samples),
         pareto_k=column(lower.pareto_k),
         is_reliable=optional_column(lower.is_reliable),
-        converged=column(refinement.converged),
+        converged=column(best.converged),
     )
     return in_data_units(columns, vae.log_jacobian)
 

@@ -84,12 +84,12 @@ def impute(
         chosen.append(z)
         drawn.append(_sample(vae, z.to(x.dtype), seed=seed, position=first + i))
     found = _Moments(*(torch.stack(column) for column in zip(*moments, strict=True)))
-    levels = found.mean[:, :0], found.mean[:, :0]
+    levels = levels_error = found.mean[:, :0]
     if vae.marginals is None:
         found = _Moments(*(column.to(x.dtype) for column in found))
     else:
         layout = vae.marginals.layout
-        levels = _levels(found, known, observed, layout)
+        levels, levels_error = _levels(found, known, observed, layout)
         found, known = _in_codes(found, layout), x.new_tensor(math.nan)
     return Imputation(
         mean=torch.where(observed, known, found.mean),
@@ -100,8 +100,8 @@ def impute(
         ),
         x=torch.where(observed, known, torch.stack(drawn, dim=1)),
         z=torch.stack(chosen, dim=1),
-        levels=levels[0],
-        levels_standard_error=levels[1],
+        levels=levels,
+        levels_standard_error=levels_error,
     )
 
 
