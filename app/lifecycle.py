@@ -29,20 +29,24 @@ REFUSAL_SECONDS = 0.5
 
 @final
 class Lifecycle:
-    """The phase the service is in."""
+    """
+    The phase the service is in.
+
+    Attributes:
+        is_serving: Whether requests are still accepted.
+        is_leaving: Whether connections are to be closed after a response.
+        has_ended: Whether all requests are answered, and the log is written.
+    """
 
     def __init__(self) -> None:
-        self.phase: Phase = "loading"
+        self.enter("loading")
 
-    @property
-    def is_leaving(self) -> bool:
-        """Whether connections are to be closed after a response."""
-        return self.phase in {"leaving", "draining", "ended"}
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all requests are answered, and the log is written."""
-        return self.phase == "ended"
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase."""
+        self.phase = phase
+        self.is_serving = phase in {"ready", "leaving"}
+        self.is_leaving = phase in {"leaving", "draining", "ended"}
+        self.has_ended = phase == "ended"
 
     def check_ready(self) -> None:
         """
@@ -52,17 +56,7 @@ class Lifecycle:
             UnavailableError: The service is loading or stopping.
         """
         if self.phase != "ready":
-            raise self._unavailable()
-
-    def check_serving(self) -> None:
-        """
-        Check that requests are still accepted.
-
-        Raises:
-            UnavailableError: The service is loading or draining.
-        """
-        if self.phase not in {"ready", "leaving"}:
-            raise self._unavailable()
+            raise self.unavailable()
 
     @contextmanager
     def drain_on_sigterm(self, delay: float) -> Iterator[None]:
@@ -75,12 +69,12 @@ class Lifecycle:
         server = cast("_Handler", signal.getsignal(signal.SIGTERM))
 
         def drain(frame: FrameType | None) -> None:
-            self.phase = "draining"
+            self.enter("draining")
             loop.call_later(REFUSAL_SECONDS, server, signal.SIGTERM, frame)
 
         def leave(number: int, frame: FrameType | None) -> None:
             if self.phase == "ready":
-                self.phase = "leaving"
+                self.enter("leaving")
                 loop.call_soon_threadsafe(loop.call_later, delay, drain, frame)
             else:  # a second signal: stop at once
                 server(number, frame)
@@ -91,7 +85,8 @@ class Lifecycle:
         finally:
             signal.signal(signal.SIGTERM, server)
 
-    def _unavailable(self) -> UnavailableError:
+    def unavailable(self) -> UnavailableError:
+        """Return the error for a request that is not accepted in this phase."""
         return UnavailableError(
             f"the service is {self.phase}; try again",
             retry_after_seconds=RETRY_AFTER_SECONDS,

@@ -132,16 +132,16 @@ async def _lifespan(
         async with reloader.reloading():
             try:
                 with sighup.on_sighup(reread_files):
-                    lifecycle.phase = "ready"
+                    lifecycle.enter("ready")
                     try:
                         with lifecycle.drain_on_sigterm(drain_delay):
                             yield
                     finally:
-                        lifecycle.phase = "draining"
+                        lifecycle.enter("draining")
             finally:
                 if log is not None:  # first, because closing the model may take long
                     await log.close()
-                lifecycle.phase = "ended"
+                lifecycle.enter("ended")
     finally:
         if tracer is not None:
             await asyncio.to_thread(tracer.close)

@@ -202,14 +202,15 @@ def acceptance_check(model: ServedModel, room: Room) -> Callable[[], None]:
     It raises `UnavailableError` while the service is draining or compute has stalled,
     and `OverloadedError` if there is no room.
     """
-    check_serving = model.lifecycle.check_serving
+    lifecycle = model.lifecycle
     check_room = {
-        "batches": model.compute.check_room,
+        "batches": model.compute.batcher.check_room,
         "analyses": model.analysis_threads.check_room,
     }[room]
 
     def check() -> None:
-        check_serving()
+        if not lifecycle.is_serving:
+            raise lifecycle.unavailable()
         check_room()
 
     return check

@@ -18,7 +18,7 @@ def livez(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Return 200 if the process serves HTTP and computes; otherwise restart it."""
 
     async def endpoint(_: Request) -> Response:
-        if model.compute.stalled_seconds > DEAD_SECONDS:
+        if model.compute.batcher.stalled_seconds > DEAD_SECONDS:
             raise UnavailableError("compute is dead", retry_after_seconds=1)
         return plain_text(b"ok\n")
 

@@ -133,7 +133,7 @@ class Queue:
     def __init__(self, operation: str, compute: RowFunction) -> None:
         self.operation = operation
         self.compute = compute
-        self.row_seconds = _UNKNOWN_ROW_SECONDS
+        self._price(_UNKNOWN_ROW_SECONDS)
         self._short: deque[Job] = deque()
         self._long: deque[Job] = deque()
 
@@ -142,13 +142,15 @@ class Queue:
         """Whether rows wait to be computed."""
         return bool(self._short or self._long)
 
-    def add(self, job: Job) -> None:
-        """Queue a job."""
+    def add(self, job: Job) -> bool:
+        """Queue a job; return whether there was none."""
+        is_first = not self._short and not self._long
         (self._short if job.n_rows <= _MAX_SHORT_ROWS else self._long).append(job)
+        return is_first
 
     def take(self) -> list[Piece]:
         """Take the next batch: short jobs first, up to half of it if long ones wait."""
-        room = self._room()
+        room = self._room
         pieces = _take_rows(self._short, -(-room // 2) if self._long else room)
         if self._long:
             n_rows = sum(piece.stop - piece.start for piece in pieces)
@@ -167,7 +169,7 @@ class Queue:
         self.compute(*arrays)  # the first run is many times slower
         started = perf_counter()
         self.compute(*arrays)
-        self.row_seconds = (perf_counter() - started) / len(arrays[0])
+        self._price((perf_counter() - started) / len(arrays[0]))
 
     def learn(self, n_rows: int, seconds: float) -> None:
         """
@@ -177,12 +179,14 @@ class Queue:
         """
         cost = seconds / n_rows
         if cost < self.row_seconds:
-            self.row_seconds = cost
-        elif n_rows >= self._room():
-            self.row_seconds += _LAST_WEIGHT * (cost - self.row_seconds)
+            self._price(cost)
+        elif n_rows >= self._room:
+            self._price(self.row_seconds + _LAST_WEIGHT * (cost - self.row_seconds))
 
-    def _room(self) -> int:
-        return max(1, min(TILE, int(_BATCH_SECONDS / self.row_seconds)))
+    def _price(self, row_seconds: float) -> None:
+        """Set the cost of a row, and the size of a full batch."""
+        self.row_seconds = row_seconds
+        self._room = max(1, min(TILE, int(_BATCH_SECONDS / row_seconds)))
 
 
 def _take_rows(jobs: deque[Job], room: int) -> list[Piece]:
@@ -196,8 +200,8 @@ def _take_rows(jobs: deque[Job], room: int) -> list[Piece]:
         pieces.append(Piece(job, job.n_done, stop))
         room -= stop - job.n_done
         job.n_done = stop
-    # After the loop: a batch must have at most one piece of a job.
-    jobs.extend(p.job for p in pieces if p.stop < p.job.n_rows)
+        if stop < job.n_rows:  # the batch is full
+            jobs.append(job)
     return pieces
 
 
@@ -267,13 +271,13 @@ class Batcher:
         """
         loop = asyncio.get_running_loop()
         job = Job(arrays, loop.create_future())
-        self._check(job, queue)
+        if self._busy:  # else no rows are queued or being computed
+            self._check(job, queue)
         self._n_rows += job.n_rows
         self._n_bytes += job.n_bytes
         try:
-            if not queue.has_jobs:
+            if queue.add(job):
                 self._turns.append(queue)
-            queue.add(job)
             self._n_new += job.n_rows
             self._n_jobs += 1
             if not self._busy:
@@ -428,6 +432,8 @@ def _stalled() -> UnavailableError:
 def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
     """Return the result or the exception of each piece."""
     try:
+        if len(pieces) == 1:
+            return [compute(*pieces[0].arrays())]
         return _split(compute(*_joined(pieces)), pieces)
     except Exception as error:  # noqa: BLE001  delivered to the request that caused it
         if len(pieces) == 1:
@@ -438,15 +444,11 @@ def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
 
 
 def _joined(pieces: Sequence[Piece]) -> Sequence[AnyArray]:
-    if len(pieces) == 1:
-        return pieces[0].arrays()
     columns = zip(*(piece.arrays() for piece in pieces), strict=True)
     return [np.concatenate(column) for column in columns]
 
 
 def _split(results: Sequence[AnyArray], pieces: Sequence[Piece]) -> list[Outcome]:
-    if len(pieces) == 1:
-        return [results]
     outcomes: list[Outcome] = []
     start = 0
     for piece in pieces:

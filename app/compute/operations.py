@@ -50,30 +50,33 @@ class Operations:
     `encode`, `decode`, `sample`, `elbo` on the served model.
 
     x goes in in the model's units, and comes out in those of the data.
+
+    Attributes:
+        batcher: Computes the rows; it knows whether there is room for more.
     """
 
     def __init__(
         self, engine: Engine, on_batch: Callable[[Batch], object], capacity: Capacity
     ) -> None:
         self.engine = engine
-        self._batcher = Batcher(on_batch, capacity)
-        self._encode = self._batcher.queue("encode", "encode", engine.encode)
+        self.batcher = Batcher(on_batch, capacity)
+        self._encode = self.batcher.queue("encode", "encode", engine.encode)
         # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
-        self._decode = self._batcher.queue("decode", "decode", decoded)
-        self._draw = self._batcher.queue("sample", "sample", drawn)
+        self._decode = self.batcher.queue("decode", "decode", decoded)
+        self._draw = self.batcher.queue("sample", "sample", drawn)
 
     async def encode(self, x: Array) -> Encoding:
         """Return q(z|x) for x, (N, D)."""
-        return Encoding(*await self._batcher.rows(self._encode, x))
+        return Encoding(*await self.batcher.rows(self._encode, x))
 
     async def decode(self, z: Array) -> Decoding:
         """Return p(x|z) for z, (N, J)."""
-        return Decoding(*await self._batcher.rows(self._decode, z))
+        return Decoding(*await self.batcher.rows(self._decode, z))
 
     async def cells(self, z: Array) -> CellArrays:
         """Return the distributions of a table's cells for z, (N, J)."""
-        return CellArrays(*await self._batcher.rows(self._cells(), z))
+        return CellArrays(*await self.batcher.rows(self._cells(), z))
 
     async def sample(
         self,
@@ -106,10 +109,10 @@ class Operations:
         noise = await run_in_thread_if_large(n_values, self._noise, n, seed, first)
         n_sets = self.engine.n_missing_sets
         if complete or not n_sets:
-            (x,) = await self._batcher.rows(self._draw, z, noise)
+            (x,) = await self.batcher.rows(self._draw, z, noise)
             return Sample(x, z)
         gaps = await run_in_thread_if_large(n * n_sets, self._gaps, n, seed, first)
-        (x,) = await self._batcher.rows(self._draw_with_gaps(), z, noise, gaps)
+        (x,) = await self.batcher.rows(self._draw_with_gaps(), z, noise, gaps)
         return Sample(x, z)
 
     async def elbo(
@@ -166,16 +169,6 @@ class Operations:
         checked = partial(supported, seed=seed, binarize=binarize, first=first)
         return await run_in_thread_if_large(x.size, checked, self.engine, x)
 
-    def check_room(self) -> None:
-        """
-        Check that there is room for a request, before it is read.
-
-        Raises:
-            OverloadedError: There is no room.
-            UnavailableError: Compute has stalled.
-        """
-        self._batcher.check_room()
-
     def rehearse(self) -> None:
         """
         Compute a tile with each operation before the first request; in any thread.
@@ -194,32 +187,18 @@ class Operations:
             self._draw_with_gaps().rehearse(z, noise, self._gaps(TILE, 0, 0))
         self._elbo(1).rehearse(x, z[:, None])
 
-    @property
-    def alive(self) -> bool:
-        """Whether the batcher is open and has not stalled."""
-        return self._batcher.alive
-
-    @property
-    def stalled_seconds(self) -> float:
-        """How long the batch in the compute thread has been running."""
-        return self._batcher.stalled_seconds
-
-    def close(self) -> None:
-        """Finish the current batch, and stop the compute thread."""
-        self._batcher.close()
-
     async def _scores(self, x: Array, eps: Array) -> RowScores:
         """Score x with eps, (N, K, J), at most TILE draws at a time."""
         n_samples = eps.shape[1]
         if n_samples <= TILE:
-            return RowScores(*await self._batcher.rows(self._elbo(n_samples), x, eps))
+            return RowScores(*await self.batcher.rows(self._elbo(n_samples), x, eps))
         # Filled piece by piece, so that no more than one piece is in memory twice.
         log_likelihood = np.empty(eps.shape[:2], np.float32)
         kl = np.empty(0, np.float32)
         for start in range(0, n_samples, TILE):
             draws = slice(start, start + TILE)
             queue = self._elbo(eps[:, draws].shape[1])
-            piece = RowScores(*await self._batcher.rows(queue, x, eps[:, draws]))
+            piece = RowScores(*await self.batcher.rows(queue, x, eps[:, draws]))
             log_likelihood[:, draws] = piece.log_likelihood
             if self.engine.kl_adds_up:
                 kl = piece.kl
@@ -244,16 +223,16 @@ class Operations:
 
     def _cells(self) -> Queue:
         """Return the queue of a table's rows whose cells' distributions are wanted."""
-        return self._batcher.queue("cells", "decode", self.engine.cells)
+        return self.batcher.queue("cells", "decode", self.engine.cells)
 
     def _draw_with_gaps(self) -> Queue:
         """Return the queue of draws of a table's rows that may lack cells."""
         drawn = partial(_drawn_with_gaps, self.engine)
-        return self._batcher.queue("gaps", "sample", drawn)
+        return self.batcher.queue("gaps", "sample", drawn)
 
     def _elbo(self, n_samples: int) -> Queue:
         """Return the queue for rows with `n_samples` draws, equal within a batch."""
-        return self._batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
+        return self.batcher.queue(("elbo", n_samples), "elbo", self.engine.score)
 
     def _noise(self, n: int, seed: int, first: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise

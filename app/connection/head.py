@@ -82,17 +82,6 @@ def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -
             )
 
 
-def check_count(fields: Fields, limit: int) -> None:
-    """
-    Check the number of headers.
-
-    Raises:
-        HeadersTooLargeError: There are more than `limit`.
-    """
-    if len(fields) > limit:
-        raise too_many(limit)
-
-
 def check_size(target: bytes, fields: Fields, limit: int) -> None:
     """
     Check the size of a head in bytes.

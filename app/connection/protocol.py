@@ -138,9 +138,9 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         fields, limits = self.headers, self._limits
-        head.check_count(fields, limits.max_headers)
-        is_in_one_packet = not self._unfinished.has(self.scope)
-        if self._n_packet > limits.max_header_bytes or not is_in_one_packet:
+        if len(fields) > limits.max_headers:
+            raise head.too_many(limits.max_headers)
+        if self._n_packet > limits.max_header_bytes or self._unfinished.has(self.scope):
             head.check_size(self.url, fields, limits.max_header_bytes)
         headers = dict(fields)
         method, version = self.parser.get_method(), self.parser.get_http_version()

@@ -142,7 +142,6 @@ export function map(state) {
 		state.announce($("where").parentElement.innerText);
 	}, set);
 	const again = () => {
-		if (!state.z) return; // it comes with the code of the first x
 		const n = prior.mean.length - 2;
 		const where = $("others").value === "dials" ? "where the dials have them" : "at the prior’s mean";
 		$("elsewhere").textContent = n ? `The other ${n === 1 ? "dimension stands" : `${n} dimensions stand`} ${where}.` : "";

@@ -57,8 +57,8 @@ export async function link(state) {
 
 	const restore = async () => {
 		const parts = new URLSearchParams(location.hash.slice(1));
-		const drawn = parts.get("x") && (await unpacked(parts.get("x")).catch(() => null));
 		FIELDS.forEach((field, i) => write(field, parts.get(field.id) ?? defaults[i]));
+		const drawn = parts.get("x") && (await unpacked(parts.get("x")).catch(() => null));
 		const row = drawn?.length === state.data.dim && state.data.accepts(drawn) ? drawn : state.reference[parts.get("example") ?? 0] ?? state.reference[0];
 		const z = parts.get("z")?.split(",").map(Number);
 		if (isRow(z, state.prior.mean.length)) state.setZ(z);

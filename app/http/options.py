@@ -36,9 +36,6 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
     Raises:
         UnprocessableError: A name is unknown, or has two values or an invalid one.
     """
-    if not members and not query:
-        found: Options = _defaults(schema)
-        return found
     if query:
         members = _merged(schema, members, _parameters(schema, query))
     return _checked(schema, members)
@@ -54,7 +51,7 @@ def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
 
 
 @cache
-def _defaults(schema: type[Options]) -> Options:
+def defaults(schema: type[Options]) -> Options:
     """Return the options of a request without any; they are frozen."""
     return _checked(schema, {})
 

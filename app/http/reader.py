@@ -1,6 +1,7 @@
 """Reads requests: an array in any of its formats, and options."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal, TypeVar, final
 
@@ -121,7 +122,8 @@ class Reader:
             ProblemError: The request is invalid.
         """
         rows, parsed = await self._read(request, wanted, schema)
-        check_known(rows, parsed, wanted.layout)
+        if rows.unknown or parsed is not options.defaults(schema):
+            check_known(rows, parsed, wanted.layout)
         if wanted.layout.schema is None:
             return rows, parsed
         request.absent = rows.absent
@@ -141,10 +143,10 @@ class Reader:
                     fault = Fault(f"/{data_urls.NAME}", self.why_no_images)
                     raise UnprocessableError(fault) from None
                 return await self.images.read_urls(error.members, schema, query)
-            return rows, _without_images(options.read(schema, scalars, query))
+            return rows, _read_options(schema, scalars, query)
         if self.images is not None and format_ in (PNG, JPEG):
             return await self.images.read(body, format_, schema, query)
-        parsed = _without_images(options.read(schema, {}, query))
+        parsed = _read_options(schema, {}, query)
         if format_ in tables.FORMATS:
             layout = wanted.layout
             return await self._tables.rows(request, format_, body, layout), parsed
@@ -167,9 +169,9 @@ class Reader:
         query = request.query_string
         if format_ is JSON:
             masked, members = await self._masked.read_json(body)
-            parsed = options.read(schema, members, query)
+            parsed = _read_options(schema, members, query)
         else:
-            parsed = options.read(schema, {}, query)
+            parsed = _read_options(schema, {}, query)
             if format_ is SAFETENSORS:
                 masked = await asyncio.to_thread(self._masked.read_safetensors, body)
             else:
@@ -224,7 +226,7 @@ class Reader:
             rows, members = await wanted.json.read(body)
         else:
             rows, members = safetensors.read(body, wanted.layout), {}
-        parsed = options.read(schema, members, query)
+        parsed = _read_options(schema, members, query)
         check_known(rows, parsed, wanted.layout)
         request.absent = rows.absent
         return name, await wanted.coding.converted(rows), parsed
@@ -241,7 +243,7 @@ class Reader:
                     _OPTIONS_ONLY,
                 )
             members = strict.read_members(body) if body else {}
-        return options.read(schema, members, request.query_string)
+        return _read_options(schema, members, request.query_string)
 
     def picture(self, n: int, output: ImageOutput, format_: Format) -> Picture | None:
         """
@@ -300,8 +302,14 @@ def check_known(rows: Rows, options: StrictObject, layout: Layout) -> None:
         raise UnprocessableError(Fault("/unknown", what))
 
 
-def _without_images(parsed: _Options) -> _Options:
-    """Return the options of a body without images; refuse `resize`."""
+def _read_options(
+    schema: type[_Options], members: Mapping[str, Any], query: bytes
+) -> _Options:
+    """Return the options of a body without images, as most bodies are."""
+    if not members and not query:
+        found: _Options = options.defaults(schema)
+        return found
+    parsed = options.read(schema, members, query)
     if getattr(parsed, "resize", False):  # isinstance of a pydantic model: 1 us
         what = "only for images: x_png, or a body in image/png or image/jpeg"
         raise UnprocessableError(Fault("/resize", what))

@@ -66,9 +66,10 @@ class Request:
         self._n_sent = 0  # the bytes of the body, before it is decompressed
         self.headers = dict(self.fields)
         self.method: str = scope["method"]
-        self.root_path: str = scope.get("root_path", "").rstrip("/")
+        self.root_path: str = scope.get("root_path", "")
         self.path: str = scope["path"]
         if self.root_path:
+            self.root_path = self.root_path.rstrip("/")
             self.path = below(self.root_path, self.path)
         self.query_string: bytes = scope["query_string"]
         self.is_read = self.method in {"GET", "HEAD"}  # their bodies are ignored

@@ -42,7 +42,11 @@ async def respond(
     Raises:
         UnprocessableError: A value is not finite.
     """
-    chunks = await _chunks(reply, format_, picture)
+    chunks: list[Chunk] | Pieces
+    if format_ is JSON:
+        chunks = writer.chunks(reply)
+    else:
+        chunks = await _chunks(reply, format_, picture)
     # orjson writes values that are not finite as null, which is quick to search for.
     if not isinstance(chunks, list) or format_ is not JSON or b"null" in chunks[0]:
         await check_finite(reply, source, by_row=by_row)
@@ -96,8 +100,7 @@ def _not_finite(
 async def _chunks(
     reply: Reply, format_: Format, picture: Picture | None
 ) -> list[Chunk] | Pieces:
-    if format_ is JSON:
-        return writer.Text(reply) if writer.is_long(reply) else [writer.write(reply)]
+    """Return a reply in a format other than JSON."""
     if format_ is CSV:
         table = CsvText(reply)
         return table if table.is_long else [b"".join(table)]

@@ -34,13 +34,13 @@ from app.http.request import Request, below
 from app.http.response import Response
 from app.lifecycle import Lifecycle, shut_down
 from app.middleware.access import AccessCheck
-from app.middleware.cancellation import InFlight
 from app.middleware.failures import problem_of, problem_response
 from app.middleware.framework import route_of
 from app.observability.access_log import OTHER, AccessLog, Line
 from app.observability.metrics import Metrics
 from app.observability.timing import Timing, begin
 from app.observability.tracing import Tracer
+from app.serving.in_flight import InFlight
 from app.serving.loaded_model import Current
 from app.settings import Settings
 
@@ -101,7 +101,6 @@ class Pipeline:
         self._logs_client = settings.access_log_client
         self._prefix = secrets.token_hex(6)
         self._count = count()
-        self._in_flight = InFlight()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle an HTTP request; pass lifespan events to the framework."""
@@ -128,17 +127,18 @@ class Pipeline:
             self._cors.log_refusal(request)
         self.metrics.enter()
         try:
-            with loaded.use:
-                if self._access is not None:
-                    headers += self._access.headers(request)
-                    response = _check_access(self._access, request, request_id)
-                if response is None and endpoint is not None:
-                    response = await self._call(endpoint, request, request_id, timing)
-                elif response is None:
-                    scope["request_id"] = request_id
-                    sent = await self._from_framework(
-                        route, scope, receive, send, headers, timing
-                    )
+            if self._access is not None:
+                headers += self._access.headers(request)
+                response = _check_access(self._access, request, request_id)
+            if response is None and endpoint is not None:
+                response = await self._call(
+                    endpoint, loaded.in_flight, request, request_id, timing
+                )
+            elif response is None:
+                scope["request_id"] = request_id
+                sent = await self._from_framework(
+                    route, scope, receive, send, headers, timing
+                )
             del loaded, endpoint  # a slow client must not keep a model in memory
             if response is not None:
                 headers += CLOSE if self.lifecycle.is_leaving else ()
@@ -194,13 +194,17 @@ class Pipeline:
             self._log.note(line)
 
     async def _call(
-        self, endpoint: Endpoint, request: Request, request_id: str, timing: Timing
+        self,
+        endpoint: Endpoint,
+        in_flight: InFlight,
+        request: Request,
+        request_id: str,
+        timing: Timing,
     ) -> Response | None:
         """Return a call's response or problem; None if the client disconnected."""
-        start = timing.start
-        self._in_flight.enter(request)
+        in_flight.enter(request)
         try:
-            request.deadline = start + self._timeout_of(request)
+            request.deadline = timing.start + self._timeout_of(request)
             response = await endpoint(request)
             request.reserve_response(response.n_held)
             return response
@@ -211,14 +215,14 @@ class Pipeline:
                 return problem_response(shut_down(), request.path, request_id)
             if request.cancel_reason == "disconnected":
                 return None
-            seconds = request.deadline - start
+            seconds = request.deadline - timing.start
             late = DeadlineError(f"the response took longer than {seconds:g} seconds")
             return problem_response(late, request.path, request_id)
         except Exception as error:  # noqa: BLE001  also bugs: `problem_of` logs them
             problem = problem_of(error, request_id)
             return problem_response(problem, request.path, request_id)
         finally:
-            self._in_flight.leave(request)
+            in_flight.leave(request)
             request.release_body()
 
     def _timeout_of(self, request: Request) -> float:

@@ -6,7 +6,6 @@ replaced by assigning that attribute. The old model is closed after the last req
 that uses it.
 """
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import final
@@ -15,31 +14,7 @@ from app.call_parts.call import Endpoint
 from app.call_parts.served_model import ServedModel
 from app.errors import Headers
 from app.http.response_budget import ResponseBudget
-
-
-@final
-class Use:
-    """Counts the requests that use a model, and waits for the last of them."""
-
-    def __init__(self) -> None:
-        self._n = 0
-        self._last: asyncio.Event | None = None
-
-    def __enter__(self) -> None:
-        """Count a request."""
-        self._n += 1
-
-    def __exit__(self, *_: object) -> None:
-        """Stop counting it, after success or failure."""
-        self._n -= 1
-        if self._last is not None and not self._n:
-            self._last.set()
-
-    async def ended(self) -> None:
-        """Wait until the last request has ended; no new one may begin."""
-        self._last = asyncio.Event()
-        if self._n:
-            await self._last.wait()
+from app.serving.in_flight import InFlight
 
 
 @final
@@ -52,14 +27,14 @@ class LoadedModel:
         endpoints: The endpoint for each method and path.
         headers: Headers of every response.
         responses: The budget for responses in memory, shared by all models.
-        use: Counts the requests that it computes, until they are computed, not sent.
+        in_flight: The requests that it computes, until they are computed, not sent.
     """
 
     model: ServedModel
     endpoints: Mapping[tuple[str, str], Endpoint]
     headers: Headers
     responses: ResponseBudget
-    use: Use = field(default_factory=Use)
+    in_flight: InFlight = field(default_factory=InFlight)
 
     @property
     def sha256(self) -> str:
@@ -85,7 +60,7 @@ class LoadedModel:
     def close(self) -> None:
         """Finish running computations, and stop the threads."""
         self.model.analysis_threads.close()
-        self.model.compute.close()
+        self.model.compute.batcher.close()
 
 
 @final

@@ -118,7 +118,7 @@ class Reloader:
         figures = (served.version, new.version, perf_counter() - started)
         logger.info("checkpoint %s was replaced by %s in %.2f s", *figures)
         try:
-            await old.use.ended()
+            await old.in_flight.ended()
         finally:
             await self._in_thread(old.close)
         return True

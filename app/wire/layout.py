@@ -150,7 +150,21 @@ class Layout:
         Raises:
             UnprocessableError: A value is not finite or outside the model's range.
         """
-        x = self.x_of(values.reshape(-1))
+        return self.rows_of(
+            self.x_of(values.reshape(-1)), shaped=shaped, first_row=first_row
+        )
+
+    def rows_of(self, x: FloatArray, *, shaped: bool, first_row: int = 0) -> Rows:
+        """
+        Check x, and return it as rows in the model's units.
+
+        Args:
+            x: Flat, float32 or float64.
+            first_row: As in `to_rows`.
+
+        Raises:
+            UnprocessableError: A value is not finite or outside the model's range.
+        """
         first = first_row * self.dim
         self.check(x, first, shaped=shaped)
         if self.units is None:

@@ -89,6 +89,7 @@ def names(formats: Formats) -> str:
     return ", ".join(format_.name for format_ in formats)
 
 
+@lru_cache(_CACHE)  # of a request with an error, nothing is cached
 def request_format(
     content_type: bytes | None,
     content_encoding: bytes | None,
@@ -174,7 +175,6 @@ def with_qualities(listed: bytes) -> list[tuple[str, float]]:
     return [_entry(part) for part in listed.decode("latin-1").lower().split(",")]
 
 
-@lru_cache(_CACHE)
 def _content_type(content_type: bytes | None) -> Format | None:
     if content_type is None:
         return None

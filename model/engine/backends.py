@@ -25,7 +25,7 @@ TOLERANCE = 1e-5
 class Coder(Protocol):
     """Encodes and decodes: the VAE itself, or its layers in another library."""
 
-    def encode_rows(self, x: Array) -> Sequence[Array]:
+    def encode_rows(self, x: Array, /) -> Sequence[Array]:
         """Return mu and log_var of q(z|x) for x, (N, D), without tensors between."""
 
     def encode(self, x: Tensor) -> DiagonalGaussian:

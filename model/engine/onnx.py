@@ -30,33 +30,31 @@ _IR_VERSION = 8
 _Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
+_Layers = Callable[[Array], Sequence[Array]]
+
+
 @final
 class OnnxVAE:
-    """`encode` and `decode` of a VAE; ONNX Runtime computes the layers."""
+    """
+    `encode` and `decode` of a VAE; ONNX Runtime computes the layers.
+
+    Attributes:
+        encode_rows: Returns mu and log_var of q(z|x) for x, (N, D).
+        decode_rows: Returns the heads of the decoder for z, (N, J).
+    """
 
     def __init__(self, vae: VAE, *, n_threads: int) -> None:
-        self._encoder = _compiled(encoder_model(vae), n_threads)
-        self._decoder = _compiled(decoder_model(vae), n_threads)
+        self.encode_rows: _Layers = _compiled(encoder_model(vae), n_threads)
+        self.decode_rows: _Layers = _compiled(decoder_model(vae), n_threads)
         self._likelihood = vae.decoder.likelihood
-
-    def encode_rows(self, x: Array) -> Sequence[Array]:
-        """Return mu and log_var of q(z|x) for x, (N, D)."""
-        return self._encoder(x)
-
-    def decode_rows(self, z: Array) -> Sequence[Array]:
-        """Return the heads of the decoder for z, (N, J)."""
-        return self._decoder(z)
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
         """Return q(z|x) for x, (..., D)."""
-        return DiagonalGaussian(*over_rows(_of_tensors(self._encoder), x))
+        return DiagonalGaussian(*over_rows(_of_tensors(self.encode_rows), x))
 
     def decode(self, z: Tensor) -> Likelihood:
         """Return p(x|z) for z, (..., J)."""
-        return self._likelihood(*over_rows(_of_tensors(self._decoder), z))
-
-
-_Layers = Callable[[Array], Sequence[Array]]
+        return self._likelihood(*over_rows(_of_tensors(self.decode_rows), z))
 
 
 def _of_tensors(layers: _Layers) -> Callable[[Tensor], Heads]:

@@ -46,7 +46,7 @@ class Arrays:
             self._parser = doubles.parser()
             raise RefusedError from error
         self._layout.check_n_rows(len(array))
-        return self._layout.to_rows(values, shaped=shaped, first_row=first_row)
+        return self._layout.rows_of(values, shaped=shaped, first_row=first_row)
 
     def values(self, text: bytes) -> NDArray[np.float64]:
         """

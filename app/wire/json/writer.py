@@ -57,11 +57,13 @@ def is_long(reply: Reply) -> bool:
     return n_values > (PIECE_VALUES if reply.orient == "arrays" else PIECE_CELLS)
 
 
-def write(reply: Reply) -> Chunk:
+def chunks(reply: Reply) -> list[Chunk] | Text:
     """Return a JSON object; floats have the fewest digits that round-trip."""
+    if is_long(reply):
+        return Text(reply)
     if reply.orient != "arrays":
-        return b"".join(Text(reply))
-    return dumps({**reply.tensors, **reply.scalars})
+        return [b"".join(Text(reply))]
+    return [dumps({**reply.tensors, **reply.scalars})]
 
 
 def _tensor(name: str, values: NDArray[Any], reply: Reply) -> Iterator[bytes]:

@@ -26,19 +26,6 @@ GIVE = """([kind, bytes, type]) => {
     return event.defaultPrevented;
 }"""
 
-CHOICES = """[...document.querySelectorAll("select, [type=checkbox]")]
-    .filter((one) => one.id && one.checkVisibility())"""
-CHOSEN = f"""() =>
-    Object.fromEntries({CHOICES}.map((one) => [one.id, one.checked ?? one.value]))"""
-CHOOSE_THE_LAST = f"""() => {{
-    for (const one of {CHOICES}) {{
-        if (one.type === "checkbox") one.click();
-        else one.value = one.options[one.options.length - 1].value;
-        one.dispatchEvent(new Event("change", {{ bubbles: true }}));
-    }}
-    return ({CHOSEN})();
-}}"""
-
 
 def is_of_one_row(request: Any) -> bool:
     """Say whether a request encodes one x: the examples are encoded together."""
@@ -189,21 +176,6 @@ def test_the_address_keeps_the_state(opened: Callable[..., Opened]) -> None:
     page.wait_for_function(
         "document.querySelectorAll('#examples button')[3].ariaPressed === 'true'"
     )
-    assert complaints == []
-
-
-def test_a_link_may_change_every_choice(opened: Callable[..., Opened]) -> None:
-    """The page reads them before it has the code of x."""
-    page = opened("pictures").page
-    choices = page.evaluate(CHOOSE_THE_LAST)
-    page.get_by_role("button", name="Invert").click()
-    settled(page)
-    link = address_of(page, "&x=")
-
-    shared, _, complaints, _ = opened(link)
-
-    assert {"across", "others", "points", "binarize", "draw"} <= choices.keys()
-    assert shared.evaluate(CHOSEN) == choices
     assert complaints == []
 
 

@@ -213,7 +213,7 @@ def test_an_old_checkpoint_is_freed_at_once(
         weakref.ref(loaded),
         weakref.ref(loaded.model.compute.engine),
         weakref.ref(loaded.model.compute.engine.checkpoint.vae),
-        weakref.ref(loaded.model.compute._batcher._thread),
+        weakref.ref(loaded.model.compute.batcher._thread),
     ]
     del loaded
     gc.collect()
@@ -241,7 +241,7 @@ def test_what_a_row_costs_is_known_before_the_first_request(
     compute.append(loaded_model_of(served).model.compute)
     unknown = Queue("none", lambda *arrays: arrays).row_seconds
     for operations in compute:
-        queues = operations._batcher._queues
+        queues = operations.batcher._queues
         assert queues.keys() == {"encode", "decode", "sample", ("elbo", 1)}
         assert all(0 < q.row_seconds != unknown for q in queues.values())
 

@@ -4,7 +4,7 @@ import numpy as np
 import orjson
 import pytest
 
-from app.wire.json.writer import PIECE_VALUES, Text, is_long, write
+from app.wire.json.writer import PIECE_VALUES, Text, chunks, dumps, is_long
 from app.wire.reply import Orient, Reply, TableColumns
 from model.tables.schema import TableSchema
 from tests.model.tables.tables import MIXED
@@ -32,7 +32,7 @@ def test_pieces_are_the_text_in_one_go(name: str) -> None:
     pieces = list(text)
 
     assert is_long(reply)
-    assert b"".join(pieces) == write(reply._replace(tensors=tensors))
+    assert b"".join(pieces) == dumps({**tensors, **reply.scalars})
     assert list(text) == pieces
     assert text.nbytes == sum(values.nbytes for values in tensors.values())
     assert max(map(len, pieces)) < 30 * PIECE_VALUES
@@ -44,7 +44,7 @@ def test_short_replies_are_written_in_one_go() -> None:
 
     assert not is_long(Reply({"x": x, "y": x[:1]}))
     assert is_long(Reply({"x": x, "y": x[:2]}))
-    assert orjson.loads(write(Reply({"x": x}, {"seed": 7})))["seed"] == 7
+    assert orjson.loads(b"".join(chunks(Reply({"x": x}, {"seed": 7}))))["seed"] == 7
 
 
 @pytest.mark.parametrize("orient", ["records", "split"])
@@ -54,7 +54,7 @@ def test_numbers_beyond_all_integers_are_written_by_name(orient: Orient) -> None
     schema = TableSchema(columns=MIXED)
     columns = {"x": TableColumns(schema.names, schema)}
 
-    written = write(Reply({"x": codes}, columns=columns, orient=orient))
+    written = b"".join(chunks(Reply({"x": codes}, columns=columns, orient=orient)))
 
     x = orjson.loads(written)["x"]
     rows = x["data"] if orient == "split" else [[*row.values()] for row in x]

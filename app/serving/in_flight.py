@@ -1,9 +1,10 @@
 """
-Cancels requests whose client has disconnected or whose deadline has passed.
+The requests that a model computes.
 
-Cancelling stops the computation. Most requests finish within milliseconds, so watching
-each client from the start would be a waste: a timer sweeps over all requests, and a
-client is watched only if its request is still there after a whole sweep interval.
+A request is cancelled if its client disconnects or its deadline passes, which stops the
+computation. Most requests finish within milliseconds, so watching each client from the
+start would be a waste: a timer sweeps over all requests, and a client is watched only
+if its request is still there after a whole sweep interval.
 """
 
 import asyncio
@@ -17,13 +18,14 @@ SWEEP_SECONDS = 0.05
 
 @final
 class InFlight:
-    """The requests in flight, and the task that handles each."""
+    """The requests that one model computes, and the task that handles each."""
 
     def __init__(self) -> None:
         self._tasks: dict[Request, asyncio.Task[None] | None] = {}
         self._old: set[Request] = set()
         self._watchers: dict[Request, asyncio.Task[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._last: asyncio.Event | None = None  # set when there are none any more
 
     def enter(self, request: Request) -> None:
         """Add a request, handled by the current task."""
@@ -39,6 +41,14 @@ class InFlight:
             watcher = self._watchers.pop(request, None)
             if watcher is not None:
                 watcher.cancel()
+        if self._last is not None and not self._tasks:
+            self._last.set()
+
+    async def ended(self) -> None:
+        """Wait until the last request has been handled; no new one may begin."""
+        self._last = asyncio.Event()
+        if self._tasks:
+            await self._last.wait()
 
     def _sweep(self) -> None:
         now = perf_counter()
