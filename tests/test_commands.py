@@ -239,7 +239,7 @@ def test_git_ignores_every_environment_that_make_makes() -> None:
 
 @needs_make
 def test_the_bill_of_materials_is_of_what_is_installed(project: Path) -> None:
-    """CycloneDX is told of the service's environment and of this project."""
+    """CycloneDX gets the service's environment and this project."""
     make(project, "sbom")
 
     [call] = read_calls(project / "cyclonedx-py.calls")

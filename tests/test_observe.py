@@ -73,7 +73,7 @@ def test_each_query_is_about_what_is_counted(
 def test_every_metric_of_the_service_is_on_the_dashboard(
     labels: dict[str, set[str]],
 ) -> None:
-    """Whoever adds a metric adds it here; a histogram counts once."""
+    """A new metric is added here too; a histogram counts once."""
     shown = {name for query in QUERIES for name in names(query["expr"])}
 
     def family(name: str) -> str:

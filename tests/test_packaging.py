@@ -225,12 +225,12 @@ def test_the_image_serves_the_released_checkpoint_to_the_outside() -> None:
 
 def test_compose_serves_the_released_checkpoint_unless_told() -> None:
     """VAE_CHECKPOINT names another; without it compose serves what the image does."""
-    [told] = [
+    [requirement] = [
         word
         for word in " ".join(stage("service", "ENV")).split()
         if "CHECKPOINT" in word
     ]
-    name, released = told.split("=")
+    name, released = requirement.split("=")
 
     said = compose()["api"]["environment"][name]
 

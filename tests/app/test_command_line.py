@@ -52,12 +52,12 @@ def test_help_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         command_line.read(["--help"], {})
 
-    told = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0
     for row in documented():
         option = row.variable.removeprefix("VAE_").lower().replace("_", "-")
-        assert f"--{option}" in told
-        assert f"{row.description} [{row.variable}; default: {row.default}]" in told
+        assert f"--{option}" in printed
+        assert f"{row.description} [{row.variable}; default: {row.default}]" in printed
 
 
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,7 +69,7 @@ def test_a_key_in_the_place_of_its_digest_is_not_repeated(tmp_path: Path) -> Non
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
-    """A directory, a pipe that nobody writes to, and a path with nothing at it."""
+    """A directory, a pipe without a writer, and a path with nothing at it."""
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path, tmp_path / "pipe", tmp_path / "none", Path()):
         with pytest.raises(SettingsError, match="expected a file"):

@@ -1,4 +1,4 @@
-"""The statistics that figures of quality are told with."""
+"""The statistics of the figures of quality."""
 
 import numpy as np
 import pytest
@@ -30,10 +30,10 @@ def test_the_error_of_auroc_is_its_deviation_over_samples() -> None:
         for _ in range(4000)
     ]
 
-    told = np.mean([each.standard_error**2 for each in found])
+    reported = np.mean([each.standard_error**2 for each in found])
     seen = np.var([each.value for each in found], ddof=1)
 
-    assert abs(told / seen - 1) < 0.09
+    assert abs(reported / seen - 1) < 0.09
 
 
 def test_a_mean_has_the_error_of_a_mean() -> None:

@@ -1,4 +1,4 @@
-"""A file is replaced in one step, whoever else writes it and whoever is killed."""
+"""A file is replaced in one step, even if others write it and writers are killed."""
 
 import errno
 import os
@@ -25,7 +25,7 @@ atomic_files.replace(Path(sys.argv[1]), b"new")
 
 
 def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
-    """Whoever has the old one open keeps it whole, and no scraps are left."""
+    """A reader of the old file keeps it whole, and no partial files are left."""
     path = tmp_path / "file"
     atomic_files.replace(path, b"old")
     with path.open("rb") as old:

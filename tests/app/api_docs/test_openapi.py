@@ -101,7 +101,7 @@ def test_every_example_runs(served: Served) -> None:
 @pytest.mark.slow("sends each request in every format")
 def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
     """Each call has its media types both ways, and every error as a problem."""
-    told = plane.get("/openapi.json").json()["components"]["responses"]
+    documented = plane.get("/openapi.json").json()["components"]["responses"]
     for name, (method, path, entry) in operations(plane).items():
         if entry["tags"] == ["service"]:
             continue
@@ -114,7 +114,7 @@ def test_every_operation_names_its_errors_and_types(plane: Served) -> None:
         assert errors.keys() == ERRORS, name
         for status, answer in errors.items():
             assert answer == {"$ref": f"#/components/responses/{status}"}
-            assert told[status]["content"].keys() == {"application/problem+json"}
+            assert documented[status]["content"].keys() == {"application/problem+json"}
         for kind in entry["responses"]["200"]["content"]:
             accepted = served_as(plane, method, path, name, kind)
             assert accepted == kind

@@ -1,4 +1,4 @@
-"""What an analysis may ask for, how long it may take, and what it is told otherwise."""
+"""The options of an analysis, and its limits of size and time."""
 
 import asyncio
 import json

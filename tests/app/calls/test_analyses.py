@@ -166,5 +166,5 @@ def test_encode_does_not_wait_for_an_analysis(
 
         served.run(keep())
 
-    # The second analysis is refused because the first is in hand.
+    # The second analysis is refused because the first is in progress.
     assert results == [([200] * 4, 429, False)]

@@ -153,7 +153,7 @@ def test_a_row_is_its_own(gaussian: Served) -> None:
 
 @pytest.mark.slow("imputes again and again")
 def test_load_does_not_matter_and_a_seed_repeats(plane: Served) -> None:
-    """The same request has the same bytes, and a seed that was drawn is told."""
+    """The same request has the same bytes; the response has the seed drawn."""
     document = {"x": [ROW], "mask": [HALF]}
     asked = ("POST", "/impute", {"json": {**document, "seed": 5}})
 

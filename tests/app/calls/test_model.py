@@ -40,7 +40,7 @@ def test_the_card_says_what_is_served(bernoulli: Served) -> None:
 
 @pytest.mark.parametrize("prefix", ["", 'W/"other", ', "W/"])
 def test_the_card_is_fetched_once(bernoulli: Served, prefix: str) -> None:
-    """Its ETag is strong; asked again with it, the answer is an empty 304."""
+    """Its ETag is strong; a request with it gets an empty 304."""
     etag = bernoulli.get("/model").headers["etag"]
 
     again = bernoulli.get("/model", headers={"if-none-match": prefix + etag})

@@ -40,7 +40,7 @@ def rows(*values: float) -> Array:
 
 
 def test_what_ends_the_compute_thread_ends_its_batch_alone() -> None:
-    """Of an exception that is no Exception requests are told; the next are computed."""
+    """A BaseException fails the requests of its batch; the next ones are computed."""
 
     def exiting(x: Array) -> Sequence[Array]:
         if (x == 13).any():

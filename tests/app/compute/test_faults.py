@@ -1,4 +1,4 @@
-"""Faults of compute in a real process: each is told, and hurts nobody else."""
+"""Faults of compute in a real process: each is reported, to its own request alone."""
 
 import http.client
 import os
@@ -53,7 +53,7 @@ def row(first: float, number: int) -> list[float]:
 def test_a_poisoned_row_fails_the_request_that_brought_it_alone(
     checkpoints: Path,
 ) -> None:
-    """Of 16 clients that ask at once, again and again, one is told 500, no other."""
+    """Of 16 clients that send requests at once, in turns, one gets 500, no other."""
     vae = checkpoint.load(checkpoints / "bernoulli").vae
     rows = [row(POISON if i == 5 else 0.5, i) for i in range(N_CLIENTS)]
     together = threading.Barrier(N_CLIENTS)
@@ -106,12 +106,12 @@ def test_stalled_compute_is_told_and_recovers(checkpoints: Path) -> None:
         until(lambda: client.get("/livez").status_code == 200)
         until(lambda: client.get("/readyz").status_code == 200)
         after = client.post("/encode", json={"x": [row(0.5, 1)]})
-        told = stuck.result(SECONDS)
+        waiting = stuck.result(SECONDS)
 
     assert alive == 200
-    assert (told.status_code, refused.status_code) == (503, 503)
+    assert (waiting.status_code, refused.status_code) == (503, 503)
     assert int(refused.headers["retry-after"]) >= 1
-    assert "stalled" in told.json()["detail"]
+    assert "stalled" in waiting.json()["detail"]
     assert after.status_code == 200
 
 
@@ -131,10 +131,10 @@ def test_a_client_that_goes_costs_no_compute(checkpoints: Path) -> None:
         until(lambda: counted(address, 'vae_batch_rows_count{operation="elbo"}') > 2)
         leaving.close()
         until(lambda: counted(address, "vae_requests_in_flight") == 1)
-        told = counted(address, 'vae_requests_total{route="/elbo",status="499"}')
+        n_counted = counted(address, 'vae_requests_total{route="/elbo",status="499"}')
         until(lambda: is_idle(running.pid))
 
-    assert told == 1
+    assert n_counted == 1
 
 
 def is_idle(pid: int) -> bool:
@@ -199,9 +199,9 @@ def test_a_request_that_needs_more_memory_than_there_is_is_told_so(
         used = int(re.findall(r"VmSize:\s+(\d+) kB", status)[0]) << 10
         limit = used + (200 << 20)
         resource.prlimit(running.pid, resource.RLIMIT_AS, (limit, limit))
-        told = client.post(path, json=greedy[path])
+        response = client.post(path, json=greedy[path])
         after = client.post("/encode", json=honest)
 
-    assert told.status_code == 503
-    assert "memory" in told.json()["detail"]
+    assert response.status_code == 503
+    assert "memory" in response.json()["detail"]
     assert after.content == wanted.content

@@ -22,7 +22,7 @@ from tests.app.served import Served
 def test_what_exceeds_the_capacity_is_refused_and_the_rest_computed(
     capacity: Capacity,
 ) -> None:
-    """Ten rows of four bytes fit; the eleventh is told when to ask again."""
+    """Ten rows of four bytes fit; the eleventh gets the time of a retry."""
 
     async def ask() -> None:
         with closing(Batcher(lambda _: None, capacity)) as batcher:
@@ -36,14 +36,14 @@ def test_what_exceeds_the_capacity_is_refused_and_the_rest_computed(
             assert int(dict(refused.value.headers)[b"retry-after"]) >= 1
             assert (await taken)[0][:, 0].tolist() == [2.0 * i for i in range(8)]
             assert (await fits)[0][:, 0].tolist() == [2, 4]
-            # What was in hand is not any more; and one request alone is always taken.
+            # Nothing is in progress any more, and one request alone is always accepted.
             assert len((await batcher.rows(queue, rows(*[1] * 11)))[0]) == 11
 
     run(ask())
 
 
 def test_a_cancelled_request_makes_room() -> None:
-    """Rows of a client that has gone are in hand no more."""
+    """Rows of a client that has gone are not counted any more."""
 
     async def ask() -> None:
         with closing(Batcher(lambda _: None, Capacity(10, 1 << 20))) as batcher:

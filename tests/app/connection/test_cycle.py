@@ -67,7 +67,7 @@ def test_a_whole_answer_is_written_at_once_and_ends_the_cycle() -> None:
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_it_closes_when_the_client_or_the_answer_says_so(*, asked: bool) -> None:
-    """One `connection: close`, whoever asked for it."""
+    """One `connection: close`, whether client or server wants it."""
     made, transport, _ = cycle(keep_alive=asked)
     headers = (*HEADERS, (b"connection", b"close")) if asked else HEADERS
     assert made.whole(503, headers, b"no")
@@ -112,7 +112,7 @@ def test_a_body_in_one_packet_is_handed_on_uncopied() -> None:
 
 
 def test_a_body_in_many_packets_is_told_when_it_is_long_or_whole() -> None:
-    """Short parts wake nobody."""
+    """Short parts wake no task."""
     made, _, _ = cycle()
     made.take(b"a" * 40_000)
     assert not made.message_event.is_set()

@@ -176,7 +176,7 @@ def test_what_is_too_large_or_ambiguous_is_refused(
 
 @final
 class Attack(NamedTuple):
-    """A body that is meant to cost more than it weighs, and what it may be told."""
+    """A body that should cost more than its size, and the statuses it may get."""
 
     path: str
     media_type: str
@@ -344,7 +344,7 @@ def test_a_head_over_the_limit_is_refused_however_it_is_cut(target: Target) -> N
         (CHUNKED, b"1\r\na\r\n", (408,)),
         (CHUNKED + b"1", b"", (408,)),
         (CHUNKED + b"1\r\na\r\n0\r\nX: ", b"a", (408,)),
-        # Answered at once; its body keeps coming, and nobody is told twice.
+        # Answered at once; its body keeps coming, and there is no second response.
         (CHUNKED.replace(b"/encode", b"/nothing"), b"1\r\na\r\n", (404,)),
     ],
     ids=[
@@ -652,7 +652,7 @@ def test_a_whole_url_names_the_host(target: Target) -> None:
 def test_upgrades_are_answered_as_plain_requests(
     target: Target, protocol: bytes, cut: bool
 ) -> None:
-    """Whoever offers another protocol is answered in HTTP/1.1, with the body read."""
+    """An offer of another protocol is answered in HTTP/1.1, with the body read."""
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: " + protocol
     offer += b"\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nSec-WebSocket-Version: 13\r\n"
     pieces = [POST + offer + b"Content-Length: %d\r\n\r\n" % len(X), X[:9], X[9:]]

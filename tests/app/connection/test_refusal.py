@@ -97,12 +97,12 @@ REFUSED = {  # what is sent, the status, its reason; method and route in the log
 }
 
 
-@pytest.mark.parametrize(("sent", "told", "logged"), REFUSED.values(), ids=REFUSED)
+@pytest.mark.parametrize(("sent", "answered", "logged"), REFUSED.values(), ids=REFUSED)
 def test_a_refusal_is_counted_and_logged_once(
-    served: Logged, sent: bytes, told: tuple[int, str], logged: tuple[str, str]
+    served: Logged, sent: bytes, answered: tuple[int, str], logged: tuple[str, str]
 ) -> None:
-    """With the id that the client was told; nothing of what came is in the line."""
-    status, reason = told
+    """With the id in the response; nothing that the client sent is in the line."""
+    status, reason = answered
     before = served.counted("vae_rejected_total")
     requests = served.counted("vae_requests_total")
 

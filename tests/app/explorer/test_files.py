@@ -73,7 +73,7 @@ def test_files_come_with_headers_that_keep_them_in(
 
 @pytest.mark.parametrize("path", PATHS)
 def test_files_are_fetched_once(bernoulli: Served, path: str) -> None:
-    """Asked again with the ETag, the answer is an empty 304 under the same policy."""
+    """A request with the ETag gets an empty 304 under the same policy."""
     first = bernoulli.get(path)
 
     again = bernoulli.get(path, headers={"if-none-match": first.headers["etag"]})
@@ -113,7 +113,7 @@ def test_the_page_is_small() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_no_file_names_another_host(name: str) -> None:
-    """The one address that is no path is the namespace of SVG, which nobody fetches."""
+    """The one address that is no path is the namespace of SVG, never fetched."""
     found = re.findall(r"(?:\w+:)?//[\w.]+[^\s\"'`)]*", text(name))
     addresses = [one for one in found if not one.startswith("//") or "." in one]
 

@@ -205,15 +205,15 @@ def test_errors_are_told_with_their_request(opened: Callable[..., Opened]) -> No
     error.wait_for()
     settled(page)
     problem = response.value.json()
-    told = error.text_content()
+    message = error.text_content()
     page.locator("#binarize").select_option("threshold")
     error.wait_for(state="hidden")
 
     assert response.value.status == 422
-    assert problem["errors"][0]["detail"] in told
-    assert problem["errors"][0]["pointer"] in told
-    assert "422 Unprocessable" in told
-    assert problem["request_id"].split("-")[0] in told
+    assert problem["errors"][0]["detail"] in message
+    assert problem["errors"][0]["pointer"] in message
+    assert "422 Unprocessable" in message
+    assert problem["request_id"].split("-")[0] in message
 
 
 def test_the_map_is_one_request_and_sets_the_dials(
@@ -248,7 +248,7 @@ def test_the_map_is_one_request_and_sets_the_dials(
 def test_latents_under_a_learned_prior_are_its_own(
     opened: Callable[..., Opened],
 ) -> None:
-    """Told as the model has them; dials, map and KL go by the prior's mean, sigma."""
+    """Shown as the model has them; dials, map and KL go by the prior's mean, sigma."""
     page, address, complaints, _ = opened("learned")
     prior = plain_http.get(f"{address}/model", timeout=SECONDS).json()["prior"]
     mean, sigma = (np.array(prior[k]) for k in ("mean", "standard_deviation"))
@@ -579,7 +579,7 @@ def test_colors_follow_the_system(opened: Callable[..., Opened]) -> None:
     page.emulate_media(color_scheme="dark")
     deadline = time.monotonic() + SECONDS
     while page.evaluate(paper) == light and time.monotonic() < deadline:
-        page.wait_for_timeout(10)  # the page is told of it by an event
+        page.wait_for_timeout(10)  # the page gets an event
 
     assert light > 200
     assert page.evaluate(paper) < 50

@@ -1,4 +1,4 @@
-"""The room for bodies: what is past it is told 429, and every way out gives it back."""
+"""The budget of bodies: over it is 429, and every end of a request frees it."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ def assert_overloaded(sent: Sent) -> dict[str, Any]:
 def test_bodies_past_the_room_are_refused_and_the_others_answered(
     served: Served,
 ) -> None:
-    """Of two that are each half there, the one that finds no room is told 429."""
+    """Of two bodies that are each half there, the one over the budget gets 429."""
 
     async def both() -> None:
         first, second = await asyncio.gather(
@@ -130,7 +130,7 @@ def test_an_announced_body_is_refused_before_it_comes(served: Served) -> None:
 
 
 def test_short_bodies_are_read_while_long_ones_fill_the_room(served: Served) -> None:
-    """A client that sends long bodies slowly keeps nobody from asking about a row."""
+    """A client that sends long bodies slowly does not block requests of one row."""
 
     async def both() -> None:
         stuck = asyncio.ensure_future(ask(served, endless(padded(ROOM - 8))))
@@ -220,7 +220,7 @@ async def unread() -> AsyncIterator[dict[str, Any]]:
 
 
 def test_a_full_queue_is_told_before_the_body_is_read(checkpoints: Path) -> None:
-    """With as many rows in hand as may be, nothing more is read in order to refuse."""
+    """With as many rows queued as may be, a request is refused before it is read."""
 
     async def both(served: Served) -> None:
         rows = json.dumps({"x": [[0.5] * 16] * 40}).encode()
@@ -232,7 +232,7 @@ def test_a_full_queue_is_told_before_the_body_is_read(checkpoints: Path) -> None
         assert taken[0]["status"] == 200
         problem = assert_overloaded(refused)
         assert "at most 40 rows" in problem["detail"]
-        # Its body is dropped as it comes; the connection may be asked again.
+        # Its body is dropped as it comes; the connection can be used again.
         assert b"connection" not in dict(refused[0]["headers"])
         assert after[0]["status"] == 200
 
@@ -243,7 +243,7 @@ def test_a_full_queue_is_told_before_the_body_is_read(checkpoints: Path) -> None
 def test_an_analysis_too_many_is_told_before_the_body_is_read(
     checkpoints: Path,
 ) -> None:
-    """With as many analyses in hand as may be, the next is refused unread."""
+    """With as many analyses as may run or wait, the next is refused unread."""
 
     async def both(served: Served) -> None:
         asked = json.dumps({"x": [[0] * 16], "n_samples": 1}).encode()

@@ -164,7 +164,7 @@ def test_a_key_opens_as_the_password_of_any_user(guarded: Served, user: str) -> 
 def test_only_who_opens_a_page_is_asked_for_a_password(
     guarded: Served, method: str, headers: dict[str, str], challenge: str
 ) -> None:
-    """Programs and scripts are told Bearer, so no dialogue springs up on a fetch."""
+    """Programs and scripts get the scheme Bearer, so a fetch opens no dialog."""
     for path in ("/", "/sample", "/nope"):
         refused = guarded.request(method, path, headers=headers)
 
@@ -337,11 +337,11 @@ def test_a_bad_file_ends_the_start(
     with pytest.raises(SystemExit) as raised:
         main.from_environment()
 
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert raised.value.code == 3
-    assert told.startswith("error: VAE_API_KEYS_FILE: expected a SHA-256")
-    assert told.count("\n") == 1
-    assert "secret" not in told
+    assert printed.startswith("error: VAE_API_KEYS_FILE: expected a SHA-256")
+    assert printed.count("\n") == 1
+    assert "secret" not in printed
 
 
 def test_a_hangup_has_the_keys_reread(
@@ -389,7 +389,7 @@ def refusal(address: str, head: bytes) -> bytes:
 def test_workers_are_guarded_and_tell_every_request(
     checkpoints: Path, tmp_path: Path
 ) -> None:
-    """Keys of a hangup reach all workers; the log has each request on a whole line."""
+    """SIGHUP reaches all workers; the log has each request on a whole line."""
     path = write_keys(tmp_path / "keys", [KEY])
     settings = {
         "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),

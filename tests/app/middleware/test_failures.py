@@ -1,4 +1,4 @@
-"""Limits, defects and departures: what a client is told when it is nobody's fault."""
+"""Responses over limits, of defects, and to clients that have gone."""
 
 import asyncio
 from collections.abc import Iterator

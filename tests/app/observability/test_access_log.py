@@ -63,14 +63,14 @@ def test_what_was_not_computed_has_no_time_of_it() -> None:
     """Times that there are not are null; trace, key and client are there if known."""
     line = LINE._replace(seconds=None, queue_seconds=None, compute_seconds=None)
 
-    told = json.loads(line.json())
+    plain = json.loads(line.json())
     traced = json.loads(line._replace(trace_id="ab" * 16).json())
     known = json.loads(line._replace(key="lab", client="203.0.113.7").json())
 
-    assert told["duration_ms"] is told["queue_ms"] is told["compute_ms"] is None
-    assert "trace_id" not in told
-    assert traced == {**told, "trace_id": "ab" * 16}
-    assert known == {**told, "key": "lab", "client": "203.0.113.7"}
+    assert plain["duration_ms"] is plain["queue_ms"] is plain["compute_ms"] is None
+    assert "trace_id" not in plain
+    assert traced == {**plain, "trace_id": "ab" * 16}
+    assert known == {**plain, "key": "lab", "client": "203.0.113.7"}
 
 
 def test_lines_are_gathered(pipe: tuple[int, int]) -> None:

@@ -243,7 +243,7 @@ def test_an_exporter_that_is_not_installed_is_named() -> None:
 
 @pytest.mark.slow("starts processes")
 def test_what_is_not_sent_yet_is_sent_at_the_end(checkpoints: Path) -> None:
-    """A process that ends exports what it has, over OTLP, to where it is told."""
+    """A process that ends exports what it has, over OTLP, to the set address."""
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (  # noqa: PLC0415  of an extra
         ExportTraceServiceRequest,

@@ -94,7 +94,7 @@ def test_without_compute_only_the_total_is_told(
 def test_who_waits_for_another_is_told_how_long(
     checkpoints: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow batch is compute for whose rows it holds, queue for whoever comes next."""
+    """A slow batch is compute for its own requests, queue for those after it."""
     encode = Engine.encode
 
     def slow(engine: Engine, x: Array) -> Encoding:
@@ -114,7 +114,7 @@ def test_who_waits_for_another_is_told_how_long(
 
     assert phases(computed)["compute"] >= HELD_MS
     assert phases(waited)["queue"] >= HELD_MS
-    for answer in (computed, waited, free):  # no time is told twice
+    for answer in (computed, waited, free):  # no time is counted twice
         spent = phases(answer)
         assert spent["queue"] + spent["compute"] <= spent["total"] + 0.002
 
@@ -169,7 +169,7 @@ def test_compute_is_the_sum_of_the_batches_of_a_request() -> None:
 
 
 def test_all_whose_rows_shared_a_batch_computed_as_long_as_it() -> None:
-    """A batch is no shorter for one of them: none is told a share of it."""
+    """A batch takes its whole time for each of them: none gets a share of it."""
     batches: list[Batch] = []
 
     async def ask() -> tuple[Timing, Timing]:

@@ -22,20 +22,20 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 class Noting:
-    """A tracer that keeps what it is told."""
+    """A tracer that keeps what it records."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, Timing, Line]] = []
+        self.recorded: list[tuple[str, Timing, Line]] = []
         self.is_closed = False
 
     def record(self, request: Request, timing: Timing, line: Line, scheme: str) -> str:
         """Keep it."""
         assert scheme == "http"
-        self.told.append((request.path, timing, line))
+        self.recorded.append((request.path, timing, line))
         return TRACE_ID
 
     def close(self) -> None:
-        """Be told no more."""
+        """Stop recording."""
         self.is_closed = True
 
 
@@ -129,10 +129,10 @@ def test_every_request_is_told_once_with_the_line_of_the_log(
 
     assert closed == [False, True]
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert [path for path, _, _ in tracer.told] == [path for _, path, _ in asked]
-    assert [len(timing.trips) for _, timing, _ in tracer.told] == [1, 0, 0, 0]
-    for (_, _, told), written in zip(tracer.told, lines, strict=True):
-        traced = told._replace(trace_id=TRACE_ID)
+    assert [path for path, _, _ in tracer.recorded] == [path for _, path, _ in asked]
+    assert [len(timing.trips) for _, timing, _ in tracer.recorded] == [1, 0, 0, 0]
+    for (_, _, recorded), written in zip(tracer.recorded, lines, strict=True):
+        traced = recorded._replace(trace_id=TRACE_ID)
         assert json.loads(traced.json()) == written
         assert written["trace_id"] == TRACE_ID
 
@@ -144,7 +144,7 @@ def test_requests_are_traced_without_a_log(checkpoints: Path) -> None:
     with Served(checkpoints / "bernoulli", tracer=tracer) as served:
         served.get("/sample?n=3")
 
-    [(_, _, line)] = tracer.told
+    [(_, _, line)] = tracer.recorded
     assert (line.method, line.route, line.status, line.n_rows) == (
         "GET",
         "/sample",

@@ -212,7 +212,7 @@ def test_the_end_of_the_drain_is_a_503(checkpoints: Path, workers: str) -> None:
 
 
 def is_refused(address: str) -> bool:
-    """Return whether nobody listens there."""
+    """Return whether no process listens there."""
     host, port = address.removeprefix("http://").split(":")
     try:
         socket.create_connection((host, int(port)), timeout=SECONDS).close()

@@ -41,16 +41,16 @@ def ended(
         assert running.stdout is not None
         assert running.stdout.readline() == "ready\n"
         running.send_signal(number)
-        _, told = running.communicate(timeout=SECONDS)
-    return running.returncode, told
+        _, printed = running.communicate(timeout=SECONDS)
+    return running.returncode, printed
 
 
 def test_a_stuck_server_is_ended_by_force() -> None:
     """After the time of the drain, with a line in the log."""
-    status, told = ended(signal.SIGTERM, is_serving=True)
+    status, printed = ended(signal.SIGTERM, is_serving=True)
 
     assert status == FORCED
-    assert "ended by force" in told
+    assert "ended by force" in printed
 
 
 def test_threads_that_nobody_waits_for_are_no_failure() -> None:

@@ -92,7 +92,7 @@ def test_what_a_killed_family_leaves_the_next_removes(
     left = tmp_path / "vae-metrics-left"
     left.mkdir()
     (left / "lock").touch()
-    (tmp_path / "vae-metrics-other").mkdir()  # nobody's, as far as can be seen
+    (tmp_path / "vae-metrics-other").mkdir()  # of no process that can be seen
 
     with process(settings(checkpoints, TMPDIR=str(tmp_path))):
         [mine] = set(tmp_path.iterdir()) - {tmp_path / "vae-metrics-other"}

@@ -1,4 +1,4 @@
-"""A log that nobody reads holds up neither requests nor the end."""
+"""A log that is not read delays neither requests nor the shutdown."""
 
 import fcntl
 import json

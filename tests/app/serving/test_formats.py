@@ -26,7 +26,7 @@ EACH = [
 
 
 def test_checkpoints_of_every_format_are_stored() -> None:
-    """Whoever raises the version stores some of the new one."""
+    """A change that raises the version stores checkpoints of the new one."""
     versions = {path.parent.name for path in STORED}
 
     assert versions == {f"version_{n}" for n in range(1, FORMAT_VERSION + 1)}

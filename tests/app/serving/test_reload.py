@@ -1,4 +1,4 @@
-"""The checkpoint of a running service is swapped, or refused, and nobody notices."""
+"""The checkpoint of a running service is swapped, or refused, and no request fails."""
 
 import asyncio
 import gc
@@ -128,7 +128,7 @@ def test_all_that_is_said_is_of_the_new_checkpoint(
 
 
 class Slow:
-    """A request for /loglik whose body comes when it is told to."""
+    """A request for /loglik whose body is sent on demand."""
 
     def __init__(self, served: Served) -> None:
         self._served = served
@@ -273,7 +273,7 @@ def test_a_connection_at_rest_keeps_no_checkpoint(served: Served) -> None:
 
 
 def pipe_for_manifest(directory: Path) -> None:
-    """Put a pipe that nobody writes to in the place of the manifest."""
+    """Put a pipe without a writer in the place of the manifest."""
     (directory / "manifest.json").unlink()
     os.mkfifo(directory / "manifest.json")
 
@@ -492,10 +492,10 @@ def test_a_start_checks_the_golden_record(
     with pytest.raises(SystemExit) as raised:
         main.from_environment()
 
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert raised.value.code == 3
-    assert re.fullmatch(r"error: .*manifest.json: golden: expected .*\n", told)
-    assert "for example 3, got" in told
+    assert re.fullmatch(r"error: .*manifest.json: golden: expected .*\n", printed)
+    assert "for example 3, got" in printed
 
 
 @pytest.mark.parametrize("backend", ["torch", "onnx"])
@@ -560,10 +560,10 @@ def test_a_hangup_does_not_end_a_start(directory: Path) -> None:
         assert running.stdout is not None
         *_, line = start_lines(running.stdout)
         running.send_signal(signal.SIGTERM)
-        _, told = running.communicate(timeout=SECONDS)
+        _, printed = running.communicate(timeout=SECONDS)
 
     assert line.startswith("listening on http://")
-    assert "is unchanged" in told
+    assert "is unchanged" in printed
     assert running.returncode == 0
 
 

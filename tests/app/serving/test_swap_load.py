@@ -74,7 +74,7 @@ def calls(checkpoints: dict[str, Path]) -> list[Call]:
 
 class Clients:
     """
-    Connections that ask again and again, and what they saw.
+    Connections that send one request after the other, and what they saw.
 
     Attributes:
         pause: Seconds between an answer and the next request of a connection.

@@ -35,7 +35,7 @@ def test_what_changes_is_new_when_it_has_settled(tmp_path: Path) -> None:
 
 
 def test_a_file_of_the_same_size_is_another(tmp_path: Path) -> None:
-    """A file put in its place is told by its inode."""
+    """A file put in its place is recognized by its inode."""
     watch = Watch(tmp_path)
     (tmp_path / "a").write_text("1")
     looks(watch)

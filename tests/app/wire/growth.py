@@ -356,8 +356,8 @@ def measured(case: Growth) -> dict[str, Any]:
         os.write(sender, json.dumps(_grown(case, body)).encode())
         os._exit(0)
     os.close(sender)
-    with os.fdopen(receiver, "rb") as told:
-        line = told.read()
+    with os.fdopen(receiver, "rb") as receiving:
+        line = receiving.read()
     os.waitpid(child, 0)
     decoded = case.decoded if isinstance(case.decoded, int) else case.decoded(body)
     return {"name": case.name, "allowed": decoded, **json.loads(line)}

@@ -102,7 +102,7 @@ def test_faults_are_told(body: bytes, words: str) -> None:
 
 
 def test_further_members_are_handed_on() -> None:
-    """Arrays too, for whoever knows the options to refuse."""
+    """Arrays too, so that their options can be refused."""
     _, scalars = read(b'{"x":[[1,2,3,4]],"mask":[[1,1,1,1]],"a":[1],"seed":2}')
 
     assert scalars == {"a": [1], "seed": 2}

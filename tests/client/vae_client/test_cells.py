@@ -136,7 +136,7 @@ def test_a_column_that_is_absent_is_missing_with_a_warning() -> None:
 
 
 def test_the_warning_names_the_line_of_the_caller() -> None:
-    """Not one of this package, which nobody can change."""
+    """Not one of this package, which a caller cannot change."""
     with pytest.warns(UserWarning, match="taken as missing") as warned:
         frames.array("x", Frame(size=[1.5]), NAMES, TABLE)
 

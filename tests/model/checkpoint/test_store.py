@@ -658,7 +658,7 @@ def test_names_that_could_not_be_read_are_not_written(
 
 
 def make_fifo(path: Path) -> None:
-    """Put a pipe there that nobody writes to."""
+    """Put a pipe without a writer there."""
     path.unlink()
     os.mkfifo(path)
 

@@ -142,7 +142,7 @@ def test_an_endless_download_is_stopped(
 
 
 def test_a_server_that_is_not_there_is_an_error(url: str, tmp_path: Path) -> None:
-    """A refused connection is told as a sentence, not as a traceback of sockets."""
+    """A refused connection is reported as a sentence, not as a traceback of sockets."""
     with pytest.raises(DataError, match=r"could not download file.gz .*refused"):
         download.fetch(
             "file.gz",

@@ -94,12 +94,12 @@ def test_bits_do_not_depend_on_company_or_position(
 
 
 def test_the_engine_says_that_it_proved_it(engine: Engine) -> None:
-    """Batch invariance is a finding on this machine, and it is told."""
+    """Batch invariance is measured on this machine, and the engine says the result."""
     assert engine.batch_invariant
 
 
 def test_the_best_backend_is_chosen(checkpoints: Path) -> None:
-    """On a CPU, ONNX Runtime computes unless told otherwise."""
+    """On a CPU, ONNX Runtime computes unless an option says otherwise."""
     engine = Engine.load(
         checkpoints / "bernoulli", device="cpu", backend="auto", n_threads=1
     )

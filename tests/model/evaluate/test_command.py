@@ -31,7 +31,7 @@ Run = Callable[..., dict[str, Any]]
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Compute on one thread, as the command is told and the service does."""
+    """Compute on one thread, as the option of the command and the service do."""
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

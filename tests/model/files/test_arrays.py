@@ -80,7 +80,7 @@ def test_a_damaged_archive_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_extension_that_lies_is_refused(tmp_path: Path) -> None:
-    """An archive named .npy and an array named .npz are told apart."""
+    """An archive named .npy and an array named .npz are distinguished."""
     npz(tmp_path, x=np.zeros((2, 2)))
     (tmp_path / "x.npz").rename(tmp_path / "y.npy")
     npy(tmp_path, np.zeros((2, 2)))

@@ -42,7 +42,7 @@ def write(path: Path, **columns: Any) -> Path:
 def test_numbers_truth_values_and_decimals_are_read(
     tmp_path: Path, suffix: str
 ) -> None:
-    """With texts as labels; files and streams of Arrow are told apart by content."""
+    """With texts as labels; files and streams of Arrow are distinguished by content."""
     path = write(tmp_path / f"t{suffix}", **COLUMNS)
 
     contents = read(path, ReadOptions(label="species"))

@@ -107,7 +107,7 @@ def test_an_example_with_a_vanishing_sigma_is_told_apart() -> None:
 
     found = aggregate(q_z, StandardNormal(1), eps=random(9, 3, 1))
 
-    # Of three examples one can be told from the others.
+    # Of three examples one can be distinguished from the others.
     wanted = math.log(3) - 2 / 3 * math.log(2)
     assert found.mutual_information.value == pytest.approx(wanted)
     assert math.isfinite(found.kl_to_prior.value)
@@ -223,7 +223,7 @@ def test_the_verdict_says_what_the_numbers_say(
 
 
 def test_an_encoder_that_ignores_x_has_collapsed(build: Build) -> None:
-    """With q(z|x) = p(z) for every x, nothing is active and nothing is told."""
+    """With q(z|x) = p(z) for every x, nothing is active and z has no information."""
     vae = build(hidden=()).requires_grad_(False)
     for head in (vae.encoder.mu, vae.encoder.log_var):
         head.weight.zero_()

@@ -195,7 +195,7 @@ def test_three_dimensions_are_refused(build: Build) -> None:
 
 
 def test_what_no_grid_resolves_has_not_converged(build: Build) -> None:
-    """Where float64 has no steps small enough, log p(x) is not finite, and told so."""
+    """If float64 has no steps small enough, log p(x) is not finite, nor converged."""
     model = ppca(build, 1)
 
     (result,) = posterior(model.vae.float(), torch.full((1, 5), 1e16))

@@ -130,7 +130,7 @@ def test_it_is_no_part_of_the_log_probability() -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"columns": ("nobody",), "patterns": (("nobody",), ())}, "no column 'nobody'"),
+        ({"columns": ("absent",), "patterns": (("absent",), ())}, "no column 'absent'"),
         ({"columns": ("age", "age")}, "distinct columns"),
         ({"columns": ("age", "flag")}, "patterns of all"),
         ({"patterns": (("age",), ("age",))}, "distinct patterns"),

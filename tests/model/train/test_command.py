@@ -70,7 +70,7 @@ def train_until_signal(where: Path, number: signal.Signals) -> Ended:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the checkpoint of the run that nobody interrupts."""
+    """Return the checkpoint of the run that is not interrupted."""
     where = tmp_path_factory.mktemp("whole")
     data = write_images(where / "images.npy")
     assert main(["--data", str(data), "--out", str(where / "out"), *OPTIONS]) == 0

@@ -333,7 +333,7 @@ def test_what_is_no_regular_file_is_refused(
     capsys: pytest.CaptureFixture[str],
     make: Callable[[Path], object],
 ) -> None:
-    """A pipe that nobody writes to is not waited for."""
+    """A pipe without a writer is not waited for."""
     path.unlink()
     make(path)
 

@@ -48,7 +48,7 @@ def described(options: type) -> dict[str, str]:
 
 
 def test_the_defaults_are_possible() -> None:
-    """What nobody chose is accepted."""
+    """Options that are not given are accepted."""
     TrainOptions().check()
 
 

@@ -545,7 +545,7 @@ def test_many_scans_are_for_small_images(bernoulli: Served) -> None:
 
 
 def test_compressed_texts_are_never_unpacked(bernoulli: Served) -> None:
-    """A picture may carry text that unpacks to a gigabyte; nobody looks."""
+    """A picture may carry text that unpacks to a gigabyte; it is not read."""
     text = chunk(b"zTXt", b"Title\0\0" + zlib.compress(bytes(1 << 20), 9))
     tracemalloc.start()
 
@@ -643,7 +643,7 @@ def test_faults_of_images_in_json_are_pointed_at(bernoulli: Served, name: str) -
 
 
 def test_the_gray_image_of_a_list_is_pointed_at(bernoulli: Served) -> None:
-    """What `/elbo` refuses is named by its image, not by a row nobody sent."""
+    """What `/elbo` refuses is named by its image, as the client sent no row."""
     black = url_of(png(np.zeros((4, 4))))
 
     problem = assert_problem(bernoulli.post("/elbo", {"x_png": [black, URL]}), 422)

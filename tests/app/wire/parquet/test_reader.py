@@ -300,7 +300,7 @@ def test_pyarrow_sees_no_footer_of_a_client() -> None:
 
 
 def test_reading_ends_early_when_it_is_told() -> None:
-    """The request was cancelled: nobody waits for the rows."""
+    """The request was cancelled: no client waits for the rows."""
     pytest.importorskip("pyarrow")
     stop = Event()
     found = measured(files.file([page(THREE, 3)], 3))

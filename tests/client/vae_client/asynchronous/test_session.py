@@ -126,7 +126,7 @@ def test_lasting_failures_are_not_retried(
     assert len(proxy.targets("/sample")) == 1
 
 
-@pytest.mark.slow("waits for a second, as it is told")
+@pytest.mark.slow("waits for a second, as Retry-After says")
 def test_retry_after_is_waited_for(proxy: FaultyProxy, ask: Ask) -> None:
     """The second try comes no earlier than the service asked for."""
     proxy.actions.append(answer(503, retry_after="1"))
