@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
+from app.wire.nesting import is_too_deep
 from app.wire.reply import Chunk, Reply, Scalar, chunks
 from app.wire.short_floats import SHORT_FLOATS
 
@@ -218,11 +219,13 @@ def _header(body: Body) -> tuple[_Entries, int]:
 
 def _entries(text: bytes) -> _Entries:
     """Parse a header; return the entries of tensors, without metadata."""
+    if is_too_deep(text):
+        _malformed("a JSON header that is not nested")
     try:
         header = json.loads(
             text.decode(), object_pairs_hook=_distinct, parse_int=_integer
         )
-    except (ValueError, RecursionError):
+    except ValueError:
         _malformed("a JSON header with distinct keys")
     if type(header) is not dict:
         _malformed("a header that is an object")

@@ -20,6 +20,7 @@ from app.errors import MAX_FAULTS, Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.json import mistakes, split, strict
 from app.wire.layout import Layout, Rows
+from app.wire.nesting import TOO_DEEP, is_too_deep
 
 _PIECE_BYTES = 1 << 14
 _MOST_ROW_BYTES = strict.MAX_EXPLAINED_BYTES - 2  # with the brackets of a piece
@@ -193,6 +194,8 @@ class _NamedRows:
         """Raise the fault of the row at the position."""
         pointer = self._layout.pointer(self._n)
         part = bytes(self._body[self.position : self.position + _MOST_ROW_BYTES])
+        if is_too_deep(part):
+            raise UnprocessableError(Fault(pointer, TOO_DEEP))
         text = part.decode("utf-8", "replace")
         begin = len(text) - len(text.lstrip(" \t\r\n"))
         try:
@@ -203,9 +206,6 @@ class _NamedRows:
             else:
                 at = self.position + len(text[: error.pos].encode())
                 what = mistakes.syntax(text, error, at)
-            raise UnprocessableError(Fault(pointer, what)) from None
-        except RecursionError:
-            what = "expected JSON, got arrays or objects nested too deeply"
             raise UnprocessableError(Fault(pointer, what)) from None
         if end - begin <= strict.MAX_EXPLAINED_BYTES:
             read(b"[" + text[begin:end].encode() + b"]", self._n)

@@ -20,6 +20,7 @@ from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.json import mistakes, records, split
 from app.wire.layout import Layout, Rows
+from app.wire.nesting import TOO_DEEP, is_too_deep
 
 MAX_EXPLAINED_BYTES = 1 << 17
 _MAX_MEMBERS_BYTES = 4096
@@ -129,6 +130,8 @@ def parse_members(body: Body, wanted: str = "") -> dict[str, Any]:
 def _parse(body: Body) -> Any:
     if len(body) > MAX_EXPLAINED_BYTES:
         _refuse("", "expected JSON with rows of finite numbers, got something else")
+    if is_too_deep(body):
+        _refuse("", TOO_DEEP)
     try:
         return json.loads(
             body.decode("utf-8"),
@@ -143,8 +146,6 @@ def _parse(body: Body) -> Any:
         _refuse("", "expected Unicode text, got a lone surrogate (\\ud800)")
     except json.JSONDecodeError as error:
         _refuse("", mistakes.syntax(error.doc, error, error.pos))
-    except RecursionError:
-        _refuse("", "expected JSON, got arrays or objects nested too deeply")
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

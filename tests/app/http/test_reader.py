@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import sys
 
 import pytest
 
@@ -122,8 +121,6 @@ def test_an_array_of_another_shape_is_refused(bernoulli: Served, text: str) -> N
 
 
 GOOD = json.dumps([ROW])
-# Python 3.14 reads what is as deep as its stack allows; then another fault is named.
-TOO_DEEP = "nested too deeply" if sys.version_info < (3, 14) else "expected"
 BAD_DOCUMENTS = {
     "empty body": (b"", "expected JSON"),
     "no JSON": (b"x=1", "expected JSON"),
@@ -134,9 +131,9 @@ BAD_DOCUMENTS = {
     "byte order mark": (b"\xef\xbb\xbf" + body(GOOD), "expected JSON"),
     "invalid UTF-8": (b'{"\xff": 1, "x": ' + GOOD.encode() + b"}", "UTF-8"),
     "UTF-16": (body(GOOD).decode().encode("utf-16"), "UTF-8"),
-    "nesting": (body("[" * 50_000 + "]" * 50_000), TOO_DEEP),
+    "nesting": (body("[" * 50_000 + "]" * 50_000), "nested too deeply"),
     "open nesting": (b"[" * 100_000, "nested too deeply"),
-    "deep objects": (b'{"x":' * 20_000, TOO_DEEP),
+    "deep objects": (b'{"x":' * 20_000, "nested too deeply"),
     "an array": (GOOD.encode(), "expected an object"),
     "a number": (b"1", "expected an object with x, got 1"),
     "null": (b"null", "expected an object with x, got null"),
