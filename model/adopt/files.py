@@ -1,6 +1,7 @@
 """Read the files of an adoption; what can execute code is refused with the way out."""
 
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,10 @@ def read_array(path: Path) -> NDArray[np.float32]:
         OSError: It cannot be read.
     """
     with open_regular(path) as file:
-        array = np.load(file, allow_pickle=False)
+        try:
+            array = np.load(file, allow_pickle=False)
+        except (ValueError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path}: expected a .npy file of numbers") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf":
         raise ValueError(f"{path}: expected a .npy file of numbers")
     found = array.astype(np.float32)

@@ -123,8 +123,8 @@ def examples_of(
         n = prod(size or 0 for size in sizes)
         if n != found.n_values:
             raise ValueError(
-                f"--data-shape {list(data_shape)} has {found.n_values} values, "
-                f"the encoder's input {n}"
+                f"examples of the shape {list(data_shape)}, by --data-shape or --data, "
+                f"have {found.n_values} values, the encoder's input has {n}"
             )
     return found
 

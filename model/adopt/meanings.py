@@ -101,6 +101,11 @@ def _declared(
                 f"one of the outputs {_listed(outputs)} or its place from 0, "
                 f"got {pair[:160]!r}"
             )
+        if name in found.values():
+            raise ValueError(
+                f"--{network}-outputs: the output {name[:80]!r} is declared twice, "
+                f"last by {pair[:160]!r}"
+            )
         found[meaning] = name
     return found
 

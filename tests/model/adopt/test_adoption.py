@@ -366,6 +366,17 @@ def test_values_of_the_own_framework_are_found_again_and_kept(tmp_path: Path) ->
     ).read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("content", [b"", b"mu", b"PK\x03\x04", b"cos\nsystem\n."])
+def test_a_file_of_no_numbers_is_named(content: bytes, tmp_path: Path) -> None:
+    """Whatever NumPy says of it."""
+    expect = expectation(tmp_path)
+    expect[1].write_bytes(content)
+    chosen = options(tmp_path, "bernoulli", encoder(), decoder(), expect=expect)
+
+    with pytest.raises(ValueError, match=r"mu\.npy: expected a \.npy file of numbers"):
+        adopt(chosen, command=())
+
+
 def test_another_value_than_expected_is_an_error(tmp_path: Path) -> None:
     """It names row and value, and nothing is written."""
     expect = expectation(tmp_path, error=1e-3)
@@ -441,6 +452,12 @@ def refusals() -> dict[str, tuple[ModelProto, ModelProto, dict[str, Any], str]]:
             plain[1],
             {"encoder_outputs": ("mu=z", "log_var=log_var")},
             "RandomNormalLike): it is random",
+        ),
+        "one output for two meanings": (
+            plain[0],
+            plain[1],
+            {"encoder_outputs": ("mu=0", "log_var=0")},
+            "is declared twice, last by 'log_var=0'",
         ),
         "other shape": (plain[0], plain[1], {"data_shape": (5, 3)}, "15 values"),
     }
