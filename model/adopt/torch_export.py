@@ -1,6 +1,7 @@
 """Adopt networks that are torch modules in this process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ def from_torch(
     """
     Write a checkpoint from two modules, and return its figures.
 
-    The modules are put into evaluation mode and exported by torch.onnx.export.
+    The modules are exported by torch.onnx.export in evaluation mode, and have the mode
+    that they had afterwards.
 
     Args:
         encoder: From a batch of x to its outputs, such as mu and log_var.
@@ -83,7 +85,8 @@ def export(module: nn.Module, rows: Tensor, name: str, outputs: Sequence[str]) -
         outputs: The names of the outputs.
 
     Raises:
-        ValueError: There are too few rows, or the graph cannot be read.
+        ValueError: There are too few rows or outputs, the outputs have no order, or the
+            graph cannot be read.
         ModuleNotFoundError: onnxscript is not installed.
     """
     if find_spec("onnxscript") is None:
@@ -97,18 +100,54 @@ def export(module: nn.Module, rows: Tensor, name: str, outputs: Sequence[str]) -
             f"expected {_N_ROWS} rows of {name} or more, so that their number is free "
             f"in the graph, got {len(rows)}"
         )
-    program = torch.onnx.export(
-        module.eval(),
-        (rows,),
-        input_names=[name],
-        output_names=list(outputs),
-        dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
-        dynamo=True,
-        optimize=False,  # would fold weights, and round what it folds
-        opset_version=OPSET,
-        verbose=False,
-    )
+    with evaluating(module):
+        with torch.no_grad():
+            _check_order(module(rows), outputs)
+        program = torch.onnx.export(
+            module,
+            (rows,),
+            input_names=[name],
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim.DYNAMIC},),
+            dynamo=True,
+            optimize=False,  # would fold weights, and round what it folds
+            opset_version=OPSET,
+            verbose=False,
+        )
     if program is None:
         raise ValueError("torch.onnx.export returned no program")
     content: bytes = program.model_proto.SerializeToString()
     return read(content)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode, and every part of it back after."""
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, is_training in modes:
+            part.training = is_training
+
+
+def _check_order(returned: object, outputs: Sequence[str]) -> None:
+    """
+    Check that the outputs of a module have an order, by which they are named.
+
+    Raises:
+        ValueError: They have names of their own, or there are fewer than names.
+    """
+    found = (returned,) if isinstance(returned, Tensor) else returned
+    if not isinstance(found, tuple | list) or not all(
+        isinstance(one, Tensor) for one in found
+    ):
+        raise ValueError(
+            "expected a module that returns a tensor, or a tuple of tensors in the "
+            f"order of {', '.join(outputs)}, got {type(returned).__name__}"
+        )
+    if len(found) < len(outputs):
+        raise ValueError(
+            f"expected {len(outputs)} outputs ({', '.join(outputs)}), got {len(found)}"
+        )

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,9 @@ def test_modules_in_memory_are_adopted(tmp_path: Path) -> None:
 
     vae = checkpoint.load(tmp_path / "mine").vae
     x = torch.rand(5, 4, 6, 3)
+    assert encoder.training
+    assert encoder.torso[1].training
+    encoder.eval()
     with torch.no_grad():
         wanted = encoder(x.permute(0, 3, 1, 2))[0].numpy()
     np.testing.assert_allclose(
@@ -59,6 +64,40 @@ def test_without_the_exporter_the_extra_is_named(
 
     with pytest.raises(ModuleNotFoundError, match="adopt"):
         torch_export.export(Encoder(), torch.rand(2, 3, 4, 6), "x", ["mu"])
+
+
+def test_a_module_gets_its_modes_back() -> None:
+    """Of every part, also after an error, so that its training can go on."""
+    encoder = Encoder()
+    encoder.torso[1].eval()
+
+    with suppress(KeyError), torch_export.evaluating(encoder):
+        assert not encoder.torso.training
+        raise KeyError
+
+    modes = [encoder.training, encoder.torso.training, encoder.torso[1].training]
+    assert modes == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    ("returned", "what"),
+    [
+        (lambda mu, log_var: {"log_var": log_var, "mu": mu}, "order of mu, .*got dict"),
+        (lambda mu, log_var: (mu, {"log_var": log_var}), "a tuple of tensors"),
+        (lambda mu, log_var: mu, r"expected 2 outputs \(mu, log_var\), got 1"),
+    ],
+)
+def test_outputs_are_named_by_their_order(
+    returned: Callable[..., object], what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dict with log_var first would become a model with mu and log_var exchanged."""
+    monkeypatch.setattr(torch_export, "find_spec", lambda _name: object())
+    encoder = Encoder()
+    forward = encoder.forward
+    monkeypatch.setattr(encoder, "forward", lambda x: returned(*forward(x)))
+
+    with pytest.raises(ValueError, match=what):
+        torch_export.export(encoder, torch.rand(2, 3, 4, 6), "x", ["mu", "log_var"])
 
 
 def test_one_row_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
