@@ -34,7 +34,7 @@ from benchmarks.table_models import (
     parser,
     table_model,
 )
-from model.bulk.operations import Draws
+from model.bulk.operations import Sample
 from model.engine import Engine
 
 _SECTION = "Synthetic rows of tables"
@@ -61,7 +61,7 @@ _HEAD_REST = (
 def draw(model: TableModel, n: int, path: Path, *, seed: int) -> None:
     """Write n rows of `/sample` with `draw: "sample"`, as CSV."""
     engine = Engine.load(model.path, device="cpu", backend="torch", n_threads=1)
-    draws = Draws(
+    draws = Sample(
         engine,
         n,
         seed=seed,

@@ -6,10 +6,11 @@ from app.__main__ import main
 from app.compute import batcher
 
 
-def _whole(queue: batcher.Queue) -> int:
-    return 1 << 30
+def _ignore(_queue: batcher.Queue, _room: int) -> None:
+    pass
 
 
 if __name__ == "__main__":
-    batcher.Queue._room = _whole  # type: ignore[method-assign, assignment]  # this is what is measured
+    room = property(lambda _queue: 1 << 30, _ignore)
+    batcher.Queue._room = room  # type: ignore[assignment]  # this is what is measured
     sys.exit(main())
