@@ -8,15 +8,13 @@ Each caller gets a copy of its own, which it may change.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
 
 import orjson
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from app.call_parts.row_schemas import Json
 from model import docstrings
-
-Json = dict[str, Any]
 
 REF = "#/components/schemas/{model}"
 

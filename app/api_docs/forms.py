@@ -6,14 +6,12 @@ would be equivalent, but client generators read it as a body of any kind.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 from pydantic import BaseModel
 
+from app.call_parts.row_schemas import Json
 from app.call_parts.shapes import Facts, has_images
 from app.http.schema import ImageInput
-
-Json = dict[str, Any]
 
 _X_PNG = "x_png"
 _DATA_URL = {"type": "string", "pattern": "^data:image/(png|jpeg);base64,"}

@@ -6,7 +6,6 @@ calls' annotations, for the served model.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
 
 from pydantic import BaseModel
 
@@ -15,6 +14,7 @@ from app.api_docs.class_schemas import REF, schema_of, schemas_of
 from app.api_docs.problem import Problem
 from app.call_parts.call import Call, offered
 from app.call_parts.examples import ExampleValues
+from app.call_parts.row_schemas import Json
 from app.call_parts.served_model import ServedModel
 from app.call_parts.shapes import Facts, has_images, may_be_left_out, resolve
 from app.errors import MEDIA_TYPE
@@ -42,8 +42,6 @@ DESCRIPTION = (
     "K is a number of draws. Every stochastic response is a function of the "
     "checkpoint, the request and its seed."
 )
-
-Json = dict[str, Any]
 
 _ERRORS = {
     "400": "Not a valid HTTP/1.1 request, or an ambiguous one",

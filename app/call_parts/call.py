@@ -33,7 +33,7 @@ from model.checkpoint import Checkpoint
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 CallFunction = Callable[[ServedModel, Request, Format], Awaitable[Response]]
-Examples = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
+ExampleBodies = Callable[[ExampleValues], Mapping[str, Mapping[str, Any]]]
 WhyNot = Callable[[Checkpoint], str]
 Tag = Literal["operations", "analyses", "service"]
 # Where a call is computed, and whose capacity is checked.
@@ -96,7 +96,7 @@ class Call:
     response: type[BaseModel] | None = None
     reads: Offers = ()
     writes: Offers = ()
-    examples: Examples = no_examples
+    examples: ExampleBodies = no_examples
     query: Mapping[str, int] | None = None
     why_not: WhyNot = always_possible
     is_documented: bool = True
@@ -136,7 +136,7 @@ def post(
     response: type[BaseModel],
     reads: Offers,
     writes: Offers,
-    examples: Examples,
+    examples: ExampleBodies,
     room: Room = "batches",
     tag: Tag = "operations",
     why_not: WhyNot = always_possible,

@@ -6,6 +6,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.call_parts.fields import Numbers
 from app.http.pictures import Images
 from app.wire import codes
 from model.engine import Engine
@@ -17,7 +18,6 @@ _IMAGE = "An image"
 BY_NAME = "Rows by the names of their columns"
 _DIGITS = 4
 
-Rows = list[list[float]]
 Bodies = Mapping[str, Mapping[str, Any]]
 
 
@@ -40,9 +40,9 @@ class ExampleValues:
         z = moments.mean.astype(np.float32)[None]
         sigma = moments.standard_deviation.astype(np.float32)
         self.checkpoint = engine.checkpoint
-        self.z: Rows = z.tolist()
-        self.z_pair: Rows = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
-        self.x: Rows | None = None
+        self.z: Numbers = z.tolist()
+        self.z_pair: Numbers = [(z[0] - sigma).tolist(), (z[0] + sigma).tolist()]
+        self.x: Numbers | None = None
         self.record: dict[str, Any] | None = None
         self.x_png: str | None = None
         if config.data_dim <= MAX_EXAMPLE_DIM:

@@ -9,16 +9,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Any, final
+from typing import final
 
 from pydantic import BaseModel
 
 from app.call_parts import row_schemas
+from app.call_parts.row_schemas import Json
 from app.settings import Settings
 from model.tables.parameters import level_names
 from model.tables.schema import TableSchema
-
-Json = dict[str, Any]
 
 
 @final

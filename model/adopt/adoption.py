@@ -11,7 +11,7 @@ from model.adopt.checks import check_networks
 from model.adopt.expectations import Expected, check_expected, read_expected
 from model.adopt.files import read_graph
 from model.adopt.fits import fit_log_var, with_fitted_prior
-from model.adopt.measured import Measured
+from model.adopt.measured import MeasuredData
 from model.adopt.options import AdoptOptions
 from model.adopt.publication import publish
 from model.checkpoint.manifest import ModelMetrics
@@ -102,7 +102,7 @@ def _check_free(options: AdoptOptions) -> None:
         raise ValueError(f"--out {options.out} exists: give --overwrite to replace it")
 
 
-def _load_data(options: AdoptOptions) -> Measured | None:
+def _load_data(options: AdoptOptions) -> MeasuredData | None:
     """Load and prepare the data, if they are given."""
     if options.data is None:
         return None
@@ -117,10 +117,10 @@ def _load_data(options: AdoptOptions) -> Measured | None:
         standardize=False,
         seed=options.test_seed,
     )
-    return Measured(dataset, prepared)
+    return MeasuredData(dataset, prepared)
 
 
-def _check_width(vae: VAE, measured: Measured, say: Say) -> None:
+def _check_width(vae: VAE, measured: MeasuredData, say: Say) -> None:
     for note in measured.dataset.notes:
         say(note)
     n_values = measured.prepared.train.shape[1]
@@ -132,7 +132,7 @@ def _check_width(vae: VAE, measured: Measured, say: Say) -> None:
 
 
 def _with_shape(
-    options: AdoptOptions, encoder: Graph, measured: Measured | None
+    options: AdoptOptions, encoder: Graph, measured: MeasuredData | None
 ) -> AdoptOptions:
     """Take the shape of the data for an encoder of flattened examples."""
     shape = encoder.rows.shape
@@ -142,7 +142,7 @@ def _with_shape(
     return replace(options, data_shape=measured.dataset.data_shape)
 
 
-def _fit(adopted: Adopted, measured: Measured | None, options: AdoptOptions) -> VAE:
+def _fit(adopted: Adopted, measured: MeasuredData | None, options: AdoptOptions) -> VAE:
     """Fit sigma and the prior to the training rows, where the options say so."""
     vae, seed = adopted.vae, options.test_seed
     if measured is None:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from model.adopt.decoder import CONSTANT_LOG_VAR, adopt_decoder
 from model.adopt.encoder import adopt_encoder
 from model.adopt.layout import Examples
-from model.adopt.measured import Measured
+from model.adopt.measured import MeasuredData
 from model.adopt.options import AdoptOptions
 from model.config import FORMAT_VERSION, Config
 from model.graph import Graph, Graphs, separate
@@ -38,7 +38,7 @@ def assemble(
     decoder: Graph,
     options: AdoptOptions,
     *,
-    measured: Measured | None,
+    measured: MeasuredData | None,
 ) -> Adopted:
     """
     Return the VAE, in evaluation mode, with a standard normal prior.
@@ -78,7 +78,7 @@ def set_log_var(vae: VAE, log_var: torch.Tensor) -> None:
 
 
 def _data(
-    options: AdoptOptions, examples: Examples, measured: Measured | None
+    options: AdoptOptions, examples: Examples, measured: MeasuredData | None
 ) -> dict[str, object]:
     """Return the section of the configuration that describes the data."""
     found: dict[str, object] = {

@@ -9,7 +9,7 @@ from model.data.preparation import Prepared
 
 @final
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredData:
     """A data set, and its rows in the form that the networks get."""
 
     dataset: Dataset

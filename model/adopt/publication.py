@@ -6,7 +6,7 @@ import numpy as np
 
 from model import checkpoint
 from model.adopt.expectations import Expected
-from model.adopt.measured import Measured
+from model.adopt.measured import MeasuredData
 from model.adopt.options import AdoptOptions
 from model.binarization import threshold
 from model.checkpoint.golden import golden
@@ -27,7 +27,7 @@ def publish(
     vae: VAE,
     options: AdoptOptions,
     *,
-    measured: Measured | None,
+    measured: MeasuredData | None,
     expected: Expected | None,
     training: str,
     command: Sequence[str],
@@ -73,7 +73,7 @@ def publish(
 
 def _provenance(
     vae: VAE,
-    measured: Measured | None,
+    measured: MeasuredData | None,
     options: AdoptOptions,
     command: Sequence[str],
 ) -> Provenance:

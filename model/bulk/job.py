@@ -9,7 +9,7 @@ from typing import Self, final
 import numpy as np
 
 from model.bulk import resumption
-from model.bulk.operations import Decode, Draws, Encode, Operation, Score
+from model.bulk.operations import Decode, Encode, Operation, Sample, Score
 from model.bulk.options import (
     BulkOptions,
     DecodeOptions,
@@ -187,7 +187,7 @@ def _operation(options: BulkOptions, engine: Engine) -> Operation:
             )
         case SampleOptions():
             _check_complete(options, engine)
-            return Draws(
+            return Sample(
                 engine,
                 options.n,
                 seed=options.seed,

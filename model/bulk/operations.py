@@ -148,7 +148,7 @@ class Score(_OfSource):
 
 @final
 @dataclass(frozen=True, eq=False)
-class Draws:
+class Sample:
     """Draws from the model: x, (n, *data_shape), and the z they come from, (n, J)."""
 
     engine: Engine

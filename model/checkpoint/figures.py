@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoint.manifest import Figure, Split
+from model.checkpoint.manifest import Figure, SplitName
 from model.config import Binarization
 from model.evaluation import Evaluation
 
@@ -13,7 +13,7 @@ from model.evaluation import Evaluation
 def figures(
     evaluation: Evaluation,
     *,
-    split: Split,
+    split: SplitName,
     binarization: Binarization,
     n_samples: int,
     noise_seed: int,
@@ -51,7 +51,7 @@ def mean_figure(
     name: str,
     values: NDArray[np.float64],
     *,
-    split: Split,
+    split: SplitName,
     binarization: Binarization,
     n_samples: int | None,
     noise_seed: int,

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.checkpoint.manifest import Split
+from model.checkpoint.manifest import SplitName
 from model.config import Binarization, Config
 from model.section import Section, first_fault
 
@@ -42,7 +42,7 @@ class ScoreSettings(Section):
         noise_seed: Of the latent noise, drawn in row order; null where there is none.
     """
 
-    split: Split
+    split: SplitName
     binarization: Binarization
     n_samples: int | None = Field(ge=1)
     noise_seed: int | None = Field(ge=0)
@@ -65,7 +65,7 @@ class Scores:
 class AggregateSettings(Section):
     """The rows that an aggregate posterior was estimated from."""
 
-    split: Split
+    split: SplitName
     binarization: Binarization
     n_examples: int = Field(ge=1)
 

@@ -11,7 +11,7 @@ from model.config import Binarization, FormatVersion
 from model.noise import MAX_SEED
 from model.section import Section
 
-Split = Literal["train", "validation", "test"]
+SplitName = Literal["train", "validation", "test"]
 # Nats a cell by which the model of a column has to be better than its marginal.
 LITTLE = 0.01
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
@@ -124,7 +124,7 @@ class Figure(Section):
     name: str
     value: float
     units: Literal["nats", "dimensions"]
-    split: Split
+    split: SplitName
     n_examples: int
     binarization: Binarization
     n_samples: int | None
@@ -161,7 +161,7 @@ class LatentUse(Section):
     mutual_information_standard_error: float | None
     kl_to_prior: float
     kl_to_prior_standard_error: float | None
-    split: Split
+    split: SplitName
     n_examples: int
     binarization: Binarization
     noise_seed: int
@@ -183,7 +183,7 @@ class BaselineFigure(Section):
     log_p_x: float
     elbo_difference: float
     standard_error: float | None
-    split: Split
+    split: SplitName
     n_examples: int
     binarization: Binarization
 

@@ -27,7 +27,7 @@ _FIRST_ROWS = 200
 
 @final
 @dataclass(frozen=True)
-class Table:
+class FileColumns:
     """
     The columns of a table, before any is chosen.
 
@@ -89,7 +89,7 @@ class Table:
 
 @final
 @dataclass(frozen=True)
-class Choice:
+class ChosenColumns:
     """
     The columns that are used.
 
@@ -106,7 +106,9 @@ class Choice:
     notes: tuple[str, ...]
 
 
-def choose(table: Table, options: ReadOptions, wanted: Sequence[str] = ()) -> Choice:
+def choose(
+    table: FileColumns, options: ReadOptions, wanted: Sequence[str] = ()
+) -> ChosenColumns:
     """
     Choose the columns of a table.
 
@@ -139,10 +141,12 @@ def choose(table: Table, options: ReadOptions, wanted: Sequence[str] = ()) -> Ch
         raise DataError(f"{table.file}: no column is left")
     names = tuple(table.names[i] for i in x) if table.names else ()
     _check_names(table, x, names)
-    return Choice(x, names, label, tuple(notes))
+    return ChosenColumns(x, names, label, tuple(notes))
 
 
-def _wanted(table: Table, wanted: Sequence[str], notes: list[str]) -> tuple[int, ...]:
+def _wanted(
+    table: FileColumns, wanted: Sequence[str], notes: list[str]
+) -> tuple[int, ...]:
     missing = [name for name in wanted if name not in table.names]
     if missing:
         raise DataError(
@@ -159,7 +163,7 @@ def _wanted(table: Table, wanted: Sequence[str], notes: list[str]) -> tuple[int,
     return x
 
 
-def _all(table: Table, left_out: set[int], notes: list[str]) -> tuple[int, ...]:
+def _all(table: FileColumns, left_out: set[int], notes: list[str]) -> tuple[int, ...]:
     for i in table.indices:
         if i not in left_out:
             notes.append(
@@ -170,7 +174,7 @@ def _all(table: Table, left_out: set[int], notes: list[str]) -> tuple[int, ...]:
     return tuple(i for i in range(table.n_columns) if i not in skipped)
 
 
-def _check_names(table: Table, x: Sequence[int], names: tuple[str, ...]) -> None:
+def _check_names(table: FileColumns, x: Sequence[int], names: tuple[str, ...]) -> None:
     for i, name in zip(x, names, strict=False):
         if not name:
             raise DataError(
@@ -187,7 +191,9 @@ def _check_names(table: Table, x: Sequence[int], names: tuple[str, ...]) -> None
             )
 
 
-def warnings(table: Table, choice: Choice, x: NDArray[np.float64]) -> tuple[str, ...]:
+def warnings(
+    table: FileColumns, choice: ChosenColumns, x: NDArray[np.float64]
+) -> tuple[str, ...]:
     """Return a warning for each column of x, (N, D), that may be no data."""
     found = [
         f"{table.describe(position)} of {table.file} {what}"
@@ -198,7 +204,7 @@ def warnings(table: Table, choice: Choice, x: NDArray[np.float64]) -> tuple[str,
     return (*found[:_LISTED], *((more,) if len(found) > _LISTED else ()))
 
 
-def _warning(table: Table, position: int, values: NDArray[np.float64]) -> str:
+def _warning(table: FileColumns, position: int, values: NDArray[np.float64]) -> str:
     """Return what a column looks like, with the option for it, or ""."""
     name = table.names[position] if table.names else ""
     reference = table.reference(position)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.files import columns, labels
 from model.files.arrow_cells import cells
-from model.files.columns import Choice, Table
+from model.files.columns import ChosenColumns, FileColumns
 from model.files.contents import (
     Contents,
     DataError,
@@ -99,8 +99,8 @@ class _ArrowTable:
 
     arrow: ModuleType
     found: Any
-    table: Table
-    choice: Choice
+    table: FileColumns
+    choice: ChosenColumns
 
     @property
     def origin(self) -> Origin:
@@ -159,7 +159,7 @@ def _opened(path: Path, options: ReadOptions, wanted: Sequence[str]) -> _ArrowTa
         found = _load(path)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
-    table = Table(
+    table = FileColumns(
         path.name,
         tuple(found.column_names),
         found.num_columns,

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, final
 from numpy.typing import NDArray
 
 from model.files import columns, dialect, labels, numerals, text
-from model.files.columns import Choice, Table
+from model.files.columns import ChosenColumns, FileColumns
 from model.files.contents import DataError, Origin
 from model.files.dialect import Dialect
 from model.files.options import ReadOptions
@@ -34,8 +34,8 @@ class TextTable:
 
     path: Path
     encoding: str
-    table: Table
-    choice: Choice
+    table: FileColumns
+    choice: ChosenColumns
     how: Dialect
     decoding: tuple[str, ...]
     empty: list[int] = field(default_factory=list)
@@ -170,7 +170,7 @@ def _opened(
     return TextTable(path, encoding, table, choice, how, decoding)
 
 
-def _table(file: str, lines: Sequence[str], how: Dialect) -> Table:
+def _table(file: str, lines: Sequence[str], how: Dialect) -> FileColumns:
     """Return the columns of a table, as its first lines show them."""
     rows = [cells for _, cells in how.rows(lines) if dialect.has_value(cells)]
     if not rows:
@@ -190,7 +190,7 @@ def _table(file: str, lines: Sequence[str], how: Dialect) -> Table:
         if names and i == 0 and i not in empty
         if _are_row_names(below[i])
     )
-    return Table(file, names, width, tuple(indices), tuple(empty))
+    return FileColumns(file, names, width, tuple(indices), tuple(empty))
 
 
 def _are_row_names(cells: Sequence[str]) -> bool:

@@ -37,14 +37,14 @@ _NARROW = _Size((256, 128), 1e-4, (2_500, 5_000))
 _WIDE = _Size((512, 256), 0.1, (2_500, 8_000))
 
 
-class Choice(NamedTuple):
+class ChosenOptions(NamedTuple):
     """The options of a run, and lines that say what was chosen and why."""
 
     options: RunOptions
     lines: tuple[str, ...]
 
 
-def choose(options: TrainOptions, dataset: Dataset) -> Choice:
+def choose(options: TrainOptions, dataset: Dataset) -> ChosenOptions:
     """
     Fill in what is not given, by the preset.
 
@@ -52,9 +52,9 @@ def choose(options: TrainOptions, dataset: Dataset) -> Choice:
         ValueError: Options do not go with the likelihood that was chosen.
     """
     if isinstance(options, RunOptions):  # a resumed run has chosen before
-        return Choice(options, ())
+        return ChosenOptions(options, ())
     if options.preset == "paper":
-        return Choice(_fill(options, {}), ())
+        return ChosenOptions(_fill(options, {}), ())
     likelihood = options.likelihood
     lines: tuple[str, ...] = ()
     if likelihood == "auto":
@@ -71,7 +71,7 @@ def choose(options: TrainOptions, dataset: Dataset) -> Choice:
     if words:
         n, d = dataset.train.x.shape
         lines += (f"Chosen for {n:,} rows of {d:,} values: {' '.join(words)}",)
-    return Choice(filled, lines)
+    return ChosenOptions(filled, lines)
 
 
 def _by_size(

@@ -4,7 +4,7 @@ import torch
 
 from model.checkpoint.figures import mean_figure
 from model.checkpoint.held_out import evenly
-from model.checkpoint.manifest import Figure, Split
+from model.checkpoint.manifest import Figure, SplitName
 from model.config import Binarization
 from model.inference.refinement import refine
 from model.vae import VAE
@@ -17,7 +17,7 @@ def amortization_gap(
     vae: VAE,
     x: torch.Tensor,
     *,
-    split: Split,
+    split: SplitName,
     binarization: Binarization,
     noise_seed: int,
 ) -> Figure | None:

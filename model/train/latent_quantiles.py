@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from model.checkpoint.held_out import AggregateQuantiles, AggregateSettings, evenly
-from model.checkpoint.manifest import Split
+from model.checkpoint.manifest import SplitName
 from model.config import Binarization
 from model.inference.health import posteriors
 from model.inference.interpolation import aggregate_quantiles
@@ -17,7 +17,7 @@ N_LEVELS, MAX_SCORE = 129, 4.5
 
 
 def latent_quantiles(
-    vae: VAE, x: Tensor, *, split: Split, binarization: Binarization
+    vae: VAE, x: Tensor, *, split: SplitName, binarization: Binarization
 ) -> AggregateQuantiles:
     """
     Estimate the quantiles of q(z_j) on the rows of a split, at most 512 of them.

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model.checkpoint.held_out import evenly
-from model.checkpoint.manifest import LatentUse, Split
+from model.checkpoint.manifest import LatentUse, SplitName
 from model.config import Binarization
 from model.inference.health import Health, MeanEstimate, health, posteriors
 from model.noise import Stream, standard_normal
@@ -18,7 +18,12 @@ _MAX_KL = 1000.0  # nats per dimension
 
 
 def latent_use(
-    vae: VAE, x: Tensor, *, split: Split, binarization: Binarization, noise_seed: int
+    vae: VAE,
+    x: Tensor,
+    *,
+    split: SplitName,
+    binarization: Binarization,
+    noise_seed: int,
 ) -> LatentUse:
     """
     Measure it on the rows of a split, (N, D), on at most `MAX_EXAMPLES` of them.

@@ -21,7 +21,7 @@ from model.checkpoint.manifest import (
     Figure,
     LatentUse,
     ModelMetrics,
-    Split,
+    SplitName,
 )
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
@@ -61,7 +61,9 @@ class Measuring(Protocol):
     def examples(self) -> int: ...
 
 
-def evaluate_split(vae: VAE, x: Array, options: Measuring, split: Split) -> Evaluation:
+def evaluate_split(
+    vae: VAE, x: Array, options: Measuring, split: SplitName
+) -> Evaluation:
     """Return the terms of the ELBO of the rows of a split, (N, D)."""
     with phase(f"{split} rows", total=len(x)) as on_rows:
         return evaluate(
@@ -103,7 +105,7 @@ def validation_metrics(
 
 
 def _figures(
-    evaluation: Evaluation, split: Split, prepared: Prepared, options: Measuring
+    evaluation: Evaluation, split: SplitName, prepared: Prepared, options: Measuring
 ) -> tuple[Figure, ...]:
     return summarize(
         evaluation,

@@ -8,7 +8,12 @@ from typing import Any
 from model import checkpoint
 from model.checkpoint.golden import golden
 from model.checkpoint.held_out import evenly
-from model.checkpoint.manifest import BaselineFigure, ModelMetrics, Provenance, Split
+from model.checkpoint.manifest import (
+    BaselineFigure,
+    ModelMetrics,
+    Provenance,
+    SplitName,
+)
 from model.evaluation import Evaluation
 from model.train import pictures
 from model.train.card import card
@@ -23,7 +28,7 @@ from model.train.measurement import (
 )
 from model.train.plan import Kept, Plan
 from model.train.progress import phase
-from model.train.verdict import Evidence, Verdict, judge
+from model.train.verdict import RunEvidence, Verdict, judge
 from model.vae import VAE
 
 _MOST_TRAIN_ROWS = 2000  # of a table, to compare with validation rows
@@ -89,7 +94,7 @@ def _judge(
     validation = plan.prepared.validation
     assert metrics.latent_use is not None  # noqa: S101  just measured
     return judge(
-        Evidence(
+        RunEvidence(
             journal=plan.places.journal_lines(),
             kept_epoch=kept.epoch,
             validation_elbo=float(held_out.bound.mean()),
@@ -113,7 +118,7 @@ def _metrics(
 ) -> tuple[ModelMetrics, tuple[Difference, ...]]:
     """Return the figures, and the comparison with the baselines."""
     prepared, options = plan.prepared, plan.options
-    split: Split = "test" if complete else "validation"
+    split: SplitName = "test" if complete else "validation"
     if complete:
         x = prepared.test
         measured = evaluate_split(vae, x, options, split)

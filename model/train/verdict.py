@@ -16,7 +16,7 @@ _FEW_STEPS = 500
 _FEW_ROWS = 20
 
 
-class Evidence(NamedTuple):
+class RunEvidence(NamedTuple):
     """
     What a run is judged by; bounds are means in nats.
 
@@ -63,7 +63,7 @@ class Verdict(NamedTuple):
     is_usable: bool
 
 
-def judge(evidence: Evidence) -> Verdict:
+def judge(evidence: RunEvidence) -> Verdict:
     """Return the verdict: the first fault that makes a model unusable, or warnings."""
     unusable = _diverged(evidence) or _collapsed(evidence)
     if unusable is not None:
@@ -82,7 +82,7 @@ def judge(evidence: Evidence) -> Verdict:
     return Verdict((*warnings, *comparison), is_usable=True)
 
 
-def _diverged(evidence: Evidence) -> str | None:
+def _diverged(evidence: RunEvidence) -> str | None:
     advice = "try a lower --learning-rate"
     if evidence.failure is not None:
         return f"Diverged: {evidence.failure}."
@@ -98,7 +98,7 @@ def _diverged(evidence: Evidence) -> str | None:
     return None
 
 
-def _collapsed(evidence: Evidence) -> str | None:
+def _collapsed(evidence: RunEvidence) -> str | None:
     use = evidence.latent_use
     has_just_begun = evidence.n_steps < _FEW_STEPS and not _is_settled(evidence)
     if any(use.active) or has_just_begun:
@@ -110,7 +110,7 @@ def _collapsed(evidence: Evidence) -> str | None:
     )
 
 
-def _is_settled(evidence: Evidence) -> bool:
+def _is_settled(evidence: RunEvidence) -> bool:
     """Return whether validation stopped rising, by the patience of the run."""
     patience = evidence.options.patience
     bounds = [line["validation"]["elbo"] for line in evidence.journal]
@@ -119,7 +119,7 @@ def _is_settled(evidence: Evidence) -> bool:
     return len(bounds) - 1 - bounds.index(max(bounds)) >= patience
 
 
-def _few_rows(evidence: Evidence) -> str | None:
+def _few_rows(evidence: RunEvidence) -> str | None:
     if evidence.n_rows >= _FEW_ROWS:
         return None
     return (
@@ -128,7 +128,7 @@ def _few_rows(evidence: Evidence) -> str | None:
     )
 
 
-def _overfit(evidence: Evidence) -> str | None:
+def _overfit(evidence: RunEvidence) -> str | None:
     line = _line(evidence)
     if line is None:
         return None
@@ -155,7 +155,7 @@ def _overfit(evidence: Evidence) -> str | None:
     return None
 
 
-def _too_few_steps(evidence: Evidence) -> str | None:
+def _too_few_steps(evidence: RunEvidence) -> str | None:
     options, journal = evidence.options, evidence.journal
     if not journal or len(journal) < options.epochs:
         return None  # patience ended the run, or somebody
@@ -174,7 +174,7 @@ def _too_few_steps(evidence: Evidence) -> str | None:
     )
 
 
-def _worse(evidence: Evidence) -> str | None:
+def _worse(evidence: RunEvidence) -> str | None:
     worse = [d.named for d in evidence.differences if d.is_worse]
     if not worse:
         return None
@@ -184,7 +184,7 @@ def _worse(evidence: Evidence) -> str | None:
     )
 
 
-def _at_marginal(evidence: Evidence) -> str | None:
+def _at_marginal(evidence: RunEvidence) -> str | None:
     """Return which columns of a table the latents say nothing about."""
     stuck = [fit.name for fit in evidence.columns or () if fit.is_at_marginal]
     if not stuck:
@@ -195,7 +195,7 @@ def _at_marginal(evidence: Evidence) -> str | None:
     )
 
 
-def _line(evidence: Evidence) -> dict[str, Any] | None:
+def _line(evidence: RunEvidence) -> dict[str, Any] | None:
     """Return the journal's line of the kept epoch, or None for the start."""
     kept = [line for line in evidence.journal if line["epoch"] == evidence.kept_epoch]
     return kept[0] if kept else None

@@ -7,7 +7,7 @@ import pytest
 from model.checkpoint.manifest import ColumnFit, LatentUse
 from model.train.comparison import Difference
 from model.train.options import RunOptions
-from model.train.verdict import Evidence, judge
+from model.train.verdict import RunEvidence, judge
 
 BETTER = Difference("full Gaussian", 0.5, 0.1, -10.5)
 
@@ -37,7 +37,7 @@ def journal(train: list[float], validation: list[float]) -> list[dict[str, Any]]
     ]
 
 
-def evidence(**changes: Any) -> Evidence:
+def evidence(**changes: Any) -> RunEvidence:
     """Return a good run of 20 epochs over 4 values, but for the changes."""
     rising = [-5.0 + i / 20 for i in range(10)] + [-4.5] * 10
     good: dict[str, Any] = {
@@ -54,7 +54,7 @@ def evidence(**changes: Any) -> Evidence:
         "options": RunOptions(epochs=20),
         "failure": None,
     }
-    return Evidence(**{**good, **changes})
+    return RunEvidence(**{**good, **changes})
 
 
 def test_a_good_run_has_no_fault_and_says_by_how_much_it_wins() -> None:
