@@ -53,11 +53,12 @@ class AsyncAnalysisMethods(AsyncSession):
         first: int = 0,
     ) -> LoglikResult:
         """
-        Return an importance-weighted bound on log p(x) with K = `n_samples` draws.
+        Return an estimate of log p(x) of each row, with its standard error.
 
-        Without `n_samples`, K is doubled until the standard error is at most `target`
-        nats (0.02), or until `budget` draws (8192) would not be enough. With `upper`,
-        the result has an upper bound too, which takes much longer.
+        z is drawn until the standard error is at most `target` nats (0.02), at most
+        `budget` times (8192). With `n_samples`, K, it is the bound with K draws from
+        the encoder's q(z|x) instead (Burda et al. 2016). With `upper`, the result has
+        an upper bound too, which takes much longer.
         """
         options: dict[str, OptionValue] = {
             "n_samples": n_samples,
