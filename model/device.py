@@ -18,7 +18,9 @@ def choose_device(name: str) -> torch.device:
         DeviceError: The device is not available.
     """
     if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("device cuda was asked for, but torch finds no CUDA device")
+        raise DeviceError(
+            "device cuda was asked for, but torch finds no CUDA device: use cpu or auto"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)

@@ -11,6 +11,8 @@ from model.prior_config import MAX_COMPONENTS
 
 Layout = Literal["auto", "flat", "flat_chw", "nhw", "nhwc", "nchw"]
 
+_MAX_TEST_SAMPLES = 4096
+
 
 @final
 @dataclass(frozen=True)
@@ -95,22 +97,28 @@ class AdoptOptions:
         """
         low, high = self.input_range
         if not (abs(low) < 1e6 and abs(high) < 1e6 and high > low):
-            raise ValueError(f"--input-range must ascend, got {low} {high}")
+            raise ValueError(
+                f"--input-range must ascend between -1e6 and 1e6, got {low} {high}"
+            )
         if not 0 < self.sigma_floor <= 1e3:
-            raise ValueError(f"--sigma-floor must be positive, got {self.sigma_floor}")
-        if not 1 <= self.components <= MAX_COMPONENTS:
             raise ValueError(
-                f"--components must lie between 1 and {MAX_COMPONENTS}, "
-                f"got {self.components}"
+                "--sigma-floor must be above 0 and at most 1000, "
+                f"got {self.sigma_floor}"
             )
-        if not 0 <= self.examples <= MAX_EXAMPLES:
-            raise ValueError(
-                f"--examples must lie between 0 and {MAX_EXAMPLES}, got {self.examples}"
-            )
-        if not 0 <= self.test_seed <= MAX_SEED or not 1 <= self.test_samples <= 4096:
-            raise ValueError("--test-seed or --test-samples is out of range")
+        for option, value, least, most in (
+            ("--components", self.components, 1, MAX_COMPONENTS),
+            ("--examples", self.examples, 0, MAX_EXAMPLES),
+            ("--test-samples", self.test_samples, 1, _MAX_TEST_SAMPLES),
+            ("--test-seed", self.test_seed, 0, MAX_SEED),
+        ):
+            if not least <= value <= most:
+                raise ValueError(
+                    f"{option} must lie between {least} and {most}, got {value}"
+                )
         if self.divided_by is not None and not 0 < self.divided_by < 1e9:
-            raise ValueError(f"--divided-by must be positive, got {self.divided_by}")
+            raise ValueError(
+                f"--divided-by must be above 0 and below 1e9, got {self.divided_by}"
+            )
         self._check_pairs()
 
     def _check_pairs(self) -> None:

@@ -175,7 +175,10 @@ def _digits() -> Parts:
     # Its file alone, because an import of scikit-learn takes longer than this does.
     package = find_spec("sklearn")
     if package is None or not package.submodule_search_locations:
-        raise DataError("digits comes with scikit-learn, which is not installed")
+        raise DataError(
+            "digits comes with scikit-learn, which is not installed: "
+            "pip install '.[train]', or name another data set or a file"
+        )
     file = Path(package.submodule_search_locations[0], *_DIGITS)
     try:
         rows = np.loadtxt(file, np.int64, delimiter=",")  # (N, 65), the label last

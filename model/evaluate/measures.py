@@ -137,7 +137,10 @@ def _posterior(subject: Subject, _: EvaluateOptions, on_rows: OnRows) -> Measure
 def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     held_out = HeldOutScores.of(subject.calibration)
     if held_out is None:
-        raise ValueError("--measure anomaly needs a checkpoint with held-out scores")
+        raise ValueError(
+            "--measure anomaly needs a checkpoint with held-out scores, this one has "
+            "none; training writes them"
+        )
     scores = held_out.negative_elbo
     how = scores.settings.binarization
     same = "threshold" if how == "threshold" else "sample"

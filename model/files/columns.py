@@ -138,7 +138,10 @@ def choose(
     if label is not None and label in x:
         raise DataError(f"--label {options.label} is one of the --columns too")
     if not x:
-        raise DataError(f"{table.file}: no column is left")
+        raise DataError(
+            f"{table.file}: no column is left of {table.n_columns}: name some in "
+            "--columns, or fewer in --drop"
+        )
     names = tuple(table.names[i] for i in x) if table.names else ()
     _check_names(table, x, names)
     return ChosenColumns(x, names, label, tuple(notes))

@@ -364,7 +364,7 @@ def test_integer_labels_stay_as_they_are(
         (ReadOptions(drop=("c",)), "--drop c: t.csv has no such column; it has a, b"),
         (ReadOptions(label="3"), "--label 3: t.csv has no such column; it has a, b"),
         (ReadOptions(columns=("a", "0")), "--columns 0: t.csv has no such column"),
-        (ReadOptions(drop=("a", "b")), "t.csv: no column is left"),
+        (ReadOptions(drop=("a", "b")), "t.csv: no column is left of 2: name some in "),
         (ReadOptions(label="a", columns=("a",)), "--label a is one of the --columns"),
         (ReadOptions(sep=";;"), "--sep for t.csv: expected one character or tab"),
         (ReadOptions(x_key="x"), "--x-key is for arrays, not for t.csv"),
