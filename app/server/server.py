@@ -43,7 +43,7 @@ class Application:
 
 @final
 class Server(uvicorn.Server):
-    """A uvicorn server with a watchdog and a callback once it has started."""
+    """A uvicorn server with a watchdog, a callback at its start and a quiet end."""
 
     def __init__(
         self, config: ServerConfig, watchdog: Watchdog, on_started: Callable[[], object]
@@ -57,6 +57,16 @@ class Server(uvicorn.Server):
         if self.started:
             self._watchdog.start()
             self._on_started()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop serving; after a second SIGINT, without waiting for requests."""
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # Uvicorn would end the process with the application still running: its
+            # lifespan would be cancelled, and logged as an error with a traceback.
+            for task in self.server_state.tasks:
+                task.cancel()
+            await self.lifespan.shutdown()
 
 
 def serve(

@@ -167,6 +167,34 @@ def test_a_second_sigterm_is_not_patient(checkpoints: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_ctrl_c_ends_requests_too(checkpoints: Path, workers: str) -> None:
+    """They get a 503 and a line of the access log; nothing is an error."""
+    settings = {
+        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
+        "VAE_DRAIN_TIMEOUT": "600",
+        "VAE_WORKERS": workers,
+        "VAE_MAX_WORK": str(1 << 40),
+        "VAE_ACCESS_LOG": "true",
+    }
+    with process(settings, stderr=subprocess.PIPE) as (address, running):
+        with Target(address, running.pid).connection() as waiting:
+            waiting.sendall(raw("POST", "/elbo", LONG))
+            until(lambda: sum(n_in_flight(address)) == 2)
+            running.send_signal(signal.SIGINT)
+            until(lambda: is_refused(address))
+            is_patient = running.poll() is None
+            running.send_signal(signal.SIGINT)
+            answer = parse(received(waiting))
+        log, errors = running.communicate(timeout=SECONDS)
+
+    problem = assert_refused(answer, 503)
+    assert is_patient
+    assert running.returncode == 0
+    assert "ERROR" not in errors
+    assert f'"request_id":"{problem["request_id"]}"' in log
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_the_end_of_the_drain_is_a_503(checkpoints: Path, workers: str) -> None:
     """What is still computed or sent then gets a problem, or is cut; one line each."""
     settings = {
