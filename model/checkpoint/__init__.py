@@ -8,18 +8,15 @@ store is imported when it is first used, because it needs torch, which takes sec
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from model.checkpoint.files import MANIFEST, CheckpointError, identity, verify
+from model.checkpoint.files import CheckpointError, identity, verify
+from model.checkpoint.names import CALIBRATION, CARD, ENCODER, EXAMPLES, MANIFEST
 
 __all__ = [
     "CALIBRATION",
     "CARD",
-    "CONFIG",
-    "DECODER",
     "ENCODER",
     "EXAMPLES",
     "MANIFEST",
-    "METRICS",
-    "WEIGHTS",
     "Checkpoint",
     "CheckpointError",
     "identity",
@@ -29,19 +26,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from model.checkpoint.store import (
-        CALIBRATION,
-        CARD,
-        CONFIG,
-        DECODER,
-        ENCODER,
-        EXAMPLES,
-        METRICS,
-        WEIGHTS,
-        Checkpoint,
-        load,
-        save,
-    )
+    from model.checkpoint.store import Checkpoint, load, save
 else:
 
     def __getattr__(name: str) -> object:

@@ -15,10 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from model.checkpoint.directories import is_replaced, open_directory
 from model.checkpoint.manifest import FileEntry, Manifest
+from model.checkpoint.names import MANIFEST
 from model.regular_files import open_regular, read_regular, size_of
 from model.section import first_fault
-
-MANIFEST = "manifest.json"
 
 MAX_JSON_BYTES = 16 << 20
 MAX_FILE_BYTES = 1 << 30  # of a file that is hashed and not kept

@@ -23,7 +23,6 @@ from torch import Tensor
 from model.checkpoint import version_1
 from model.checkpoint.directories import write_directory
 from model.checkpoint.files import (
-    MANIFEST,
     MAX_JSON_BYTES,
     CheckpointError,
     Files,
@@ -39,18 +38,21 @@ from model.checkpoint.manifest import (
     ModelMetrics,
     Provenance,
 )
+from model.checkpoint.names import (
+    CALIBRATION,
+    CARD,
+    CONFIG,
+    DECODER,
+    ENCODER,
+    EXAMPLES,
+    MANIFEST,
+    METRICS,
+    WEIGHTS,
+)
 from model.checkpoint.tensors import check_shapes, check_values
 from model.config import FORMAT_VERSION, Config
 from model.graph import MAX_GRAPH_BYTES, Graph, GraphError, Graphs, read_stored, stored
 from model.vae import VAE, empty
-
-CONFIG = "config.json"
-WEIGHTS = "model.safetensors"
-METRICS = "metrics.json"
-CARD = "README.md"
-CALIBRATION = "calibration.safetensors"
-EXAMPLES = "examples.safetensors"
-ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 
 _MAX_HELD_OUT_BYTES = 1 << 28
 _MAX_HEADER_BYTES = 16 << 20  # of a safetensors file

@@ -11,7 +11,7 @@ from model.graph.network import GraphNetwork
 from model.graph.onnx_reader import read
 from model.graph.onnx_writer import to_onnx
 from model.graph.pair import MAX_GRAPH_BYTES, Graphs, read_stored, stored
-from model.graph.weights import Separated, separate
+from model.graph.weights import separate
 
 __all__ = [
     "MAX_GRAPH_BYTES",
@@ -21,7 +21,6 @@ __all__ = [
     "Graphs",
     "Input",
     "Node",
-    "Separated",
     "read",
     "read_stored",
     "separate",

@@ -1,0 +1,10 @@
+"""The names of the files of a checkpoint; `docs/checkpoint.md` says what they hold."""
+
+MANIFEST = "manifest.json"
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.json"
+CARD = "README.md"
+CALIBRATION = "calibration.safetensors"
+EXAMPLES = "examples.safetensors"
+ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
