@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from model.convolution_sizes import conv_grid
-from model.prior_config import Prior, StandardNormalConfig
+from model.prior_config import PriorConfig, StandardNormalConfig
 from model.section import Section
 from model.tables.missing_sets import MissingSet, check_missing
 from model.tables.schema import TableSchema
@@ -176,7 +176,7 @@ class Config(Section):
     encoder: Network
     decoder: Network
     data: Data
-    prior: Prior = StandardNormalConfig(kind="standard_normal")
+    prior: PriorConfig = StandardNormalConfig(kind="standard_normal")
     table: TableSchema | None = None
     missing: tuple[MissingSet, ...] = ()
 

@@ -32,6 +32,6 @@ class Vamp(Section):
     n_components: NComponents
 
 
-Prior = Annotated[
+PriorConfig = Annotated[
     StandardNormalConfig | GaussianMixtureConfig | Vamp, Field(discriminator="kind")
 ]

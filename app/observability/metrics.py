@@ -47,7 +47,7 @@ _T = TypeVar("_T")
 _Metric = TypeVar("_Metric", Counter, "_Histogram")
 _Children = Callable[..., _Metric]
 
-Outcome = Literal["swapped", "refused"]
+SwapOutcome = Literal["swapped", "refused"]
 
 _MODEL = "vae_model_info"
 
@@ -83,7 +83,7 @@ class _Model:
             ("outcome",),
             registry=registry,
         )
-        for outcome in get_args(Outcome):
+        for outcome in get_args(SwapOutcome):
             self.swaps.labels(outcome)  # alerts need the initial 0
 
     def state(self, model: dict[str, str]) -> None:
@@ -182,7 +182,7 @@ class Metrics:
             self._model.forget()
         self._model.state(model)
 
-    def observe_swap(self, outcome: Outcome) -> None:
+    def observe_swap(self, outcome: SwapOutcome) -> None:
         """Count a new checkpoint that was swapped in or refused."""
         self._model.swaps.labels(outcome).inc()
 

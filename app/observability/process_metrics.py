@@ -4,7 +4,7 @@ from typing import Literal, final, get_args
 
 from prometheus_client import CollectorRegistry, Counter
 
-Stream = Literal["access", "log"]
+LogStream = Literal["access", "log"]
 
 
 @final
@@ -28,7 +28,7 @@ class ProcessMetrics:
             ("stream",),
             registry=registry,
         )
-        for stream in get_args(Stream):
+        for stream in get_args(LogStream):
             self._dropped.labels(stream)  # alerts need the initial 0
 
     def count_deaths(self, n_workers: int) -> None:
@@ -39,6 +39,6 @@ class ProcessMetrics:
         """Count a stall of the event loop, once."""
         self._stalls.inc()
 
-    def count_dropped(self, stream: Stream, n_lines: int) -> None:
+    def count_dropped(self, stream: LogStream, n_lines: int) -> None:
         """Count lines that were dropped."""
         self._dropped.labels(stream).inc(n_lines)

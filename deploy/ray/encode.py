@@ -30,7 +30,7 @@ X, PATH, ROW = "x", "path", "row"
 _Batch = dict[str, NDArray[Any]]
 
 
-class Encoder:
+class EncodingActor:
     """An actor of Ray Data: the engine of one core."""
 
     def __init__(self, checkpoint: str) -> None:
@@ -66,7 +66,7 @@ def encoded(rows: Dataset, checkpoint: str, *, n_actors: int | None = None) -> D
     if n_actors is None:
         n_actors = max(1, int(ray.cluster_resources().get("CPU", 1)) - 1)
     return rows.map_batches(
-        Encoder,
+        EncodingActor,
         fn_constructor_args=(checkpoint,),
         batch_size=BATCH_ROWS,
         num_cpus=1,

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from model.adopt.decoder import CONSTANT_LOG_VAR, adopt_decoder
 from model.adopt.encoder import adopt_encoder
-from model.adopt.layout import Examples
+from model.adopt.layout import ExampleLayout
 from model.adopt.measured import MeasuredData
 from model.adopt.options import AdoptOptions
 from model.config import FORMAT_VERSION, Config
@@ -28,7 +28,7 @@ class Adopted(NamedTuple):
     """
 
     vae: VAE
-    examples: Examples
+    examples: ExampleLayout
     meanings: tuple[str, ...]
     sigma: str | None
 
@@ -78,7 +78,7 @@ def set_log_var(vae: VAE, log_var: torch.Tensor) -> None:
 
 
 def _data(
-    options: AdoptOptions, examples: Examples, measured: MeasuredData | None
+    options: AdoptOptions, examples: ExampleLayout, measured: MeasuredData | None
 ) -> dict[str, object]:
     """Return the section of the configuration that describes the data."""
     found: dict[str, object] = {

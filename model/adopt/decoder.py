@@ -11,7 +11,7 @@ import numpy as np
 from model.adopt import meanings
 from model.adopt.builder import Builder
 from model.adopt.encoder import check_inputs, log_var_of, scaled
-from model.adopt.layout import Examples
+from model.adopt.layout import ExampleLayout
 from model.adopt.options import AdoptOptions
 from model.config import ArrayLikelihood
 from model.graph import Graph, GraphError
@@ -44,7 +44,7 @@ class AdoptedDecoder:
 
 
 def adopt_decoder(
-    graph: Graph, options: AdoptOptions, examples: Examples, latent_dim: int
+    graph: Graph, options: AdoptOptions, examples: ExampleLayout, latent_dim: int
 ) -> AdoptedDecoder:
     """
     Return the decoder that is served.
@@ -177,7 +177,7 @@ def _log_var(
     builder: Builder,
     found: Mapping[str, str],
     shapes: Shapes,
-    examples: Examples,
+    examples: ExampleLayout,
     mean: str,
     options: AdoptOptions,
 ) -> str:

@@ -12,7 +12,7 @@ from math import prod
 import numpy as np
 import torch
 
-from model.adopt.layout import Examples
+from model.adopt.layout import ExampleLayout
 from model.graph import Graph, GraphError, GraphNetwork, Node
 from model.graph.limits import output_shapes
 
@@ -21,7 +21,7 @@ _N_ROWS = 7
 _TOLERANCE = 1e-3
 
 
-def check(graph: Graph, found: Mapping[str, str], examples: Examples) -> None:
+def check(graph: Graph, found: Mapping[str, str], examples: ExampleLayout) -> None:
     """
     Check that an output that is a draw of q(z|x) has the spread that was found.
 
@@ -46,7 +46,7 @@ def _check_spread(
     graph: Graph,
     spread: str,
     names: tuple[str, ...],
-    examples: Examples,
+    examples: ExampleLayout,
 ) -> None:
     both = _without_noise(graph.ending_in(names))
     if both is None:

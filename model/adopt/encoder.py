@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.adopt import draws, meanings
 from model.adopt.builder import Builder
-from model.adopt.layout import Examples, examples_of
+from model.adopt.layout import ExampleLayout, examples_of
 from model.adopt.options import AdoptOptions
 from model.graph import Graph, GraphError
 from model.graph.limits import output_shapes
@@ -33,7 +33,7 @@ class AdoptedEncoder:
     """
 
     graph: Graph
-    examples: Examples
+    examples: ExampleLayout
     latent_dim: int
     meaning: str
 

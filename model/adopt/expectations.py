@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.adopt.files import read_array
-from model.adopt.layout import Examples
+from model.adopt.layout import ExampleLayout
 from model.distributions import ContinuousBernoulli, Likelihood
 from model.engine.onnx import OnnxVAE
 from model.vae import VAE
@@ -37,7 +37,7 @@ class Expected(NamedTuple):
 def read_expected(
     paths: tuple[Path, Path, Path],
     vae: VAE,
-    examples: Examples,
+    examples: ExampleLayout,
     input_range: tuple[float, float],
 ) -> Expected:
     """
@@ -107,7 +107,7 @@ def _decoded(p_x: Likelihood) -> Array:
     return values
 
 
-def _rows(array: Array, examples: Examples, path: Path) -> Array:
+def _rows(array: Array, examples: ExampleLayout, path: Path) -> Array:
     """Return an array in the network's order of axes as rows, (n, D)."""
     if array.ndim < 1 or array.size != len(array) * examples.n_values or not len(array):
         raise ValueError(

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.adopt.builder import Builder
-from model.adopt.options import Layout
+from model.adopt.options import AxisOrder
 
 _AXES = {"flat": 1, "flat_chw": 1, "nhw": 2, "nhwc": 3, "nchw": 3}
 
 
 @final
 @dataclass(frozen=True)
-class Examples:
+class ExampleLayout:
     """
     The shape of an example, and how a network orders its axes.
 
@@ -100,8 +100,8 @@ def examples_of(
     shape: tuple[int | None, ...] | None,
     *,
     data_shape: tuple[int, ...] | None,
-    layout: Layout,
-) -> Examples:
+    layout: AxisOrder,
+) -> ExampleLayout:
     """
     Return how an encoder with an input of a shape orders its examples.
 
@@ -116,7 +116,7 @@ def examples_of(
         )
     if data_shape is None:
         data_shape = _data_shape(sizes, chosen)
-    found = Examples(data_shape, chosen)
+    found = ExampleLayout(data_shape, chosen)
     if chosen != "flat" and len(data_shape) not in (2, 3):
         raise ValueError(f"--layout {chosen} needs --data-shape H W or H W C")
     if sizes is not None and None not in sizes:

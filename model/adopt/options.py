@@ -9,7 +9,7 @@ from model.config import ArrayLikelihood, Binarization
 from model.noise import MAX_SEED
 from model.prior_config import MAX_COMPONENTS
 
-Layout = Literal["auto", "flat", "flat_chw", "nhw", "nhwc", "nchw"]
+AxisOrder = Literal["auto", "flat", "flat_chw", "nhw", "nhwc", "nchw"]
 
 _MAX_TEST_SAMPLES = 4096
 
@@ -72,7 +72,7 @@ class AdoptOptions:
     encoder_outputs: tuple[str, ...] = ()
     decoder_outputs: tuple[str, ...] = ()
     data_shape: tuple[int, ...] | None = None
-    layout: Layout = "auto"
+    layout: AxisOrder = "auto"
     input_range: tuple[float, float] = (0.0, 1.0)
     sigma: str | None = None
     sigma_floor: float = 1e-6

@@ -15,7 +15,7 @@ _ERROR = "_standard_error"
 _PER_ROW_ONLY = ("n_samples", "pareto_k")
 
 
-class Summary(NamedTuple):
+class ColumnMean(NamedTuple):
     """
     A column's mean over the examples.
 
@@ -30,7 +30,7 @@ class Summary(NamedTuple):
     monte_carlo_error: float | None
 
 
-def summaries(measured: Measured) -> dict[str, Summary]:
+def summaries(measured: Measured) -> dict[str, ColumnMean]:
     """Summarize every column that is a quantity; for flags, the share that is true."""
     columns = measured.columns
     return {
@@ -78,10 +78,10 @@ def document(head: Mapping[str, Any], found: Mapping[str, Measured]) -> str:
     return json.dumps(whole, indent=1, allow_nan=False) + "\n"
 
 
-def _summary(values: Column, errors: Column | None) -> Summary:
+def _summary(values: Column, errors: Column | None) -> ColumnMean:
     n = len(values)
     x = values.astype(np.float64)
-    return Summary(
+    return ColumnMean(
         mean=float(x.mean()),
         standard_error=float(x.std(ddof=1) / math.sqrt(n)) if n > 1 else None,
         monte_carlo_error=None

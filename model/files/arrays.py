@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from model.files import labels, scratch
 from model.files.contents import Contents, DataError, Origin, Rows
 from model.files.layout import channels_last
-from model.files.options import Layout, ReadOptions
+from model.files.options import LayoutName, ReadOptions
 
 _UNREADABLE = (
     OSError,
@@ -123,7 +123,7 @@ class _Members:
 
     path: Path
     archive: NpzFile
-    layout: Layout | None
+    layout: LayoutName | None
 
     @property
     def names(self) -> list[str]:

@@ -5,13 +5,13 @@ from typing import Any
 from numpy.typing import NDArray
 
 from model.files.contents import DataError
-from model.files.options import Layout
+from model.files.options import LayoutName
 
 _COLORS = (1, 3)
 
 
 def channels_last(
-    x: NDArray[Any], layout: Layout | None, *, file: str
+    x: NDArray[Any], layout: LayoutName | None, *, file: str
 ) -> tuple[NDArray[Any], str | None]:
     """
     Return (N, H, W, C) of four axes in either order, and what was taken to be so.
@@ -47,7 +47,7 @@ def channels_last(
     return x.transpose(0, 2, 3, 1), note
 
 
-def _recognized(shape: tuple[int, ...]) -> Layout | None:
+def _recognized(shape: tuple[int, ...]) -> LayoutName | None:
     _, first, height, last = shape
     if last in _COLORS and first not in _COLORS:
         return "nhwc"

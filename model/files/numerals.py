@@ -37,7 +37,7 @@ _LONGEST_WITH_UNIT = 40
 
 @final
 @dataclass(frozen=True)
-class Reading:
+class CellReading:
     """
     What a cell means.
 
@@ -54,7 +54,7 @@ class Reading:
     digits: str = ""
 
 
-def read(cell: str, decimal: Decimal) -> Reading | None:
+def read(cell: str, decimal: Decimal) -> CellReading | None:
     """Return the number in a cell, or None if there is none that is finite."""
     cell = cell.translate(_TYPOGRAPHY)
     if _PLAIN[decimal].fullmatch(cell):
@@ -63,11 +63,11 @@ def read(cell: str, decimal: Decimal) -> Reading | None:
         digits = "".join(c for c in cell if c.isdigit() or c in ("+", "-", decimal))
         return _finite(digits.replace(",", "."), "grouped")
     truth = _TRUTH.get(cell.strip().lower())
-    return None if truth is None else Reading(truth, "truth")
+    return None if truth is None else CellReading(truth, "truth")
 
 
-def read_with_unit(cell: str, decimal: Decimal) -> Reading | None:
-    """Return the number in a cell, which may have a unit, as in `Reading`."""
+def read_with_unit(cell: str, decimal: Decimal) -> CellReading | None:
+    """Return the number in a cell, which may have a unit, as in `CellReading`."""
     plain = read(cell, decimal)
     parts = None if plain is not None else _parts(cell)
     if parts is None:
@@ -76,7 +76,7 @@ def read_with_unit(cell: str, decimal: Decimal) -> Reading | None:
     if found is None:
         return None
     is_negative = bool(parts["open"]) or parts["minus"] == "-"
-    return Reading(
+    return CellReading(
         value=-found.value if is_negative else found.value,
         kind="unit",
         unit=parts["before"] or parts["after"] or "",
@@ -138,6 +138,6 @@ def _parts(cell: str) -> re.Match[str] | None:
     return None if is_signed and found["number"][0] in "+-" else found
 
 
-def _finite(digits: str, kind: Literal["number", "grouped"]) -> Reading | None:
+def _finite(digits: str, kind: Literal["number", "grouped"]) -> CellReading | None:
     value = float(digits)
-    return Reading(value, kind) if math.isfinite(value) else None
+    return CellReading(value, kind) if math.isfinite(value) else None

@@ -7,7 +7,7 @@ from typing import Literal, final
 from model.config import Data
 from model.files.contents import DataError
 
-Layout = Literal["nchw", "nhwc"]
+LayoutName = Literal["nchw", "nhwc"]
 Mode = Literal["gray", "grey", "color"]
 
 _FOR = {
@@ -49,7 +49,7 @@ class ReadOptions:
     label: str | None = None
     columns: tuple[str, ...] = ()
     x_key: str | None = None
-    layout: Layout | None = None
+    layout: LayoutName | None = None
     size: str | None = None
     mode: Mode | None = None
     background: Literal["white", "black"] | None = None

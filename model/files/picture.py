@@ -35,7 +35,7 @@ _PNG_DEPTH = 24  # where the header of a PNG has its bits per channel
 
 @final
 @dataclass(frozen=True)
-class How:
+class PictureConversion:
     """
     How a picture becomes pixels.
 
@@ -52,7 +52,7 @@ class How:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Pixels:
+class DecodedPicture:
     """
     The pixels of a picture.
 
@@ -78,7 +78,7 @@ def suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in found.items() if name in read)
 
 
-def read(path: Path, how: How) -> Pixels:
+def read(path: Path, how: PictureConversion) -> DecodedPicture:
     """
     Decode a picture, upright; of an animation, the first frame.
 
@@ -99,7 +99,7 @@ def read(path: Path, how: How) -> Pixels:
         raise DataError(f"{path} cannot be read as a picture: {error}") from error
 
 
-def _pixels(image: Image.Image, path: Path, how: How) -> Pixels:
+def _pixels(image: Image.Image, path: Path, how: PictureConversion) -> DecodedPicture:
     if image.width * image.height > MAX_PIXELS:  # the header alone, nothing is decoded
         raise DataError(
             f"{path} is {image.width} x {image.height}, more than {MAX_PIXELS} pixels"
@@ -126,7 +126,7 @@ def _pixels(image: Image.Image, path: Path, how: How) -> Pixels:
         done.append("turned gray")
     if size not in (None, (width, height)):
         done.append("scaled by averaging areas, without keeping the aspect ratio")
-    return Pixels(values[..., 0] if mode == "L" else values, tuple(done))
+    return DecodedPicture(values[..., 0] if mode == "L" else values, tuple(done))
 
 
 def _opener(image: Image.Image, path: Path) -> pixels.Open:

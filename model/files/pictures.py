@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from model.files import picture, scratch
 from model.files.contents import Contents, DataError, Origin, Rows
 from model.files.options import ReadOptions
-from model.files.picture import How, Pixels
+from model.files.picture import DecodedPicture, PictureConversion
 
 _SPLITS = {
     "train": "train",
@@ -46,7 +46,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
             from the first in size or color, or pictures beside subfolders with some.
     """
     mode = None if options.mode is None else _MODES[options.mode]
-    how = How(_size(options), mode, options.background or "white")
+    how = PictureConversion(_size(options), mode, options.background or "white")
     notes: list[str] = []
     splits = _splits(folder, notes)
     rows: dict[str, Rows] = {}
@@ -93,8 +93,11 @@ def _splits(folder: Path, notes: list[str]) -> dict[str, Path]:
 
 
 def _rows(
-    folder: Path, how: How, first: tuple[Path, Pixels] | None, notes: list[str]
-) -> tuple[Rows, tuple[Path, Pixels]]:
+    folder: Path,
+    how: PictureConversion,
+    first: tuple[Path, DecodedPicture] | None,
+    notes: list[str],
+) -> tuple[Rows, tuple[Path, DecodedPicture]]:
     """Read the pictures of a split, all like the first one."""
     paths, classes = _files(folder, notes)
     first = first or (paths[0], picture.read(paths[0], how))
@@ -161,7 +164,9 @@ def _pictures(folder: Path, known: frozenset[str], notes: list[str]) -> list[Pat
     return found
 
 
-def _check_alike(path: Path, pixels: Pixels, first: Path, wanted: Pixels) -> None:
+def _check_alike(
+    path: Path, pixels: DecodedPicture, first: Path, wanted: DecodedPicture
+) -> None:
     found, expected = pixels.values, wanted.values
     if found.shape == expected.shape and found.dtype == expected.dtype:
         return

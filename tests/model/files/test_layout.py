@@ -5,7 +5,7 @@ import pytest
 
 from model.files import DataError
 from model.files.layout import channels_last
-from model.files.options import Layout
+from model.files.options import LayoutName
 
 
 def array(shape: tuple[int, ...]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
@@ -53,7 +53,7 @@ def test_channels_last_and_other_arrays_stay(shape: tuple[int, ...]) -> None:
 )
 @pytest.mark.parametrize("layout", ["nchw", "nhwc"])
 def test_what_can_be_both_is_asked_about(
-    shape: tuple[int, ...], layout: Layout
+    shape: tuple[int, ...], layout: LayoutName
 ) -> None:
     """The error names the option, and the option decides."""
     x = array(shape)
