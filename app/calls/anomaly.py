@@ -242,7 +242,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     settings, config = held_out.negative_elbo.settings, model.config
     _check_same(inputs.options.binarize, settings.binarization)
     of_table = {} if config.table is None else {"why_null": _why_null(held_out)}
-    n_arrays = 1 if config.table is None else 5
+    n_arrays = 1 if config.table is None else len((*_PER_COLUMN, "blame_order"))
     model.check_output(len(inputs.x.values), n_arrays * config.data_dim)
     return await analyze(
         model,

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from app.call_parts.call import post
-from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
+from app.call_parts.examples import with_x_or_image
 from app.call_parts.fields import Numbers
 from app.call_parts.formats import BY_ROW, DATA_OR_IMAGES
 from app.call_parts.served_model import ServedModel
@@ -42,10 +42,6 @@ class EncodeResponse(StrictObject):
     ]
 
 
-def _examples(values: ExampleValues) -> Bodies:
-    return with_x_or_image(values)
-
-
 @post(
     "/encode",
     summary="x to q(z|x)",
@@ -54,7 +50,7 @@ def _examples(values: ExampleValues) -> Bodies:
     response=EncodeResponse,
     reads=DATA_OR_IMAGES,
     writes=BY_ROW,
-    examples=_examples,
+    examples=with_x_or_image,
 )
 async def encode(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return the parameters of q(z|x) for each row of x."""

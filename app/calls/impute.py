@@ -233,8 +233,9 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
     check_orient(model, inputs.options, format_)
     options, config = inputs.options, model.config
     n_draws = _draws(options, model.settings.max_draws)
-    per_row = (4 + options.n_samples) * config.data_dim
-    if config.table is not None:
+    n_arrays = 4 + options.n_samples  # mean and variance, with errors, and draws
+    per_row = n_arrays * config.data_dim
+    if config.table is not None:  # intervals and probabilities, with errors
         per_row += 4 * config.data_dim + 2 * len(level_names(config.table))
     elif options.level is not None:
         what = "only for a table of mixed kinds, which has intervals"

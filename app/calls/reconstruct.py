@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from app.call_parts.call import post
-from app.call_parts.examples import Bodies, ExampleValues, with_x_or_image
+from app.call_parts.examples import with_x_or_image
 from app.call_parts.fields import First, Numbers, SeedOption
 from app.call_parts.formats import DATA_OR_IMAGES, PICTURE, ROWS_OF_DATA
 from app.call_parts.row_output import RowOutput, check_orient
@@ -70,10 +70,6 @@ class ReconstructResponse(StrictObject):
     ]
 
 
-def _examples(values: ExampleValues) -> Bodies:
-    return with_x_or_image(values)
-
-
 @post(
     "/reconstruct",
     summary="x to q(z|x) and back: E[x|z]",
@@ -82,7 +78,7 @@ def _examples(values: ExampleValues) -> Bodies:
     response=ReconstructResponse,
     reads=DATA_OR_IMAGES,
     writes=(*ROWS_OF_DATA, PICTURE),
-    examples=_examples,
+    examples=with_x_or_image,
 )
 async def reconstruct(
     model: ServedModel, request: Request, format_: Format
