@@ -8,7 +8,7 @@ from pathlib import Path
 from app import command_line
 from app.configuration.environment import SettingsError
 from app.server.run import run
-from app.server.startup import fail
+from app.server.startup import fail, open_standard_streams
 from app.settings import Settings
 
 _NEXT_STEP = "train one (vae-train --help), then: {prog} DIRECTORY"
@@ -22,6 +22,7 @@ def main(arguments: Sequence[str] | None = None, *, prog: str = "vae-serve") -> 
         arguments: The command line; that of the process if not given.
         prog: The command's name, for its help and its advice.
     """
+    open_standard_streams()
     given = sys.argv[1:] if arguments is None else arguments
     try:
         # Worker processes inherit the environment.

@@ -1,6 +1,7 @@
 """Sets up a process before it serves, and reports start-up failures."""
 
 import ctypes
+import os
 import resource
 import sys
 from contextlib import suppress
@@ -25,6 +26,25 @@ def fail(error: Exception) -> NoReturn:
     """Exit with one line on stderr and status 3."""
     sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
     raise SystemExit(STARTUP_FAILURE)
+
+
+def open_standard_streams() -> None:
+    """
+    Open stdin, stdout and stderr on the null device where they are closed.
+
+    Otherwise a socket or a file of this process would get their numbers, and with them
+    what is written to the log.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+            os.set_inheritable(opened, True)  # by the workers
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
 
 def allow_open_files(n_files: int) -> None:
