@@ -29,12 +29,23 @@ class _Size(NamedTuple):
 
     hidden: tuple[int, ...]
     weight_decay: float
-    n_steps: tuple[int, int]  # for few rows, and for many
+    n_steps_of_few_rows: int
+    n_steps_of_many_rows: int
 
 
-_NARROW = _Size((256, 128), 1e-4, (2_500, 5_000))
+_NARROW = _Size(
+    hidden=(256, 128),
+    weight_decay=1e-4,
+    n_steps_of_few_rows=2_500,
+    n_steps_of_many_rows=5_000,
+)
 # A wide encoder learns its training rows by heart, unless its weights decay.
-_WIDE = _Size((512, 256), 0.1, (2_500, 8_000))
+_WIDE = _Size(
+    hidden=(512, 256),
+    weight_decay=0.1,
+    n_steps_of_few_rows=2_500,
+    n_steps_of_many_rows=8_000,
+)
 
 
 class ChosenOptions(NamedTuple):
@@ -85,8 +96,8 @@ def _by_size(
     batch_size = options.batch_size or max(1, min(100, n // 20))
     steps_per_epoch = math.ceil(n / batch_size)
     least, most = _STEPS
-    n_steps = min(max(_PASSES * steps_per_epoch, least), most)
-    epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
+    n_steps = _clamp(_PASSES * steps_per_epoch, least, most)
+    epochs = options.epochs or _epochs(n_steps, steps_per_epoch)
     linear = starts_linearly(options, likelihood) and are_correlated(dataset.train.x)
     start = options.start or ("linear" if linear else "random")
     return {
@@ -99,16 +110,10 @@ def _by_size(
         "learning_rate": _rate_from_linear(d) if start == "linear" else 2e-3,
         "batch_size": batch_size,
         "epochs": epochs,
-        "kl_warmup_epochs": (
-            round(_WARMUP * epochs)
-            if start == "random" and options.objective == "elbo"
-            else 0
-        ),
+        "kl_warmup_epochs": _warmup(options, epochs) if start == "random" else 0,
         "weight_decay": 1e-2,
         "patience": max(10, epochs // 5),
-        "validation_samples": _clamp(
-            math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
-        ),
+        "validation_samples": _validation_draws(dataset),
     }
 
 
@@ -119,8 +124,9 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
     batch_size = options.batch_size or max(1, min(256, n // 8))
     steps_per_epoch = math.ceil(n / batch_size)
     size = _WIDE if dataset.table.n_features > _FEW_FEATURES else _NARROW
-    n_steps = size.n_steps[n > _FEW_ROWS]
-    epochs = options.epochs or _clamp(math.ceil(n_steps / steps_per_epoch), *_EPOCHS)
+    is_small = n <= _FEW_ROWS
+    n_steps = size.n_steps_of_few_rows if is_small else size.n_steps_of_many_rows
+    epochs = options.epochs or _epochs(n_steps, steps_per_epoch)
     return {
         "hidden": size.hidden,
         "activation": "silu",
@@ -132,13 +138,28 @@ def _of_table(options: TrainOptions, dataset: Dataset) -> dict[str, Any]:
         "learning_rate": 3e-3,
         "batch_size": batch_size,
         "epochs": epochs,
-        "kl_warmup_epochs": round(_WARMUP * epochs) * (options.objective == "elbo"),
+        "kl_warmup_epochs": _warmup(options, epochs),
         "weight_decay": size.weight_decay,
         "patience": max(10, epochs // 5),
-        "validation_samples": _clamp(
-            math.ceil(_VALIDATION_DRAWS / len(dataset.validation.x)), 1, 256
-        ),
+        "validation_samples": _validation_draws(dataset),
     }
+
+
+def _epochs(n_steps: int, steps_per_epoch: int) -> int:
+    """Return the number of epochs for so many steps."""
+    least, most = _EPOCHS
+    return _clamp(math.ceil(n_steps / steps_per_epoch), least, most)
+
+
+def _warmup(options: TrainOptions, epochs: int) -> int:
+    """Return the epochs in which the KL is weighted less, after a random start."""
+    return round(_WARMUP * epochs) if options.objective == "elbo" else 0
+
+
+def _validation_draws(dataset: Dataset) -> int:
+    """Return the draws of z for each validation row."""
+    n_rows = len(dataset.validation.x)
+    return _clamp(math.ceil(_VALIDATION_DRAWS / n_rows), 1, 256)
 
 
 def _prior_of_table(options: TrainOptions) -> dict[str, Any]:
