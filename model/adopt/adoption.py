@@ -78,21 +78,21 @@ def adopt_graphs(
     if difference > TOLERANCE:
         say(_SLOWER.format(difference))
     fitted = _fit(adopted, measured, options)
-    expected, compared = _compared(adopted, fitted, options, n_threads)
-    sentences = [
+    expected, compared = _compare(adopted, fitted, options, n_threads)
+    found = [*_fits(fitted, adopted, options), *compared]
+    for sentence in found:
+        say(sentence)
+    training = [
         "The networks were trained elsewhere and adopted from ONNX files.",
         *(f"Outputs of the {words}." for words in adopted.meanings),
-        *_fits(fitted, adopted, options),
-        *compared,
+        *found,
     ]
-    for sentence in sentences[3:]:
-        say(sentence)
     return publish(
         fitted,
         options,
         measured=measured,
         expected=expected,
-        training=" ".join(sentences),
+        training=" ".join(training),
         command=command,
     )
 
@@ -156,7 +156,7 @@ def _fit(adopted: Adopted, measured: MeasuredData | None, options: AdoptOptions)
     return vae
 
 
-def _compared(
+def _compare(
     adopted: Adopted, vae: VAE, options: AdoptOptions, n_threads: int
 ) -> tuple[Expected | None, list[str]]:
     if options.expect is None:

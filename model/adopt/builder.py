@@ -33,7 +33,7 @@ class Builder:
         """Add a node behind the graph, and return the name of its output."""
         return self._add(self._behind, op, x, others, attributes)
 
-    def finished(self, rows: str, fed: str, outputs: tuple[str, ...]) -> Graph:
+    def finish(self, rows: str, fed: str, outputs: tuple[str, ...]) -> Graph:
         """
         Return the graph.
 

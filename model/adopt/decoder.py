@@ -10,7 +10,7 @@ import numpy as np
 
 from model.adopt import meanings
 from model.adopt.builder import Builder
-from model.adopt.encoder import check_inputs, log_var_of, scaled
+from model.adopt.encoder import add_scaling, check_inputs, log_var_of
 from model.adopt.layout import ExampleLayout
 from model.adopt.options import AdoptOptions
 from model.config import ArrayLikelihood
@@ -59,8 +59,8 @@ def adopt_decoder(
     wanted = tuple(found.values())
     builder = Builder(graph.ending_in(wanted))
     rows = builder.name("z_rows")
-    fed = _fed(builder, rows, latent_dim)
-    plain = builder.finished(rows, fed, wanted)
+    fed = _reshape_rows(builder, rows, latent_dim)
+    plain = builder.finish(rows, fed, wanted)
     found_shapes = output_shapes(plain, (_PROBE_ROWS, latent_dim), _PROBE_ROWS)
     shapes = dict(zip(found, found_shapes, strict=True))
     low, high = options.input_range
@@ -68,18 +68,18 @@ def adopt_decoder(
     if options.likelihood == "gaussian":
         mean = examples.to_rows(builder, found["mean"], shapes["mean"])
         width = high - low
-        mean = scaled(builder.behind, mean, 1 / width, -low / width)
+        mean = add_scaling(builder.behind, mean, 1 / width, -low / width)
         heads: tuple[str, ...] = (
             mean,
             _log_var(builder, found, shapes, examples, mean, options),
         )
     else:
         heads = (examples.to_rows(builder, found["logits"], shapes["logits"]),)
-    served = builder.finished(rows, fed, heads)
+    served = builder.finish(rows, fed, heads)
     return AdoptedDecoder(served, words, sigma)
 
 
-def _fed(builder: Builder, rows: str, latent_dim: int) -> str:
+def _reshape_rows(builder: Builder, rows: str, latent_dim: int) -> str:
     """Add the nodes that bring rows of z into the shape of the decoder's input."""
     shape = builder.graph.rows.shape
     if shape is None or len(shape) == 2:
@@ -101,11 +101,11 @@ def _settle_outputs(
     Raises:
         ValueError: They do not fit it.
     """
-    (first, *_), (name, *_) = found.keys(), found.values()
+    meaning, name = next(iter(found.items()))
     if likelihood == "gaussian":
-        if first == "logits" or first == "probabilities":
+        if meaning == "logits" or meaning == "probabilities":
             raise ValueError(
-                f"the decoder's output {name[:80]!r} is {first}: expected mean for a "
+                f"the decoder's output {name[:80]!r} is {meaning}: expected mean for a "
                 "gaussian likelihood"
             )
         return graph, {
@@ -117,7 +117,7 @@ def _settle_outputs(
             f"{', '.join(found)}"
         )
     sigmoid = _last_sigmoid(graph, name)
-    if first == "logits":
+    if meaning == "logits":
         if sigmoid is not None:
             raise GraphError(
                 f"the decoder's output {name[:80]!r} is taken for logits, but ends in "
@@ -206,7 +206,7 @@ def _log_var(
         last = [-1, 1] if prod(sizes) > 1 else [1, 1]
         log_var = builder.behind("Reshape", log_var, last)
         log_var = builder.behind("Expand", log_var, shape)
-    return scaled(builder.behind, log_var, 1.0, shift)
+    return add_scaling(builder.behind, log_var, 1.0, shift)
 
 
 def _words(found: Mapping[str, str], likelihood: ArrayLikelihood) -> str:

@@ -57,13 +57,13 @@ def adopt_encoder(graph: Graph, options: AdoptOptions) -> AdoptedEncoder:
     fed = examples.to_network(builder, rows)
     low, high = options.input_range
     if (low, high) != (0.0, 1.0):
-        fed = scaled(builder.before, fed, high - low, low)
-    plain = builder.finished(rows, fed, wanted)
+        fed = add_scaling(builder.before, fed, high - low, low)
+    plain = builder.finish(rows, fed, wanted)
     shapes = output_shapes(plain, (_PROBE_ROWS, examples.n_values), _PROBE_ROWS)
     by_meaning = dict(zip(found, shapes, strict=True))
     heads = _heads(builder, found, by_meaning)
     latent_dim = _latent_dim(found, by_meaning)
-    served = builder.finished(rows, fed, heads)
+    served = builder.finish(rows, fed, heads)
     return AdoptedEncoder(served, examples, latent_dim, _words(found))
 
 
@@ -131,7 +131,7 @@ def log_var_of(builder: Builder, name: str, spread: str) -> str:
     return name
 
 
-def scaled(add: AddNode, x: str, factor: float, shift: float) -> str:
+def add_scaling(add: AddNode, x: str, factor: float, shift: float) -> str:
     """Add the nodes of x * factor + shift."""
     if factor != 1:
         x = add("Mul", x, _number(factor))
