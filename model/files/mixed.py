@@ -79,9 +79,10 @@ def _read(source: TextTable) -> MixedTable:
         lines.append(line)
         if source.choice.label is not None:
             labels.append(cells[source.choice.label].strip())
-    y, note = source.classes(labels)
+    y, about_labels = source.classes(labels)
     finished = tuple(column.finished() for column in columns)
-    total = sums.note(
+    about_units = [column.note() for column in columns]
+    about_sums = sums.note(
         source.table.file,
         lines,
         (column.numbers for column in finished),
@@ -96,9 +97,7 @@ def _read(source: TextTable) -> MixedTable:
         source=f"the table {source.path.name}",
         notes=(
             *source.notes(),
-            *(note for column in columns if (note := column.note())),
-            *((note,) if note else ()),
-            *((total,) if total else ()),
+            *filter(None, (*about_units, about_labels, about_sums)),
             *source.decoding,
         ),
     )

@@ -46,9 +46,9 @@ def _read(source: TextTable) -> Contents:
     for line, cells in source.rows():
         body.add(line, cells)
     x = body.x()
-    y, note = source.classes(body.labels)
+    y, about_labels = source.classes(body.labels)
     numbers = np.array(body.lines, dtype=np.int64)
-    total = sums.note(source.table.file, numbers, x.T)
+    about_sums = sums.note(source.table.file, numbers, x.T)
     return Contents(
         name=source.name,
         rows=Rows(x, y, numbers, source.origin),
@@ -56,8 +56,7 @@ def _read(source: TextTable) -> Contents:
         notes=(
             *source.notes(),
             *body.notes.values(),
-            *((note,) if note else ()),
-            *((total,) if total else ()),
+            *filter(None, (about_labels, about_sums)),
             *columns.warnings(source.table, source.choice, x),
             *source.decoding,
         ),
