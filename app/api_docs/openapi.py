@@ -168,10 +168,10 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
     if call.request is not None:
         body = _contents(call.request, offered(call.reads, facts), _OTHERS_READ)
         body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
-        if not why_not and (bodies := call.examples(values)):
+        if not why_not and (examples := call.examples(values)):
             body[JSON.name]["examples"] = {
                 name: {"value": example, "summary": name}
-                for name, example in bodies.items()
+                for name, example in examples.items()
             }
         required = bool(schema_of(call.request).get("required"))
         entry["requestBody"] = {"required": required, "content": body}

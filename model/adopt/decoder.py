@@ -211,6 +211,6 @@ def _log_var(
 
 def _words(found: Mapping[str, str], likelihood: ArrayLikelihood) -> str:
     shown = "mean" if likelihood == "gaussian" else "probabilities"
-    meanings = {"reconstruction": shown, "mean": shown}
-    pairs = [f"{n[:80]!r} is {meanings.get(m, m)}" for m, n in found.items()]
+    words = {"reconstruction": shown, "mean": shown}
+    pairs = [f"{n[:80]!r} is {words.get(m, m)}" for m, n in found.items()]
     return "decoder: " + ", ".join(pairs)

@@ -32,23 +32,19 @@ def check(graph: Graph, found: Mapping[str, str], examples: ExampleLayout) -> No
         return
     (spread,) = found.keys() - {"mu"}
     for name in graph.outputs:
-        if name in found.values():
-            continue
-        drawn = _without_noise(graph.ending_in((name,)))
-        if drawn is None:
-            continue
-        wanted = (found["mu"], found[spread], name)
-        _check_spread(replace(drawn, outputs=wanted), graph, spread, wanted, examples)
+        is_draw = _without_noise(graph.ending_in((name,))) is not None
+        if is_draw and name not in found.values():
+            _check_spread(graph, found, spread, name, examples)
 
 
 def _check_spread(
-    drawn: Graph,
     graph: Graph,
+    found: Mapping[str, str],
     spread: str,
-    names: tuple[str, ...],
+    draw: str,
     examples: ExampleLayout,
 ) -> None:
-    both = _without_noise(graph.ending_in(names))
+    both = _without_noise(graph.ending_in((found["mu"], found[spread], draw)))
     if both is None:
         return
     x = np.random.default_rng(0).random((_N_ROWS, examples.n_values), np.float32)
@@ -68,9 +64,9 @@ def _check_spread(
     error = ((z - mu).abs() - sigma).abs().max() / sigma.abs().max().clamp(min=1e-6)
     if float(error) > _TOLERANCE:
         raise ValueError(
-            f"the encoder's draw {names[2][:80]!r} does not have the spread of "
-            f"{names[1][:80]!r} taken for {spread}: for noise of 1, |z - mu| differs "
-            f"by {float(error):.2g} of sigma; declare it with --encoder-outputs"
+            f"the encoder's draw {draw[:80]!r} does not have the spread of "
+            f"{found[spread][:80]!r} taken for {spread}: for noise of 1, |z - mu| "
+            f"differs by {float(error):.2g} of sigma; declare it with --encoder-outputs"
         )
 
 

@@ -161,11 +161,11 @@ def choose_kept(plan: Plan, state: State) -> Kept:
     first = first.to(device).requires_grad_(False).eval()
     x = torch.from_numpy(plan.prepared.validation).to(device)
     options = plan.options
-    gain, start = (
+    after, before = (
         evaluate(vae, x, n_samples=options.test_samples, seed=options.test_seed).bound
         for vae in (best.vae, first)
     )
-    difference = gain - start
+    difference = after - before
     n = len(difference)
     error = difference.std(ddof=1) / n**0.5 if n > 1 else 0.0
     return best if difference.mean() > error else Kept(first, 0)
