@@ -1,6 +1,7 @@
 """Labels of examples: integers, whole floats, text or one-hot rows -> classes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ def of_texts(
     """Return classes of the cells of a column, as `classes` does."""
     values = np.array(cells)
     if all(map(numerals.is_integer, cells)):
-        values = values.astype(np.int64)
+        with suppress(OverflowError):  # larger ones stay texts
+            values = values.astype(np.int64)
     return classes(values, n=len(values), name=name)
 
 
@@ -57,13 +59,13 @@ def _classes(
         raise DataError(f"{wanted}, got dtype {values.dtype}")
     labels = _whole(values)
     if labels is None:
-        raise DataError(f"{wanted}, got numbers that are not whole")
+        raise DataError(f"{wanted}, got numbers that are not whole, or 2^62 or more")
     return labels, None
 
 
 def _whole(values: NDArray[Any]) -> NDArray[np.int64] | None:
-    """Return whole numbers as integers, or None if some are not."""
-    if values.dtype.kind == "f":
+    """Return whole numbers as integers, or None if some are not, or are too large."""
+    if values.dtype.kind in "fu":
         inside = np.abs(values) < 2.0**62  # False for NaN
         if not (inside.all() and (values == np.floor(values)).all()):
             return None
