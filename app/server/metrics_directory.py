@@ -1,8 +1,10 @@
 """
 The directory in which the workers of one service keep their metrics.
 
-It is in the temporary directory or, where none can be written, in /dev/shm, which
-containers with a read-only root have too.
+It is where TMPDIR says, if that is set; else in /dev/shm, which containers with a
+read-only root have too; else in the temporary directory. The files are memory-mapped:
+where others fill their disk, the kernel kills a process that writes to a new page
+(SIGBUS). So /dev/shm is preferred, and a directory without room is not used.
 
 It is removed when the service stops: by the parent, by the workers if the parent was
 killed, or, if all were killed together, by the next service that starts. That one
@@ -12,7 +14,7 @@ recognizes it by its free lock: the kernel releases the lock of a process that e
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,18 +25,21 @@ VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 _PREFIX = "vae-metrics-"
 _LOCK = "lock"
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  mkdtemp makes the directory private
+_WORKER_BYTES = 1 << 20  # a worker needs 150 KiB after a request of every kind
 
 
 @contextmanager
-def create() -> Iterator[Path]:
+def create(n_workers: int) -> Iterator[Path]:
     """
     Create the directory, which the workers find in their environment.
 
     Raises:
-        StartError: No directory can be written.
+        StartError: No directory can be written, or has room.
     """
-    parent = _parent()
-    _remove_stale(parent)
+    candidates = _candidates()
+    for candidate in candidates:
+        _remove_stale(candidate)
+    parent = _with_room(candidates, n_workers * _WORKER_BYTES)
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
     try:
         with (directory / _LOCK).open("w") as lock:
@@ -51,15 +56,26 @@ def remove() -> None:
     shutil.rmtree(os.environ[VARIABLE], ignore_errors=True)
 
 
-def _parent() -> Path:
-    """Return a directory that can be written."""
+def _candidates() -> list[Path]:
+    """Return the directories that may be used, the best one first."""
+    found = [_SHARED_MEMORY]
     with suppress(FileNotFoundError):
-        return Path(tempfile.gettempdir())
-    if os.access(_SHARED_MEMORY, os.W_OK):
-        return _SHARED_MEMORY
+        is_chosen = bool(os.environ.get("TMPDIR"))
+        found.insert(0 if is_chosen else 1, Path(tempfile.gettempdir()))
+    return found
+
+
+def _with_room(candidates: Sequence[Path], n_bytes: int) -> Path:
+    """Return the first directory that can be written and has room."""
+    for directory in candidates:
+        with suppress(OSError):
+            has_room = shutil.disk_usage(directory).free >= n_bytes
+            if has_room and os.access(directory, os.W_OK):
+                return directory
     raise StartError(
-        "several workers need a directory for their metrics: mount a tmpfs at /tmp, or "
-        f"let TMPDIR name a directory that can be written; {_SHARED_MEMORY} cannot"
+        f"several workers need a directory with {n_bytes >> 20} MiB for their metrics: "
+        "mount a tmpfs at /tmp, or let TMPDIR name a directory that can be written; "
+        f"{_SHARED_MEMORY} cannot, or is full"
     )
 
 

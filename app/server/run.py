@@ -38,7 +38,7 @@ def run(settings: Settings) -> int:
         _warn_if_memory_is_short(settings)
         with _bound(settings) as sockets:
             if settings.workers > 1:
-                with metrics_directory.create():
+                with metrics_directory.create(settings.workers):
                     return Supervisor(settings, sockets, output).run()
             return _run_alone(settings, sockets, handler, output)
     except StartError as error:

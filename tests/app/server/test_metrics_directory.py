@@ -2,8 +2,10 @@
 
 import errno
 import os
+import shutil
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,11 +25,49 @@ def test_without_a_temporary_directory_shared_memory_is_used(
     monkeypatch.setattr(tempfile, "gettempdir", no_temporary_directory)
     monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", tmp_path)
 
-    with metrics_directory.create() as directory:
+    with metrics_directory.create(2) as directory:
         assert directory.parent == tmp_path
         assert os.environ[metrics_directory.VARIABLE] == str(directory)
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("chosen", "full", "wanted"),
+    [
+        (False, [], "shared"),
+        (False, ["shared"], "temporary"),
+        (True, [], "temporary"),
+        (True, ["temporary"], "shared"),
+        (True, ["temporary", "shared"], None),
+    ],
+)
+def test_a_directory_without_room_is_not_used(
+    chosen: bool,
+    full: list[str],
+    wanted: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """The kernel would kill workers that write; TMPDIR comes first if it is set."""
+    shared, temporary = tmp_path / "shared", tmp_path / "temporary"
+    shared.mkdir()
+    temporary.mkdir()
+    monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", shared)
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(temporary))
+    monkeypatch.setenv("TMPDIR", str(temporary) if chosen else "")
+
+    def disk_usage(directory: Path) -> SimpleNamespace:
+        return SimpleNamespace(free=(2 << 20) - (directory.name in full))
+
+    monkeypatch.setattr(shutil, "disk_usage", disk_usage)
+
+    if wanted is None:
+        with pytest.raises(StartError, match="2 MiB"), metrics_directory.create(2):
+            pass
+    else:
+        with metrics_directory.create(2) as directory:
+            assert directory.parent == tmp_path / wanted
 
 
 def test_where_there_are_no_locks_it_is_made_without(
@@ -39,9 +79,9 @@ def test_where_there_are_no_locks_it_is_made_without(
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("fcntl.flock", refuse)
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setattr(metrics_directory, "_SHARED_MEMORY", tmp_path)
 
-    with metrics_directory.create() as first, metrics_directory.create() as second:
+    with metrics_directory.create(2) as first, metrics_directory.create(2) as second:
         assert first != second
         assert first.is_dir()
 
@@ -57,6 +97,6 @@ def test_without_any_directory_the_start_fails_with_one_line(
 
     with (
         pytest.raises(StartError, match="mount a tmpfs at /tmp, or let TMPDIR name"),
-        metrics_directory.create(),
+        metrics_directory.create(2),
     ):
         pass
