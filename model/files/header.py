@@ -28,13 +28,10 @@ def is_header(file: str, rows: Sequence[Sequence[str]], notes: list[str]) -> boo
     if not first[0].strip() and body and numerals.count([row[0] for row in body]):
         return True  # pandas and R give an index no name
     shown = ",".join(first)[:60]
-    found = (
-        _of_numbers(first, body)
-        if all(map(numerals.is_number, first))
-        else None
-        if _names_above_numbers(first, body)
-        else False
-    )
+    if all(map(numerals.is_number, first)):
+        found = _of_numbers(first, body)
+    else:
+        found = None if _names_above_numbers(first, body) else False
     if found is None:
         raise DataError(
             f"the first line of {file}, {shown}, can be a header or a row: say which"

@@ -186,15 +186,16 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
             f" {', '.join(found)}; give --columns {shlex.join(columns)}"
         )
     vae = initialized(config, seed=seed)
-    known = loaded.config.prior == config.prior
-    # Without the prior if it differs; the other weights have equal names and shapes.
-    parts = ("encoder.", "decoder.", "standardization.", *("prior.",) * known)
+    has_same_prior = loaded.config.prior == config.prior
+    parts: tuple[str, ...] = ("encoder.", "decoder.", "standardization.")
+    if has_same_prior:  # the other weights have equal names and shapes
+        parts += ("prior.",)
     before = loaded.vae.state_dict()
     # Without the head for missing cells, which is fitted after training.
     now = vae.state_dict()
     taken = {k: w for k, w in before.items() if k.startswith(parts) and k in now}
     vae.load_state_dict({**now, **taken})
-    if not known:
+    if not has_same_prior:
         _set_pseudo_inputs(vae, prepared.train, seed)
     return vae
 

@@ -193,7 +193,9 @@ def _factor_analysis(
 
 def _n_iterations(d: int) -> int:
     """Return the most iterations for D columns, which take seconds in all."""
-    return 300 if d <= _EIGH else 100 if d <= MAX_FULL else 20
+    if d <= _EIGH:
+        return 300
+    return 100 if d <= MAX_FULL else 20
 
 
 class _Top:
