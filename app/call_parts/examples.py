@@ -36,7 +36,7 @@ class ExampleValues:
     """
 
     def __init__(self, engine: Engine, images: Images | None) -> None:
-        config, moments = engine.checkpoint.config, engine.prior_moments
+        config, moments = engine.config, engine.prior_moments
         z = moments.mean.astype(np.float32)[None]
         sigma = moments.standard_deviation.astype(np.float32)
         self.checkpoint = engine.checkpoint

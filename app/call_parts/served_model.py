@@ -28,12 +28,14 @@ class ServedModel:
     One checkpoint in memory, with the reader, the compute and the limits of requests.
 
     Attributes:
+        config: The model's configuration.
         compute: The batched operations on rows.
         analysis_threads: Runs analyses, in turns.
         analyst: Computes the analyses.
         facts: The facts that the schemas of requests and responses depend on.
     """
 
+    config: Config
     engine: Engine
     reader: Reader
     compute: Operations
@@ -48,11 +50,6 @@ class ServedModel:
     def checkpoint(self) -> Checkpoint:
         """The checkpoint."""
         return self.engine.checkpoint
-
-    @property
-    def config(self) -> Config:
-        """The model's configuration."""
-        return self.engine.checkpoint.config
 
     def named(
         self, *data: str, numbers: Collection[str] = ()

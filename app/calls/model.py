@@ -120,7 +120,7 @@ def _theta(engine: Engine) -> Parameters:
 
 
 def _prior(engine: Engine) -> PriorCard:
-    config, moments = engine.checkpoint.config, engine.prior_moments
+    config, moments = engine.config, engine.prior_moments
     return PriorCard(
         kind=config.prior.kind,
         n_components=config.n_components,

@@ -97,7 +97,7 @@ class Operations:
         Args:
             complete: Whether draws of x have no missing cells.
         """
-        config = self.engine.checkpoint.config
+        config = self.engine.config
         n_drawn = n + normals_skipped(first)
         n_values = n_drawn * config.latent_dim * (1 if self.engine.kl_adds_up else 4)
         z = await run_in_thread_if_large(
@@ -135,7 +135,7 @@ class Operations:
                 with `binarize`, not in [0, 1].
         """
         x = await self.supported(x, seed=seed, binarize=binarize, first=first)
-        row = (n_samples, self.engine.checkpoint.config.latent_dim)
+        row = (n_samples, self.engine.config.latent_dim)
         begun = partial(NormalRows, row, seed=seed, stream=Stream.LATENT, first=first)
         noise = await run_in_thread_if_large(normals_skipped(first) * prod(row), begun)
         # The noise of all rows may be gigabytes.
@@ -148,7 +148,7 @@ class Operations:
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
-        config = self.engine.checkpoint.config
+        config = self.engine.config
         # Quantiles of a mixture are found by bisection.
         cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
         n_values = len(dims) * len(levels) * cost
@@ -175,12 +175,12 @@ class Operations:
 
         This measures the cost of a row; without it, the first batches would be short.
         """
-        z = _latent_noise((TILE, self.engine.checkpoint.config.latent_dim), 0, 0)
+        z = _latent_noise((TILE, self.engine.config.latent_dim), 0, 0)
         noise = self._noise(TILE, 0, 0)
         x = self.engine.in_model_units(self.engine.draw(z, noise))
         self._encode.rehearse(x)
         self._decode.rehearse(z)
-        if self.engine.checkpoint.config.table is not None:
+        if self.engine.config.table is not None:
             self._cells().rehearse(z)
         self._draw.rehearse(z, noise)
         if self.engine.n_missing_sets:
@@ -236,7 +236,7 @@ class Operations:
 
     def _noise(self, n: int, seed: int, first: int) -> Array:
         kind = self.engine.checkpoint.vae.likelihood.noise
-        shape = (n, self.engine.checkpoint.config.data_dim)
+        shape = (n, self.engine.config.data_dim)
         return data_noise(kind, shape, seed=seed, first=first)
 
     def _gaps(self, n: int, seed: int, first: int) -> Array:

@@ -99,12 +99,13 @@ class Loader:
 
     def _served_model(self, engine: Engine) -> ServedModel:
         """Return a model with its reader, its compute and its limits."""
-        settings, config = self._settings, engine.checkpoint.config
+        settings, config = self._settings, engine.config
         capacity = Capacity(settings.max_queue_rows, settings.max_queue_bytes)
         compute = Operations(engine, self._metrics.observe_batch, capacity)
         compute.rehearse()
         reader = Reader(engine.checkpoint, settings)
         return ServedModel(
+            config=config,
             engine=engine,
             reader=reader,
             compute=compute,

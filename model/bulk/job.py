@@ -200,7 +200,7 @@ def _operation(options: BulkOptions, engine: Engine) -> Operation:
 
 
 def _check_binarize(options: ScoreOptions, engine: Engine) -> None:
-    kind = engine.checkpoint.config.likelihood.kind
+    kind = engine.config.likelihood.kind
     if options.binarize is not None and kind != "bernoulli":
         raise ValueError(
             f"--binarize {options.binarize} needs a Bernoulli model, this one's"
@@ -209,7 +209,7 @@ def _check_binarize(options: ScoreOptions, engine: Engine) -> None:
 
 
 def _check_complete(options: SampleOptions, engine: Engine) -> None:
-    if options.complete and engine.checkpoint.config.table is None:
+    if options.complete and engine.config.table is None:
         raise ValueError("--complete needs a model of a table of mixed kinds")
 
 

@@ -121,7 +121,7 @@ class Score(_OfSource):
     first: int
 
     def pieces(self, rows: slice) -> Iterator[Piece]:
-        config = self.engine.checkpoint.config
+        config = self.engine.config
         row = (self.n_samples, config.latent_dim)
         noise = NormalRows(
             row, seed=self.seed, stream=Stream.LATENT, first=self.first + rows.start
@@ -192,7 +192,7 @@ class Sample:
 
     def _sampler(self, first: int) -> Callable[[Array], AnyArray]:
         """Return a function that draws x ~ p(x|z) of the next rows from `first` on."""
-        width = self.engine.checkpoint.config.data_dim
+        width = self.engine.config.data_dim
         kind = NormalRows if self._noise == "normal" else UniformRows
         noise = kind((width,), seed=self.seed, stream=Stream.DATA, first=first)
         n_sets = self.engine.n_missing_sets
@@ -236,10 +236,10 @@ def _parts(n_rows: int, n: int) -> Iterator[slice]:
 
 def _piece_rows(engine: Engine, noise_per_row: int = 1) -> int:
     """Return how many rows are computed at a time: whole tiles, if noise is short."""
-    n = _PIECE_VALUES // engine.checkpoint.config.x_width
+    n = _PIECE_VALUES // engine.config.x_width
     tiles = max(1, n // TILE)
     return min(tiles * TILE, max(1, _NOISE_VALUES // noise_per_row))
 
 
 def _shaped(engine: Engine, x: AnyArray) -> AnyArray:
-    return x.reshape(-1, *engine.checkpoint.config.data_shape)
+    return x.reshape(-1, *engine.config.data_shape)

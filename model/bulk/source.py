@@ -63,7 +63,7 @@ class RowSource:
     def of_z(cls, path: Path, reading: ReadOptions, engine: Engine) -> Self:
         """Read latents."""
         contents = _read(path, reading, ())
-        row = (engine.checkpoint.config.latent_dim,)
+        row = (engine.config.latent_dim,)
         return cls(contents, Conversion.to_z(), row)
 
     @property

@@ -58,7 +58,7 @@ class Engine:
     def __init__(
         self, loaded: Checkpoint, *, device: str, backend: Backend, n_threads: int
     ) -> None:
-        self.checkpoint = loaded
+        self.checkpoint, self.config = loaded, loaded.config
         self._device = choose_device(device)
         self._vae = loaded.vae.to(self._device)
         self.units = self._vae.units
@@ -93,12 +93,12 @@ class Engine:
     @property
     def kl_adds_up(self) -> bool:
         """Whether the KL is a sum over latent dimensions, as under N(0, I)."""
-        return self.checkpoint.config.prior.kind == "standard_normal"
+        return self.config.prior.kind == "standard_normal"
 
     @property
     def n_missing_sets(self) -> int:
         """B, the number of sets of columns that draws can lack."""
-        return len(self.checkpoint.config.missing)
+        return len(self.config.missing)
 
     @property
     def prior_moments(self) -> Moments:
@@ -229,7 +229,7 @@ class Engine:
 
     def _log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """Return log p(x|z) of draws of z, (N, K, J), as (N, K)."""
-        if self.checkpoint.config.table is None:
+        if self.config.table is None:
             return self._coder.decode(z).log_prob(x[:, None])
         # Cells of one row and several draws: as rows, one after the other, because
         # broadcasting computes them in vectors of another length, with other bits.
@@ -281,7 +281,7 @@ class Engine:
             self._draw: (remainder, (rows.z, rows.noise)),
             self._score: (remainder, (rows.x, rows.z[:, None])),  # eps, (N, 1, J)
         }
-        if self.checkpoint.config.table is not None:
+        if self.config.table is not None:
             inputs[self._cells] = (remainder, (rows.z,))
         if self.n_missing_sets:
             gaps = rows.noise[:, -self.n_missing_sets :]

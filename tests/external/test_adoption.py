@@ -218,7 +218,7 @@ def test_the_same_network_trained_here_agrees(adopted: Adopted) -> None:
 
 def native_twin(adopted: Adopted) -> VAE:
     """Return the example as a network of this project, with the same weights."""
-    document = adopted.engine.checkpoint.config.model_dump()
+    document = adopted.engine.config.model_dump()
     mlp = {"kind": "mlp", "hidden": (400,), "activation": "relu"}
     vae = empty(Config.model_validate(document | {"encoder": mlp, "decoder": mlp}))
     names = {

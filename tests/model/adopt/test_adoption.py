@@ -86,7 +86,7 @@ def test_the_well_known_example_is_served(tmp_path: Path) -> None:
     elbo = scores.log_likelihood.mean(axis=1) - scores.kl.sum(axis=1)
     np.testing.assert_allclose(elbo, -(bce.mean(axis=1) + kld), atol=1e-4)
     assert engine.batch_invariant
-    assert engine.checkpoint.config.data_shape == (D,)
+    assert engine.config.data_shape == (D,)
 
 
 def test_the_logits_are_exact_where_the_sigmoid_saturates(tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_channels_are_first_in_the_network_and_last_in_the_service(
 
     found = engine.encode(images.reshape(5, -1))
 
-    assert engine.checkpoint.config.data_shape == COLOR
+    assert engine.config.data_shape == COLOR
     np.testing.assert_allclose(found.mu, mu, atol=1e-5)
     np.testing.assert_allclose(found.log_var, log_var, atol=1e-5)
     logits = run(conv_decoder(), mu)[0].transpose(0, 2, 3, 1).reshape(5, -1)

@@ -125,7 +125,7 @@ def test_read_only_input_is_not_written_to(checkpoints: Path) -> None:
 
     encoding = engine.encode(x.reshape(3, 16))
 
-    assert encoding.mu.shape == (3, engine.checkpoint.config.latent_dim)
+    assert encoding.mu.shape == (3, engine.config.latent_dim)
 
 
 def test_the_checkpoint_is_checked(tmp_path: Path) -> None:

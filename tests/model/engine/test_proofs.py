@@ -12,7 +12,7 @@ def test_each_model_is_proved_once_on_each_backend(checkpoints: Path) -> None:
     proved: list[tuple[str, str]] = []
 
     def prove(engine: Engine, _: object) -> Proof:
-        proved.append((engine.checkpoint.config.likelihood.kind, engine.backend))
+        proved.append((engine.config.likelihood.kind, engine.backend))
         return {}
 
     with patch.object(Engine, "_prove", once(prove)):
