@@ -1,7 +1,10 @@
 """Labels of examples as classes; what is no labels is passed over."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from model.files import labels
 
@@ -25,7 +28,7 @@ def test_texts_are_classes(cells: list[str], wanted: list[int]) -> None:
 @pytest.mark.parametrize("dtype", [np.uint64, np.float64])
 def test_numbers_that_64_bits_do_not_hold_are_no_classes(dtype: type) -> None:
     """They are passed over with a sentence, and not wrapped to negative ones."""
-    values = np.array([2**63 + 4096, 1], dtype)
+    values: NDArray[Any] = np.array([2**63 + 4096, 1], dtype)
 
     found, words = labels.classes(values, n=2, name="y")
 
