@@ -41,3 +41,17 @@ def linear(checkpoints: Path) -> Iterator[Served]:
     """Serve a Gaussian model whose encoder and decoder are linear, data_shape (2,)."""
     with Served(checkpoints / "linear") as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def limited(checkpoints: Path) -> Iterator[Served]:
+    """Serve with limits that are easily reached."""
+    with Served(
+        checkpoints / "bernoulli",
+        max_body_bytes=4096,
+        max_rows=4,
+        max_n_samples=100,
+        max_output_values=48,
+        max_work=1000,
+    ) as served:
+        yield served

@@ -3,8 +3,6 @@
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -482,29 +480,15 @@ def test_an_answer_that_is_not_finite_is_refused(linear: Served) -> None:
         assert wanted == assert_error(ask(linear, "vae-elbo", "x", x), 422, "/x/1: ")
 
 
-@pytest.fixture(scope="module")
-def small(checkpoints: Path) -> Iterator[Served]:
-    """Serve with limits that are easily reached."""
-    with Served(
-        checkpoints / "bernoulli",
-        max_body_bytes=4096,
-        max_rows=4,
-        max_n_samples=100,
-        max_output_values=48,
-        max_work=1000,
-    ) as served:
-        yield served
-
-
-def test_limits_are_those_of_the_native_calls(small: Served) -> None:
+def test_limits_are_those_of_the_native_calls(limited: Served) -> None:
     """413 states the limit."""
     rows, z = np.zeros((5, 16), np.float32), np.zeros((4, 3), np.float32)
 
-    assert_error(in_json(small, "vae-encode", "x", rows), 413, "at most 4 rows")
-    assert_error(in_binary(small, "vae-encode", "x", rows), 413, "at most 4 rows")
-    assert_error(in_binary(small, "vae-decode", "z", z), 413, "the limit is 48 ")
-    asked = in_json(small, "vae-elbo", "x", rows[:1], n_samples=63)
+    assert_error(in_json(limited, "vae-encode", "x", rows), 413, "at most 4 rows")
+    assert_error(in_binary(limited, "vae-encode", "x", rows), 413, "at most 4 rows")
+    assert_error(in_binary(limited, "vae-decode", "z", z), 413, "the limit is 48 ")
+    asked = in_json(limited, "vae-elbo", "x", rows[:1], n_samples=63)
     assert_error(asked, 413, "the limit is 1000")
-    body = post(small, "vae-encode", b" " * 4097)
+    body = post(limited, "vae-encode", b" " * 4097)
     assert_error(body, 413, "4096 bytes")
     assert body.headers["connection"] == "close"
