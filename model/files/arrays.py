@@ -75,7 +75,7 @@ def read_npz(path: Path, options: ReadOptions) -> Contents:
         x, y = _found(members, options.x_key)
         rows, notes = members.rows(x["train"], y.get("train"))
         others: dict[str, Rows] = {}
-        for split in x.keys() - {"train"}:
+        for split in [split for split in x if split != "train"]:
             others[split], more = members.rows(x[split], y.get(split))
             _check_alike(path, x[split], others[split], rows)
             notes += tuple(note for note in more if note not in notes)

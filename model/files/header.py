@@ -25,7 +25,11 @@ def is_header(file: str, rows: Sequence[Sequence[str]], notes: list[str]) -> boo
         return not all(map(is_missing_number, first))
     if body and all(len(row) == len(first) + 1 for row in body):
         return True  # R's write.table gives row names no name
-    if not first[0].strip() and body and numerals.count([row[0] for row in body]):
+    if (
+        not first[0].strip()
+        and body
+        and numerals.are_consecutive([row[0] for row in body])
+    ):
         return True  # pandas and R give an index no name
     shown = ",".join(first)[:60]
     if all(map(numerals.is_number, first)):
@@ -49,7 +53,7 @@ def _of_numbers(first: Sequence[str], body: Sequence[Sequence[str]]) -> bool | N
     """Return whether a row of numbers is a header, None if it could be both."""
     if not body or len(first) < 2:
         return False
-    if not numerals.count(first):
+    if not numerals.are_consecutive(first):
         return None if _are_integers_above_reals(first, body) else False
     if len(first) == 2 and first[0].strip() == "1":
         return False  # no program numbers two columns 1 and 2

@@ -100,7 +100,7 @@ def is_integer(cell: str) -> bool:
     return digits.isascii() and digits.isdigit()
 
 
-def count(cells: Sequence[str]) -> bool:
+def are_consecutive(cells: Sequence[str]) -> bool:
     """Say whether cells are 0, 1, 2, ... or 1, 2, 3, ..."""
     if not cells or not all(map(is_integer, cells)):
         return False
