@@ -73,18 +73,12 @@ def prepare(
         DataError: A value lies outside the support of the likelihood.
     """
     how = how or default_binarization(dataset, likelihood)
-    if how != "none":
-        for split in dataset.splits:
+    for split in dataset.splits:
+        if how == "none":
+            wanted = f"{likelihood.support} for {likelihood.kind}"
+            _check(dataset, split, split.x, partial(_is_in_support, likelihood), wanted)
+        else:
             _check(dataset, split, split.x, _is_gray, "[0, 1] to binarize")
-    if how == "none":
-        for split in dataset.splits:
-            _check(
-                dataset,
-                split,
-                split.x,
-                lambda x: likelihood.in_support(torch.from_numpy(x)).numpy(),
-                f"{likelihood.support} for {likelihood.kind}",
-            )
     if standardize:
         is_picture = len(dataset.data_shape) > 1
         units = units or Units.measured(dataset.train.x, shared=is_picture)
@@ -138,6 +132,11 @@ def is_binary(x: NDArray[Any]) -> NDArray[np.bool_]:
 
 def _is_gray(x: NDArray[Any]) -> NDArray[np.bool_]:
     return (x >= 0) & (x <= 1)
+
+
+def _is_in_support(likelihood: type[Likelihood], x: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = likelihood.in_support(torch.from_numpy(x)).numpy()
+    return found
 
 
 def _binarize(x: Array, how: Binarization, seed: int) -> Array:
