@@ -116,7 +116,7 @@ def read_model(_: HttpRequest, response: HttpResponse) -> ModelResult:
             columns=None if card.get("columns") is None else tuple(card["columns"]),
             units=card["units"],
             limits=ModelLimits(**{f.name: limits[f.name] for f in fields(ModelLimits)}),
-            document=MappingProxyType(card),
+            document=card,
         )
     except (KeyError, TypeError, IndexError) as error:
         what = "expected a model with shapes and limits, got other JSON"

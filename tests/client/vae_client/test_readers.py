@@ -1,6 +1,8 @@
 """Results are read from complete responses only, and joined in order."""
 
-from dataclasses import fields
+import pickle
+from copy import deepcopy
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +46,15 @@ def test_a_likelihood_without_bounds_has_no_range(model: ModelResult) -> None:
     """The support of a Gaussian is the real numbers."""
     assert model.likelihood.kind == "gaussian"
     assert model.likelihood.value_range is None
+
+
+def test_what_is_served_can_be_sent_to_another_process(model: ModelResult) -> None:
+    """By pickle, as `multiprocessing` does; and copied, and be made a dict."""
+    again = pickle.loads(pickle.dumps(model))
+
+    assert again == model == deepcopy(model)
+    assert again.document == model.document
+    assert asdict(model)["document"] == model.document
 
 
 def test_a_response_that_lacks_something_is_an_error() -> None:
