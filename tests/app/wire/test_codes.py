@@ -19,6 +19,7 @@ from app.wire.reply import Reply, TableColumns
 from model.tables.schema import TableSchema
 from tests.app.wire.mutations import MUTATIONS
 from tests.model.tables.tables import MIXED, levels, mixed_codes, number
+from tests.unhurried import UNHURRIED
 
 SCHEMA = TableSchema(columns=MIXED)
 TABLE = Layout(
@@ -68,7 +69,7 @@ _CHANGES = st.lists(
 @pytest.mark.slow("damages many bodies")
 @pytest.mark.parametrize("form", ["csv", "records"])
 @given(changes=_CHANGES)
-@settings(max_examples=150, deadline=None)
+@settings(UNHURRIED, max_examples=150)
 def test_a_damaged_body_is_read_or_refused(form: str, changes: Any) -> None:
     """Never another error, and never a code that is none."""
     body, read = (CSV, read_csv) if form == "csv" else (records(), read_json)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from app.wire import doubles
 from app.wire.doubles import OrjsonParser
 from app.wire.json.rows import JsonRows
 from app.wire.layout import Layout
+from tests.unhurried import UNHURRIED
 
 needs_simdjson = pytest.mark.skipif(
     not doubles.HAS_SIMDJSON, reason="simdjson is absent"
@@ -47,7 +48,7 @@ def parsed(parser: doubles.Parser, text: bytes) -> Any:
 
 
 @needs_simdjson
-@settings(deadline=None)
+@UNHURRIED
 @given(arrays)
 def test_nested_arrays_of_numbers_are_the_same(values: list[Any]) -> None:
     """Both give the same doubles, and arrays of the same lengths."""
@@ -60,7 +61,7 @@ def test_nested_arrays_of_numbers_are_the_same(values: list[Any]) -> None:
 
 
 @needs_simdjson
-@settings(deadline=None)
+@UNHURRIED
 @given(anything)
 def test_other_values_are_refused_by_both(values: list[Any]) -> None:
     """What one refuses the other refuses too, unless numbers lie among arrays."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from app.calls.elbo import ElboOptions
 from app.calls.impute import ImputeOptions
@@ -25,6 +25,7 @@ from tests.app.pictures import image_model
 from tests.app.processes import SECONDS, process
 from tests.app.wire import fuzz
 from tests.app.wire.mutations import Case, cases, mutated
+from tests.unhurried import UNHURRIED
 
 SHAPES = ((4, 4), (5, 6, 3))
 MAX_ROWS = 64
@@ -32,7 +33,7 @@ N_QUICK, N_ALL, N_ASKED = 400, 10_000, 300
 ORIGINALS: dict[tuple[int, ...], tuple[Case, ...]] = {
     shape: cases(shape) for shape in SHAPES
 }
-quick = settings(max_examples=N_QUICK // 2, deadline=None, derandomize=True)
+quick = settings(UNHURRIED, max_examples=N_QUICK // 2, derandomize=True)
 
 
 class Readers:
@@ -204,12 +205,7 @@ def asker(paths: dict[tuple[int, ...], Path]) -> Iterator[Asker]:
 
 
 @pytest.mark.slow("starts processes")
-@settings(
-    max_examples=N_ASKED,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
+@settings(UNHURRIED, max_examples=N_ASKED, derandomize=True)
 @given(mutated(ORIGINALS[SHAPES[0]]))
 def test_a_process_answers_the_next_request(asker: Asker, case: Case) -> None:
     """Whatever comes is no defect, and what comes after is answered as before."""

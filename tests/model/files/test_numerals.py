@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.files.numerals import Decimal, read, read_with_unit
+from tests.unhurried import UNHURRIED
 
 
 @pytest.mark.parametrize(
@@ -63,6 +64,7 @@ def test_typographic_marks_are_read(cell: str, value: float) -> None:
 
 
 @pytest.mark.slow("reads a hundred random texts")
+@UNHURRIED
 @given(st.text(max_size=60))
 def test_no_text_fails(text: str) -> None:
     """Whatever it is."""

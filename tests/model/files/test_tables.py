@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.files import Contents, DataError, ReadOptions, read
+from tests.unhurried import UNHURRIED
 
 X = [[1.5, -2.25], [0.125, 1234.5]]
 
@@ -36,6 +37,7 @@ def values(contents: Contents) -> list[list[float]]:
 
 
 @pytest.mark.slow("tries many tables")
+@UNHURRIED
 @given(
     st.lists(
         st.lists(

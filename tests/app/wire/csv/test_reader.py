@@ -18,6 +18,7 @@ from app.wire.csv import reader
 from app.wire.layout import Layout, Rows
 from model.units import Units
 from tests.app.wire.mutations import MUTATIONS
+from tests.unhurried import UNHURRIED
 
 NAMES = ("height", "mass", 'a "b", c')
 TABLE = Layout("x", (3,), 100_000, columns=NAMES)
@@ -266,7 +267,7 @@ _CHANGES = st.lists(
 
 @pytest.mark.slow("tries many tables")
 @given(body=_BODIES)
-@settings(max_examples=100, deadline=None)
+@settings(UNHURRIED, max_examples=100)
 def test_whatever_another_program_writes_is_read(body: bytes) -> None:
     """As that program reads it."""
     wanted = [*csv.reader(io.StringIO(body.decode(), newline=""))][1:]
@@ -276,7 +277,7 @@ def test_whatever_another_program_writes_is_read(body: bytes) -> None:
 
 @pytest.mark.slow("tries many mutations")
 @given(body=_BODIES, changes=_CHANGES)
-@settings(max_examples=400, deadline=None)
+@settings(UNHURRIED, max_examples=400)
 def test_a_damaged_body_is_read_as_others_read_it_or_refused(
     body: bytes, changes: Any
 ) -> None:
