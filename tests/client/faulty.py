@@ -19,6 +19,7 @@ class Arrival(NamedTuple):
     target: str
     headers: Mapping[str, str]
     at: float
+    port: int  # of the client
 
 
 class Exchange(BaseHTTPRequestHandler):
@@ -159,7 +160,12 @@ class FaultyProxy:
         """Do to a request what is next."""
         with self._lock:
             self.arrivals.append(
-                Arrival(exchange.path, dict(exchange.headers), monotonic())
+                Arrival(
+                    exchange.path,
+                    dict(exchange.headers),
+                    monotonic(),
+                    exchange.client_address[1],
+                )
             )
             self._lock.notify_all()
             is_model = exchange.path == "/model"

@@ -1,5 +1,6 @@
 """The asynchronous client's connections: sending, retries and many requests at once."""
 
+import os
 from collections.abc import Mapping
 from functools import partial
 from secrets import SystemRandom
@@ -64,6 +65,7 @@ class AsyncSession:
         self._on_progress = on_progress
         self._settings = ClientSettings(url, api_key, timeout, n_retries, n_concurrent)
         self._http = httpx.AsyncClient(**httpx_options(self._settings))
+        self._process = os.getpid()
         self._known_model: ModelResult | None = None
 
     @classmethod
@@ -236,11 +238,23 @@ class AsyncSession:
             n_failed += 1
             await sleep_in_task(seconds)
 
+    def _connections(self) -> httpx.AsyncClient:
+        """
+        Return the connections of this process.
+
+        A process that was forked has those of its parent too. If both used them, each
+        could read the response to the other.
+        """
+        if self._process != os.getpid():
+            self._http = httpx.AsyncClient(**httpx_options(self._settings))
+            self._process = os.getpid()
+        return self._http
+
     async def _send(self, request: HttpRequest) -> HttpResponse:
         """Send a request once, and return the response if it is a success."""
         try:
             response = http_response(
-                await self._http.request(**httpx_arguments(request))
+                await self._connections().request(**httpx_arguments(request))
             )
         except httpx.RequestError as error:
             raise connection_error(error, request, self._settings) from error

@@ -1,7 +1,10 @@
 """Which requests are retried, how often and when, and which are not."""
 
+import os
 import re
 import socket
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -15,6 +18,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load, save
 
+from tests.app.processes import SECONDS
 from tests.app.served import Served
 from tests.client.conftest import Ask
 from tests.client.faulty import (
@@ -27,7 +31,7 @@ from tests.client.faulty import (
     of_model,
     slow,
 )
-from tests.client.vae_client.asynchronous.test_client import BINARY, Rows
+from tests.client.vae_client.asynchronous.test_client import BINARY, CLIENT, Rows
 from vae_client import (
     Client,
     ConnectionFailedError,
@@ -45,6 +49,20 @@ PROBLEM = (
 )
 PROBLEM_TYPE = "application/problem+json"
 FULL = answer(429, PROBLEM, content_type=PROBLEM_TYPE, retry_after="0")
+FORKING = """
+import os
+import sys
+
+from vae_client import Client
+
+vae = Client(sys.argv[1])
+vae.sample(1, seed=1)
+child = os.fork()
+vae.sample(1, seed=2) if child == 0 else os.waitpid(child, 0)
+if child == 0:
+    os._exit(0)
+vae.sample(1, seed=3)
+"""
 HTML = answer(502, b"<h1>Bad Gateway</h1>", content_type="text/html")
 
 
@@ -272,6 +290,22 @@ def test_the_limits_of_a_new_model_are_asked_for(proxy: FaultyProxy) -> None:
         assert vae.sample(1500, seed=1).x.shape == (1500, 4, 4)
 
     assert len(proxy.targets("/model")) == 2
+
+
+@pytest.mark.slow("starts a process")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no fork")
+def test_a_forked_process_has_connections_of_its_own(proxy: FaultyProxy) -> None:
+    """As in a pool of `multiprocessing`: else it may read its parent's response."""
+    subprocess.run(
+        [sys.executable, "-c", FORKING, proxy.url],
+        cwd=CLIENT,
+        timeout=SECONDS,
+        check=True,
+    )
+
+    model, first, forked, again = (arrival.port for arrival in proxy.arrivals)
+    assert model == first == again
+    assert forked != first
 
 
 @pytest.mark.parametrize(
