@@ -1,6 +1,5 @@
 """Sets up a process before it serves, and reports start-up failures."""
 
-import ctypes
 import os
 import resource
 import sys
@@ -33,7 +32,8 @@ def open_standard_streams() -> None:
     Open stdin, stdout and stderr on the null device where they are closed.
 
     Otherwise a socket or a file of this process would get their numbers, and with them
-    what is written to the log.
+    what is written to the log. To be called before ctypes is imported: libffi may open
+    its own file for good.
     """
     for number in range(3):
         try:
@@ -62,6 +62,8 @@ def keep_freed_memory() -> None:
     By default glibc returns it to the system and the next request has to fetch it
     again, page by page: a tenth of the time of a request of several megabytes.
     """
+    import ctypes  # noqa: PLC0415  see open_standard_streams
+
     with suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")
         libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)

@@ -12,8 +12,9 @@ CLOSED = "<&- >&- 2>&-"
 PROGRAM = """
 import os
 import sys
-from app.server.startup import open_standard_streams
+from app.__main__ import open_standard_streams  # with all that the command imports
 
+assert "ctypes" not in sys.modules  # with it libffi may have opened a file
 open_standard_streams()
 opened = os.open(sys.argv[1], os.O_CREAT | os.O_WRONLY)
 print("a line of the log")
