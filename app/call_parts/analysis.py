@@ -1,6 +1,7 @@
 """What all analyses share: read a request, check its size, compute, and respond."""
 
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar, final
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from pydantic import Field
 from app.call_parts.fields import BinarizeUsed, First, SeedOption, SeedUsed
 from app.call_parts.row_output import RowOutput
 from app.call_parts.served_model import ServedModel
+from app.call_parts.shapes import Shape, data_shape, levels_shape
 from app.errors import ContentTooLargeError, Fault, UnprocessableError
 from app.http.reader import seed_or_random
 from app.http.request import Request
@@ -24,17 +26,6 @@ from model.inference import analyses
 from model.inference.columns import Columns, missing, named
 from model.option_values import Binarize
 from model.tables.parameters import level_names
-
-_DATA = frozenset({"mean", "samples", "interval_low", "interval_high"})
-_OF_LEVELS = ("probabilities", "probabilities_standard_error")
-_NULLABLE = frozenset(
-    {
-        *("pareto_k", "r_hat"),
-        *("tail_p_value_per_column", "blame", "blame_standard_error"),
-        *("interval_low", "interval_high", "interval_probability"),
-        "interval_probability_standard_error",
-    }
-)
 
 
 class AnalysisOptions(TableInput):
@@ -58,6 +49,44 @@ class AnalysisResponse(StrictObject):
 
 
 Options = TypeVar("Options", bound=AnalysisOptions)
+
+
+@final
+class ResponseArrays(NamedTuple):
+    """
+    The arrays of a response, as its schema describes them.
+
+    Attributes:
+        data: Rows of data.
+        per_column: A number for each value of a row of data.
+        per_level: A number for each category of a table without an order.
+        nullable: Those whose numbers may be null.
+    """
+
+    data: tuple[str, ...]
+    per_column: tuple[str, ...]
+    per_level: tuple[str, ...]
+    nullable: tuple[str, ...]
+
+
+@cache
+def arrays_of(response: type[AnalysisResponse]) -> ResponseArrays:
+    """Return the arrays of a response."""
+    fields = response.model_fields
+    shapes = [
+        (name, marker)
+        for name, field in fields.items()
+        for marker in field.metadata
+        if isinstance(marker, Shape)
+    ]
+    of_data = [(name, shape) for name, shape in shapes if shape.axis is data_shape]
+    lists = [name for name, f in fields.items() if f.annotation == list[float | None]]
+    return ResponseArrays(
+        data=tuple(name for name, shape in of_data if shape.has_cells),
+        per_column=tuple(name for name, shape in of_data if not shape.has_cells),
+        per_level=tuple(name for name, shape in shapes if shape.axis is levels_shape),
+        nullable=(*lists, *(name for name, shape in shapes if shape.may_be_null)),
+    )
 
 
 @final
@@ -93,23 +122,26 @@ async def analyze(
     format_: Format,
     compute: Callable[[Array, slice], Columns],
     *,
+    response: type[AnalysisResponse],
     draws: int,
     scalars: Mapping[str, Scalar] | None = None,
-    shaped: tuple[str, ...] = (),
 ) -> Response:
     """
     Check that the work is within the limits, compute, and respond with the columns.
 
     Args:
         compute: Returns the columns for a slice of the rows of x.
+        response: The schema of the response.
         draws: The most draws of z for a row.
         scalars: Further members of the response, before seed, binarize and units.
-        shaped: The columns to return in the shape of the data.
     """
     columns = await _compute(model, inputs, compute, draws)
-    shape = model.config.data_shape
+    arrays, shape = arrays_of(response), model.config.data_shape
+    has_data_shape = {*arrays.data, *arrays.per_column}
     tensors = {
-        name: values.reshape(*values.shape[:-1], *shape) if name in shaped else values
+        name: values.reshape(*values.shape[:-1], *shape)
+        if name in has_data_shape
+        else values
         for name, values in named(columns).items()
         if values.size  # of no categories there are no probabilities
     }
@@ -122,11 +154,10 @@ async def analyze(
     }
     options = inputs.options
     orient = options.orient if isinstance(options, RowOutput) else "arrays"
-    data = [name for name in shaped if name in _DATA]
-    names = model.named(*data, numbers=set(shaped).difference(data))
+    names = model.named(*arrays.data, numbers=arrays.per_column)
     if (table := model.config.table) is not None:
-        names |= dict.fromkeys(_OF_LEVELS, TableColumns(level_names(table)))
-    reply = Reply(tensors, ending, _NULLABLE, names, orient)
+        names |= dict.fromkeys(arrays.per_level, TableColumns(level_names(table)))
+    reply = Reply(tensors, ending, arrays.nullable, names, orient)
     return await respond(reply, format_, source="x")
 
 

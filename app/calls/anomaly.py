@@ -4,7 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.call_parts.analysis import AnalysisOptions, AnalysisResponse, analyze, read
+from app.call_parts.analysis import (
+    AnalysisOptions,
+    AnalysisResponse,
+    analyze,
+    arrays_of,
+    read,
+)
 from app.call_parts.call import post
 from app.call_parts.examples import SEED, Bodies, ExampleValues, with_x
 from app.call_parts.fields import Numbers, Values
@@ -30,10 +36,6 @@ from model.inference import analyses
 from model.inference.row_anomalies import SCORE, HeldOutScores
 from model.option_values import Binarize
 
-_PER_COLUMN = (
-    *("surprise_per_dim", "tail_p_value_per_column"),
-    *("blame", "blame_standard_error"),
-)
 # The option `binarize` that corresponds to how the held-out rows were binarized.
 _SAME: dict[Binarization, Binarize | None] = {
     "none": None,
@@ -242,7 +244,8 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
     settings, config = held_out.negative_elbo.settings, model.config
     _check_same(inputs.options.binarize, settings.binarization)
     of_table = {} if config.table is None else {"why_null": _why_null(held_out)}
-    n_arrays = 1 if config.table is None else len((*_PER_COLUMN, "blame_order"))
+    arrays = arrays_of(AnomalyResponse).per_column
+    n_arrays = 1 if config.table is None else len((*arrays, "blame_order"))
     model.check_output(len(inputs.x.values), n_arrays * config.data_dim)
     return await analyze(
         model,
@@ -251,6 +254,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
         lambda x, rows: model.analyst.anomalies(
             x, rows, held_out, seed=inputs.seed, first=inputs.options.first
         ),
+        response=AnomalyResponse,
         draws=held_out.n_samples + analyses.draws_blaming(config),
         scalars={
             "columns": config.data.columns,
@@ -260,7 +264,6 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
             "binarization": settings.binarization,
             **of_table,
         },
-        shaped=_PER_COLUMN,
     )
 
 

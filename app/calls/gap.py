@@ -117,5 +117,6 @@ async def gap(model: ServedModel, request: Request, format_: Format) -> Response
             seed=inputs.seed,
             first=options.first,
         ),
+        response=GapResponse,
         draws=budget + analyses.draws_refining(model.config),
     )

@@ -40,11 +40,6 @@ from model.inference.analyses import DEFAULT_LEVEL
 from model.tables.parameters import level_names
 
 DEFAULT_DRAWS = 1024
-_PER_COLUMN = (
-    *("mean", "mean_standard_error", "variance", "variance_standard_error"),
-    *("samples", "interval_low", "interval_high"),
-    *("interval_probability", "interval_probability_standard_error"),
-)
 
 
 class ImputeOptions(AnalysisOptions, RowOutput):
@@ -256,11 +251,11 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
             first=options.first,
             level=options.level or DEFAULT_LEVEL,
         ),
+        response=ImputeResponse,
         draws=analyses.draws_imputing(
             config, n_draws=n_draws, n_samples=options.n_samples
         ),
         scalars={"n_draws": n_draws},
-        shaped=_PER_COLUMN,
     )
 
 

@@ -159,6 +159,7 @@ async def loglik(model: ServedModel, request: Request, format_: Format) -> Respo
         inputs,
         format_,
         lambda x, rows: compute(x, rows, effort, seed=inputs.seed, first=options.first),
+        response=LoglikResponse,
         draws=effort.budget + extra,
     )
 

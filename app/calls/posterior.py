@@ -117,5 +117,6 @@ async def posterior(model: ServedModel, request: Request, format_: Format) -> Re
         inputs,
         format_,
         model.analyst.posteriors,
+        response=PosteriorResponse,
         draws=analyses.draws_integrating(model.config),
     )

@@ -98,5 +98,6 @@ async def refine(model: ServedModel, request: Request, format_: Format) -> Respo
         lambda x, rows: model.analyst.refined(
             x, rows, seed=inputs.seed, first=inputs.options.first
         ),
+        response=RefineResponse,
         draws=analyses.draws_refining(model.config),
     )
