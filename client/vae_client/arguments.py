@@ -63,7 +63,8 @@ def _has_dtype(values: object) -> bool:
     """Return whether values are an array of some library, or a list of such."""
     while isinstance(values, list | tuple) and values:
         values = values[0]
-    return hasattr(values, "dtype") or hasattr(values, "__array__")
+    has = ("dtype", "__array__", "__array_interface__")  # the last is of pictures
+    return any(hasattr(values, name) for name in has)
 
 
 def seed_or_random(seed: int | None) -> int:

@@ -146,7 +146,7 @@ def _codes(
     codes = {
         column: cells.codes(
             column,
-            np.asarray(frame[key], object),
+            np.asarray(_column(frame, key), object),
             categories[column],
             float(len(categories[column] or ())) if column in unseen else None,
         )
@@ -163,8 +163,8 @@ def _keys(frame: Any) -> Sequence[Any]:
 
 
 def _numbers(name: str, frame: Any, key: Any) -> NDArray[Any]:
-    """Return a column, (N,)."""
-    values = np.asarray(frame[key])
+    """Return a column of numbers, (N,)."""
+    values = np.asarray(_column(frame, key))
     # Columns of decimals, and those of pandas that could have missing values.
     if values.dtype.kind == "O":
         with suppress(TypeError, ValueError):
@@ -174,6 +174,18 @@ def _numbers(name: str, frame: Any, key: Any) -> NDArray[Any]:
             f"expected {name} of numbers, got dtype {values.dtype} in column {key!r}"
         )
     return values
+
+
+def _column(frame: Any, key: Any) -> Any:
+    """
+    Return a column in a form that numpy reads as it is.
+
+    Of a column of Arrow with a dictionary, numpy would get the first word of the
+    dictionary where cells are missing.
+    """
+    column = frame[key]
+    is_dictionary = str(getattr(column, "type", "")).startswith("dictionary")
+    return column.to_pylist() if is_dictionary else column
 
 
 def _listed(names: Sequence[str]) -> str:

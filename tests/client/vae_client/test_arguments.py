@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vae_client import arguments
 
@@ -63,6 +64,16 @@ def test_numbers_without_a_dtype_are_sent_as_json_would_send_them(values: Any) -
 
     assert sent.dtype == np.float64
     assert sent.tolist() == [list(row) for row in values]
+
+
+def test_pictures_keep_their_dtype() -> None:
+    """Those of Pillow are arrays of uint8, which the service divides by 255."""
+    pictures: Any = [Image.new("L", (2, 2), level) for level in (0, 1)]
+
+    sent = arguments.array("x", pictures)
+
+    assert sent.dtype == np.uint8
+    assert sent[:, 0, 0].tolist() == [0, 1]
 
 
 def test_longer_floats_are_rounded_to_float64() -> None:

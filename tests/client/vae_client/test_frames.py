@@ -98,6 +98,22 @@ def test_a_missing_number_is_nan(values: list[Any]) -> None:
     assert np.array_equal(x, np.array([[1, np.nan, 1], [2, 1, 2]]), equal_nan=True)
 
 
+def test_cells_that_an_arrow_dictionary_lacks_are_missing() -> None:
+    """As in files that pandas has written; numpy would read its first word there."""
+    arrow = pytest.importorskip("pyarrow")
+    words = arrow.array(["y", None, "x", None]).dictionary_encode()
+    numbers = arrow.array([2.5, None, None, 1]).dictionary_encode()
+    table = arrow.table({"a": words, "b": numbers})
+
+    codes = frames.array("x", table, ("a", "b"), {"a": ["x", "y"], "b": None})
+    plain = frames.array("x", table.select(["b"]), ("b",))
+
+    nan = math.nan
+    wanted = np.array([[1, 2.5], [nan, nan], [0, nan], [nan, 1]])
+    assert np.array_equal(codes, wanted, equal_nan=True)
+    assert np.array_equal(plain, wanted[:, 1:], equal_nan=True)
+
+
 @pytest.mark.parametrize("categories", [None, {"a": None, "b": None, "c": None}])
 def test_a_mask_has_the_columns_of_x(categories: Any) -> None:
     """In the model's order; a table need not have all, and may have others."""
