@@ -67,6 +67,10 @@ def bind_unix(path: Path) -> socket.socket:
             if opened.connect_ex(os.fspath(path)) == 0:
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             path.unlink()
+        elif path.exists():
+            raise OSError(
+                errno.EEXIST, "there is a file, or a directory, that is no socket"
+            )
         opened.bind(os.fspath(path))
         path.chmod(_SOCKET_MODE)
     except OSError as error:

@@ -70,12 +70,22 @@ def test_a_socket_s_file_is_made_and_replaced(
     assert addresses.lines(opened) == [f"listening on unix:{path}"]
 
 
-@pytest.mark.parametrize("name", ["file", "none/vae.sock", "a" * 200])
-def test_what_cannot_be_a_socket_is_one_sentence(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("file", "a file, or a directory, that is no socket"),
+        (".", "a file, or a directory, that is no socket"),
+        ("none/vae.sock", "No such file or directory"),
+        ("a" * 200, "path too long"),
+    ],
+)
+def test_what_cannot_be_a_socket_is_one_sentence(
+    tmp_path: Path, name: str, why: str
+) -> None:
     """A file is not overwritten; a directory must exist; a path has a length."""
     (tmp_path / "file").write_text("precious")
 
-    with pytest.raises(StartError, match="cannot listen on the socket "):
+    with pytest.raises(StartError, match=f"cannot listen on the socket .*{why}"):
         addresses.bind_unix(tmp_path / name)
     assert (tmp_path / "file").read_text() == "precious"
 
