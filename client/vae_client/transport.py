@@ -10,6 +10,11 @@ from vae_client.http_library import httpx
 from vae_client.http_messages import HttpRequest, HttpResponse
 
 _CONNECT_SECONDS = 5.0
+# What OpenSSL says, and what to do.
+_TLS_FAILURES = {
+    "CERTIFICATE_VERIFY_FAILED": "SSL_CERT_FILE can name the file of an authority",
+    "WRONG_VERSION_NUMBER": "does this port speak http, not https?",
+}
 
 
 @final
@@ -73,12 +78,20 @@ def connection_error(
         )
     if is_connecting:
         return ConnectionFailedError(
-            f"cannot connect to {settings.url} ({why}); is the service running there?"
+            f"cannot connect to {settings.url} ({why}); {_next_step(why)}"
         )
     return ConnectionFailedError(
         f"{settings.url} ended the connection during {request.path} ({why}); is the "
         "service still running there?"
     )
+
+
+def _next_step(why: str) -> str:
+    """Return what to do about a connection that was not made."""
+    for known, step in _TLS_FAILURES.items():
+        if known in why:
+            return step
+    return "is the service running there?"
 
 
 @lru_cache(1)

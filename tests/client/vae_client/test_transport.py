@@ -45,6 +45,14 @@ def test_a_connection_not_made_in_time_is_a_failed_connection(
             ),
         ),
         (
+            httpx.ConnectError("[SSL: CERTIFICATE_VERIFY_FAILED] self-signed"),
+            (
+                "cannot connect to http://vae.example:9 (ConnectError: [SSL: "
+                "CERTIFICATE_VERIFY_FAILED] self-signed); "
+                "SSL_CERT_FILE can name the file of an authority"
+            ),
+        ),
+        (
             httpx.ReadError(""),
             (
                 "http://vae.example:9 ended the connection during /encode (ReadError); "
