@@ -13,7 +13,7 @@ from typing import Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from app.configuration.environment import PREFIX, SettingsError
-from app.settings import Settings, documented
+from app.settings import Settings, setting_rows
 from app.version import service_version
 
 _USAGE = "%(prog)s [--help] [--version] [--OPTION VALUE ...] [CHECKPOINT]"
@@ -89,7 +89,7 @@ def _parser(prog: str) -> argparse.ArgumentParser:
         help="The same as --checkpoint.",
     )
     fields = Settings.model_fields.items()
-    for (name, field), row in zip(fields, documented(), strict=True):
+    for (name, field), row in zip(fields, setting_rows(), strict=True):
         text = f"{row.description} [{row.variable}; default: {row.default}]"
         _add(parser, name, field, text.replace("%", "%%"))  # argparse formats it
     return parser

@@ -229,6 +229,6 @@ class Settings(ServingSettings):
         return environment.read(cls, environ)
 
 
-def documented() -> tuple[SettingRow, ...]:
+def setting_rows() -> tuple[SettingRow, ...]:
     """Return one row per setting, in order, for the documentation."""
     return environment.rows(Settings)

@@ -46,13 +46,13 @@ def calls(vae: VAE) -> dict[str, tuple[Call, float]]:
             1.5,
         ),
         "`/loglik`": (lambda x: analyses.evidence(vae, x, _DEFAULT, seed=_SEED), 3.2),
-        "`/refine`": (lambda x: analyses.refined(vae, x, seed=_SEED), 1.8),
+        "`/refine`": (lambda x: analyses.refine(vae, x, seed=_SEED), 1.8),
         "`/gap`": (
             lambda x: analyses.gaps(vae, x, target=0.02, budget=8192, seed=_SEED),
             4.4,
         ),
         "`/loglik` with `upper`": (
-            lambda x: analyses.bracketed(vae, x, _DEFAULT, seed=_SEED),
+            lambda x: analyses.bracket(vae, x, _DEFAULT, seed=_SEED),
             7.0,
         ),
     }

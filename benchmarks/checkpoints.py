@@ -13,7 +13,7 @@ from model.config import (
     LikelihoodName,
     Mlp,
 )
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 SEED = 0
 
@@ -41,7 +41,7 @@ def untrained(
 ) -> VAE:
     """Return a model with random weights, of values that are divided by 255."""
     is_binary = likelihood == "bernoulli"
-    return initialized(
+    return initial_vae(
         Config(
             format_version=FORMAT_VERSION,
             data_shape=shape,

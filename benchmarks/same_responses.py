@@ -27,7 +27,7 @@ from safetensors.numpy import save as to_safetensors
 from benchmarks import checkpoints
 from benchmarks.processes import ROOT
 from model.config import Config, Data, LikelihoodConfig, Mlp
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 _VOLATILE = {"x-request-id", "date", "server-timing"}
 _START_SECONDS = 120.0
@@ -68,7 +68,7 @@ def table() -> VAE:
             standardized=True,
         ),
     )
-    return initialized(config, seed=checkpoints.SEED)
+    return initial_vae(config, seed=checkpoints.SEED)
 
 
 def as_json(document: object, **headers: str) -> tuple[dict[str, str], bytes]:

@@ -143,7 +143,7 @@ def ours(model: TableModel, task: Task) -> Figures:
     test = some(model.dataset.test.x, len(task.truth))
     codes = np.where(task.hidden, np.nan, test)
     found = [
-        analyses.imputed(
+        analyses.impute(
             model.vae,
             torch.from_numpy(model.marginals.x_of(codes[rows])),
             torch.from_numpy(~np.isnan(codes[rows])),

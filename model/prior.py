@@ -259,7 +259,7 @@ class GaussianMixture(Prior):
         return linear - 0.5 * (square @ precision.T + constant.sum(dim=1))
 
 
-def drawn(
+def draw(
     p_z: Prior, n: int, *, seed: int, temperature: float = 1.0, first: int = 0
 ) -> NDArray[np.float32]:
     """

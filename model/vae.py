@@ -144,7 +144,7 @@ class VAE(nn.Module):
         return log_p_x.sum(dim=-1, dtype=torch.float64) + self.p_z.log_prob(z)
 
 
-def initialized(config: Config, *, seed: int) -> VAE:
+def initial_vae(config: Config, *, seed: int) -> VAE:
     """Return a VAE with initial weights that depend on the seed alone."""
     vae = VAE(config)
     draw = generator(seed, Stream.INITIALIZATION)

@@ -10,7 +10,7 @@ import yaml
 
 from app.calls import table
 from app.observability.metrics import Metrics
-from app.settings import Settings, documented
+from app.settings import Settings, setting_rows
 from model.bulk import command_line
 from model.bulk.options import EncodeOptions
 from model.bulk.row_range import row_range
@@ -23,7 +23,7 @@ DOCUMENTS = [
     for path in sorted(FOLDER.rglob("*.yaml"))
     for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
 ]
-VARIABLES = {row.variable for row in documented()}
+VARIABLES = {row.variable for row in setting_rows()}
 NAME = {"app.kubernetes.io/name": "vae"}
 SECONDS_TO_EXIT = 5  # as docs/operating.md says
 

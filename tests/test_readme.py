@@ -15,7 +15,7 @@ from PIL import Image
 
 from app.calls.model import PHI, THETA
 from app.observability.access_log import Line
-from app.settings import documented
+from app.settings import setting_rows
 from model.data import NAMES
 from model.likelihoods import LIKELIHOODS
 from tests.app.processes import process
@@ -261,7 +261,7 @@ def test_the_python_example_runs(
 
 def test_the_settings_are_all_in_the_table() -> None:
     """The table of settings has each variable with its default and its meaning."""
-    for row in documented():
+    for row in setting_rows():
         default = row.default if " " in row.default else f"`{row.default}`"
 
         assert f"| `{row.variable}` | {default} | {row.description} |" in README

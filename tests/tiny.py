@@ -25,7 +25,7 @@ from model.config import (
 )
 from model.networks import Standardization
 from model.units import StoredUnits
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 MLP = Mlp(kind="mlp", hidden=(8,), activation="tanh")
 LINEAR = Mlp(kind="mlp", hidden=(), activation="tanh")
@@ -73,7 +73,7 @@ def tiny_config(
 
 def tiny_vae(config: Config, *, seed: int = 1) -> VAE:
     """Return a model with weights from a seed, and with shift and scale set."""
-    vae = initialized(config, seed=seed)
+    vae = initial_vae(config, seed=seed)
     for module in vae.modules():
         if isinstance(module, Standardization | StoredUnits):
             module.shift.copy_(torch.linspace(-1, 1, config.data_dim))

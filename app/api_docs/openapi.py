@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from app.api_docs import forms
 from app.api_docs.class_schemas import REF, schema_of, schemas_of
 from app.api_docs.problem import Problem
-from app.call_parts.call import Call, offered
+from app.call_parts.call import Call, available_formats
 from app.call_parts.examples import ExampleValues
 from app.call_parts.row_schemas import Json
 from app.call_parts.served_model import ServedModel
@@ -166,7 +166,9 @@ def _operation(call: Call, facts: Facts, values: ExampleValues) -> Json:
         entry["parameters"] = _parameters(call.options, facts, call.query or {})
     entry["responses"] = {"200": _success(call, facts)}
     if call.request is not None:
-        body = _contents(call.request, offered(call.reads, facts), _OTHERS_READ)
+        body = _contents(
+            call.request, available_formats(call.reads, facts), _OTHERS_READ
+        )
         body[JSON.name]["schema"] = _any_of(forms.names(call.request, facts))
         if not why_not and (examples := call.examples(values)):
             body[JSON.name]["examples"] = {
@@ -183,7 +185,7 @@ def _success(call: Call, facts: Facts) -> Json:
     if call.response is None:
         content: Json = {"text/plain": {"schema": {"type": "string"}}}
         return {"description": call.summary, "content": content}
-    writes = offered(call.writes, facts) or (JSON,)
+    writes = available_formats(call.writes, facts) or (JSON,)
     return {
         "description": call.response.__doc__ or "",
         "content": _contents(call.response, writes, _OTHERS_WRITTEN),

@@ -175,7 +175,7 @@ async def _compute(
             f"{draws} draws); the limit is {limit} (VAE_MAX_ANALYSIS_WORK)"
         )
     try:
-        x = await model.compute.supported(
+        x = await model.compute.to_support(
             inputs.x.values,
             seed=inputs.seed,
             binarize=inputs.options.binarize,

@@ -118,7 +118,7 @@ class Call:
 Bind = Callable[[ServedModel, Sequence[Call]], Endpoint]
 
 
-def offered(offers: Offers, facts: Facts) -> Formats:
+def available_formats(offers: Offers, facts: Facts) -> Formats:
     """Return the formats that are available with a model."""
     return tuple(
         offer if isinstance(offer, Format) else offer.format
@@ -225,7 +225,7 @@ def _bind_with_checks(
 ) -> Endpoint:
     """Return an endpoint that checks capacity and format before calling a function."""
     check = acceptance_check(model, room)
-    formats = offered(writes, model.facts)
+    formats = available_formats(writes, model.facts)
     has_pictures = any(isinstance(w, When) and w.format is PNG for w in writes)
     note = model.reader.why_no_images if has_pictures else ""
 

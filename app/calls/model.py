@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.call_parts.call import Call, Endpoint, get, offered
+from app.call_parts.call import Call, Endpoint, available_formats, get
 from app.call_parts.document import StaticDocument
 from app.call_parts.model_card import (
     Card,
@@ -105,8 +105,8 @@ def _likelihood(engine: Engine) -> LikelihoodCard:
 def _media_types(calls: Sequence[Call], served: ServedModel) -> dict[str, MediaTypes]:
     return {
         call.id: MediaTypes(
-            request=[one.name for one in offered(call.reads, served.facts)],
-            response=[one.name for one in offered(call.writes, served.facts)],
+            request=[one.name for one in available_formats(call.reads, served.facts)],
+            response=[one.name for one in available_formats(call.writes, served.facts)],
         )
         for call in calls
         if call.tag != "service"

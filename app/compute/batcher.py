@@ -258,7 +258,7 @@ class Batcher:
             seconds = max(queue.row_seconds for queue in self._queues.values())
             raise self._overloaded(n_rows, n_bytes, seconds)
         if self._in_thread and not self.alive:
-            raise _stalled()
+            raise _stalled_error()
 
     async def rows(self, queue: Queue, *arrays: Array) -> Sequence[AnyArray]:
         """
@@ -312,7 +312,7 @@ class Batcher:
         if over and self._n_rows:
             raise self._overloaded(n_rows, n_bytes, queue.row_seconds)
         if self._in_thread and not self.alive:
-            raise _stalled()
+            raise _stalled_error()
 
     def _overloaded(
         self, n_rows: int, n_bytes: int, row_seconds: float
@@ -367,12 +367,14 @@ class Batcher:
             n_rows += stop - start
             job.started = job.started or started
         if n_rows * queue.row_seconds <= INLINE_SECONDS:
-            outcomes = computed(queue.compute, pieces)
+            outcomes = compute_pieces(queue.compute, pieces)
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
             return
         self._in_thread, self._since = pieces, started
         watchdog = loop.call_later(self._stalled_seconds, self._fail_all)
-        future = loop.run_in_executor(self._thread, computed, queue.compute, pieces)
+        future = loop.run_in_executor(
+            self._thread, compute_pieces, queue.compute, pieces
+        )
 
         def finish(done: asyncio.Future[list[Outcome]]) -> None:
             watchdog.cancel()
@@ -391,7 +393,7 @@ class Batcher:
         logger.error("a batch has been running for %g s", self._stalled_seconds)
         waiting = [job for queue in self._queues.values() for job in queue.drop()]
         for job in (*(piece.job for piece in self._in_thread), *waiting):
-            job.deliver(_stalled())
+            job.deliver(_stalled_error())
 
     def _finish(
         self,
@@ -423,27 +425,30 @@ class Batcher:
         loop.call_soon(self._gather, loop, 0)
 
 
-def _stalled() -> UnavailableError:
+def _stalled_error() -> UnavailableError:
     return UnavailableError(
         "compute has stalled; try again", retry_after_seconds=RETRY_AFTER_SECONDS
     )
 
 
-def computed(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
+def compute_pieces(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcome]:
     """Return the result or the exception of each piece."""
     try:
         if len(pieces) == 1:
             return [compute(*pieces[0].arrays())]
-        return _split(compute(*_joined(pieces)), pieces)
+        return _split(compute(*_join(pieces)), pieces)
     except Exception as error:  # noqa: BLE001  delivered to the request that caused it
         if len(pieces) == 1:
             return [error]
     # Bisect, so that only the piece that causes the failure fails.
     middle = len(pieces) // 2
-    return [*computed(compute, pieces[:middle]), *computed(compute, pieces[middle:])]
+    return [
+        *compute_pieces(compute, pieces[:middle]),
+        *compute_pieces(compute, pieces[middle:]),
+    ]
 
 
-def _joined(pieces: Sequence[Piece]) -> Sequence[AnyArray]:
+def _join(pieces: Sequence[Piece]) -> Sequence[AnyArray]:
     columns = zip(*(piece.arrays() for piece in pieces), strict=True)
     return [np.concatenate(column) for column in columns]
 

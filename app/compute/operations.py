@@ -28,7 +28,7 @@ from model.engine import (
     Sample,
 )
 from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
-from model.engine.support import supported
+from model.engine.support import to_support
 from model.noise import (
     NormalRows,
     Stream,
@@ -62,7 +62,7 @@ class Operations:
         self.batcher = Batcher(on_batch, capacity)
         self._encode = self.batcher.queue("encode", "encode", engine.encode)
         # Not methods of this object: a reference cycle would delay freeing memory.
-        decoded, drawn = partial(_decoded, engine), partial(_drawn, engine)
+        decoded, drawn = partial(_decode_arrays, engine), partial(_draw_arrays, engine)
         self._decode = self.batcher.queue("decode", "decode", decoded)
         self._draw = self.batcher.queue("sample", "sample", drawn)
 
@@ -134,7 +134,7 @@ class Operations:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        x = await self.supported(x, seed=seed, binarize=binarize, first=first)
+        x = await self.to_support(x, seed=seed, binarize=binarize, first=first)
         row = (n_samples, self.engine.config.latent_dim)
         begun = partial(NormalRows, row, seed=seed, stream=Stream.LATENT, first=first)
         noise = await run_in_thread_if_large(normals_skipped(first) * prod(row), begun)
@@ -156,7 +156,7 @@ class Operations:
             n_values, self.engine.prior_quantiles, dims, levels
         )
 
-    async def supported(
+    async def to_support(
         self, x: Array, *, seed: int, binarize: Binarize | None, first: int = 0
     ) -> Array:
         """
@@ -166,7 +166,7 @@ class Operations:
             OutsideSupportError: A value of x is not in the likelihood's support, or,
                 with `binarize`, not in [0, 1].
         """
-        checked = partial(supported, seed=seed, binarize=binarize, first=first)
+        checked = partial(to_support, seed=seed, binarize=binarize, first=first)
         return await run_in_thread_if_large(x.size, checked, self.engine, x)
 
     def rehearse(self) -> None:
@@ -227,7 +227,7 @@ class Operations:
 
     def _draw_with_gaps(self) -> Queue:
         """Return the queue of draws of a table's rows that may lack cells."""
-        drawn = partial(_drawn_with_gaps, self.engine)
+        drawn = partial(_draw_arrays_with_gaps, self.engine)
         return self.batcher.queue("gaps", "sample", drawn)
 
     def _elbo(self, n_samples: int) -> Queue:
@@ -244,15 +244,15 @@ class Operations:
         return uniform_rows(shape, seed=seed, stream=Stream.MISSING, first=first)
 
 
-def _decoded(engine: Engine, z: Array) -> Sequence[AnyArray]:
+def _decode_arrays(engine: Engine, z: Array) -> Sequence[AnyArray]:
     return [array for array in engine.decode(z) if array is not None]
 
 
-def _drawn(engine: Engine, z: Array, noise: Array) -> Sequence[AnyArray]:
+def _draw_arrays(engine: Engine, z: Array, noise: Array) -> Sequence[AnyArray]:
     return [engine.draw(z, noise)]
 
 
-def _drawn_with_gaps(
+def _draw_arrays_with_gaps(
     engine: Engine, z: Array, noise: Array, gaps: Array
 ) -> Sequence[AnyArray]:
     return [engine.draw_with_gaps(z, noise, gaps)]

@@ -40,7 +40,7 @@ def origin(text: str) -> str:
     Raises:
         PydanticCustomError: It is not an origin (RFC 6454, 6.2) or `*`.
     """
-    return _matched(_ORIGIN, text, "origins such as https://example.org, or *")
+    return _match(_ORIGIN, text, "origins such as https://example.org, or *")
 
 
 def host_name(text: str) -> str:
@@ -50,7 +50,7 @@ def host_name(text: str) -> str:
     Raises:
         PydanticCustomError: It is not a host name without a port.
     """
-    return _matched(_HOST_NAME, text, "names of hosts without a port")
+    return _match(_HOST_NAME, text, "names of hosts without a port")
 
 
 def address(text: str) -> str:
@@ -86,7 +86,7 @@ def prefix(text: str) -> str:
     return path
 
 
-def _matched(pattern: re.Pattern[str], text: str, wanted: str) -> str:
+def _match(pattern: re.Pattern[str], text: str, wanted: str) -> str:
     if not pattern.fullmatch(text.lower()):
         raise PydanticCustomError("name", wanted)
     return text.lower()

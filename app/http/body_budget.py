@@ -76,7 +76,7 @@ class BodyBudget:
         )
 
 
-def grown(collected: bytearray, size: int, max_size: int) -> bytearray:
+def grow(collected: bytearray, size: int, max_size: int) -> bytearray:
     """
     Return a copy in a larger buffer, whose unused part takes no memory.
 

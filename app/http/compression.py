@@ -52,7 +52,7 @@ def is_wanted(request: Sequence[tuple[bytes, bytes]]) -> bool:
     return bool(listed) and _prefers_gzip(listed)
 
 
-async def compressed(pieces: Iterable[bytes | memoryview]) -> AsyncGenerator[bytes]:
+async def compress(pieces: Iterable[bytes | memoryview]) -> AsyncGenerator[bytes]:
     """Yield the compressed form of a body, piece by piece."""
     stream = zlib.compressobj(LEVEL, wbits=GZIP)
     for piece in pieces:
@@ -90,7 +90,7 @@ class ConstantText:
         if not self._is_long or not is_wanted(request):
             return self.plain
         if self._gzip is None:
-            parts = [part async for part in compressed([self.plain.content])]
+            parts = [part async for part in compress([self.plain.content])]
             etag = f'{self.plain.etag[:-1]}-gzip"'
             self._gzip = Variant(b"".join(parts), etag, _ENCODED)
         return self._gzip

@@ -21,7 +21,7 @@ from app.errors import (
     Fault,
     UnprocessableError,
 )
-from app.http.body_budget import BodyBudget, grown
+from app.http.body_budget import BodyBudget, grow
 from app.http.compression import GZIP
 from app.http.freed_memory import return_pages
 from app.wire.body import Body
@@ -152,7 +152,7 @@ class IncomingBody:
             raise too_large(new_size, self._bodies.max_bytes)
         self.count(len(piece))
         if new_size > len(collected):
-            collected = grown(collected, new_size, max_size)
+            collected = grow(collected, new_size, max_size)
         collected[size:new_size] = piece
         return collected
 

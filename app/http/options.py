@@ -37,11 +37,11 @@ def read(schema: type[Options], members: Mapping[str, Any], query: bytes) -> Opt
         UnprocessableError: A name is unknown, or has two values or an invalid one.
     """
     if query:
-        members = _merged(schema, members, _parameters(schema, query))
-    return _checked(schema, members)
+        members = _merge(schema, members, _parameters(schema, query))
+    return _validate(schema, members)
 
 
-def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
+def _validate(schema: type[Options], members: Mapping[str, Any]) -> Options:
     try:
         return schema.model_validate(members)
     except ValidationError as error:
@@ -53,7 +53,7 @@ def _checked(schema: type[Options], members: Mapping[str, Any]) -> Options:
 @cache
 def defaults(schema: type[Options]) -> Options:
     """Return the options of a request without any; they are frozen."""
-    return _checked(schema, {})
+    return _validate(schema, {})
 
 
 def _parameters(schema: type[StrictObject], query: bytes) -> list[tuple[str, Any]]:
@@ -85,7 +85,7 @@ def _value(text: str) -> bool | int | float | str:
     return float(text) if _FLOAT.fullmatch(text) else text
 
 
-def _merged(
+def _merge(
     schema: type[StrictObject],
     members: Mapping[str, Any],
     parameters: list[tuple[str, Any]],
@@ -103,7 +103,7 @@ def _merged(
         elif not (
             _is_default(schema, name, value) or _are_the_same(value, merged[name])
         ):
-            got = f"{_shown(value)} in the query and {_shown(merged[name])} in the body"
+            got = f"{_show(value)} in the query and {_show(merged[name])} in the body"
             what = f"expected one value, got {got}"
             raise UnprocessableError(Fault(_pointer(name), what))
     return merged
@@ -121,7 +121,7 @@ def _are_the_same(one: object, other: object) -> bool:
     return one == other and isinstance(one, bool) == isinstance(other, bool)
 
 
-def _shown(value: object) -> str:
+def _show(value: object) -> str:
     """Return a number, a boolean or a short word as JSON; of others, the kind."""
     is_word = isinstance(value, str) and value.isidentifier() and len(value) <= 40
     if is_word or isinstance(value, bool | int | float):

@@ -124,7 +124,7 @@ class Response(NamedTuple):
             fields = (*fields, (b"content-length", b"%d" % length))
         await send({"type": _START, "status": self.status, "headers": [*fields]})
         if len(coding) > 1:
-            return await _send_all(compression.compressed(pieces), send)
+            return await _send_all(compression.compress(pieces), send)
         return await _send_all(_in_turns(pieces), send)
 
 

@@ -67,7 +67,7 @@ class TableBodies:
         if format_ is PARQUET:
             most = request.most_unpacked(self._bodies)
             limits = parquet_reader.UnpackedLimits(most, self._bodies.max_bytes)
-            measure = partial(parquet_reader.measured, body, layout, limits)
+            measure = partial(parquet_reader.measure, body, layout, limits)
             file = await self._threads.run(measure)
             request.count_unpacked(file.n_bytes, self._bodies)
             return await self._threads.run(partial(read, file.read))

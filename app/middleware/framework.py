@@ -111,7 +111,7 @@ def _routing_problem(request: Request, error: HTTPException) -> Exception:
     if error.status_code == 405:
         methods = ", ".join(sorted(_methods(request)))
         allow = ((b"allow", methods.encode()),)
-        detail = f"expected {methods}, got {_known(request.method)}"
+        detail = f"expected {methods}, got {_method_name(request.method)}"
         if is_preflight(request.method, dict(request.headers.raw)):
             detail += f", from a page whose origin is not in {SETTING}"
         return MethodNotAllowedError(detail, headers=allow)
@@ -143,7 +143,7 @@ def _redirect(location: str, request: Request) -> Response:
     return Response(status_code=status, headers={"location": target})
 
 
-def _known(method: str) -> str:
+def _method_name(method: str) -> str:
     """Return a method if it is one of HTTP; others may be anything."""
     return method if method in HTTPMethod.__members__ else "another method"
 

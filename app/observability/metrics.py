@@ -241,7 +241,7 @@ class Metrics:
             reason = self._reasons.get(status)
             if reason is not None:
                 self._rejected(reason).inc(n)
-        for route, requests in _grouped(pending, attrgetter("route")):
+        for route, requests in _group(pending, attrgetter("route")):
             seconds = [r.seconds for r in requests if r.seconds is not None]
             if seconds:
                 self._seconds(route).observe_all(seconds)
@@ -250,7 +250,7 @@ class Metrics:
                 self._rows(route).inc(n_rows)
 
     def _count_batches(self, pending: Sequence[Batch]) -> None:
-        for operation, batches in _grouped(pending, attrgetter("operation")):
+        for operation, batches in _group(pending, attrgetter("operation")):
             _, _, n_rows, queue_seconds, compute_seconds = zip(*batches, strict=True)
             self._batch_rows(operation).observe_all(n_rows)
             self._queue_seconds(operation).observe_all(queue_seconds)
@@ -274,7 +274,7 @@ class Metrics:
         return lru_cache(maxsize=None)(histogram.labels)
 
 
-def _grouped(
+def _group(
     items: Iterable[_T], key: Callable[[_T], str]
 ) -> Iterable[tuple[str, Sequence[_T]]]:
     """Group items by a key."""

@@ -58,14 +58,14 @@ def absent(order: Sequence[int], layout: Layout) -> tuple[str, ...]:
     return tuple(name for i, name in names if i == ABSENT)
 
 
-def ordered(values: NDArray[Any], order: Sequence[int]) -> NDArray[Any]:
+def order_columns(values: NDArray[Any], order: Sequence[int]) -> NDArray[Any]:
     """Return values, (N, columns), in the order of the model's; NaN where absent."""
     found: NDArray[Any] = np.take(values, order, axis=1)
     found[:, [i == ABSENT for i in order]] = np.nan
     return found
 
 
-def converted(
+def convert(
     values: NDArray[np.float64], layout: Layout, first_row: int, *, missing: str
 ) -> NDArray[np.floating]:
     """
@@ -167,10 +167,10 @@ def first_unknown(
 
 def pointers(layout: Layout) -> Callable[[int, int], str]:
     """Return a function from a row and a position in it to a pointer by name."""
-    return lambda row, d: f"{layout.pointer(row)}/{escaped(layout.columns[d])}"
+    return lambda row, d: f"{layout.pointer(row)}/{escape(layout.columns[d])}"
 
 
-def escaped(name: str) -> str:
+def escape(name: str) -> str:
     """Return a name as a part of a JSON pointer (RFC 6901)."""
     return name.replace("~", "~0").replace("/", "~1")
 

@@ -10,7 +10,7 @@ from app.errors import Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.reply import Chunk, Reply, chunks
-from app.wire.safetensors import booleans_checked, check_shape
+from app.wire.safetensors import check_booleans, check_shape
 
 MAX_HEADER_BYTES = 1024
 _MAGIC = b"\x93NUMPY"
@@ -57,7 +57,7 @@ def read(body: Body, layout: Layout) -> Rows:
     if len(body) != start + size:
         _refuse(f"expected {size} bytes of data, got {len(body) - start}")
     layout.check_n_rows(shape[0])
-    values = booleans_checked(np.frombuffer(body, dtype, offset=start), layout)
+    values = check_booleans(np.frombuffer(body, dtype, offset=start), layout)
     if header["fortran_order"] == b"True":
         values = np.ascontiguousarray(values.reshape(shape, order="F"))
     return layout.to_rows(values, shaped=shaped)

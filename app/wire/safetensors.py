@@ -154,7 +154,7 @@ def check_shape(layout: Layout, shape: tuple[int, ...]) -> bool:
     raise UnprocessableError(Fault(layout.pointer(), detail))
 
 
-def booleans_checked(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
+def check_booleans(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
     """
     Return values; if they are booleans, after a check that each is 0 or 1.
 
@@ -179,7 +179,7 @@ def values_at(
     if dtype in SHORT_FLOATS:
         _, widened = SHORT_FLOATS[dtype]
         return widened(values)
-    return booleans_checked(values, layout)
+    return check_booleans(values, layout)
 
 
 def _values(body: Body, start: int, tensor: _Tensor) -> NDArray[Any]:

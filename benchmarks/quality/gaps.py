@@ -80,7 +80,7 @@ def quadrature(study: Study) -> str:
     for r in chunks(len(x), _ROWS, "quadrature"):
         truth += posterior(vae, x[r])
         below.append(analyses.evidence(vae, x[r], effort, seed=_SEED, first=r.start))
-        both.append(analyses.bracketed(vae, x[r], effort, seed=_SEED, first=r.start))
+        both.append(analyses.bracket(vae, x[r], effort, seed=_SEED, first=r.start))
     log_p_x = np.array([exact.log_p_x for exact in truth])
     worst = max(exact.error for exact in truth)
     lower, bracketed = joined(below), joined(both)

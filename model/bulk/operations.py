@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from model.bulk.source import RowSource
 from model.engine import TILE, AnyArray, Array, Engine, RowScores
 from model.engine.elbo_terms import ElboTerms, elbo_of
-from model.engine.support import OutsideSupportError, supported
+from model.engine.support import OutsideSupportError, to_support
 from model.noise import BLOCK_ROWS, NormalRows, Stream, UniformRows
 from model.option_values import Binarize, Draw
 
@@ -102,9 +102,9 @@ class Decode(_OfSource):
     def pieces(self, rows: slice) -> Iterator[Piece]:
         for first, z in _convert(self.source, rows, _piece_rows(self.engine)):
             mean, log_var = self.engine.decode(z)
-            arrays = {"mean": _shaped(self.engine, mean)}
+            arrays = {"mean": _to_data_shape(self.engine, mean)}
             if log_var is not None:
-                arrays["log_var"] = _shaped(self.engine, log_var)
+                arrays["log_var"] = _to_data_shape(self.engine, log_var)
             yield Piece(first, arrays)
 
 
@@ -128,14 +128,14 @@ class Score(_OfSource):
         )
         n = _piece_rows(self.engine, self.n_samples * config.latent_dim)
         for first, x in _convert(self.source, rows, n):
-            binary = self._supported(x, first)
+            binary = self._to_support(x, first)
             terms = _elbo(self.engine, binary, noise.draw(len(x)))
             found = terms._asdict().items()
             yield Piece(first, {k: v for k, v in found if v is not None})
 
-    def _supported(self, x: Array, first: int) -> Array:
+    def _to_support(self, x: Array, first: int) -> Array:
         try:
-            return supported(
+            return to_support(
                 self.engine,
                 x,
                 seed=self.seed,
@@ -184,7 +184,7 @@ class Sample:
         draw = self._mean if self.draw == "mean" else self._sampler(start)
         for part in _parts(n, _piece_rows(self.engine)):
             x = draw(z[part])
-            arrays = {"x": _shaped(self.engine, x), "z": z[part]}
+            arrays = {"x": _to_data_shape(self.engine, x), "z": z[part]}
             yield Piece(rows.start + part.start, arrays)
 
     def _mean(self, z: Array) -> AnyArray:
@@ -241,5 +241,5 @@ def _piece_rows(engine: Engine, noise_per_row: int = 1) -> int:
     return min(tiles * TILE, max(1, _NOISE_VALUES // noise_per_row))
 
 
-def _shaped(engine: Engine, x: AnyArray) -> AnyArray:
+def _to_data_shape(engine: Engine, x: AnyArray) -> AnyArray:
     return x.reshape(-1, *engine.config.data_shape)

@@ -51,7 +51,14 @@ from model.checkpoint.names import (
 )
 from model.checkpoint.tensors import check_shapes, check_values
 from model.config import FORMAT_VERSION, Config
-from model.graph import MAX_GRAPH_BYTES, Graph, GraphError, Graphs, read_stored, stored
+from model.graph import (
+    MAX_GRAPH_BYTES,
+    Graph,
+    GraphError,
+    Graphs,
+    read_stored,
+    serialize,
+)
 from model.vae import VAE, empty
 
 _MAX_HELD_OUT_BYTES = 1 << 28
@@ -184,7 +191,7 @@ def _load(files: Files) -> Checkpoint:
 def _graph_files(graphs: Graphs | None) -> dict[str, bytes]:
     if graphs is None:
         return {}
-    return {ENCODER: stored(graphs.encoder), DECODER: stored(graphs.decoder)}
+    return {ENCODER: serialize(graphs.encoder), DECODER: serialize(graphs.decoder)}
 
 
 def _read_graphs(files: Files, config: Config) -> Graphs | None:

@@ -72,12 +72,12 @@ class Analyst:
         """Bound log p(x) from below and above."""
         data = self._tensor(x, rows)
         first += rows.start
-        return analyses.bracketed(self._vae, data, effort, seed=seed, first=first)
+        return analyses.bracket(self._vae, data, effort, seed=seed, first=first)
 
     def refined(self, x: Array, rows: slice, *, seed: int, first: int) -> Refined:
         """Optimize q(z|x) for each row separately."""
         data = self._tensor(x, rows)
-        return analyses.refined(self._vae, data, seed=seed, first=first + rows.start)
+        return analyses.refine(self._vae, data, seed=seed, first=first + rows.start)
 
     def gaps(
         self,
@@ -137,7 +137,7 @@ class Analyst:
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
         mask = torch.from_numpy(known[rows]).to(self._device)
         self._check_observed(data, mask, rows)
-        found = analyses.imputed(
+        found = analyses.impute(
             self._vae,
             data,
             mask,

@@ -34,7 +34,7 @@ from model.engine.arrays import (
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
 from model.engine.probe import Probe, probe
-from model.prior import drawn
+from model.prior import draw
 from model.tables.likelihood import Table
 from model.tables.parameters import cell_distributions
 
@@ -110,7 +110,7 @@ class Engine:
         self, n: int, *, seed: int, temperature: float, first: int = 0
     ) -> Array:
         """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
-        return drawn(self._p_z, n, seed=seed, temperature=temperature, first=first)
+        return draw(self._p_z, n, seed=seed, temperature=temperature, first=first)
 
     def prior_quantiles(
         self, dims: Sequence[int], levels: NDArray[np.float64]
@@ -180,7 +180,7 @@ class Engine:
 
     def in_support(self, x: Array) -> NDArray[np.bool_]:
         """Return for each value whether it lies in the likelihood's support, (N, D)."""
-        values = torch.from_numpy(_padded(x, len(x)))
+        values = torch.from_numpy(_pad(x, len(x)))
         return self._vae.likelihood.in_support(values).numpy()
 
     def _encode(self, x: Array) -> Sequence[Array]:
@@ -269,7 +269,7 @@ class Engine:
         """Apply a function of rows to one tile, padded to a multiple of `padding`."""
         n = len(arrays[0])
         height = n + -n % padding
-        results = rows(*[_padded(array, height) for array in arrays])
+        results = rows(*[_pad(array, height) for array in arrays])
         return results if height == n else [result[:n] for result in results]
 
     def _prove(self, rows: Probe) -> dict[str, Tiling | None]:
@@ -294,7 +294,7 @@ class Engine:
         }
 
 
-def _padded(array: Array, height: int) -> Array:
+def _pad(array: Array, height: int) -> Array:
     """Return a writeable, contiguous array of `height` rows, padded with zeros."""
     if len(array) == height and array.flags.writeable and array.flags.c_contiguous:
         return array

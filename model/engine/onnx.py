@@ -44,8 +44,8 @@ class OnnxVAE:
     """
 
     def __init__(self, vae: VAE, *, n_threads: int) -> None:
-        self.encode_rows: _Layers = _compiled(encoder_model(vae), n_threads)
-        self.decode_rows: _Layers = _compiled(decoder_model(vae), n_threads)
+        self.encode_rows: _Layers = _compile(encoder_model(vae), n_threads)
+        self.decode_rows: _Layers = _compile(decoder_model(vae), n_threads)
         self._likelihood = vae.decoder.likelihood
 
     def encode(self, x: Tensor) -> DiagonalGaussian:
@@ -70,7 +70,7 @@ def encoder_model(vae: VAE) -> ModelProto:
     for first in (encoder.standardization, encoder.features):
         if first is not None:
             torso = nn.Sequential(first, *torso)
-    return Graph(vae.config.x_width).add(torso, [encoder.mu, encoder.log_var])
+    return GraphBuilder(vae.config.x_width).add(torso, [encoder.mu, encoder.log_var])
 
 
 def decoder_model(vae: VAE) -> ModelProto:
@@ -82,7 +82,7 @@ def decoder_model(vae: VAE) -> ModelProto:
     heads = [decoder.mu, decoder.log_var] if gaussian else [decoder.eta]
     if decoder.missing is not None:
         heads.append(decoder.missing.head)
-    return Graph(vae.config.latent_dim).add(decoder.torso, heads)
+    return GraphBuilder(vae.config.latent_dim).add(decoder.torso, heads)
 
 
 def _graph_model(network: GraphNetwork) -> ModelProto:
@@ -90,7 +90,7 @@ def _graph_model(network: GraphNetwork) -> ModelProto:
     return to_onnx(network.graph, weights)
 
 
-def _compiled(model: ModelProto, n_threads: int) -> _Layers:
+def _compile(model: ModelProto, n_threads: int) -> _Layers:
     """Compile a model into a function of rows that ONNX Runtime computes."""
     options = SessionOptions()
     options.intra_op_num_threads = n_threads
@@ -104,7 +104,7 @@ def _compiled(model: ModelProto, n_threads: int) -> _Layers:
 
 
 @final
-class Graph:
+class GraphBuilder:
     """Builds an ONNX graph: a sequence of layers, then several heads."""
 
     def __init__(self, width: int) -> None:

@@ -6,7 +6,7 @@ import torch
 
 from model.engine.arrays import Array
 from model.noise import data_noise
-from model.prior import drawn
+from model.prior import draw
 from model.vae import VAE
 
 
@@ -22,7 +22,7 @@ class Probe(NamedTuple):
 def probe(vae: VAE, n: int) -> Probe:
     """Return n rows like those of clients: x ~ p(x|z) for z drawn from the prior."""
     config, family = vae.config, vae.likelihood
-    z = drawn(vae.p_z, n, seed=0)
+    z = draw(vae.p_z, n, seed=0)
     noise = data_noise(family.noise, (n, config.data_dim), seed=0)
     device = next(vae.parameters()).device
     p_x = vae.decode(torch.from_numpy(z).to(device))

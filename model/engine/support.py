@@ -21,7 +21,7 @@ class OutsideSupportError(ValueError):
         self.support = support
 
 
-def supported(
+def to_support(
     engine: Engine, x: Array, *, seed: int, binarize: Binarize | None, first: int = 0
 ) -> Array:
     """

@@ -112,7 +112,7 @@ def _gap(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measure
 
 def _refine(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     columns = _in_slices(
-        lambda x, first: analyses.refined(
+        lambda x, first: analyses.refine(
             subject.vae, x, seed=options.seed, first=first
         ),
         subject,
@@ -169,7 +169,7 @@ def _impute(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Meas
         raise ValueError("--measure impute needs a --mask")
     n_draws = analyses.rounded_draws(options.n_draws)
     columns = _in_slices(
-        lambda x, first: analyses.imputed(
+        lambda x, first: analyses.impute(
             subject.vae,
             x,
             observed[first : first + len(x)],

@@ -9,7 +9,7 @@ import numpy as np
 from model.files import numerals
 from model.files.contents import DataError
 from model.files.numerals import SIGNS, Decimal
-from model.tables.cells import is_missing, n_decimals, shown
+from model.tables.cells import is_missing, n_decimals, show
 from model.tables.raw import MAX_TEXTS, MISSING, UNKEPT, RawColumn
 
 _MAX_CACHED = 1 << 14
@@ -75,7 +75,7 @@ class MixedCells:
         cell, digits = next(iter(self._digits.items()))
         what = f"have the unit {unit!r}" if unit else "may be in parentheses"
         return (
-            f"the numbers of column {self._name!r} {what}: {shown(cell)} is read as"
+            f"the numbers of column {self._name!r} {what}: {show(cell)} is read as"
             f" {digits}"
         )
 
@@ -83,7 +83,7 @@ class MixedCells:
         if all(unit in SIGNS for unit in self._units) and 2 * n_numbers >= n_present:
             one, other = list(self._units.values())[:2]
             raise DataError(
-                f"column {self._name!r} holds {shown(one)} and {shown(other)}: write"
+                f"column {self._name!r} holds {show(one)} and {show(other)}: write"
                 f" all its numbers in one unit, or leave it out with --drop"
             )
 

@@ -10,7 +10,7 @@ from model.graph.graph import Graph, GraphError, Input, Node
 from model.graph.network import GraphNetwork
 from model.graph.onnx_reader import read
 from model.graph.onnx_writer import to_onnx
-from model.graph.pair import MAX_GRAPH_BYTES, Graphs, read_stored, stored
+from model.graph.pair import MAX_GRAPH_BYTES, Graphs, read_stored, serialize
 from model.graph.weights import separate
 
 __all__ = [
@@ -24,6 +24,6 @@ __all__ = [
     "read",
     "read_stored",
     "separate",
-    "stored",
+    "serialize",
     "to_onnx",
 ]

@@ -24,7 +24,7 @@ class Graphs(NamedTuple):
     decoder: Graph
 
 
-def stored(graph: Graph) -> bytes:
+def serialize(graph: Graph) -> bytes:
     """Return the file of a graph, in which the weights are inputs."""
     content: bytes = to_onnx(graph).SerializeToString(deterministic=True)
     return content

@@ -74,7 +74,7 @@ def evidence(
     return in_data_units(found, vae.log_jacobian)
 
 
-def bracketed(
+def bracket(
     vae: VAE, x: Tensor, effort: Effort, *, seed: int, first: int = 0
 ) -> Bracketed:
     """
@@ -101,7 +101,7 @@ def bracketed(
     return in_data_units(found, vae.log_jacobian)
 
 
-def refined(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
+def refine(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refined:
     """Optimize mu and log sigma^2 of q(z|x) for each example; see `refine`."""
     found = refinement.refine(vae, x, seed=seed, first=first)
     columns = Refined(
@@ -165,7 +165,7 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
     return in_data_units(found, vae.log_jacobian)
 
 
-def imputed(
+def impute(
     vae: VAE,
     x: Tensor,
     observed: Tensor,

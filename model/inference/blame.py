@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.config import Config
 from model.distributions import DiagonalGaussian
-from model.inference.estimate import widened
+from model.inference.estimate import widen
 from model.inference.pauses import pause
 from model.inference.proposals import encoded, pairs_at_once
 from model.noise import Stream
@@ -96,7 +96,7 @@ def _of_row(vae: VAE, x: Tensor, noise: RowNoise) -> tuple[Tensor, Tensor]:
     spread = (squares - squares.mean(dim=0)).square().sum(dim=0)
     freedom = 2 * variance.square() / spread  # (Satterthwaite 1946)
     shares = planes.log_share[0, columns].double()
-    return shares - (log_p - log_q), widened(variance.sqrt(), freedom)
+    return shares - (log_p - log_q), widen(variance.sqrt(), freedom)
 
 
 class _Mixture:

@@ -98,7 +98,7 @@ def importance_weighted(
         log_weights, eps = _log_weights(vae, one, q_z, noise, n_samples * n)
         z = q_z.reparameterize(eps)[:, 0]
         rounded = rounding(Example(vae, one), exact, z, log_weights[: len(z)])
-        found.append(_measured(log_weights, n).plus(*rounded))
+        found.append(_measure(log_weights, n).plus(*rounded))
     values, errors, pooled, sizes, ks = (
         torch.stack(column) for column in zip(*found, strict=True)
     )
@@ -150,7 +150,7 @@ class _One(NamedTuple):
         )
 
 
-def _measured(log_weights: Tensor, n: int) -> _One:
+def _measure(log_weights: Tensor, n: int) -> _One:
     """Return the estimate from log weights, (K B,); draw d is in block d mod B."""
     in_blocks = log_weights.reshape(-1, n)  # (K, B)
     values = torch.logsumexp(in_blocks, dim=0) - math.log(len(in_blocks))

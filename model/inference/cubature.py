@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 
-def moment_matched(eps: Tensor) -> Tensor:
+def match_moments(eps: Tensor) -> Tensor:
     """
     Return K points with exactly mean 0 and covariance I, from K / 2 points, (R, K, J).
 

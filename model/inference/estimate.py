@@ -44,7 +44,7 @@ class Estimate(NamedTuple):
         )
 
 
-def widened(error: Tensor, freedom: Tensor) -> Tensor:
+def widen(error: Tensor, freedom: Tensor) -> Tensor:
     """
     Return a standard error times t / z, the 97.5 % quantiles, for a small freedom.
 

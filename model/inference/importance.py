@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from model.inference.estimate import widened
+from model.inference.estimate import widen
 from model.inference.example import Example
 from model.inference.mixture import SLOTS, Mixture
 from model.inference.pareto import pareto_k
@@ -121,7 +121,7 @@ def weigh(
         spread = spread + (squares - squares.mean()).square().sum()
     total = weights.sum()
     freedom = 2 * variance.square() / spread  # of the variance (Satterthwaite 1946)
-    chance = float(widened(variance.sqrt() / total, freedom))
+    chance = float(widen(variance.sqrt() / total, freedom))
     error = math.hypot(chance, offset[1])
     size = float(total.square() / weights.square().sum())
     k = float(pareto_k(log_weights[None])[0])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import Likelihood
-from model.inference.estimate import widened
+from model.inference.estimate import widen
 from model.inference.latents import Latents
 from model.inference.observed import known_values, masked_log_prob
 from model.inference.pauses import pause
@@ -206,7 +206,7 @@ class WeightedSquares:
         """Return the standard error of the mean, (D,), times the root of a factor."""
         square = self._square.square()
         freedom = 2 * square / (self._fourth - square / self._n)
-        return widened((correction * self._square).sqrt(), freedom)
+        return widen((correction * self._square).sqrt(), freedom)
 
 
 def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Moments:

@@ -25,7 +25,7 @@ def line(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
         ValueError: The shapes differ, or a position is outside [0, 1].
     """
     _check(start, end, t)
-    t = _aligned(t, start)
+    t = _align(t, start)
     return _with_ends((1 - t) * start.double() + t * end.double(), start, end, t)
 
 
@@ -61,7 +61,7 @@ def great_circle(start: Tensor, end: Tensor, t: Tensor) -> Tensor:
     aligned = sine <= _rounding(start)
     o = torch.where(aligned, _orthogonal(a), o / torch.where(aligned, 1.0, sine))
     omega = torch.atan2(torch.where(aligned, 0.0, sine), cosine)
-    t_ = _aligned(t, start)
+    t_ = _align(t, start)
     direction = torch.cos(t_ * omega) * a + torch.sin(t_ * omega) * o
     path = ((1 - t_) * norms[0] + t_ * norms[1]) * direction
     return torch.where(straight, line(start, end, t), _with_ends(path, start, end, t_))
@@ -139,11 +139,11 @@ def traverse(z: Tensor, dim: int, quantiles: Tensor) -> Tensor:
         raise ValueError(f"expected a dimension from 0 to {n_dims - 1}, got {dim}")
     values = quantiles[dim].to(z)
     path = z.expand(len(values), *z.shape).clone()
-    path[..., dim] = _aligned(values, z[..., 0])
+    path[..., dim] = _align(values, z[..., 0])
     return path
 
 
-def _aligned(t: Tensor, z: Tensor) -> Tensor:
+def _align(t: Tensor, z: Tensor) -> Tensor:
     """Reshape t, (T,), to (T, 1, ...), so that it broadcasts against z."""
     return t.to(z.device).reshape(-1, *(1,) * z.dim())
 

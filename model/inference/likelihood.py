@@ -43,7 +43,7 @@ def log_likelihood(
         if bool(log_p_x.isfinite().all()):
             return log_p_x
         p_x = vae.decode(z.to(x.dtype))
-    return _summed(p_x.log_prob_per_dim(x), observed)
+    return _sum(p_x.log_prob_per_dim(x), observed)
 
 
 def log_likelihood_with_gradient(
@@ -57,7 +57,7 @@ def log_likelihood_with_gradient(
             p_x.eta, 1 - 2 * x, observed
         )
         return log_p_x
-    return _summed(p_x.log_prob_per_dim(x), observed)
+    return _sum(p_x.log_prob_per_dim(x), observed)
 
 
 def log_joint(vae: VAE, x: Tensor, z: Tensor, observed: Tensor | None = None) -> Tensor:
@@ -80,7 +80,7 @@ class _BinaryLogProb(torch.autograd.Function):
         log_p_x = -_log_of_product(factors)
         if bool(log_p_x.isfinite().all()):
             return log_p_x
-        return _summed(-softplus(eta * sign), observed)
+        return _sum(-softplus(eta * sign), observed)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
@@ -98,7 +98,7 @@ def _log_of_product(factors: Tensor) -> Tensor:
     return factors.log_().sum(dim=-1, dtype=torch.float64)
 
 
-def _summed(per_dim: Tensor, observed: Tensor | None) -> Tensor:
+def _sum(per_dim: Tensor, observed: Tensor | None) -> Tensor:
     if observed is not None:
         per_dim = torch.where(observed, per_dim, 0.0)
     return per_dim.sum(dim=-1, dtype=torch.float64)

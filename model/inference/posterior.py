@@ -107,7 +107,7 @@ def posterior(
     low = torch.minimum(torch.minimum(q_z.mu, mode) - reach, prior.low)
     high = torch.maximum(torch.maximum(q_z.mu, mode) + reach, prior.high)
     return tuple(
-        _integrated(vae, x[i], mode[i], _Box(low[i], high[i])) for i in range(len(x))
+        _integrate(vae, x[i], mode[i], _Box(low[i], high[i])) for i in range(len(x))
     )
 
 
@@ -199,7 +199,7 @@ def _check(vae: VAE) -> None:
         )
 
 
-def _integrated(vae: VAE, x: Tensor, mode: Tensor, box: _Box) -> Posterior:
+def _integrate(vae: VAE, x: Tensor, mode: Tensor, box: _Box) -> Posterior:
     """Fit the box and halve the steps until log p(x) does not change; x is (D,)."""
     n, most = _POINTS[len(mode)]
     at_mode = vae.log_joint(x[None], mode[None])[0]

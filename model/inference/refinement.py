@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian
-from model.inference.cubature import default_points, frames, moment_matched
+from model.inference.cubature import default_points, frames, match_moments
 from model.inference.estimate import Estimate
 from model.inference.example import Example
 from model.inference.importance import rounding, wide_decoder
@@ -181,10 +181,10 @@ def _optimize(
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.REFINEMENT)
         half = noise.normal(n_samples // 2, vae.config.latent_dim)
         rows = (vae, x[index], q_z.rows(index))
-        part = _Rows(*rows, moment_matched(half))
+        part = _Rows(*rows, match_moments(half))
         start, n_begun = part.start, 0
         if n_few >= vae.config.latent_dim:
-            few = _Rows(*rows, moment_matched(half[:, :n_few]))
+            few = _Rows(*rows, match_moments(half[:, :n_few]))
             begun = maximize(few.elbo, start, tolerance=_CLOSE, max_steps=MAX_STEPS)
             start, n_begun = begun.point, int(begun.n_steps)
         n_left = MAX_STEPS - n_begun

@@ -80,14 +80,14 @@ def n_decimals(cell: str) -> int:
     return max(0, len(digits.partition(".")[2].rstrip("0")) - int(exponent or 0))
 
 
-def rounded(number: float, n_decimals: int | None) -> float | None:
+def round_number(number: float, n_decimals: int | None) -> float | None:
     """Return a number rounded, None decimals to an integer; None if not finite."""
     if abs(number) < _LARGEST_INTEGER:
         return round(number, n_decimals)
     return number if math.isfinite(number) else None
 
 
-def shown(cell: Cell) -> str:
+def show(cell: Cell) -> str:
     """Return a cell for a message, cut if it is long."""
     if isinstance(cell, bool):
         return str(cell).lower()

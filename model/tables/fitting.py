@@ -109,7 +109,7 @@ def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCu
             scored = _atom_weight(held, of_rest, smooth, flat)
             fits.append((*scored, smooth, chance))
     _, weight, smooth, chance = max(fits, key=lambda fit: fit[0])
-    inside = _mixed(weight, _atoms(steps, chance), smooth, flat)
+    inside = _mix(weight, _atoms(steps, chance), smooth, flat)
     knots, masses = outside.curve(inside)
     return KnotCurve(knots * column.width, masses / masses.sum())
 
@@ -280,7 +280,7 @@ def _atom_weight(
     return scores[best], float(weights[best])
 
 
-def _mixed(weight: float, atoms: Steps, smooth: Steps, flat: Steps) -> Steps:
+def _mix(weight: float, atoms: Steps, smooth: Steps, flat: Steps) -> Steps:
     """Return the mixture of the three parts, on the range of the rows."""
     low, high = flat.points
     inside = smooth.points[(smooth.points > low) & (smooth.points < high)]

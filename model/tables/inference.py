@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from model.tables import dates
-from model.tables.cells import is_missing_number, is_truth, shown
+from model.tables.cells import is_missing_number, is_truth, show
 from model.tables.raw import UNKEPT, RawColumn
 from model.tables.schema import Codes, LeftOut, TableColumn, TableSchema
 
@@ -100,7 +100,7 @@ def _infer_column(raw: RawColumn) -> TableColumn | LeftOut:
         if not _are_numbers(cells):
             return _of_texts(raw, n)
         found = _of_numbers(cells, int(cells.is_present.sum()))
-        why = f"{found.why}; missing in {', '.join(map(shown, gaps))}"
+        why = f"{found.why}; missing in {', '.join(map(show, gaps))}"
         return found.model_copy(update={"why": why if gaps else found.why})
     return _of_numbers(raw, n)
 
@@ -187,7 +187,7 @@ def _differing(texts: Sequence[str]) -> str:
     for text in texts:
         other = found.setdefault(text.casefold(), text)
         if other != text:
-            return f", of which {shown(other)} and {shown(text)} differ in case alone"
+            return f", of which {show(other)} and {show(text)} differ in case alone"
     return ""
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from model.tables.cells import Cell, shown
+from model.tables.cells import Cell, show
 
 _LISTED = 8
 _COMMA_IN_NUMBER = re.compile(r"\s*[-+]?[\d.]*,\d+\s*")
@@ -17,18 +17,18 @@ def refusal(cell: Cell, categories: Sequence[Cell] | None) -> str:
         categories: Those of the column; None if it has numbers.
     """
     if categories is None:
-        what = f"expected a finite number or a missing cell, got {shown(cell)}"
+        what = f"expected a finite number or a missing cell, got {show(cell)}"
         has_comma = isinstance(cell, str) and _COMMA_IN_NUMBER.fullmatch(cell)
         return f"{what}; write a decimal point, no comma" if has_comma else what
-    unknown = f"unknown category {shown(cell)}"
-    alike = [one for one in categories if _folded(one) == _folded(cell)]
+    unknown = f"unknown category {show(cell)}"
+    alike = [one for one in categories if _fold(one) == _fold(cell)]
     if alike:
-        return f"{unknown}; did you mean {shown(alike[0])}?"
-    known = ", ".join(map(shown, categories[:_LISTED]))
+        return f"{unknown}; did you mean {show(alike[0])}?"
+    known = ", ".join(map(show, categories[:_LISTED]))
     n_more = len(categories) - _LISTED
     return f"{unknown}; the model knows {known}" + f" and {n_more} more" * (n_more > 0)
 
 
-def _folded(cell: Cell) -> str:
+def _fold(cell: Cell) -> str:
     """Return a cell as text, without case and space around it."""
     return str(cell).strip().casefold()

@@ -21,7 +21,7 @@ from model.tables.cells import (
     is_missing_number,
     is_truth,
     number_of,
-    rounded,
+    round_number,
 )
 from model.tables.refusals import refusal
 
@@ -186,7 +186,7 @@ class TableColumn(Section):
             levels = (*self.categories, None)
             return [None if math.isnan(c) else levels[int(c)] for c in codes]
         n_decimals = None if self.width >= 1 else self.n_decimals
-        return [rounded(c, n_decimals) for c in codes]
+        return [round_number(c, n_decimals) for c in codes]
 
 
 @final

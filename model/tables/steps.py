@@ -74,7 +74,7 @@ class Outside(NamedTuple):
         low, high = float(steps.min()) - 0.5, float(steps.max()) + 0.5
         is_bounded = 0 <= steps.min() <= _NEAR * (high - low)
         lower = _side(-steps)
-        lower = _ended(lower, low + 0.5) if is_bounded else lower
+        lower = _end(lower, low + 0.5) if is_bounded else lower
         return cls(low, high, lower, _side(steps))
 
     def curve(self, inside: Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -104,7 +104,7 @@ def _side(steps: NDArray[np.float64]) -> Side:
     return Side(-math.log(_FALLING) * scale * share, total * _FALLING**share)
 
 
-def _ended(side: Side, distance: float) -> Side:
+def _end(side: Side, distance: float) -> Side:
     """
     Return a side without what is negative.
 

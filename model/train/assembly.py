@@ -25,7 +25,7 @@ from model.train.options import NoiseName, RunOptions
 from model.train.places import Places
 from model.train.state import State
 from model.units import Units
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 _PSEUDO_INPUT_NOISE = 0.01
 _UNITS = ("shift", "scale")
@@ -152,7 +152,7 @@ def first_model(
     if options.init_from is not None and options.resume is None:
         before = initial_checkpoint(options.init_from)
         return _trained_before(before, config, options.seed, prepared)
-    vae = initialized(config, seed=options.seed)
+    vae = initial_vae(config, seed=options.seed)
     if prepared.units is not None:
         _set_units(vae, prepared.units)
     if prepared.marginals is not None:
@@ -185,7 +185,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
             f"--init-from {path}: its columns are {', '.join(columns)}, not"
             f" {', '.join(found)}; give --columns {shlex.join(columns)}"
         )
-    vae = initialized(config, seed=seed)
+    vae = initial_vae(config, seed=seed)
     has_same_prior = loaded.config.prior == config.prior
     parts: tuple[str, ...] = ("encoder.", "decoder.", "standardization.")
     if has_same_prior:  # the other weights have equal names and shapes

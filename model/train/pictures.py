@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from model.prior import drawn
+from model.prior import draw
 from model.vae import VAE
 
 _MANIFOLD_SIDE = 20
@@ -67,7 +67,7 @@ def reconstructions(vae: VAE, x: Tensor) -> bytes:
 @torch.inference_mode()
 def samples(vae: VAE, n: int, *, seed: int) -> bytes:
     """Show E[x|z] for n draws of z from the prior, the pictures of `/sample`."""
-    mean = vae.decode(_like(vae, drawn(vae.p_z, n, seed=seed))).mean
+    mean = vae.decode(_like(vae, draw(vae.p_z, n, seed=seed))).mean
     return _grid(vae, mean, n_columns=round(n**0.5))
 
 

@@ -7,7 +7,7 @@ import pytest
 from app import command_line
 from app.__main__ import main
 from app.configuration.environment import SettingsError
-from app.settings import Settings, documented
+from app.settings import Settings, setting_rows
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -54,7 +54,7 @@ def test_help_has_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
 
     printed = " ".join(capsys.readouterr().out.split())
     assert ended.value.code == 0
-    for row in documented():
+    for row in setting_rows():
         option = row.variable.removeprefix("VAE_").lower().replace("_", "-")
         assert f"--{option}" in printed
         assert f"{row.description} [{row.variable}; default: {row.default}]" in printed

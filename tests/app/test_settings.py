@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.configuration.environment import SettingsError, service_links
-from app.settings import Settings, documented
+from app.settings import Settings, setting_rows
 from model.machine import available_cores
 from model.remote.location import RemoteLocation
 
@@ -145,7 +145,7 @@ def test_an_empty_variable_counts_as_not_set(value: str) -> None:
 
 def test_every_setting_is_documented() -> None:
     """The table has every setting once, with a default and a description."""
-    rows = documented()
+    rows = setting_rows()
 
     assert [row.variable for row in rows] == [
         f"VAE_{name.upper()}" for name in Settings.model_fields

@@ -188,7 +188,7 @@ def test_the_analyses_run(adopted: Adopted) -> None:
     known = torch.arange(784).remainder(2).eq(0).expand(2, -1)
 
     gap = analyses.gaps(vae, x, target=0.5, budget=500, seed=1)
-    imputed = analyses.imputed(vae, x, known, n_draws=1, n_samples=20, seed=1)
+    imputed = analyses.impute(vae, x, known, n_draws=1, n_samples=20, seed=1)
 
     for columns in (named(gap), named(imputed)):
         assert all(np.isfinite(values).all() for values in columns.values())
@@ -205,7 +205,7 @@ def test_the_same_network_trained_here_agrees(adopted: Adopted) -> None:
     found = [
         {
             **named(analyses.gaps(vae, x, target=0.5, budget=500, seed=1)),
-            **named(analyses.imputed(vae, x, known, n_draws=1, n_samples=20, seed=1)),
+            **named(analyses.impute(vae, x, known, n_draws=1, n_samples=20, seed=1)),
         }
         for vae in (adopted.engine.checkpoint.vae, native)
     ]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.config import FORMAT_VERSION, Config
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 Document = dict[str, Any]
 
@@ -77,7 +77,7 @@ def _document(
 
 
 def _build(*, seed: int = 0, **changes: Any) -> VAE:
-    vae = initialized(Config.model_validate(_document(**changes)), seed=seed).double()
+    vae = initial_vae(Config.model_validate(_document(**changes)), seed=seed).double()
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in vae.parameters():

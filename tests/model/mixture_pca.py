@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.distributions import MultivariateNormal
 
 from model.noise import data_noise
-from model.prior import GaussianMixture, drawn
+from model.prior import GaussianMixture, draw
 from model.vae import VAE
 from tests.model.ppca import VARIANCE, Build, D, bias, random, weight
 
@@ -55,7 +55,7 @@ class MixturePca(NamedTuple):
 
     def simulated(self, n: int) -> tuple[Tensor, Tensor]:
         """Return x, (n, D), and the z it comes from, (n, J)."""
-        z = torch.from_numpy(drawn(self.p_z, n, seed=3)).double()
+        z = torch.from_numpy(draw(self.p_z, n, seed=3)).double()
         noise = data_noise("normal", (n, D), seed=3)
         return self.vae.decode(z).sample(torch.from_numpy(noise).double()), z
 

@@ -165,7 +165,7 @@ def test_the_evidence_is_bracketed(build: Build) -> None:
     model = mixture_pca(build, 2)
 
     effort = Effort.adaptive(target=0.005, budget=2**16)
-    found = analyses.bracketed(model.vae, model.x, effort, seed=1)
+    found = analyses.bracket(model.vae, model.x, effort, seed=1)
 
     log_p_x = model.log_p_x.numpy()
     assert (found.log_p_x - 3 * found.log_p_x_standard_error < log_p_x).all()
@@ -338,9 +338,9 @@ def arrays(found: Analysis | list[Any]) -> list[Any]:
     "analysis",
     [
         lambda vae, x: analyses.evidence(vae, x, Effort.fixed(4), seed=1),
-        lambda vae, x: analyses.refined(vae, x, seed=1),
+        lambda vae, x: analyses.refine(vae, x, seed=1),
         analyses.posteriors,
-        lambda vae, x: analyses.imputed(vae, x, x < 1, n_draws=20, n_samples=2, seed=1),
+        lambda vae, x: analyses.impute(vae, x, x < 1, n_draws=20, n_samples=2, seed=1),
         lambda vae, x: [evaluate(vae, x, n_samples=2, seed=1).bound],
         lambda vae, x: [vae.p_z.quantiles(x[0].sigmoid()).numpy()],
     ],

@@ -15,7 +15,7 @@ from torch.distributions import (
 )
 
 from model.distributions import DiagonalGaussian, normal_log_prob
-from model.prior import GaussianMixture, Prior, StandardNormal, drawn
+from model.prior import GaussianMixture, Prior, StandardNormal, draw
 from tests.model.ppca import random
 
 LEVELS = torch.tensor([0.001, 0.25, 0.5, 0.999]).double()
@@ -172,7 +172,7 @@ def test_draws_have_the_moments_and_quantiles_of_the_prior(p_z: Prior) -> None:
     """Means, variances and the share below each quantile, within 4 standard errors."""
     n = 40_000
 
-    z = torch.from_numpy(drawn(p_z, n, seed=3)).double()
+    z = torch.from_numpy(draw(p_z, n, seed=3)).double()
 
     moments = p_z.moments(CPU)
     error = z.std(dim=0) / n**0.5
@@ -195,7 +195,7 @@ def test_the_joint_density_of_draws_is_that_of_the_mixture() -> None:
     noise = torch.randn(20_000, 3, generator=generator).double()
     reference = p_z.mu[component] + noise * torch.exp(0.5 * p_z.log_var[component])
 
-    ours = p_z.log_prob(torch.from_numpy(drawn(p_z, 20_000, seed=1)))
+    ours = p_z.log_prob(torch.from_numpy(draw(p_z, 20_000, seed=1)))
 
     theirs = p_z.log_prob(reference)
     error = ((ours.var() + theirs.var()) / 20_000).sqrt()
@@ -206,17 +206,17 @@ def test_a_draw_depends_on_the_seed_and_its_row_alone() -> None:
     """As many more rows as one likes change nothing, another seed all."""
     p_z = mixture()
 
-    whole = drawn(p_z, 50, seed=1)
+    whole = draw(p_z, 50, seed=1)
 
-    assert (drawn(p_z, 7, seed=1) == whole[:7]).all()
-    assert (drawn(p_z, 50, seed=2) != whole).all()
+    assert (draw(p_z, 7, seed=1) == whole[:7]).all()
+    assert (draw(p_z, 50, seed=2) != whole).all()
 
 
 def test_temperature_scales_what_components_scatter_not_where_they_are() -> None:
     """At 0 only the means are left, as often as their weights say."""
     p_z, n = mixture(), 20_000
 
-    cold, warm, hot = (drawn(p_z, n, seed=5, temperature=t) for t in (0, 1, 2))
+    cold, warm, hot = (draw(p_z, n, seed=5, temperature=t) for t in (0, 1, 2))
 
     distances = torch.cdist(torch.from_numpy(cold).double(), p_z.mu)
     nearest, component = distances.min(dim=1)

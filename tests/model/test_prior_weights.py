@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from model.prior import GaussianMixture, StandardNormal
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 from tests.model.ppca import random
 
 Build = Callable[..., VAE]
@@ -106,9 +106,9 @@ def test_fresh_weights_depend_on_the_seed_alone(
 ) -> None:
     """And those of encoder and decoder are those under a standard normal prior."""
     config = build(prior=prior).config
-    standard = initialized(build().config, seed=1).state_dict()
+    standard = initial_vae(build().config, seed=1).state_dict()
 
-    ours, again = (initialized(config, seed=1).state_dict() for _ in range(2))
+    ours, again = (initial_vae(config, seed=1).state_dict() for _ in range(2))
 
     for name, values in ours.items():
         assert values.equal(again[name])
@@ -122,7 +122,7 @@ def test_a_fresh_mixture_is_the_standard_normal_in_expectation(build: Build) -> 
     prior = {"kind": "gaussian_mixture", "n_components": 4000}
     config = build(latent_dim=2, prior=prior).config
 
-    moments = initialized(config, seed=0).p_z.moments(CPU)
+    moments = initial_vae(config, seed=0).p_z.moments(CPU)
 
     torch.testing.assert_close(moments.mu, torch.zeros(2).double(), atol=0.05, rtol=0)
     torch.testing.assert_close(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution, Normal
 
 from model.config import Config
-from model.vae import VAE, empty, initialized
+from model.vae import VAE, empty, initial_vae
 
 Build = Callable[..., VAE]
 
@@ -76,7 +76,7 @@ def test_shift_and_scale_are_not_trained(config: Config) -> None:
 
 def test_a_seed_decides_every_weight(config: Config) -> None:
     """The same seed gives the same bits, another seed other ones."""
-    first, again, other = (initialized(config, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (initial_vae(config, seed=seed) for seed in (3, 3, 4))
 
     for name, weight in first.state_dict().items():
         assert torch.equal(weight, again.state_dict()[name])
@@ -89,11 +89,11 @@ def test_initialization_and_the_global_generator_ignore_each_other(
 ) -> None:
     """Weights do not depend on torch's global seed, nor do they use it up."""
     torch.manual_seed(1)
-    first = initialized(config, seed=3)
+    first = initial_vae(config, seed=3)
     torch.manual_seed(2)
     state = torch.get_rng_state()
 
-    second = initialized(config, seed=3)
+    second = initial_vae(config, seed=3)
 
     assert torch.equal(torch.get_rng_state(), state)
     for name, weight in first.state_dict().items():
@@ -102,7 +102,7 @@ def test_initialization_and_the_global_generator_ignore_each_other(
 
 def test_weights_start_as_glorot_and_bengio_say(config: Config) -> None:
     """They are uniform within sqrt(6 / (fan in + fan out)), and biases are zero."""
-    vae = initialized(config, seed=0)
+    vae = initial_vae(config, seed=0)
 
     for module in vae.modules():
         if isinstance(module, nn.Linear):
@@ -119,7 +119,7 @@ def test_weights_start_as_glorot_and_bengio_say(config: Config) -> None:
 
 def test_a_fresh_standardization_is_the_identity(config: Config) -> None:
     """Before it is measured, shift is 0 and scale is 1, not what memory held."""
-    vae = initialized(config, seed=0)
+    vae = initial_vae(config, seed=0)
 
     assert vae.units is not None
     assert (vae.units.shift == np.zeros(3000)).all()
@@ -128,7 +128,7 @@ def test_a_fresh_standardization_is_the_identity(config: Config) -> None:
 
 def test_an_empty_vae_holds_no_numbers(config: Config) -> None:
     """It has the names, shapes and dtypes of a real one, and no storage."""
-    hollow, real = empty(config).state_dict(), initialized(config, seed=0).state_dict()
+    hollow, real = empty(config).state_dict(), initial_vae(config, seed=0).state_dict()
 
     assert hollow.keys() == real.keys()
     for name, tensor in hollow.items():

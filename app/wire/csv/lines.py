@@ -90,7 +90,7 @@ def lines_of(text: bytes, first_number: int) -> Lines:
     with suppress(csv.Error):  # a cell is longer than that module allows
         if _TEXT.fullmatch(decoded):
             return _read(decoded, first_number)
-    return _explained(decoded, first_number)
+    return _explain(decoded, first_number)
 
 
 def _read(text: str, first_number: int) -> Lines:
@@ -103,7 +103,7 @@ def _read(text: str, first_number: int) -> Lines:
     return Lines(numbers[:-1], cells)
 
 
-def _explained(text: str, first_number: int) -> Lines:
+def _explain(text: str, first_number: int) -> Lines:
     """Return the lines of a text, or refuse the first that is not as it should be."""
     numbers: list[int] = []
     cells: list[list[str]] = []

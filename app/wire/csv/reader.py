@@ -88,8 +88,8 @@ class _Reading:
             values, numbers = self._rows()
             layout.check_n_rows(self._n + len(values))
             with columns.faults_at(layout, self._named(numbers)):
-                rows = columns.converted(
-                    columns.ordered(values, self.order),
+                rows = columns.convert(
+                    columns.order_columns(values, self.order),
                     layout,
                     self._n,
                     missing="an empty cell",

@@ -22,7 +22,7 @@ class CsvText:
     def __init__(self, reply: Reply) -> None:
         self._parts = table.parts(reply)
         names = [name for part in self._parts for name in part.names]
-        self._header = ",".join(map(_quoted, names)).encode() + _END
+        self._header = ",".join(map(_quote, names)).encode() + _END
         self._n_values = max(1, len(names))
 
     @property
@@ -66,13 +66,13 @@ def _lines(parts: Sequence[Sequence[bytes]]) -> bytes:
 def _text(cell: Cell) -> str:
     """Return a cell as text."""
     if isinstance(cell, str):
-        return _quoted(cell)
+        return _quote(cell)
     if cell is None:
         return ""
     return str(cell).lower() if isinstance(cell, bool) else repr(cell)
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     if _TO_QUOTE.isdisjoint(name):
         return name
     return '"' + name.replace('"', '""') + '"'

@@ -40,7 +40,7 @@ class Arrays:
         """
         try:
             array: Any = self._parser.parse(memoryview(body)[start:stop])
-            values = _flattened(array)
+            values = _flatten(array)
             shaped = self._check_shape(array, body, start, stop)
         except doubles.REFUSALS as error:
             self._parser = doubles.parser()
@@ -56,7 +56,7 @@ class Arrays:
             RefusedError: It contains other values than numbers, or is not JSON.
         """
         try:
-            return _flattened(self._parser.parse(text))
+            return _flatten(self._parser.parse(text))
         except doubles.REFUSALS as error:
             self._parser = doubles.parser()
             raise RefusedError from error
@@ -81,7 +81,7 @@ class Arrays:
         raise RefusedError
 
 
-def _flattened(array: Any) -> NDArray[np.float64]:
+def _flatten(array: Any) -> NDArray[np.float64]:
     if not isinstance(array, doubles.ARRAY):
         raise RefusedError
     # Flattens nested arrays; refuses strings, booleans, null and objects.

@@ -214,7 +214,7 @@ class _LongArray:
                 strict.read_rows, piece, self._layout, first_row=first
             )
         if rows.shaped != self._shaped:
-            raise strict.mixed(self._layout)
+            raise strict.mixed_rows_error(self._layout)
         self._add(rows.values.reshape(-1))
         self._position = end + 1
         return True

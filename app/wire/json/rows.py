@@ -164,9 +164,7 @@ class JsonRows:
         data = split.data_layout(layout, len(names))
         arrays = LongArrays(data, Arrays(data))
         sent = await arrays.read(body, cut.start, cut.stop)
-        rows = await asyncio.to_thread(
-            split.reordered, sent.values, names, order, layout
-        )
+        rows = await asyncio.to_thread(split.reorder, sent.values, names, order, layout)
         return ParsedBody(rows, members)
 
     def _may_have_images(self, body: Body) -> bool:

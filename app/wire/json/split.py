@@ -108,7 +108,7 @@ def order_of(names: Sequence[str], layout: Layout) -> list[int]:
     return columns.positions(names, layout, f"{layout.pointer()}/columns")
 
 
-def reordered(
+def reorder(
     sent: NDArray[Any],
     names: Sequence[str],
     order: Sequence[int],
@@ -124,7 +124,7 @@ def reordered(
     with columns.faults_at(layout, named(layout, order)):
         if layout.schema is not None:
             sent, unknown = codes.of_numbers(sent, names, layout, layout.schema, 0)
-        rows = layout.to_rows(columns.ordered(sent, order), shaped=False)
+        rows = layout.to_rows(columns.order_columns(sent, order), shaped=False)
     absent = columns.absent(order, layout)
     return rows._replace(
         pointer_to=pointers(layout, order),

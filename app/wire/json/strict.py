@@ -95,7 +95,7 @@ def read_members(body: Body) -> dict[str, Any]:
     return parse_members(body)
 
 
-def mixed(layout: Layout) -> UnprocessableError:
+def mixed_rows_error(layout: Layout) -> UnprocessableError:
     """Return the error for an array with both flat and shaped rows."""
     return UnprocessableError(
         Fault(layout.pointer(), f"expected {layout.wanted}, got rows of both shapes")

@@ -14,7 +14,7 @@ class Arrow(NamedTuple):
 
 
 @cache
-def imported() -> Arrow:
+def import_arrow() -> Arrow:
     """Return pyarrow; only in a thread, because the import takes a while."""
     import pyarrow  # noqa: PLC0415  an extra
     from pyarrow import parquet  # noqa: PLC0415

@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 
 from app.wire.body import Body
 from app.wire.parquet import layout, schema
-from app.wire.parquet.layout import Chunk, Column, Group, damaged, refused
+from app.wire.parquet.layout import Chunk, Column, Group, damaged_file, refusal
 from app.wire.parquet.thrift import Struct, ThriftError, ThriftReader
 
 MAX_FOOTER_BYTES = 1 << 22
@@ -39,23 +39,23 @@ class Footer(NamedTuple):
         for group in self.groups:
             chunks, n = group.get(1), group.get(3)
             if chunks is None or n is None or len(chunks) != len(self.columns):
-                raise damaged()
+                raise damaged_file()
             if not 0 <= n <= n_left:
-                raise damaged()
+                raise damaged_file()
             n_left -= n
             places = [self._chunk(one, chunks[one.position], n) for one in wanted]
             found += [Group(n, tuple(places))] if n else []
         if n_left:
-            raise damaged()
+            raise damaged_file()
         return tuple(found)
 
     def _chunk(self, column: Column, chunk: Struct, n_rows: int) -> Chunk:
         """Return where the values of a column are."""
         if 8 in chunk or 9 in chunk:
-            raise refused("a file that is not encrypted", "an encrypted column")
+            raise refusal("a file that is not encrypted", "an encrypted column")
         about = chunk.get(3)
         if about is None or 1 in chunk:
-            raise refused("one whole Parquet file", "one with a column elsewhere")
+            raise refusal("one whole Parquet file", "one with a column elsewhere")
         data, size, codec = about.get(9, -1), about.get(7, -1), about.get(4)
         # Some writers say 0 for no dictionary.
         dictionary = about.get(11, 0)
@@ -65,10 +65,10 @@ class Footer(NamedTuple):
         if not n_rows:
             return Chunk(column, layout.UNCOMPRESSED, 0, 0, 0)
         if not fits or about.get(1) != column.physical or about.get(5) != n_rows:
-            raise damaged()
+            raise damaged_file()
         if codec not in layout.CODECS:
             wanted = "a codec of snappy, gzip, brotli, zstd, lz4_raw or none"
-            raise refused(wanted, "another one")
+            raise refusal(wanted, "another one")
         return Chunk(column, codec, n_rows, start, end)
 
 
@@ -81,28 +81,28 @@ def read(body: Body) -> Footer:
     """
     n, magic = len(body), len(layout.MAGIC)
     if body[-magic:] == layout.MAGIC_ENCRYPTED:
-        raise refused("a file that is not encrypted", "an encrypted one")
+        raise refusal("a file that is not encrypted", "an encrypted one")
     is_parquet = body[:magic] == body[-magic:] == layout.MAGIC
     if n < magic + _TAIL or not is_parquet:
-        raise refused("a Parquet file", "something else, or a part of one")
+        raise refusal("a Parquet file", "something else, or a part of one")
     size = int.from_bytes(body[-_TAIL:-magic], "little")
     start = n - _TAIL - size
     if start < magic:
-        raise damaged()
+        raise damaged_file()
     if size > MAX_FOOTER_BYTES:
         wanted = f"a footer of at most {MAX_FOOTER_BYTES} bytes"
-        raise refused(wanted, f"{size}; write fewer row groups or columns")
+        raise refusal(wanted, f"{size}; write fewer row groups or columns")
     reader = ThriftReader(body, start, n - _TAIL, MAX_FOOTER_VALUES)
     try:
         found = reader.struct(layout.FILE)
     except ThriftError:
         if reader.n_left >= 0:
-            raise damaged() from None
+            raise damaged_file() from None
         wanted = f"a footer of at most {MAX_FOOTER_VALUES} values"
-        raise refused(wanted, "more; write fewer row groups or columns") from None
+        raise refusal(wanted, "more; write fewer row groups or columns") from None
     if 8 in found:
-        raise refused("a file that is not encrypted", "an encrypted one")
+        raise refusal("a file that is not encrypted", "an encrypted one")
     elements, n_rows = found.get(2), found.get(3, -1)
     if not elements or n_rows < 0:
-        raise damaged()
+        raise damaged_file()
     return Footer(schema.columns(elements), n_rows, found.get(4, []), start)

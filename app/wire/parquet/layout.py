@@ -129,11 +129,11 @@ class Group(NamedTuple):
     chunks: tuple[Chunk, ...]
 
 
-def refused(wanted: str, got: str) -> UnprocessableError:
+def refusal(wanted: str, got: str) -> UnprocessableError:
     """Return the error for a body that is not as it should be."""
     return UnprocessableError(Fault("", f"expected {wanted}, got {got}"))
 
 
-def damaged() -> UnprocessableError:
+def damaged_file() -> UnprocessableError:
     """Return the error for a body that contradicts itself."""
-    return refused("an intact Parquet file", "a damaged or truncated one")
+    return refusal("an intact Parquet file", "a damaged or truncated one")

@@ -12,7 +12,7 @@ from typing import final
 from app.errors import ContentTooLargeError
 from app.wire.body import Body
 from app.wire.parquet import layout
-from app.wire.parquet.layout import Chunk, Group, damaged, refused
+from app.wire.parquet.layout import Chunk, Group, damaged_file, refusal
 from app.wire.parquet.thrift import Struct, ThriftError, ThriftReader
 
 MAX_PAGES = 1 << 15
@@ -62,11 +62,11 @@ class PageWalk:
             try:
                 page = reader.struct(layout.PAGE)
             except ThriftError:
-                raise damaged() from None
+                raise damaged_file() from None
             n_values += self._page(chunk, page, is_first=position == chunk.start)
             position = reader.position + page[3]
             if position > chunk.end or n_values > chunk.n_values:
-                raise damaged()
+                raise damaged_file()
         return chunk._replace(end=position)
 
     def _page(self, chunk: Chunk, page: Struct, *, is_first: bool) -> int:
@@ -79,7 +79,7 @@ class PageWalk:
         unpacked, packed = page.get(2, -1), page.get(3, -1)
         is_plain = chunk.codec == layout.UNCOMPRESSED
         if unpacked < 0 or packed < 0 or (is_plain and unpacked != packed):
-            raise damaged()
+            raise damaged_file()
         self.n_bytes += unpacked
         self.n_text += unpacked * (chunk.column.what == "text")
         if self.n_bytes > self._most:
@@ -96,21 +96,21 @@ class PageWalk:
                 levels, others = about.get(5, -1), about.get(6, -1)
                 is_flat = about.get(3) == about.get(1) and others == 0
                 if not is_flat or not 0 <= levels <= min(packed, unpacked):
-                    raise damaged()
+                    raise damaged_file()
                 return _n_values(chunk, about, about.get(4))
-        raise damaged()
+        raise damaged_file()
 
 
 def _n_values(chunk: Chunk, about: Struct, encoding: int | None) -> int:
     """Return how many values a page of data has; check how they are written."""
     if encoding not in _ENCODINGS.get(chunk.column.physical, _OF_OTHERS):
-        raise refused(
+        raise refusal(
             "values that are plain or by dictionary (use_dictionary)",
             "another encoding",
         )
     n: int = about.get(1, -1)
     if n < 0:
-        raise damaged()
+        raise damaged_file()
     return n
 
 
@@ -121,7 +121,7 @@ def _check_dictionary(chunk: Chunk, about: Struct, unpacked: int) -> None:
     n = about.get(1, -1)
     is_plain = about.get(2) in (layout.PLAIN, layout.PLAIN_DICTIONARY)
     if not width or not is_plain or not 0 <= n * width <= unpacked:
-        raise damaged()
+        raise damaged_file()
 
 
 def too_long(most_bytes: int) -> ContentTooLargeError:

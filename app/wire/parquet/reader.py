@@ -20,8 +20,8 @@ from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.parquet import footer, plain_footer
-from app.wire.parquet.arrow import imported
-from app.wire.parquet.layout import FIXED, FLOAT, Column, Group, damaged
+from app.wire.parquet.arrow import import_arrow
+from app.wire.parquet.layout import FIXED, FLOAT, Column, Group, damaged_file
 from app.wire.parquet.pages import PageWalk, too_long
 from model.files import arrow_cells
 
@@ -70,11 +70,11 @@ class ParquetFile(NamedTuple):
         n = 0
         for values in reading.batches(stop):
             with columns.faults_at(layout, reading.named):
-                rows = columns.converted(values, layout, n, missing="null")
+                rows = columns.convert(values, layout, n, missing="null")
             kept[n : n + len(rows)] = rows
             n += len(rows)
         if n != self.n_rows and not stop.is_set():
-            raise damaged()
+            raise damaged_file()
         return columns.rows(kept, reading.order, reading.unknown, layout)
 
 
@@ -92,7 +92,7 @@ class UnpackedLimits(NamedTuple):
     in_memory: int
 
 
-def measured(
+def measure(
     body: Body, layout: Layout, limits: UnpackedLimits, stop: Event
 ) -> ParquetFile:
     """
@@ -158,7 +158,7 @@ class _ParquetReading:
         if not file.columns:
             yield np.full((file.n_rows, dim), np.nan)
             return
-        arrow, found = _opened(file)
+        arrow, found = _open(file)
         n_rows = min(max(1, _BATCH_VALUES // len(file.columns)), _BATCH_ROWS)
         batches = found.iter_batches(n_rows, use_threads=False)
         first = 0
@@ -216,9 +216,9 @@ class _ParquetReading:
         return np.array(numbers, np.float64)
 
 
-def _opened(file: ParquetFile) -> tuple[ModuleType, Any]:
+def _open(file: ParquetFile) -> tuple[ModuleType, Any]:
     """Return pyarrow, and its reader of a file."""
-    arrow, parquet = imported()
+    arrow, parquet = import_arrow()
     alone = plain_footer.file_of(file.columns, file.groups)
     words = [
         plain_footer.name_of(i)
@@ -239,7 +239,7 @@ def _next(batches: Iterator[Any], arrow: ModuleType) -> Any:
     try:
         return next(batches, None)
     except (OSError, arrow.ArrowException):
-        raise damaged() from None
+        raise damaged_file() from None
 
 
 def _cells(found: Any, arrow: ModuleType) -> list[Any]:
@@ -252,7 +252,7 @@ def _cells(found: Any, arrow: ModuleType) -> list[Any]:
     indices = found.indices.to_numpy(zero_copy_only=False)[known].astype(np.int64)
     used, places = np.unique(indices, return_inverse=True)
     if used.size and not 0 <= used[0] <= used[-1] < len(found.dictionary):
-        raise damaged()  # pyarrow does not check it
+        raise damaged_file()  # pyarrow does not check it
     words = np.empty(len(used), object)
     for start in range(0, len(used), _WORDS_AT_ONCE):
         some = slice(start, start + _WORDS_AT_ONCE)

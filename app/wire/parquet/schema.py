@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from app.wire.parquet import layout
-from app.wire.parquet.layout import Column, damaged, refused
+from app.wire.parquet.layout import Column, damaged_file, refusal
 from app.wire.parquet.thrift import Struct
 
 _MAX_PRECISION, _MAX_DECIMAL_BYTES = 38, 16
@@ -29,9 +29,9 @@ def columns(elements: Sequence[Struct]) -> tuple[Column, ...]:
     for leaf in leaves:
         if leaf.get(5) or leaf.get(3, -1) not in (layout.REQUIRED, layout.OPTIONAL):
             wanted = "columns of numbers, texts and truth values"
-            raise refused(wanted, "one with lists or parts; write plain columns")
+            raise refusal(wanted, "one with lists or parts; write plain columns")
     if root.get(5) != len(leaves):
-        raise damaged()
+        raise damaged_file()
     return tuple(_column(leaf, position) for position, leaf in enumerate(leaves))
 
 
@@ -40,7 +40,7 @@ def _column(leaf: Struct, position: int) -> Column:
         name = leaf[4].decode("utf-8")
         physical = leaf[1]
     except (KeyError, UnicodeDecodeError):
-        raise damaged() from None
+        raise damaged_file() from None
     is_fixed = physical == layout.FIXED
     column = Column(
         name=name,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.wire import table
-from app.wire.parquet.arrow import imported
+from app.wire.parquet.arrow import import_arrow
 from app.wire.reply import CHUNK_BYTES, Chunk, Reply
 from app.wire.table import Part
 from model.tables.schema import TableColumn, TableSchema
@@ -42,7 +42,7 @@ class _ParquetOutput:
 
     def __init__(self, parts: list[Part]) -> None:
         self._parts = parts
-        self._arrow, parquet = imported()
+        self._arrow, parquet = import_arrow()
         self._types = [kind for part in parts for kind in self._types_of(part)]
         names = [name for part in parts for name in part.names]
         fields = [*zip(names, self._types, strict=True)]

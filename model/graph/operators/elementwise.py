@@ -72,7 +72,7 @@ def _hard_swish(_call: Call, x: Tensor) -> Tensor:
     return x * (x / 6 + 0.5).clamp(0, 1)
 
 
-def _thresholded(call: Call, x: Tensor) -> Tensor:
+def _apply_threshold(call: Call, x: Tensor) -> Tensor:
     return torch.where(x > call.number("alpha", 1.0), x, torch.zeros_like(x))
 
 
@@ -159,6 +159,6 @@ ELEMENTWISE = {
     "Sum": _any_number(torch.add),
     "Tan": _unary(torch.tan),
     "Tanh": _unary(torch.tanh),
-    "ThresholdedRelu": Operator(_thresholded, (1, 1), ("alpha",)),
+    "ThresholdedRelu": Operator(_apply_threshold, (1, 1), ("alpha",)),
     "Where": Operator(_where, (3, 3)),
 }

@@ -72,7 +72,7 @@ def _conv_transpose(
 
 def _max_pool(call: Call, x: Tensor) -> Tensor:
     call.expect("ceil_mode", 0)
-    over = _pooled(call, x)
+    over = _pool(call, x)
     x, padding = pad_sides(x, over, value=-torch.inf, symmetric=False)
     function = _MAX_POOLS[len(over.kernel) - 1]
     return function(x, over.kernel, over.strides, padding, over.dilations)
@@ -80,7 +80,7 @@ def _max_pool(call: Call, x: Tensor) -> Tensor:
 
 def _average_pool(call: Call, x: Tensor) -> Tensor:
     call.expect("ceil_mode", 0)
-    over = _pooled(call, x)
+    over = _pool(call, x)
     if over.dilations != [1] * len(over.kernel):
         raise GraphError(f"{call.node}: expected dilations of 1")
     function = _AVERAGE_POOLS[len(over.kernel) - 1]
@@ -92,7 +92,7 @@ def _average_pool(call: Call, x: Tensor) -> Tensor:
     return mean / function(ones, over.kernel, over.strides, padding)
 
 
-def _pooled(call: Call, x: Tensor) -> Window:
+def _pool(call: Call, x: Tensor) -> Window:
     kernel = call.sizes("kernel_shape", _n_spatial(call, x), default=0, least=1)
     return window(call, x, torch.Size(kernel))
 

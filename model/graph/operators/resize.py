@@ -40,7 +40,7 @@ def _resize(
         if not 1 <= axis.size <= _MAX_SIDE:
             raise ValueError(f"expected sizes from 1 to {_MAX_SIDE}, got {axis.size}")
         index, weights = _taps(call, axis)
-        x = _interpolated(x, where, index, weights)
+        x = _interpolate(x, where, index, weights)
     return x
 
 
@@ -54,7 +54,7 @@ def _axis(n: int, i: int, scales: Tensor | None, sizes: Tensor | None) -> _Axis:
     return _Axis(n, int(np.floor(n * scale)), scale)
 
 
-def _interpolated(
+def _interpolate(
     x: Tensor, where: int, index: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> Tensor:
     """Sum the taps of each value; index and weights are (taps, size)."""
@@ -76,7 +76,7 @@ def _taps(call: Call, axis: _Axis) -> tuple[NDArray[np.int64], NDArray[np.float3
     at: NDArray[np.floating] = _coordinates(call, axis)
     mode = call.text("mode", "nearest")
     if mode == "nearest":
-        nearest = _rounded(call, at)
+        nearest = _round(call, at)
         index = np.clip(nearest, 0, axis.n - 1).astype(np.int64)[None]
         return index, np.ones_like(index, np.float32)
     if mode == "linear":
@@ -114,7 +114,7 @@ def _coordinates(call: Call, axis: _Axis) -> NDArray[np.float32]:
     )
 
 
-def _rounded(call: Call, at: NDArray[np.floating]) -> NDArray[np.floating]:
+def _round(call: Call, at: NDArray[np.floating]) -> NDArray[np.floating]:
     how = call.text("nearest_mode", "round_prefer_floor")
     half = np.float32(0.5)
     if how == "round_prefer_floor":

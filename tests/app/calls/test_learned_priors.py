@@ -15,7 +15,7 @@ from model.engine.backends import Backend
 from model.inference import analyses
 from model.inference.effort import Effort
 from model.noise import Stream, standard_normal
-from model.prior import GaussianMixture, drawn
+from model.prior import GaussianMixture, draw
 from tests.app.calls.test_elbo import assert_equal_in_parts
 from tests.app.linear_gaussian import build
 from tests.app.served import Served
@@ -82,7 +82,7 @@ def test_samples_are_draws_of_the_learned_prior(learned: Served) -> None:
     )
     cold = learned.post("/sample", {"n": 50, "seed": 7, "temperature": 0}).json()["z"]
 
-    np.testing.assert_array_equal(np.float32(many), drawn(p_z, 200, seed=7))
+    np.testing.assert_array_equal(np.float32(many), draw(p_z, 200, seed=7))
     assert few == many[:3]
     apart = torch.tensor(cold)[:, None] - p_z.mu  # (50, C, J)
     assert (apart.abs().amax(dim=2).amin(dim=1) < 1e-6).all()

@@ -181,7 +181,7 @@ def test_pieces_come_as_they_are_compressed() -> None:
             yield json.dumps(noise.random(10_000).tolist()).encode()
 
     async def first() -> int:
-        stream = compression.compressed(pieces())
+        stream = compression.compress(pieces())
         await anext(stream)
         await stream.aclose()
         return generated

@@ -239,7 +239,7 @@ def _parquet(values: Callable[[], Any], **options: Any) -> bytes:
 
 def _measured_parquet(layout: Layout, body: Body) -> parquet_reader.ParquetFile:
     limits = parquet_reader.UnpackedLimits(8 * N, 8 * N)
-    return parquet_reader.measured(body, layout, limits, Event())
+    return parquet_reader.measure(body, layout, limits, Event())
 
 
 def _read_parquet(layout: Layout, body: Body) -> Any:

@@ -75,9 +75,9 @@ def test_the_analyses_agree_with_those_of_the_native_network(native: VAE) -> Non
 
     found = [
         (
-            analyses.refined(vae, x, seed=1, first=0),
+            analyses.refine(vae, x, seed=1, first=0),
             analyses.gaps(vae, x, target=0.1, budget=256, seed=1, first=0),
-            analyses.imputed(vae, x, known, n_draws=2, n_samples=50, seed=1, first=0),
+            analyses.impute(vae, x, known, n_draws=2, n_samples=50, seed=1, first=0),
         )
         for vae in (adopted, native.double())
     ]

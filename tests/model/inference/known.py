@@ -16,7 +16,7 @@ from torch.nn.functional import softplus
 from model.config import Config
 from model.elbo import elbo
 from model.prior import GaussianMixture
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 from tests.model.ppca import bias, random, weight
 from tests.tiny import tiny_config
 
@@ -134,7 +134,7 @@ def bimodal(quality: Quality) -> Known:
 @functools.cache
 def enumerable(*, n_steps: int) -> Known:
     """Return a Bernoulli model of 8 pixels, with every x; its encoder is trained."""
-    vae = initialized(tiny_config("bernoulli", data_shape=(D,), latent_dim=2), seed=3)
+    vae = initial_vae(tiny_config("bernoulli", data_shape=(D,), latent_dim=2), seed=3)
     with torch.no_grad():
         for parameter in vae.decoder.parameters():
             parameter.copy_(2 * random(*parameter.shape, seed=parameter.numel()))
@@ -185,7 +185,7 @@ def _linear_vae(prior: dict[str, Any] | None) -> VAE:
         },
         "prior": prior or {"kind": "standard_normal"},
     }
-    vae = initialized(Config.model_validate(document), seed=0).requires_grad_(False)
+    vae = initial_vae(Config.model_validate(document), seed=0).requires_grad_(False)
     weight(vae.decoder.log_var).zero_()
     bias(vae.decoder.log_var).fill_(math.log(_VARIANCE - 0.1**2))
     weight(vae.encoder.log_var).zero_()

@@ -56,7 +56,7 @@ def test_evidence_is_that_of_the_bound(model: Ppca) -> None:
 @pytest.mark.slow("computes upper bounds")
 def test_both_sides_enclose_the_evidence(model: Ppca) -> None:
     """The lower bound is below log p(x) and the upper above, but for their noise."""
-    found = analyses.bracketed(model.vae, model.x, EFFORT, seed=3)
+    found = analyses.bracket(model.vae, model.x, EFFORT, seed=3)
 
     exact = model.log_p_x.numpy()
     below = exact + 4 * found.log_p_x_standard_error
@@ -71,7 +71,7 @@ def test_both_sides_enclose_the_evidence(model: Ppca) -> None:
 
 def test_refined_is_the_refinement(model: Ppca) -> None:
     """Every column is the field of `Refinement` that it is named after."""
-    found = analyses.refined(model.vae, model.x, seed=3)
+    found = analyses.refine(model.vae, model.x, seed=3)
 
     wanted = refine(model.vae, model.x, seed=3)
     np.testing.assert_array_equal(found.mu, wanted.q_z.mu)
@@ -179,8 +179,8 @@ def test_slices_change_nothing(build: Build) -> None:
     "analysis",
     [
         lambda vae, x: analyses.evidence(vae, x, EFFORT, seed=1),
-        lambda vae, x: analyses.bracketed(vae, x, EFFORT, seed=1),
-        lambda vae, x: analyses.refined(vae, x, seed=1),
+        lambda vae, x: analyses.bracket(vae, x, EFFORT, seed=1),
+        lambda vae, x: analyses.refine(vae, x, seed=1),
         lambda vae, x: analyses.gaps(vae, x, target=0.1, budget=512, seed=1),
         analyses.posteriors,
     ],
@@ -295,7 +295,7 @@ def test_a_score_of_one_draw_has_no_error(build: Build) -> None:
 def test_imputed_is_the_imputation(model: Ppca) -> None:
     """Every column is the field that it is named after, samples by row."""
     observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
-    found = analyses.imputed(
+    found = analyses.impute(
         model.vae, model.x, observed, n_draws=50, n_samples=3, seed=3, first=1
     )
 
@@ -322,7 +322,7 @@ def test_imputations_of_rows_are_their_own(model: Ppca) -> None:
     observed = torch.tensor([[1, 0, 1, 0, 1]] * 4).bool()
 
     def imputed(rows: slice) -> Imputed:
-        return analyses.imputed(
+        return analyses.impute(
             model.vae,
             model.x[rows],
             observed[rows],

@@ -45,7 +45,7 @@ def test_the_evidence_of_a_linear_gaussian_model_is_bracketed(
     """Up to three standard errors, and the bracket is narrow."""
     model = ppca(build, latent_dim)
 
-    found = analyses.bracketed(model.vae, model.x, CLOSELY, seed=1)
+    found = analyses.bracket(model.vae, model.x, CLOSELY, seed=1)
 
     assert_between(found, model.log_p_x.numpy())
     assert (found.upper - found.log_p_x < 0.1).all()
@@ -58,7 +58,7 @@ def test_the_evidence_of_a_nonlinear_model_is_bracketed(build: Build) -> None:
     vae = build(latent_dim=2).requires_grad_(False)
     x = (random(5, 6, seed=3) > 0).double()
 
-    found = analyses.bracketed(vae, x, CLOSELY, seed=1)
+    found = analyses.bracket(vae, x, CLOSELY, seed=1)
 
     assert_between(found, np.array([one.log_p_x for one in posterior(vae, x)]))
     assert (found.upper - found.log_p_x < 0.05).all()
@@ -94,8 +94,8 @@ def test_company_does_not_matter(build: Build) -> None:
     """A row alone, at its position, has the bracket that it has in the batch."""
     model, effort = ppca(build, 2), Effort.adaptive(target=0.05, budget=2**12)
 
-    together = analyses.bracketed(model.vae, model.x, effort, seed=1)
-    alone = analyses.bracketed(model.vae, model.x[2:3], effort, seed=1, first=2)
+    together = analyses.bracket(model.vae, model.x, effort, seed=1)
+    alone = analyses.bracket(model.vae, model.x[2:3], effort, seed=1, first=2)
 
     np.testing.assert_allclose(alone.log_p_x[0], together.log_p_x[2])
     np.testing.assert_allclose(alone.upper[0], together.upper[2])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.cubature import Frames, default_points, frames, moment_matched
+from model.inference.cubature import Frames, default_points, frames, match_moments
 from tests.model.ppca import random
 
 J = pytest.mark.parametrize("latent_dim", [1, 2, 5])
@@ -30,7 +30,7 @@ def rule(n_rows: int, n_frames: int, latent_dim: int) -> Frames:
 @J
 def test_matched_noise_has_the_moments(latent_dim: int) -> None:
     """Its mean is 0 and its covariance I in every row, to rounding."""
-    eps = moment_matched(random(4, 16, latent_dim))
+    eps = match_moments(random(4, 16, latent_dim))
 
     assert eps.shape == (4, 32, latent_dim)
     torch.testing.assert_close(eps.mean(dim=1), torch.zeros_like(eps[:, 0]))
@@ -43,7 +43,7 @@ def test_matched_noise_has_the_moments(latent_dim: int) -> None:
 @J
 def test_a_quadratic_function_has_no_error(latent_dim: int) -> None:
     """Each single frame, and matched noise, gives its expectation."""
-    eps = moment_matched(random(4, 16, latent_dim))
+    eps = match_moments(random(4, 16, latent_dim))
     values, exact = quadratic(eps)
     points = rule(4, 3, latent_dim)
 

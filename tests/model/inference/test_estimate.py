@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from model.inference.estimate import Estimate, widened
+from model.inference.estimate import Estimate, widen
 
 
 def test_the_error_is_that_of_the_mean() -> None:
@@ -37,7 +37,7 @@ def test_an_error_of_few_degrees_of_freedom_is_widened(freedom: int, t: float) -
     """By t / z, to 4 % from 3 degrees of freedom on; no error stays none."""
     errors = torch.tensor([2.0, 0.0])
 
-    wider = widened(errors, torch.tensor([float(freedom), math.nan]))
+    wider = widen(errors, torch.tensor([float(freedom), math.nan]))
 
     assert float(wider[0]) == pytest.approx(2 * t / 1.96, rel=0.04)
     assert float(wider[1]) == 0

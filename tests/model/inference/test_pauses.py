@@ -22,10 +22,10 @@ BOUND = partial(analyses.evidence, VAE, X, Effort.fixed(64), seed=1)
 CALLS: dict[str, Callable[[], object]] = {
     "evidence": partial(analyses.evidence, VAE, X, EFFORT, seed=1),
     "bound": BOUND,
-    "bracketed": partial(analyses.bracketed, VAE, X, EFFORT, seed=1),
-    "refined": partial(analyses.refined, VAE, X, seed=1),
+    "bracketed": partial(analyses.bracket, VAE, X, EFFORT, seed=1),
+    "refined": partial(analyses.refine, VAE, X, seed=1),
     "imputed": partial(
-        analyses.imputed, VAE, X, OBSERVED, n_draws=64, n_samples=2, seed=1
+        analyses.impute, VAE, X, OBSERVED, n_draws=64, n_samples=2, seed=1
     ),
 }
 LEAST = 2  # pauses

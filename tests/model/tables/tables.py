@@ -10,7 +10,7 @@ from model.tables.fitting import fit_marginals
 from model.tables.marginals import Marginals
 from model.tables.missing_sets import MissingSet
 from model.tables.schema import Codes, Kind, TableColumn, TableSchema
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 NUMBERS: tuple[Kind, ...] = ("numeric", "real", "student", "lognormal", "count")
 
@@ -72,7 +72,7 @@ def model(
     marginals = fitted(columns, codes)
     plain = config(marginals.layout.schema, latent_dim=latent_dim)
     described = Config.model_validate({**dict(plain), "missing": missing})
-    vae = initialized(described, seed=0)
+    vae = initial_vae(described, seed=0)
     assert vae.marginals is not None
     vae.marginals.load_state_dict(marginals.state_dict())
     generator = torch.Generator().manual_seed(1)

@@ -114,7 +114,7 @@ def test_imputed_cells_have_the_conditionals_of_enumeration(
     fits = (rows[:, 1] == 1) & seen
     observed = torch.from_numpy(~np.isnan(given))
 
-    found = analyses.imputed(
+    found = analyses.impute(
         discrete,
         x_of(discrete, given),
         observed,
@@ -148,7 +148,7 @@ def test_values_that_are_not_observed_are_not_read(mixed: VAE) -> None:
     mask = torch.from_numpy(observed)
 
     found = [
-        analyses.imputed(mixed, one, mask, n_draws=64, n_samples=2, seed=0)
+        analyses.impute(mixed, one, mask, n_draws=64, n_samples=2, seed=0)
         for one in (x_of(mixed, hidden), x, huge, nan)
     ]
 
@@ -164,10 +164,10 @@ def test_all_analyses_accept_partial_rows(mixed: VAE) -> None:
     x = torch.cat([x, torch.zeros(1, x.shape[1])])  # nothing is known
 
     gaps = analyses.gaps(mixed, x, target=0.05, budget=4096, seed=0)
-    bracketed = analyses.bracketed(
+    bracketed = analyses.bracket(
         mixed, x, Effort.adaptive(target=0.05, budget=4096), seed=0
     )
-    refined = analyses.refined(mixed, x, seed=0)
+    refined = analyses.refine(mixed, x, seed=0)
 
     for found in (gaps.log_p_x, bracketed.upper, refined.elbo_after):
         assert np.isfinite(found).all()
@@ -210,7 +210,7 @@ def test_a_table_may_have_columns_of_one_kind(start: int, tmp_path: Path) -> Non
 
     decoding = engine.decode(z)
     drawn = engine.draw(z, np.random.default_rng(1).random((9, 2), dtype=np.float32))
-    found = analyses.imputed(
+    found = analyses.impute(
         vae, nothing, nothing[:, :2] > 0, n_draws=64, n_samples=9, seed=0
     )
 

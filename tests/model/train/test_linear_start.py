@@ -10,7 +10,7 @@ from model.config import Config
 from model.evaluation import evaluate
 from model.train.baselines import LinearGaussian, full_gaussian
 from model.train.linear_start import max_start_factors, set_linear_start
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 D = 6  # of the document
 LAWS = {
@@ -32,7 +32,7 @@ def gaussian(document: dict[str, Any], **network: Any) -> VAE:
     document["latent_dim"] = D
     for part in ("encoder", "decoder"):
         document[part] = {**document[part], **network}
-    return initialized(Config.model_validate(document), seed=0).double()
+    return initial_vae(Config.model_validate(document), seed=0).double()
 
 
 @pytest.mark.parametrize("law", LAWS.values(), ids=LAWS)

@@ -16,7 +16,7 @@ from model.evaluation import evaluate
 from model.noise import Stream, standard_normal
 from model.train.objectives import OBJECTIVES, Objective, dreg, iwae, mean_bound
 from model.train.options import ObjectiveName, RunOptions
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 from tests.model.train.runs import Trainer, write_table
 
 D, J, K = 4, 2, 8
@@ -54,7 +54,7 @@ def model(
         },
         "prior": prior or {"kind": "standard_normal"},
     }
-    vae = initialized(Config.model_validate(document), seed=0).double()
+    vae = initial_vae(Config.model_validate(document), seed=0).double()
     with torch.no_grad():
         for i, parameter in enumerate(vae.parameters()):
             parameter.add_(0.5 * random(*parameter.shape, seed=i))

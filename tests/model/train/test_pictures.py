@@ -12,7 +12,7 @@ from PIL import Image
 from model.config import FORMAT_VERSION, Config
 from model.noise import Stream, standard_normal
 from model.train import pictures
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 GAP = 2
 
@@ -50,7 +50,7 @@ def plane(
             },
         }
     )
-    vae = initialized(config, seed=0)
+    vae = initial_vae(config, seed=0)
     vae.load_state_dict(
         {
             **vae.state_dict(),

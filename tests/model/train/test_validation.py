@@ -12,7 +12,7 @@ from model.evaluation import evaluate
 from model.train.objectives import free_bits_elbo, mean_elbo
 from model.train.options import RunOptions
 from model.train.validation import chosen_objective, validate
-from model.vae import VAE, initialized
+from model.vae import VAE, initial_vae
 
 OPTIONS = RunOptions(validation_samples=3)
 
@@ -20,7 +20,7 @@ OPTIONS = RunOptions(validation_samples=3)
 @pytest.fixture
 def vae(document: dict[str, Any]) -> VAE:
     """Return a small model of bits."""
-    return initialized(Config.model_validate(document), seed=0)
+    return initial_vae(Config.model_validate(document), seed=0)
 
 
 def bits(n: int) -> torch.Tensor:

@@ -46,7 +46,7 @@ TIMES_DEEP = 40
 
 def measured(body: bytes, wanted: Layout = NUMBERS) -> reader.ParquetFile:
     """Measure a body, as before it is unpacked."""
-    return reader.measured(body, wanted, LIMITS, Event())
+    return reader.measure(body, wanted, LIMITS, Event())
 
 
 def read(body: bytes, wanted: Layout = NUMBERS) -> list[float]:
@@ -253,7 +253,7 @@ def test_cells_count_beside_pages() -> None:
 
     assert measured(body).n_bytes == len(levels(n)) + 9 * n
     with pytest.raises(ContentTooLargeError):
-        reader.measured(body, NUMBERS, reader.UnpackedLimits(n - 1, LIMIT), Event())
+        reader.measure(body, NUMBERS, reader.UnpackedLimits(n - 1, LIMIT), Event())
 
 
 def test_a_footer_has_limits(monkeypatch: pytest.MonkeyPatch) -> None:
