@@ -4,7 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from fastapi import FastAPI
@@ -128,20 +128,15 @@ async def _lifespan(
     # Loaded objects stay, so garbage collections can skip them. A model that is
     # replaced has no reference cycles after it is closed, and needs no collection.
     gc.freeze()
-    try:
-        async with reloader.reloading():
-            try:
-                with sighup.on_sighup(reread_files):
-                    lifecycle.enter("ready")
-                    try:
-                        with lifecycle.drain_on_sigterm(drain_delay):
-                            yield
-                    finally:
-                        lifecycle.enter("draining")
-            finally:
-                if log is not None:  # first, because closing the model may take long
-                    await log.close()
-                lifecycle.enter("ended")
-    finally:
+    async with AsyncExitStack() as at_end:  # runs in the opposite order
         if tracer is not None:
-            await asyncio.to_thread(tracer.close)
+            at_end.push_async_callback(asyncio.to_thread, tracer.close)
+        await at_end.enter_async_context(reloader.reloading())
+        at_end.callback(lifecycle.enter, "ended")
+        if log is not None:  # before the model, because closing that may take long
+            at_end.push_async_callback(log.close)
+        at_end.enter_context(sighup.on_sighup(reread_files))
+        lifecycle.enter("ready")
+        at_end.callback(lifecycle.enter, "draining")
+        at_end.enter_context(lifecycle.drain_on_sigterm(drain_delay))
+        yield

@@ -10,7 +10,7 @@ from app.http.response import Response
 from app.observability.metrics import MEDIA_TYPE
 
 
-@get("/metrics", summary="Metrics for Prometheus", methods=("GET",))
+@get("/metrics", summary="Metrics for Prometheus")
 def metrics(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Return the metrics in the text format of Prometheus."""
 

@@ -1,7 +1,8 @@
 """
 Content negotiation: the format of a request and of its response (RFC 9110, 8.4 and 12).
 
-To add a format, define a `Format` here, and add it to the calls that read or write it.
+To add a format, define a `Format` here, have `app.http.reader` or `app.http.writer` use
+it, and add it to the calls that read or write it (`app.call_parts.formats`).
 """
 
 import re

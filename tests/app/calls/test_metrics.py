@@ -14,6 +14,7 @@ def test_metrics_count_requests_and_rows(checkpoints: Path) -> None:
         served.get("/nope")
 
         lines = served.get("/metrics").text.splitlines()
+        head = served.request("HEAD", "/metrics")
 
     assert 'vae_requests_total{route="/sample",status="200"} 1.0' in lines
     assert 'vae_requests_total{route="/sample",status="422"} 1.0' in lines
@@ -22,3 +23,4 @@ def test_metrics_count_requests_and_rows(checkpoints: Path) -> None:
     assert 'vae_rows_total{route="/sample"} 3.0' in lines
     assert 'vae_request_duration_seconds_count{route="/sample"} 2.0' in lines
     assert not any("nope" in line for line in lines)
+    assert (head.status_code, head.content) == (200, b"")
