@@ -84,7 +84,7 @@ def _from_texts(values: NDArray[Any], name: str) -> tuple[NDArray[np.int64], str
 def _shown(text: str) -> str:
     """Return a label as text that a terminal can show."""
     short = str(text)[:_LONGEST]
-    return short if short.isprintable() else repr(short)
+    return short if short and short.isprintable() else repr(short)
 
 
 def _from_one_hot(values: NDArray[Any], wanted: str) -> NDArray[np.int64]:

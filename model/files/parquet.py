@@ -71,11 +71,7 @@ def read_mixed(
     for position, column in zip(source.choice.x, found, strict=True):
         for cell in source.cells(position):
             column.add(cell)
-    y, note = None, None
-    if source.choice.label is not None:
-        texts = [cell.strip() for cell in source.cells(source.choice.label)]
-        name = f"{source.table.describe(source.choice.label)} of {path.name}"
-        y, note = labels.of_texts(texts, name=name)
+    y, note = _labels(source)
     return MixedTable(
         name=path.stem,
         columns=tuple(column.finished() for column in found),
@@ -120,12 +116,22 @@ class _ArrowTable:
         )
 
     def without_empty_rows(self) -> tuple[NDArray[np.int64], Self]:
-        """Return the rows that have a value, and the table of these alone."""
+        """
+        Return the rows that have a value, and the table of these alone.
+
+        Raises:
+            DataError: There is none.
+        """
         has_value = np.zeros(self.found.num_rows, np.bool_)
         for column in self.found.columns:
             has_value |= column.is_valid().to_numpy()
+        rows = np.flatnonzero(has_value)
+        if has_value.all():
+            return rows, self
         found = self.found.filter(self.arrow.array(has_value))
-        return np.flatnonzero(has_value), replace(self, found=found)
+        if not found.num_rows:
+            raise DataError(f"{self.table.file} holds no rows with a value")
+        return rows, replace(self, found=found)
 
     def cells(self, position: int) -> Iterator[str]:
         """
@@ -138,8 +144,8 @@ class _ArrowTable:
         kind = column.type
         if types.is_dictionary(kind):
             kind = kind.value_type
-        is_binary = types.is_binary(kind) or types.is_large_binary(kind)
-        if types.is_nested(kind) or is_binary:
+        is_binary = types.is_binary(kind) or types.is_fixed_size_binary(kind)
+        if types.is_nested(kind) or is_binary or types.is_large_binary(kind):
             raise DataError(
                 f"{self.table.describe(position)} of {self.table.file} holds {kind},"
                 " expected numbers, texts, truth values or dates: --drop"
@@ -156,9 +162,11 @@ def _opened(path: Path, options: ReadOptions, wanted: Sequence[str]) -> _ArrowTa
             raise DataError(f"--{name} is for tables in text, not for {path.name}")
     arrow = _arrow()
     try:
-        found = _load(path)
+        found = _without_views(_load(path), arrow)
     except (OSError, arrow.ArrowException) as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+    if not found.num_rows:
+        raise DataError(f"{path.name} holds no rows")
     table = FileColumns(
         path.name,
         tuple(found.column_names),
@@ -185,12 +193,26 @@ def _load(path: Path) -> Any:
     from pyarrow import ipc, parquet  # noqa: PLC0415
 
     if path.suffix.lower() in (".parquet", ".pq"):
-        return parquet.read_table(path)
+        with parquet.ParquetFile(path) as stored:  # also if names come twice
+            return stored.read()
     with path.open("rb") as file:
         is_file = file.read(6) == b"ARROW1"
         file.seek(0)
         reader = ipc.open_file(file) if is_file else ipc.open_stream(file)
         return reader.read_all()
+
+
+def _without_views(found: Any, arrow: ModuleType) -> Any:
+    """Return a table whose texts are of a type that pyarrow can compute with."""
+    usual = {
+        arrow.string_view(): arrow.large_string(),
+        arrow.binary_view(): arrow.large_binary(),
+    }
+    for i, field in enumerate(found.schema):
+        kind = usual.get(field.type)
+        if kind is not None:
+            found = found.set_column(i, field.name, found.column(i).cast(kind))
+    return found
 
 
 def _indices(found: Any) -> tuple[int, ...]:
@@ -242,8 +264,12 @@ def _labels(source: _ArrowTable) -> tuple[NDArray[Any] | None, str | None]:
     label = source.choice.label
     if label is None:
         return None, None
-    values = np.array(source.found.column(label).to_pylist())
-    if values.dtype.kind == "O":
-        values = values.astype(str)
+    column, types = source.found.column(label), source.arrow.types
     name = f"{source.table.describe(label)} of {source.table.file}"
-    return labels.classes(values, n=len(values), name=name)
+    kind = column.type
+    is_array = types.is_integer(kind) or types.is_floating(kind) or types.is_list(kind)
+    if (is_array or types.is_boolean(kind)) and not column.null_count:
+        values = np.array(column.to_pylist())
+        return labels.classes(values, n=len(values), name=name)
+    texts = [cell.strip() for cell in source.cells(label)]
+    return labels.of_texts(texts, name=name)

@@ -217,3 +217,87 @@ def test_without_pyarrow_the_extra_is_named(
 
     with pytest.raises(DataError, match=r"pyarrow, from the extra `parquet`: pip"):
         read(tmp_path / "t.parquet")
+
+
+@pytest.mark.parametrize("kind", ["timestamp", "duration", "time64"])
+def test_times_in_nanoseconds_are_cells(tmp_path: Path, kind: str) -> None:
+    """As pandas and polars write them, whose nanoseconds Python has no types for."""
+    arrow = pytest.importorskip("pyarrow")
+    when = arrow.array([(1 + i) * 1_000_000_001 for i in range(6)], arrow.int64())
+    when = when.cast(getattr(arrow, kind)("ns"))
+    path = write(tmp_path / "t.parquet", word=WORDS, when=when)
+
+    found = data.load(str(path), table="if_needed")
+
+    assert found.table is not None
+    assert found.table.names == ("word",)
+    assert any(note.startswith("when: left out, ") for note in found.notes)
+
+
+def test_texts_of_views_are_cells(tmp_path: Path) -> None:
+    """As polars writes Arrow files; also where a row is empty."""
+    arrow = pytest.importorskip("pyarrow")
+    word = arrow.array([*WORDS, None] * 3, arrow.string_view())
+    path = write(tmp_path / "t.arrow", word=word)
+
+    found = mixed.read(path, ReadOptions(), None)
+
+    assert found.table is not None
+    assert {*(found.table.column("word").categories or ())} == {*WORDS} - {None, "NA"}
+    assert len(found.rows.x) == 3 * (len(WORDS) - 1)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_tables_without_rows_and_with_repeated_names_are_refused(
+    tmp_path: Path, suffix: str
+) -> None:
+    """By the same words as tables in text."""
+    arrow = pytest.importorskip("pyarrow")
+    empty = write(tmp_path / f"e{suffix}", a=arrow.array([], arrow.float64()))
+    nulls = write(tmp_path / f"n{suffix}", a=arrow.array([None, None], arrow.float64()))
+    path = tmp_path / f"t{suffix}"
+    table = arrow.table([[1.5, 2.5], [3.5, 4.5]], names=["a", "a"])
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow.parquet").write_table(table, path)
+    else:
+        with arrow.ipc.new_stream(str(path), table.schema) as writer:
+            writer.write_table(table)
+
+    with pytest.raises(DataError, match=r"^e\.\w+ holds no rows$"):
+        read(empty)
+    with pytest.raises(DataError, match=r"^n\.\w+ holds no rows with a value$"):
+        mixed.read(nulls, ReadOptions(), None)
+    with pytest.raises(DataError, match=r"columns \[1, 2\] of t.* the same name, 'a'"):
+        read(path)
+    assert read(path, ReadOptions(drop=("2",))).rows.values.tolist() == [[1.5], [2.5]]
+
+
+def test_bytes_of_one_length_are_no_texts(tmp_path: Path) -> None:
+    """They were taken for the texts b'..' of Python."""
+    arrow = pytest.importorskip("pyarrow")
+    path = write(
+        tmp_path / "t.parquet", word=WORDS, x=arrow.array([b"ab"] * 6, arrow.binary(2))
+    )
+
+    with pytest.raises(DataError, match=r"holds fixed_size_binary\[2\], expected"):
+        mixed.read(path, ReadOptions(), None)
+
+
+@pytest.mark.parametrize("label", [[2, None, 10], ["u", None, "v"], [2.0, 10.0, 2.0]])
+def test_labels_are_those_of_tables_with_and_without_words(
+    tmp_path: Path, label: list[Any]
+) -> None:
+    """A missing label is an empty one, as in text, and not the word None."""
+    n = 10
+    path = write(
+        tmp_path / "t.parquet", a=[1.5, 2.5, 3.5] * n, w=["p", "q"] * 15, y=label * n
+    )
+    alone = read(path, ReadOptions(label="y", columns=("a",)))
+    words = mixed.read(path, ReadOptions(label="y"), None)
+
+    assert alone.rows.labels is not None
+    assert words.rows.labels is not None
+    assert alone.rows.labels.tolist() == words.rows.labels.tolist()
+    assert not any("None" in note for note in (*alone.notes, *words.notes))
+    if None in label:
+        assert any("0 = ''" in note for note in alone.notes)
