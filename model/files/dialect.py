@@ -216,8 +216,13 @@ def _decimal(
     if marks["."] or marks[","]:
         return "." if marks["."] >= marks[","] else ","
     if not marks["1,234"]:
+        if marks["1.234"] and sep in ";\t":  # of spreadsheets that may be German
+            notes.append(
+                f"{_first(body, '1.234')!r} of {file} is read with a decimal point:"
+                " --decimal , reads separators of thousands"
+            )
         return "."
-    shown = next(c for row in body for c in row if numerals.mark_of(c) == "1,234")
+    shown = _first(body, "1,234")
     if sep == "," and not marks["1.234"]:
         notes.append(
             f"{shown!r} of {file} is read with separators of thousands:"
@@ -234,3 +239,8 @@ def _decimal(
         f"{shown!r} of {file} can be a number with a decimal comma or with a separator"
         " of thousands: say which with --decimal , or --decimal ."
     )
+
+
+def _first(rows: Sequence[Sequence[str]], mark: str) -> str:
+    """Return the first cell that shows a mark."""
+    return next(cell for row in rows for cell in row if numerals.mark_of(cell) == mark)

@@ -81,7 +81,7 @@ def _read(source: TextTable) -> MixedTable:
             labels.append(cells[source.choice.label].strip())
     y, about_labels = source.classes(labels)
     finished = tuple(column.finished() for column in columns)
-    about_units = [column.note() for column in columns]
+    about_numbers = [note for column in columns for note in column.notes()]
     about_sums = sums.note(
         source.table.file,
         lines,
@@ -97,7 +97,7 @@ def _read(source: TextTable) -> MixedTable:
         source=f"the table {source.path.name}",
         notes=(
             *source.notes(),
-            *filter(None, (*about_units, about_labels, about_sums)),
+            *filter(None, (*about_numbers, about_labels, about_sums)),
             *source.decoding,
         ),
     )

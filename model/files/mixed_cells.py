@@ -30,6 +30,7 @@ class MixedCells:
         self._n_decimals = 0
         self._units: dict[str, str] = {}  # with a cell for each
         self._digits: dict[str, str] = {}
+        self._grouped: str | None = None  # the first cell with separators of thousands
 
     def add(self, cell: str) -> None:
         """Add a cell."""
@@ -67,8 +68,21 @@ class MixedCells:
             digits=digits,
         )
 
-    def note(self) -> str | None:
-        """Return a sentence on numbers with a unit, None if there are none."""
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences on numbers with a unit and on separators of thousands."""
+        return tuple(filter(None, (self._unit_note(), self._grouping_note())))
+
+    def _grouping_note(self) -> str | None:
+        cell = self._grouped
+        found = None if cell is None else numerals.read(cell, self._decimal)
+        if cell is None or found is None:
+            return None
+        return (
+            f"the numbers of column {self._name!r} have separators of thousands:"
+            f" {show(cell)} is read as {found.value:.15g}"
+        )
+
+    def _unit_note(self) -> str | None:
         if len(self._units) > 1 or not self._digits:
             return None
         (unit,) = self._units
@@ -98,6 +112,8 @@ class MixedCells:
         number = found.value
         # As programs write numbers, whatever the decimal mark of the file.
         text = f"{number:.17g}"
+        if found.kind == "grouped":
+            self._grouped = self._grouped or cell
         if found.kind == "number":
             text = cell.replace(",", ".")
         self._count_decimals(found.digits or cell)

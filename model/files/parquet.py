@@ -79,7 +79,7 @@ def read_mixed(
         lines=rows,
         origin=source.origin,
         source=f"the table {path.name}",
-        notes=source.notes(*(column.note() for column in found), note),
+        notes=source.notes(*(n for column in found for n in column.notes()), note),
     )
 
 

@@ -44,10 +44,20 @@ def test_numbers_of_one_unit_are_numbers(
 
 def test_a_unit_is_said() -> None:
     """With an example."""
-    assert column("5 kg", "6 kg").note() == (
-        "the numbers of column 'x' have the unit 'kg': '5 kg' is read as 5"
+    assert column("5 kg", "6 kg").notes() == (
+        "the numbers of column 'x' have the unit 'kg': '5 kg' is read as 5",
     )
-    assert column("5", "6", "a").note() is None
+    assert column("5", "6", "a").notes() == ()
+
+
+def test_separators_of_thousands_are_said() -> None:
+    """With an example, as of a table of numbers alone."""
+    (note,) = column("5", "1,234.5", "2,000").notes()
+
+    assert note == (
+        "the numbers of column 'x' have separators of thousands: '1,234.5' is read as"
+        " 1234.5"
+    )
 
 
 def test_cells_of_several_units_are_texts() -> None:

@@ -160,6 +160,7 @@ def test_numbers_are_read_as_people_write_them(
         ("a\tb\n1,234\t2\n", ".", 1234),
         ("a;b\n1.234;2\n", None, 1.234),
         ("a;b\n1.234;2\n", ",", 1234),
+        ("a\tb\n1.234\t2\n", None, 1.234),
     ],
 )
 def test_a_number_of_two_readings_is_read_by_the_separator_or_the_option(
@@ -171,8 +172,17 @@ def test_a_number_of_two_readings_is_read_by_the_separator_or_the_option(
     contents = table(tmp_path, text, options)
 
     assert values(contents) == [[expected, 2]]
-    if decimal is None and "," in text.split("\n")[1][:4]:
-        assert any("--decimal" in note for note in contents.notes)
+    assert any("--decimal" in note for note in contents.notes) == (decimal is None)
+
+
+@pytest.mark.parametrize("text", ["a;b\n0.123;1.234\n", "a,b\n1.234,2\n"])
+def test_a_decimal_point_that_nothing_speaks_against_is_not_said(
+    tmp_path: Path, text: str
+) -> None:
+    """0.123 has no separator of thousands, and between commas 1.234 has none."""
+    contents = table(tmp_path, text)
+
+    assert not any("--decimal" in note for note in contents.notes)
 
 
 def test_a_number_of_two_readings_is_asked_about_where_nothing_helps(
