@@ -29,7 +29,7 @@ from app.server.server import Application
 from app.server.startup import StartError, fail, keep_freed_memory, switch_threads_soon
 from app.serving.loaded_model import Current
 from app.serving.loader import Loader
-from app.serving.origin import Origin
+from app.serving.origin import CheckpointOrigin
 from app.serving.reload import Reloader
 from app.settings import Settings
 from model.checkpoint import CheckpointError
@@ -58,7 +58,7 @@ def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
         loader,
         current,
         metrics,
-        Origin(settings),
+        CheckpointOrigin(settings),
         watch_seconds=settings.watch_seconds,
     )
     lifespan = partial(

@@ -37,8 +37,6 @@ if __name__ == "__main__":
     seconds = float(os.environ["STALL_SECONDS"])
     Engine.encode = _failing(Engine.encode, seconds)  # type: ignore[method-assign, assignment]  # this is what is tried
     batcher.INLINE_SECONDS = 0.0
-    defaults = batcher.Batcher.__init__.__kwdefaults__
-    assert defaults is not None
     patience = float(os.environ["WATCHDOG_SECONDS"])
-    defaults["stalled_seconds"], livez.DEAD_SECONDS = patience, 2 * patience
+    batcher.STALLED_SECONDS, livez.DEAD_SECONDS = patience, 2 * patience
     sys.exit(main())

@@ -216,16 +216,9 @@ class Capacity(NamedTuple):
 class Batcher:
     """Computes batches of jobs, one batch at a time."""
 
-    def __init__(
-        self,
-        on_batch: Callable[[Batch], object],
-        capacity: Capacity,
-        *,
-        stalled_seconds: float = STALLED_SECONDS,
-    ) -> None:
+    def __init__(self, on_batch: Callable[[Batch], object], capacity: Capacity) -> None:
         self._on_batch = on_batch
         self._capacity = capacity
-        self._stalled_seconds = stalled_seconds
         self._queues: dict[Hashable, Queue] = {}
         self._turns: deque[Queue] = deque()
         self._n_rows = self._n_bytes = 0  # queued or being computed
@@ -298,12 +291,12 @@ class Batcher:
     @property
     def alive(self) -> bool:
         """Whether the batcher is open and its thread has not stalled."""
-        return not self._closed and self.stalled_seconds < self._stalled_seconds
+        return not self._closed and self.stalled_seconds < STALLED_SECONDS
 
     def close(self) -> None:
         """Finish the current batch, and stop the compute thread."""
         self._closed = True
-        self._thread.shutdown(wait=self.stalled_seconds < self._stalled_seconds)
+        self._thread.shutdown(wait=self.stalled_seconds < STALLED_SECONDS)
 
     def _check(self, job: Job, queue: Queue) -> None:
         n_rows, n_bytes = self._n_rows + job.n_rows, self._n_bytes + job.n_bytes
@@ -371,7 +364,7 @@ class Batcher:
             self._finish(loop, queue, pieces, n_rows, started, outcomes)
             return
         self._in_thread, self._since = pieces, started
-        watchdog = loop.call_later(self._stalled_seconds, self._fail_all)
+        watchdog = loop.call_later(STALLED_SECONDS, self._fail_all)
         future = loop.run_in_executor(
             self._thread, compute_pieces, queue.compute, pieces
         )
@@ -379,7 +372,8 @@ class Batcher:
         def finish(done: asyncio.Future[list[Outcome]]) -> None:
             watchdog.cancel()
             self._in_thread = []
-            error = done.exception()  # a BaseException, which `computed` does not catch
+            # `compute_pieces` lets a BaseException pass that is no Exception.
+            error = done.exception()
             if error is None:
                 outcomes = done.result()
             else:
@@ -390,7 +384,7 @@ class Batcher:
 
     def _fail_all(self) -> None:
         """Fail all jobs, because the compute thread has stalled."""
-        logger.error("a batch has been running for %g s", self._stalled_seconds)
+        logger.error("a batch has been running for %g s", STALLED_SECONDS)
         waiting = [job for queue in self._queues.values() for job in queue.drop()]
         for job in (*(piece.job for piece in self._in_thread), *waiting):
             job.deliver(_stalled_error())
@@ -415,7 +409,6 @@ class Batcher:
         self._on_batch(
             Batch(
                 queue.operation,
-                n_requests=len(pieces),
                 n_rows=n_rows,
                 queue_seconds=started - min(map(_SINCE, pieces)),
                 compute_seconds=seconds,

@@ -22,10 +22,10 @@ from model.engine import (
     Array,
     CellArrays,
     Decoding,
+    Draws,
     Encoding,
     Engine,
     RowScores,
-    Sample,
 )
 from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
 from model.engine.support import to_support
@@ -87,7 +87,7 @@ class Operations:
         draw: Draw,
         complete: bool,
         first: int = 0,
-    ) -> Sample:
+    ) -> Draws:
         """
         Draw z ~ p(z) and return it with E[x|z] or x ~ p(x|z).
 
@@ -104,16 +104,16 @@ class Operations:
             n_values, self._latents, n, seed, temperature, first
         )
         if draw == "mean":
-            return Sample((await self.decode(z)).mean, z)
+            return Draws((await self.decode(z)).mean, z)
         n_values = n_drawn * config.data_dim
         noise = await run_in_thread_if_large(n_values, self._noise, n, seed, first)
         n_sets = self.engine.n_missing_sets
         if complete or not n_sets:
             (x,) = await self.batcher.rows(self._draw, z, noise)
-            return Sample(x, z)
+            return Draws(x, z)
         gaps = await run_in_thread_if_large(n * n_sets, self._gaps, n, seed, first)
         (x,) = await self.batcher.rows(self._draw_with_gaps(), z, noise, gaps)
-        return Sample(x, z)
+        return Draws(x, z)
 
     async def elbo(
         self,

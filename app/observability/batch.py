@@ -8,7 +8,6 @@ class Batch(NamedTuple):
     """The size and the times of one computed batch."""
 
     operation: str
-    n_requests: int
     n_rows: int
     queue_seconds: float
     compute_seconds: float

@@ -251,10 +251,13 @@ class Metrics:
 
     def _count_batches(self, pending: Sequence[Batch]) -> None:
         for operation, batches in _group(pending, attrgetter("operation")):
-            _, _, n_rows, queue_seconds, compute_seconds = zip(*batches, strict=True)
-            self._batch_rows(operation).observe_all(n_rows)
-            self._queue_seconds(operation).observe_all(queue_seconds)
-            self._compute_seconds(operation).observe_all(compute_seconds)
+            self._batch_rows(operation).observe_all([b.n_rows for b in batches])
+            self._queue_seconds(operation).observe_all(
+                [b.queue_seconds for b in batches]
+            )
+            self._compute_seconds(operation).observe_all(
+                [b.compute_seconds for b in batches]
+            )
 
     # Finding a metric's child by its labels costs as much as counting, so it is cached.
 

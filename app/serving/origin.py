@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 
 
 @final
-class Origin:
+class CheckpointOrigin:
     """
     Looks for a new checkpoint where the served one comes from, and copies it.
 

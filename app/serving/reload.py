@@ -20,7 +20,7 @@ from typing import TypeVar, final
 from app.observability.metrics import Metrics
 from app.serving.loaded_model import Current, LoadedModel
 from app.serving.loader import Loader
-from app.serving.origin import Origin
+from app.serving.origin import CheckpointOrigin
 from model import checkpoint
 from model.checkpoint import CheckpointError
 from model.engine import EngineError
@@ -49,7 +49,7 @@ class Reloader:
         loader: Loader,
         current: Current,
         metrics: Metrics,
-        origin: Origin,
+        origin: CheckpointOrigin,
         *,
         watch_seconds: float,
     ) -> None:

@@ -5,7 +5,7 @@ from typing import Any, final
 
 import numpy as np
 
-from model.graph import Graph, Input, Node
+from model.graph import Graph, GraphInput, Node
 from model.graph.graph import Array, Attribute
 
 
@@ -49,7 +49,7 @@ class Builder:
         ]
         built = replace(
             self.graph,
-            inputs=(Input(rows, "float32", (None, None)),),
+            inputs=(GraphInput(rows, "float32", (None, None)),),
             nodes=(*self._before, *nodes, *self._behind),
             constants={**self.graph.constants, **self._constants},
         )

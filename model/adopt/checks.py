@@ -16,7 +16,7 @@ from model.engine.onnx import OnnxVAE
 from model.engine.probe import probe
 from model.graph import GraphNetwork, Node
 from model.graph.evaluation import apply, steps
-from model.graph.operators import Call
+from model.graph.operators import OperatorCall
 from model.graph.pair import CHECKED_ROWS
 from model.vae import VAE
 
@@ -116,7 +116,7 @@ def _first_dependent(network: GraphNetwork, among: Array, others: Array) -> Node
         {**fixed, graph.rows.name: torch.from_numpy(rows)} for rows in (among, others)
     )
     for step in steps(graph):
-        call = Call(step.node, torch.float32, graph.opset)
+        call = OperatorCall(step.node, torch.float32, graph.opset)
         for known in (one, other):
             inputs = [known[name] if name else None for name in step.node.inputs]
             known.update(

@@ -57,7 +57,7 @@ def run_on(engine: Engine, options: BulkOptions) -> None:
         ValueError: Options or input are invalid.
         OSError: The output cannot be written.
     """
-    job = Job.of(options, engine)
+    job = BulkJob.of(options, engine)
     cores = available_cores() if engine.device == "cpu" else 1
     with OutputFile(options.out, job.head) as output:
         sidecar = Path(f"{output.partial}{resumption.SUFFIX}")
@@ -86,7 +86,7 @@ def run_on(engine: Engine, options: BulkOptions) -> None:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Job:
+class BulkJob:
     """
     What is computed, and what is written.
 
@@ -237,7 +237,7 @@ def _identity_of_input(options: BulkOptions) -> InputIdentity | None:
     return None if path is None else InputIdentity.of(path)
 
 
-def _check_unchanged(options: BulkOptions, job: Job) -> None:
+def _check_unchanged(options: BulkOptions, job: BulkJob) -> None:
     if _identity_of_input(options) != job.identity.input:
         raise DataError(f"{_input(options)} changed while it was read: start again")
 

@@ -28,7 +28,7 @@ _BLOCK = BLOCK_ROWS // 8
 
 
 @final
-class Piece(NamedTuple):
+class ComputedRows(NamedTuple):
     """The arrays of some rows, the first of which has the index `first`."""
 
     first: int
@@ -50,7 +50,7 @@ class Operation(Protocol):
     def may_be_missing(self) -> Collection[str]:
         """The arrays that may have NaN, for missing cells."""
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         """
         Compute rows of one block in order, a piece at a time.
 
@@ -86,9 +86,9 @@ class Encode(_OfSource):
     engine: Engine
     source: RowSource
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         for first, x in _convert(self.source, rows, _piece_rows(self.engine)):
-            yield Piece(first, self.engine.encode(x)._asdict())
+            yield ComputedRows(first, self.engine.encode(x)._asdict())
 
 
 @final
@@ -99,13 +99,13 @@ class Decode(_OfSource):
     engine: Engine
     source: RowSource
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         for first, z in _convert(self.source, rows, _piece_rows(self.engine)):
             mean, log_var = self.engine.decode(z)
             arrays = {"mean": _to_data_shape(self.engine, mean)}
             if log_var is not None:
                 arrays["log_var"] = _to_data_shape(self.engine, log_var)
-            yield Piece(first, arrays)
+            yield ComputedRows(first, arrays)
 
 
 @final
@@ -120,7 +120,7 @@ class Score(_OfSource):
     binarize: Binarize | None
     first: int
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         config = self.engine.config
         row = (self.n_samples, config.latent_dim)
         noise = NormalRows(
@@ -131,7 +131,7 @@ class Score(_OfSource):
             binary = self._to_support(x, first)
             terms = _elbo(self.engine, binary, noise.draw(len(x)))
             found = terms._asdict().items()
-            yield Piece(first, {k: v for k, v in found if v is not None})
+            yield ComputedRows(first, {k: v for k, v in found if v is not None})
 
     def _to_support(self, x: Array, first: int) -> Array:
         try:
@@ -176,7 +176,7 @@ class Sample:
     def example(self, row: int) -> str:
         return f"sample {row}"
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         n, start = rows.stop - rows.start, self.first + rows.start
         z = self.engine.latents(
             n, seed=self.seed, temperature=self.temperature, first=start
@@ -185,7 +185,7 @@ class Sample:
         for part in _parts(n, _piece_rows(self.engine)):
             x = draw(z[part])
             arrays = {"x": _to_data_shape(self.engine, x), "z": z[part]}
-            yield Piece(rows.start + part.start, arrays)
+            yield ComputedRows(rows.start + part.start, arrays)
 
     def _mean(self, z: Array) -> AnyArray:
         return self.engine.decode(z).mean

@@ -9,7 +9,7 @@ from typing import final
 
 import numpy as np
 
-from model.bulk.operations import Operation, Piece
+from model.bulk.operations import ComputedRows, Operation
 from model.bulk.output import AnyRows, ArrayLayout, OutputFile
 from model.bulk.progress import RowProgress
 
@@ -141,7 +141,7 @@ class BlockWork:
                 self._n_rows += n_rows
         return True
 
-    def _write(self, piece: Piece) -> int:
+    def _write(self, piece: ComputedRows) -> int:
         """Write the rows of a piece; return how many there are."""
         n_rows = 0
         for array in self._arrays:

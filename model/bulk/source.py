@@ -15,7 +15,7 @@ from model.data import mixed
 from model.data.dataset import check_array, refusal
 from model.engine import Array, Engine
 from model.engine.support import OutsideSupportError
-from model.files import Contents, DataError, ReadOptions, Rows
+from model.files import Contents, DataError, ReadOptions, StoredRows
 from model.tables.schema import TableSchema
 
 Raw = NDArray[Any]
@@ -135,7 +135,7 @@ def _read_cells(path: Path, reading: ReadOptions, table: TableSchema) -> Content
     """Read a table of mixed kinds as codes, by the names of its columns."""
     read = mixed.read(path, reading, table)
     x = read.rows
-    rows = Rows(x.x, labels=None, numbers=x.rows, origin=x.origin)
+    rows = StoredRows(x.x, labels=None, numbers=x.rows, origin=x.origin)
     return Contents(read.name, rows, read.source, notes=read.notes)
 
 

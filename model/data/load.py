@@ -17,7 +17,7 @@ from model.files import (
     NotANumberError,
     Origin,
     ReadOptions,
-    Rows,
+    StoredRows,
 )
 from model.raw_values import RawValues
 from model.tables.schema import TableSchema
@@ -161,7 +161,7 @@ def _read(
     )
 
 
-def _split(rows: Rows, raw: RawValues) -> Split:
+def _split(rows: StoredRows, raw: RawValues) -> Split:
     return split_of(
         rows.values,
         origin=rows.origin,

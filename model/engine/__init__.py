@@ -9,9 +9,9 @@ from model.engine.arrays import (
     Array,
     CellArrays,
     Decoding,
+    Draws,
     Encoding,
     RowScores,
-    Sample,
 )
 from model.engine.backends import Backend, EngineError
 from model.engine.engine import TILE, Engine
@@ -24,10 +24,10 @@ __all__ = [
     "Backend",
     "CellArrays",
     "Decoding",
+    "Draws",
     "Encoding",
     "Engine",
     "EngineError",
     "RowScores",
-    "Sample",
     "is_out_of_memory",
 ]

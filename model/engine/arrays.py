@@ -47,7 +47,7 @@ class CellArrays(NamedTuple):
     missing: AnyArray
 
 
-class Sample(NamedTuple):
+class Draws(NamedTuple):
     """Draws from the model: x, (n, D), and the latents they come from, z, (n, J)."""
 
     x: AnyArray

@@ -5,7 +5,7 @@ from model.files.contents import (
     DataError,
     NotANumberError,
     Origin,
-    Rows,
+    StoredRows,
 )
 from model.files.mixed import MixedTable, NoNamesError
 from model.files.options import ReadOptions
@@ -20,7 +20,7 @@ __all__ = [
     "NotANumberError",
     "Origin",
     "ReadOptions",
-    "Rows",
+    "StoredRows",
     "read",
     "read_mixed",
 ]

@@ -13,7 +13,7 @@ from numpy.lib.npyio import NpzFile
 from numpy.typing import NDArray
 
 from model.files import labels, scratch
-from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.contents import Contents, DataError, Origin, StoredRows
 from model.files.layout import channels_last
 from model.files.options import LayoutName, ReadOptions
 
@@ -52,7 +52,7 @@ def read_npy(path: Path, options: ReadOptions) -> Contents:
     x, note = channels_last(x, options.layout, file=path.name)
     return Contents(
         path.stem,
-        Rows.of(x, Origin(path.name)),
+        StoredRows.of(x, Origin(path.name)),
         f"the array in {path.name}",
         notes=(note,) if note else (),
     )
@@ -74,7 +74,7 @@ def read_npz(path: Path, options: ReadOptions) -> Contents:
         members = _Members(path, archive, options.layout)
         x, y = _found(members, options.x_key)
         rows, notes = members.rows(x["train"], y.get("train"))
-        others: dict[str, Rows] = {}
+        others: dict[str, StoredRows] = {}
         for split in [split for split in x if split != "train"]:
             others[split], more = members.rows(x[split], y.get(split))
             _check_alike(path, x[split], others[split], rows)
@@ -135,18 +135,18 @@ class _Members:
         more = f" and {len(self.names) - 8} more" if len(self.names) > 8 else ""
         return (", ".join(self.names[:8]) or "no array") + more
 
-    def rows(self, name: str, label: str | None) -> tuple[Rows, tuple[str, ...]]:
+    def rows(self, name: str, label: str | None) -> tuple[StoredRows, tuple[str, ...]]:
         """Return the rows of an array, with labels, and what is to be said of them."""
         file = f"{self.path.name}[{name}]"
         x, note = channels_last(self.array(name), self.layout, file=file)
         notes = [note] if note else []
-        rows = Rows.of(x, Origin(file))
+        rows = StoredRows.of(x, Origin(file))
         if label is not None:
             rows, note = self._labeled(rows, label)
             notes += [note] if note else []
         return rows, tuple(notes)
 
-    def _labeled(self, rows: Rows, label: str) -> tuple[Rows, str | None]:
+    def _labeled(self, rows: StoredRows, label: str) -> tuple[StoredRows, str | None]:
         """Return rows with labels if an array has some, and what is to be said."""
         what = f"{label!r} of {self.path.name}"
         try:
@@ -257,7 +257,7 @@ def _only(members: _Members) -> str:
     )
 
 
-def _check_alike(path: Path, name: str, rows: Rows, train: Rows) -> None:
+def _check_alike(path: Path, name: str, rows: StoredRows, train: StoredRows) -> None:
     x, wanted = rows.values, train.values
     reals = x.dtype.kind == wanted.dtype.kind == "f"
     if x.shape[1:] != wanted.shape[1:] or not (reals or x.dtype == wanted.dtype):

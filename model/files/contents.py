@@ -59,7 +59,7 @@ class Origin:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Rows:
+class StoredRows:
     """
     Rows of one array, as they are stored.
 
@@ -81,7 +81,7 @@ class Rows:
         origin: Origin,
         *,
         labels: NDArray[Any] | None = None,
-    ) -> "Rows":
+    ) -> "StoredRows":
         """Return rows that are numbered from 0."""
         # A range, which takes no memory for the rows of a memory-mapped file.
         return cls(values, labels, range(len(values) if values.ndim else 0), origin)
@@ -105,10 +105,10 @@ class Contents:
     """
 
     name: str
-    rows: Rows
+    rows: StoredRows
     source: str
-    validation: Rows | None = None
-    test: Rows | None = None
+    validation: StoredRows | None = None
+    test: StoredRows | None = None
     notes: tuple[str, ...] = ()
     background: float | None = None
     turned_gray: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import labels
-from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.contents import Contents, DataError, Origin, StoredRows
 from model.files.layout import channels_last
 from model.files.options import ReadOptions
 
@@ -38,7 +38,7 @@ def read_file(path: Path, options: ReadOptions) -> Contents:
     x = parse(_content(path, None), file=path.name)
     x_laid_out, note = channels_last(x, options.layout, file=path.name)
     notes = [note] if note else []
-    rows = Rows.of(x_laid_out, Origin(path.name))
+    rows = StoredRows.of(x_laid_out, Origin(path.name))
     if (other := _labels_of(path)) is not None:
         y = parse(_content(other, None), file=other.name)
         found, note = labels.classes(y, n=len(x), name=other.name)

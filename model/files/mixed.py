@@ -30,7 +30,7 @@ class MixedTable:
 
     Attributes:
         name, source, notes: As in `Contents`.
-        labels, origin: As in `Rows`.
+        labels, origin: As in `StoredRows`.
         lines: The place of each row in the origin, (N,).
     """
 

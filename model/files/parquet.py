@@ -18,7 +18,7 @@ from model.files.contents import (
     DataError,
     NotANumberError,
     Origin,
-    Rows,
+    StoredRows,
 )
 from model.files.mixed import MixedTable
 from model.files.mixed_cells import MixedCells
@@ -46,7 +46,7 @@ def read(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
     y, note = _labels(source)
     return Contents(
         name=path.stem,
-        rows=Rows.of(x, origin, labels=y),
+        rows=StoredRows.of(x, origin, labels=y),
         source=f"the table {path.name}",
         notes=(
             *source.notes(note),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import picture, scratch
-from model.files.contents import Contents, DataError, Origin, Rows
+from model.files.contents import Contents, DataError, Origin, StoredRows
 from model.files.options import ReadOptions
 from model.files.picture import DecodedPicture, PictureConversion
 
@@ -49,7 +49,7 @@ def read(folder: Path, options: ReadOptions) -> Contents:
     how = PictureConversion(_size(options), mode, options.background or "white")
     notes: list[str] = []
     splits = _splits(folder, notes)
-    rows: dict[str, Rows] = {}
+    rows: dict[str, StoredRows] = {}
     first = None
     for split, place in splits.items():
         rows[split], first = _rows(place, how, first, notes)
@@ -97,7 +97,7 @@ def _rows(
     how: PictureConversion,
     first: tuple[Path, DecodedPicture] | None,
     notes: list[str],
-) -> tuple[Rows, tuple[Path, DecodedPicture]]:
+) -> tuple[StoredRows, tuple[Path, DecodedPicture]]:
     """Read the pictures of a split, all like the first one."""
     paths, classes = _files(folder, notes)
     first = first or (paths[0], picture.read(paths[0], how))
@@ -114,7 +114,7 @@ def _rows(
     names = tuple(path.relative_to(folder).as_posix() for path in paths)
     origin = Origin(folder.resolve().name, unit="image", images=names)
     labels = None if classes is None else np.array(classes, dtype=np.int64)
-    return replace(Rows.of(x, origin), labels=labels), first
+    return replace(StoredRows.of(x, origin), labels=labels), first
 
 
 def _files(folder: Path, notes: list[str]) -> tuple[list[Path], list[int] | None]:

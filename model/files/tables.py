@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, dialect, numerals, sums, text_table
-from model.files.contents import Contents, DataError, NotANumberError, Rows
+from model.files.contents import Contents, DataError, NotANumberError, StoredRows
 from model.files.options import ReadOptions
 from model.files.text_table import TextTable
 from model.tables.cells import is_missing_number
@@ -51,7 +51,7 @@ def _read(source: TextTable) -> Contents:
     about_sums = sums.note(source.table.file, numbers, x.T)
     return Contents(
         name=source.name,
-        rows=Rows(x, y, numbers, source.origin),
+        rows=StoredRows(x, y, numbers, source.origin),
         source=f"the table {source.path.name}",
         notes=(
             *source.notes(),

@@ -6,7 +6,7 @@ before anything of its size is allocated, and computed by torch functions of our
 by ONNX Runtime.
 """
 
-from model.graph.graph import Graph, GraphError, Input, Node
+from model.graph.graph import Graph, GraphError, GraphInput, Node
 from model.graph.network import GraphNetwork
 from model.graph.onnx_reader import read
 from model.graph.onnx_writer import to_onnx
@@ -17,9 +17,9 @@ __all__ = [
     "MAX_GRAPH_BYTES",
     "Graph",
     "GraphError",
+    "GraphInput",
     "GraphNetwork",
     "Graphs",
-    "Input",
     "Node",
     "read",
     "read_stored",

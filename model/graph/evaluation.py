@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model.graph.graph import Graph, GraphError, Node
-from model.graph.operators import OPERATORS, Call, Operator
+from model.graph.operators import OPERATORS, Operator, OperatorCall
 
 # What torch raises where an operator does not fit its inputs.
 _MISFITS = (
@@ -120,14 +120,16 @@ def compute(
     for step in todo:
         node = step.node
         inputs = [known[name] if name else None for name in node.inputs]
-        results = apply(step, Call(node, floating, opset), inputs)
+        results = apply(step, OperatorCall(node, floating, opset), inputs)
         known.update(zip(node.outputs, results, strict=False))
         for name in step.last:
             known.pop(name, None)
     return tuple(known[name] for name in outputs)
 
 
-def apply(step: Step, call: Call, inputs: Sequence[Tensor | None]) -> Sequence[Tensor]:
+def apply(
+    step: Step, call: OperatorCall, inputs: Sequence[Tensor | None]
+) -> Sequence[Tensor]:
     """
     Return the results of one operator.
 

@@ -38,7 +38,7 @@ class Node:
 
 @final
 @dataclass(frozen=True)
-class Input:
+class GraphInput:
     """
     An input of a graph: the rows, or a tensor of weights.
 
@@ -64,18 +64,18 @@ class Graph:
     """
 
     opset: int
-    inputs: tuple[Input, ...]
+    inputs: tuple[GraphInput, ...]
     outputs: tuple[str, ...]
     nodes: tuple[Node, ...]
     constants: Mapping[str, Array]
 
     @property
-    def rows(self) -> Input:
+    def rows(self) -> GraphInput:
         """The input that holds one example per row."""
         return self.inputs[0]
 
     @property
-    def weights(self) -> tuple[Input, ...]:
+    def weights(self) -> tuple[GraphInput, ...]:
         """The inputs that are weights."""
         return self.inputs[1:]
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from model.graph.evaluation import Step, apply, steps
 from model.graph.graph import Array, Graph, GraphError, n_values
-from model.graph.operators import Call
+from model.graph.operators import OperatorCall
 
 # Rows are computed at most so many at a time.
 MAX_ROWS = 128
@@ -80,7 +80,7 @@ class _DryRun:
                     f"{step.node}: {step.node.inputs[i][:80]!r} depends on the rows, "
                     "expected a constant"
                 )
-        call = Call(step.node, torch.float32, self._graph.opset)
+        call = OperatorCall(step.node, torch.float32, self._graph.opset)
         hollow = [
             tensor if tensor is None or i in step.operator.values else tensor.to(_META)
             for i, tensor in enumerate(inputs)

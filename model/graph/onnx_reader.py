@@ -20,7 +20,7 @@ from model.graph.graph import (
     Attribute,
     Graph,
     GraphError,
-    Input,
+    GraphInput,
     Node,
     n_values,
 )
@@ -143,7 +143,7 @@ def _name(name: str) -> str:
     return name
 
 
-def _input(info: ValueInfoProto) -> Input:
+def _input(info: ValueInfoProto) -> GraphInput:
     kind = info.type.tensor_type
     if info.type.WhichOneof("value") != "tensor_type":
         raise GraphError(f"input {info.name[:80]!r}: expected a tensor")
@@ -151,7 +151,7 @@ def _input(info: ValueInfoProto) -> Input:
     if dtype is None:
         raise GraphError(f"input {info.name[:80]!r}: {_wanted_dtype(kind.elem_type)}")
     if not kind.HasField("shape"):
-        return Input(_name(info.name), dtype, None)
+        return GraphInput(_name(info.name), dtype, None)
     if len(kind.shape.dim) > _MAX_RANK:
         raise GraphError(f"input {info.name[:80]!r}: expected at most {_MAX_RANK} axes")
     shape = tuple(
@@ -160,7 +160,7 @@ def _input(info: ValueInfoProto) -> Input:
     )
     if any(size is not None and size < 0 for size in shape):
         raise GraphError(f"input {info.name[:80]!r}: a size is negative")
-    return Input(_name(info.name), dtype, shape)
+    return GraphInput(_name(info.name), dtype, shape)
 
 
 def _wanted_dtype(kind: int) -> str:

@@ -13,7 +13,7 @@ from onnx import (
     numpy_helper,
 )
 
-from model.graph.graph import Array, Attribute, Graph, Input, Node
+from model.graph.graph import Array, Attribute, Graph, GraphInput, Node
 
 _IR_VERSION = 8
 _TYPES = {
@@ -55,7 +55,7 @@ def to_onnx(graph: Graph, weights: Mapping[str, Array] | None = None) -> ModelPr
     return helper.make_model(proto, opset_imports=[opset], ir_version=version)
 
 
-def _info(info: Input) -> ValueInfoProto:
+def _info(info: GraphInput) -> ValueInfoProto:
     shape = info.shape and [
         f"n{i}" if size is None else size for i, size in enumerate(info.shape)
     ]

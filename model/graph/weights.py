@@ -7,7 +7,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
-from model.graph.graph import Array, Graph, Input, Node
+from model.graph.graph import Array, Graph, GraphInput, Node
 from model.graph.operators import OPERATORS
 
 _WEIGHT = re.compile(r"w\d+(_\w+)?", re.ASCII)
@@ -36,7 +36,9 @@ def separate(graph: Graph) -> Separated:
         if values.dtype == np.float32 and values.ndim > 0 and name not in fixed:
             names[name] = _weight_name(len(names), name, taken)
     weights = {new: graph.constants[old] for old, new in names.items()}
-    inputs = [Input(name, "float32", values.shape) for name, values in weights.items()]
+    inputs = [
+        GraphInput(name, "float32", values.shape) for name, values in weights.items()
+    ]
     renamed = replace(
         graph,
         inputs=(graph.rows, *inputs),

@@ -5,7 +5,7 @@ They follow the ONNX operators of opset 13 to 23. Nothing here is random, branch
 values or reads anything but its inputs.
 """
 
-from model.graph.operators.call import Call, Operator
+from model.graph.operators.call import Operator, OperatorCall
 from model.graph.operators.elementwise import ELEMENTWISE
 from model.graph.operators.layers import LAYERS
 from model.graph.operators.reductions import REDUCTIONS
@@ -14,4 +14,4 @@ from model.graph.operators.shapes import SHAPES
 
 OPERATORS = {**ELEMENTWISE, **LAYERS, **REDUCTIONS, **RESIZE, **SHAPES}
 
-__all__ = ["OPERATORS", "Call", "Operator"]
+__all__ = ["OPERATORS", "Operator", "OperatorCall"]

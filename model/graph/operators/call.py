@@ -16,7 +16,7 @@ Results = Tensor | Sequence[Tensor]
 
 
 @final
-class Call(NamedTuple):
+class OperatorCall(NamedTuple):
     """
     A node while it is computed.
 
@@ -131,7 +131,7 @@ def integers(tensor: Tensor) -> list[int]:
     return [int(value) for value in tensor.reshape(-1).tolist()]
 
 
-def axis_of(call: Call, tensor: Tensor, default: int) -> int:
+def axis_of(call: OperatorCall, tensor: Tensor, default: int) -> int:
     """Return an axis that counts from 0."""
     axis = call.integer("axis", default)
     return inside(axis, tensor.dim())

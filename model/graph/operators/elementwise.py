@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from model.graph.operators.call import Call, Operator
+from model.graph.operators.call import Operator, OperatorCall
 
 # Above it softplus(t) equals t in float64.
 _SOFTPLUS_THRESHOLD = 40.0
@@ -25,86 +25,89 @@ def _any_number(function: Callable[[Tensor, Tensor], Tensor]) -> Operator:
     return Operator(lambda _call, *xs: reduce(function, xs), (1, 1000))
 
 
-def _divide(_call: Call, x: Tensor, y: Tensor) -> Tensor:
+def _divide(_call: OperatorCall, x: Tensor, y: Tensor) -> Tensor:
     if x.is_floating_point():
         return x / y
     return torch.div(x, y, rounding_mode="trunc")
 
 
-def _power(_call: Call, x: Tensor, y: Tensor) -> Tensor:
+def _power(_call: OperatorCall, x: Tensor, y: Tensor) -> Tensor:
     if x.is_floating_point() and y.dim() == 0 and y.device.type != "meta":
         return x ** float(y)  # its gradient in the exponent is not needed
     return (x**y).to(x.dtype)
 
 
-def _modulo(call: Call, x: Tensor, y: Tensor) -> Tensor:
+def _modulo(call: OperatorCall, x: Tensor, y: Tensor) -> Tensor:
     return torch.fmod(x, y) if call.integer("fmod", 0) else torch.remainder(x, y)
 
 
-def _leaky(call: Call, x: Tensor) -> Tensor:
+def _leaky(call: OperatorCall, x: Tensor) -> Tensor:
     return functional.leaky_relu(x, call.number("alpha", 0.01))
 
 
-def _elu(call: Call, x: Tensor) -> Tensor:
+def _elu(call: OperatorCall, x: Tensor) -> Tensor:
     return functional.elu(x, call.number("alpha", 1.0))
 
 
-def _celu(call: Call, x: Tensor) -> Tensor:
+def _celu(call: OperatorCall, x: Tensor) -> Tensor:
     return functional.celu(x, call.number("alpha", 1.0))
 
 
-def _selu(call: Call, x: Tensor) -> Tensor:
+def _selu(call: OperatorCall, x: Tensor) -> Tensor:
     alpha = call.number("alpha", 1.6732632423543772)
     gamma = call.number("gamma", 1.0507009873554805)
     return gamma * functional.elu(x, alpha)
 
 
-def _gelu(call: Call, x: Tensor) -> Tensor:
+def _gelu(call: OperatorCall, x: Tensor) -> Tensor:
     return functional.gelu(x, approximate=call.text("approximate", "none"))
 
 
-def _hard_sigmoid(call: Call, x: Tensor) -> Tensor:
+def _hard_sigmoid(call: OperatorCall, x: Tensor) -> Tensor:
     alpha, beta = call.number("alpha", 0.2), call.number("beta", 0.5)
     return (alpha * x + beta).clamp(0, 1)
 
 
-def _hard_swish(_call: Call, x: Tensor) -> Tensor:
+def _hard_swish(_call: OperatorCall, x: Tensor) -> Tensor:
     return x * (x / 6 + 0.5).clamp(0, 1)
 
 
-def _apply_threshold(call: Call, x: Tensor) -> Tensor:
+def _apply_threshold(call: OperatorCall, x: Tensor) -> Tensor:
     return torch.where(x > call.number("alpha", 1.0), x, torch.zeros_like(x))
 
 
-def _prelu(_call: Call, x: Tensor, slope: Tensor) -> Tensor:
+def _prelu(_call: OperatorCall, x: Tensor, slope: Tensor) -> Tensor:
     return torch.where(x < 0, x * slope, x)
 
 
-def _softplus(_call: Call, x: Tensor) -> Tensor:
+def _softplus(_call: OperatorCall, x: Tensor) -> Tensor:
     return functional.softplus(x, threshold=_SOFTPLUS_THRESHOLD)
 
 
-def _softmax(call: Call, x: Tensor) -> Tensor:
+def _softmax(call: OperatorCall, x: Tensor) -> Tensor:
     return torch.softmax(x, call.integer("axis", -1))
 
 
-def _log_softmax(call: Call, x: Tensor) -> Tensor:
+def _log_softmax(call: OperatorCall, x: Tensor) -> Tensor:
     return torch.log_softmax(x, call.integer("axis", -1))
 
 
 def _clip(
-    _call: Call, x: Tensor, low: Tensor | None = None, high: Tensor | None = None
+    _call: OperatorCall,
+    x: Tensor,
+    low: Tensor | None = None,
+    high: Tensor | None = None,
 ) -> Tensor:
     if low is not None:
         x = torch.maximum(x, low.to(x.dtype))
     return x if high is None else torch.minimum(x, high.to(x.dtype))
 
 
-def _where(_call: Call, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
+def _where(_call: OperatorCall, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return torch.where(condition, x, y)
 
 
-def _mean(_call: Call, *xs: Tensor) -> Tensor:
+def _mean(_call: OperatorCall, *xs: Tensor) -> Tensor:
     return reduce(torch.add, xs) / len(xs)
 
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.graph.graph import GraphError
-from model.graph.operators.call import Call, Operator, axis_of
+from model.graph.operators.call import Operator, OperatorCall, axis_of
 from model.graph.operators.padding import (
     Window,
     cut_sides,
@@ -24,7 +24,7 @@ _MAX_POOLS = (functional.max_pool1d, functional.max_pool2d, functional.max_pool3
 _AVERAGE_POOLS = (functional.avg_pool1d, functional.avg_pool2d, functional.avg_pool3d)
 
 
-def _gemm(call: Call, x: Tensor, w: Tensor, c: Tensor | None = None) -> Tensor:
+def _gemm(call: OperatorCall, x: Tensor, w: Tensor, c: Tensor | None = None) -> Tensor:
     alpha, beta = call.number("alpha", 1.0), call.number("beta", 1.0)
     x = x.mT if call.integer("transA", 0) else x
     if alpha == beta == 1.0 and (c is None or c.dim() == 1):
@@ -33,22 +33,22 @@ def _gemm(call: Call, x: Tensor, w: Tensor, c: Tensor | None = None) -> Tensor:
     return product if c is None else product + beta * c
 
 
-def _matmul(_call: Call, x: Tensor, y: Tensor) -> Tensor:
+def _matmul(_call: OperatorCall, x: Tensor, y: Tensor) -> Tensor:
     return x @ y
 
 
-def _einsum(call: Call, *xs: Tensor) -> Tensor:
+def _einsum(call: OperatorCall, *xs: Tensor) -> Tensor:
     return torch.einsum(call.text("equation", ""), *xs)
 
 
-def _n_spatial(call: Call, w: Tensor) -> int:
+def _n_spatial(call: OperatorCall, w: Tensor) -> int:
     n = w.dim() - 2
     if not 1 <= n <= 3:
         raise GraphError(f"{call.node}: expected one to three spatial axes, got {n}")
     return n
 
 
-def _conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
+def _conv(call: OperatorCall, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     n = _n_spatial(call, w)
     over = window(call, x, w.shape[2:])
     x, padding = pad_sides(x, over, value=0.0)
@@ -58,7 +58,7 @@ def _conv(call: Call, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
 
 
 def _conv_transpose(
-    call: Call, x: Tensor, w: Tensor, b: Tensor | None = None
+    call: OperatorCall, x: Tensor, w: Tensor, b: Tensor | None = None
 ) -> Tensor:
     n = _n_spatial(call, w)
     over, extra = window_of_transpose(call, x, w)
@@ -70,7 +70,7 @@ def _conv_transpose(
     return cut_sides(y, over)
 
 
-def _max_pool(call: Call, x: Tensor) -> Tensor:
+def _max_pool(call: OperatorCall, x: Tensor) -> Tensor:
     call.expect("ceil_mode", 0)
     over = _pool(call, x)
     x, padding = pad_sides(x, over, value=-torch.inf, symmetric=False)
@@ -78,7 +78,7 @@ def _max_pool(call: Call, x: Tensor) -> Tensor:
     return function(x, over.kernel, over.strides, padding, over.dilations)
 
 
-def _average_pool(call: Call, x: Tensor) -> Tensor:
+def _average_pool(call: OperatorCall, x: Tensor) -> Tensor:
     call.expect("ceil_mode", 0)
     over = _pool(call, x)
     if over.dilations != [1] * len(over.kernel):
@@ -92,13 +92,13 @@ def _average_pool(call: Call, x: Tensor) -> Tensor:
     return mean / function(ones, over.kernel, over.strides, padding)
 
 
-def _pool(call: Call, x: Tensor) -> Window:
+def _pool(call: OperatorCall, x: Tensor) -> Window:
     kernel = call.sizes("kernel_shape", _n_spatial(call, x), default=0, least=1)
     return window(call, x, torch.Size(kernel))
 
 
 def _global(name: str) -> Operator:
-    def pooled(_call: Call, x: Tensor) -> Tensor:
+    def pooled(_call: OperatorCall, x: Tensor) -> Tensor:
         axes = list(range(2, x.dim()))
         if name == "max":
             return torch.amax(x, dim=axes, keepdim=True)
@@ -108,7 +108,12 @@ def _global(name: str) -> Operator:
 
 
 def _batch_norm(
-    call: Call, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor
+    call: OperatorCall,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    var: Tensor,
 ) -> Tensor:
     scale = weight / torch.sqrt(var + call.number("epsilon", 1e-5))
     shape = [-1] + [1] * (x.dim() - 2)
@@ -116,26 +121,28 @@ def _batch_norm(
 
 
 def _layer_norm(
-    call: Call, x: Tensor, scale: Tensor, bias: Tensor | None = None
+    call: OperatorCall, x: Tensor, scale: Tensor, bias: Tensor | None = None
 ) -> Tensor:
     shape = x.shape[axis_of(call, x, -1) :]
     y = functional.layer_norm(x, shape, eps=call.number("epsilon", 1e-5)) * scale
     return y if bias is None else y + bias
 
 
-def _rms_norm(call: Call, x: Tensor, scale: Tensor) -> Tensor:
+def _rms_norm(call: OperatorCall, x: Tensor, scale: Tensor) -> Tensor:
     axes = list(range(axis_of(call, x, -1), x.dim()))
     square = x.square().mean(dim=axes, keepdim=True)
     return x / torch.sqrt(square + call.number("epsilon", 1e-5)) * scale
 
 
-def _instance_norm(call: Call, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+def _instance_norm(
+    call: OperatorCall, x: Tensor, scale: Tensor, bias: Tensor
+) -> Tensor:
     return functional.group_norm(
         x, x.shape[1], scale, bias, call.number("epsilon", 1e-5)
     )
 
 
-def _group_norm(call: Call, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+def _group_norm(call: OperatorCall, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     groups = call.positive("num_groups")
     if call.opset < 21:  # one scale for a group, later one for a channel
         each = x.shape[1] // groups
@@ -143,7 +150,7 @@ def _group_norm(call: Call, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return functional.group_norm(x, groups, scale, bias, call.number("epsilon", 1e-5))
 
 
-def _lp_norm(call: Call, x: Tensor) -> Tensor:
+def _lp_norm(call: OperatorCall, x: Tensor) -> Tensor:
     p, axis = call.integer("p", 2), axis_of(call, x, -1)
     if p not in (1, 2):
         raise GraphError(f"{call.node}: expected p of 1 or 2, got {p}")

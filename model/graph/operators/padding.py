@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.graph.graph import GraphError, n_values
-from model.graph.operators.call import Call
+from model.graph.operators.call import OperatorCall
 
 MAX_PADDED = 1 << 24  # values of one row
 
@@ -29,7 +29,7 @@ class Window(NamedTuple):
         ]
 
 
-def window(call: Call, x: Tensor, kernel: Sequence[int]) -> Window:
+def window(call: OperatorCall, x: Tensor, kernel: Sequence[int]) -> Window:
     """
     Return the windows of a convolution or of pooling.
 
@@ -42,7 +42,7 @@ def window(call: Call, x: Tensor, kernel: Sequence[int]) -> Window:
     return found
 
 
-def _placed(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> Window:
+def _placed(call: OperatorCall, sizes: Sequence[int], kernel: Sequence[int]) -> Window:
     found = _declared(call, kernel)
     how = call.text("auto_pad", "NOTSET")
     if not _is_automatic(call, how):
@@ -55,7 +55,9 @@ def _placed(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> Window:
     return _shared(found, total, lower=how == "SAME_LOWER")
 
 
-def window_of_transpose(call: Call, x: Tensor, w: Tensor) -> tuple[Window, list[int]]:
+def window_of_transpose(
+    call: OperatorCall, x: Tensor, w: Tensor
+) -> tuple[Window, list[int]]:
     """
     Return the windows of a transposed convolution, and what is added at the end.
 
@@ -71,7 +73,7 @@ def window_of_transpose(call: Call, x: Tensor, w: Tensor) -> tuple[Window, list[
 
 
 def _placed_transpose(
-    call: Call, sizes: Sequence[int], kernel: Sequence[int]
+    call: OperatorCall, sizes: Sequence[int], kernel: Sequence[int]
 ) -> tuple[Window, list[int]]:
     n = len(kernel)
     found = _declared(call, kernel)
@@ -119,7 +121,7 @@ def cut_sides(y: Tensor, over: Window) -> Tensor:
     return y
 
 
-def _declared(call: Call, kernel: Sequence[int]) -> Window:
+def _declared(call: OperatorCall, kernel: Sequence[int]) -> Window:
     n = len(kernel)
     if (declared := call.integers("kernel_shape")) not in (None, list(kernel)):
         raise GraphError(
@@ -143,7 +145,7 @@ def _check_padded(shape: Sequence[int]) -> None:
         )
 
 
-def _is_automatic(call: Call, how: str) -> bool:
+def _is_automatic(call: OperatorCall, how: str) -> bool:
     if how not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise GraphError(f"{call.node}: expected an auto_pad of ONNX, got {how!r}")
     return how.startswith("SAME")

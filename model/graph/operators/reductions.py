@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from model.graph.operators.call import Call, Operator, inside, integers
+from model.graph.operators.call import Operator, OperatorCall, inside, integers
 
 _Reduction = Callable[[Tensor, list[int]], Tensor]
 
@@ -13,7 +13,7 @@ _Reduction = Callable[[Tensor, list[int]], Tensor]
 def _reduction(function: _Reduction) -> Operator:
     """Return an operator whose axes are an attribute or, in later opsets, an input."""
 
-    def reduced(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    def reduced(call: OperatorCall, x: Tensor, axes: Tensor | None = None) -> Tensor:
         chosen = call.integers("axes") or (integers(axes) if axes is not None else [])
         if not chosen:
             if call.integer("noop_with_empty_axes", 0):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from model.graph.graph import GraphError
-from model.graph.operators.call import Call, Operator, inside, integers
+from model.graph.operators.call import Operator, OperatorCall, inside, integers
 
 _MAX_SIDE = 1 << 16
 
@@ -22,7 +22,7 @@ class _Axis(NamedTuple):
 
 
 def _resize(
-    call: Call,
+    call: OperatorCall,
     x: Tensor,
     _region: Tensor | None = None,
     scales: Tensor | None = None,
@@ -71,7 +71,9 @@ def _interpolate(
     return total
 
 
-def _taps(call: Call, axis: _Axis) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+def _taps(
+    call: OperatorCall, axis: _Axis
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return where each value comes from, and with which weights."""
     at: NDArray[np.floating] = _coordinates(call, axis)
     mode = call.text("mode", "nearest")
@@ -93,7 +95,7 @@ def _taps(call: Call, axis: _Axis) -> tuple[NDArray[np.int64], NDArray[np.float3
     return np.clip(index, 0, axis.n - 1).astype(np.int64), weights.astype(np.float32)
 
 
-def _coordinates(call: Call, axis: _Axis) -> NDArray[np.float32]:
+def _coordinates(call: OperatorCall, axis: _Axis) -> NDArray[np.float32]:
     """Return the place in the old axis of each value of the new one, as float32."""
     how = call.text("coordinate_transformation_mode", "half_pixel")
     i = np.arange(axis.size, dtype=np.float32)
@@ -114,7 +116,7 @@ def _coordinates(call: Call, axis: _Axis) -> NDArray[np.float32]:
     )
 
 
-def _round(call: Call, at: NDArray[np.floating]) -> NDArray[np.floating]:
+def _round(call: OperatorCall, at: NDArray[np.floating]) -> NDArray[np.floating]:
     how = call.text("nearest_mode", "round_prefer_floor")
     half = np.float32(0.5)
     if how == "round_prefer_floor":

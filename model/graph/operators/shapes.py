@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.graph.graph import GraphError, n_values
-from model.graph.operators.call import Call, Operator, axis_of, inside, integers
+from model.graph.operators.call import Operator, OperatorCall, axis_of, inside, integers
 
 _CASTS = {
     6: torch.int32,
@@ -19,24 +19,24 @@ _FLOAT = 1
 MAX_RANGE = MAX_PAD = 1 << 16
 
 
-def _reshape(call: Call, x: Tensor, shape: Tensor) -> Tensor:
+def _reshape(call: OperatorCall, x: Tensor, shape: Tensor) -> Tensor:
     wanted = integers(shape)
     if not call.integer("allowzero", 0):
         wanted = [x.shape[i] if size == 0 else size for i, size in enumerate(wanted)]
     return x.reshape(wanted)
 
 
-def _flatten(call: Call, x: Tensor) -> Tensor:
+def _flatten(call: OperatorCall, x: Tensor) -> Tensor:
     axis = call.integer("axis", 1)
     axis = x.dim() if axis == x.dim() else inside(axis, x.dim())
     return x.reshape(n_values(x.shape[:axis]), n_values(x.shape[axis:]))
 
 
-def _transpose(call: Call, x: Tensor) -> Tensor:
+def _transpose(call: OperatorCall, x: Tensor) -> Tensor:
     return x.permute(call.integers("perm") or list(reversed(range(x.dim()))))
 
 
-def _squeeze(_call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
+def _squeeze(_call: OperatorCall, x: Tensor, axes: Tensor | None = None) -> Tensor:
     if axes is None:
         return x.squeeze()
     chosen = [inside(axis, x.dim()) for axis in integers(axes)]
@@ -45,7 +45,7 @@ def _squeeze(_call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     return x.squeeze(tuple(chosen))
 
 
-def _unsqueeze(_call: Call, x: Tensor, axes: Tensor) -> Tensor:
+def _unsqueeze(_call: OperatorCall, x: Tensor, axes: Tensor) -> Tensor:
     added = integers(axes)
     n_axes = x.dim() + len(added)
     for axis in sorted(inside(axis, n_axes) for axis in added):
@@ -53,11 +53,13 @@ def _unsqueeze(_call: Call, x: Tensor, axes: Tensor) -> Tensor:
     return x
 
 
-def _concat(call: Call, *xs: Tensor) -> Tensor:
+def _concat(call: OperatorCall, *xs: Tensor) -> Tensor:
     return torch.cat(xs, axis_of(call, xs[0], 0))
 
 
-def _split(call: Call, x: Tensor, sizes: Tensor | None = None) -> Sequence[Tensor]:
+def _split(
+    call: OperatorCall, x: Tensor, sizes: Tensor | None = None
+) -> Sequence[Tensor]:
     axis = axis_of(call, x, 0)
     if sizes is not None:
         return torch.split(x, integers(sizes), axis)
@@ -72,7 +74,7 @@ def _split(call: Call, x: Tensor, sizes: Tensor | None = None) -> Sequence[Tenso
 
 
 def _slice(
-    _call: Call,
+    _call: OperatorCall,
     x: Tensor,
     starts: Tensor,
     ends: Tensor,
@@ -93,7 +95,7 @@ def _slice(
     return x
 
 
-def _gather(call: Call, x: Tensor, index: Tensor) -> Tensor:
+def _gather(call: OperatorCall, x: Tensor, index: Tensor) -> Tensor:
     axis = axis_of(call, x, 0)
     index = index.to(torch.int64)
     index = torch.where(index < 0, index + x.shape[axis], index)
@@ -101,7 +103,7 @@ def _gather(call: Call, x: Tensor, index: Tensor) -> Tensor:
     return found.reshape([*x.shape[:axis], *index.shape, *x.shape[axis + 1 :]])
 
 
-def _expand(_call: Call, x: Tensor, shape: Tensor) -> Tensor:
+def _expand(_call: OperatorCall, x: Tensor, shape: Tensor) -> Tensor:
     return x.expand(_broadcast(x.shape, integers(shape)))
 
 
@@ -118,7 +120,7 @@ def _broadcast(one: Sequence[int], other: Sequence[int]) -> list[int]:
     return sizes
 
 
-def _tile(_call: Call, x: Tensor, repeats: Tensor) -> Tensor:
+def _tile(_call: OperatorCall, x: Tensor, repeats: Tensor) -> Tensor:
     times = integers(repeats)
     if len(times) != x.dim():
         raise ValueError(f"expected {x.dim()} repeats, got {len(times)}")
@@ -126,7 +128,7 @@ def _tile(_call: Call, x: Tensor, repeats: Tensor) -> Tensor:
 
 
 def _pad(
-    call: Call,
+    call: OperatorCall,
     x: Tensor,
     pads: Tensor,
     value: Tensor | None = None,
@@ -158,28 +160,28 @@ def _pad(
     )
 
 
-def _shape(call: Call, x: Tensor) -> Tensor:
+def _shape(call: OperatorCall, x: Tensor) -> Tensor:
     sizes = list(x.shape)[call.integer("start", 0) : call.integer("end", x.dim())]
     return torch.tensor(sizes, dtype=torch.int64)
 
 
-def _size(_call: Call, x: Tensor) -> Tensor:
+def _size(_call: OperatorCall, x: Tensor) -> Tensor:
     return torch.tensor(x.numel(), dtype=torch.int64)
 
 
-def _constant_of_shape(call: Call, shape: Tensor) -> Tensor:
+def _constant_of_shape(call: OperatorCall, shape: Tensor) -> Tensor:
     # Expanded, not filled: it takes no memory until it is used.
     return call.tensor("value").reshape(()).expand(integers(shape))
 
 
-def _range(_call: Call, start: Tensor, limit: Tensor, step: Tensor) -> Tensor:
+def _range(_call: OperatorCall, start: Tensor, limit: Tensor, step: Tensor) -> Tensor:
     values = range(integers(start)[0], integers(limit)[0], integers(step)[0])
     if len(values) > MAX_RANGE:
         raise ValueError(f"expected at most {MAX_RANGE} numbers, got {len(values)}")
     return torch.tensor(list(values), dtype=torch.int64)
 
 
-def _cast(call: Call, x: Tensor) -> Tensor:
+def _cast(call: OperatorCall, x: Tensor) -> Tensor:
     to = call.integer("to", 0)
     if to == _FLOAT:
         return x.to(call.floating)
@@ -191,11 +193,11 @@ def _cast(call: Call, x: Tensor) -> Tensor:
     return x.to(dtype)
 
 
-def _cast_like(_call: Call, x: Tensor, other: Tensor) -> Tensor:
+def _cast_like(_call: OperatorCall, x: Tensor, other: Tensor) -> Tensor:
     return x.to(other.dtype)
 
 
-def _depth_to_space(call: Call, x: Tensor) -> Tensor:
+def _depth_to_space(call: OperatorCall, x: Tensor) -> Tensor:
     n, channels, height, width = x.shape
     block = call.positive("blocksize")
     depth = channels // block**2
@@ -208,7 +210,7 @@ def _depth_to_space(call: Call, x: Tensor) -> Tensor:
     return parts.reshape(n, depth, height * block, width * block)
 
 
-def _space_to_depth(call: Call, x: Tensor) -> Tensor:
+def _space_to_depth(call: OperatorCall, x: Tensor) -> Tensor:
     n, channels, height, width = x.shape
     block = call.positive("blocksize")
     parts = x.reshape(n, channels, height // block, block, width // block, block)
@@ -217,7 +219,10 @@ def _space_to_depth(call: Call, x: Tensor) -> Tensor:
 
 
 def _dropout(
-    call: Call, x: Tensor, _ratio: Tensor | None = None, trains: Tensor | None = None
+    call: OperatorCall,
+    x: Tensor,
+    _ratio: Tensor | None = None,
+    trains: Tensor | None = None,
 ) -> Tensor:
     if trains is not None and bool(trains):
         raise GraphError(f"{call.node}: it is in training mode; export in eval mode")

@@ -110,9 +110,12 @@ def test_a_timeout_that_is_no_number_is_refused(bernoulli: Served, header: str) 
     assert "X-Request-Timeout" in answer.json()["detail"]
 
 
-def test_a_stalled_compute_thread_is_told_and_recovers() -> None:
+def test_a_stalled_compute_thread_is_told_and_recovers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """What waits for a batch that does not end gets 503; so does what comes after."""
     begun, release = threading.Event(), threading.Event()
+    monkeypatch.setattr("app.compute.batcher.STALLED_SECONDS", 0.2)
 
     def stuck(x: Array) -> Sequence[Array]:
         begun.set()
@@ -120,7 +123,7 @@ def test_a_stalled_compute_thread_is_told_and_recovers() -> None:
         return [2 * x]
 
     async def ask() -> None:
-        with closing(Batcher(lambda _: None, AMPLE, stalled_seconds=0.2)) as batcher:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
             queue = batcher.queue("stuck", "stuck", stuck)
             # Of unknown cost, three rows are not computed in the loop.
             running = asyncio.ensure_future(batcher.rows(queue, rows(1, 2, 3)))

@@ -205,7 +205,7 @@ def test_amounts_noted_together_are_counted_as_one_by_one() -> None:
     # The bounds themselves, what is between them, and beyond the last.
     for seconds in [0.0, *SECONDS_BOUNDS, 11.0, *rng.exponential(0.1, 150).tolist()]:
         one_by_one.observe(seconds)
-        metrics.observe_batch(Batch("encode", 1, 1, 0.0, seconds))
+        metrics.observe_batch(Batch("encode", 1, 0.0, seconds))
     metrics.exposition()
     expected, found = values(reference, name), values(metrics.registry, name)
     assert len(expected) == len(bounds) + 2

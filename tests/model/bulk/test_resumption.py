@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from model.bulk import resumption
 from model.bulk.command import main
-from model.bulk.job import Job
-from model.bulk.operations import Piece
+from model.bulk.job import BulkJob
+from model.bulk.operations import ComputedRows
 from model.bulk.options import EncodeOptions
 from model.bulk.output import OutputFile, OutputInUseError, header, layouts
 from model.bulk.progress import RowProgress
@@ -77,7 +77,7 @@ def stopped(tmp_path: Path, original: Path) -> Stopped:
     x, out = tmp_path / "x.npy", tmp_path / "mu.npy"
     np.save(x, np.random.default_rng(1).random((N, 16), dtype=np.float32))
     options = EncodeOptions(checkpoint=model, input=x, out=out)
-    job = Job.of(options, engine(original, "auto"))
+    job = BulkJob.of(options, engine(original, "auto"))
     run = Stopped(model, x, out)
     with OutputFile(out, job.head) as output:
         assert job.done_before(output, run.sidecar) == set()
@@ -186,7 +186,7 @@ def test_a_run_that_started_anew_and_was_killed_leaves_nothing_of_an_earlier_one
     options = EncodeOptions(
         checkpoint=stopped.model, input=stopped.x, out=stopped.out, array="log_var"
     )
-    job = Job.of(options, engine(stopped.model, "auto"))
+    job = BulkJob.of(options, engine(stopped.model, "auto"))
     with OutputFile(stopped.out, job.head) as output:
         job.done_before(output, stopped.sidecar)  # killed before it saves anything
 
@@ -234,14 +234,14 @@ class Counted:
     def __init__(self, error: type[BaseException]) -> None:
         self._error = error
 
-    def pieces(self, rows: slice) -> Iterator[Piece]:
+    def pieces(self, rows: slice) -> Iterator[ComputedRows]:
         """Yield a block in two pieces."""
         for start in (rows.start, rows.start + 2):
             if rows.start == 20 and start > 20:
                 raise self._error("row 22")
             stop = min(start + 2, rows.stop) if start == rows.start else rows.stop
             values: NDArray[np.float64] = np.arange(start, stop, dtype=np.float64)
-            yield Piece(start, {"row": values})
+            yield ComputedRows(start, {"row": values})
 
     def example(self, row: int) -> str:
         """Name a row."""
