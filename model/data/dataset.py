@@ -143,11 +143,16 @@ def check_array(array: NDArray[Any], origin: Origin, raw: RawValues) -> None:
         DataError: No numbers, no rows or columns, or integers with two readings.
     """
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{origin.file}: expected numbers, got dtype {array.dtype}")
+        advice = "; numpy.lib.recfunctions.structured_to_unstructured makes them"
+        raise DataError(
+            f"{origin.file}: expected numbers, got dtype {array.dtype}"
+            f"{advice if array.dtype.names else ''}"
+        )
     if array.ndim < 2 or array.size == 0:
+        one = " (x[:, None] has one)" if array.ndim == 1 else ""
         raise DataError(
             f"{origin.file}: expected shape (N, D) or (N, ...) with at least one row"
-            f" and one column, got {array.shape}"
+            f" and one column{one}, got {array.shape}"
         )
     try:
         raw.check_reading(array)

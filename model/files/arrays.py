@@ -105,7 +105,25 @@ def load_arrays(path: Path) -> Any:
     try:
         return np.load(path, allow_pickle=False)
     except _UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from error
+        why = _reason(error, path)
+        raise DataError(f"{path} cannot be read as NumPy arrays: {why}") from error
+
+
+def _reason(error: Exception, path: Path | None = None) -> str:
+    """Return why an array cannot be read; NumPy's words may advise to unpickle it."""
+    if "pickle" not in str(error):
+        return str(error)
+    if path is not None and not _start(path).startswith((b"\x93NUMPY", b"PK")):
+        return "it is no file that numpy.save or numpy.savez wrote"
+    return (
+        "it holds Python objects, which are never unpickled: save its numbers, such as"
+        " x.astype(numpy.float32)"
+    )
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(6)
 
 
 def _mapped(path: Path) -> Any:
@@ -173,7 +191,7 @@ class _Members:
                 return self._unpacked(name)
             array: NDArray[Any] = self.archive[name]
         except _UNREADABLE as error:
-            raise DataError(f"{self.path} cannot be read: {error}") from error
+            raise DataError(f"{self.path} cannot be read: {_reason(error)}") from error
         return array
 
     def _opened(self, name: str) -> IO[bytes]:

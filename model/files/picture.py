@@ -9,7 +9,7 @@ from typing import Any, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageFile
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from model.files import pixels
 from model.files.contents import DataError
@@ -96,7 +96,13 @@ def read(path: Path, how: PictureConversion) -> DecodedPicture:
     except DataError:
         raise
     except _UNREADABLE as error:
-        raise DataError(f"{path} cannot be read as a picture: {error}") from error
+        why: object = error
+        if isinstance(error, UnidentifiedImageError):  # its words name the open file
+            why = "it is empty or of another format"
+        raise DataError(
+            f"{path} cannot be read as a picture: {why}; replace the file, or take it"
+            " out of the folder"
+        ) from error
 
 
 def _pixels(image: Image.Image, path: Path, how: PictureConversion) -> DecodedPicture:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,9 @@ _OVERRULED = {
     "laid on black": ": --background white lays on white",
 }
 MAX_SIDE = 4096
+# What a folder of exported parts holds, as of Spark.
+_SINGLE = {".csv", ".tsv", ".parquet", ".pq", ".arrow", ".feather", ".npy", ".npz"}
+_MAX_LOOKED_AT = 10_000  # it may be the folder of all a user's files
 _LISTED = 8
 
 
@@ -137,7 +141,7 @@ def _files(folder: Path, notes: list[str]) -> tuple[list[Path], list[int] | None
         return own, None
     if not classes:
         some = ".png, .jpg, .webp, .tif or others that Pillow reads"
-        raise DataError(f"{folder} holds no pictures ({some})")
+        raise DataError(f"{folder} holds no pictures ({some}){_instead(folder)}")
     listed = ", ".join(f"{i} = {name}" for i, name in enumerate([*classes][:_LISTED]))
     more = f" and {len(classes) - _LISTED} more" if len(classes) > _LISTED else ""
     notes.append(f"the labels are the subfolders of {folder.name}: {listed}{more}")
@@ -164,17 +168,34 @@ def _pictures(folder: Path, known: frozenset[str], notes: list[str]) -> list[Pat
     return found
 
 
+def _instead(folder: Path) -> str:
+    """Return what to do with a folder that holds others than pictures."""
+    some = islice(folder.rglob("*"), _MAX_LOOKED_AT)
+    known = picture.suffixes()
+    for path in sorted(path for path in some if path.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() in known and not path.name.startswith("."):
+            return f": {name} is too deep; one level of subfolders is read, the classes"
+        if path.suffix.lower() in _SINGLE:
+            return f": {name} is a file of rows; give one such file, not the folder"
+    return ""
+
+
 def _check_alike(
     path: Path, pixels: DecodedPicture, first: Path, wanted: DecodedPicture
 ) -> None:
     found, expected = pixels.values, wanted.values
     if found.shape == expected.shape and found.dtype == expected.dtype:
         return
-    same_size = found.shape[:2] == expected.shape[:2]
-    option = "--mode gray or --mode color" if same_size else "--size HEIGHTxWIDTH"
+    if found.shape[:2] != expected.shape[:2]:
+        advice = "--size HEIGHTxWIDTH makes them so"
+    elif found.ndim != expected.ndim:
+        advice = "--mode gray or --mode color makes them so"
+    else:
+        advice = "save them all with 8 bits, or all with 16"
     raise DataError(
         f"{path} is {_describe(found)} but {first.name} is {_describe(expected)}; all"
-        f" pictures must be of one size and kind: {option} makes them so"
+        f" pictures must be of one size and kind: {advice}"
     )
 
 

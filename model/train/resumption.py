@@ -124,7 +124,8 @@ def resume(state: State, places: Places, wanted: dict[str, Any]) -> None:
     if before.dataset_sha256 != wanted["dataset_sha256"]:
         raise StateError(
             f"the run at {places.checkpoint} began with data of sha256 "
-            f"{before.dataset_sha256}, got {wanted['dataset_sha256']}"
+            f"{before.dataset_sha256}, got {wanted['dataset_sha256']};"
+            " give the same data, or begin anew with --overwrite instead of --resume"
         )
     state.load(places.state)
     n_epochs = wanted["options"]["epochs"]

@@ -74,8 +74,10 @@ def test_shapes_without_rows_and_columns_are_refused(shape: tuple[int, ...]) -> 
 @pytest.mark.parametrize("dtype", ["complex64", "U3", "S3", "M8[s]", "f4,f4"])
 def test_dtypes_that_are_not_real_numbers_are_refused(dtype: str) -> None:
     """Complex numbers, text, dates and records are not data for a density."""
-    with pytest.raises(DataError, match=r"x.npy: expected numbers, got dtype"):
+    with pytest.raises(DataError, match=r"x.npy: expected numbers, got dtype") as found:
         split(np.zeros((2, 2), dtype=dtype))
+
+    assert ("structured_to_unstructured" in str(found.value)) == (dtype == "f4,f4")
 
 
 @pytest.mark.parametrize(

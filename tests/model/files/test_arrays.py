@@ -43,8 +43,21 @@ def test_object_arrays_are_refused_and_never_unpickled(tmp_path: Path) -> None:
     """A pickle inside an .npy file is an error, not code that runs."""
     np.save(tmp_path / "x.npy", np.array([[1, None]], dtype=object), allow_pickle=True)
 
-    with pytest.raises(DataError, match=r"x.npy cannot be read as NumPy arrays"):
+    with pytest.raises(DataError, match=r"as NumPy arrays: it holds Python objects"):
         read(tmp_path / "x.npy")
+
+
+def test_no_error_advises_to_unpickle(tmp_path: Path) -> None:
+    """NumPy's words do, of every file that it does not know."""
+    (tmp_path / "x.npy").write_bytes(b"some text")
+    np.savez(tmp_path / "y.npz", x=np.eye(3), y=np.array(["a", None, 1], object))
+
+    with pytest.raises(DataError, match=r"no file that numpy\.save or") as refused:
+        read(tmp_path / "x.npy")
+    (passed_over,) = [n for n in read(tmp_path / "y.npz").notes if "passed over" in n]
+
+    assert "allow_pickle" not in f"{refused.value} {passed_over}"
+    assert "holds Python objects" in passed_over
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x93NUMPY\x01\x00"])

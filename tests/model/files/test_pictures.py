@@ -187,7 +187,49 @@ def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     """The error says what was looked for."""
     (tmp_path / "cats").mkdir()
 
-    with pytest.raises(DataError, match=r"holds no pictures \(.*\.png.*\)"):
+    with pytest.raises(DataError, match=r"holds no pictures \(.*\.png.*\)$"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("part-0.parquet", "part-0.parquet is a file of rows; give one such file"),
+        ("a/b/c.png", "a/b/c.png is too deep; one level of subfolders is read"),
+    ],
+)
+def test_a_folder_of_other_files_is_refused_with_advice(
+    tmp_path: Path, name: str, advice: str
+) -> None:
+    """Such as the parts of a table, as Spark writes them."""
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+
+    with pytest.raises(DataError, match=advice):
+        read(tmp_path)
+
+
+def test_pictures_of_8_and_16_bits_are_refused_with_advice_that_helps(
+    tmp_path: Path,
+) -> None:
+    """No option makes them alike."""
+    save(tmp_path, "a.png", np.full((2, 2), 7, np.uint8))
+    save(tmp_path, "b.png", np.full((2, 2), 700, np.uint16))
+
+    for mode in (None, "gray", "color"):
+        with pytest.raises(DataError, match=r"all with 8 bits, or all with 16$"):
+            read(tmp_path, ReadOptions(mode=mode))
+
+
+def test_an_empty_picture_is_refused_by_its_own_name_alone(tmp_path: Path) -> None:
+    """Pillow names the open file of Python."""
+    save(tmp_path, "a.png", np.full((2, 2), 7, np.uint8))
+    (tmp_path / "b.png").write_bytes(b"")
+
+    with pytest.raises(
+        DataError, match=r"b\.png cannot .* empty or .* out of the folder"
+    ):
         read(tmp_path)
 
 
