@@ -45,7 +45,7 @@ from benchmarks.table_models import (
 from model import checkpoint
 from model.checkpoint.held_out import Calibration
 from model.inference import analyses
-from model.inference.columns import TableAnomalies, joined
+from model.inference.columns import TableAnomalies, concatenate
 from model.inference.row_anomalies import SCORE, HeldOutScores
 from model.tables.tails import how_far_out
 from model.train.measurement import table_scores
@@ -155,7 +155,7 @@ class Task:
             )
             assert isinstance(part, TableAnomalies)
             parts.append(part)
-        return joined(parts)
+        return concatenate(parts)
 
     def farthest(self, found: TableAnomalies) -> Codes:
         """Return the score of which `tail_p_value` is the rank."""

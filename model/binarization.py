@@ -18,7 +18,7 @@ def threshold(x: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     return (x >= 0.5).astype(np.float32)
 
 
-def drawn(
+def sample(
     x: NDArray[np.floating[Any]], *, seed: int, first: int = 0
 ) -> NDArray[np.float32]:
     """

@@ -85,9 +85,9 @@ class RawValues:
                 are divided.
         """
         self.check_reading(values)
-        return self.converted(values)
+        return self.convert(values)
 
-    def converted(self, values: NDArray[Any]) -> FloatArray:
+    def convert(self, values: NDArray[Any]) -> FloatArray:
         """Return the x of a part of raw values that `check_reading` accepts."""
         if values.dtype in _BITS_OF_ONE:
             return values

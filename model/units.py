@@ -39,7 +39,7 @@ class Units:
     scale: Double
 
     @classmethod
-    def measured(cls, x: NDArray[Any], *, shared: bool) -> Self:
+    def of_rows(cls, x: NDArray[Any], *, shared: bool) -> Self:
         """
         Return units in which the rows of x, (N, D), have mean 0 and variance 1.
 
@@ -83,7 +83,7 @@ class Units:
         """What log p(x) is larger by than the log density of u, in nats."""
         return -float(self.log_scale.sum())
 
-    def standardized(self, x: NDArray[Any]) -> Single:
+    def standardize(self, x: NDArray[Any]) -> Single:
         """
         Return u for rows of x, (N, D), rounded once, to float32.
 
@@ -96,7 +96,7 @@ class Units:
                 u[i : i + step] = (x[i : i + step] - self.shift) / self.scale
         return u
 
-    def standardized_part(self, x: NDArray[Any], first: int) -> Single:
+    def standardize_part(self, x: NDArray[Any], first: int) -> Single:
         """Return u for x, flat, whose first value has this position in its rows."""
         d = (first + np.arange(len(x))) % len(self.shift)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -91,7 +91,7 @@ class VAE(nn.Module):
         if self.marginals is not None:
             return self.marginals.x_of(x)
         units = self.units
-        return x.astype(np.float32) if units is None else units.standardized(x)
+        return x.astype(np.float32) if units is None else units.standardize(x)
 
     @property
     def theta(self) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model import checkpoint
-from model.binarization import drawn
+from model.binarization import sample
 from model.checkpoint import Checkpoint
 from model.checkpoint.held_out import Scores, evenly
 from model.config import Mlp
@@ -67,7 +67,7 @@ def test_its_examples_are_labeled_digits(released: Checkpoint) -> None:
     assert set(np.unique(examples.labels)) == set(range(10))
     # Which draw of the noise a row had depends on its place; 0 and 1 had no choice.
     sure = (examples.gray == 0) | (examples.gray == 1)
-    assert np.array_equal(examples.x[sure], drawn(examples.gray, seed=0)[sure])
+    assert np.array_equal(examples.x[sure], sample(examples.gray, seed=0)[sure])
 
 
 def test_its_card_states_the_bar_that_was_set(released: Checkpoint) -> None:

@@ -44,7 +44,7 @@ def written(directory: Path, x: NDArray[np.float64]) -> Path:
     """Write a model with weights that are always the same, and the units of x."""
     vae: VAE = tiny_vae(tiny_config("gaussian", data_shape=(D,)))
     assert vae.standardization is not None
-    vae.standardization.set(Units.measured(x, shared=False))
+    vae.standardization.set(Units.of_rows(x, shared=False))
     # Scores that both models rank by, each in its units.
     return save_tiny(
         directory,
@@ -98,8 +98,8 @@ def test_codes_and_bounds_do_not_depend_on_units(pair: Pair, form: str) -> None:
 
     for name in ("mu", "log_var"):
         np.testing.assert_allclose(scaled[name], plain[name], atol=1e-5)
-    moved = np.log(Units.measured(X, shared=False).scale).sum()
-    moved -= np.log(Units.measured(U, shared=False).scale).sum()
+    moved = np.log(Units.of_rows(X, shared=False).scale).sum()
+    moved -= np.log(Units.of_rows(U, shared=False).scale).sum()
     for name in ("elbo", "log_likelihood"):
         assert in_units[name].dtype == np.float64
         np.testing.assert_allclose(in_units[name] + moved, bound[name], atol=1e-5)
@@ -146,8 +146,8 @@ def test_records_by_name_are_standardized_too() -> None:
 def test_means_variances_and_draws_are_in_data_units(pair: Pair) -> None:
     """Of every call that returns them."""
     z = np.random.default_rng(0).standard_normal((4, 3)).tolist()
-    spread = Units.measured(X, shared=False).scale
-    spread /= Units.measured(U, shared=False).scale
+    spread = Units.of_rows(X, shared=False).scale
+    spread /= Units.of_rows(U, shared=False).scale
     for url, body, names in (
         ("/decode", {"z": z}, ("mean",)),
         ("/sample", {"n": 3, "seed": 1}, ("x",)),
@@ -171,8 +171,8 @@ def test_analyses_do_not_depend_on_units(pair: Pair) -> None:
     rows = slice(0, 2)
     mask = (np.arange(2 * D).reshape(2, D) % 3 > 0).astype(int)
     known = mask == 1
-    log_scale = np.log(Units.measured(X, shared=False).scale)
-    log_scale -= np.log(Units.measured(U, shared=False).scale)
+    log_scale = np.log(Units.of_rows(X, shared=False).scale)
+    log_scale -= np.log(Units.of_rows(U, shared=False).scale)
     whole = log_scale.sum()
 
     def ask(url: str, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -237,7 +237,7 @@ def test_the_client_loses_no_digit(tmp_path: Path) -> None:
 
     plain = tiny_vae(tiny_config("gaussian", data_shape=(D,)))
     assert plain.standardization is not None
-    plain.standardization.set(Units.measured(U, shared=False))
+    plain.standardization.set(Units.of_rows(U, shared=False))
     with Served(save_tiny(tmp_path / "plain", plain)) as served:
         wanted = asked(served, "/encode", U, "json")["mu"]
     np.testing.assert_allclose(encoded.mu, wanted, atol=1e-5)

@@ -23,7 +23,7 @@ from app.wire.reply import Reply, Scalar, TableColumns
 from model.engine.analyses import NotFiniteError
 from model.engine.support import OutsideSupportError
 from model.inference import analyses
-from model.inference.columns import Columns, missing, named
+from model.inference.columns import Columns, columns_by_name, missing_columns
 from model.option_values import Binarize
 from model.tables.parameters import level_names
 
@@ -142,11 +142,11 @@ async def analyze(
         name: values.reshape(*values.shape[:-1], *shape)
         if name in has_data_shape
         else values
-        for name, values in named(columns).items()
+        for name, values in columns_by_name(columns).items()
         if values.size  # of no categories there are no probabilities
     }
     ending = {
-        **dict.fromkeys(missing(columns)),
+        **dict.fromkeys(missing_columns(columns)),
         **(scalars or {}),
         "seed": inputs.seed,
         "binarize": inputs.options.binarize,
@@ -186,7 +186,7 @@ async def _compute(
             analyses.slices(n_rows, values_per_row=per_row),
         )
     except OutsideSupportError as error:
-        raise model.reader.outside(error, inputs.x) from error
+        raise model.reader.outside_support_error(error, inputs.x) from error
     except NotFiniteError as error:
         what = f"the model's densities of row {error.row} are not finite; too large?"
         raise UnprocessableError(Fault(f"/x/{error.row}", what)) from error

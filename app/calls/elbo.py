@@ -130,7 +130,7 @@ async def estimate_elbo(model: ServedModel, x: Rows, options: ElboOptions) -> Re
             first=options.first,
         )
     except OutsideSupportError as error:
-        raise model.reader.outside(error, x) from error
+        raise model.reader.outside_support_error(error, x) from error
     scalars = {
         **({"elbo_standard_error": None} if options.n_samples == 1 else {}),
         "n_samples": options.n_samples,

@@ -240,7 +240,7 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
         model,
         inputs,
         format_,
-        lambda x, rows: model.analyst.imputed(
+        lambda x, rows: model.analyst.impute(
             x,
             masked.observed,
             rows,

@@ -18,7 +18,7 @@ from app.http.schema import StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
-from model.engine.paths import interpolated
+from model.engine.paths import path_between
 
 Path = Literal["straight", "great_circle"]
 
@@ -92,7 +92,7 @@ async def interpolate(
     ends, options = await read(model, request, InterpolateOptions, n_rows=2)
     check_orient(model, options, format_)
     check_points(model, request, options.n)
-    z = interpolated(ends.z, options.n, options.path)
+    z = path_between(ends.z, options.n, options.path)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
     names = model.named("mean")
     reply = Reply(

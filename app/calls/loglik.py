@@ -153,7 +153,7 @@ async def loglik(model: ServedModel, request: Request, format_: Format) -> Respo
     options = inputs.options
     effort = _effort(options, model.settings)
     extra = analyses.draws_above(model.config) if options.upper else 0
-    compute = model.analyst.bracketed if options.upper else model.analyst.evidence
+    compute = model.analyst.bracket if options.upper else model.analyst.evidence
     return await analyze(
         model,
         inputs,

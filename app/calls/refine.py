@@ -95,7 +95,7 @@ async def refine(model: ServedModel, request: Request, format_: Format) -> Respo
         model,
         inputs,
         format_,
-        lambda x, rows: model.analyst.refined(
+        lambda x, rows: model.analyst.refine(
             x, rows, seed=inputs.seed, first=inputs.options.first
         ),
         response=RefineResponse,

@@ -21,7 +21,7 @@ from app.http.schema import StrictObject, TableInput
 from app.http.writer import respond
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
-from model.engine.paths import Quantiles, aggregate_quantiles, traversed
+from model.engine.paths import Quantiles, aggregate_quantiles, paths_along
 
 Scale = Literal["prior", "aggregate"]
 
@@ -123,7 +123,7 @@ async def traverse(model: ServedModel, request: Request, format_: Format) -> Res
     check_points(model, request, len(dims) * options.n)
     levels = (np.arange(options.n) + 0.5) / options.n
     quantiles = await _quantiles(model, dims, levels, options.scale)
-    z = traversed(base.z[0], dims, quantiles)
+    z = paths_along(base.z[0], dims, quantiles)
     mean = (await model.compute.decode(z.reshape(-1, j))).mean
     mean = mean.reshape(*z.shape[:2], *model.config.data_shape)
     tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}

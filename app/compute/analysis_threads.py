@@ -18,7 +18,7 @@ from typing import final
 from app.compute.turns import Stopwatch, Turns, Work
 from app.errors import OverloadedError
 from app.observability import timing
-from model.inference.columns import Columns, joined
+from model.inference.columns import Columns, concatenate
 
 RETRY_AFTER_SECONDS = 2
 
@@ -71,7 +71,9 @@ class AnalysisThreads:
             self._n_requests -= 1
             _note(work.stopwatch)
         # Joining long columns here would block the event loop.
-        return parts[0] if len(parts) == 1 else await asyncio.to_thread(joined, parts)
+        return (
+            parts[0] if len(parts) == 1 else await asyncio.to_thread(concatenate, parts)
+        )
 
     def close(self) -> None:
         """Finish the current turn, and stop the threads."""

@@ -27,7 +27,7 @@ from model.engine import (
     Engine,
     RowScores,
 )
-from model.engine.elbo_terms import ElboTerms, elbo_of, joined_terms
+from model.engine.elbo_terms import ElboTerms, concatenate_terms, elbo_of
 from model.engine.support import to_support
 from model.noise import (
     NormalRows,
@@ -144,7 +144,7 @@ class Operations:
             await self._elbo_of(x[start : start + n_rows], noise)
             for start in range(0, len(x), n_rows)
         ]
-        return parts[0] if len(parts) == 1 else joined_terms(parts)
+        return parts[0] if len(parts) == 1 else concatenate_terms(parts)
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""

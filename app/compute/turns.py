@@ -129,7 +129,7 @@ class Turns:
 
     def _give(self) -> None:
         """Give the turn, if it is free, to the work that is next."""
-        work = None if self._is_taken else self._chosen()
+        work = None if self._is_taken else self._choose()
         if work is None:
             return
         self._is_taken, self._was_first = True, work in self._first
@@ -140,7 +140,7 @@ class Turns:
             self._begun.add(work)
             self._threads.submit(self._run, work)
 
-    def _chosen(self) -> Work[Any] | None:
+    def _choose(self) -> Work[Any] | None:
         """Return the work that is next."""
         may_begin = len(self._begun) < self._max_begun
         ready = (work for work in self._next if may_begin or work in self._begun)

@@ -23,7 +23,7 @@ class Coding:
         self._layout = layout
         self._in_model_units = in_model_units
 
-    async def converted(self, rows: Rows) -> Rows:
+    async def convert(self, rows: Rows) -> Rows:
         """
         Return rows of x in the model's units.
 

@@ -127,7 +127,7 @@ class Reader:
         if wanted.layout.schema is None:
             return rows, parsed
         request.absent = rows.absent
-        return await wanted.coding.converted(rows), parsed
+        return await wanted.coding.convert(rows), parsed
 
     async def _read(
         self, request: Request, wanted: Input, schema: type[_Options]
@@ -180,7 +180,7 @@ class Reader:
                 )
         check_known(masked.x, parsed, self.x.layout)
         request.absent = masked.x.absent
-        x = await self.x.coding.converted(masked.x)
+        x = await self.x.coding.convert(masked.x)
         return masked._replace(x=x), parsed
 
     async def content(self, request: Request) -> Body:
@@ -229,7 +229,7 @@ class Reader:
         parsed = _read_options(schema, members, query)
         check_known(rows, parsed, wanted.layout)
         request.absent = rows.absent
-        return name, await wanted.coding.converted(rows), parsed
+        return name, await wanted.coding.convert(rows), parsed
 
     async def options(self, request: Request, schema: type[_Options]) -> _Options:
         """Return the options of a request without an array; the body is optional."""
@@ -272,7 +272,9 @@ class Reader:
             what = f"expected none: this model's likelihood is {self._likelihood}"
             raise UnprocessableError(Fault("/binarize", what))
 
-    def outside(self, error: OutsideSupportError, x: Rows) -> UnprocessableError:
+    def outside_support_error(
+        self, error: OutsideSupportError, x: Rows
+    ) -> UnprocessableError:
         """Return the error for a value outside the likelihood's support."""
         row, d = error.index
         pointer = self.x.layout.pointer_to(row, d, shaped=x.shaped)

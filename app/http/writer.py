@@ -105,7 +105,7 @@ async def _chunks(
         table = CsvText(reply)
         return table if table.is_long else [b"".join(table)]
     if format_ is PARQUET:
-        return await parquet_writer.written(reply)
+        return await parquet_writer.write(reply)
     if picture is not None:
         return await picture.write(reply.main)
     write = safetensors.write if format_ is SAFETENSORS else npy.write

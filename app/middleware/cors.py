@@ -57,7 +57,7 @@ class Cors:
         The browser keeps the response from the page, and often says only "failed to
         fetch". So the log says once which setting to change.
         """
-        if self._has_logged or self._allowed(request) is not None:
+        if self._has_logged or self._allowed_origin(request) is not None:
             return
         if is_preflight(request.method, request.headers) or _is_refused(request):
             self._has_logged = True
@@ -69,7 +69,7 @@ class Cors:
 
     def headers(self, request: Request) -> Headers:
         """Return the CORS headers of the response to a request."""
-        origin = self._allowed(request)
+        origin = self._allowed_origin(request)
         if origin is None:
             return (_VARY,)
         allowed = (
@@ -83,12 +83,12 @@ class Cors:
         """Return the response to a preflight of an allowed origin, for any path."""
         if (
             not is_preflight(request.method, request.headers)
-            or self._allowed(request) is None
+            or self._allowed_origin(request) is None
         ):
             return None
         return Response(b"text/plain", [b""], headers=_PREFLIGHT)
 
-    def _allowed(self, request: Request) -> bytes | None:
+    def _allowed_origin(self, request: Request) -> bytes | None:
         """Return the value of Access-Control-Allow-Origin, None if not allowed."""
         if self._is_for_all:
             return b"*"

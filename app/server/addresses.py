@@ -38,7 +38,7 @@ def bind(host: str, port: int) -> list[socket.socket]:
     try:
         for family, _, _, _, address in dict.fromkeys(found):
             try:
-                sockets.append(_bound(family, address))
+                sockets.append(_bind(family, address))
             except OSError as error:
                 # For example, an IPv6 address of a host that also has an IPv4 address,
                 # on a machine without IPv6.
@@ -113,7 +113,7 @@ def _where(listening: socket.socket) -> str:
     return f"http://{bracketed}:{port}"
 
 
-def _bound(family: int, address: Any) -> socket.socket:
+def _bind(family: int, address: Any) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

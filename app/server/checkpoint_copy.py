@@ -25,7 +25,7 @@ def with_checkpoint_here(settings: Settings) -> Settings:
     if isinstance(settings.checkpoint, Path):
         return settings
     copies = import_module("model.remote.copies")  # only here: a start must be fast
-    with _stopped_by_signals():
+    with _stop_on_signals():
         try:
             copies.local_checkpoint(settings.checkpoint, settings.checkpoint_cache)
         except ValueError as error:
@@ -35,7 +35,7 @@ def with_checkpoint_here(settings: Settings) -> Settings:
 
 
 @contextmanager
-def _stopped_by_signals() -> Iterator[None]:
+def _stop_on_signals() -> Iterator[None]:
     """
     End quietly at a stop signal, and ignore SIGHUP: the newest is being copied anyway.
 

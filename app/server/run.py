@@ -36,7 +36,7 @@ def run(settings: Settings) -> int:
     try:
         settings = with_checkpoint_here(settings)
         _warn_if_memory_is_short(settings)
-        with _bound(settings) as sockets:
+        with _bind(settings) as sockets:
             if settings.workers > 1:
                 with metrics_directory.create(settings.workers):
                     return Supervisor(settings, sockets, output).run()
@@ -66,7 +66,7 @@ def _run_alone(
 
 
 @contextmanager
-def _bound(settings: Settings) -> Iterator[list[socket.socket]]:
+def _bind(settings: Settings) -> Iterator[list[socket.socket]]:
     """
     Bind the sockets to serve on; remove the file of a Unix socket at the end.
 

@@ -17,8 +17,9 @@ from app.wire.layout import Layout, Rows
 from model.files import numerals
 from model.tables.cells import is_missing_number
 
-# Returns the fault of value `d` of a row, given the row, `d` and the detail.
-Renamed = Callable[[int, int, str], Fault]
+# Returns the fault of value `d` of a row as the client named it, given the row, `d` and
+# the detail.
+FaultNamer = Callable[[int, int, str], Fault]
 
 ABSENT = -1
 _CACHED, _MAX_CACHED = 1 << 10, 64  # cells, and characters of one
@@ -42,17 +43,17 @@ def positions(sent: Sequence[str], layout: Layout, pointer: str) -> list[int]:
     twice = [name for name, n in Counter(sent).items() if n > 1]
     missing = [name for name in layout.columns if name not in found]
     if twice:
-        what = f"expected each column once, got {plain(twice[0])} twice"
+        what = f"expected each column once, got {plain_name(twice[0])} twice"
         raise UnprocessableError(Fault(pointer, what))
     if missing and layout.schema is None:
-        raise UnprocessableError(Fault(pointer, lacks(missing)))
+        raise UnprocessableError(Fault(pointer, missing_columns_detail(missing)))
     known = layout.left_out.union(layout.columns)
     if others := [name for name in sent if name not in known]:
-        raise UnprocessableError(Fault(pointer, has_others(others, layout)))
+        raise UnprocessableError(Fault(pointer, other_columns_detail(others, layout)))
     return [found.get(name, ABSENT) for name in layout.columns]
 
 
-def absent(order: Sequence[int], layout: Layout) -> tuple[str, ...]:
+def absent_names(order: Sequence[int], layout: Layout) -> tuple[str, ...]:
     """Return the names of columns that have no position."""
     names = zip(order, layout.columns, strict=True)
     return tuple(name for i, name in names if i == ABSENT)
@@ -101,25 +102,25 @@ def _read(cell: str) -> float | None:
 _read_before = lru_cache(_CACHED)(_read)
 
 
-def lacks(missing: Sequence[str]) -> str:
-    """Return the error for columns that a client did not send."""
+def missing_columns_detail(missing: Sequence[str]) -> str:
+    """Return the detail of the error for columns that a client did not send."""
     named = ", ".join(missing[:_LISTED])
     more = f" and {len(missing) - _LISTED} more" * (len(missing) > _LISTED)
     return f"expected a value for each column, got none for {named}{more}"
 
 
-def has_others(others: Sequence[str], layout: Layout) -> str:
-    """Return the error for columns that the model does not have, and what to do."""
+def other_columns_detail(others: Sequence[str], layout: Layout) -> str:
+    """Return the detail of the error for columns that the model does not have."""
     n = f"{len(others)} other{'s' * (len(others) > 1)}"
     shown = ", ".join(name for name in others[:_LISTED] if _PLAIN.fullmatch(name))
     named = f": {shown}" if shown else ""
     what = f"expected only columns of the model, got {n}{named}"
     if len(others) == 1 and any(mark in others[0] for mark in _SEPARATORS):
         return f"{what}; separate cells by commas"
-    return f"{what}; {_meant(others[0], layout.columns)}"
+    return f"{what}; {_suggest(others[0], layout.columns)}"
 
 
-def _meant(other: str, columns: Sequence[str]) -> str:
+def _suggest(other: str, columns: Sequence[str]) -> str:
     """Return the column that is spelled most alike, or the first ones."""
     if len(columns) <= _COMPARED and _PLAIN.fullmatch(other):
         folded = {name.casefold(): name for name in columns}
@@ -129,7 +130,7 @@ def _meant(other: str, columns: Sequence[str]) -> str:
     return f"it has {', '.join(columns[:_LISTED])}{more}"
 
 
-def plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name of a client as it may be in an error."""
     return name if _PLAIN.fullmatch(name) else "a column"
 
@@ -151,18 +152,21 @@ def rows(
         values,
         shaped=False,
         pointer_to=pointers(layout),
-        absent=absent(order, layout),
+        absent=absent_names(order, layout),
         unknown=unknown,
     )
 
 
-def first_unknown(
-    kept: tuple[Fault, ...], more: Sequence[Fault], layout: Layout, renamed: Renamed
+def first_faults(
+    kept: tuple[Fault, ...],
+    more: Sequence[Fault],
+    layout: Layout,
+    name_fault: FaultNamer,
 ) -> tuple[Fault, ...]:
-    """Return the first faults of a table: those kept, and of a part below, renamed."""
+    """Return the first faults of a table: those kept, then those of a part below."""
     if not more or len(kept) >= MAX_FAULTS:
         return kept
-    return (kept + named(more, layout, renamed))[:MAX_FAULTS]
+    return (kept + rename_faults(more, layout, name_fault))[:MAX_FAULTS]
 
 
 def pointers(layout: Layout) -> Callable[[int, int], str]:
@@ -176,21 +180,23 @@ def escape(name: str) -> str:
 
 
 @contextmanager
-def faults_at(layout: Layout, renamed: Renamed) -> Iterator[None]:
+def faults_at(layout: Layout, name_fault: FaultNamer) -> Iterator[None]:
     """Replace the faults of values, which have a row and a position in it."""
     try:
         yield
     except UnprocessableError as error:
-        raise UnprocessableError(*named(error.faults, layout, renamed)) from None
+        raise UnprocessableError(
+            *rename_faults(error.faults, layout, name_fault)
+        ) from None
 
 
-def named(
-    faults: Sequence[Fault], layout: Layout, renamed: Renamed
+def rename_faults(
+    faults: Sequence[Fault], layout: Layout, name_fault: FaultNamer
 ) -> tuple[Fault, ...]:
-    """Return faults with those of values renamed."""
+    """Return faults, with those of values as the client named the columns."""
     pattern = re.compile(rf"{re.escape(layout.pointer())}/(\d+)/(\d+)")
     found = [(fault, pattern.fullmatch(fault.pointer)) for fault in faults]
     return tuple(
-        renamed(int(at[1]), int(at[2]), fault.detail) if at else fault
+        name_fault(int(at[1]), int(at[2]), fault.detail) if at else fault
         for fault, at in found
     )

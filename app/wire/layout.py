@@ -170,7 +170,7 @@ class Layout:
         if self.units is None:
             rows = x.reshape(-1, self.dim)
             return Rows(rows.astype(self.dtype, copy=False), shaped)
-        u = self.units.standardized(x.reshape(-1, self.dim))
+        u = self.units.standardize(x.reshape(-1, self.dim))
         self.check_standardized(u.reshape(-1), x, first, shaped=shaped)
         return Rows(u, shaped)
 
@@ -190,7 +190,7 @@ class Layout:
         self.check(x, first, shaped=shaped)
         if self.units is None:
             return x
-        u = self.units.standardized_part(x, first)
+        u = self.units.standardize_part(x, first)
         self.check_standardized(u, x, first, shaped=shaped)
         return u
 
@@ -202,7 +202,7 @@ class Layout:
             UnprocessableError: They are integers with two readings.
         """
         if values.dtype.kind == "f":  # not integers, so there is one reading
-            return self.raw.converted(values)
+            return self.raw.convert(values)
         try:
             return self.raw.x_of(values)
         except TwoReadingsError as error:

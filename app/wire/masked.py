@@ -155,7 +155,7 @@ class MaskedRows:
             flat[block][~known[block]] = 0
         if layout.units is None:
             return Masked(x._replace(values=sent), observed, None)
-        u = layout.units.standardized(sent)
+        u = layout.units.standardize(sent)
         u[~observed] = 0
         layout.check_standardized(u.reshape(-1), flat, 0, shaped=x.shaped)
         return Masked(x._replace(values=u), observed, sent)

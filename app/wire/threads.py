@@ -26,13 +26,13 @@ class Threads:
         await self._room.acquire()
         stop = Event()
         work = asyncio.ensure_future(asyncio.to_thread(function, stop))
-        work.add_done_callback(self._ended)
+        work.add_done_callback(self._on_end)
         try:
             return await asyncio.shield(work)
         finally:
             stop.set()
 
-    def _ended(self, work: "asyncio.Future[_Result]") -> None:
+    def _on_end(self, work: "asyncio.Future[_Result]") -> None:
         self._room.release()
         if not work.cancelled():
             work.exception()  # retrieved, so that asyncio does not log it

@@ -8,7 +8,7 @@ from benchmarks.quality.study import RECIPES, Study, chunks
 from benchmarks.results import table
 from model.inference import analyses
 from model.inference.bounds import N_BLOCKS
-from model.inference.columns import Bracketed, Evidence, Gaps, joined
+from model.inference.columns import Bracketed, Evidence, Gaps, concatenate
 from model.inference.effort import Effort
 from model.inference.posterior import Posterior, posterior
 
@@ -27,7 +27,7 @@ def gap(study: Study) -> str:
     rows = []
     for name, _ in study.asked(dict.fromkeys(_GAP_MODELS)):
         vae = study.model(name).vae
-        found: Gaps = joined(
+        found: Gaps = concatenate(
             [
                 analyses.gaps(
                     vae,
@@ -83,7 +83,7 @@ def quadrature(study: Study) -> str:
         both.append(analyses.bracket(vae, x[r], effort, seed=_SEED, first=r.start))
     log_p_x = np.array([exact.log_p_x for exact in truth])
     worst = max(exact.error for exact in truth)
-    lower, bracketed = joined(below), joined(both)
+    lower, bracketed = concatenate(below), concatenate(both)
     rows = [
         *_agreement("`log_p_x`", lower, lower.log_p_x - log_p_x),
         *_agreement("`log_p_x_pooled`", lower, lower.log_p_x_pooled - log_p_x),

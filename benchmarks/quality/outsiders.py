@@ -15,7 +15,7 @@ from model import data
 from model.checkpoint.held_out import evenly
 from model.data import DataError
 from model.inference import analyses
-from model.inference.columns import Gaps, joined
+from model.inference.columns import Gaps, concatenate
 from model.noise import Stream, generator
 from model.vae import VAE
 
@@ -84,7 +84,7 @@ def anomaly(study: Study) -> str:
 
 def _scores(vae: VAE, gray: Gray, title: str) -> _Scores:
     x = binarized(gray)
-    found: Gaps = joined(
+    found: Gaps = concatenate(
         [
             analyses.gaps(
                 vae, x[r], target=_TARGET, budget=_BUDGET, seed=_SEED, first=r.start

@@ -178,7 +178,7 @@ class Study:
 
 def binarized(gray: NDArray[np.float32]) -> Tensor:
     """Draw x ~ Bernoulli(gray) as `/elbo` does with `binarize: "sample"`."""
-    return torch.from_numpy(binarization.drawn(gray, seed=DATA_SEED))
+    return torch.from_numpy(binarization.sample(gray, seed=DATA_SEED))
 
 
 def chunks(n: int, size: int, title: str) -> Iterator[slice]:

@@ -57,8 +57,8 @@ class Conversion:
             ValueOutsideError: A value is not finite or outside the model's range.
         """
         if self.marginals is not None:
-            return _coded(self.marginals, self.raw.converted(values))
-        x: FloatArray = self.raw.converted(values).reshape(len(values), -1)
+            return _coded(self.marginals, self.raw.convert(values))
+        x: FloatArray = self.raw.convert(values).reshape(len(values), -1)
         flat = x.reshape(-1)
         outside = None if self._fits(values) else self.raw.first_outside(flat)
         if outside is not None:
@@ -67,7 +67,7 @@ class Conversion:
             rows = (
                 x.astype(np.float32, copy=False)
                 if self.units is None
-                else self.units.standardized(x)
+                else self.units.standardize(x)
             )
         if self.raw.value_range is None or self.units is not None:
             _check_finite(rows, x, is_standardized=self.units is not None)
@@ -79,7 +79,7 @@ class Conversion:
             return False
         largest = 1 if values.dtype.kind == "b" else np.iinfo(values.dtype).max
         low, high = self.raw.value_range
-        ends = self.raw.converted(np.array([0, largest], values.dtype))
+        ends = self.raw.convert(np.array([0, largest], values.dtype))
         return low <= float(ends[0]) and float(ends[1]) <= high
 
     def _outside(self, x: FloatArray, position: int) -> ValueOutsideError:

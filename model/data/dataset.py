@@ -35,7 +35,7 @@ class Split:
     def take(self, index: NDArray[np.int64] | slice) -> "Split":
         """Return the chosen rows, in the order of the index."""
         return Split(
-            x=_taken(self.x, index),
+            x=_take(self.x, index),
             labels=None if self.labels is None else self.labels[index],
             rows=self.rows[index],
             origin=self.origin,
@@ -162,13 +162,13 @@ def check_array(array: NDArray[Any], origin: Origin, raw: RawValues) -> None:
 
 def _x_of(array: NDArray[Any], raw: RawValues) -> NDArray[Any]:
     """Return x, (N, D), with float32 for float64 that it holds exactly."""
-    dtype = raw.converted(array[:1]).dtype
+    dtype = raw.convert(array[:1]).dtype
     is_x = array.dtype == dtype and array.flags.c_contiguous
     if dtype == np.float64 and first_outside(_is_single, array) is None:
         dtype = np.dtype(np.float32)
     elif is_x and array.nbytes > scratch.limit():
         return array.reshape(len(array), -1)  # memory-mapped as it is
-    return map_rows(lambda block, _: raw.converted(block), array, dtype)
+    return map_rows(lambda block, _: raw.convert(block), array, dtype)
 
 
 def _is_single(block: NDArray[Any]) -> NDArray[np.bool_]:
@@ -179,7 +179,7 @@ def _is_single(block: NDArray[Any]) -> NDArray[np.bool_]:
     return same
 
 
-def _taken(x: NDArray[Any], index: NDArray[np.int64] | slice) -> NDArray[Any]:
+def _take(x: NDArray[Any], index: NDArray[np.int64] | slice) -> NDArray[Any]:
     """Return the chosen rows; a slice is a view."""
     if isinstance(index, slice) or len(index) * x[0].nbytes <= scratch.limit():
         return x[index]

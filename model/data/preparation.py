@@ -81,7 +81,7 @@ def prepare(
             _check(dataset, split, split.x, _is_gray, "[0, 1] to binarize")
     if standardize:
         is_picture = len(dataset.data_shape) > 1
-        units = units or Units.measured(dataset.train.x, shared=is_picture)
+        units = units or Units.of_rows(dataset.train.x, shared=is_picture)
     inner = units if standardize and likelihood.value_range is None else None
     train, validation, test = (
         _in_units(dataset, split, inner) for split in dataset.splits
@@ -145,7 +145,7 @@ def _binarize(x: Array, how: Binarization, seed: int) -> Array:
     if how == "threshold":
         return map_rows(lambda block, _: binarization.threshold(block), x, np.float32)
     return map_rows(
-        lambda block, first: binarization.drawn(block, seed=seed, first=first),
+        lambda block, first: binarization.sample(block, seed=seed, first=first),
         x,
         np.float32,
     )
@@ -178,7 +178,7 @@ def _in_units(dataset: Dataset, split: Split, units: Units | None) -> Array:
                 x = map_rows(lambda block, _: block, x, np.float32)
         wanted = f"±{_FARTHEST:g}; to use larger values, standardize the data"
     else:
-        x = map_rows(lambda block, _: units.standardized(block), split.x, np.float32)
+        x = map_rows(lambda block, _: units.standardize(block), split.x, np.float32)
         wanted = f"{_FARTHEST:g} standard deviations around the training rows"
     _check(dataset, split, x, _is_in_reach, wanted)
     return x

@@ -32,7 +32,7 @@ from model.inference.columns import (
 )
 from model.inference.effort import Effort
 from model.inference.likelihood import log_joint
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.inference.row_anomalies import HeldOutScores
 
 
@@ -66,7 +66,7 @@ class Analyst:
         first += rows.start
         return analyses.evidence(self._vae, data, effort, seed=seed, first=first)
 
-    def bracketed(
+    def bracket(
         self, x: Array, rows: slice, effort: Effort, *, seed: int, first: int
     ) -> Bracketed:
         """Bound log p(x) from below and above."""
@@ -74,7 +74,7 @@ class Analyst:
         first += rows.start
         return analyses.bracket(self._vae, data, effort, seed=seed, first=first)
 
-    def refined(self, x: Array, rows: slice, *, seed: int, first: int) -> Refined:
+    def refine(self, x: Array, rows: slice, *, seed: int, first: int) -> Refined:
         """Optimize q(z|x) for each row separately."""
         data = self._tensor(x, rows)
         return analyses.refine(self._vae, data, seed=seed, first=first + rows.start)
@@ -113,7 +113,7 @@ class Analyst:
         _check_finite(found.negative_elbo, rows)
         return found
 
-    def imputed(
+    def impute(
         self,
         x: Array,
         known: Mask,
@@ -127,7 +127,7 @@ class Analyst:
         level: float,
     ) -> Imputed:
         """
-        Impute missing values; the other arguments are those of `analyses.imputed`.
+        Impute missing values; the other arguments are those of `analyses.impute`.
 
         Args:
             known: True where x is observed, (N, D).
@@ -163,7 +163,7 @@ class Analyst:
     def _tensor(self, x: Array, rows: slice) -> Tensor:
         """Return rows on the device, and check that their densities are finite."""
         data = torch.from_numpy(np.array(x[rows])).to(self._device)
-        q_z = encoded(self._vae, data)
+        q_z = encode_wide(self._vae, data)
         is_finite = self._vae.log_joint(data, q_z.mu).isfinite()
         is_finite &= q_z.log_var.isfinite().all(dim=1)
         if not is_finite.all():

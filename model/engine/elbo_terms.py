@@ -55,7 +55,7 @@ def elbo_of(
         )
 
 
-def joined_terms(parts: Sequence[ElboTerms]) -> ElboTerms:
+def concatenate_terms(parts: Sequence[ElboTerms]) -> ElboTerms:
     """Return the terms of rows that were scored in parts, in their order."""
     return ElboTerms._make(
         None if column[0] is None else np.concatenate(column)

@@ -109,7 +109,7 @@ class Engine:
     def latents(
         self, n: int, *, seed: int, temperature: float, first: int = 0
     ) -> Array:
-        """Draw z ~ p(z), (n, J); see `model.prior.drawn`."""
+        """Draw z ~ p(z), (n, J); see `model.prior.draw`."""
         return draw(self._p_z, n, seed=seed, temperature=temperature, first=first)
 
     def prior_quantiles(

@@ -16,7 +16,7 @@ Quantiles = NDArray[np.float64]
 _PATHS = {"straight": interpolation.line, "great_circle": interpolation.great_circle}
 
 
-def interpolated(
+def path_between(
     ends: Array, n: int, path: Literal["straight", "great_circle"]
 ) -> Array:
     """Return n points, (n, J), from the first to the second of two latents, (2, J)."""
@@ -26,7 +26,7 @@ def interpolated(
     return z
 
 
-def traversed(base: Array, dims: Sequence[int], quantiles: Quantiles) -> Array:
+def paths_along(base: Array, dims: Sequence[int], quantiles: Quantiles) -> Array:
     """
     Move a latent, (J,), along each of `dims`; return (len(dims), n, J).
 

@@ -40,7 +40,7 @@ def to_support(
     if binarize == "threshold":
         x = binarization.threshold(x)
     elif binarize == "sample":
-        x = binarization.drawn(x, seed=seed, first=first)
+        x = binarization.sample(x, seed=seed, first=first)
     family = engine.checkpoint.vae.likelihood
     _check_none(~engine.in_support(x), x, family.support)
     return x

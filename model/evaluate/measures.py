@@ -9,7 +9,7 @@ from model.checkpoint.held_out import Calibration
 from model.evaluate.options import EvaluateOptions, Measure
 from model.evaluation import OnRows, evaluate
 from model.inference import analyses
-from model.inference.columns import Column, Columns, joined, named
+from model.inference.columns import Column, Columns, columns_by_name, concatenate
 from model.inference.effort import Effort
 from model.inference.row_anomalies import HeldOutScores
 from model.vae import VAE
@@ -206,5 +206,5 @@ def _in_slices(
     for rows in analyses.slices(len(subject.x), values_per_row=per_row):
         parts.append(compute(subject.x[rows], rows.start))
         on_rows(rows.stop - rows.start)
-    columns = named(joined(parts))
+    columns = columns_by_name(concatenate(parts))
     return {name: values for name, values in columns.items() if values.ndim == 1}

@@ -38,9 +38,9 @@ from model.inference.columns import (
     Refined,
     TableImputed,
     column,
+    columns_by_name,
+    concatenate,
     in_data_units,
-    joined,
-    named,
     optional_column,
 )
 from model.inference.cubature import default_points
@@ -92,7 +92,7 @@ def bracket(
         lower = _lower(vae, x, effort, seed=seed, first=first)
     upper = upper_bound(vae, x, explored, seed=seed, first=first)
     found = Bracketed(
-        **named(Evidence.of(lower)),
+        **columns_by_name(Evidence.of(lower)),
         upper=column(upper.bound.value),
         upper_standard_error=column(upper.bound.standard_error),
         r_hat=column(upper.r_hat),
@@ -159,7 +159,7 @@ def posteriors(vae: VAE, x: Tensor) -> Posteriors:
         ValueError: The model has more than two latent dimensions.
     """
     wide = copy.deepcopy(vae).double()
-    found = joined(
+    found = concatenate(
         [posterior_grid.integrate(vae, wide, example) for example in torch.split(x, 1)]
     )
     return in_data_units(found, vae.log_jacobian)
@@ -200,7 +200,7 @@ def impute(
     if vae.marginals is not None:
         between = intervals.cell_intervals(vae, observed, given, level=level)
         return TableImputed(
-            **named(columns),
+            **columns_by_name(columns),
             interval_low=column(between.low),
             interval_high=column(between.high),
             interval_probability=column(between.probability),

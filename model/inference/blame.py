@@ -10,7 +10,7 @@ from model.config import Config
 from model.distributions import DiagonalGaussian
 from model.inference.estimate import widen
 from model.inference.pauses import pause
-from model.inference.proposals import encoded, pairs_at_once
+from model.inference.proposals import encode_wide, pairs_at_once
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.tables.layout import Planes
@@ -106,7 +106,7 @@ class _Mixture:
         n = len(columns)
         observed = Planes.of(x).known.repeat(n + 1, 1)
         observed[torch.arange(n, device=x.device), columns] = False
-        self._q_z = encoded(vae, vae.observed_part(x.expand(n + 1, -1), observed))
+        self._q_z = encode_wide(vae, vae.observed_part(x.expand(n + 1, -1), observed))
         self._p_z = vae.p_z
         self.sizes = [*[_draws_each(n)] * n, _OF_WHOLE, _OF_PRIOR]
 

@@ -10,7 +10,7 @@ from model.inference.estimate import Estimate
 from model.inference.example import Example
 from model.inference.importance import rounding, wide_decoder
 from model.inference.pareto import pareto_k
-from model.inference.proposals import Proposal, encoded, log_weight, pairs_at_once
+from model.inference.proposals import Proposal, encode_wide, log_weight, pairs_at_once
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
@@ -93,7 +93,7 @@ def importance_weighted(
     found, exact = [], wide_decoder(vae)
     for i, one in enumerate(torch.split(x, 1)):
         index = torch.tensor([i], device=x.device)
-        q_z = encoded(vae, one)
+        q_z = encode_wide(vae, one)
         noise = RowNoise.at(index + first, seed=seed, stream=Stream.IMPORTANCE)
         log_weights, eps = _log_weights(vae, one, q_z, noise, n_samples * n)
         z = q_z.reparameterize(eps)[:, 0]

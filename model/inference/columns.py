@@ -254,7 +254,7 @@ def in_data_units(analysis: Columns, log_jacobian: float) -> Columns:
     """Return columns whose log densities of x are in data units, in nats."""
     if log_jacobian == 0:
         return analysis
-    columns = named(analysis)
+    columns = columns_by_name(analysis)
     moved: dict[str, Any] = {
         name: values.astype(np.float64) + log_jacobian
         for name, values in columns.items()
@@ -273,7 +273,7 @@ def optional_column(tensor: Tensor | None) -> Column | None:
     return None if tensor is None else column(tensor)
 
 
-def named(analysis: Analysis) -> dict[str, Column]:
+def columns_by_name(analysis: Analysis) -> dict[str, Column]:
     """
     Return the columns by name, in the order in which responses have them.
 
@@ -283,16 +283,16 @@ def named(analysis: Analysis) -> dict[str, Column]:
     return {name: values for name, values in columns.items() if values is not None}
 
 
-def missing(analysis: Analysis) -> list[str]:
+def missing_columns(analysis: Analysis) -> list[str]:
     """Return the names of the columns that are None because they do not apply."""
     names = [field.name for field in fields(analysis)]
     return [name for name in names if getattr(analysis, name) is None]
 
 
-def joined(parts: Sequence[Columns]) -> Columns:
+def concatenate(parts: Sequence[Columns]) -> Columns:
     """Concatenate the results of consecutive slices."""
-    columns = [named(part) for part in parts]
-    whole: dict[str, Any] = dict.fromkeys(missing(parts[0]))
+    columns = [columns_by_name(part) for part in parts]
+    whole: dict[str, Any] = dict.fromkeys(missing_columns(parts[0]))
     for name in columns[0]:
         whole[name] = np.concatenate([part[name] for part in columns])
     return type(parts[0])(**whole)

@@ -69,5 +69,5 @@ def frames(matrices: Tensor, radii: Tensor) -> Frames:
 
 
 def default_points(latent_dim: int) -> int:
-    """Return an even K, large enough that `moment_matched` is well conditioned."""
+    """Return an even K, large enough that `match_moments` is well conditioned."""
     return max(64, 8 * math.ceil(latent_dim / 2))

@@ -13,7 +13,7 @@ from model.inference.example import Example
 from model.inference.fitting import Modes, fit_modes
 from model.inference.importance import Draws, Weighed, rounding, weigh, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.vae import VAE
@@ -119,7 +119,7 @@ def propose(vae: VAE, x: Tensor, *, seed: int, position: int) -> Proposed:
     """Fit modes to one example, (1, D), which is at this position in the data set."""
     index = torch.tensor([position], device=x.device)
     noise = RowNoise.at(index, seed=seed, stream=Stream.REFINEMENT)
-    example, q_z = Example(vae, x), encoded(vae, x)
+    example, q_z = Example(vae, x), encode_wide(vae, x)
     modes = fit_modes(example, q_z, noise=noise)
     return Proposed(
         example=example,

@@ -115,7 +115,7 @@ def weigh(
     weights = torch.exp(log_weights - top)
     variance, spread = weights.new_zeros(2)
     rounds = weights.reshape(-1, SLOTS)
-    for part in torch.split(rounds, _collapsed(slots, len(rounds)), dim=1):
+    for part in torch.split(rounds, _collapse(slots, len(rounds)), dim=1):
         squares = (part - part.mean()).square()
         variance = variance + squares.mean() * part.numel() ** 2 / (part.numel() - 1)
         spread = spread + (squares - squares.mean()).square().sum()
@@ -135,7 +135,7 @@ def weigh(
     )
 
 
-def _collapsed(slots: list[int], n_rounds: int) -> list[int]:
+def _collapse(slots: list[int], n_rounds: int) -> list[int]:
     """
     Return the slots of strata that have two draws or more, as a variance needs.
 

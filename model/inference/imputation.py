@@ -150,7 +150,7 @@ def _in_codes(found: _Moments, layout: TableLayout) -> _Moments:
     probability, and its variance the probability of the others.
     """
     summary = Summary(layout, found.mean)
-    error = summary.picked(found.mean_standard_error)
+    error = summary.pick(found.mean_standard_error)
     return _Moments(
         mean=summary.codes,
         mean_standard_error=error,
@@ -158,7 +158,7 @@ def _in_codes(found: _Moments, layout: TableLayout) -> _Moments:
         variance_standard_error=torch.where(
             layout.tensor("has_logits", error.device),
             error,
-            summary.picked(found.variance_standard_error),
+            summary.pick(found.variance_standard_error),
         ),
     )
 
@@ -215,7 +215,7 @@ def _moments(vae: VAE, z: Tensor, weights: Tensor, dtype: torch.dtype) -> _Momen
 
     Both are weighted means of a function f of z, of which the delta method gives
     SE^2 = sum_k w_k^2 (f(z_k) - mean f)^2 (Owen 2013, Sec. 9.2). ESS / (ESS - 1)
-    corrects it for a small effective sample size, and `widened` for few draws that
+    corrects it for a small effective sample size, and `widen` for few draws that
     determine it. The variance also has the square of the mean's error e, which counts
     where f hardly varies, as for binary x with E[x] = 1/2; E[e^4] = 3 SE^4.
 

@@ -21,7 +21,7 @@ from model.inference.fitting import (
 )
 from model.inference.importance import Draws, Weighed, rounding, weigh, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
-from model.inference.observed import encoded_part, known_values
+from model.inference.observed import encode_part, known_values
 from model.noise import Stream
 from model.prior import Prior
 from model.row_noise import RowNoise
@@ -135,7 +135,7 @@ def _fit_one(
     example = Example(vae, known, observed)
     if not observed.any():
         return Fitted(example, None, position, seed)
-    start = encoded_part(vae, known, observed)
+    start = encode_part(vae, known, observed)
     modes = fit_modes(
         example,
         start,

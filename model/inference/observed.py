@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from model.distributions import DiagonalGaussian, Likelihood
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.vae import VAE
 
 
@@ -49,7 +49,7 @@ def masked_log_prob(p_x: Likelihood, x: Tensor, mask: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def encoded_part(vae: VAE, known: Tensor, observed: Tensor) -> DiagonalGaussian:
+def encode_part(vae: VAE, known: Tensor, observed: Tensor) -> DiagonalGaussian:
     """
     Return the encoder's q(z|x) with the other values of x filled in, float64, (N, J).
 
@@ -60,7 +60,7 @@ def encoded_part(vae: VAE, known: Tensor, observed: Tensor) -> DiagonalGaussian:
     if vae.marginals is None:
         filling = vae.decode(moments.mu.to(known.dtype)).mean
         known = torch.where(observed, known, filling)
-    q_z = encoded(vae, known)
+    q_z = encode_wide(vae, known)
     is_finite = (q_z.mu.isfinite() & q_z.sigma.isfinite()).all(dim=1, keepdim=True)
     return DiagonalGaussian(
         torch.where(is_finite, q_z.mu, moments.mu),

@@ -11,7 +11,7 @@ from model.inference.lbfgs import maximize
 from model.inference.pauses import pause
 from model.inference.proposals import (
     Proposal,
-    encoded,
+    encode_wide,
     log_weight,
     wide_pairs_at_once,
 )
@@ -100,7 +100,7 @@ def posterior(
         ValueError: The model has more than two latent dimensions.
     """
     _check(vae)
-    q_z = encoded(vae, x) if start is None else start
+    q_z = encode_wide(vae, x) if start is None else start
     mode = _mode(vae, x, q_z)
     reach = _HALF_WIDTH * q_z.sigma
     prior = vae.p_z.box(_HALF_WIDTH, mode.device)
@@ -160,7 +160,7 @@ class _Box(NamedTuple):
         unit = torch.linspace(0, 1, n, dtype=torch.float64, device=self.low.device)
         return tuple(low + (high - low) * unit for low, high in zip(*self, strict=True))
 
-    def fitted(self, log_joint: Tensor, mode: Tensor, ceiling: Tensor) -> "_Box":
+    def fit(self, log_joint: Tensor, mode: Tensor, ceiling: Tensor) -> "_Box":
         """Shrink to where the density is not negligible; extend where it is cut off."""
         n = log_joint.shape[0]
         step = (self.high - self.low) / (n - 1)
@@ -218,7 +218,7 @@ def _integrate(vae: VAE, x: Tensor, mode: Tensor, box: _Box) -> Posterior:
             - log_p_x
         )
         ceiling = torch.maximum(at_mode, log_joint.max())
-        box_fitted = box.fitted(log_joint, mode, ceiling)
+        box_fitted = box.fit(log_joint, mode, ceiling)
         is_settled = not box.is_much_changed(box_fitted)
         converged = is_settled and error <= _TOLERANCE
         if converged or (is_settled and 2 * n - 1 > most):

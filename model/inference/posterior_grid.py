@@ -10,7 +10,7 @@ from model.distributions import DiagonalGaussian
 from model.inference import posterior
 from model.inference.columns import Posteriors, column
 from model.inference.posterior import Posterior
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.vae import VAE
 
 # Points per axis of the returned grid, for J = 1 and 2. The grid of the integration has
@@ -26,10 +26,10 @@ def integrate(vae: VAE, wide: VAE, x: Tensor) -> Posteriors:
     Args:
         wide: The model in float64, which decodes, so that rounding adds no error.
     """
-    q_z, x = encoded(vae, x), x.double()
+    q_z, x = encode_wide(vae, x), x.double()
     exact = posterior.posterior(wide, x, start=q_z)
     divergence = posterior.kl_to_posterior(wide, x, q_z, exact)
-    grids = [_gridded(found, q_z, i) for i, found in enumerate(exact)]
+    grids = [_on_coarse_grid(found, q_z, i) for i, found in enumerate(exact)]
     return Posteriors(
         log_p_x=np.array([found.log_p_x for found in exact]),
         log_p_x_error=np.array([found.error for found in exact]),
@@ -52,7 +52,7 @@ class _Grid(NamedTuple):
     log_q: Tensor
 
 
-def _gridded(found: Posterior, q_z: DiagonalGaussian, i: int) -> _Grid:
+def _on_coarse_grid(found: Posterior, q_z: DiagonalGaussian, i: int) -> _Grid:
     """Return both log densities on a coarser grid, for example i."""
     n_axes = len(found.axes)
     thinned = slice(None, None, (len(found.axes[0]) - 1) // (N_GRID[n_axes] - 1))

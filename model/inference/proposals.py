@@ -84,7 +84,7 @@ Gaussian = DiagonalGaussian | FullGaussian
 
 
 @torch.no_grad()
-def encoded(vae: VAE, x: Tensor) -> DiagonalGaussian:
+def encode_wide(vae: VAE, x: Tensor) -> DiagonalGaussian:
     """Return the encoder's q(z|x) for x, (N, D), in float64 and without gradients."""
     q_z = vae.encode(x)
     return DiagonalGaussian(q_z.mu.double(), q_z.log_var.double())

@@ -20,7 +20,7 @@ from model.inference.likelihood import log_likelihood_with_gradient
 from model.inference.mixture_prior import split_prior
 from model.inference.proposals import (
     Gaussian,
-    encoded,
+    encode_wide,
     log_weight,
     pairs_at_once,
 )
@@ -72,7 +72,7 @@ def refine(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refinement:
     Examples are computed one at a time, so that the bits of one do not depend on the
     others.
 
-    The objective has fixed noise with mean 0 and covariance I (`moment_matched`), for
+    The objective has fixed noise with mean 0 and covariance I (`match_moments`), for
     which the ELBO of a linear-Gaussian model is exact. Its KL divergence is `Prior.kl`,
     in closed form if there is one. The reported ELBOs are measured with other noise,
     because the maximum of an objective with fixed noise is biased upward.
@@ -82,7 +82,7 @@ def refine(vae: VAE, x: Tensor, *, seed: int, first: int = 0) -> Refinement:
         first: Position of the first row in its data; the noise of row i is a function
             of (seed, first + i) alone.
     """
-    before = _encoded_alone(vae, x)
+    before = _encode_alone(vae, x)
     best = _optimize(vae, x, before, seed=seed, first=first)
     q_z = _move(before, best.point)
     values = [elbo_replicates(vae, x, q, seed=seed, first=first) for q in (before, q_z)]
@@ -157,9 +157,9 @@ def _rounding(
     return Estimate(value, error)
 
 
-def _encoded_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
+def _encode_alone(vae: VAE, x: Tensor) -> DiagonalGaussian:
     """Return the encoder's q(z|x), computed one example at a time for fixed bits."""
-    parts = [encoded(vae, one) for one in torch.split(x, 1)]
+    parts = [encode_wide(vae, one) for one in torch.split(x, 1)]
     return DiagonalGaussian(
         torch.cat([q_z.mu for q_z in parts]), torch.cat([q_z.log_var for q_z in parts])
     )

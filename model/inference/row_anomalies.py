@@ -14,11 +14,11 @@ from model.inference.columns import (
     Column,
     TableAnomalies,
     column,
-    named,
+    columns_by_name,
     optional_column,
 )
 from model.inference.estimate import Estimate
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.tables.marginals import Marginals
@@ -70,7 +70,7 @@ def anomalies(
     noise = RowNoise.at(rows + first, seed=seed, stream=Stream.ANOMALY)
     eps = noise.normal(held_out.n_samples, vae.config.latent_dim).transpose(0, 1)
     surprised = surprise(vae, x, eps=eps.to(x.dtype))
-    q_z = encoded(vae, x)
+    q_z = encode_wide(vae, x)
     z = q_z.reparameterize(eps)
     total = surprised.per_dim.sum(dim=1, dtype=torch.float64)
     score = (total + vae.p_z.kl(q_z, z)).cpu().numpy() - vae.log_jacobian
@@ -114,7 +114,7 @@ def _of_table(
         either = np.minimum(1.0, 2 * np.minimum(of_ratio, of_tail))
     nats = column(blamed.nats)
     return TableAnomalies(
-        **named(found),
+        **columns_by_name(found),
         ratio=ratio,
         ratio_p_value=of_ratio,
         tail_p_value=of_tail,

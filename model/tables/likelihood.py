@@ -64,34 +64,34 @@ class Summary:
         numbers = self.indicators[..., :n]
         is_ordinal = self._constant("is_ordinal")
         numbers = torch.where(is_ordinal, numbers.round(), numbers)
-        return self._joined(numbers, self._table.argmax(dim=-1).to(numbers.dtype))
+        return self._join(numbers, self._table.argmax(dim=-1).to(numbers.dtype))
 
     def spread(self, variance: Tensor) -> Tensor:
         """Return variances of numbers, the probability of other categories else."""
         n = len(self.layout.on_axis)
-        return self._joined(variance[..., :n], 1 - self._table.amax(dim=-1))
+        return self._join(variance[..., :n], 1 - self._table.amax(dim=-1))
 
-    def picked(self, of_indicators: Tensor) -> Tensor:
+    def pick(self, of_indicators: Tensor) -> Tensor:
         """Return what belongs to the number, or the category, of `codes`, (..., C)."""
         n = len(self.layout.on_axis)
-        table = self._padded(of_indicators[..., n:])
+        table = self._pad(of_indicators[..., n:])
         level = self._table.argmax(dim=-1, keepdim=True)
-        return self._joined(
+        return self._join(
             of_indicators[..., :n], torch.gather(table, -1, level)[..., 0]
         )
 
     @cached_property
     def _table(self) -> Tensor:
         """The probabilities of categories, (..., L, most)."""
-        return self._padded(self.indicators[..., len(self.layout.on_axis) :])
+        return self._pad(self.indicators[..., len(self.layout.on_axis) :])
 
-    def _padded(self, flat: Tensor) -> Tensor:
+    def _pad(self, flat: Tensor) -> Tensor:
         is_level = self._constant("is_level")
         table = flat.new_zeros(*flat.shape[:-1], *is_level.shape)
         table[..., is_level] = flat
         return table
 
-    def _joined(self, numbers: Tensor, levels: Tensor) -> Tensor:
+    def _join(self, numbers: Tensor, levels: Tensor) -> Tensor:
         return torch.cat([numbers, levels], dim=-1)[..., self._constant("order")]
 
     def _constant(self, name: str) -> Tensor:
@@ -240,7 +240,7 @@ class Table(Likelihood):
         """Return drawn codes, (..., C), NaN where uniform noise, (..., B), has gaps."""
         if self.missing is None:
             return codes
-        return torch.where(self.missing.drawn(codes, noise), torch.nan, codes)
+        return torch.where(self.missing.draw(codes, noise), torch.nan, codes)
 
     @staticmethod
     def in_support(x: Tensor) -> Tensor:

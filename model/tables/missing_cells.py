@@ -78,7 +78,7 @@ class Missing:
         logits = self.eta.double()[..., self.cells.tensor("output")]  # (..., B, K)
         return torch.log_softmax(self.cells.log_shares(group) + logits, dim=-1)
 
-    def drawn(self, codes: Tensor, noise: Tensor) -> Tensor:
+    def draw(self, codes: Tensor, noise: Tensor) -> Tensor:
         """
         Draw which cells are missing, bool, (..., C).
 

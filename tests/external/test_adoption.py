@@ -15,7 +15,7 @@ from model import checkpoint
 from model.config import Config
 from model.engine import Engine
 from model.inference import analyses
-from model.inference.columns import named
+from model.inference.columns import columns_by_name
 from model.noise import Stream, standard_normal
 from model.vae import VAE, empty
 from tests.external import trainings
@@ -190,7 +190,7 @@ def test_the_analyses_run(adopted: Adopted) -> None:
     gap = analyses.gaps(vae, x, target=0.5, budget=500, seed=1)
     imputed = analyses.impute(vae, x, known, n_draws=1, n_samples=20, seed=1)
 
-    for columns in (named(gap), named(imputed)):
+    for columns in (columns_by_name(gap), columns_by_name(imputed)):
         assert all(np.isfinite(values).all() for values in columns.values())
 
 
@@ -204,8 +204,10 @@ def test_the_same_network_trained_here_agrees(adopted: Adopted) -> None:
 
     found = [
         {
-            **named(analyses.gaps(vae, x, target=0.5, budget=500, seed=1)),
-            **named(analyses.impute(vae, x, known, n_draws=1, n_samples=20, seed=1)),
+            **columns_by_name(analyses.gaps(vae, x, target=0.5, budget=500, seed=1)),
+            **columns_by_name(
+                analyses.impute(vae, x, known, n_draws=1, n_samples=20, seed=1)
+            ),
         }
         for vae in (adopted.engine.checkpoint.vae, native)
     ]

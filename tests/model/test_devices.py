@@ -15,7 +15,7 @@ from model.inference.bracket import upper_bound
 from model.inference.evidence import explore, log_evidence
 from model.inference.gap import gap
 from model.inference.posterior import kl_to_posterior, posterior
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.inference.refinement import refine
 from model.vae import VAE
 from tests.model.ppca import Build, random
@@ -29,7 +29,7 @@ def _upper_bound(vae: VAE, x: Tensor) -> object:
 
 
 def _divergence(vae: VAE, x: Tensor) -> object:
-    return kl_to_posterior(vae, x, encoded(vae, x), posterior(vae, x))
+    return kl_to_posterior(vae, x, encode_wide(vae, x), posterior(vae, x))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from model.elbo import elbo
 from model.evaluation import evaluate
 from model.inference import analyses
 from model.inference.bounds import importance_weighted
-from model.inference.columns import Analysis, named
+from model.inference.columns import Analysis, columns_by_name
 from model.inference.effort import Effort
 from model.inference.evidence import log_evidence
 from model.inference.gap import gap
@@ -22,7 +22,7 @@ from model.inference.hmc import sample_posterior
 from model.inference.imputation import impute, log_prob_missing
 from model.inference.latents import latents
 from model.inference.posterior import kl_to_posterior, posterior
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.inference.refinement import elbo_replicates, refine
 from model.inference.row_anomalies import HeldOutScores
 from model.vae import VAE
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 def exact_elbo(model: MixturePca) -> Tensor:
     """Return log p(x) - KL(q(z|x) || p(z|x)) by quadrature, J = 1, (N,)."""
-    q_z = encoded(model.vae, model.x)
+    q_z = encode_wide(model.vae, model.x)
     eps = torch.linspace(-9, 9, 8001).double()[:, None, None]
     z = q_z.reparameterize(eps)
     mass = torch.exp(-0.5 * eps[..., 0].square())
@@ -123,7 +123,7 @@ def test_the_gaps_add_up_to_the_exact_one(build: Build) -> None:
     assert ((found.total.value - exact).abs() < 4 * found.total.standard_error).all()
     for part in (found.approximation, found.amortization):
         assert (part.value > -3 * part.standard_error).all()
-    q_z = encoded(model.vae, model.x)
+    q_z = encode_wide(model.vae, model.x)
     divergence = kl_to_posterior(model.vae, model.x, q_z, posterior(model.vae, model.x))
     torch.testing.assert_close(divergence.value, exact, rtol=0, atol=1e-5)
 
@@ -153,7 +153,7 @@ def test_refinement_gains_under_a_mixture(build: Build) -> None:
     assert (found.improvement.value > -1e-3).all()
     above = found.after.value - model.log_p_x
     assert (above < 3 * found.after.standard_error).all()
-    q_z = encoded(model.vae, model.x)
+    q_z = encode_wide(model.vae, model.x)
     values = elbo_replicates(model.vae, model.x, q_z, seed=1, n_frames=2000)
     error = values.std(dim=1) / 2000**0.5
     assert ((values.mean(dim=1) - exact_elbo(model)).abs() < 3 * error).all()
@@ -305,7 +305,9 @@ def standard_and_mixture(build: Build) -> tuple[VAE, VAE]:
         lambda vae, x: [
             *map(
                 torch.from_numpy,
-                named(analyses.evidence(vae, x, Effort.fixed(8), seed=1)).values(),
+                columns_by_name(
+                    analyses.evidence(vae, x, Effort.fixed(8), seed=1)
+                ).values(),
             )
         ],
         pytest.param(
@@ -329,7 +331,7 @@ def test_one_standard_component_answers_as_the_standard_normal_does(
 
 def arrays(found: Analysis | list[Any]) -> list[Any]:
     """Return the columns of an analysis, or a list as it is."""
-    return found if isinstance(found, list) else list(named(found).values())
+    return found if isinstance(found, list) else list(columns_by_name(found).values())
 
 
 @pytest.mark.slow("computes many estimates")
@@ -381,5 +383,5 @@ def test_a_vamp_prior_is_used_by_every_bound(build: Build) -> None:
     log_p_x = torch.tensor([one.log_p_x for one in exact]).double()
     bound = found.log_p_x.bound
     assert ((bound.value - log_p_x).abs() < 4 * bound.standard_error).all()
-    kl = kl_to_posterior(vae, x, encoded(vae, x), exact).value
+    kl = kl_to_posterior(vae, x, encode_wide(vae, x), exact).value
     assert ((found.total.value - kl).abs() < 4 * found.total.standard_error).all()

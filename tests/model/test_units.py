@@ -20,8 +20,8 @@ def test_standardized_data_do_not_depend_on_their_unit_or_zero(
     x = U.copy()
     x[:, 1] = scale * (U[:, 1] + offset)
 
-    plain = Units.measured(U, shared=False).standardized(U)
-    u = Units.measured(x, shared=False).standardized(x)
+    plain = Units.of_rows(U, shared=False).standardize(U)
+    u = Units.of_rows(x, shared=False).standardize(x)
 
     # A float64 of 1e6 spreads resolves 1e-10 of them; float32 rounds to 1e-7.
     np.testing.assert_allclose(u, plain, rtol=3e-7, atol=1e-9)
@@ -36,7 +36,7 @@ def test_measured_units_are_mean_and_standard_deviation(
     """In float64, and without overflow or underflow of squares."""
     x = scale * (U + offset)
 
-    units = Units.measured(x, shared=False)
+    units = Units.of_rows(x, shared=False)
 
     np.testing.assert_allclose(units.scale, scale * U.std(axis=0), rtol=1e-9)
     mean = scale * (U.mean(axis=0) + offset)
@@ -51,10 +51,10 @@ def test_a_constant_column_gets_its_size_as_scale(value: float, scale: float) ->
     x = np.full((50, 2), value)
     x[::2, 1] = np.nextafter(value, np.inf) if value else 0.0
 
-    units = Units.measured(x, shared=False)
+    units = Units.of_rows(x, shared=False)
 
     np.testing.assert_allclose(units.scale, scale, rtol=1e-15)
-    assert np.abs(units.standardized(x)).max() < 1e-12
+    assert np.abs(units.standardize(x)).max() < 1e-12
 
 
 @pytest.mark.parametrize("spread", [1e-7, 1e-10, 1e-30])
@@ -62,7 +62,7 @@ def test_a_column_of_small_values_is_not_constant(spread: float) -> None:
     """What counts is its spread, not the size of its values."""
     x = spread * U
 
-    assert Units.measured(x, shared=False).standardized(x).std() > 0.99
+    assert Units.of_rows(x, shared=False).standardize(x).std() > 0.99
 
 
 def test_pixels_share_one_scale() -> None:
@@ -70,7 +70,7 @@ def test_pixels_share_one_scale() -> None:
     x = U.copy()
     x[:, 0] = 3
 
-    units = Units.measured(x, shared=True)
+    units = Units.of_rows(x, shared=True)
 
     np.testing.assert_allclose(units.shift, x.mean(axis=0))
     np.testing.assert_allclose(units.scale, np.sqrt(x.var(axis=0).mean()))
@@ -97,9 +97,9 @@ def test_a_part_of_a_row_is_standardized_as_the_row(first: int) -> None:
     units = Units(np.arange(4.0), np.arange(1.0, 5.0))
     x = U[:5]
 
-    part = units.standardized_part(x.reshape(-1)[first : first + 9], first)
+    part = units.standardize_part(x.reshape(-1)[first : first + 9], first)
 
-    wanted = units.standardized(x).reshape(-1)[first : first + 9]
+    wanted = units.standardize(x).reshape(-1)[first : first + 9]
     np.testing.assert_array_equal(part, wanted)
 
 
@@ -108,7 +108,7 @@ def test_every_x_in_the_range_fits_float32() -> None:
     units = Units(np.array([1e30, 0.0, -5.0]), np.array([1e-12, 1e12, 1.0]))
 
     for x in units.x_range:
-        assert np.isfinite(units.standardized(np.full((1, 3), x))).all()
+        assert np.isfinite(units.standardize(np.full((1, 3), x))).all()
 
 
 def test_stored_units_stay_float64() -> None:

@@ -87,7 +87,7 @@ class _Reading:
         while self._position < len(self._body) and not stop.is_set():
             values, numbers = self._rows()
             layout.check_n_rows(self._n + len(values))
-            with columns.faults_at(layout, self._named(numbers)):
+            with columns.faults_at(layout, self._fault_namer(numbers)):
                 rows = columns.convert(
                     columns.order_columns(values, self.order),
                     layout,
@@ -102,7 +102,7 @@ class _Reading:
     def _header(self) -> list[str]:
         """Read the first line; return its names, without spaces around them."""
         end = lines.end_of_first(self._body, self._position, self._most_bytes)
-        text = self._taken(end)
+        text = self._take(end)
         if not text.strip():
             lines.refuse(1, "expected the names of the columns, got nothing")
         (cells,) = lines.lines_of(text, 1).cells
@@ -122,9 +122,9 @@ class _Reading:
         while end < 0 and n_bytes < self._most_bytes:
             n_bytes = min(2 * n_bytes, self._most_bytes)
             end = lines.end_of_lines(self._body, self._position, n_bytes)
-        return self._taken(end)
+        return self._take(end)
 
-    def _taken(self, end: int) -> bytes:
+    def _take(self, end: int) -> bytes:
         if end < 0:
             what = f"expected a line of at most {self._most_bytes} bytes, got a longer"
             lines.refuse(self._line, f"{what} one, or a cell without its second quote")
@@ -171,14 +171,14 @@ class _Reading:
         layout = self._layout
         if layout.schema is None:
             return values
-        with columns.faults_at(layout, self._named(numbers)):
+        with columns.faults_at(layout, self._fault_namer(numbers)):
             coded = codes.of_numbers(values, self.names, layout, layout.schema, self._n)
-        return self._known(coded, numbers)
+        return self._note_unknown(coded, numbers)
 
-    def _known(self, coded: codes.Coded, numbers: Sequence[int]) -> Values:
+    def _note_unknown(self, coded: codes.Coded, numbers: Sequence[int]) -> Values:
         """Return codes, and keep where the first categories are that are unknown."""
-        self.unknown = columns.first_unknown(
-            self.unknown, coded.unknown, self._layout, self._named(numbers)
+        self.unknown = columns.first_faults(
+            self.unknown, coded.unknown, self._layout, self._fault_namer(numbers)
         )
         return coded.values
 
@@ -216,26 +216,26 @@ class _Reading:
                 lines.refuse(number, f"{what}, got {got}")
         layout = self._layout
         if layout.schema is not None:
-            with columns.faults_at(layout, self._named(found.numbers)):
+            with columns.faults_at(layout, self._fault_namer(found.numbers)):
                 coded = codes.of_rows(
                     found.cells, self.names, layout, layout.schema, self._n
                 )
-            return self._known(coded, found.numbers)
+            return self._note_unknown(coded, found.numbers)
         rows = [list(map(columns.number_in, cells)) for cells in found.cells]
         for i, row in enumerate(rows):
             if None in row:
                 d = self.order.index(row.index(None))
                 what = "expected a finite number, got text"
-                named = self._named(found.numbers)
-                raise UnprocessableError(named(self._n + i, d, what))
+                name_fault = self._fault_namer(found.numbers)
+                raise UnprocessableError(name_fault(self._n + i, d, what))
         return np.array(rows, np.float64)
 
-    def _named(self, numbers: Sequence[int]) -> columns.Renamed:
+    def _fault_namer(self, numbers: Sequence[int]) -> columns.FaultNamer:
         """Return a function that names the line and the column of a fault."""
         pointer_to = columns.pointers(self._layout)
 
-        def renamed(row: int, d: int, detail: str) -> Fault:
+        def name_fault(row: int, d: int, detail: str) -> Fault:
             where = f"line {numbers[row - self._n]}, {self._layout.columns[d]}"
             return Fault(pointer_to(row, d), f"{where}: {detail}")
 
-        return renamed
+        return name_fault

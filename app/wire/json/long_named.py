@@ -125,7 +125,7 @@ class _NamedRows:
             try:
                 part = read(piece, self._n)
             except UnprocessableError as error:
-                raise self._placed(error, piece, read) from None
+                raise self._error_at_row(error, piece, read) from None
             self._n += len(part.values)
             self._layout.check_n_rows(self._n)
             parts.append(part)
@@ -167,7 +167,7 @@ class _NamedRows:
             else:
                 n_bytes = min(2 * n_bytes, _MOST_ROW_BYTES)
 
-    def _placed(
+    def _error_at_row(
         self, error: UnprocessableError, piece: bytes, read: _ReadPiece
     ) -> UnprocessableError:
         """Return the error of a piece at its row, if it has another place."""

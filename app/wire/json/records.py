@@ -12,7 +12,7 @@ from app.wire.layout import Layout
 _BEGIN = re.compile(rb"\[[ \t\r\n]*\{")
 
 
-def begin(body: Body, start: int) -> bool:
+def begins(body: Body, start: int) -> bool:
     """Return whether the array at a position of a body has records."""
     return _BEGIN.match(body, start) is not None
 
@@ -31,16 +31,20 @@ def in_order(
             )
             faults.append(Fault(layout.pointer(i), what))
         elif (missing := _missing(record, layout)) and layout.schema is None:
-            faults.append(Fault(layout.pointer(i), columns.lacks(missing)))
+            faults.append(
+                Fault(layout.pointer(i), columns.missing_columns_detail(missing))
+            )
         elif extra := record.keys() - names:
             others = [name for name in record if name in extra]
-            faults.append(Fault(layout.pointer(i), columns.has_others(others, layout)))
+            faults.append(
+                Fault(layout.pointer(i), columns.other_columns_detail(others, layout))
+            )
         else:
             rows.append([record.get(name) for name in layout.columns])
     return rows, faults
 
 
-def absent(records: Sequence[Any], layout: Layout) -> tuple[str, ...]:
+def absent_names(records: Sequence[Any], layout: Layout) -> tuple[str, ...]:
     """Return the columns that a record does not have."""
     found = dict.fromkeys(name for one in records for name in _missing(one, layout))
     return tuple(found)
@@ -50,7 +54,7 @@ def _missing(record: dict[str, Any], layout: Layout) -> list[str]:
     return [name for name in layout.columns if name not in record]
 
 
-def named(layout: Layout) -> columns.Renamed:
+def fault_namer(layout: Layout) -> columns.FaultNamer:
     """Return a function that names the column of a fault."""
     pointer_to = columns.pointers(layout)
     return lambda row, d, detail: Fault(pointer_to(row, d), detail)

@@ -84,12 +84,12 @@ class JsonRows:
         """
         start, stop = ends(body)
         if self._layout.columns:
-            if records.begin(body, start):
+            if records.begins(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
                     read = partial(long_named.read_records, body, start, self._layout)
                     return ParsedBody(*await self._threads.run(read))
                 return await self._read_slowly(body)
-            if split.begin(body, start):
+            if split.begins(body, start):
                 if len(body) > strict.MAX_EXPLAINED_BYTES:
                     return await self._read_split(body)
                 return await self._read_slowly(body)
@@ -228,7 +228,7 @@ def ends(body: Body) -> tuple[int, int]:
 def is_named(body: Body) -> bool:
     """Return whether a body has rows by name."""
     start, _ = ends(body)
-    return records.begin(body, start) or split.begin(body, start)
+    return records.begins(body, start) or split.begins(body, start)
 
 
 def outside_array(body: Body) -> Body:

@@ -39,7 +39,7 @@ class Cut(NamedTuple):
     skeleton: bytes
 
 
-def begin(body: Body, start: int) -> bool:
+def begins(body: Body, start: int) -> bool:
     """Return whether x, before the first `[` of a body, begins as an object."""
     return start > 0 and _BEGIN.search(body, 0, start) is not None
 
@@ -121,15 +121,15 @@ def reorder(
         UnprocessableError: A value is outside the model's range.
     """
     unknown: Sequence[Fault] = ()
-    with columns.faults_at(layout, named(layout, order)):
+    with columns.faults_at(layout, fault_namer(layout, order)):
         if layout.schema is not None:
             sent, unknown = codes.of_numbers(sent, names, layout, layout.schema, 0)
         rows = layout.to_rows(columns.order_columns(sent, order), shaped=False)
-    absent = columns.absent(order, layout)
+    absent = columns.absent_names(order, layout)
     return rows._replace(
         pointer_to=pointers(layout, order),
         absent=absent,
-        unknown=columns.named(unknown, layout, named(layout, order)),
+        unknown=columns.rename_faults(unknown, layout, fault_namer(layout, order)),
     )
 
 
@@ -166,7 +166,7 @@ def in_order(
     return [[None if i == ABSENT else row[i] for i in order] for row in rows], []
 
 
-def named(layout: Layout, order: Sequence[int]) -> columns.Renamed:
+def fault_namer(layout: Layout, order: Sequence[int]) -> columns.FaultNamer:
     """Return a function that names the place of a fault as it was sent."""
     pointer_to = pointers(layout, order)
     return lambda row, d, detail: Fault(

@@ -193,14 +193,14 @@ def _from_records(array: list[Any], layout: Layout, first_row: int) -> Rows:
     rows, faults = records.in_order(array, layout, first_row)
     if faults:
         raise UnprocessableError(*faults)
-    named = records.named(layout)
-    with columns.faults_at(layout, named):
+    name_fault = records.fault_namer(layout)
+    with columns.faults_at(layout, name_fault):
         found = _named_rows(rows, layout, first_row)
-    absent = records.absent(array, layout) if layout.schema is not None else ()
+    absent = records.absent_names(array, layout) if layout.schema is not None else ()
     return found._replace(
         pointer_to=columns.pointers(layout),
         absent=absent,
-        unknown=columns.named(found.unknown, layout, named),
+        unknown=columns.rename_faults(found.unknown, layout, name_fault),
     )
 
 
@@ -219,14 +219,14 @@ def _split_rows(
     rows, faults = split.in_order(data, len(names), order, layout, first_row)
     if faults:
         raise UnprocessableError(*faults)
-    named = split.named(layout, order)
-    with columns.faults_at(layout, named):
+    name_fault = split.fault_namer(layout, order)
+    with columns.faults_at(layout, name_fault):
         found = _named_rows(rows, layout, first_row)
-    absent = columns.absent(order, layout)
+    absent = columns.absent_names(order, layout)
     return found._replace(
         pointer_to=split.pointers(layout, order),
         absent=absent,
-        unknown=columns.named(found.unknown, layout, named),
+        unknown=columns.rename_faults(found.unknown, layout, name_fault),
     )
 
 

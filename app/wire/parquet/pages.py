@@ -41,7 +41,7 @@ class PageWalk:
         self._n_pages = 0
         self.n_bytes = self.n_text = 0
 
-    def measured(self, groups: Iterable[Group]) -> tuple[Group, ...]:
+    def measure(self, groups: Iterable[Group]) -> tuple[Group, ...]:
         """
         Return row groups whose chunks end where their values do.
 

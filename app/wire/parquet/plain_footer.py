@@ -17,7 +17,7 @@ from app.wire.parquet.thrift import (
     STRUCT,
     Item,
     Items,
-    written,
+    write_struct,
 )
 
 _VERSION = 2
@@ -35,7 +35,7 @@ def file_of(columns: Sequence[Column], groups: Sequence[Group]) -> bytes:
     """Return a file of a footer alone, for row groups of a body."""
     root = {**_ROOT, 5: Item(I32, len(columns))}
     leaves = [_element(i, column) for i, column in enumerate(columns)]
-    footer = written(
+    footer = write_struct(
         {
             1: Item(I32, _VERSION),
             2: Item(LIST, Items(STRUCT, [root, *leaves])),

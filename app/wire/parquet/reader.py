@@ -59,7 +59,7 @@ class ParquetFile(NamedTuple):
         Return the rows.
 
         Args:
-            layout: As in `measured`, but for what its values may be.
+            layout: As in `measure`, but for what its values may be.
             stop: Ends the reading when it is set.
 
         Raises:
@@ -69,7 +69,7 @@ class ParquetFile(NamedTuple):
         kept: NDArray[Any] = np.empty((self.n_rows, layout.dim), layout.dtype)
         n = 0
         for values in reading.batches(stop):
-            with columns.faults_at(layout, reading.named):
+            with columns.faults_at(layout, reading.fault):
                 rows = columns.convert(values, layout, n, missing="null")
             kept[n : n + len(rows)] = rows
             n += len(rows)
@@ -119,7 +119,7 @@ def measure(
     if n_cells > limits.unpacked:
         raise too_long(limits.unpacked)
     walk = PageWalk(body, limits.unpacked - n_cells, stop)
-    groups = walk.measured(found.groups_of(wanted))
+    groups = walk.measure(found.groups_of(wanted))
     n_bytes = n_cells + walk.n_bytes + (_COPIES_OF_TEXT - 1) * walk.n_text
     if n_bytes > limits.in_memory:
         most = limits.in_memory // _COPIES_OF_TEXT
@@ -146,7 +146,7 @@ class _ParquetReading:
         self.unknown: tuple[Fault, ...] = ()
         self._places = [layout.columns.index(name) for name in names]
 
-    def named(self, row: int, d: int, detail: str) -> Fault:
+    def fault(self, row: int, d: int, detail: str) -> Fault:
         """Return a fault with the row and the column it is in."""
         pointer_to = columns.pointers(self._layout)
         where = f"row {row}, {self._layout.columns[d]}"
@@ -189,12 +189,12 @@ class _ParquetReading:
         except UnicodeDecodeError:
             what = f"{column.name}: expected texts in UTF-8, got other bytes"
             raise UnprocessableError(Fault(layout.pointer(), what)) from None
-        with columns.faults_at(layout, self.named):
+        with columns.faults_at(layout, self.fault):
             if schema is None:
                 return self._numbers(column, cells, first)
             coded = codes.of_column(column.name, cells, layout, schema, first)
-        self.unknown = columns.first_unknown(
-            self.unknown, coded.unknown, layout, self.named
+        self.unknown = columns.first_faults(
+            self.unknown, coded.unknown, layout, self.fault
         )
         return coded.values
 

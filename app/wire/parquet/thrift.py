@@ -191,7 +191,7 @@ class Items(NamedTuple):
     values: list[Any]
 
 
-def written(fields: Mapping[int, Item | None]) -> bytes:
+def write_struct(fields: Mapping[int, Item | None]) -> bytes:
     """Return a struct of the fields that have a value, by rising numbers."""
     content = bytearray()
     last = 0
@@ -210,7 +210,7 @@ def written(fields: Mapping[int, Item | None]) -> bytes:
 
 def _payload(kind: int, value: Any) -> bytes:
     if kind == STRUCT:
-        return written(value)
+        return write_struct(value)
     if kind == LIST:
         head = bytes([_LONG << 4 | value.kind]) + _varint(len(value.values))
         return head + b"".join(_payload(value.kind, one) for one in value.values)

@@ -24,7 +24,7 @@ _GROUP_VALUES = 1 << 18
 _MOST_WHOLE = 2**63
 
 
-async def written(reply: Reply) -> list[Chunk]:
+async def write(reply: Reply) -> list[Chunk]:
     """Return a reply, written in a thread, one row group after the other."""
     parts = table.parts(reply)
     file = await asyncio.to_thread(_ParquetOutput, parts)
@@ -33,7 +33,7 @@ async def written(reply: Reply) -> list[Chunk]:
     per_group = max(1, _GROUP_VALUES // max(1, n_values))
     for start in range(0, n_rows, per_group):
         await asyncio.to_thread(file.write, slice(start, start + per_group))
-    return await asyncio.to_thread(file.finished)
+    return await asyncio.to_thread(file.finish)
 
 
 @final
@@ -62,7 +62,7 @@ class _ParquetOutput:
         batch = self._arrow.record_batch(arrays, schema=self._schema)
         self._writer.write_batch(batch)
 
-    def finished(self) -> list[Chunk]:
+    def finish(self) -> list[Chunk]:
         """Return the file."""
         self._writer.close()
         view = memoryview(self._sink.getvalue())

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from model.inference import analyses
-from model.inference.columns import named
+from model.inference.columns import columns_by_name
 from model.inference.effort import Effort
 from tests.app.known import Known
 
@@ -38,7 +38,7 @@ def test_loglik_of_k_draws_is_that_bound(known: Known) -> None:
     x = known.model.x.float()
     wanted = analyses.evidence(known.served.checkpoint.vae, x, effort, seed=1)
     assert (found["n_samples"] == 64).all()
-    for name, column in named(wanted).items():
+    for name, column in columns_by_name(wanted).items():
         np.testing.assert_allclose(
             np.float64(found[name]), np.float64(column), rtol=1e-5, atol=1e-5
         )

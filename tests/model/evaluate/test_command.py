@@ -400,5 +400,5 @@ def test_drawn_rows_are_those_of_the_whole_split(images: Path) -> None:
     x = data_sets.load(str(images)).test.x
 
     assert np.array_equal(
-        binarization.drawn(x[:20], seed=5), binarization.drawn(x, seed=5)[:20]
+        binarization.sample(x[:20], seed=5), binarization.sample(x, seed=5)[:20]
     )

@@ -9,7 +9,7 @@ from model.checkpoint import CheckpointError
 from model.config import LikelihoodName, Network
 from model.engine import Engine
 from model.inference import analyses
-from model.inference.columns import named
+from model.inference.columns import columns_by_name
 from model.inference.hmc import sample_posterior
 from model.vae import VAE
 from tests.model.graph.adopted import as_graphs
@@ -83,8 +83,8 @@ def test_the_analyses_agree_with_those_of_the_native_network(native: VAE) -> Non
     ]
 
     for ours, theirs in zip(*found, strict=True):
-        wanted = named(theirs)
-        for name, column in named(ours).items():
+        wanted = columns_by_name(theirs)
+        for name, column in columns_by_name(ours).items():
             np.testing.assert_allclose(
                 column, wanted[name], rtol=1e-4, atol=1e-4, err_msg=name
             )

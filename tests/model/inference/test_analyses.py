@@ -14,7 +14,7 @@ from model.elbo import elbo
 from model.inference import analyses
 from model.inference.anomaly import p_values, surprise
 from model.inference.bounds import importance_weighted
-from model.inference.columns import Analysis, Imputed, joined, named
+from model.inference.columns import Analysis, Imputed, columns_by_name, concatenate
 from model.inference.effort import Effort
 from model.inference.gap import gap
 from model.inference.imputation import impute
@@ -159,7 +159,7 @@ def test_slices_change_nothing(build: Build) -> None:
     x = (random(5, 6, seed=3) > 0).double()
     whole = analyses.gaps(vae, x, target=0.05, budget=1024, seed=1)
 
-    parts = joined(
+    parts = concatenate(
         [
             analyses.gaps(
                 vae, x[rows], target=0.05, budget=1024, seed=1, first=rows.start
@@ -168,7 +168,7 @@ def test_slices_change_nothing(build: Build) -> None:
         ]
     )
 
-    for name, column in named(whole).items():
+    for name, column in columns_by_name(whole).items():
         np.testing.assert_allclose(
             getattr(parts, name), column, atol=1e-9, err_msg=name
         )
@@ -195,8 +195,10 @@ def test_everything_lies_where_x_does(
     with torch.device("meta"):
         found = analysis(model.vae, model.x)
 
-    for name, column in named(found).items():
-        np.testing.assert_array_equal(column, named(expected)[name], err_msg=name)
+    for name, column in columns_by_name(found).items():
+        np.testing.assert_array_equal(
+            column, columns_by_name(expected)[name], err_msg=name
+        )
 
 
 @pytest.mark.parametrize("n_rows", [1, 16, 17, 40])
@@ -333,9 +335,9 @@ def test_imputations_of_rows_are_their_own(model: Ppca) -> None:
         )
 
     whole = imputed(slice(0, 4))
-    parts = joined([imputed(slice(0, 1)), imputed(slice(1, 4))])
+    parts = concatenate([imputed(slice(0, 1)), imputed(slice(1, 4))])
 
-    for name, column in named(whole).items():
+    for name, column in columns_by_name(whole).items():
         np.testing.assert_allclose(
             getattr(parts, name), column, rtol=1e-6, atol=1e-8, err_msg=name
         )

@@ -14,7 +14,7 @@ from model.inference.bounds import (
     importance_weighted,
     max_samples,
 )
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.noise import Stream
 from model.row_noise import RowNoise
 from tests.model.inference.known import good, linear
@@ -164,7 +164,7 @@ def test_k_is_right_whatever_the_chunks(
     result = importance_weighted(vae, x, n_samples=5, n_blocks=8, seed=9)
 
     noise = RowNoise.at(torch.arange(3), seed=9, stream=Stream.IMPORTANCE)
-    q_z = encoded(vae, x)
+    q_z = encode_wide(vae, x)
     z = q_z.reparameterize(noise.normal(40, 3).transpose(0, 1))
     log_w = vae.decode(z).log_prob(x) - q_z.log_prob(z)
     log_w = log_w - 0.5 * (3 * math.log(2 * math.pi) + z.square().sum(dim=2))

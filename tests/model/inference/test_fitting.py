@@ -7,8 +7,8 @@ import torch
 
 from model.inference.example import Example
 from model.inference.fitting import fit, fit_modes, most_points, sphere
-from model.inference.observed import encoded_part
-from model.inference.proposals import encoded
+from model.inference.observed import encode_part
+from model.inference.proposals import encode_wide
 from model.noise import Stream
 from model.row_noise import RowNoise
 from tests.model.inference import known
@@ -39,8 +39,8 @@ def test_a_gaussian_posterior_is_found(build: Build, latent_dim: int) -> None:
     x = model.x[:1]
 
     for found in (
-        fit(Example(model.vae, x), encoded(model.vae, x), noise=noise()),
-        fit_modes(Example(model.vae, x), encoded(model.vae, x), noise=noise()),
+        fit(Example(model.vae, x), encode_wide(model.vae, x), noise=noise()),
+        fit_modes(Example(model.vae, x), encode_wide(model.vae, x), noise=noise()),
     ):
         assert len(found.elbo) == 1
         mean = model.r[:1] @ model.w @ model.m.inverse()
@@ -57,7 +57,7 @@ def test_both_modes_are_found() -> None:
 
     for seed in range(10):
         modes = fit_modes(
-            Example(model.vae, x), encoded(model.vae, x), noise=noise(seed)
+            Example(model.vae, x), encode_wide(model.vae, x), noise=noise(seed)
         )
         found = modes.q_z.mu
         assert len(found) == 2
@@ -69,7 +69,7 @@ def test_modes_of_a_mixture_prior_have_their_mass(build: Build) -> None:
     model = mixture_pca(build, 2, apart=6.0)
     x = model.x[:1]
 
-    found = fit_modes(Example(model.vae, x), encoded(model.vae, x), noise=noise())
+    found = fit_modes(Example(model.vae, x), encode_wide(model.vae, x), noise=noise())
 
     # ELBO = elbo + J / 2 (1 + log 2 pi)
     elbo = found.elbo.max() + (1 + torch.log(torch.tensor(2 * torch.pi)))
@@ -83,7 +83,7 @@ def test_the_posterior_of_an_observed_part_is_found(build: Build) -> None:
     x = torch.where(o, model.x[:1], 0.0)
 
     found = fit_modes(
-        Example(model.vae, x, o), encoded_part(model.vae, x, o), noise=noise()
+        Example(model.vae, x, o), encode_part(model.vae, x, o), noise=noise()
     )
 
     w, r = model.w[o[0]], model.r[0, o[0]]
@@ -104,6 +104,6 @@ def test_the_work_of_a_fit_is_bounded(
     decoded = []
     vae.decoder.register_forward_hook(lambda _, args, __: decoded.append(len(args[0])))
 
-    fit_modes(Example(vae, x), encoded(vae, x), noise=noise())
+    fit_modes(Example(vae, x), encode_wide(vae, x), noise=noise())
 
     assert sum(decoded) <= most_points(latent_dim)

@@ -5,7 +5,7 @@ import torch
 
 from model.inference.gap import gap
 from model.inference.posterior import kl_to_posterior, posterior
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from tests.model.ppca import Build, ppca, random
 
 J = pytest.mark.parametrize("latent_dim", [1, 2, 3])
@@ -44,7 +44,7 @@ def test_the_total_of_a_nonlinear_model_is_a_kl(build: Build, latent_dim: int) -
     result = gap(vae, x, target=0.005, budget=2**17, seed=1)
 
     exact = posterior(vae, x)
-    total = kl_to_posterior(vae, x, encoded(vae, x), exact).value
+    total = kl_to_posterior(vae, x, encode_wide(vae, x), exact).value
     refined = kl_to_posterior(vae, x, result.refinement.q_z, exact).value
     for estimate, kl in (
         (result.total, total),

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model.distributions import DiagonalGaussian
 from model.inference.hmc import Chains, sample_posterior
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.inference.refinement import refine
 from model.vae import VAE
 from tests.model.ppca import VARIANCE, Build, ppca, random
@@ -61,7 +61,7 @@ def test_the_draws_are_of_the_posterior(build: Build, latent_dim: int) -> None:
 def test_chains_that_disagree_are_told_by_r_hat(build: Build) -> None:
     """From a q that is far off and far too narrow they have not met in four steps."""
     model = ppca(build, 2)
-    q_z = encoded(model.vae, model.x)
+    q_z = encode_wide(model.vae, model.x)
     narrow = DiagonalGaussian(q_z.mu, q_z.log_var - 12)
 
     run = chains(model.vae, model.x, narrow, n_samples=8)
@@ -76,7 +76,7 @@ def test_company_and_chunks_do_not_matter(
     """A row alone, at its position, or in chunks, makes the same draws."""
     vae = build(latent_dim=2).requires_grad_(False)
     x = (random(5, 6) > 0).double()
-    q_z = encoded(vae, x)
+    q_z = encode_wide(vae, x)
     together = chains(vae, x, q_z)
 
     alone = chains(vae, x[3:4], q_z.rows(torch.tensor([3])), first=3)

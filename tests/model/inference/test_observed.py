@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.inference.observed import (
-    encoded_part,
+    encode_part,
     known_values,
     masked_log_prob,
 )
@@ -38,7 +38,7 @@ def test_the_encoder_sees_means_where_nothing_is_observed(build: Build) -> None:
     x, observed = (random(5, 6) > 0).double(), random(5, 6, seed=1) > 0
     filled = torch.where(observed, x, vae.decode(torch.zeros(3).double()).mean)
 
-    q_z = encoded_part(vae, known_values(vae, x, observed), observed)
+    q_z = encode_part(vae, known_values(vae, x, observed), observed)
 
     torch.testing.assert_close(q_z.mu, vae.encode(filled).mu)
     torch.testing.assert_close(q_z.log_var, vae.encode(filled).log_var)
@@ -51,7 +51,7 @@ def test_an_encoder_that_overflows_is_replaced_by_the_prior(build: Build) -> Non
     weight(vae.encoder.get_submodule("torso.0")).fill_(10.0)
     weight(vae.encoder.mu).fill_(1e308)
 
-    q_z = encoded_part(vae, x, torch.ones(2, 6).bool())
+    q_z = encode_part(vae, x, torch.ones(2, 6).bool())
 
     assert q_z.mu.isfinite().all()
     assert q_z.log_var.isfinite().all()

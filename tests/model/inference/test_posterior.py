@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model.distributions import DiagonalGaussian
 from model.inference.posterior import Posterior, kl_to_posterior, posterior
-from model.inference.proposals import FullGaussian, encoded
+from model.inference.proposals import FullGaussian, encode_wide
 from model.vae import VAE
 from tests.model.ppca import VARIANCE, Build, ppca, random
 
@@ -52,7 +52,9 @@ def test_the_divergence_of_gaussians_is_exact(build: Build, latent_dim: int) -> 
     model = ppca(build, latent_dim)
     exact = posterior(model.vae, model.x)
 
-    of_encoder = kl_to_posterior(model.vae, model.x, encoded(model.vae, model.x), exact)
+    of_encoder = kl_to_posterior(
+        model.vae, model.x, encode_wide(model.vae, model.x), exact
+    )
     mean = model.r @ model.w @ model.m.inverse()
     root = torch.linalg.cholesky(VARIANCE * model.m.inverse())
     itself = FullGaussian(mean, root.expand(len(mean), -1, -1))

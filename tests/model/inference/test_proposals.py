@@ -12,7 +12,7 @@ from torch.distributions import (
 from model.distributions import DiagonalGaussian
 from model.inference.proposals import (
     FullGaussian,
-    encoded,
+    encode_wide,
     log_weight,
 )
 from tests.model.ppca import Build, random
@@ -79,7 +79,7 @@ def test_a_weight_is_joint_over_proposal(
     """It is log p(x|z) + log p(z) - log q(z|x), the last two by torch."""
     vae = build(**changes).requires_grad_(False)
     x, eps = random(4, 6).gt(0).double(), random(5, 4, 3, seed=1)
-    q_z = encoded(vae, x)
+    q_z = encode_wide(vae, x)
 
     weight = log_weight(vae, x, q_z, eps)
 
@@ -96,7 +96,7 @@ def test_a_weight_is_in_float64_without_a_gradient(build: Build) -> None:
     """Also of a model in float32 whose parameters ask for one."""
     vae, x = build().float(), random(4, 6).gt(0).float()
 
-    q_z = encoded(vae, x)
+    q_z = encode_wide(vae, x)
 
     assert q_z.mu.dtype == q_z.log_var.dtype == torch.float64
     assert not q_z.mu.requires_grad

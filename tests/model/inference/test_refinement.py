@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model.distributions import DiagonalGaussian
 from model.elbo import elbo
-from model.inference.proposals import encoded
+from model.inference.proposals import encode_wide
 from model.inference.refinement import elbo_replicates, refine
 from tests.model.inference.known import linear, mild
 from tests.model.ppca import VARIANCE, Build, Ppca, ppca, random
@@ -91,7 +91,7 @@ def test_errors_include_the_rounding_of_a_model_in_float32() -> None:
     vae, x, _ = linear(mild, is_correlated=True)
     x = x[::16]
     wide = copy.deepcopy(vae).double()
-    alone = [encoded(vae, one) for one in torch.split(x, 1)]
+    alone = [encode_wide(vae, one) for one in torch.split(x, 1)]
     start = DiagonalGaussian(
         torch.cat([q_z.mu for q_z in alone]), torch.cat([q_z.log_var for q_z in alone])
     )
@@ -134,7 +134,7 @@ def test_the_elbo_is_stationary_in_a_nonlinear_model(
         moved = DiagonalGaussian(q_z.mu + by_mu * q_z.sigma, q_z.log_var + by_log_var)
         # A maximum of 512 matched points is off by a few hundredths of a sigma.
         assert (exact(moved) < best + 5e-4).all()
-    assert (best > exact(encoded(vae, x)) + 0.005).all()
+    assert (best > exact(encode_wide(vae, x)) + 0.005).all()
     error = result.after.standard_error
     assert ((result.after.value - best).abs() < 4 * error).all()
     assert (error > 0).all()
@@ -164,7 +164,7 @@ def test_the_elbo_of_replicates_is_that_of_plain_draws(build: Build) -> None:
     """Frames agree with 20,000 independent draws, and are worth more than so many."""
     vae, x = build().requires_grad_(False), binary(4)
 
-    replicates = elbo_replicates(vae, x, encoded(vae, x), seed=0, n_frames=500)
+    replicates = elbo_replicates(vae, x, encode_wide(vae, x), seed=0, n_frames=500)
 
     plain = elbo(vae, x, eps=random(20_000, 4, 3)).bound
     error = replicates.std(dim=1) / math.sqrt(500)

@@ -152,7 +152,7 @@ def test_draws_have_the_gaps_of_the_training_rows(
     complete = torch.from_numpy(codes[rows]).nan_to_num(0.0)
     assert isinstance(p_x, Table)
     assert p_x.missing is not None
-    gaps = p_x.missing.drawn(complete, torch.rand(n, 3, generator=generator)).numpy()
+    gaps = p_x.missing.draw(complete, torch.rand(n, 3, generator=generator)).numpy()
 
     wanted = np.isnan(codes[rows])
     assert np.array_equal(gaps[:, 2], gaps[:, 3])

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from model import checkpoint, data
-from model.binarization import drawn
+from model.binarization import sample
 from model.evaluation import evaluate
 from model.inference.health import health, posteriors
 from model.inference.refinement import refine
@@ -299,7 +299,7 @@ def test_the_examples_are_rows_of_the_validation_split(trained: Path) -> None:
     assert examples is not None
     assert examples.gray is not None
     np.testing.assert_array_equal(examples.gray, validation.x)
-    np.testing.assert_array_equal(examples.x, drawn(validation.x, seed=0))
+    np.testing.assert_array_equal(examples.x, sample(validation.x, seed=0))
     assert examples.labels is None
 
 

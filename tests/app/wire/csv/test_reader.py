@@ -246,7 +246,7 @@ def test_values_are_standardized_by_column() -> None:
 
     rows = read(written(x[:, ::-1].tolist(), NAMES[::-1]), layout)
 
-    assert np.array_equal(rows.values, units.standardized(x))
+    assert np.array_equal(rows.values, units.standardize(x))
 
 
 _SEPARATORS = re.compile("[,' \u00a0\u202f]")  # of thousands

@@ -48,7 +48,7 @@ def test_rows_are_standardized_from_float64(n: int, shape: tuple[int, ...]) -> N
 
     found = read(layout, x.reshape(n, *shape))
 
-    np.testing.assert_array_equal(found.values, given.standardized(x))
+    np.testing.assert_array_equal(found.values, given.standardize(x))
     assert found.values.dtype == np.float32
     assert long == (n * layout.dim > 1000)
 
@@ -101,7 +101,7 @@ def test_missing_values_may_be_any_number(n: int, raw: RawValues) -> None:
 
     masked, _ = asyncio.run(MaskedRows(layout).read_json(body.encode()))
 
-    wanted = x.astype(np.float32) if given is None else given.standardized(x)
+    wanted = x.astype(np.float32) if given is None else given.standardize(x)
     np.testing.assert_array_equal(masked.x.values, np.where(known, wanted, 0))
     np.testing.assert_array_equal(masked.observed, known)
     if given is not None:

@@ -12,7 +12,7 @@ from app.wire.parquet.thrift import (
     STRUCT,
     Item,
     Items,
-    written,
+    write_struct,
 )
 
 Fields = Mapping[int, Item | None]
@@ -20,7 +20,7 @@ Fields = Mapping[int, Item | None]
 
 def levels(n: int) -> bytes:
     """Return the definition levels of n values that are there: one run."""
-    run = written({1: Item(I64, n)})[1:-1]  # the zigzag varint of n is that of 2 n
+    run = write_struct({1: Item(I64, n)})[1:-1]  # the zigzag varint of n is that of 2 n
     body = run + b"\x01"
     return len(body).to_bytes(4, "little") + body
 
@@ -35,7 +35,7 @@ def page(content: bytes, n: int, **said: int) -> bytes:
         3: Item(I32, said.get("packed", len(content))),
         5: Item(STRUCT, about),
     }
-    return written(head) + content
+    return write_struct(head) + content
 
 
 def dictionary(content: bytes, n: int) -> bytes:
@@ -43,7 +43,7 @@ def dictionary(content: bytes, n: int) -> bytes:
     about = {1: Item(I32, n), 2: Item(I32, layout.PLAIN)}
     size = Item(I32, len(content))
     head = {1: Item(I32, layout.DICTIONARY_PAGE), 2: size, 3: size}
-    return written({**head, 7: Item(STRUCT, about)}) + content
+    return write_struct({**head, 7: Item(STRUCT, about)}) + content
 
 
 def file(
@@ -90,7 +90,7 @@ def file(
         3: Item(I64, n_rows * n_groups),
         4: Item(LIST, Items(STRUCT, [group] * n_groups)),
     }
-    text = written(by_number({**footer, **(whole or {})}))
+    text = write_struct(by_number({**footer, **(whole or {})}))
     size = len(text).to_bytes(4, "little")
     return b"".join((layout.MAGIC, content, text, size, layout.MAGIC))
 

@@ -77,7 +77,7 @@ def test_a_file_of_another_writer_is_understood() -> None:
     assert {column.what for column in found.columns} <= {"number", "text", "truth"}
     groups = found.groups_of(found.columns)
     walk = pages.PageWalk(WRITTEN.read_bytes(), LIMIT, Event())
-    assert sum(group.n_rows for group in walk.measured(groups)) == found.n_rows
+    assert sum(group.n_rows for group in walk.measure(groups)) == found.n_rows
     assert walk.n_bytes > 0
 
 
