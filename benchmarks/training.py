@@ -35,7 +35,7 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.results import circumstances, table, write_section
 from model import data
 from model.data.preparation import Prepared, prepare
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.likelihoods import LIKELIHOODS
 from model.train.assembly import configure, start
 from model.train.fit import Run, fit
@@ -197,7 +197,7 @@ class Contest:
     def elbo(self, weights: dict[str, Tensor]) -> float:
         """Return the mean ELBO on validation, with the same noise for all."""
         x = torch.from_numpy(self.prepared.validation)
-        evaluation = evaluate(self.state.model(weights), x, n_samples=8, seed=0)
+        evaluation = estimate_elbo(self.state.model(weights), x, n_samples=8, seed=0)
         return float(evaluation.bound.mean())
 
     def _turn(self, line: dict[str, Any]) -> None:

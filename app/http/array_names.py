@@ -1,18 +1,24 @@
 """Which of the arrays x and z a body has, before it is parsed."""
 
 import re
+from typing import Literal
 
 from app.wire import safetensors
 from app.wire.body import Body
 from app.wire.json import strict
 from app.wire.json.rows import is_named, outside_array
 
-_X, _Z = (re.compile(rb'"%c"[ \t\r\n]*:' % name) for name in (b"x", b"z"))
+Name = Literal["x", "z"]
+
+_PATTERNS: dict[Name, re.Pattern[bytes]] = {
+    "x": re.compile(rb'"x"[ \t\r\n]*:'),
+    "z": re.compile(rb'"z"[ \t\r\n]*:'),
+}
 
 
-def found(body: Body, columns: tuple[str, ...] | None) -> tuple[bool, bool]:
+def names_in(body: Body, columns: tuple[str, ...] | None) -> list[Name]:
     """
-    Return whether a body has x, and whether it has z.
+    Return which of x and z a body has.
 
     Args:
         columns: The names that rows of x may have in JSON, of which one may be x or z
@@ -23,8 +29,8 @@ def found(body: Body, columns: tuple[str, ...] | None) -> tuple[bool, bool]:
     """
     if columns and len(body) <= strict.MAX_EXPLAINED_BYTES:
         members = strict.parse_members(body)
-        return "x" in members, "z" in members
+        return [name for name in _PATTERNS if name in members]
     if columns and is_named(body):
-        return True, False
+        return ["x"]
     head = safetensors.head(body) if columns is None else outside_array(body)
-    return _X.search(head) is not None, _Z.search(head) is not None
+    return [name for name, pattern in _PATTERNS.items() if pattern.search(head)]

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal, TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 
@@ -205,7 +205,7 @@ class Reader:
 
     async def read_either(
         self, request: Request, schema: type[_Options]
-    ) -> tuple[Literal["x", "z"], Rows, _Options]:
+    ) -> tuple[array_names.Name, Rows, _Options]:
         """
         Return the name of the array, x or z, its rows, and the request's options.
 
@@ -215,13 +215,13 @@ class Reader:
         format_ = self._format(request, _NAMED_ARRAYS)
         body = await request.body(self._bodies)
         columns = self.x.layout.columns if format_ is JSON else None
-        is_x, is_z = array_names.found(body, columns)
-        if is_x == is_z:
-            got = "both" if is_x else "neither"
+        names = array_names.names_in(body, columns)
+        if len(names) != 1:
+            got = "both" if names else "neither"
             what = f"expected exactly one of x and z, got {got}"
             raise UnprocessableError(Fault("", what))
-        name: Literal["x", "z"] = "z" if is_z else "x"
-        wanted, query = self.z if is_z else self._numbers, request.query_string
+        (name,) = names
+        wanted, query = self.z if name == "z" else self._numbers, request.query_string
         if format_ is JSON:
             rows, members = await wanted.json.read(body)
         else:

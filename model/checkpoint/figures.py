@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from model.checkpoint.manifest import Figure, SplitName
 from model.config import Binarization
-from model.evaluation import Evaluation
+from model.dataset_elbo import DatasetElbo
 
 
 def figures(
-    evaluation: Evaluation,
+    evaluation: DatasetElbo,
     *,
     split: SplitName,
     binarization: Binarization,

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint.manifest import Golden
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 
@@ -30,7 +30,7 @@ _ABSOLUTE, _RELATIVE = 1e-3, 1e-5
 
 def golden(vae: VAE, x: NDArray[np.floating[Any]], *, seed: int) -> Golden:
     """Score the first rows of x in data units, (n, D), on the CPU in float32."""
-    scored = evaluate(
+    scored = estimate_elbo(
         deepcopy(vae).cpu(),
         torch.from_numpy(vae.in_model_units(x[:N_EXAMPLES])),
         n_samples=_N_SAMPLES,

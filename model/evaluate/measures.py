@@ -6,8 +6,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from model.checkpoint.held_out import Calibration
+from model.dataset_elbo import OnRows, estimate_elbo
 from model.evaluate.options import EvaluateOptions, Measure
-from model.evaluation import OnRows, evaluate
 from model.inference import analyses
 from model.inference.columns import Column, Columns, columns_by_name, concatenate
 from model.inference.effort import Effort
@@ -61,7 +61,7 @@ def measure(
 
 def _elbo(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     k = options.n_samples or _ELBO_SAMPLES
-    found = evaluate(
+    found = estimate_elbo(
         subject.vae, subject.x, n_samples=k, seed=options.seed, on_rows=on_rows
     )
     columns = {

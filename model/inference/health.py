@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from model.dataset_elbo import active_units
 from model.distributions import DiagonalGaussian, normal_log_prob
-from model.evaluation import active_units
 from model.prior import Prior
 from model.vae import VAE
 

@@ -25,7 +25,7 @@ from model.checkpoint.manifest import (
 )
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
-from model.evaluation import Evaluation, evaluate
+from model.dataset_elbo import DatasetElbo, estimate_elbo
 from model.inference.row_anomalies import FARTHEST, RATIO, SCORE
 from model.tables.marginals import Marginals
 from model.tables.tails import how_far_out, log_shares, tail_p_values
@@ -63,10 +63,10 @@ class Measuring(Protocol):
 
 def evaluate_split(
     vae: VAE, x: Array, options: Measuring, split: SplitName
-) -> Evaluation:
+) -> DatasetElbo:
     """Return the terms of the ELBO of the rows of a split, (N, D)."""
     with phase(f"{split} rows", total=len(x)) as on_rows:
-        return evaluate(
+        return estimate_elbo(
             vae,
             _on_device(vae, x),
             n_samples=options.test_samples,
@@ -77,8 +77,8 @@ def evaluate_split(
 
 def test_metrics(
     vae: VAE,
-    held_out: Evaluation,
-    test: Evaluation,
+    held_out: DatasetElbo,
+    test: DatasetElbo,
     prepared: Prepared,
     options: Measuring,
 ) -> ModelMetrics:
@@ -93,7 +93,7 @@ def test_metrics(
 
 
 def validation_metrics(
-    vae: VAE, held_out: Evaluation, prepared: Prepared, options: Measuring
+    vae: VAE, held_out: DatasetElbo, prepared: Prepared, options: Measuring
 ) -> ModelMetrics:
     """Return the figures of validation rows alone."""
     figures = _figures(held_out, "validation", prepared, options)
@@ -105,7 +105,7 @@ def validation_metrics(
 
 
 def _figures(
-    evaluation: Evaluation, split: SplitName, prepared: Prepared, options: Measuring
+    evaluation: DatasetElbo, split: SplitName, prepared: Prepared, options: Measuring
 ) -> tuple[Figure, ...]:
     return summarize(
         evaluation,
@@ -150,7 +150,7 @@ def _latent_use(vae: VAE, prepared: Prepared, options: Measuring) -> LatentUse:
 
 def held_out_files(
     vae: VAE,
-    evaluation: Evaluation,
+    evaluation: DatasetElbo,
     examples: Examples | None,
     prepared: Prepared,
     options: Measuring,
@@ -163,7 +163,7 @@ def held_out_files(
 
 
 def _calibration(
-    vae: VAE, evaluation: Evaluation, prepared: Prepared, options: Measuring
+    vae: VAE, evaluation: DatasetElbo, prepared: Prepared, options: Measuring
 ) -> bytes:
     """Return scores of at most 10,000 validation rows, and quantiles of their z."""
     settings = ScoreSettings(

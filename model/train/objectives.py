@@ -100,7 +100,7 @@ def mean_bound(vae: VAE, x: Tensor, *, n_samples: int, seed: int) -> float:
     Return the mean over the rows of x, (N, D), of L_K with K = `n_samples`, in nats.
 
     x is in the model's units, the density in those of the data. L_1 is the ELBO. The
-    noise is that of `evaluate` up to `BLOCK_ROWS` rows.
+    noise is that of `estimate_elbo` up to `BLOCK_ROWS` rows.
     """
     draw = generator(seed, Stream.LATENT)
     total = 0.0

@@ -11,7 +11,7 @@ import torch
 from model.config import Config
 from model.data import Dataset
 from model.data.preparation import Prepared, prepare, prepare_table
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.likelihoods import LIKELIHOODS
 from model.train import resumption
 from model.train.assembly import (
@@ -162,7 +162,9 @@ def choose_kept(plan: Plan, state: State) -> Kept:
     x = torch.from_numpy(plan.prepared.validation).to(device)
     options = plan.options
     after, before = (
-        evaluate(vae, x, n_samples=options.test_samples, seed=options.test_seed).bound
+        estimate_elbo(
+            vae, x, n_samples=options.test_samples, seed=options.test_seed
+        ).bound
         for vae in (best.vae, first)
     )
     difference = after - before

@@ -14,7 +14,7 @@ from model.checkpoint.manifest import (
     Provenance,
     SplitName,
 )
-from model.evaluation import Evaluation
+from model.dataset_elbo import DatasetElbo
 from model.train import pictures
 from model.train.card import card
 from model.train.comparison import Difference
@@ -84,7 +84,7 @@ def publish(
 def _judge(
     plan: Plan,
     kept: Kept,
-    held_out: Evaluation,
+    held_out: DatasetElbo,
     metrics: ModelMetrics,
     differences: tuple[Difference, ...],
     *,
@@ -114,7 +114,7 @@ def _judge(
 
 
 def _metrics(
-    plan: Plan, vae: VAE, held_out: Evaluation, *, complete: bool
+    plan: Plan, vae: VAE, held_out: DatasetElbo, *, complete: bool
 ) -> tuple[ModelMetrics, tuple[Difference, ...]]:
     """Return the figures, and the comparison with the baselines."""
     prepared, options = plan.prepared, plan.options
@@ -154,7 +154,7 @@ def _train_elbo(plan: Plan, vae: VAE) -> float | None:
     return float(evaluate_split(vae, rows, plan.options, "train").bound.mean())
 
 
-def _error(evaluation: Evaluation) -> float:
+def _error(evaluation: DatasetElbo) -> float:
     """Return the standard error of the mean bound."""
     n = len(evaluation.bound)
     return float(evaluation.bound.std(ddof=1)) / n**0.5 if n > 1 else 0.0

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from model.evaluation import Evaluation, evaluate
+from model.dataset_elbo import DatasetElbo, estimate_elbo
 from model.train.objectives import (
     OBJECTIVES,
     Objective,
@@ -21,7 +21,7 @@ _ROWS_PER_CHUNK = 4096
 class Validation(NamedTuple):
     """The ELBO's terms on validation, and the mean of the bound that is trained on."""
 
-    evaluation: Evaluation
+    evaluation: DatasetElbo
     bound: float
 
 
@@ -35,7 +35,7 @@ def chosen_objective(options: RunOptions) -> Objective:
 def validate(vae: VAE, x: Tensor, options: RunOptions) -> Validation:
     """Evaluate validation rows, (N, D), with the same noise in each epoch."""
     k, seed = options.validation_samples, options.test_seed
-    evaluation = evaluate(vae, x, n_samples=k, seed=seed)
+    evaluation = estimate_elbo(vae, x, n_samples=k, seed=seed)
     if options.objective != "elbo":
         bound = mean_bound(vae, x, n_samples=options.n_samples, seed=seed)
     elif options.free_bits > 0:

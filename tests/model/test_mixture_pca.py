@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
+from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
-from model.evaluation import evaluate
 from model.inference import analyses
 from model.inference.bounds import importance_weighted
 from model.inference.columns import Analysis, columns_by_name
@@ -77,7 +77,7 @@ def test_the_elbo_and_its_terms_are_right_in_expectation(build: Build) -> None:
         assert ((values.mean(dim=0) - wanted).abs() < 3 * error).all()
         assert (error < 0.05).all()
     assert found[0].kl_per_dim is None
-    evaluation = evaluate(model.vae, model.x, n_samples=k, seed=1)
+    evaluation = estimate_elbo(model.vae, model.x, n_samples=k, seed=1)
     spread = 5 * torch.stack([one.bound for one in found]).std(dim=0)
     assert (torch.from_numpy(evaluation.bound) - exact).abs().lt(spread).all()
     settings = ScoreSettings(
@@ -343,7 +343,7 @@ def arrays(found: Analysis | list[Any]) -> list[Any]:
         lambda vae, x: analyses.refine(vae, x, seed=1),
         analyses.posteriors,
         lambda vae, x: analyses.impute(vae, x, x < 1, n_draws=20, n_samples=2, seed=1),
-        lambda vae, x: [evaluate(vae, x, n_samples=2, seed=1).bound],
+        lambda vae, x: [estimate_elbo(vae, x, n_samples=2, seed=1).bound],
         lambda vae, x: [vae.p_z.quantiles(x[0].sigmoid()).numpy()],
     ],
 )

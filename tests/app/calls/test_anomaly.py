@@ -9,7 +9,7 @@ import torch
 from safetensors.numpy import load, save
 
 from model import checkpoint
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from tests import uniformity
 from tests.app import linear_gaussian
 from tests.app.served import Served, assert_problem
@@ -49,7 +49,7 @@ def test_p_values_of_rows_like_the_held_out_ones_are_uniform(
             for seed, n in enumerate((9999, 1000))
         )
     x = torch.from_numpy(vae.in_model_units(held_out))
-    scores = -evaluate(vae, x, n_samples=4, seed=7).bound
+    scores = -estimate_elbo(vae, x, n_samples=4, seed=7).bound
     path = save_tiny(tmp_path / "full", vae, calibrated(scores))
 
     with Served(path, max_analysis_rows=1000) as served:

@@ -5,10 +5,10 @@ import pytest
 
 from model.checkpoint.figures import figures
 from model.checkpoint.manifest import Figure
-from model.evaluation import Evaluation
+from model.dataset_elbo import DatasetElbo
 
 
-def summarize(evaluation: Evaluation) -> dict[str, Figure]:
+def summarize(evaluation: DatasetElbo) -> dict[str, Figure]:
     """Return the figures of an evaluation by name."""
     made = figures(
         evaluation, split="test", binarization="static", n_samples=7, noise_seed=5
@@ -18,16 +18,16 @@ def summarize(evaluation: Evaluation) -> dict[str, Figure]:
 
 
 @pytest.fixture
-def evaluation() -> Evaluation:
+def evaluation() -> DatasetElbo:
     """Return the terms of three examples; the second latent dimension is asleep."""
-    return Evaluation(
+    return DatasetElbo(
         log_likelihood=np.array([-90.0, -100.0, -110.0]),
         kl=np.array([21.0, 27.0, 36.0]),
         mu=np.array([[-1.0, 0.01], [0.0, 0.0], [1.0, -0.01]]),
     )
 
 
-def test_figures_are_means_over_the_examples(evaluation: Evaluation) -> None:
+def test_figures_are_means_over_the_examples(evaluation: DatasetElbo) -> None:
     """ELBO, log-likelihood and KL are per example, and the ELBO is the difference."""
     made = summarize(evaluation)
 
@@ -41,7 +41,7 @@ def test_figures_are_means_over_the_examples(evaluation: Evaluation) -> None:
     assert [made[name].units for name in values] == ["nats"] * 3 + ["dimensions"]
 
 
-def test_standard_errors_are_those_of_a_mean(evaluation: Evaluation) -> None:
+def test_standard_errors_are_those_of_a_mean(evaluation: DatasetElbo) -> None:
     """They are the sample standard deviation over the root of n."""
     made = summarize(evaluation)
 
@@ -51,15 +51,15 @@ def test_standard_errors_are_those_of_a_mean(evaluation: Evaluation) -> None:
     assert made["active_units"].standard_error is None
 
 
-def test_one_example_has_no_standard_error(evaluation: Evaluation) -> None:
+def test_one_example_has_no_standard_error(evaluation: DatasetElbo) -> None:
     """A single example gives a value and no error, rather than a NaN."""
-    made = summarize(Evaluation(*(part[:1] for part in evaluation[:3])))
+    made = summarize(DatasetElbo(*(part[:1] for part in evaluation[:3])))
 
     assert made["elbo"].value == -111.0
     assert made["elbo"].standard_error is None
 
 
-def test_a_figure_says_how_to_measure_it_again(evaluation: Evaluation) -> None:
+def test_a_figure_says_how_to_measure_it_again(evaluation: DatasetElbo) -> None:
     """Split, binarization, K, seed and counts go with it, where it has them."""
     made = summarize(evaluation)
 

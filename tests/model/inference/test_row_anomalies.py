@@ -6,7 +6,7 @@ import torch
 from numpy.typing import NDArray
 
 from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.inference.columns import TableAnomalies
 from model.inference.row_anomalies import HeldOutScores, anomalies
 from model.tables.layout import Planes
@@ -99,7 +99,7 @@ def test_a_row_is_as_far_out_as_its_farthest_cell(vae: VAE) -> None:
 def test_p_values_of_rows_like_the_held_out_ones_are_uniform(vae: VAE) -> None:
     """Of 60 rows among 2,000, by Kolmogorov-Smirnov; ties make the tails' larger."""
     x = rows(vae, mixed_codes(2000, seed=2))
-    ratios = log_shares(x).numpy() - evaluate(vae, x, n_samples=K, seed=5).bound
+    ratios = log_shares(x).numpy() - estimate_elbo(vae, x, n_samples=K, seed=5).bound
     among = held_out(
         ratio=scores(ratios), farthest_cell=scores(farthest_of(vae, x), None)
     )

@@ -10,8 +10,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
-from model.evaluation import evaluate
 from model.train.batches import Batches
 from model.train.fit import DivergedError, is_complete
 from model.train.options import RunOptions
@@ -61,7 +61,9 @@ def best(run: Trainer) -> VAE:
 
 def mean_elbo(vae: VAE, x: NDArray[np.float32]) -> float:
     """Return the mean ELBO with so many draws that their noise is below 0.01 nats."""
-    return float(evaluate(vae, torch.from_numpy(x), n_samples=64, seed=1).bound.mean())
+    return float(
+        estimate_elbo(vae, torch.from_numpy(x), n_samples=64, seed=1).bound.mean()
+    )
 
 
 def mean_log_normal(x: NDArray[np.float32], covariance: NDArray[np.float64]) -> float:
@@ -122,7 +124,7 @@ def test_a_journal_line_is_what_happened_in_the_epoch(tmp_path: Path) -> None:
     x = torch.from_numpy(run.prepared.train)
     batches = Batches(x, size=16, seed=0, dynamic=True)
     validation = torch.from_numpy(run.prepared.validation)
-    held_out = evaluate(state.vae, validation, n_samples=1, seed=0)
+    held_out = estimate_elbo(state.vae, validation, n_samples=1, seed=0)
     assert [line["epoch"] for line in run.lines] == [1, 2, 3]
     for epoch, line in enumerate(run.lines):
         log_likelihood, kl = [], []
@@ -214,7 +216,9 @@ def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path) -> None:
 
     journal = [line["validation"]["elbo"] for line in run.lines]
     held_out = torch.from_numpy(run.prepared.validation)
-    kept = evaluate(state.model(state.best), held_out, n_samples=1, seed=0).bound.mean()
+    kept = estimate_elbo(
+        state.model(state.best), held_out, n_samples=1, seed=0
+    ).bound.mean()
     assert int(np.argmax(journal)) + 1 == state.progress.best_epoch
     assert max(journal) == kept == state.progress.best_bound
     assert kept > journal[-1]
@@ -241,7 +245,7 @@ def test_the_average_is_what_is_judged_and_kept(tmp_path: Path) -> None:
 
     held_out = torch.from_numpy(run.prepared.validation)
     average = state.model(state.average)
-    judged = evaluate(average, held_out, n_samples=1, seed=0).bound.mean()
+    judged = estimate_elbo(average, held_out, n_samples=1, seed=0).bound.mean()
     for name, weights in state.average.items():
         torch.testing.assert_close(weights, wanted[name])
     name = "decoder.eta.weight"

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model.config import Config
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.train.baselines import LinearGaussian, full_gaussian
 from model.train.linear_start import max_start_factors, set_linear_start
 from model.vae import VAE, initial_vae
@@ -54,7 +54,7 @@ def test_the_bound_of_the_start_is_the_log_density_of_the_law(
 
     set_linear_start(vae, law)
 
-    bound = evaluate(vae, torch.from_numpy(x), n_samples=400, seed=0).bound
+    bound = estimate_elbo(vae, torch.from_numpy(x), n_samples=400, seed=0).bound
     np.testing.assert_allclose(bound, law.log_prob(x), rtol=0, atol=0.5)
     q_z = vae.encode(torch.from_numpy(x))
     z = torch.randn(9, D, dtype=torch.float64)

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.distributions import Distribution, MultivariateNormal, Normal
 
 from model.config import FORMAT_VERSION, Config
+from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
-from model.evaluation import evaluate
 from model.noise import Stream, standard_normal
 from model.train.objectives import OBJECTIVES, Objective, dreg, iwae, mean_bound
 from model.train.options import ObjectiveName, RunOptions
@@ -266,7 +266,7 @@ def test_the_bounds_hold_the_learned_prior(kind: str) -> None:
 def test_the_bound_of_a_split_is_a_mean_over_its_rows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In any chunks, with the noise of `evaluate`; for K = 1 it is the ELBO."""
+    """In any chunks, with the noise of `estimate_elbo`; for K = 1 it is the ELBO."""
     vae = model().float().requires_grad_(False)
     x = (random(11, D) > 0).float()
     wanted = mean_bound(vae, x, n_samples=4, seed=3)
@@ -366,5 +366,5 @@ def test_a_run_improves_the_bound_it_is_told_to(tmp_path: Path, name: Any) -> No
     run.fit(state)
 
     assert iwae(state.vae, rows, eps, weight)[0].item() < before - 1
-    last = evaluate(state.vae, rows, n_samples=1, seed=0).bound.mean()
+    last = estimate_elbo(state.vae, rows, n_samples=1, seed=0).bound.mean()
     assert run.lines[-1]["validation"]["elbo"] == pytest.approx(last)

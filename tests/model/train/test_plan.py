@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from model import data
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.train.fit import Run, fit
 from model.train.options import TrainOptions
 from model.train.places import Places
@@ -55,7 +55,7 @@ def test_training_starts_with_the_density_of_the_best_baseline(tmp_path: Path) -
     vae = plan.start(CPU).vae.eval()
 
     x = plan.prepared.validation
-    bound = evaluate(vae, torch.from_numpy(x), n_samples=2000, seed=0).bound
+    bound = estimate_elbo(vae, torch.from_numpy(x), n_samples=2000, seed=0).bound
     best = max(float(f(x).mean()) for f in plan.comparison.baselines.values())
     assert plan.law is not None
     assert bound.mean() == pytest.approx(best, abs=0.1)

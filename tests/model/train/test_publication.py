@@ -11,7 +11,7 @@ from PIL import Image
 
 from model import checkpoint, data
 from model.binarization import sample
-from model.evaluation import evaluate
+from model.dataset_elbo import estimate_elbo
 from model.inference.health import health, posteriors
 from model.inference.refinement import refine
 from model.noise import Stream, standard_normal
@@ -91,7 +91,7 @@ def test_the_baselines_are_in_the_metrics(table: Path) -> None:
 
 
 def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
-    """The golden record is the ELBO of the first 16 of them, by `model.evaluation`."""
+    """The golden record is the ELBO of the first 16 of them, by `estimate_elbo`."""
     loaded = checkpoint.load(trained)
 
     record = loaded.manifest.golden
@@ -100,7 +100,7 @@ def test_examples_are_stored_with_what_they_score(trained: Path) -> None:
     assert record is not None
     assert len(record.elbo) == min(16, len(loaded.examples.x))
     x = torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x[:16]))
-    scored = evaluate(loaded.vae, x, n_samples=record.n_samples, seed=record.seed)
+    scored = estimate_elbo(loaded.vae, x, n_samples=record.n_samples, seed=record.seed)
     np.testing.assert_allclose(record.elbo, scored.bound, rtol=0, atol=1e-5)
 
 
@@ -172,7 +172,7 @@ def test_the_figures_can_be_measured_again(table: Path, split: str) -> None:
     rows = getattr(data.load(str(table.parent / "rows.npy")), split).x
 
     u = torch.from_numpy(loaded.vae.in_model_units(rows))
-    again = evaluate(loaded.vae, u, n_samples=16, seed=0)
+    again = estimate_elbo(loaded.vae, u, n_samples=16, seed=0)
 
     figures = {f.name: f.value for f in loaded.metrics.figures if f.split == split}
     assert figures["elbo"] == pytest.approx(again.bound.mean(), rel=1e-6)
@@ -243,7 +243,7 @@ def test_the_calibration_scores_are_those_of_the_held_out_rows(
     scores = loaded.calibration.scores["negative_elbo"]
     settings = scores.settings
 
-    again = evaluate(
+    again = estimate_elbo(
         loaded.vae,
         torch.from_numpy(loaded.vae.in_model_units(loaded.examples.x)),  # all 6
         n_samples=settings.n_samples or 0,

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model.config import Config
+from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
-from model.evaluation import evaluate
 from model.train.objectives import free_bits_elbo, mean_elbo
 from model.train.options import RunOptions
 from model.train.validation import chosen_objective, validate
@@ -30,12 +30,12 @@ def bits(n: int) -> torch.Tensor:
 
 
 def test_the_bound_is_the_elbo_of_so_many_draws(vae: VAE) -> None:
-    """With neither a weight nor free bits it is that of `evaluate`."""
+    """With neither a weight nor free bits it is that of `estimate_elbo`."""
     x = bits(20)
 
     found = validate(vae, x, OPTIONS)
 
-    wanted = evaluate(vae, x, n_samples=3, seed=0).bound.mean()
+    wanted = estimate_elbo(vae, x, n_samples=3, seed=0).bound.mean()
     assert found.bound == wanted == found.evaluation.bound.mean()
 
 
@@ -50,7 +50,7 @@ def test_the_bound_has_the_weights_of_the_loss(
 
     found = validate(vae, x, options)
 
-    plain = evaluate(vae, x, n_samples=3, seed=0)
+    plain = estimate_elbo(vae, x, n_samples=3, seed=0)
     q_z = vae.encode(x)
     per_dim = q_z.kl_to_standard_normal().detach().mean(dim=0)
     kl = per_dim.clamp(min=free_bits).sum()

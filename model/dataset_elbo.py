@@ -24,7 +24,7 @@ _PAIRS_PER_CHUNK = 2000
 OnRows = Callable[[int], object]
 
 
-class Evaluation(NamedTuple):
+class DatasetElbo(NamedTuple):
     """
     The terms of the ELBO in nats, (N,) each, and mu of q(z|x), (N, J); float64.
 
@@ -57,14 +57,14 @@ def active_units(mu: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 
 @torch.inference_mode()
-def evaluate(
+def estimate_elbo(
     vae: VAE,
     x: Tensor,
     *,
     n_samples: int,
     seed: int,
     on_rows: OnRows = lambda n: None,
-) -> Evaluation:
+) -> DatasetElbo:
     """
     Estimate the ELBO of every row of x, (N, D), in the model's units, on its device.
 
@@ -89,7 +89,7 @@ def evaluate(
         np.concatenate(part) for part in zip(*parts, strict=True)
     )
     error = None if n_samples == 1 else spreads / n_samples**0.5
-    return Evaluation(
+    return DatasetElbo(
         log_likelihood=log_likelihood + vae.log_jacobian,
         kl=kl,
         mu=mu,

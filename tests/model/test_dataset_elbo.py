@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
-from model.evaluation import evaluate
 from model.noise import Stream, standard_normal
 from model.vae import VAE
 
@@ -40,9 +40,9 @@ def test_it_is_the_elbo_whatever_the_chunks(
     pairs_per_chunk: int,
 ) -> None:
     """In any chunks it equals `elbo` of all rows with noise drawn as (N, K, J)."""
-    monkeypatch.setattr("model.evaluation._PAIRS_PER_CHUNK", pairs_per_chunk)
+    monkeypatch.setattr("model.dataset_elbo._PAIRS_PER_CHUNK", pairs_per_chunk)
 
-    evaluation = evaluate(vae, x, n_samples=n_samples, seed=11)
+    evaluation = estimate_elbo(vae, x, n_samples=n_samples, seed=11)
 
     eps = standard_normal((N, n_samples, 3), seed=11, stream=Stream.LATENT)
     terms = elbo(vae, x, eps=torch.from_numpy(eps).transpose(0, 1))
@@ -61,16 +61,18 @@ def test_it_is_the_elbo_whatever_the_chunks(
 
 def test_a_row_does_not_depend_on_the_rows_after_it(vae: VAE, x: Tensor) -> None:
     """The first rows have the same terms when they are evaluated without the rest."""
-    whole = evaluate(vae, x, n_samples=3, seed=1)
+    whole = estimate_elbo(vae, x, n_samples=3, seed=1)
 
-    part = evaluate(vae, x[:4], n_samples=3, seed=1)
+    part = estimate_elbo(vae, x[:4], n_samples=3, seed=1)
 
     np.testing.assert_allclose(part.bound, whole.bound[:4], rtol=1e-5)
 
 
 def test_the_seed_decides_the_draws(vae: VAE, x: Tensor) -> None:
     """The same seed gives the same bits; another one other draws, but the same KL."""
-    first, again, other = (evaluate(vae, x, n_samples=2, seed=s) for s in (1, 1, 2))
+    first, again, other = (
+        estimate_elbo(vae, x, n_samples=2, seed=s) for s in (1, 1, 2)
+    )
 
     np.testing.assert_array_equal(first.bound, again.bound)
     assert (first.log_likelihood != other.log_likelihood).all()
@@ -86,18 +88,18 @@ def test_active_units_are_those_whose_mean_varies_enough(build: Build) -> None:
         vae.encoder.mu.weight[:, 0] = torch.tensor([0.101, -0.101, 0.099, 0.0])
     x = torch.tensor([-1.0, 1.0]).repeat(5)[:, None]
 
-    evaluation = evaluate(vae, x, n_samples=1, seed=0)
+    evaluation = estimate_elbo(vae, x, n_samples=1, seed=0)
 
     assert evaluation.n_active == 2
 
 
 def test_the_error_is_that_of_the_mean_of_the_draws(vae: VAE, x: Tensor) -> None:
     """The standard deviation of K draws over sqrt(K); none for one draw."""
-    found = evaluate(vae, x, n_samples=5, seed=1)
+    found = estimate_elbo(vae, x, n_samples=5, seed=1)
 
     eps = torch.from_numpy(standard_normal((N, 5, 3), seed=1, stream=Stream.LATENT))
     draws = [elbo(vae, x, eps=one[None]).bound for one in eps.transpose(0, 1)]
     error = torch.stack(draws).double().std(dim=0) / 5**0.5
     assert found.standard_error is not None
     np.testing.assert_allclose(found.standard_error, error.detach(), rtol=1e-4)
-    assert evaluate(vae, x, n_samples=1, seed=1).standard_error is None
+    assert estimate_elbo(vae, x, n_samples=1, seed=1).standard_error is None
