@@ -1,7 +1,7 @@
 """Reads requests: an array in any of its formats, and options."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar, final
 
@@ -151,9 +151,7 @@ class Reader:
             layout = wanted.layout
             return await self._tables.rows(request, format_, body, layout), parsed
         read = safetensors.read if format_ is SAFETENSORS else npy.read
-        if len(body) < _THREADED_BYTES:
-            return read(body, wanted.layout), parsed
-        return await asyncio.to_thread(read, body, wanted.layout), parsed
+        return await _read_binary(read, body, wanted.layout), parsed
 
     async def read_masked(
         self, request: Request, schema: type[_Options]
@@ -225,7 +223,8 @@ class Reader:
         if format_ is JSON:
             rows, members = await wanted.json.read(body)
         else:
-            rows, members = safetensors.read(body, wanted.layout), {}
+            rows = await _read_binary(safetensors.read, body, wanted.layout)
+            members = {}
         parsed = _read_options(schema, members, query)
         check_known(rows, parsed, wanted.layout)
         request.absent = rows.absent
@@ -287,6 +286,15 @@ class Reader:
         if self._likelihood == "bernoulli" and 0 <= error.value <= 1:
             detail += '; "binarize" ("threshold" or "sample") makes gray values binary'
         return UnprocessableError(Fault(pointer, detail))
+
+
+async def _read_binary(
+    read: Callable[[Body, Layout], Rows], body: Body, layout: Layout
+) -> Rows:
+    """Return the rows of a binary body, which are read in a thread if it is long."""
+    if len(body) < _THREADED_BYTES:
+        return read(body, layout)
+    return await asyncio.to_thread(read, body, layout)
 
 
 def check_known(rows: Rows, options: StrictObject, layout: Layout) -> None:

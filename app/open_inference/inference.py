@@ -25,6 +25,7 @@ from app.wire.layout import Layout, Rows
 HEADER_LENGTH = b"inference-header-content-length"
 MAX_BYTES = 4096  # of a document, without the numbers
 _CACHED = 64
+_MAX_DIGITS = 20  # more than the length of any body has
 _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*(?=\[)')
 _DTYPES = {  # by the names of safetensors
     name.replace("F", "FP").replace("I", "INT").replace("U", "UINT"): name
@@ -144,10 +145,12 @@ def _document_end(header_length: bytes | None, n_bytes: int) -> int:
     """Return where the document ends in a body of so many bytes."""
     if header_length is None:
         return n_bytes
-    if not header_length.isdigit() or int(header_length[:20]) > n_bytes:
+    # Python refuses to convert thousands of digits, even if nearly all are zeros.
+    digits = header_length.lstrip(b"0")[:_MAX_DIGITS] or b"0"
+    if not header_length.isdigit() or int(digits) > n_bytes:
         wanted = f"expected Inference-Header-Content-Length of at most {n_bytes}"
         refuse("", f"{wanted}, the bytes of the body")
-    return int(header_length)
+    return int(digits)
 
 
 def _array_end(body: Body, start: int, end: int) -> int:

@@ -9,6 +9,7 @@ Every error has a JSON pointer and a message. It refuses bodies of more than
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any, Never, final
@@ -151,8 +152,8 @@ def _parse(body: Body) -> Any:
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise _DuplicateKeyError(next(key for key in keys if keys.count(key) > 1))
+        counts = Counter(key for key, _ in pairs)
+        raise _DuplicateKeyError(next(key for key, n in counts.items() if n > 1))
     # The parser accepts a lone \ud800, which cannot be encoded later.
     if not all(map(_is_text, members)) or not all(
         _is_text(value) for value in members.values() if type(value) is str

@@ -1,14 +1,24 @@
 """Every bad request gets its 4xx problem, under 1 kB, and the service lives."""
 
+import asyncio
 import itertools
 import json
+import time
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from app.errors import UnprocessableError
+from app.wire import safetensors
+from app.wire.body import Body
+from app.wire.json import strict
+from app.wire.layout import Layout, Rows
 from tests.app.served import JSON, Served, assert_problem
 
 ROW = [0.5] * 16
 WANTED = "[N, 16] or [N, 4, 4]"
+SAFETENSORS = {"content-type": "application/vnd.safetensors"}
 
 
 def body(x: str, rest: str = "") -> bytes:
@@ -255,6 +265,42 @@ def test_an_option_given_twice_is_refused(bernoulli: Served) -> None:
 
         assert problem["errors"][0]["pointer"] == "/seed"
         assert "distinct keys" in problem["detail"]
+
+
+def test_a_duplicate_key_is_found_in_linear_time() -> None:
+    """A body of 120 KB must not keep a processor busy for seconds."""
+
+    def seconds(n_keys: int) -> float:
+        keys = [*range(n_keys), n_keys - 1]
+        document = b"{%b}" % b",".join(b'"b%d":0' % key for key in keys)
+        start = time.thread_time()
+        with pytest.raises(UnprocessableError, match="duplicate"):
+            strict.parse_members(document)
+        return time.thread_time() - start
+
+    few, many = (min(seconds(n) for _ in range(3)) for n in (1000, 10_000))
+
+    assert many < 40 * few
+
+
+def test_a_long_tensor_is_read_in_a_thread(
+    bernoulli: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever x or z may come, other requests are served meanwhile."""
+    read, is_in_loop = safetensors.read, list[bool]()
+
+    def noted(content: Body, layout: Layout) -> Rows:
+        is_in_loop.append(asyncio._get_running_loop() is not None)
+        return read(content, layout)
+
+    monkeypatch.setattr(safetensors, "read", noted)
+    z = np.zeros((4, 1 << 17), np.float32)
+    long = save({"z": z})
+
+    for url in ("/decode", "/traverse", "/interpolate"):
+        assert_problem(bernoulli.post_raw(url, long, SAFETENSORS), 422)
+
+    assert is_in_loop == [False] * 3
 
 
 def test_gray_values_are_no_bernoulli_data(bernoulli: Served) -> None:

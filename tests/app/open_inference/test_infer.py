@@ -461,7 +461,7 @@ def test_bad_requests_are_refused(bernoulli: Served, name: str) -> None:
     assert_error(response, 422, words)
 
 
-@pytest.mark.parametrize("length", ["-1", "a", "99", "9" * 40])
+@pytest.mark.parametrize("length", ["-1", "a", "99", "9" * 40, "9" * 5000])
 def test_a_wrong_length_of_the_document_is_refused(
     bernoulli: Served, length: str
 ) -> None:
@@ -469,6 +469,13 @@ def test_a_wrong_length_of_the_document_is_refused(
     response = post(bernoulli, "vae-encode", b"{}", b"", {LENGTH: length})
 
     assert_error(response, 422, "expected Inference-Header-Content-Length of at most 2")
+
+
+def test_a_length_of_the_document_may_begin_with_zeros(bernoulli: Served) -> None:
+    """Even with more digits than Python converts."""
+    response = post(bernoulli, "vae-encode", b"{}", b"", {LENGTH: "0" * 5000 + "2"})
+
+    assert_error(response, 422, "/inputs: expected one input")
 
 
 def test_an_answer_that_is_not_finite_is_refused(linear: Served) -> None:
