@@ -6,7 +6,7 @@ import math
 import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ class TableModel:
             str(self.csv),
             test_fraction=TEST_FRACTION,
             seed=self.seed,
-            table=self.schema,
+            read_file=partial(data.read_table, schema=self.schema),
         )
 
     @property

@@ -1,9 +1,8 @@
 """Load a data set by name or path."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
@@ -29,6 +28,88 @@ _DEFAULT_FRACTION = 0.1
 _DIGITS = ("datasets", "data", "digits.csv.gz")  # in the folder of scikit-learn
 _N_HELD_OUT = {"digits": 200}
 
+ReadFile = Callable[[Path, ReadOptions], Parts]
+
+
+def read_numbers(
+    path: Path,
+    reading: ReadOptions,
+    *,
+    columns: Sequence[str] = (),
+    raw: RawValues | None = None,
+) -> Parts:
+    """
+    Read a file or a folder of numbers.
+
+    Args:
+        columns: The names of a model's columns, by which those of a table are found.
+        raw: How a model's training read raw values; None reads a file as training does.
+
+    Raises:
+        DataError: There is no such file, or it is invalid.
+        NotANumberError: A cell of a table is missing or a text.
+    """
+    if not path.exists():
+        raise DataError(
+            f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
+            " path that exists"
+        )
+    contents = files.read(path, reading, columns)
+    x = contents.rows.values
+    raw = raw or RawValues.of_file(x)
+    return Parts(
+        name=contents.name,
+        rows=_split(contents.rows, raw),
+        validation=contents.validation and _split(contents.validation, raw),
+        test=contents.test and _split(contents.test, raw),
+        data_shape=x.shape[1:],
+        raw=raw,
+        source=contents.source,
+        background=contents.background,
+        turned_gray=contents.turned_gray,
+        notes=contents.notes,
+    )
+
+
+def read_table(
+    path: Path, reading: ReadOptions, *, schema: TableSchema | None = None
+) -> Parts:
+    """
+    Read a table of mixed columns.
+
+    Args:
+        schema: The columns of a model; None takes those that --columns names, or
+            infers them.
+
+    Raises:
+        DataError: The table is invalid, or a cell is none of its column.
+    """
+    file = mixed.schema_file(reading)
+    if schema is None and file is not None:
+        schema = mixed.read_schema(file)
+    return mixed.read(path, reading, schema)
+
+
+def read_numbers_or_table(path: Path, reading: ReadOptions) -> Parts:
+    """
+    Read numbers, or a table of mixed columns if a cell is missing or a text.
+
+    It is a table as well if --columns names a file.
+
+    Raises:
+        DataError: The file is invalid.
+    """
+    if mixed.schema_file(reading) is not None:
+        return read_table(path, reading)
+    try:
+        return read_numbers(path, reading)
+    except NotANumberError as error:
+        not_a_number = error
+    try:
+        return read_table(path, reading)
+    except NoNamesError as error:
+        raise DataError(f"{not_a_number}; {error}") from error
+
 
 def load(
     name_or_path: str,
@@ -38,9 +119,7 @@ def load(
     test_fraction: float | None = None,
     seed: int = 0,
     reading: ReadOptions | None = None,
-    columns: Sequence[str] = (),
-    raw: RawValues | None = None,
-    table: TableSchema | Literal["never", "if_needed", "always"] = "never",
+    read_file: ReadFile = read_numbers,
 ) -> Dataset:
     """
     Load data and split it into train, validation and test.
@@ -54,11 +133,8 @@ def load(
         test_fraction: The same for test rows; those of named data sets are fixed.
         seed: Selects the validation rows; the test rows do not depend on it.
         reading: How files are read.
-        columns: The names of a model's columns, by which those of a table are found.
-        raw: How a model's training read raw values; None reads a file as training does.
-        table: Whether a file is read as a table of mixed columns, or the columns of a
-            model of one. If needed: if a cell is missing or a text, or if --columns
-            names a file.
+        read_file: Reads a file or a folder: `read_numbers`, `read_table` or
+            `read_numbers_or_table`.
 
     Raises:
         DataError: Invalid data, or options that do not fit the data.
@@ -75,7 +151,7 @@ def load(
     elif name_or_path == "digits":
         parts = _digits()
     else:
-        parts = _read_path(Path(name_or_path), reading, columns, raw, table)
+        parts = read_file(Path(name_or_path), reading)
     n, n_default = len(parts.rows.x), _N_HELD_OUT.get(name_or_path)
     return splits.divide(
         parts,
@@ -108,57 +184,6 @@ def _count(fraction: float | None, *, of: int, default: int | None) -> int:
     if fraction is None and default is not None:
         return default
     return max(1, round((fraction or _DEFAULT_FRACTION) * of))
-
-
-def _read_path(
-    path: Path,
-    reading: ReadOptions,
-    columns: Sequence[str],
-    raw: RawValues | None,
-    table: TableSchema | Literal["never", "if_needed", "always"],
-) -> Parts:
-    if isinstance(table, TableSchema):
-        return mixed.read(path, reading, table)
-    file = mixed.schema_file(reading)
-    if table != "never" and file is not None:
-        return mixed.read(path, reading, mixed.read_schema(file))
-    if table == "always":
-        return mixed.read(path, reading, None)
-    try:
-        return _read(path, reading, columns, raw)
-    except NotANumberError as error:
-        if table == "never":
-            raise
-        not_a_number = error
-    try:
-        return mixed.read(path, reading, None)
-    except NoNamesError as error:
-        raise DataError(f"{not_a_number}; {error}") from error
-
-
-def _read(
-    path: Path, reading: ReadOptions, columns: Sequence[str], raw: RawValues | None
-) -> Parts:
-    if not path.exists():
-        raise DataError(
-            f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
-            " path that exists"
-        )
-    contents = files.read(path, reading, columns)
-    x = contents.rows.values
-    raw = raw or RawValues.of_file(x)
-    return Parts(
-        name=contents.name,
-        rows=_split(contents.rows, raw),
-        validation=contents.validation and _split(contents.validation, raw),
-        test=contents.test and _split(contents.test, raw),
-        data_shape=x.shape[1:],
-        raw=raw,
-        source=contents.source,
-        background=contents.background,
-        turned_gray=contents.turned_gray,
-        notes=contents.notes,
-    )
 
 
 def _split(rows: StoredRows, raw: RawValues) -> Split:

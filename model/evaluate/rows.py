@@ -1,6 +1,7 @@
 """Load and binarize the rows that a checkpoint is measured on."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from model import data
 from model.config import Binarization, Config
 from model.data import Dataset
+from model.data.load import ReadFile
 from model.data.preparation import prepare, prepare_table
 from model.evaluate.options import EvaluateOptions
 from model.likelihoods import LIKELIHOODS
@@ -50,9 +52,7 @@ def read(options: EvaluateOptions, vae: VAE) -> EvaluationRows:
         test_fraction=options.test_fraction,
         seed=options.data_seed,
         reading=options.reading.as_trained(Path(options.data), config.data),
-        columns=config.data.columns or (),
-        raw=RawValues.of_model(config),
-        table=config.table or "never",
+        read_file=_file_reader(config),
     )
     _check(dataset, config)
     how = _how(options, config)
@@ -87,6 +87,17 @@ def _how(options: EvaluateOptions, config: Config) -> Binarization:
         return "threshold" if options.binarize == "threshold" else "static"
     how = config.data.binarization
     return "static" if how == "dynamic" else how
+
+
+def _file_reader(config: Config) -> ReadFile:
+    """Return what reads a file as data of the model."""
+    if config.table is not None:
+        return partial(data.read_table, schema=config.table)
+    return partial(
+        data.read_numbers,
+        columns=config.data.columns or (),
+        raw=RawValues.of_model(config),
+    )
 
 
 def _check(dataset: Dataset, config: Config) -> None:

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import tyro
@@ -31,10 +31,7 @@ from model.train.state import State
 from model.train.verdict import Verdict
 
 _DIVERGED, _UNUSABLE = 1, 3
-_READ_AS_TABLE: dict[str, Literal["if_needed", "always"]] = {
-    "auto": "if_needed",
-    "table": "always",
-}
+_READERS = {"auto": data.read_numbers_or_table, "table": data.read_table}
 
 
 def main(arguments: Sequence[str], prog: str = "python -m model.train") -> int:
@@ -181,7 +178,7 @@ def _load(options: TrainOptions) -> Dataset:
         test_fraction=options.test_fraction,
         seed=options.seed,
         reading=options.reading,
-        table=_READ_AS_TABLE.get(options.likelihood, "never"),
+        read_file=_READERS.get(options.likelihood, data.read_numbers),
     )
     for note in dataset.notes:
         say(note)

@@ -28,7 +28,7 @@ def write(path: Path, n: int) -> str:
 def peak_reading(file: str) -> int:
     """Return the most memory that reading a table takes, in bytes."""
     tracemalloc.start()
-    data.load(file, table="always")
+    data.load(file, read_file=data.read_table)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return peak

@@ -155,7 +155,7 @@ def test_training_reads_mixed_tables_by_itself(
     """As in text: where a value is a word or missing; never where it may not be."""
     path = write(tmp_path / "t.parquet", a=list(range(30)), b=MIXED["real"], x=column)
 
-    dataset = data.load(str(path), table="if_needed")
+    dataset = data.load(str(path), read_file=data.read_numbers_or_table)
 
     assert dataset.table is not None
     assert "x" in dataset.table.names
@@ -227,7 +227,7 @@ def test_times_in_nanoseconds_are_cells(tmp_path: Path, kind: str) -> None:
     when = when.cast(getattr(arrow, kind)("ns"))
     path = write(tmp_path / "t.parquet", word=WORDS, when=when)
 
-    found = data.load(str(path), table="if_needed")
+    found = data.load(str(path), read_file=data.read_numbers_or_table)
 
     assert found.table is not None
     assert found.table.names == ("word",)

@@ -159,7 +159,7 @@ def mixed(where: Path, n: int, n_texts: int) -> Dataset:
     """Return a table with a number and a text, which has so many values."""
     lines = [f"{i % 70},t{i % n_texts}" for i in range(n)]
     (where / "mixed.csv").write_text("\n".join(["x,y", *lines]), encoding="utf-8")
-    return data.load(str(where / "mixed.csv"), table="if_needed")
+    return data.load(str(where / "mixed.csv"), read_file=data.read_numbers_or_table)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """The fit of which cells are missing, after training."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +106,7 @@ def fitted_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[VAE, VAE, Da
         for row in zip(*cells, strict=True)
     ]
     path.write_text("\n".join([",".join(table.names), *lines]) + "\n")
-    dataset = data.load(str(path), table=table)
+    dataset = data.load(str(path), read_file=partial(data.read_table, schema=table))
     prepared = prepare(vae, dataset)
     return vae, with_missing_cells(vae, dataset, prepared, seed=0), dataset
 
