@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
 
+from benchmarks.quality.missing import log_prob_missing
 from benchmarks.quality.statistics import mean
 from benchmarks.quality.study import Study, chunks
 from benchmarks.results import table
@@ -81,7 +82,7 @@ def _measured(
     missing = ~observed
     return {
         "imputation, mean of p(x_m; z) over draws of z given x_o": (
-            -imputation.log_prob_missing(vae, x, observed, given).numpy()
+            -log_prob_missing(vae, x, observed, given).numpy()
         ),
         "the same as log p(x_o) - log p(x), both importance-weighted": (
             given.log_p_observed.numpy() - joint

@@ -1,5 +1,5 @@
 """
-Impute missing values of x from the observed ones: draws, mean, variance, density.
+Impute missing values of x from the observed ones: draws, mean and variance.
 
 With x_o the observed and x_m the missing values, p(x_m | x_o) is the integral of
 p(x_m|z) p(z|x_o) over z, because given z the likelihood factorizes over dimensions.
@@ -15,9 +15,9 @@ from torch import Tensor
 from model.distributions import Likelihood
 from model.inference.estimate import widen
 from model.inference.latents import Latents
-from model.inference.observed import known_values, masked_log_prob
+from model.inference.observed import known_values
 from model.inference.pauses import pause
-from model.inference.proposals import pairs_at_once, wide_pairs_at_once
+from model.inference.proposals import wide_pairs_at_once
 from model.noise import Stream, standard_normal, uniform
 from model.tables.layout import Planes, TableLayout
 from model.tables.likelihood import Summary, Table
@@ -103,34 +103,6 @@ def impute(
         levels=levels,
         levels_standard_error=levels_error,
     )
-
-
-@torch.no_grad()
-def log_prob_missing(
-    vae: VAE, truth: Tensor, observed: Tensor, given: Latents
-) -> Tensor:
-    """
-    Estimate log p(x_m | x_o) at the true x_m, log sum_k w_k p(x_m|z_k), (N,), in nats.
-
-    It is 0 if nothing is missing. The estimate is consistent in K. If the truth is
-    improbable given x_o, few draws contribute, and the estimate is probably too low.
-
-    Args:
-        truth: Complete data, (N, D); its missing part must lie in the support.
-        given: The result of `latents` for the observed part of the same rows.
-
-    Raises:
-        ValueError: A value is outside the support of the likelihood.
-    """
-    missing = ~observed
-    known = known_values(vae, truth, missing)
-    log_p = torch.cat(
-        [
-            masked_log_prob(vae.decode(z.to(truth.dtype)), known, missing)
-            for z in torch.split(given.z, max(1, pairs_at_once(vae) // len(truth)))
-        ]
-    )
-    return torch.logsumexp(given.log_weights + log_p, dim=0)
 
 
 class _Moments(NamedTuple):

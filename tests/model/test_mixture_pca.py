@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.quality.missing import log_prob_missing
 from model.checkpoint.held_out import Calibration, Scores, ScoreSettings
 from model.dataset_elbo import estimate_elbo
 from model.elbo import elbo
@@ -19,7 +20,7 @@ from model.inference.evidence import log_evidence
 from model.inference.gap import gap
 from model.inference.health import health, posteriors
 from model.inference.hmc import sample_posterior
-from model.inference.imputation import impute, log_prob_missing
+from model.inference.imputation import impute
 from model.inference.latents import latents
 from model.inference.posterior import kl_to_posterior, posterior
 from model.inference.proposals import encode_wide

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from model.inference.imputation import impute, log_prob_missing
+from benchmarks.quality.missing import log_prob_missing
+from model.inference.imputation import impute
 from model.inference.latents import Fitted, Latents, draw, fit, latents
 from model.vae import VAE
 from tests.model.inference.conditionals import Conditionals, binary, gaussian, mask_like
