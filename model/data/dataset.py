@@ -149,7 +149,7 @@ def check_array(array: NDArray[Any], origin: Origin, raw: RawValues) -> None:
             f"{advice if array.dtype.names else ''}"
         )
     if array.ndim < 2 or array.size == 0:
-        one = " (x[:, None] has one)" if array.ndim == 1 else ""
+        one = " (x[:, None] is a column, x[None] a row)" if array.ndim == 1 else ""
         raise DataError(
             f"{origin.file}: expected shape (N, D) or (N, ...) with at least one row"
             f" and one column{one}, got {array.shape}"

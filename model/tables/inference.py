@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from model.tables import dates
+from model.tables import dates, refusals
 from model.tables.cells import is_missing_number, is_truth, show
 from model.tables.raw import UNKEPT, RawColumn
 from model.tables.schema import Codes, LeftOut, TableColumn, TableSchema
@@ -61,8 +61,12 @@ def codes_of(raw: RawColumn, column: TableColumn) -> Codes:
         raw = raw.as_numbers()
         codes = np.where(raw.is_text, np.inf, raw.numbers)
     if np.isinf(codes).any():
-        wanted = "one of its categories" if column.has_levels else "a number"
         row = int(np.argmax(np.isinf(codes)))
+        wanted = "a number"
+        if column.has_levels:
+            text = raw.texts[raw.index[row]] if raw.index[row] >= 0 else ""
+            meant = refusals.known(text, column.categories or ())
+            wanted = f"one of its categories; {meant}"
         raise UnknownCellError(raw, row, f"expected {wanted}")
     return codes
 

@@ -20,13 +20,17 @@ def refusal(cell: Cell, categories: Sequence[Cell] | None) -> str:
         what = f"expected a finite number or a missing cell, got {show(cell)}"
         has_comma = isinstance(cell, str) and _COMMA_IN_NUMBER.fullmatch(cell)
         return f"{what}; write a decimal point, no comma" if has_comma else what
-    unknown = f"unknown category {show(cell)}"
+    return f"unknown category {show(cell)}; {known(cell, categories)}"
+
+
+def known(cell: Cell, categories: Sequence[Cell]) -> str:
+    """Return the category that was probably meant, or those that there are."""
     alike = [one for one in categories if _fold(one) == _fold(cell)]
     if alike:
-        return f"{unknown}; did you mean {show(alike[0])}?"
-    known = ", ".join(map(show, categories[:_LISTED]))
+        return f"did you mean {show(alike[0])}?"
+    listed = ", ".join(map(show, categories[:_LISTED]))
     n_more = len(categories) - _LISTED
-    return f"{unknown}; the model knows {known}" + f" and {n_more} more" * (n_more > 0)
+    return f"the model knows {listed}" + f" and {n_more} more" * (n_more > 0)
 
 
 def _fold(cell: Cell) -> str:

@@ -69,6 +69,7 @@ def test_shapes_without_rows_and_columns_are_refused(shape: tuple[int, ...]) -> 
 
     assert str(caught.value).startswith("x.npy: expected shape (N, D)")
     assert str(caught.value).endswith(f"got {shape}")
+    assert ("x[None] a row" in str(caught.value)) == (len(shape) == 1)
 
 
 @pytest.mark.parametrize("dtype", ["complex64", "U3", "S3", "M8[s]", "f4,f4"])

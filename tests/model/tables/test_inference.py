@@ -215,5 +215,8 @@ def test_a_cell_of_another_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownCellError, match="'z', expected one of its") as refused:
         codes_of(raw, levels("c", "categorical", "a", "b"))
     assert refused.value.row == 2
+    assert str(refused.value).endswith("categories; the model knows 'a', 'b'")
+    with pytest.raises(UnknownCellError, match=r"'a', .*; did you mean 'A'\?$"):
+        codes_of(raw, levels("c", "categorical", "A", "z"))
     with pytest.raises(UnknownCellError, match="holds 'a', expected a number"):
         codes_of(raw, number("c"))
