@@ -16,7 +16,7 @@ def readyz(model: ServedModel, _: Sequence[Call]) -> Endpoint:
 
     async def endpoint(_: Request) -> Response:
         model.lifecycle.check_ready()
-        if not model.compute.batcher.alive:
+        if not model.compute.batcher.is_alive:
             raise UnavailableError("compute has stopped", retry_after_seconds=1)
         return plain_text(b"ready\n")
 

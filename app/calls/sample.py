@@ -106,7 +106,7 @@ def _examples(_: ExampleValues) -> Bodies:
 )
 async def sample(model: ServedModel, request: Request, format_: Format) -> Response:
     """Return draws from the model: z from the prior, and x from p(x|z)."""
-    options = await model.reader.options(request, SampleOptions)
+    options = await model.reader.read_options(request, SampleOptions)
     check_orient(model, options, format_)
     picture = model.reader.picture(options.n, options, format_)
     return await respond(

@@ -250,7 +250,7 @@ class Batcher:
         if n_rows >= self._capacity.rows or n_bytes >= self._capacity.bytes:
             seconds = max(queue.row_seconds for queue in self._queues.values())
             raise self._overloaded(n_rows, n_bytes, seconds)
-        if self._in_thread and not self.alive:
+        if self._in_thread and not self.is_alive:
             raise _stalled_error()
 
     async def rows(self, queue: Queue, *arrays: Array) -> Sequence[AnyArray]:
@@ -289,7 +289,7 @@ class Batcher:
         return perf_counter() - self._since if self._in_thread else 0.0
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         """Whether the batcher is open and its thread has not stalled."""
         return not self._closed and self.stalled_seconds < STALLED_SECONDS
 
@@ -304,7 +304,7 @@ class Batcher:
         over = n_rows > self._capacity.rows or n_bytes > self._capacity.bytes
         if over and self._n_rows:
             raise self._overloaded(n_rows, n_bytes, queue.row_seconds)
-        if self._in_thread and not self.alive:
+        if self._in_thread and not self.is_alive:
             raise _stalled_error()
 
     def _overloaded(

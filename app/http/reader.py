@@ -10,7 +10,6 @@ import numpy as np
 from app.errors import Fault, UnprocessableError, number
 from app.http import array_names, options, tables
 from app.http.body_budget import BodyBudget
-from app.http.coding import Coding
 from app.http.input import Input, layout_of_data
 from app.http.pictures import Images, Picture
 from app.http.request import Request
@@ -80,12 +79,11 @@ class Reader:
         )
         in_model_units = served.vae.in_model_units
         z = Layout("z", (config.latent_dim,), settings.max_rows)
-        self.z = Input(z, JsonRows(z), _ONE_ARRAY, Coding(z, in_model_units))
+        self.z = Input(z, JsonRows(z), _ONE_ARRAY, in_model_units)
         self.raw = RawValues.of_model(config)
         x = layout_of_data(served, self.raw, settings.max_rows)
         by_name = tables.formats() if x.columns else ()
         data, self._masked_formats = _ONE_ARRAY + by_name, _NAMED_ARRAYS + by_name
-        coding = Coding(x, in_model_units)
         readable = data
         self.images: Images | None = None
         if not self.why_no_images:
@@ -97,11 +95,11 @@ class Reader:
             )
             self.images = Images(layout, x)
             readable += (PNG, JPEG)
-        self.x = Input(x, JsonRows(x, may_be_images=True), readable, coding)
-        self._numbers = Input(x, JsonRows(x), _ONE_ARRAY, coding)
+        self.x = Input(x, JsonRows(x, may_be_images=True), readable, in_model_units)
+        self._numbers = Input(x, JsonRows(x), _ONE_ARRAY, in_model_units)
         max_rows = min(settings.max_rows, settings.max_analysis_rows)
         analyzed = replace(x, max_rows=max_rows)
-        self.analyzed = Input(analyzed, JsonRows(analyzed), data, coding)
+        self.analyzed = Input(analyzed, JsonRows(analyzed), data, in_model_units)
         self._masked = MaskedRows(analyzed)
         self._tables = TableBodies(self._bodies)
 
@@ -127,7 +125,7 @@ class Reader:
         if wanted.layout.schema is None:
             return rows, parsed
         request.absent = rows.absent
-        return await wanted.coding.convert(rows), parsed
+        return await wanted.convert(rows), parsed
 
     async def _read(
         self, request: Request, wanted: Input, schema: type[_Options]
@@ -149,7 +147,7 @@ class Reader:
         parsed = _read_options(schema, {}, query)
         if format_ in tables.FORMATS:
             layout = wanted.layout
-            return await self._tables.rows(request, format_, body, layout), parsed
+            return await self._tables.read_rows(request, format_, body, layout), parsed
         read = safetensors.read if format_ is SAFETENSORS else npy.read
         return await _read_binary(read, body, wanted.layout), parsed
 
@@ -178,10 +176,10 @@ class Reader:
                 )
         check_known(masked.x, parsed, self.x.layout)
         request.absent = masked.x.absent
-        x = await self.x.coding.convert(masked.x)
+        x = await self.x.convert(masked.x)
         return masked._replace(x=x), parsed
 
-    async def content(self, request: Request) -> Body:
+    async def read_content(self, request: Request) -> Body:
         """
         Return the body of a request, decompressed, whatever its Content-Type is.
 
@@ -228,9 +226,9 @@ class Reader:
         parsed = _read_options(schema, members, query)
         check_known(rows, parsed, wanted.layout)
         request.absent = rows.absent
-        return name, await wanted.coding.convert(rows), parsed
+        return name, await wanted.convert(rows), parsed
 
-    async def options(self, request: Request, schema: type[_Options]) -> _Options:
+    async def read_options(self, request: Request, schema: type[_Options]) -> _Options:
         """Return the options of a request without an array; the body is optional."""
         members: dict[str, Any] = {}
         if request.method == "POST":

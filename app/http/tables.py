@@ -36,7 +36,7 @@ class TableBodies:
         self._bodies = bodies
         self._threads = Threads(_MAX_AT_ONCE)
 
-    async def rows(
+    async def read_rows(
         self, request: Request, format_: Format, body: Body, layout: Layout
     ) -> Rows:
         """Return the rows of a body; its errors are those of `read`."""

@@ -83,12 +83,12 @@ class Inference:
         layout.check_n_rows(n_rows)
         if tensor.n_bytes is not None:
             rows = await self._binary_rows(tensor, layout, shaped=shaped)
-            return await wanted.coding.convert(rows)
+            return await wanted.convert(rows)
         if tensor.datatype not in _IN_JSON:
             refuse(layout.name, "expected FP32 or FP64 in JSON, or binary data")
         read = wanted.json.read_tensor
         rows = await read(self._body, self._start, self._stop, n_rows, shaped=shaped)
-        return await wanted.coding.convert(rows)
+        return await wanted.convert(rows)
 
     def number(self, name: str) -> int:
         """

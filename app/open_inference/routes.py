@@ -38,7 +38,7 @@ def _infer(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         check()
         name = _model_in(request.path, version)
-        body = await model.reader.content(request)
+        body = await model.reader.read_content(request)
         asked = Inference(body, request.headers.get(HEADER_LENGTH))
         asked.document.binary_by_output(available[name])  # refuses others in time
         reply = await MODELS[name].reply(model, request, asked)
@@ -111,7 +111,7 @@ def _document(
             if check is not None:
                 await check(request)
             if request.method == "POST":  # with options, which all models fit
-                await model.reader.content(request)
+                await model.reader.read_content(request)
             body = orjson.dumps(found)
             return Response(b"application/json", [body], headers=NO_SNIFFING)
 

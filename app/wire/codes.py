@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from app.errors import Fault, UnprocessableError
 from app.wire.layout import Layout
-from model.tables.schema import CellError, TableSchema
+from model.tables.cells import Cell
+from model.tables.schema import CellError, Codes, TableSchema
 
-Codes = NDArray[np.float64]
-Cell = bool | int | float | str | None
 _KINDS = frozenset({bool, int, float, str, type(None)})
 _OF_NUMBERS = re.compile("[0-9.eE+-]*")
 

@@ -31,7 +31,7 @@ from app.wire.json.rows import (
     is_named,
 )
 from app.wire.layout import Layout, Mask, Rows
-from app.wire.safetensors import Named
+from app.wire.safetensors import SentTensor
 from model.raw_values import PLAIN
 
 NAME = "mask"
@@ -118,7 +118,7 @@ class MaskedRows:
             UnprocessableError: It does not match the layout, or the mask is invalid.
             ContentTooLargeError: It has too many rows.
         """
-        x, mask = safetensors.read_named(body, (self._x, self._mask))
+        x, mask = safetensors.read_tensors(body, (self._x, self._mask))
         self._check_shapes(mask, x)
         flags = self._flags(mask)
         raw = self._checked.x_of(x.values)
@@ -199,7 +199,7 @@ class MaskedRows:
         text = json.dumps(members.pop(NAME)).encode()
         return x, strict.read_rows(text, self._mask, first_row=0), members
 
-    def _flags(self, mask: Rows | Named) -> Named:
+    def _flags(self, mask: Rows | SentTensor) -> SentTensor:
         """Return a mask as flat booleans."""
         values = mask.values.reshape(-1)
         observed = np.empty(values.size, np.bool_)
@@ -207,9 +207,9 @@ class MaskedRows:
             flags = values[block]
             self._check_flags(flags, block.start, shaped=mask.shaped)
             np.equal(flags, 1, out=observed[block])
-        return Named(observed, mask.shaped)
+        return SentTensor(observed, mask.shaped)
 
-    def _check_shapes(self, mask: Rows | Named, x: Rows | Named) -> None:
+    def _check_shapes(self, mask: Rows | SentTensor, x: Rows | SentTensor) -> None:
         wanted, got = self._shape(x), self._shape(mask)
         if got != wanted:
             _refuse(self._mask, f"expected the shape of x, {wanted}, got {got}")
@@ -224,7 +224,7 @@ class MaskedRows:
             pointer = self._mask.pointer_to(row, d, shaped=shaped)
             raise UnprocessableError(Fault(pointer, what))
 
-    def _shape(self, rows: Rows | Named) -> list[int]:
+    def _shape(self, rows: Rows | SentTensor) -> list[int]:
         shape = self._x.shape if rows.shaped else (self._x.dim,)
         return [rows.values.size // self._x.dim, *shape]
 

@@ -46,7 +46,7 @@ _NAMES = {"<f4": "F32", "<f8": "F64", "<i8": "I64", "|b1": "BOOL"}
 
 
 @final
-class Named(NamedTuple):
+class SentTensor(NamedTuple):
     """The values of one tensor, as they were sent, and whether it is shaped."""
 
     values: NDArray[Any]
@@ -86,11 +86,11 @@ def read(body: Body, layout: Layout) -> Rows:
         UnprocessableError: It does not match the layout.
         ContentTooLargeError: It has too many rows.
     """
-    ((values, shaped),) = read_named(body, (layout,))
+    ((values, shaped),) = read_tensors(body, (layout,))
     return layout.to_rows(values, shaped=shaped)
 
 
-def read_named(body: Body, wanted: Sequence[Layout]) -> list[Named]:
+def read_tensors(body: Body, wanted: Sequence[Layout]) -> list[SentTensor]:
     """
     Return the tensors of a body in the order of `wanted`.
 
@@ -111,7 +111,7 @@ def read_named(body: Body, wanted: Sequence[Layout]) -> list[Named]:
             _refuse(one.layout, what)
         one.layout.check_n_rows(one.n_rows)
         offset += one.size
-    return [Named(_values(body, start, one), one.shaped) for one in tensors]
+    return [SentTensor(_values(body, start, one), one.shaped) for one in tensors]
 
 
 def head(body: Body) -> Body:
@@ -223,7 +223,7 @@ def _entries(text: bytes) -> _Entries:
         _malformed("a JSON header that is not nested")
     try:
         header = json.loads(
-            text.decode(), object_pairs_hook=_distinct, parse_int=_integer
+            text.decode(), object_pairs_hook=_distinct_members, parse_int=_integer
         )
     except ValueError:
         _malformed("a JSON header with distinct keys")
@@ -262,7 +262,7 @@ def _sizes(sizes: object) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _distinct_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
         raise ValueError("duplicate key")

@@ -6,10 +6,10 @@ from typing import final
 import orjson
 
 from app.wire import codes, table
-from app.wire.codes import Cell
 from app.wire.json.writer import PIECE_CELLS
 from app.wire.reply import Reply
 from app.wire.table import Part
+from model.tables.cells import Cell
 
 _END = b"\r\n"
 _TO_QUOTE = frozenset('",\r\n')
