@@ -47,7 +47,7 @@ from model.checkpoint.held_out import Calibration
 from model.inference import analyses
 from model.inference.columns import TableAnomalies, concatenate
 from model.inference.row_anomalies import SCORE, HeldOutScores
-from model.tables.tails import how_far_out
+from model.tables.tails import extremeness
 from model.train.measurement import table_scores
 
 _SECTION = "Odd rows and cells of tables"
@@ -160,7 +160,7 @@ class Task:
     def farthest(self, found: TableAnomalies) -> Codes:
         """Return the score of which `tail_p_value` is the rank."""
         p_values = torch.from_numpy(found.tail_p_value_per_column)
-        far_out = how_far_out(self.model.marginals, p_values)
+        far_out = extremeness(self.model.marginals, p_values)
         farthest: Codes = far_out.amax(dim=1).numpy()
         return farthest
 

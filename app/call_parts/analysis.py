@@ -168,7 +168,7 @@ async def _compute(
     draws: int,
 ) -> Columns:
     n_rows, limit = len(inputs.x.values), model.settings.max_analysis_work
-    per_row = analyses.values_decoded(model.config, draws)
+    per_row = analyses.n_values_decoded(model.config, draws)
     if n_rows * per_row > limit:
         raise ContentTooLargeError(
             f"this request needs {n_rows * per_row} values ({n_rows} rows of up to "

@@ -255,7 +255,7 @@ async def anomaly(model: ServedModel, request: Request, format_: Format) -> Resp
             x, rows, held_out, seed=inputs.seed, first=inputs.options.first
         ),
         response=AnomalyResponse,
-        draws=held_out.n_samples + analyses.draws_blaming(config),
+        draws=held_out.n_samples + analyses.n_draws_to_blame(config),
         scalars={
             "columns": config.data.columns,
             "n_samples": held_out.n_samples,

@@ -118,5 +118,5 @@ async def gap(model: ServedModel, request: Request, format_: Format) -> Response
             first=options.first,
         ),
         response=GapResponse,
-        draws=budget + analyses.draws_refining(model.config),
+        draws=budget + analyses.n_draws_to_refine(model.config),
     )

@@ -252,7 +252,7 @@ async def impute(model: ServedModel, request: Request, format_: Format) -> Respo
             level=options.level or DEFAULT_LEVEL,
         ),
         response=ImputeResponse,
-        draws=analyses.draws_imputing(
+        draws=analyses.n_draws_to_impute(
             config, n_draws=n_draws, n_samples=options.n_samples
         ),
         scalars={"n_draws": n_draws},
@@ -266,4 +266,4 @@ def _draws(options: ImputeOptions, limit: int) -> int:
         if n > limit:
             what = f"expected 1 to {limit}, got {number(n)}"
             raise UnprocessableError(Fault(f"/{name}", what))
-    return analyses.rounded_draws(n_draws)
+    return analyses.round_draws(n_draws)

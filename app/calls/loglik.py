@@ -152,7 +152,7 @@ async def loglik(model: ServedModel, request: Request, format_: Format) -> Respo
     inputs = await read(model, request, LoglikOptions)
     options = inputs.options
     effort = _effort(options, model.settings)
-    extra = analyses.draws_above(model.config) if options.upper else 0
+    extra = analyses.n_draws_to_bound(model.config) if options.upper else 0
     compute = model.analyst.bracket if options.upper else model.analyst.evidence
     return await analyze(
         model,

@@ -118,5 +118,5 @@ async def posterior(model: ServedModel, request: Request, format_: Format) -> Re
         format_,
         model.analyst.posteriors,
         response=PosteriorResponse,
-        draws=analyses.draws_integrating(model.config),
+        draws=analyses.n_draws_to_integrate(model.config),
     )

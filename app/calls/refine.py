@@ -99,5 +99,5 @@ async def refine(model: ServedModel, request: Request, format_: Format) -> Respo
             x, rows, seed=inputs.seed, first=inputs.options.first
         ),
         response=RefineResponse,
-        draws=analyses.draws_refining(model.config),
+        draws=analyses.n_draws_to_refine(model.config),
     )

@@ -67,7 +67,7 @@ class AnalysisThreads:
         try:
             parts = await asyncio.wrap_future(work.future)
         finally:
-            self._turns.leave(work)
+            self._turns.drop(work)
             self._n_requests -= 1
             _note(work.stopwatch)
         # Joining long columns here would block the event loop.

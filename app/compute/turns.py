@@ -69,7 +69,7 @@ class Work(Generic[_T]):
         pieces: Those that are not begun; each is computed by one thread.
         results: Those of the pieces that are done.
         future: Will have all results.
-        departed: Set when the results are not wanted any more.
+        dropped: Set when the results are not wanted any more.
         turn: Released when a turn comes to a piece that is begun.
     """
 
@@ -77,7 +77,7 @@ class Work(Generic[_T]):
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     results: list[_T] = field(default_factory=list)
     future: Future[list[_T]] = field(default_factory=Future)
-    departed: Event = field(default_factory=Event)
+    dropped: Event = field(default_factory=Event)
     turn: Semaphore = field(default_factory=partial(Semaphore, 0))
 
 
@@ -106,28 +106,28 @@ class Turns:
         work.future.set_running_or_notify_cancel()  # only this object settles it
         with self._lock:
             self._first.append(work)
-            self._give()
+            self._give_turn()
 
-    def leave(self, work: Work[Any]) -> None:
+    def drop(self, work: Work[Any]) -> None:
         """Drop work that is not wanted any more; a piece that is begun ends soon."""
         with self._lock:
-            self._leave(work)
+            self._drop(work)
 
     def close(self) -> None:
         """End all work at its next pause, and stop the threads."""
         with self._lock:
             for work in [*self._first, *self._next, *self._begun]:
-                self._leave(work)
+                self._drop(work)
         self._threads.shutdown(wait=True)
 
-    def _leave(self, work: Work[Any]) -> None:
-        work.departed.set()
+    def _drop(self, work: Work[Any]) -> None:
+        work.dropped.set()
         for queue in (self._first, self._next):
             if work in queue and work not in self._begun:
                 queue.remove(work)
                 work.future.set_exception(CancelledError())
 
-    def _give(self) -> None:
+    def _give_turn(self) -> None:
         """Give the turn, if it is free, to the work that is next."""
         work = None if self._is_taken else self._choose()
         if work is None:
@@ -153,10 +153,10 @@ class Turns:
         """Give the turn to other work first; this work may wait for its next turn."""
         work.stopwatch.stop()
         self._is_taken = False
-        self._give()
+        self._give_turn()
         if waits:
             self._next.append(work)
-            self._give()
+            self._give_turn()
 
     def _run(self, work: Work[_T]) -> None:
         """Compute a piece in this thread, from its first turn to its last."""
@@ -181,7 +181,7 @@ class Turns:
         """End a piece; return whether the work waits for the turn of the next one."""
         with self._lock:
             self._begun.remove(work)
-            waits = waits and not work.departed.is_set()
+            waits = waits and not work.dropped.is_set()
             self._pass_on(work, waits=waits)
             return waits
 
@@ -192,10 +192,10 @@ class Turns:
         Raises:
             CancelledError: The results are not wanted any more.
         """
-        if work.stopwatch.turn >= self._seconds and not work.departed.is_set():
+        if work.stopwatch.turn >= self._seconds and not work.dropped.is_set():
             with self._lock:
                 self._pass_on(work, waits=True)
             work.turn.acquire()
             work.stopwatch.start()
-        if work.departed.is_set():
+        if work.dropped.is_set():
             raise CancelledError

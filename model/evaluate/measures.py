@@ -104,7 +104,7 @@ def _gap(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measure
             first=first,
         ),
         subject,
-        options.budget + analyses.draws_refining(subject.vae.config),
+        options.budget + analyses.n_draws_to_refine(subject.vae.config),
         on_rows,
     )
     return Measured(columns, {**settings})
@@ -116,7 +116,7 @@ def _refine(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Meas
             subject.vae, x, seed=options.seed, first=first
         ),
         subject,
-        analyses.draws_refining(subject.vae.config),
+        analyses.n_draws_to_refine(subject.vae.config),
         on_rows,
     )
     return Measured(columns, {})
@@ -128,7 +128,7 @@ def _posterior(subject: Subject, _: EvaluateOptions, on_rows: OnRows) -> Measure
     columns = _in_slices(
         lambda x, first: analyses.posteriors(subject.vae, x),
         subject,
-        analyses.draws_integrating(subject.vae.config),
+        analyses.n_draws_to_integrate(subject.vae.config),
         on_rows,
     )
     return Measured(columns, {})
@@ -154,7 +154,7 @@ def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Mea
             subject.vae, x, held_out, seed=options.seed, first=first
         ),
         subject,
-        held_out.n_samples + analyses.draws_blaming(subject.vae.config),
+        held_out.n_samples + analyses.n_draws_to_blame(subject.vae.config),
         on_rows,
     )
     settings = {
@@ -167,7 +167,7 @@ def _anomaly(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Mea
 def _impute(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Measured:
     if (observed := subject.observed) is None:
         raise ValueError("--measure impute needs a --mask")
-    n_draws = analyses.rounded_draws(options.n_draws)
+    n_draws = analyses.round_draws(options.n_draws)
     columns = _in_slices(
         lambda x, first: analyses.impute(
             subject.vae,
@@ -179,7 +179,7 @@ def _impute(subject: Subject, options: EvaluateOptions, on_rows: OnRows) -> Meas
             first=first,
         ),
         subject,
-        analyses.draws_imputing(subject.vae.config, n_draws=n_draws, n_samples=1),
+        analyses.n_draws_to_impute(subject.vae.config, n_draws=n_draws, n_samples=1),
         on_rows,
     )
     return Measured(columns, {"n_draws": n_draws})
@@ -202,7 +202,7 @@ def _in_slices(
         The columns of one value per row.
     """
     parts = []
-    per_row = analyses.values_decoded(subject.vae.config, draws)
+    per_row = analyses.n_values_decoded(subject.vae.config, draws)
     for rows in analyses.slices(len(subject.x), values_per_row=per_row):
         parts.append(compute(subject.x[rows], rows.start))
         on_rows(rows.stop - rows.start)

@@ -46,15 +46,15 @@ from model.inference.columns import (
 from model.inference.cubature import default_points
 from model.inference.effort import Effort
 from model.inference.evidence import assemble, explore, log_evidence
-from model.inference.fitting import most_points
+from model.inference.fitting import max_points
 from model.vae import VAE
 
 DEFAULT_LEVEL = 0.9  # of intervals
 MAX_LATENT_DIM = posterior.MAX_LATENT_DIM
 N_GRID = posterior_grid.N_GRID
-rounded_draws = latents.rounded_draws
+round_draws = latents.round_draws
 anomalies = row_anomalies.anomalies
-draws_blaming = blame.draws_blaming
+n_draws_to_blame = blame.n_draws_to_blame
 
 _MAX_QUADRATURE = {1: 65_537, 2: 1025**2}
 
@@ -213,28 +213,28 @@ def impute(
     return columns if vae.units is None else columns.in_units(vae.units, observed)
 
 
-def draws_imputing(config: Config, *, n_draws: int, n_samples: int) -> int:
+def n_draws_to_impute(config: Config, *, n_draws: int, n_samples: int) -> int:
     """Return the most draws of z that imputing one example decodes."""
-    return latents.most_decoded(config.latent_dim, n_draws=n_draws, n_samples=n_samples)
+    return latents.max_decoded(config.latent_dim, n_draws=n_draws, n_samples=n_samples)
 
 
-def draws_refining(config: Config) -> int:
+def n_draws_to_refine(config: Config) -> int:
     """Return roughly the most draws of z that refining one example decodes."""
     measured = 2 * refinement.N_FRAMES * (2 * config.latent_dim + 1)
     return default_points(config.latent_dim) * refinement.MAX_STEPS + measured
 
 
-def draws_above(config: Config) -> int:
+def n_draws_to_bound(config: Config) -> int:
     """Return roughly how many draws of z an upper bound for one example decodes."""
-    return most_points(config.latent_dim) + MIN_BUDGET + N_DECODED
+    return max_points(config.latent_dim) + MIN_BUDGET + N_DECODED
 
 
-def draws_integrating(config: Config) -> int:
+def n_draws_to_integrate(config: Config) -> int:
     """Return the most values of z that quadrature decodes for one example."""
     return 2 * _MAX_QUADRATURE[config.latent_dim]
 
 
-def values_decoded(config: Config, draws: int) -> int:
+def n_values_decoded(config: Config, draws: int) -> int:
     """Return how many values this many draws for one example take."""
     return draws * config.values_per_draw
 

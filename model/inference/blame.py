@@ -35,7 +35,7 @@ class Blame(NamedTuple):
     standard_error: Tensor
 
 
-def draws_blaming(config: Config) -> int:
+def n_draws_to_blame(config: Config) -> int:
     """Return the most draws of z that are decoded for one row; 0 if of no table."""
     if config.table is None:
         return 0

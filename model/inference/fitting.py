@@ -138,7 +138,7 @@ class _Fit(NamedTuple):
     mu: Tensor  # (J,)
     scale_tril: Tensor  # (J, J)
     gradient: Tensor  # (J,)
-    bend: Tensor  # (J, J)
+    curvature: Tensor  # (J, J)
 
     def square_distance(self, z: Tensor) -> Tensor:
         """Return (z - mu)' S^-1 (z - mu) for z, (..., J)."""
@@ -174,7 +174,7 @@ class _Fit(NamedTuple):
         the new precision is a mean of old and new, kept positive definite.
         """
         precision = torch.cholesky_inverse(self.scale_tril)
-        blended = (1 - length) * precision + length * self.bend
+        blended = (1 - length) * precision + length * self.curvature
         values, vectors = torch.linalg.eigh(blended)
         values = values.clamp(min=least)
         mu = self.mu + length * (vectors / values) @ (vectors.T @ self.gradient)
@@ -244,20 +244,20 @@ class _Search(NamedTuple):
         slope = slope.double()
         # E[Hessian] = L'^-1 E[eps grad'] (Price's theorem), symmetric in expectation.
         moment = self.eps.T @ slope / len(self.eps)
-        bend = -torch.linalg.solve_triangular(scale_tril.T, moment, upper=True)
+        curvature = -torch.linalg.solve_triangular(scale_tril.T, moment, upper=True)
         entropy = scale_tril.diagonal().log().sum()
         elbo = float(log_joint.detach().mean() + entropy)
-        is_finite = math.isfinite(elbo) and bool(bend.isfinite().all())
+        is_finite = math.isfinite(elbo) and bool(curvature.isfinite().all())
         return _Fit(
             elbo=elbo if is_finite else -math.inf,
             mu=mu,
             scale_tril=scale_tril,
             gradient=slope.mean(dim=0),
-            bend=0.5 * (bend + bend.T),
+            curvature=0.5 * (curvature + curvature.T),
         )
 
 
-def most_points(latent_dim: int) -> int:
+def max_points(latent_dim: int) -> int:
     """Return the most draws of z that `fit_modes` decodes for one example."""
     n_frames = math.ceil(_MIN_POINTS / (2 * latent_dim))
     n_climbs = _MAX_MODES + _MAX_FAILURES - 1

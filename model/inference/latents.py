@@ -17,7 +17,7 @@ from model.inference.fitting import (
     FEW_DIMENSIONS,
     N_PILOTS,
     fit_modes,
-    most_points,
+    max_points,
 )
 from model.inference.importance import Draws, Weighed, rounding, weigh, wide_decoder
 from model.inference.mixture import SLOTS, Mixture
@@ -59,15 +59,15 @@ class Latents(NamedTuple):
         return torch.exp(-torch.logsumexp(2 * self.log_weights, dim=0))
 
 
-def rounded_draws(n_draws: int) -> int:
+def round_draws(n_draws: int) -> int:
     """Return the number of draws that `latents` takes for `n_draws`: whole strata."""
     return math.ceil(n_draws / SLOTS) * SLOTS
 
 
-def most_decoded(latent_dim: int, *, n_draws: int, n_samples: int) -> int:
+def max_decoded(latent_dim: int, *, n_draws: int, n_samples: int) -> int:
     """Return the most draws of z that imputing one example decodes."""
-    fitting = most_points(latent_dim) + _more_pilots(latent_dim) * N_PILOTS
-    return fitting + 3 * rounded_draws(n_draws) + n_samples
+    fitting = max_points(latent_dim) + _more_pilots(latent_dim) * N_PILOTS
+    return fitting + 3 * round_draws(n_draws) + n_samples
 
 
 def _more_pilots(latent_dim: int) -> int:
@@ -149,7 +149,7 @@ def _fit_one(
 @torch.no_grad()
 def draw(vae: VAE, fits: Sequence[Fitted], *, n_draws: int) -> Latents:
     """Draw z for each row from what is fitted to it; see `latents`."""
-    exact, n = wide_decoder(vae), rounded_draws(n_draws)
+    exact, n = wide_decoder(vae), round_draws(n_draws)
     found = [
         _from_prior(vae.p_z, one, n)
         if one.q_z is None

@@ -22,7 +22,7 @@ from model.inference.proposals import encode_wide
 from model.noise import Stream
 from model.row_noise import RowNoise
 from model.tables.marginals import Marginals
-from model.tables.tails import how_far_out, log_shares, tail_p_values
+from model.tables.tails import extremeness, log_shares, tail_p_values
 from model.vae import VAE
 
 SCORE, RATIO, FARTHEST = "negative_elbo", "ratio", "farthest_cell"
@@ -36,7 +36,7 @@ class HeldOutScores(NamedTuple):
         negative_elbo: -ELBO from `n_samples` draws of z.
         n_samples: K.
         ratio: -ELBO + sum_j log p(x_j) of rows of a table, from the same draws.
-        farthest_cell: The largest of a row's cells in `how_far_out`.
+        farthest_cell: The largest of a row's cells in `extremeness`.
     """
 
     negative_elbo: Scores
@@ -106,7 +106,7 @@ def _of_table(
     """Add what the marginals of a table, and other cells, say of its rows."""
     ratio = found.negative_elbo + column(log_shares(x))
     tails = tail_p_values(marginals, x)
-    far_out = column(how_far_out(marginals, tails))
+    far_out = column(extremeness(marginals, tails))
     of_ratio = _rank(ratio, held_out.ratio)
     of_tail = _rank(far_out.max(axis=1), held_out.farthest_cell)
     either = None
@@ -136,7 +136,7 @@ def _order(nats: Column, far_out: Column, held_out: Scores | None) -> Column:
 
     Args:
         nats: Blame, NaN where missing, (N, C).
-        far_out: `how_far_out`, (N, C).
+        far_out: `extremeness`, (N, C).
     """
     p = _rank(far_out, held_out)
     evidence = nats if p is None else nats - np.log(p)

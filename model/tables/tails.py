@@ -49,7 +49,7 @@ def _of_levels(marginals: Marginals, planes: Planes) -> Tensor:
     return torch.gather(total, 1, level.T).T
 
 
-def how_far_out(marginals: Marginals, p_values: Tensor) -> Tensor:
+def extremeness(marginals: Marginals, p_values: Tensor) -> Tensor:
     """
     Return -log p of numbers and ordered categories, (N, C), 0 of other cells.
 

@@ -28,7 +28,7 @@ from model.data.preparation import Array, Prepared
 from model.dataset_elbo import DatasetElbo, estimate_elbo
 from model.inference.row_anomalies import FARTHEST, RATIO, SCORE
 from model.tables.marginals import Marginals
-from model.tables.tails import how_far_out, log_shares, tail_p_values
+from model.tables.tails import extremeness, log_shares, tail_p_values
 from model.train import pictures
 from model.train.column_fits import column_fits
 from model.train.gain import amortization_gap
@@ -192,7 +192,7 @@ def table_scores(
 ) -> dict[str, Scores]:
     """Return the further scores of rows of a table, of which `score` is -ELBO."""
     ratio = score.values + log_shares(x).cpu().numpy()
-    far_out = how_far_out(marginals, tail_p_values(marginals, x))
+    far_out = extremeness(marginals, tail_p_values(marginals, x))
     farthest = far_out.amax(dim=1).cpu().numpy()
     no_draws = score.settings.model_copy(update={"n_samples": None, "noise_seed": None})
     return {

@@ -10,7 +10,7 @@ from typing import NamedTuple, final
 
 from app.wire.body import Body
 from app.wire.parquet import layout, schema
-from app.wire.parquet.layout import Chunk, Column, Group, damaged_file, refusal
+from app.wire.parquet.layout import Column, ColumnChunk, RowGroup, damaged_file, refusal
 from app.wire.parquet.thrift import Struct, ThriftError, ThriftReader
 
 MAX_FOOTER_BYTES = 1 << 22
@@ -27,7 +27,7 @@ class Footer(NamedTuple):
     groups: list[Struct]
     start: int
 
-    def groups_of(self, wanted: Sequence[Column]) -> tuple[Group, ...]:
+    def groups_of(self, wanted: Sequence[Column]) -> tuple[RowGroup, ...]:
         """
         Return the row groups, with the chunks of some columns.
 
@@ -44,12 +44,12 @@ class Footer(NamedTuple):
                 raise damaged_file()
             n_left -= n
             places = [self._chunk(one, chunks[one.position], n) for one in wanted]
-            found += [Group(n, tuple(places))] if n else []
+            found += [RowGroup(n, tuple(places))] if n else []
         if n_left:
             raise damaged_file()
         return tuple(found)
 
-    def _chunk(self, column: Column, chunk: Struct, n_rows: int) -> Chunk:
+    def _chunk(self, column: Column, chunk: Struct, n_rows: int) -> ColumnChunk:
         """Return where the values of a column are."""
         if 8 in chunk or 9 in chunk:
             raise refusal("a file that is not encrypted", "an encrypted column")
@@ -63,13 +63,13 @@ class Footer(NamedTuple):
         end = start + size
         fits = len(layout.MAGIC) <= start < end <= self.start
         if not n_rows:
-            return Chunk(column, layout.UNCOMPRESSED, 0, 0, 0)
+            return ColumnChunk(column, layout.UNCOMPRESSED, 0, 0, 0)
         if not fits or about.get(1) != column.physical or about.get(5) != n_rows:
             raise damaged_file()
         if codec not in layout.CODECS:
             wanted = "a codec of snappy, gzip, brotli, zstd, lz4_raw or none"
             raise refusal(wanted, "another one")
-        return Chunk(column, codec, n_rows, start, end)
+        return ColumnChunk(column, codec, n_rows, start, end)
 
 
 def read(body: Body) -> Footer:

@@ -105,7 +105,7 @@ class Column(NamedTuple):
 
 
 @final
-class Chunk(NamedTuple):
+class ColumnChunk(NamedTuple):
     """
     The values of one column in one row group: pages, one after the other.
 
@@ -122,11 +122,11 @@ class Chunk(NamedTuple):
 
 
 @final
-class Group(NamedTuple):
+class RowGroup(NamedTuple):
     """Rows of a file: a chunk for each column that is read."""
 
     n_rows: int
-    chunks: tuple[Chunk, ...]
+    chunks: tuple[ColumnChunk, ...]
 
 
 def refusal(wanted: str, got: str) -> UnprocessableError:

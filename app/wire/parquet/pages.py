@@ -12,7 +12,7 @@ from typing import final
 from app.errors import ContentTooLargeError
 from app.wire.body import Body
 from app.wire.parquet import layout
-from app.wire.parquet.layout import Chunk, Group, damaged_file, refusal
+from app.wire.parquet.layout import ColumnChunk, RowGroup, damaged_file, refusal
 from app.wire.parquet.thrift import Struct, ThriftError, ThriftReader
 
 MAX_PAGES = 1 << 15
@@ -41,7 +41,7 @@ class PageWalk:
         self._n_pages = 0
         self.n_bytes = self.n_text = 0
 
-    def measure(self, groups: Iterable[Group]) -> tuple[Group, ...]:
+    def measure(self, groups: Iterable[RowGroup]) -> tuple[RowGroup, ...]:
         """
         Return row groups whose chunks end where their values do.
 
@@ -54,7 +54,7 @@ class PageWalk:
             for group in groups
         )
 
-    def _chunk(self, chunk: Chunk) -> Chunk:
+    def _chunk(self, chunk: ColumnChunk) -> ColumnChunk:
         """Walk over the pages of a chunk; a dictionary may be the first of them."""
         position, n_values = chunk.start, 0
         while n_values < chunk.n_values and not self._stop.is_set():
@@ -69,7 +69,7 @@ class PageWalk:
                 raise damaged_file()
         return chunk._replace(end=position)
 
-    def _page(self, chunk: Chunk, page: Struct, *, is_first: bool) -> int:
+    def _page(self, chunk: ColumnChunk, page: Struct, *, is_first: bool) -> int:
         """Check a page; return how many values it has for rows."""
         self._n_pages += 1
         if self._n_pages > MAX_PAGES:
@@ -101,7 +101,7 @@ class PageWalk:
         raise damaged_file()
 
 
-def _n_values(chunk: Chunk, about: Struct, encoding: int | None) -> int:
+def _n_values(chunk: ColumnChunk, about: Struct, encoding: int | None) -> int:
     """Return how many values a page of data has; check how they are written."""
     if encoding not in _ENCODINGS.get(chunk.column.physical, _OF_OTHERS):
         raise refusal(
@@ -114,7 +114,7 @@ def _n_values(chunk: Chunk, about: Struct, encoding: int | None) -> int:
     return n
 
 
-def _check_dictionary(chunk: Chunk, about: Struct, unpacked: int) -> None:
+def _check_dictionary(chunk: ColumnChunk, about: Struct, unpacked: int) -> None:
     """Check a dictionary: readers allocate memory for as many values as it says."""
     column = chunk.column
     width = layout.WIDTHS.get(column.physical, column.length)

@@ -8,7 +8,7 @@ number that a client wrote, but for the pages themselves.
 from collections.abc import Sequence
 
 from app.wire.parquet import layout
-from app.wire.parquet.layout import Chunk, Column, Group
+from app.wire.parquet.layout import Column, ColumnChunk, RowGroup
 from app.wire.parquet.thrift import (
     BINARY,
     I32,
@@ -31,7 +31,7 @@ def name_of(i: int) -> str:
     return f"c{i}"
 
 
-def file_of(columns: Sequence[Column], groups: Sequence[Group]) -> bytes:
+def file_of(columns: Sequence[Column], groups: Sequence[RowGroup]) -> bytes:
     """Return a file of a footer alone, for row groups of a body."""
     root = {**_ROOT, 5: Item(I32, len(columns))}
     leaves = [_element(i, column) for i, column in enumerate(columns)]
@@ -66,7 +66,7 @@ def _element(i: int, column: Column) -> dict[int, Item | None]:
     }
 
 
-def _group(group: Group) -> dict[int, Item]:
+def _group(group: RowGroup) -> dict[int, Item]:
     chunks = [_chunk(i, chunk) for i, chunk in enumerate(group.chunks)]
     size = sum(chunk.end - chunk.start for chunk in group.chunks)
     return {
@@ -76,7 +76,7 @@ def _group(group: Group) -> dict[int, Item]:
     }
 
 
-def _chunk(i: int, chunk: Chunk) -> dict[int, Item]:
+def _chunk(i: int, chunk: ColumnChunk) -> dict[int, Item]:
     size = chunk.end - chunk.start
     about: dict[int, Item] = {
         1: Item(I32, chunk.column.physical),

@@ -21,7 +21,7 @@ from app.wire.body import Body
 from app.wire.layout import Layout, Rows
 from app.wire.parquet import footer, plain_footer
 from app.wire.parquet.arrow import import_arrow
-from app.wire.parquet.layout import FIXED, FLOAT, Column, Group, damaged_file
+from app.wire.parquet.layout import FIXED, FLOAT, Column, RowGroup, damaged_file
 from app.wire.parquet.pages import PageWalk, too_long
 from model.files import arrow_cells
 
@@ -50,7 +50,7 @@ class ParquetFile(NamedTuple):
 
     body: Body
     columns: tuple[Column, ...]
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     n_rows: int
     n_bytes: int
 

@@ -148,7 +148,7 @@ def test_work_that_is_left_ends_at_its_pause_and_the_rest_goes_on(held: Held) ->
     of.submit(last)
 
     for work in (waiting, computing.work, begun):
-        of.leave(work)
+        of.drop(work)
     computing.opened.set()
 
     assert last.future.result(SECONDS) == ["c", "c"]
@@ -156,7 +156,7 @@ def test_work_that_is_left_ends_at_its_pause_and_the_rest_goes_on(held: Held) ->
         with pytest.raises(CancelledError):
             work.future.result(SECONDS)
     assert steps.taken == ["c0", "c1"] * 2
-    of.leave(last)
+    of.drop(last)
     of.close()
 
 

@@ -240,11 +240,11 @@ def test_sizes_grow_with_the_model(build: Build) -> None:
     narrow: Config = build(latent_dim=2).config
     deep: Config = build(latent_dim=40).config
 
-    assert analyses.values_decoded(narrow, 10) == 60
-    assert analyses.values_decoded(deep, 10) == 400
-    assert analyses.draws_refining(deep) > analyses.draws_refining(narrow)
-    assert analyses.draws_above(deep) > analyses.draws_above(narrow)
-    assert analyses.draws_integrating(narrow) == 2 * 1025**2
+    assert analyses.n_values_decoded(narrow, 10) == 60
+    assert analyses.n_values_decoded(deep, 10) == 400
+    assert analyses.n_draws_to_refine(deep) > analyses.n_draws_to_refine(narrow)
+    assert analyses.n_draws_to_bound(deep) > analyses.n_draws_to_bound(narrow)
+    assert analyses.n_draws_to_integrate(narrow) == 2 * 1025**2
 
 
 def test_anomalies_are_ranked_elbos(build: Build) -> None:

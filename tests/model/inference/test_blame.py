@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from model.inference.blame import blame, draws_blaming
+from model.inference.blame import blame, n_draws_to_blame
 from model.tables.layout import Planes
 from model.tables.schema import Codes
 from model.vae import VAE
@@ -138,7 +138,7 @@ def test_a_row_costs_about_the_same_with_any_number_of_columns() -> None:
             schema.columns[0].model_copy(update={"name": str(i)}) for i in range(n)
         ]
         table = schema.model_copy(update={"columns": tuple(named)})
-        return draws_blaming(vae.config.model_copy(update={"table": table}))
+        return n_draws_to_blame(vae.config.model_copy(update={"table": table}))
 
     assert [draws(n) for n in (1, 4, 14, 48, 100)] == [288, 288, 278, 288, 496]
-    assert draws_blaming(vae.config.model_copy(update={"table": None})) == 0
+    assert n_draws_to_blame(vae.config.model_copy(update={"table": None})) == 0

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from model.inference.example import Example
-from model.inference.fitting import fit, fit_modes, most_points, sphere
+from model.inference.fitting import fit, fit_modes, max_points, sphere
 from model.inference.observed import encode_part
 from model.inference.proposals import encode_wide
 from model.noise import Stream
@@ -97,7 +97,7 @@ def test_the_posterior_of_an_observed_part_is_found(build: Build) -> None:
 def test_the_work_of_a_fit_is_bounded(
     build: Build, latent_dim: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With steps that never end, no more draws are decoded than `most_points`."""
+    """With steps that never end, no more draws are decoded than `max_points`."""
     monkeypatch.setattr("model.inference.fitting._CONVERGED", -math.inf)
     vae = build(latent_dim=latent_dim, seed=4).requires_grad_(False)
     x = (random(1, 6, seed=3) > 0).double()
@@ -106,4 +106,4 @@ def test_the_work_of_a_fit_is_bounded(
 
     fit_modes(Example(vae, x), encode_wide(vae, x), noise=noise())
 
-    assert sum(decoded) <= most_points(latent_dim)
+    assert sum(decoded) <= max_points(latent_dim)

@@ -11,7 +11,7 @@ from model import checkpoint
 from model.evaluate import command as evaluate
 from model.inference.row_anomalies import HeldOutScores
 from model.tables.schema import LOG_SHARE, PLANES, Codes, TableSchema
-from model.tables.tails import how_far_out, log_shares, tail_p_values
+from model.tables.tails import extremeness, log_shares, tail_p_values
 from model.train import command as train
 from model.train.objectives import mean_bound
 
@@ -113,7 +113,7 @@ def test_scores_of_held_out_rows_are_stored(run: Path) -> None:
     assert held_out.ratio.settings == held_out.negative_elbo.settings
     assert loaded.vae.marginals is not None
     tails = tail_p_values(loaded.vae.marginals, examples)
-    farthest = how_far_out(loaded.vae.marginals, tails).amax(dim=1)
+    farthest = extremeness(loaded.vae.marginals, tails).amax(dim=1)
     np.testing.assert_allclose(held_out.farthest_cell.values, farthest)
     assert held_out.farthest_cell.settings.n_samples is None
 
