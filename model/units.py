@@ -75,12 +75,12 @@ class Units:
 
     @cached_property
     def log_scale(self) -> Double:
-        """Log scale, (D,): what a log density in data units is smaller by."""
+        """The logarithm of the scale, (D,); to subtract from a log density of u."""
         return np.log(self.scale)
 
     @cached_property
     def log_jacobian(self) -> float:
-        """What log p(x) is larger by than the log density of u, in nats."""
+        """The log density of x minus that of u, in nats."""
         return -float(self.log_scale.sum())
 
     def standardize(self, x: NDArray[Any]) -> Single:

@@ -38,7 +38,7 @@ class Input(NamedTuple):
         Return rows of a table in the model's units; other rows have them already.
 
         Raises:
-            UnprocessableError: A code is no category of its column.
+            UnprocessableError: A code is not a category of its column.
         """
         layout = self.layout
         values: NDArray[Any] = rows.values

@@ -142,7 +142,7 @@ def of_numbers(
     Return the codes of rows of numbers, (n, columns), as `of_rows` does.
 
     Raises:
-        UnprocessableError: A number is no category of its column.
+        UnprocessableError: A number is not a category of its column.
     """
     of_levels = [
         j
@@ -175,7 +175,7 @@ def check(codes: Codes, layout: Layout, schema: TableSchema) -> None:
     Check that codes, (N, C), are numbers, categories or NaN.
 
     Raises:
-        UnprocessableError: A code is no category of its column.
+        UnprocessableError: A code is not a category of its column.
     """
     for d, column in enumerate(schema.columns):
         if not column.has_levels:

@@ -82,7 +82,7 @@ def read_table(
             infers them.
 
     Raises:
-        DataError: The table is invalid, or a cell is none of its column.
+        DataError: The table is invalid, or a cell does not fit its column.
     """
     file = mixed.schema_file(reading)
     if schema is None and file is not None:

@@ -53,7 +53,7 @@ def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
         schema: Its columns; inferred from all rows if None.
 
     Raises:
-        DataError: A cell is none of its column, or no column is left.
+        DataError: A cell does not fit its column, or no column is left.
     """
     named = replace(reading, columns=()) if schema is not None else reading
     table = read_mixed(path, named, () if schema is None else schema.names)

@@ -100,7 +100,7 @@ def prepare_table(dataset: Dataset, marginals: Marginals) -> Prepared:
     Express the codes of a table in terms of the marginals of its columns.
 
     Raises:
-        DataError: A code is no category of its column.
+        DataError: A code is not a category of its column.
     """
     train, validation, test = (
         map_rows(

@@ -122,7 +122,7 @@ class Engine:
 
     @property
     def log_jacobian(self) -> float | None:
-        """What log p(x) is larger by in data units, in nats; None without `units`."""
+        """To add to log p(x) for data units, in nats; None without `units`."""
         return None if self.units is None else self.units.log_jacobian
 
     def in_model_units(self, x: AnyArray) -> Array:
@@ -145,7 +145,7 @@ class Engine:
         Return the distributions of a table's cells for z, (N, J).
 
         Raises:
-            ValueError: The model is none of a table of mixed kinds.
+            ValueError: The model is not of a table of mixed kinds.
         """
         return CellArrays(*self._rows(self._cells, z))
 

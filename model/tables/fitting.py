@@ -106,10 +106,9 @@ def _numeric(column: TableColumn, x: Float, draw: np.random.Generator) -> KnotCu
         share = len(part) / len(steps)
         for chance in (_once, _Expected(smooth, share).most, _never):
             of_rest = _atoms(rest, chance)
-            scored = _atom_weight(held, of_rest, smooth, flat)
-            fits.append((*scored, smooth, chance))
-    _, weight, smooth, chance = max(fits, key=lambda fit: fit[0])
-    inside = _mix(weight, _atoms(steps, chance), smooth, flat)
+            fits.append((_best_weight(held, of_rest, smooth, flat), smooth, chance))
+    best, smooth, chance = max(fits, key=lambda fit: fit[0].score)
+    inside = _mix(best.weight, _atoms(steps, chance), smooth, flat)
     knots, masses = outside.curve(inside)
     return KnotCurve(knots * column.width, masses / masses.sum())
 
@@ -219,7 +218,7 @@ class _Expected(NamedTuple):
     share: float
 
     def most(self, values: Float, n: int) -> Float:
-        """Return counts above which a value of n rows is no chance."""
+        """Return the counts of values among n rows that chance does not exceed."""
         cells = self.smooth.at(values + 0.5) - self.smooth.at(values - 0.5)
         mean: Float = self.share * n * cells
         most: Float = np.maximum(mean + 2 * np.sqrt(mean), 1.0)
@@ -257,15 +256,17 @@ def _atoms(steps: Float, chance: Callable[[Float, int], Float]) -> Steps:
     return Steps(points, below[::-1][last])
 
 
-def _atom_weight(
-    held: Float,
-    atoms: Steps,
-    smooth: Steps,
-    flat: Steps,
-) -> tuple[float, float]:
-    """Return how likely held-out cells are with the best weight of atoms, and it."""
+class _Scored(NamedTuple):
+    """A weight of atoms, and the mean log probability of held-out cells with it."""
+
+    weight: float
+    score: float
+
+
+def _best_weight(held: Float, atoms: Steps, smooth: Steps, flat: Steps) -> _Scored:
+    """Return the weight of atoms with which held-out cells are most likely."""
     if not len(held):
-        return 0.0, 0.0
+        return _Scored(0.0, 0.0)
     low, high = held - 0.5, held + 0.5
     of_atoms, of_kernels, rest = (
         part.at(high) - part.at(low) for part in (atoms, smooth, flat)
@@ -277,7 +278,7 @@ def _atom_weight(
         for w in weights
     ]
     best = int(np.argmax(scores))
-    return scores[best], float(weights[best])
+    return _Scored(float(weights[best]), scores[best])
 
 
 def _mix(weight: float, atoms: Steps, smooth: Steps, flat: Steps) -> Steps:

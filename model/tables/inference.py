@@ -25,7 +25,7 @@ _NEARLY_ALL, _BILLIONTH = 0.95, 1e-9
 
 
 class ColumnsError(ValueError):
-    """No column of a table can be modeled, or a cell is none of its column."""
+    """No column of a table can be modeled, or a cell does not fit its column."""
 
 
 def infer(columns: Sequence[RawColumn]) -> TableSchema:
@@ -49,7 +49,7 @@ def codes_of(raw: RawColumn, column: TableColumn) -> Codes:
     Return the codes of the cells of a file, NaN where missing, (N,).
 
     Raises:
-        UnknownCellError: A cell is none of the column.
+        UnknownCellError: A cell does not fit the column.
     """
     if column.has_levels:
         known = [_level(column, raw, text) for text in raw.texts]
@@ -212,8 +212,8 @@ def _resolution(numbers: Codes, n_decimals: int) -> float:
     """
     Return the width of a cell: that of the decimals, unless float64 is coarser.
 
-    What arithmetic leaves behind, as in 0.30000000000000004, is no decimal, and neither
-    is a rest of a billionth of the largest number, in at most one of twenty rows.
+    What arithmetic leaves behind, as in 0.30000000000000004, is not a decimal, nor
+    is a remainder of a billionth of the largest number, in at most one of twenty rows.
     """
     most = float(np.abs(numbers).max())
     for n in range(n_decimals):

@@ -59,7 +59,7 @@ class Summary:
 
     @property
     def codes(self) -> Tensor:
-        """The means of numbers, the most probable category else, (..., C)."""
+        """The means of numbers, else the most probable category, (..., C)."""
         n = len(self.layout.on_axis)
         numbers = self.indicators[..., :n]
         is_ordinal = self._constant("is_ordinal")
@@ -67,7 +67,7 @@ class Summary:
         return self._join(numbers, self._table.argmax(dim=-1).to(numbers.dtype))
 
     def spread(self, variance: Tensor) -> Tensor:
-        """Return variances of numbers, the probability of other categories else."""
+        """Return variances of numbers, else the probability of other categories."""
         n = len(self.layout.on_axis)
         return self._join(variance[..., :n], 1 - self._table.amax(dim=-1))
 
@@ -211,12 +211,12 @@ class Table(Likelihood):
 
     @property
     def mean(self) -> Tensor:
-        """E[x_j|z] of numbers, the most probable category else, (..., C), float64."""
+        """E[x_j|z] of numbers, else the most probable category, (..., C), float64."""
         return Summary(self.layout, self.indicators.mean).codes
 
     @property
     def variance(self) -> Tensor:
-        """Var[x_j|z] of numbers, the probability of any other category else."""
+        """Var[x_j|z] of numbers, else the probability of any other category."""
         mean, variance = self.indicators
         return Summary(self.layout, mean).spread(variance)
 

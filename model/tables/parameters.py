@@ -23,10 +23,10 @@ class CellDistributions(NamedTuple):
     The distributions of the cells of rows, one after the other column.
 
     Attributes:
-        mean: E[x_j|z] of numbers, the most probable category else, (N, C).
-        variance: Var[x_j|z] of numbers, the probability of any other category else,
+        mean: E[x_j|z] of numbers, else the most probable category, (N, C).
+        variance: Var[x_j|z] of numbers, else the probability of any other category,
             (N, C).
-        quantiles: Codes at `QUANTILES` of numbers and of ordered categories, NaN else,
+        quantiles: Codes at `QUANTILES` of numbers and of ordered categories, else NaN,
             (N, Q, C).
         probabilities: Of every category of `level_names`, given that it is one that
             training has seen, (N, L).

@@ -44,13 +44,13 @@ class RawColumn:
 
     @property
     def is_text(self) -> NDArray[np.bool_]:
-        """Whether each cell has a value that is no number."""
+        """Whether each cell has a value that is not a number."""
         text: NDArray[np.bool_] = self.is_present & np.isnan(self.numbers)
         return text
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The distinct texts that are no numbers, of those that are kept."""
+        """The distinct texts that are not numbers, of those that are kept."""
         used = np.unique(self.index[self.is_text])
         return tuple(self.texts[i] for i in used if i >= 0)
 
@@ -63,7 +63,7 @@ class RawColumn:
         return self.texts[self.index[-1]] if is_only else None
 
     def as_numbers(self) -> Self:
-        """Return the column with nothing where `is_missing_number` finds nothing."""
+        """Return the column with cells missing where a number would be missing."""
         missing = [i for i, text in enumerate(self.texts) if is_missing_number(text)]
         if not missing:
             return self

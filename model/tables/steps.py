@@ -70,7 +70,7 @@ class Outside(NamedTuple):
 
     @classmethod
     def of(cls, steps: NDArray[np.float64]) -> "Outside":
-        """Return it for rows in units of the resolution, (N,)."""
+        """Describe rows in units of the resolution, (N,)."""
         low, high = float(steps.min()) - 0.5, float(steps.max()) + 0.5
         is_bounded = 0 <= steps.min() <= _NEAR * (high - low)
         lower = _side(-steps)

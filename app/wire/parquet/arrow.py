@@ -1,4 +1,4 @@
-"""Imports pyarrow when Parquet first comes or is asked for."""
+"""Imports pyarrow when Parquet is first read or written."""
 
 from functools import cache
 from types import ModuleType

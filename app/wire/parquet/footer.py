@@ -1,7 +1,7 @@
 """
 Reads the footer of a Parquet file: its columns, and where their values are.
 
-Only flat columns are read. Nothing that the footer says is believed: positions are
+Only flat columns are read. Nothing that the footer says is trusted: positions are
 checked against the body, and pages against both (`pages`).
 """
 
@@ -20,7 +20,7 @@ _TAIL = 8  # the length of the footer, and the magic number
 
 @final
 class Footer(NamedTuple):
-    """What a file says of itself."""
+    """The columns of a file, and where its row groups and its footer are."""
 
     columns: tuple[Column, ...]
     n_rows: int

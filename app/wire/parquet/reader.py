@@ -102,7 +102,7 @@ def measure(
         stop: Ends the work when it is set.
 
     Raises:
-        UnprocessableError: It is no Parquet, damaged, or has other columns.
+        UnprocessableError: It is not Parquet, is damaged, or has other columns.
         ContentTooLargeError: It has too many rows, or unpacks to too many bytes.
     """
     found = footer.read(body)

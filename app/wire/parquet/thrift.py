@@ -24,7 +24,7 @@ _MAX_FIELD = (1 << 15) - 1
 
 @final
 class ThriftError(Exception):
-    """Bytes are no struct of the protocol, or not the one that was expected."""
+    """Bytes are not a struct of the protocol, or not the expected one."""
 
 
 @final
