@@ -175,7 +175,8 @@ class Operations:
 
         This measures the cost of a row; without it, the first batches would be short.
         """
-        z = _latent_noise((TILE, self.engine.config.latent_dim), 0, 0)
+        shape = (TILE, self.engine.config.latent_dim)
+        z = normal_rows(shape, seed=0, stream=Stream.LATENT)
         noise = self._noise(TILE, 0, 0)
         x = self.engine.in_model_units(self.engine.draw(z, noise))
         self._encode.rehearse(x)
@@ -256,7 +257,3 @@ def _draw_arrays_with_gaps(
     engine: Engine, z: Array, noise: Array, gaps: Array
 ) -> Sequence[AnyArray]:
     return [engine.draw_with_gaps(z, noise, gaps)]
-
-
-def _latent_noise(shape: tuple[int, ...], seed: int, first: int) -> Array:
-    return normal_rows(shape, seed=seed, stream=Stream.LATENT, first=first)

@@ -149,14 +149,16 @@ class Turns:
             return self._first[0]
         return following
 
-    def _pass_on(self, work: Work[Any], *, waits: bool) -> None:
-        """Give the turn to other work first; this work may wait for its next turn."""
+    def _release(self, work: Work[Any]) -> None:
+        """End the turn of work, and give the turn to other work."""
         work.stopwatch.stop()
         self._is_taken = False
         self._give_turn()
-        if waits:
-            self._next.append(work)
-            self._give_turn()
+
+    def _requeue(self, work: Work[Any]) -> None:
+        """Have work wait for its next turn, after `_release`: others come first."""
+        self._next.append(work)
+        self._give_turn()
 
     def _run(self, work: Work[_T]) -> None:
         """Compute a piece in this thread, from its first turn to its last."""
@@ -166,23 +168,31 @@ class Turns:
             with pausing(partial(self._pause, work)):
                 results.append(work.pieces.popleft()())
         except BaseException as error:  # noqa: BLE001  raised where it is awaited
-            self._end(work, waits=False)
+            self._end(work)
             del work  # a reference cycle, through the traceback, would keep its data
             future.set_exception(error)
         else:
-            if self._end(work, waits=bool(work.pieces)):
+            if self._continue(work):
                 return
             if work.pieces:
                 future.set_exception(CancelledError())
             else:
                 future.set_result(results)
 
-    def _end(self, work: Work[Any], *, waits: bool) -> bool:
+    def _end(self, work: Work[Any]) -> None:
+        """End work, whose piece has failed."""
+        with self._lock:
+            self._begun.remove(work)
+            self._release(work)
+
+    def _continue(self, work: Work[Any]) -> bool:
         """End a piece; return whether the work waits for the turn of the next one."""
         with self._lock:
             self._begun.remove(work)
-            waits = waits and not work.dropped.is_set()
-            self._pass_on(work, waits=waits)
+            waits = bool(work.pieces) and not work.dropped.is_set()
+            self._release(work)
+            if waits:
+                self._requeue(work)
             return waits
 
     def _pause(self, work: Work[Any]) -> None:
@@ -194,7 +204,8 @@ class Turns:
         """
         if work.stopwatch.turn >= self._seconds and not work.dropped.is_set():
             with self._lock:
-                self._pass_on(work, waits=True)
+                self._release(work)
+                self._requeue(work)
             work.turn.acquire()
             work.stopwatch.start()
         if work.dropped.is_set():
