@@ -26,6 +26,7 @@ MAX_MODULE_LINES = 300
 # The longer ones, and the one subject of each.
 LONG_MODULES = {
     "app/compute/batcher.py": "the micro-batcher: its jobs, its queues and its turns",
+    "app/connection/protocol.py": "one connection: what it reads, begins and refuses",
     "app/http/reader.py": "a request: its array in each format, and its options",
     "model/engine/engine.py": "the operations on rows, in the tiling proved for each",
 }

@@ -8,7 +8,7 @@ complete nothing.
 """
 
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, final
 
@@ -80,6 +80,14 @@ def check_fields(headers: Mapping[bytes, bytes], fields: Fields, version: str) -
             raise BadRequestError(
                 "expected Transfer-Encoding to be chunked only, and none in HTTP/1.0"
             )
+
+
+def content_length(fields: Iterable[tuple[bytes, bytes]]) -> int | None:
+    """Return the Content-Length, which the parser has checked; None without one."""
+    for name, value in fields:
+        if name == b"content-length":
+            return int(value.lstrip(b"0") or b"0")
+    return None
 
 
 def check_size(target: bytes, fields: Fields, limit: int) -> None:

@@ -25,6 +25,7 @@ from app.connection.cycle import Cycle
 from app.connection.deadlines import Deadlines
 from app.connection.half_closed import HalfClosed
 from app.connection.phases import Phase
+from app.connection.slices import SLICE_BYTES, Slices
 from app.errors import (
     BadRequestError,
     ProblemError,
@@ -69,6 +70,7 @@ class Connection(HttpToolsProtocol):
         self.n_body = 0  # bytes of the body received so far
         self._unfinished = head.Unfinished(limits)
         self._deadlines = Deadlines(self, limits, self.loop)
+        self._slices = Slices(self, self.loop)
         self._admission = config.admission
         self._is_for_probes = False
 
@@ -110,6 +112,8 @@ class Connection(HttpToolsProtocol):
         if self._refusal is not None:
             return
         self._n_packet = len(data)
+        if self._n_packet > SLICE_BYTES and self._slices.take(data):
+            return
         n_read: int | None = None
         try:
             self.parser.feed_data(data)
@@ -124,6 +128,18 @@ class Connection(HttpToolsProtocol):
         cycle = self._last
         if cycle is None or cycle.more_body or cycle.scope is not self.scope:
             self._count_unfinished(len(data))
+
+    def ignores_data(self) -> bool:
+        """Return whether all further data are dropped."""
+        return self._refusal is not None or self.transport.is_closing()
+
+    def n_announced(self) -> int | None:
+        """Return how much of the body is to come; 0 between bodies, None if chunked."""
+        cycle = self._last
+        if cycle is None or not cycle.more_body or cycle.scope is not self.scope:
+            return 0
+        length = head.content_length(cycle.scope["headers"])
+        return None if length is None else length - self.n_body
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn's says nothing
         """Finish responding to a half-closed client; return whether to stay open."""
