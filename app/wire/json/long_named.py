@@ -19,6 +19,7 @@ import numpy as np
 from app.errors import MAX_FAULTS, Fault, UnprocessableError
 from app.wire.body import Body
 from app.wire.json import mistakes, split, strict
+from app.wire.json.skeleton import Cut
 from app.wire.layout import Layout, Rows
 from app.wire.nesting import TOO_DEEP, is_too_deep
 
@@ -78,7 +79,7 @@ def read_records(
 
 
 def read_split(
-    body: Body, cut: split.Cut, names: list[str], layout: Layout, stop: Event
+    body: Body, cut: Cut, names: list[str], layout: Layout, stop: Event
 ) -> Rows:
     """
     Return the rows of a body whose rows are arrays of cells under their names.

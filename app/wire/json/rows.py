@@ -178,7 +178,7 @@ class JsonRows:
         if len(body) <= _EXPLAINED_INLINE_BYTES:
             return ParsedBody(*strict.read(body, self._layout))
         if len(body) > strict.MAX_EXPLAINED_BYTES:
-            found = await asyncio.to_thread(spaces.surroundings, body)
+            found = await asyncio.to_thread(spaces.cut, body)
             scalars = found and _members(found.skeleton, self._layout.name)
             if found is not None and scalars is not None:
                 rows = await self._long.read(body, found.start, found.stop)

@@ -6,26 +6,17 @@ forward to the first `[` and backward to the last `]`; runs of white space count
 """
 
 import re
-from typing import NamedTuple, final
 
 from app.wire.body import Body
+from app.wire.json.skeleton import Cut
 
 STEP_BYTES = 1 << 17
 _MOST_BYTES = 4096  # of text besides white space, on either side of the array
 _RUN = re.compile(rb"[ \t\r\n]+")
 
 
-@final
-class Surroundings(NamedTuple):
-    """The body from `start` to `stop` is the array; `skeleton` has it empty."""
-
-    start: int
-    stop: int
-    skeleton: bytes
-
-
-def surroundings(body: Body) -> Surroundings | None:
-    """Return what is around the array of a body; None if that is long text."""
+def cut(body: Body) -> Cut | None:
+    """Return a body without its array; None if there is long text around it."""
     head, start = b"", -1
     for at in range(0, len(body), STEP_BYTES):
         step = bytes(body[at : at + STEP_BYTES])
@@ -49,4 +40,4 @@ def surroundings(body: Body) -> Surroundings | None:
             return None
     if start < 0 or stop < start or len(head) + len(tail) > 2 * _MOST_BYTES:
         return None
-    return Surroundings(start, stop, head + tail)
+    return Cut(start, stop, head + tail)

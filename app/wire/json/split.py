@@ -9,7 +9,7 @@ be parsed in pieces.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Never, final
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.columns import ABSENT
 from app.wire.json import mistakes
+from app.wire.json.skeleton import Cut
 from app.wire.layout import Layout, Rows
 from model.raw_values import PLAIN
 
@@ -28,15 +29,6 @@ _DATA = re.compile(rb'"data"[ \t\r\n]*:[ \t\r\n]*\[')
 _MEMBERS = ("columns", "data")
 _IGNORED = "index"
 _HEAD_BYTES, _TAIL_BYTES = 1 << 16, 1 << 12
-
-
-@final
-class Cut(NamedTuple):
-    """A body whose rows are in [start, stop); in `skeleton` there are none."""
-
-    start: int
-    stop: int
-    skeleton: bytes
 
 
 def begins(body: Body, start: int) -> bool:

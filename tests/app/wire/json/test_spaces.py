@@ -8,7 +8,7 @@ import pytest
 
 from app.errors import UnprocessableError
 from app.wire.json.rows import JsonRows
-from app.wire.json.spaces import STEP_BYTES, surroundings
+from app.wire.json.spaces import STEP_BYTES, cut
 from app.wire.layout import Layout
 
 X = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -59,4 +59,4 @@ def test_what_is_not_valid_is_refused(body: bytes) -> None:
 
 def test_long_text_is_not_searched() -> None:
     """Where something else than white space is long, the search ends."""
-    assert surroundings(b'{"' + b"a" * (4 * STEP_BYTES) + b'":[1]}') is None
+    assert cut(b'{"' + b"a" * (4 * STEP_BYTES) + b'":[1]}') is None
