@@ -18,6 +18,9 @@ _SEPARATORS = ("\t", ";", "|", ",", " ")
 # How well rows fit a first line with so many cells fewer: row names have none there.
 _FIT = {0: 1.0, 1: 0.5}
 _MISFIT = 0.1
+# Texts may be longer than the 131,072 characters that Python allows in a cell. It is a
+# limit of the process; the lines of the service's requests have one of their own.
+csv.field_size_limit(1 << 24)
 
 
 @final
@@ -156,12 +159,14 @@ def _rows(
 ) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the line and the cells of rows."""
     reader = cells_of(lines, sep)
+    first = 1
     try:
         for cells in reader:
             yield n_skipped + reader.line_num, cells
+            first = reader.line_num + 1
     except csv.Error as error:
         raise csv.Error(
-            f"{error} in line {n_skipped + reader.line_num}; a cell in quotes begins"
+            f"{error} in line {n_skipped + first}; a cell in quotes begins"
             " and ends with one, and a quote within is written twice"
         ) from error
 

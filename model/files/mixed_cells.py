@@ -12,7 +12,7 @@ from model.files.numerals import SIGNS, Decimal
 from model.tables.cells import is_missing, n_decimals, show
 from model.tables.raw import MAX_TEXTS, MISSING, UNKEPT, RawColumn
 
-_MAX_CACHED = 1 << 14
+_MAX_CACHED, _LONGEST_CACHED = 1 << 14, 256
 
 
 @final
@@ -37,7 +37,7 @@ class MixedCells:
         found = self._known.get(cell)
         if found is None:
             found = self._read(cell.strip())
-            if len(self._known) < _MAX_CACHED:
+            if len(cell) <= _LONGEST_CACHED and len(self._known) < _MAX_CACHED:
                 self._known[cell] = found
         self._numbers.append(found[0])
         self._index.append(found[1])

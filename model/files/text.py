@@ -28,6 +28,11 @@ _MARKS = (
 )
 
 
+_LEAST_LINES = 4  # of a sample: a header and some rows
+_LONGEST_LINE = 1 << 26  # characters; a file of other contents may have no line ends
+_MOST_IN_QUOTES = 16  # times a sample, in case its quotes are no pairs
+
+
 @contextmanager
 def open_text(path: Path, encoding: str) -> Iterator[io.TextIOWrapper]:
     """
@@ -73,16 +78,24 @@ def encoding_of(path: Path) -> str:
 
 def sample(path: Path, encoding: str, n_characters: int) -> list[str]:
     """
-    Return the first whole lines of a text.
+    Return the first lines of a text, whole ones.
+
+    There are at least `_LEAST_LINES`, however long, and the last one ends no cell in
+    quotes before its end, as texts of several lines would have it.
 
     Raises:
         DataError: As in `open_text`.
     """
+    lines: list[str] = []
+    n, n_quotes = 0, 0
     with open_text(path, encoding) as file:
-        text = file.read(n_characters)
-        is_whole = not file.read(1)
-    lines = io.StringIO(text, newline="").readlines()
-    return lines if is_whole or len(lines) < 2 else lines[:-1]
+        while line := file.readline(_LONGEST_LINE):
+            lines.append(line)
+            n, n_quotes = n + len(line), n_quotes + line.count('"')
+            is_closed = n_quotes % 2 == 0 or n > _MOST_IN_QUOTES * n_characters
+            if n >= n_characters and len(lines) >= _LEAST_LINES and is_closed:
+                break
+    return lines
 
 
 @contextmanager

@@ -18,11 +18,13 @@ _DAY = "|".join(
         rf"{_MONTH}[ -](?:\d{{1,2}},? ?)?\d{{4}}",  # March 31, 2024, Mar 2024
     ]
 )
+_LASTED = r"-?\d+ days?,? \+?\d{1,2}:\d{2}:\d{2}(?:\.\d+)?"  # of pandas and Python
 _DATE = re.compile(
-    rf"(?:{_DAY})(?:(?:T|,? ){_TIME}{_ZONE})?|{_TIME}", re.IGNORECASE | re.ASCII
+    rf"(?:{_DAY})(?:(?:T|,? ){_TIME}{_ZONE})?|{_TIME}|{_LASTED}",
+    re.IGNORECASE | re.ASCII,
 )
 
 
 def is_date(text: str) -> bool:
-    """Say whether a text is a date, a time of the day, or both."""
+    """Say whether a text is a date, a time of the day, both, or a duration."""
     return _DATE.fullmatch(text.strip()) is not None

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.files import Contents, DataError, ReadOptions, read
+from model.files import Contents, DataError, ReadOptions, read, text_table
 from tests.unhurried import UNHURRIED
 
 X = [[1.5, -2.25], [0.125, 1234.5]]
@@ -572,3 +572,36 @@ def test_a_table_without_names_is_taken_in_its_order(tmp_path: Path) -> None:
 
     assert values(contents) == [[1.5, 2], [3, 4]]
     assert contents.rows.origin.columns == ()
+
+
+def test_a_cell_may_be_longer_than_python_allows(tmp_path: Path) -> None:
+    """Python's own limit is 131,072 characters, also in a column that is left out."""
+    text = "a,b,c\n" + "".join(f'{i}.5,{i},"{"x" * 140_000}"\n' for i in range(3))
+
+    contents = table(tmp_path, text, ReadOptions(drop=("c",)))
+
+    assert values(contents) == [[0.5, 0], [1.5, 1], [2.5, 2]]
+
+
+@pytest.mark.parametrize("n_characters", [40, 100, 200])
+@pytest.mark.parametrize("cell", ["word " * 20, "one\ntwo, three\n" * 5])
+def test_a_sample_ends_in_no_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_characters: int, cell: str
+) -> None:
+    """A table is recognized by whole rows, however long rows or cells are."""
+    monkeypatch.setattr(text_table, "_SAMPLE_CHARACTERS", n_characters)
+    text = "a;b;c\n" + "".join(f'{i},5;{i};"{cell}"\n' for i in range(9))
+
+    contents = table(tmp_path, text, ReadOptions(drop=("c",)))
+
+    assert values(contents) == [[i + 0.5, i] for i in range(9)]
+
+
+def test_a_quote_that_is_not_closed_is_found_where_its_row_begins(
+    tmp_path: Path,
+) -> None:
+    """Not at the end of the file, which has no fault."""
+    text = 'a,b\n1,x\n2,"y\n' + "3,z\n" * 9
+
+    with pytest.raises(DataError, match=r"unexpected end of data in line 3;"):
+        table(tmp_path, text)

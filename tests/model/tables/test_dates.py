@@ -17,7 +17,9 @@ DATES = """2024-03-31
 March 31, 2024
 Mar 2024
 08:30
-8:30:15"""
+8:30:15
+3 days, 1:00:00
+-1 days +23:59:59.5"""
 
 
 @pytest.mark.parametrize("text", DATES.split("\n"))
