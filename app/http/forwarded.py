@@ -15,6 +15,7 @@ from typing import NamedTuple, final
 from starlette.types import Scope
 
 _CACHE = 1024
+_MAX_PROXIES = 64  # of a longer list, only the last are read
 _SCHEMES = {b"http": "http", b"https": "https"}
 
 
@@ -53,7 +54,7 @@ class ForwardedHeaders:
         self, listed: bytes, address: IPv4Address | IPv6Address | None
     ) -> IPv4Address | IPv6Address | None:
         """Return the client's address in a list, or the nearest one that is valid."""
-        for text in reversed(listed.decode("latin-1").split(",")):
+        for text in reversed(listed.decode("latin-1").rsplit(",", _MAX_PROXIES)):
             found = _address(text)
             if found is None:
                 break  # what is before it cannot be believed either

@@ -48,6 +48,10 @@ _FORMATS = {
     for format_ in (JSON, SAFETENSORS, NPY, CSV, PARQUET, PNG, JPEG)
 }
 _CACHE = 256
+# Browsers send ten media types, a parameter each. What is beyond the limits is ignored:
+# a header of 16 KB could have 16,000 entries, which take 10 ms.
+MAX_ENTRIES = 128
+_MAX_PARAMETERS = 16
 
 # A media type is repeated in an error only if it is short and plain (RFC 6838, 4.2).
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,63}/[a-z0-9][a-z0-9!#$&^_.+-]{0,63}")
@@ -171,15 +175,18 @@ def with_qualities(listed: bytes) -> list[tuple[str, float]]:
     """
     Return the entries of Accept or Accept-Encoding with their qualities, in lower case.
 
-    A malformed quality counts as 0 (RFC 9110, 12.4.2).
+    A malformed quality counts as 0 (RFC 9110, 12.4.2). After the first `MAX_ENTRIES`,
+    entries are ignored.
     """
-    return [_entry(part) for part in listed.decode("latin-1").lower().split(",")]
+    parts = listed.decode("latin-1").lower().split(",", MAX_ENTRIES)[:MAX_ENTRIES]
+    return [_entry(part) for part in parts]
 
 
 def _content_type(content_type: bytes | None) -> Format | None:
     if content_type is None:
         return None
-    name, *parameters = content_type.decode("latin-1").lower().split(";")
+    listed = content_type.decode("latin-1").lower()
+    name, *parameters = listed.split(";", _MAX_PARAMETERS)
     for parameter in parameters:
         key, _, value = parameter.strip().partition("=")
         if key == "charset" and value.strip('"') not in ("utf-8", "utf8"):
@@ -247,7 +254,8 @@ def _also(note: str) -> str:
 
 
 def _entry(part: str) -> tuple[str, float]:
-    name, *parameters = (field.strip() for field in part.split(";"))
+    fields = part.split(";", _MAX_PARAMETERS)
+    name, *parameters = (field.strip() for field in fields)
     quality = 1.0
     for parameter in parameters:
         key, _, value = parameter.partition("=")
