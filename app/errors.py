@@ -28,7 +28,7 @@ many faults as fit in `MAX_BYTES`.
 import re
 from collections.abc import Sequence
 from http import HTTPStatus
-from typing import ClassVar, NamedTuple, final
+from typing import ClassVar, NamedTuple, Never, final
 from urllib.parse import quote
 
 import orjson
@@ -193,6 +193,16 @@ class UnprocessableError(ProblemError):
         first = faults[0]
         where = f"{first.pointer}: " if first.pointer else ""
         super().__init__(where + first.detail, faults=faults)
+
+
+def refuse(pointer: str, detail: str) -> Never:
+    """
+    Refuse a request because of one value.
+
+    Raises:
+        UnprocessableError: In every case.
+    """
+    raise UnprocessableError(Fault(pointer, detail))
 
 
 @final

@@ -35,7 +35,7 @@ class InputTensor(StrictObject):
         n_bytes = self.parameters.get("binary_data_size")
         if (n_bytes is None) == (self.data is None) or self.data:
             what = "expected its values either in data or in binary_data_size bytes"
-            refuse(self.name, what)
+            refuse_member(self.name, what)
         return n_bytes
 
 
@@ -70,7 +70,7 @@ class InferenceDocument(StrictObject):
         """
         if [tensor.name for tensor in self.inputs] != [name]:
             got = f"{len(self.inputs)} inputs" if len(self.inputs) != 1 else "another"
-            refuse("inputs", f"expected one input, {name}, got {got}")
+            refuse_member("inputs", f"expected one input, {name}, got {got}")
         return self.inputs[0]
 
     def binary_by_output(self, available: Collection[str]) -> dict[str, bool]:
@@ -85,11 +85,15 @@ class InferenceDocument(StrictObject):
         """
         default = self.parameters.get(_BINARY_OUTPUT, False)
         if not isinstance(default, bool):
-            refuse("parameters", f"expected {_BINARY_OUTPUT} to be true or false")
+            refuse_member(
+                "parameters", f"expected {_BINARY_OUTPUT} to be true or false"
+            )
         asked = {one.name: one.parameters.get("binary_data") for one in self.outputs}
         if len(asked) != len(self.outputs) or not asked.keys() <= set(available):
             names = ", ".join(available)
-            refuse("outputs", f"expected distinct ones, with these options of {names}")
+            refuse_member(
+                "outputs", f"expected distinct ones, with these options of {names}"
+            )
         wanted = asked or dict.fromkeys(available)
         return {k: default if is_ is None else is_ for k, is_ in wanted.items()}
 
@@ -102,14 +106,14 @@ class InferenceDocument(StrictObject):
         """
         given = {k: v for k, v in self.parameters.items() if k != _BINARY_OUTPUT}
         for name in inputs.keys() & given.keys():
-            refuse(name, "expected it once, as an input or as a parameter")
+            refuse_member(name, "expected it once, as an input or as a parameter")
         parsed = options.read(schema, {**given, **inputs}, query)
         for name in _OF_NATIVE_FORMS & schema.model_fields.keys():
             if getattr(parsed, name) != schema.model_fields[name].default:
-                refuse(name, "expected none: this protocol has tensors only")
+                refuse_member(name, "expected none: this protocol has tensors only")
         return parsed
 
 
-def refuse(name: str, detail: str) -> Never:
+def refuse_member(name: str, detail: str) -> Never:
     """Raise an error about a member of the document."""
     raise UnprocessableError(Fault(f"/{name}" if name else "", detail))

@@ -16,7 +16,7 @@ import numpy as np
 
 from app.http import options
 from app.http.input import Input
-from app.open_inference.document import InferenceDocument, InputTensor, refuse
+from app.open_inference.document import InferenceDocument, InputTensor, refuse_member
 from app.wire import safetensors
 from app.wire.body import Body
 from app.wire.json import strict
@@ -58,12 +58,12 @@ class Inference:
         start = found.end() if found else end
         stop = _array_end(body, start, end) if found else end
         if found is not None and stop == start:
-            refuse("inputs", "expected data to be an array of numbers")
+            refuse_member("inputs", "expected data to be an array of numbers")
         if found is not None and end != len(body):
-            refuse("", "expected nothing after a document with data")
+            refuse_member("", "expected nothing after a document with data")
         if end - (stop - start) > MAX_BYTES:
             what = "bytes of JSON beside the numbers of one input"
-            refuse("", f"expected at most {MAX_BYTES} {what}")
+            refuse_member("", f"expected at most {MAX_BYTES} {what}")
         empty = b"[]" if found else b""
         self.document = _document(b"".join((body[:start], empty, body[stop:end])))
         self._body, self._start, self._stop = body, start, stop if found else len(body)
@@ -85,7 +85,7 @@ class Inference:
             rows = await self._binary_rows(tensor, layout, shaped=shaped)
             return await wanted.convert(rows)
         if tensor.datatype not in _IN_JSON:
-            refuse(layout.name, "expected FP32 or FP64 in JSON, or binary data")
+            refuse_member(layout.name, "expected FP32 or FP64 in JSON, or binary data")
         read = wanted.json.read_tensor
         rows = await read(self._body, self._start, self._stop, n_rows, shaped=shaped)
         return await wanted.convert(rows)
@@ -100,13 +100,15 @@ class Inference:
         tensor = self.document.only_input(name)
         dtype = _WHOLE.get(tensor.datatype)
         if dtype is None or any(size != 1 for size in tensor.shape):
-            refuse(name, f"expected one number of {' or '.join(_WHOLE)}, of shape [1]")
+            refuse_member(
+                name, f"expected one number of {' or '.join(_WHOLE)}, of shape [1]"
+            )
         if tensor.n_bytes is not None:
             self._check_size(tensor, np.dtype(dtype).itemsize)
             return int(np.frombuffer(self._body, dtype, 1, self._start)[0])
         found = _ONE_WHOLE.fullmatch(self._body, self._start, self._stop)
         if found is None:
-            refuse(name, "expected one whole number that is not negative")
+            refuse_member(name, "expected one whole number that is not negative")
         return int(found[1])
 
     async def _binary_rows(
@@ -114,7 +116,7 @@ class Inference:
     ) -> Rows:
         dtype = _DTYPES.get(tensor.datatype)
         if dtype is None:
-            refuse(layout.name, f"expected a datatype of {', '.join(_DTYPES)}")
+            refuse_member(layout.name, f"expected a datatype of {', '.join(_DTYPES)}")
         n_values = tensor.shape[0] * layout.dim
         self._check_size(tensor, n_values * safetensors.NUMBERS[dtype].itemsize)
 
@@ -133,7 +135,7 @@ class Inference:
         if announced != size or came != size:
             got = f"{announced} announced and {came} bytes after the document"
             what = f"expected {size} bytes of data by its shape, got {got}"
-            refuse(tensor.name, what)
+            refuse_member(tensor.name, what)
 
 
 @lru_cache(_CACHED)
@@ -149,7 +151,7 @@ def _document_end(header_length: bytes | None, n_bytes: int) -> int:
     digits = header_length.lstrip(b"0")[:_MAX_DIGITS] or b"0"
     if not header_length.isdigit() or int(digits) > n_bytes:
         wanted = f"expected Inference-Header-Content-Length of at most {n_bytes}"
-        refuse("", f"{wanted}, the bytes of the body")
+        refuse_member("", f"{wanted}, the bytes of the body")
     return int(digits)
 
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
-from typing import Any, NamedTuple, final
+from typing import Any, NamedTuple, Never, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import ContentTooLargeError, Fault, UnprocessableError, number
+from app.errors import ContentTooLargeError, Fault, UnprocessableError, number, refuse
 from model.raw_values import PLAIN, FloatArray, RawValues, TwoReadingsError
 from model.tables.schema import TableSchema
 from model.units import Units
@@ -118,6 +118,15 @@ class Layout:
         if not shaped:
             return self.pointer(row, d)
         return self.pointer(row, *(int(i) for i in np.unravel_index(d, self.shape)))
+
+    def refuse(self, detail: str) -> Never:
+        """
+        Refuse the array as a whole.
+
+        Raises:
+            UnprocessableError: In every case.
+        """
+        refuse(self.pointer(), detail)
 
     def check_n_rows(self, n: int) -> None:
         """

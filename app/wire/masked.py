@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from threading import Event
-from typing import Any, NamedTuple, Never, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,7 @@ class MaskedRows:
         x, scalars = await self._named.read(body)
         if NAME in scalars:
             what = "expected none in a long body with rows by name: null is missing"
-            _refuse(self._mask, what)
+            self._mask.refuse(what)
         return self._masked(x, ~np.isnan(x.values)), scalars
 
     def read_safetensors(self, body: Body) -> Masked:
@@ -195,7 +195,7 @@ class MaskedRows:
             if x.pointer_to is not None:
                 return x, None, members
             what = f"expected {self._mask.wanted} of 0 and 1, but it is missing"
-            _refuse(self._mask, what)
+            self._mask.refuse(what)
         text = json.dumps(members.pop(NAME)).encode()
         return x, strict.read_rows(text, self._mask, first_row=0), members
 
@@ -212,7 +212,7 @@ class MaskedRows:
     def _check_shapes(self, mask: Rows | SentTensor, x: Rows | SentTensor) -> None:
         wanted, got = self._shape(x), self._shape(mask)
         if got != wanted:
-            _refuse(self._mask, f"expected the shape of x, {wanted}, got {got}")
+            self._mask.refuse(f"expected the shape of x, {wanted}, got {got}")
 
     def _check_flags(self, flags: NDArray[Any], first: int, *, shaped: bool) -> None:
         """Check values of a mask; the first has position `first` in it."""
@@ -246,7 +246,3 @@ async def _find(body: Body, byte: bytes, start: int) -> int:
             return found
         await asyncio.sleep(0)
     return -1
-
-
-def _refuse(layout: Layout, detail: str) -> Never:
-    raise UnprocessableError(Fault(layout.pointer(), detail))

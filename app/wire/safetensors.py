@@ -100,7 +100,7 @@ def read_tensors(body: Body, wanted: Sequence[Layout]) -> list[SentTensor]:
     """
     entries, start = _header(body)
     if len(entries) > len(wanted):
-        _refuse(wanted[0], _expected(wanted[0]))
+        wanted[0].refuse(_expected(wanted[0]))
     tensors = [_tensor(layout, entries.get(layout.name)) for layout in wanted]
     ordered = sorted(tensors, key=lambda tensor: tensor.begin)
     offset = 0
@@ -108,7 +108,7 @@ def read_tensors(body: Body, wanted: Sequence[Layout]) -> list[SentTensor]:
         is_whole = one is not ordered[-1] or len(body) == start + offset + one.size
         if one.begin != offset or not is_whole:
             what = f"expected {one.size} bytes of data at offset {offset}"
-            _refuse(one.layout, what)
+            one.layout.refuse(what)
         one.layout.check_n_rows(one.n_rows)
         offset += one.size
     return [SentTensor(_values(body, start, one), one.shaped) for one in tensors]
@@ -162,7 +162,7 @@ def check_booleans(values: NDArray[Any], layout: Layout) -> NDArray[Any]:
         UnprocessableError: A byte is neither.
     """
     if values.dtype.kind == "b" and values.size and values.view(np.uint8).max() > 1:
-        _refuse(layout, "expected booleans, bytes of 0 or 1, got another byte")
+        layout.refuse("expected booleans, bytes of 0 or 1, got another byte")
     return values
 
 
@@ -192,10 +192,10 @@ def _values(body: Body, start: int, tensor: _Tensor) -> NDArray[Any]:
 def _tensor(layout: Layout, entry: _Entry | None) -> _Tensor:
     """Check the header's entry of a tensor against its layout."""
     if entry is None:
-        _refuse(layout, _expected(layout))
+        layout.refuse(_expected(layout))
     dtype = NUMBERS.get(entry.dtype)
     if dtype is None:
-        _refuse(layout, f"expected a dtype of {', '.join(NUMBERS)}, got another")
+        layout.refuse(f"expected a dtype of {', '.join(NUMBERS)}, got another")
     shaped = check_shape(layout, entry.shape)
     n_rows = entry.shape[0]
     size = dtype.itemsize * n_rows * layout.dim
@@ -277,10 +277,6 @@ def _integer(digits: str) -> int:
 def _text(value: Scalar) -> str:
     """Return a scalar as text; names as a JSON array."""
     return json.dumps(value) if isinstance(value, tuple) else str(value)
-
-
-def _refuse(layout: Layout, detail: str) -> Never:
-    raise UnprocessableError(Fault(layout.pointer(), detail))
 
 
 def _malformed(wanted: str) -> Never:

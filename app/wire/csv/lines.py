@@ -81,7 +81,7 @@ def lines_of(text: bytes, first_number: int) -> Lines:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         number = first_number + text.count(b"\n", 0, error.start)
-        refuse(number, "expected UTF-8, got another byte")
+        refuse_line(number, "expected UTF-8, got another byte")
     if '"' not in decoded:
         plain = decoded.replace("\r\n", "\n").removesuffix("\n")
         if "\r" not in plain:
@@ -111,7 +111,7 @@ def _explain(text: str, first_number: int) -> Lines:
     while position < len(text):
         line = _LINE.match(text, position)
         if line is None:
-            refuse(number, "expected a quote at the end of the cell, got none")
+            refuse_line(number, "expected a quote at the end of the cell, got none")
         content = line[0].removesuffix("\n").removesuffix("\r")
         numbers.append(number)
         cells.append(_cells(content, number))
@@ -120,7 +120,7 @@ def _explain(text: str, first_number: int) -> Lines:
     return Lines(numbers, cells)
 
 
-def refuse(number: int, what: str) -> Never:
+def refuse_line(number: int, what: str) -> Never:
     """Refuse a body because of one of its lines."""
     raise UnprocessableError(Fault("", f"line {number}: {what}"))
 
@@ -129,10 +129,10 @@ def _cells(line: str, number: int) -> list[str]:
     """Return the cells of a line, without its line end."""
     if '"' not in line:
         if "\r" in line:
-            refuse(number, "expected CRLF or LF at the end of a line, got CR")
+            refuse_line(number, "expected CRLF or LF at the end of a line, got CR")
         return line.split(",")
     if not _CELLS.fullmatch(line):
-        refuse(
+        refuse_line(
             number,
             "expected quotes around a whole cell, and two for each quote in it",
         )

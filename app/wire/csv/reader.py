@@ -75,7 +75,7 @@ class _Reading:
         self.names = self._header()
         self._has_words = codes.has_words(layout.columns, layout.schema)
         if body.find(b"\n") < 0 and len(self.names) > layout.dim + len(layout.left_out):
-            lines.refuse(1, _NO_LINES)
+            lines.refuse_line(1, _NO_LINES)
         self.order = columns.positions(self.names, layout, layout.pointer())
 
     def read(self, stop: Event) -> NDArray[Any]:
@@ -104,13 +104,13 @@ class _Reading:
         end = lines.end_of_first(self._body, self._position, self._most_bytes)
         text = self._take(end)
         if not text.strip():
-            lines.refuse(1, "expected the names of the columns, got nothing")
+            lines.refuse_line(1, "expected the names of the columns, got nothing")
         (cells,) = lines.lines_of(text, 1).cells
         known = frozenset(self._layout.columns)
         names = [cell if cell in known else cell.strip() for cell in cells]
         if "" in names:
             advice = "; write no index (pandas: index=False)" if not names[0] else ""
-            lines.refuse(
+            lines.refuse_line(
                 1, f"expected a name for each column, got an empty one{advice}"
             )
         self._line += text.count(b"\n")
@@ -127,7 +127,9 @@ class _Reading:
     def _take(self, end: int) -> bytes:
         if end < 0:
             what = f"expected a line of at most {self._most_bytes} bytes, got a longer"
-            lines.refuse(self._line, f"{what} one, or a cell without its second quote")
+            lines.refuse_line(
+                self._line, f"{what} one, or a cell without its second quote"
+            )
         taken = bytes(self._body[self._position : end])
         self._position = end
         return taken
@@ -213,7 +215,7 @@ class _Reading:
             if len(cells) != n_cells:
                 got = len(cells)
                 what = f"expected {n_cells} cells, one for each name in line 1"
-                lines.refuse(number, f"{what}, got {got}")
+                lines.refuse_line(number, f"{what}, got {got}")
         layout = self._layout
         if layout.schema is not None:
             with columns.faults_at(layout, self._fault_namer(found.numbers)):

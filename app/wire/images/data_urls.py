@@ -1,12 +1,12 @@
 """Images in JSON: `x_png` in place of x, one data URL (RFC 2397) or a list of them."""
 
 import binascii
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 import orjson
 
-from app.errors import ContentTooLargeError, Fault, UnprocessableError
+from app.errors import ContentTooLargeError, Fault, UnprocessableError, refuse
 from app.wire.body import Body
 from app.wire.images.decode import ImageFile
 from app.wire.json.strict import kind
@@ -62,7 +62,7 @@ def members(body: Body) -> dict[str, Any] | None:
     n_strings += sum(isinstance(value, str) for value in others)
     # The parser keeps one of two equal keys; the text has the quotes of both.
     if body.count(b'"') != 2 * n_strings:
-        _refuse("", "expected distinct keys, and strings without escapes")
+        refuse("", "expected distinct keys, and strings without escapes")
     return found
 
 
@@ -82,22 +82,22 @@ def _urls(x_png: object) -> list[tuple[str, str]]:
         return [(f"/{NAME}", x_png)]
     if not isinstance(x_png, list) or not x_png:
         got = "none" if x_png == [] else kind(x_png)
-        _refuse(f"/{NAME}", f"expected {_WANTED}, or a list of them, got {got}")
+        refuse(f"/{NAME}", f"expected {_WANTED}, or a list of them, got {got}")
     for i, url in enumerate(x_png):
         if not isinstance(url, str):
-            _refuse(f"/{NAME}/{i}", f"expected {_WANTED}, got {kind(url)}")
+            refuse(f"/{NAME}/{i}", f"expected {_WANTED}, got {kind(url)}")
     return [(f"/{NAME}/{i}", url) for i, url in enumerate(x_png)]
 
 
 def _file(pointer: str, url: str) -> ImageFile:
     found = [(p, format_) for p, format_ in _PREFIXES if url.startswith(p)]
     if not found:
-        _refuse(pointer, f"expected {_WANTED}, got {_kind_of(url)}")
+        refuse(pointer, f"expected {_WANTED}, got {_kind_of(url)}")
     ((prefix, format_),) = found
     try:
         content = binascii.a2b_base64(url[len(prefix) :], strict_mode=True)
     except ValueError:  # includes binascii.Error
-        _refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
+        refuse(pointer, "expected base64 (RFC 4648, section 4), with padding")
     return ImageFile(pointer, format_, content)
 
 
@@ -110,7 +110,3 @@ def _kind_of(url: str) -> str:
     if url.startswith(("iVBORw0", "/9j/")):
         return "base64 without the start data:image/...;base64,"
     return "something else"
-
-
-def _refuse(pointer: str, detail: str) -> Never:
-    raise UnprocessableError(Fault(pointer, detail))

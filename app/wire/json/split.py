@@ -9,12 +9,12 @@ be parsed in pieces.
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Never
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.errors import Fault, UnprocessableError
+from app.errors import Fault, UnprocessableError, refuse
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.columns import ABSENT
@@ -65,13 +65,13 @@ def names_and_rows(table: dict[str, Any], layout: Layout) -> tuple[list[str], An
     pointer = layout.pointer()
     for name in _MEMBERS:
         if name not in table:
-            _refuse(pointer, mistakes.no_split(table, name, layout.columns))
+            refuse(pointer, mistakes.no_split(table, name, layout.columns))
     if others := table.keys() - {*_MEMBERS, _IGNORED}:
         n = f"{len(others)} other{'s' * (len(others) > 1)}"
-        _refuse(pointer, f"expected an object with columns and data only, got {n}")
+        refuse(pointer, f"expected an object with columns and data only, got {n}")
     names = table["columns"]
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
-        _refuse(f"{pointer}/columns", "expected an array of names")
+        refuse(f"{pointer}/columns", "expected an array of names")
     return names, table["data"]
 
 
@@ -164,7 +164,3 @@ def fault_namer(layout: Layout, order: Sequence[int]) -> columns.FaultNamer:
     return lambda row, d, detail: Fault(
         pointer_to(row, d), f"{layout.columns[d]}: {detail}"
     )
-
-
-def _refuse(pointer: str, detail: str) -> Never:
-    raise UnprocessableError(Fault(pointer, detail))

@@ -12,11 +12,11 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any, Never, final
+from typing import Any, final
 
 import numpy as np
 
-from app.errors import MAX_FAULTS, Fault, UnprocessableError, number
+from app.errors import MAX_FAULTS, Fault, UnprocessableError, number, refuse
 from app.wire import codes, columns
 from app.wire.body import Body
 from app.wire.json import mistakes, records, split
@@ -51,9 +51,7 @@ def read(body: Body, layout: Layout) -> tuple[Rows, dict[str, Any]]:
     if layout.name not in members:
         others = f"; got {', '.join(_plain(members))}" if _plain(members) else ""
         others += mistakes.no_x(members, layout.name, layout.columns)
-        _refuse(
-            layout.pointer(), f"expected {layout.wanted}, but it is missing{others}"
-        )
+        layout.refuse(f"expected {layout.wanted}, but it is missing{others}")
     rows = _to_rows(members.pop(layout.name), layout, first_row=0)
     return rows, members
 
@@ -92,7 +90,7 @@ def read_members(body: Body) -> dict[str, Any]:
         UnprocessableError: It is not a JSON object.
     """
     if len(body) > _MAX_MEMBERS_BYTES:
-        _refuse("", f"expected JSON of at most {_MAX_MEMBERS_BYTES} bytes")
+        refuse("", f"expected JSON of at most {_MAX_MEMBERS_BYTES} bytes")
     return parse_members(body)
 
 
@@ -124,15 +122,15 @@ def parse_members(body: Body, wanted: str = "") -> dict[str, Any]:
     """
     members = _parse(body)
     if not isinstance(members, dict):
-        _refuse("", f"expected an object{wanted}, got {kind(members)}")
+        refuse("", f"expected an object{wanted}, got {kind(members)}")
     return members
 
 
 def _parse(body: Body) -> Any:
     if len(body) > MAX_EXPLAINED_BYTES:
-        _refuse("", "expected JSON with rows of finite numbers, got something else")
+        refuse("", "expected JSON with rows of finite numbers, got something else")
     if is_too_deep(body):
-        _refuse("", TOO_DEEP)
+        refuse("", TOO_DEEP)
     try:
         return json.loads(
             body.decode("utf-8"),
@@ -140,13 +138,13 @@ def _parse(body: Body) -> Any:
             parse_int=_integer,
         )
     except UnicodeDecodeError as error:
-        _refuse("", f"expected UTF-8, got an invalid byte at position {error.start}")
+        refuse("", f"expected UTF-8, got an invalid byte at position {error.start}")
     except _DuplicateKeyError as error:
-        _refuse(_pointer(str(error)), "expected distinct keys, got a duplicate")
+        refuse(_pointer(str(error)), "expected distinct keys, got a duplicate")
     except _LoneSurrogateError:
-        _refuse("", "expected Unicode text, got a lone surrogate (\\ud800)")
+        refuse("", "expected Unicode text, got a lone surrogate (\\ud800)")
     except json.JSONDecodeError as error:
-        _refuse("", mistakes.syntax(error.doc, error, error.pos))
+        refuse("", mistakes.syntax(error.doc, error, error.pos))
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -175,7 +173,7 @@ def _to_rows(array: Any, layout: Layout, *, first_row: int) -> Rows:
     if layout.columns and isinstance(array, dict):
         return _from_split(array, layout)
     if not isinstance(array, list):
-        _refuse(layout.pointer(), f"expected {layout.wanted}, got {kind(array)}")
+        layout.refuse(f"expected {layout.wanted}, got {kind(array)}")
     layout.check_n_rows(len(array))
     if layout.columns and isinstance(array[0], dict):
         return _from_records(array, layout, first_row)
@@ -210,7 +208,7 @@ def _from_split(table: dict[str, Any], layout: Layout) -> Rows:
     order = split.order_of(names, layout)
     if not isinstance(data, list):
         what = f"expected an array of rows, got {kind(data)}"
-        _refuse(f"{layout.pointer()}/data", what)
+        refuse(f"{layout.pointer()}/data", what)
     return _split_rows(data, names, order, layout, 0)
 
 
@@ -290,7 +288,3 @@ def _plain(members: dict[str, Any]) -> list[str]:
 def _pointer(key: str) -> str:
     """Return the pointer to a short, plain key; to the whole document otherwise."""
     return f"/{key}" if key.isidentifier() and len(key) <= 40 else ""
-
-
-def _refuse(pointer: str, detail: str) -> Never:
-    raise UnprocessableError(Fault(pointer, detail))
