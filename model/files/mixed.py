@@ -83,7 +83,7 @@ def _read(source: TextTable) -> MixedTable:
     finished = tuple(column.finished() for column in columns)
     about_numbers = [note for column in columns for note in column.notes()]
     about_sums = sums.note(
-        source.table.file,
+        source.origin,
         lines,
         (column.numbers for column in finished),
         (word for column in finished if (word := column.last_word) is not None),

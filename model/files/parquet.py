@@ -10,7 +10,7 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.files import columns, labels
+from model.files import columns, labels, sums
 from model.files.arrow_cells import cells
 from model.files.columns import ChosenColumns, FileColumns
 from model.files.contents import (
@@ -49,7 +49,7 @@ def read(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Contents:
         rows=StoredRows.of(x, origin, labels=y),
         source=f"the table {path.name}",
         notes=(
-            *source.notes(note),
+            *source.notes(note, sums.note(origin, range(len(x)), x.T)),
             *columns.warnings(source.table, choice, x),
         ),
     )
@@ -72,14 +72,20 @@ def read_mixed(
         for cell in source.cells(position):
             column.add(cell)
     y, note = _labels(source)
+    finished = tuple(column.finished() for column in found)
+    words = [word for column in finished if (word := column.last_word) is not None]
+    about_sums = sums.note(
+        source.origin, rows, (column.numbers for column in finished), words
+    )
+    about_numbers = [note for column in found for note in column.notes()]
     return MixedTable(
         name=path.stem,
-        columns=tuple(column.finished() for column in found),
+        columns=finished,
         labels=y,
         lines=rows,
         origin=source.origin,
         source=f"the table {path.name}",
-        notes=source.notes(*(n for column in found for n in column.notes()), note),
+        notes=source.notes(*about_numbers, note, about_sums),
     )
 
 

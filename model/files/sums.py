@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from model.files.contents import Origin
+
 _WORDS = frozenset(
     [
         *("total", "totals", "grand total", "subtotal", "sum", "sums", "mean"),
@@ -18,8 +20,8 @@ _ROUNDING = 1e-6
 
 
 def note(
-    file: str,
-    lines: Sequence[int] | NDArray[np.int64],
+    origin: Origin,
+    rows: Sequence[int] | NDArray[np.int64],
     numbers: Iterable[NDArray[np.float64]],
     words: Iterable[str] = (),
 ) -> str | None:
@@ -27,20 +29,21 @@ def note(
     Return a warning if the last row looks like sums, else None.
 
     Args:
-        lines: The line of each row, (N,).
+        origin: Where the rows are from.
+        rows: The place of each row in it, (N,).
         numbers: The numbers of each column, (N,), NaN where there is none.
         words: Texts that only the last row has.
     """
     found = [word for word in words if word.strip(" :").lower() in _WORDS]
     if found:
         why = f"is called {found[0]!r}"
-    elif len(lines) > _LEAST_ROWS and _are_sums(numbers):
+    elif len(rows) > _LEAST_ROWS and _are_sums(numbers):
         why = "holds the sums of the rows above"
     else:
         return None
     return (
-        f"line {lines[-1]} of {file}, the last, {why}, and is used as an example like"
-        " the others: remove it if it is none"
+        f"{origin.example(int(rows[-1]))}, the last, {why}, and is used as an example"
+        " like the others: remove it if it is none"
     )
 
 

@@ -48,7 +48,7 @@ def _read(source: TextTable) -> Contents:
     x = body.x()
     y, about_labels = source.classes(body.labels)
     numbers = np.array(body.lines, dtype=np.int64)
-    about_sums = sums.note(source.table.file, numbers, x.T)
+    about_sums = sums.note(source.origin, numbers, x.T)
     return Contents(
         name=source.name,
         rows=StoredRows(x, y, numbers, source.origin),

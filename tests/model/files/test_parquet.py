@@ -301,3 +301,15 @@ def test_labels_are_those_of_tables_with_and_without_words(
     assert not any("None" in note for note in (*alone.notes, *words.notes))
     if None in label:
         assert any("0 = ''" in note for note in alone.notes)
+
+
+def test_a_last_row_of_sums_is_said(tmp_path: Path) -> None:
+    """As in text, by the number of the row; also where it is only called so."""
+    reals = [0.5 * i for i in range(20)]
+    whole = write(tmp_path / "t.parquet", a=[*reals, sum(reals)])
+    named = write(tmp_path / "u.parquet", a=[*reals, 7.0], w=[*"xy" * 10, "Total"])
+
+    alone, words = read(whole), mixed.read(named, ReadOptions(), None)
+
+    assert any("row 20 of t.parquet, the last, holds" in n for n in alone.notes)
+    assert any("row 20 of u.parquet, the last, is called" in n for n in words.notes)
