@@ -13,7 +13,7 @@ from model.files import sums, text_table
 from model.files.contents import DataError, Origin
 from model.files.mixed_cells import MixedCells
 from model.files.options import ReadOptions
-from model.files.text_table import TextTable
+from model.files.text_table import TextRows, TextTable
 from model.tables.raw import RawColumn
 
 
@@ -73,7 +73,8 @@ def _read(source: TextTable) -> MixedTable:
         )
     columns = [MixedCells(name, source.how.decimal) for name in names]
     lines, labels = array("q"), []
-    for line, cells in source.rows():
+    rows = TextRows(source)
+    for line, cells in rows:
         for column, position in zip(columns, source.choice.x, strict=True):
             column.add(cells[position])
         lines.append(line)
@@ -96,7 +97,7 @@ def _read(source: TextTable) -> MixedTable:
         origin=source.origin,
         source=f"the table {source.path.name}",
         notes=(
-            *source.notes(),
+            *source.notes(rows.empty),
             *filter(None, (*about_numbers, about_labels, about_sums)),
             *source.decoding,
         ),

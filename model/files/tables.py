@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from model.files import columns, dialect, numerals, sums, text_table
 from model.files.contents import Contents, DataError, NotANumberError, StoredRows
 from model.files.options import ReadOptions
-from model.files.text_table import TextTable
+from model.files.text_table import TextRows, TextTable
 from model.tables.cells import is_missing_number
 
 _LONGEST_SHOWN = 40  # characters of a cell
@@ -42,8 +42,8 @@ def read(
 
 
 def _read(source: TextTable) -> Contents:
-    body = _Body(source)
-    for line, cells in source.rows():
+    body, rows = _Body(source), TextRows(source)
+    for line, cells in rows:
         body.add(line, cells)
     x = body.x()
     y, about_labels = source.classes(body.labels)
@@ -54,7 +54,7 @@ def _read(source: TextTable) -> Contents:
         rows=StoredRows(x, y, numbers, source.origin),
         source=f"the table {source.path.name}",
         notes=(
-            *source.notes(),
+            *source.notes(rows.empty),
             *body.notes.values(),
             *filter(None, (about_labels, about_sums)),
             *columns.warnings(source.table, source.choice, x),

@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, final
 
@@ -29,7 +29,6 @@ class TextTable:
         how: How it is written.
         choice: The columns that are used.
         decoding: A sentence on its encoding, if that is a guess.
-        empty: The lines of empty rows with rows below them, after `rows` has read them.
     """
 
     path: Path
@@ -38,7 +37,6 @@ class TextTable:
     choice: ChosenColumns
     how: Dialect
     decoding: tuple[str, ...]
-    empty: list[int] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -55,27 +53,6 @@ class TextTable:
             positions=self.choice.x,
         )
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """
-        Yield the line and the cells of each row that has a value.
-
-        Raises:
-            DataError: Lines differ in length, or quotes are not in pairs.
-        """
-        passed: list[int] = []
-        try:
-            with text.open_text(self.path, self.encoding) as file:
-                for line, cells in self.how.rows(file):
-                    if dialect.has_value(cells):
-                        self._check(line, cells)
-                        self.empty.extend(passed)
-                        passed.clear()
-                        yield line, cells
-                    elif cells or self.table.n_columns == 1:  # else a line of no row
-                        passed.append(line)
-        except csv.Error as error:
-            raise DataError(f"{self.path.name} cannot be read: {error}") from error
-
     def classes(self, cells: Sequence[str]) -> tuple[NDArray[Any] | None, str | None]:
         """Return the labels, and a sentence on what they stand for."""
         if self.choice.label is None:
@@ -83,15 +60,20 @@ class TextTable:
         name = f"{self.table.describe(self.choice.label)} of {self.table.file}"
         return labels.of_texts(cells, name=name)
 
-    def notes(self) -> tuple[str, ...]:
-        """Return how the table is read, in sentences, after `rows` has read it."""
+    def notes(self, empty: Sequence[int]) -> tuple[str, ...]:
+        """
+        Return how the table is read, in sentences.
+
+        Args:
+            empty: The lines of its empty rows, see `TextRows`.
+        """
         notes = (self._summary(), *self.how.notes, *self.choice.notes)
-        if not self.empty:
+        if not empty:
             return notes
-        n, first = len(self.empty), self.empty[0]
+        n, first = len(empty), empty[0]
         what = f"line {first} is" if n == 1 else f"{n} rows from line {first} on are"
-        empty = f"{self.table.file}: {what} empty and left out; NA is a missing cell"
-        return (*notes, empty)
+        left_out = f"{self.table.file}: {what} empty and left out; NA is a missing cell"
+        return (*notes, left_out)
 
     def _summary(self) -> str:
         """Return how the table is read, in a sentence."""
@@ -108,7 +90,13 @@ class TextTable:
             f"{table.file} is read {', '.join(parts)}; {n} column{'s' * (n > 1)}{named}"
         )
 
-    def _check(self, line: int, cells: Sequence[str]) -> None:
+    def check(self, line: int, cells: Sequence[str]) -> None:
+        """
+        Check that a row has the columns of the table.
+
+        Raises:
+            DataError: It has others.
+        """
         table, sep = self.table, self.how.sep
         if len(cells) != table.n_columns:
             raise DataError(
@@ -122,6 +110,41 @@ class TextTable:
                     f"line {line} of {table.file} has a value in column {i + 1},"
                     " which has no name and no other values"
                 )
+
+
+@final
+class TextRows:
+    """
+    Reads the rows of a table once: the line and the cells of each that has a value.
+
+    Attributes:
+        empty: The lines of empty rows that have rows below them, as far as read.
+    """
+
+    def __init__(self, source: TextTable) -> None:
+        self._source = source
+        self.empty: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[int, list[str]]]:
+        """
+        Yield the line and the cells of each row.
+
+        Raises:
+            DataError: Lines differ in length, or quotes are not in pairs.
+        """
+        source, passed = self._source, list[int]()
+        try:
+            with text.open_text(source.path, source.encoding) as file:
+                for line, cells in source.how.rows(file):
+                    if dialect.has_value(cells):
+                        source.check(line, cells)
+                        self.empty.extend(passed)
+                        passed.clear()
+                        yield line, cells
+                    elif cells or source.table.n_columns == 1:  # else a line of no row
+                        passed.append(line)
+        except csv.Error as error:
+            raise DataError(f"{source.path.name} cannot be read: {error}") from error
 
 
 def read(
