@@ -12,7 +12,7 @@ from app.calls import table
 from app.observability.metrics import Metrics
 from app.settings import Settings, setting_rows
 from model.bulk import command_line
-from model.bulk.options import EncodeOptions
+from model.bulk.options import BulkEncodeOptions
 from model.bulk.row_range import row_range
 from model.input_errors import BAD_INPUT
 
@@ -174,7 +174,7 @@ def test_the_pods_of_the_job_encode_all_rows_once() -> None:
             word.replace("$(JOB_COMPLETION_INDEX)", str(index))
             for word in container["args"]
         ]
-        options = command_line.read(EncodeOptions, words, prog="vae-encode")
+        options = command_line.read(BulkEncodeOptions, words, prog="vae-encode")
         outs.add(options.out)
         threads.add(str(options.threads))
         rows += row_range(options.rows, 1003, of="x.npy")

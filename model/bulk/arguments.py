@@ -6,19 +6,19 @@ from types import MappingProxyType
 
 from model.bulk import command_line
 from model.bulk.options import (
+    BulkDecodeOptions,
+    BulkEncodeOptions,
     BulkOptions,
-    DecodeOptions,
-    EncodeOptions,
-    SampleOptions,
-    ScoreOptions,
+    BulkSampleOptions,
+    BulkScoreOptions,
 )
 
 COMMANDS: Mapping[str, type[BulkOptions]] = MappingProxyType(
     {
-        "encode": EncodeOptions,
-        "decode": DecodeOptions,
-        "sample": SampleOptions,
-        "score": ScoreOptions,
+        "encode": BulkEncodeOptions,
+        "decode": BulkDecodeOptions,
+        "sample": BulkSampleOptions,
+        "score": BulkScoreOptions,
     }
 )
 _USAGE = f"usage: python -m model.bulk {{{','.join(COMMANDS)}}} --help\n"

@@ -11,12 +11,12 @@ import numpy as np
 from model.bulk import resumption
 from model.bulk.operations import Decode, Encode, Operation, Sample, Score
 from model.bulk.options import (
+    BulkDecodeOptions,
+    BulkEncodeOptions,
     BulkOptions,
-    DecodeOptions,
-    EncodeOptions,
+    BulkSampleOptions,
+    BulkScoreOptions,
     FileOptions,
-    SampleOptions,
-    ScoreOptions,
 )
 from model.bulk.output import ArrayLayout, OutputFile, header, layouts
 from model.bulk.progress import RowProgress
@@ -165,15 +165,15 @@ class BulkJob:
 
 def _operation(options: BulkOptions, engine: Engine) -> Operation:
     match options:
-        case EncodeOptions():
+        case BulkEncodeOptions():
             x = RowSource.of_x(options.input, options.reading, engine)
             _say(*x.notes)
             return Encode(engine, x)
-        case DecodeOptions():
+        case BulkDecodeOptions():
             z = RowSource.of_z(options.input, options.reading, engine)
             _say(*z.notes)
             return Decode(engine, z)
-        case ScoreOptions():
+        case BulkScoreOptions():
             _check_binarize(options, engine)
             x = RowSource.of_x(options.input, options.reading, engine)
             _say(*x.notes)
@@ -185,7 +185,7 @@ def _operation(options: BulkOptions, engine: Engine) -> Operation:
                 binarize=options.binarize,
                 first=options.first,
             )
-        case SampleOptions():
+        case BulkSampleOptions():
             _check_complete(options, engine)
             return Sample(
                 engine,
@@ -199,7 +199,7 @@ def _operation(options: BulkOptions, engine: Engine) -> Operation:
     raise TypeError(f"no operation for {type(options).__name__}")
 
 
-def _check_binarize(options: ScoreOptions, engine: Engine) -> None:
+def _check_binarize(options: BulkScoreOptions, engine: Engine) -> None:
     kind = engine.config.likelihood.kind
     if options.binarize is not None and kind != "bernoulli":
         raise ValueError(
@@ -208,7 +208,7 @@ def _check_binarize(options: ScoreOptions, engine: Engine) -> None:
         )
 
 
-def _check_complete(options: SampleOptions, engine: Engine) -> None:
+def _check_complete(options: BulkSampleOptions, engine: Engine) -> None:
     if options.complete and engine.config.table is None:
         raise ValueError("--complete needs a model of a table of mixed kinds")
 

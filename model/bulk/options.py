@@ -111,19 +111,19 @@ class SeedOptions(BulkOptions):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class EncodeOptions(FileOptions):
+class BulkEncodeOptions(FileOptions):
     """Encode the rows of a file: mu and log_var of q(z|x), as /encode answers them."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class DecodeOptions(FileOptions):
+class BulkDecodeOptions(FileOptions):
     """Decode latents of a file: mean of p(x|z), and log_var, as /decode answers."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class SampleOptions(SeedOptions):
+class BulkSampleOptions(SeedOptions):
     """
     Draw from the model: x, and z it comes from, as /sample answers them.
 
@@ -152,7 +152,7 @@ class SampleOptions(SeedOptions):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ScoreOptions(FileOptions, SeedOptions):
+class BulkScoreOptions(FileOptions, SeedOptions):
     """
     Estimate the ELBO of the rows of a file, with its terms, as /elbo answers them.
 

@@ -6,7 +6,7 @@ import pytest
 
 from model.bulk import command_line
 from model.bulk.arguments import COMMANDS
-from model.bulk.options import EncodeOptions, SampleOptions, ScoreOptions
+from model.bulk.options import BulkEncodeOptions, BulkSampleOptions, BulkScoreOptions
 from model.files import ReadOptions
 
 
@@ -33,7 +33,7 @@ def test_arguments_become_options() -> None:
     """With their types; what is not given has its default."""
     words = "model x.csv --out o.npy --drop id name --no-header --n-samples 3 --seed 4"
 
-    options = command_line.read(ScoreOptions, words.split(), prog="vae-score")
+    options = command_line.read(BulkScoreOptions, words.split(), prog="vae-score")
 
     assert str(options.checkpoint) == "model"
     assert str(options.input) == "x.csv"
@@ -56,7 +56,7 @@ def test_what_is_no_option_is_an_error(
 ) -> None:
     """Status 2; options are not abbreviated."""
     with pytest.raises(SystemExit) as exit_:
-        command_line.read(SampleOptions, words.split(), prog="vae-sample")
+        command_line.read(BulkSampleOptions, words.split(), prog="vae-sample")
 
     assert exit_.value.code == 2
     assert message in capsys.readouterr().err
@@ -65,7 +65,7 @@ def test_what_is_no_option_is_an_error(
 def test_defaults_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     """Where there is one."""
     with pytest.raises(SystemExit):
-        command_line.read(EncodeOptions, ["--help"], prog="vae-encode")
+        command_line.read(BulkEncodeOptions, ["--help"], prog="vae-encode")
 
     shown = " ".join(capsys.readouterr().out.split())
     assert "As of the service; auto uses a GPU if there is one. Default: cpu." in shown

@@ -18,7 +18,7 @@ from model.bulk import resumption
 from model.bulk.command import main
 from model.bulk.job import BulkJob
 from model.bulk.operations import ComputedRows
-from model.bulk.options import EncodeOptions
+from model.bulk.options import BulkEncodeOptions
 from model.bulk.output import OutputFile, OutputInUseError, header, layouts
 from model.bulk.progress import RowProgress
 from model.bulk.run import Blocks, BlockWork
@@ -76,7 +76,7 @@ def stopped(tmp_path: Path, original: Path) -> Stopped:
     model = shutil.copytree(original, tmp_path / "model")
     x, out = tmp_path / "x.npy", tmp_path / "mu.npy"
     np.save(x, np.random.default_rng(1).random((N, 16), dtype=np.float32))
-    options = EncodeOptions(checkpoint=model, input=x, out=out)
+    options = BulkEncodeOptions(checkpoint=model, input=x, out=out)
     job = BulkJob.of(options, engine(original, "auto"))
     run = Stopped(model, x, out)
     with OutputFile(out, job.head) as output:
@@ -183,7 +183,7 @@ def test_a_run_that_started_anew_and_was_killed_leaves_nothing_of_an_earlier_one
     """Its rows are not those that the sidecar of the earlier run says are done."""
     if was_published:  # and the sidecar was still there when that run was killed
         stopped.partial.unlink()
-    options = EncodeOptions(
+    options = BulkEncodeOptions(
         checkpoint=stopped.model, input=stopped.x, out=stopped.out, array="log_var"
     )
     job = BulkJob.of(options, engine(stopped.model, "auto"))
