@@ -144,7 +144,7 @@ class _ArrowTable:
         Yield the cells of a column as programs write them in text.
 
         Raises:
-            DataError: They have several parts.
+            DataError: They have several parts, or are dates that Python cannot hold.
         """
         column, types = self.found.column(position), self.arrow.types
         kind = column.type
@@ -158,7 +158,15 @@ class _ArrowTable:
                 f" {self.table.reference(position)} leaves the column out"
             )
         for start in range(0, self.found.num_rows, _BLOCK_ROWS):
-            for cell in cells(column.slice(start, _BLOCK_ROWS), self.arrow):
+            try:
+                found = cells(column.slice(start, _BLOCK_ROWS), self.arrow)
+            except (OverflowError, ValueError) as error:
+                raise DataError(
+                    f"{self.table.describe(position)} of {self.table.file} cannot be"
+                    f" read: {error}; --drop {self.table.reference(position)} leaves"
+                    " the column out"
+                ) from error
+            for cell in found:
                 yield "" if cell is None else str(cell)
 
 

@@ -313,3 +313,15 @@ def test_a_last_row_of_sums_is_said(tmp_path: Path) -> None:
 
     assert any("row 20 of t.parquet, the last, holds" in n for n in alone.notes)
     assert any("row 20 of u.parquet, the last, is called" in n for n in words.notes)
+
+
+def test_a_date_that_python_cannot_hold_is_refused(tmp_path: Path) -> None:
+    """Such as one that stands for never; with the option that helps."""
+    arrow = pytest.importorskip("pyarrow")
+    never = arrow.array([10**8] * 6, arrow.int32()).cast(arrow.date32())
+    path = write(tmp_path / "t.parquet", word=WORDS, until=never)
+
+    with pytest.raises(
+        DataError, match=r"'until' of .* cannot be read: .* --drop until"
+    ):
+        mixed.read(path, ReadOptions(), None)
