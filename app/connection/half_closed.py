@@ -8,7 +8,7 @@ HTTP/1.1 client must skip (RFC 9110, 15.2).
 """
 
 import asyncio
-import socket
+import select
 from typing import Any, final
 
 from app.connection.cycle import Cycle
@@ -16,7 +16,6 @@ from app.connection.cycle import Cycle
 _FIRST_CHECK_SECONDS = 2.0
 _CHECK_INTERVAL_SECONDS = 0.5
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_TCP_CLOSE = 7  # <netinet/tcp.h>
 
 
 @final
@@ -36,12 +35,17 @@ class HalfClosed:
     def _check(self) -> None:
         if self._transport.is_closing():
             return
-        opened = self._transport.get_extra_info("socket")
-        state = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0]
-        if state == _TCP_CLOSE:
+        if _is_closed(self._transport.get_extra_info("socket")):
             self._transport.abort()
             return
         if not self._probe_sent and not self._cycle.response_started:
             self._probe_sent = True
             self._transport.write(_CONTINUE)
         self._loop.call_later(_CHECK_INTERVAL_SECONDS, self._check)
+
+
+def _is_closed(opened: Any) -> bool:
+    """Return whether a socket, of TCP or Unix, is closed in both directions."""
+    found = select.poll()
+    found.register(opened.fileno(), 0)  # the system reports a hang-up in any case
+    return bool(found.poll(0))
