@@ -41,10 +41,10 @@ class TableBodies:
     ) -> Rows:
         """Return the rows of a body; its errors are those of `read`."""
 
-        def read(read_rows: ReadTable, stop: Event) -> Rows:
-            return read_rows(layout, stop)
+        def parse(read: ReadTable, stop: Event) -> Rows:
+            return read(layout, stop)
 
-        return await self.read(request, format_, body, layout, read)
+        return await self.read(request, format_, body, layout, parse)
 
     async def read(
         self,
@@ -52,14 +52,14 @@ class TableBodies:
         format_: Format,
         body: Body,
         layout: Layout,
-        read: Callable[[ReadTable, Event], _Result],
+        parse: Callable[[ReadTable, Event], _Result],
     ) -> _Result:
         """
         Return what a function reads from a body.
 
         Args:
-            read: Gets a function that returns the rows for a layout with these columns,
-                and an event to end early.
+            parse: Gets a function that returns the rows for a layout with these
+                columns, and an event to end early.
 
         Raises:
             ProblemError: The body does not match the layout, or is over a limit.
@@ -70,8 +70,8 @@ class TableBodies:
             measure = partial(parquet_reader.measure, body, layout, limits)
             file = await self._threads.run(measure)
             request.count_unpacked(file.n_bytes, self._bodies)
-            return await self._threads.run(partial(read, file.read))
+            return await self._threads.run(partial(parse, file.read))
         read_rows = partial(csv_reader.read, body)
         if len(body) <= _INLINE_BYTES:
-            return read(read_rows, Event())
-        return await self._threads.run(partial(read, read_rows))
+            return parse(read_rows, Event())
+        return await self._threads.run(partial(parse, read_rows))

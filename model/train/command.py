@@ -25,7 +25,7 @@ from model.train.options import RunOptions, TrainOptions
 from model.train.places import Places
 from model.train.plan import Kept, Plan, choose_kept, make_plan
 from model.train.progress import phase, say, stop_on_signals
-from model.train.publication import publish
+from model.train.publication import RunEnd, publish
 from model.train.run_lock import RunLock
 from model.train.state import State
 from model.train.verdict import Verdict
@@ -118,24 +118,23 @@ def train(options: TrainOptions, *, command: Sequence[str]) -> int:
 
 def _run(state: State, plan: Plan) -> int:
     diverged = _fit(state, plan)
-    complete = is_complete(state, plan.options)
+    end = RunEnd(
+        n_steps=state.progress.n_updates,
+        is_complete=is_complete(state, plan.options),
+        failure=None if diverged is None else str(diverged),
+    )
     places = plan.places
     if not state.best:
         if diverged is not None:
             places.abandon()
             raise diverged
         return INTERRUPTED
-    metrics, verdict = publish(
-        plan,
-        _with_missing_cells(plan, choose_kept(plan, state)),
-        n_steps=state.progress.n_updates,
-        complete=complete,
-        failure=None if diverged is None else str(diverged),
-    )
+    kept = _with_missing_cells(plan, choose_kept(plan, state))
+    metrics, verdict = publish(plan, kept, end)
     _report(places, metrics, verdict)
     if diverged is not None:
         raise diverged
-    if not complete:
+    if not end.is_complete:
         return INTERRUPTED
     return 0 if verdict.is_usable else _UNUSABLE
 

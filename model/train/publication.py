@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from model import checkpoint
 from model.checkpoint.golden import golden
@@ -34,26 +34,33 @@ from model.vae import VAE
 _MOST_TRAIN_ROWS = 2000  # of a table, to compare with validation rows
 
 
-def publish(
-    plan: Plan, kept: Kept, *, n_steps: int, complete: bool, failure: str | None
-) -> tuple[ModelMetrics, Verdict]:
+class RunEnd(NamedTuple):
+    """
+    How a run ended.
+
+    Attributes:
+        n_steps: Taken in total.
+        is_complete: Whether it has trained as long as its options say.
+        failure: Why training ended early in NaN or infinity, if it did.
+    """
+
+    n_steps: int
+    is_complete: bool
+    failure: str | None
+
+
+def publish(plan: Plan, kept: Kept, end: RunEnd) -> tuple[ModelMetrics, Verdict]:
     """
     Write the checkpoint of a run, and return its figures and the verdict on it.
 
     The test rows are used only when the run is complete, so that no decision can
     depend on them.
-
-    Args:
-        n_steps: Taken in total.
-        failure: Why training ended early in NaN or infinity, if it did.
     """
     vae, prepared, options = kept.vae, plan.prepared, plan.options
     journal = plan.places.journal_lines()
     held_out = evaluate_split(vae, prepared.validation, options, "validation")
-    metrics, differences = _metrics(plan, vae, held_out, complete=complete)
-    verdict = _judge(
-        plan, kept, held_out, metrics, differences, n_steps=n_steps, failure=failure
-    )
+    metrics, differences = _metrics(plan, vae, held_out, end)
+    verdict = _judge(plan, kept, held_out, metrics, differences, end)
     with phase("pictures and rows"):
         drawn = _learning_curve(journal, kept.epoch)
         drawn |= pictures_of(vae, prepared, options)
@@ -70,7 +77,7 @@ def publish(
             vae,
             metrics=metrics,
             provenance=provenance,
-            training=_training(journal, kept.epoch, complete=complete),
+            training=_training(journal, kept.epoch, end),
             verdict=verdict.lines,
             choices=plan.choices,
             pictures=drawn,
@@ -87,9 +94,7 @@ def _judge(
     held_out: DatasetElbo,
     metrics: ModelMetrics,
     differences: tuple[Difference, ...],
-    *,
-    n_steps: int,
-    failure: str | None,
+    end: RunEnd,
 ) -> Verdict:
     validation = plan.prepared.validation
     assert metrics.latent_use is not None  # noqa: S101  just measured
@@ -100,7 +105,7 @@ def _judge(
             validation_elbo=float(held_out.bound.mean()),
             validation_error=_error(held_out),
             n_values=validation.shape[1],
-            n_steps=n_steps,
+            n_steps=end.n_steps,
             n_rows=len(plan.prepared.train),
             independent=float(plan.comparison.independent(validation).mean()),
             train_elbo=_train_elbo(plan, kept.vae),
@@ -108,18 +113,18 @@ def _judge(
             differences=differences,
             latent_use=metrics.latent_use,
             options=plan.options,
-            failure=failure,
+            failure=end.failure,
         )
     )
 
 
 def _metrics(
-    plan: Plan, vae: VAE, held_out: DatasetElbo, *, complete: bool
+    plan: Plan, vae: VAE, held_out: DatasetElbo, end: RunEnd
 ) -> tuple[ModelMetrics, tuple[Difference, ...]]:
     """Return the figures, and the comparison with the baselines."""
     prepared, options = plan.prepared, plan.options
-    split: SplitName = "test" if complete else "validation"
-    if complete:
+    split: SplitName = "test" if end.is_complete else "validation"
+    if end.is_complete:
         x = prepared.test
         measured = evaluate_split(vae, x, options, split)
         metrics = test_metrics(vae, held_out, measured, prepared, options)
@@ -180,15 +185,13 @@ def _learning_curve(
     return {"learning_curve.png": pictures.learning_curve(journal, kept_epoch)}
 
 
-def _training(
-    journal: Sequence[dict[str, Any]], kept_epoch: int, *, complete: bool
-) -> str:
+def _training(journal: Sequence[dict[str, Any]], kept_epoch: int, end: RunEnd) -> str:
     epochs = f"{len(journal)} epoch{'s' * (len(journal) != 1)}"
     kept = f"The weights are those of epoch {kept_epoch}, the best on validation of"
     if kept_epoch == 0:
         kept = "The weights are those of the start, no worse on validation than"
     return f"{kept} {epochs}" + (
-        "." if complete else ", after which training was stopped before its end."
+        "." if end.is_complete else ", after which training was stopped before its end."
     )
 
 
