@@ -16,6 +16,8 @@ _BACKLOG = 2048
 _ALL = "::"
 # Who may connect is decided by the permissions of the directory.
 _SOCKET_MODE = 0o666
+_BOUND_SOCKETS = Path("/proc/net/unix")  # its sixth column is the state: proc(5)
+_UNCONNECTED = b"01"
 
 
 def bind(host: str, port: int) -> list[socket.socket]:
@@ -59,12 +61,13 @@ def bind_unix(path: Path) -> socket.socket:
     A socket that a killed service has left at the path is replaced.
 
     Raises:
-        StartError: Another service listens there, or the path cannot be used.
+        StartError: Another service listens there, or will once it has loaded, or the
+            path cannot be used.
     """
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if _is_socket(path):
-            if opened.connect_ex(os.fspath(path)) == 0:
+            if opened.connect_ex(os.fspath(path)) == 0 or _is_bound(path):
                 raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
             path.unlink()
         elif path.exists():
@@ -78,6 +81,22 @@ def bind_unix(path: Path) -> socket.socket:
         why = error.strerror or str(error)
         raise StartError(f"cannot listen on the socket {path}: {why}") from error
     return opened
+
+
+def _is_bound(path: Path) -> bool:
+    """
+    Return whether a process here has a socket at a path that does not listen yet.
+
+    Clients are refused by it as by one that a killed process has left. Only Linux tells
+    them apart; elsewhere a service that still loads is not found.
+    """
+    names = {os.fsencode(path), os.fsencode(path.absolute())}
+    with suppress(OSError):
+        for line in _BOUND_SOCKETS.read_bytes().splitlines():
+            fields = line.split(maxsplit=7)
+            if len(fields) == 8 and fields[5] == _UNCONNECTED and fields[7] in names:
+                return True
+    return False
 
 
 def _is_socket(path: Path) -> bool:

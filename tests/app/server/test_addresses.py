@@ -3,6 +3,7 @@
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,6 +69,39 @@ def test_a_socket_s_file_is_made_and_replaced(
         addresses.bind_unix(path)
     assert stat.S_ISSOCK(path.stat().st_mode)
     assert addresses.lines(opened) == [f"listening on unix:{path}"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists the sockets")
+def test_the_socket_of_a_service_that_still_loads_is_not_replaced(
+    tmp_path: Path, opened: list[socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not listen yet, so it refuses clients as a socket left behind does."""
+    path = tmp_path / "a vae.sock"
+    opened.append(addresses.bind_unix(path))
+    monkeypatch.chdir(tmp_path)
+
+    for same in (path, Path(path.name)):
+        with pytest.raises(StartError, match=r"vae\.sock: Address already in use"):
+            addresses.bind_unix(same)
+
+    addresses.listen(opened)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+
+
+def test_the_socket_of_a_service_that_only_drains_is_replaced(
+    tmp_path: Path, opened: list[socket.socket]
+) -> None:
+    """Connections that it still answers have its path, but nobody listens there."""
+    path = tmp_path / "vae.sock"
+    listening = addresses.bind_unix(path)
+    addresses.listen([listening])
+    opened.append(socket.socket(socket.AF_UNIX))
+    opened[0].connect(str(path))
+    opened.append(listening.accept()[0])
+    listening.close()
+
+    opened.append(addresses.bind_unix(path))
 
 
 @pytest.mark.parametrize(
