@@ -92,7 +92,7 @@ def test_the_socket_of_a_service_that_still_loads_is_not_replaced(
 def test_the_socket_of_a_service_that_only_drains_is_replaced(
     tmp_path: Path, opened: list[socket.socket]
 ) -> None:
-    """Connections that it still answers have its path, but nobody listens there."""
+    """Connections that it still answers have its path, but none is accepted there."""
     path = tmp_path / "vae.sock"
     listening = addresses.bind_unix(path)
     addresses.listen([listening])
