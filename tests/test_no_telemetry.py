@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -36,11 +37,10 @@ def internet_sockets(log: Path) -> list[str]:
 
 def foreign_connections(pid: int, port: int) -> list[str]:
     """Return what a process has open to the internet, but for its own port."""
-    inodes = {
-        link.readlink().name.removeprefix("socket:[").removesuffix("]")
-        for link in Path(f"/proc/{pid}/fd").iterdir()
-        if str(link.readlink()).startswith("socket:")
-    }
+    inodes = set[str]()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile, as that of the request
+            inodes.add(str(link.readlink()).removeprefix("socket:[").removesuffix("]"))
     rows = [
         row.split()
         for kind in ("tcp", "tcp6", "udp", "udp6")
