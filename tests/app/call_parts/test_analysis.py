@@ -1,21 +1,19 @@
 """The options of an analysis, and its limits of size and time."""
 
-import asyncio
 import json
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.app.departed import ask_and_leave
 from tests.app.served import Served, assert_problem
 
 ANALYSES = ["loglik", "gap", "refine", "posterior"]
 ROW = [0, 1] * 8
 # Of the tiny model some minutes of compute, so it is under way when its end comes.
 LONG = {"x": [ROW] * 4000, "budget": 65_536, "target": 0}
-
-Message = MutableMapping[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -158,41 +156,13 @@ def test_an_analysis_past_its_deadline_is_ended(checkpoints: Path) -> None:
 @pytest.mark.slow("computes analyses")
 def test_a_departed_client_ends_its_analysis(checkpoints: Path) -> None:
     """The slices left of a client that leaves do not hold up the next request."""
-    sent: list[Message] = []
-    messages: Iterator[Message] = iter(
-        [
-            {
-                "type": "http.request",
-                "body": json.dumps(LONG).encode(),
-                "more_body": False,
-            },
-            {"type": "http.disconnect"},
-        ]
-    )
-    scope = {
-        "type": "http",
-        "method": "POST",
-        "path": "/gap",
-        "query_string": b"",
-        "headers": [(b"content-type", b"application/json")],
-    }
-
-    async def receive() -> Message:
-        return next(messages)
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
-    async def leave(served: Served) -> None:
-        await asyncio.wait_for(served.app(scope, receive, send), 20)
-
     with Served(
         checkpoints / "bernoulli",
         max_analyses=1,
         max_analysis_rows=4000,
         request_timeout=20,
     ) as served:
-        served.run(leave(served))
+        sent = ask_and_leave(served, "/gap", json.dumps(LONG).encode())
         after = served.get("/metrics").text
         answer = served.post("/gap", {"x": [ROW]})
 
