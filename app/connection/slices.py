@@ -64,8 +64,10 @@ class Slices:
         """Feed a long packet; return False if it is to be parsed at once."""
         if self._is_feeding:  # it is a slice
             return False
+        if (self._connection.n_announced() or 0) >= len(packet):  # all of it is body
+            return False
         packet = bytes(packet)
-        if packet.count(b"\n") <= _MAX_LINES:
+        if not _has_many_lines(packet):
             return False
         self._packet, self._position = packet, 0
         self._feed()
@@ -117,3 +119,14 @@ class Slices:
         self._position = stop
         self._connection.data_received(memoryview(self._packet)[start:stop])
         return 0 if n_announced else max(_MIN_COST_BYTES, stop - start)
+
+
+def _has_many_lines(packet: bytes) -> bool:
+    """Return whether a packet has at least `_MAX_LINES` line breaks."""
+    position = -1
+    for _ in range(_MAX_LINES):
+        # `bytes.count` compares byte by byte, `find` many at a time.
+        position = packet.find(b"\n", position + 1)
+        if position < 0:
+            return False
+    return True
