@@ -1,11 +1,15 @@
 """
 Compare the speed of two versions of the service, in turns on one core.
 
-    python -m benchmarks.two_versions PATH_TO_ANOTHER_CHECKOUT [--seconds 2 --repeats 7]
+    python -m benchmarks.two_versions PATH_TO_ANOTHER_CHECKOUT [--starts 8]
 
 Each case sends the same requests to both. While one is measured the other is stopped.
 The ratio is that of the medians; above 1 this version is the faster one. The processor
 time per request depends less on what else the machine does.
+
+Where the operating system puts a process in memory changes its speed by several
+percent for as long as it runs. So both are started several times, and what counts is
+the median of the ratios.
 """
 
 import argparse
@@ -70,10 +74,17 @@ def measured(
     return Speed(n_done / traffic.seconds, 1e6 * spent / n_done)
 
 
+class Ratio(NamedTuple):
+    """How much faster this version is, by the clock and by processor time."""
+
+    rate: float
+    cpu: float
+
+
 def compare(
     case: SpeedCase, servers: Sequence[Server], vae: VAE, options: argparse.Namespace
-) -> None:
-    """Print the speeds of both versions and their ratio."""
+) -> Ratio:
+    """Print the speeds of both versions; return their ratio."""
     requests = encodings(vae, n_rows=case.n_rows, dialect=case.dialect)
     speeds: list[list[Speed]] = [[], []]
     for _ in range(options.repeats):
@@ -83,13 +94,15 @@ def compare(
         Speed(*map(statistics.median, zip(*found, strict=True))) for found in speeds
     )
     pairs = [after.rate / before.rate for before, after in zip(*speeds, strict=True)]
+    ratio = Ratio(this.rate / other.rate, other.cpu_us / this.cpu_us)
     print(
         f"{case.name:12} other {other.rate:9,.1f}/s   this {this.rate:9,.1f}/s   "
-        f"ratio {this.rate / other.rate:.3f}   pairs {min(pairs):.3f} to "
+        f"ratio {ratio.rate:.3f}   pairs {min(pairs):.3f} to "
         f"{max(pairs):.3f}   CPU {other.cpu_us:,.0f} and {this.cpu_us:,.0f} us a "
-        f"request, ratio {other.cpu_us / this.cpu_us:.3f}",
+        f"request, ratio {ratio.cpu:.3f}",
         flush=True,
     )
+    return ratio
 
 
 def save_by(checkout: Path, path: Path) -> None:
@@ -103,31 +116,55 @@ def save_by(checkout: Path, path: Path) -> None:
     subprocess.run(command, cwd=checkout, env=environment, check=True)
 
 
-def main() -> int:
-    """Compare all cases; return the exit status."""
-    parser = argparse.ArgumentParser(description="Compare two versions' speed.")
-    parser.add_argument("other", type=Path, help="a checkout of the other version")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of one repetition")
-    parser.add_argument("--case", action="append", help="only this one; repeatable")
-    parser.add_argument("--repeats", type=int, default=7, help="of each case")
-    options = parser.parse_args()
-    server_core, load_core = cores()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        path = Path(folder) / "digits"
-        save_by(options.other, path)
-        vae = checkpoint.load(path).vae
+def compare_once(
+    folder: Path, cases: Sequence[SpeedCase], options: argparse.Namespace
+) -> list[Ratio]:
+    """Start both versions, and compare them in each case."""
+    path = folder / "digits"
+    vae = checkpoint.load(path).vae
+    server_core, load_core = options.cores
+    with ExitStack() as stack:
         os.sched_setaffinity(0, {server_core})  # the servers inherit it
         servers = []
         for name, checkout in (("other", options.other.resolve()), ("this", ROOT)):
-            server = Server(checkout, path, Path(folder) / f"{name}.log")
+            server = Server(checkout, path, folder / f"{name}.log")
             stack.callback(server.close)
             server.signal(signal.SIGSTOP)
             servers.append(server)
         os.sched_setaffinity(0, {load_core})
-        for case in CASES:
-            if options.case and case.name not in options.case:
-                continue
-            compare(case, servers, vae, options)
+        return [compare(case, servers, vae, options) for case in cases]
+
+
+def print_medians(cases: Sequence[SpeedCase], starts: Sequence[list[Ratio]]) -> None:
+    """Print the median of each case's ratios over all starts."""
+    for case, *ratios in zip(cases, *starts, strict=True):
+        rates, cpu = zip(*ratios, strict=True)
+        print(
+            f"{case.name:12} median of {len(starts)} starts: "
+            f"ratio {statistics.median(rates):.3f} ({min(rates):.3f} to "
+            f"{max(rates):.3f}), processor time {statistics.median(cpu):.3f}"
+        )
+
+
+def main() -> int:
+    """Compare all cases; return the exit status."""
+    parser = argparse.ArgumentParser(description="Compare two versions' speed.")
+    parser.add_argument("other", type=Path, help="a checkout of the other version")
+    parser.add_argument("--starts", type=int, default=8, help="of both versions")
+    parser.add_argument("--repeats", type=int, default=3, help="of a case in a start")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of one repetition")
+    parser.add_argument("--case", action="append", help="only this one; repeatable")
+    options = parser.parse_args()
+    options.cores = cores()
+    cases = [
+        case for case in CASES if options.case is None or case.name in options.case
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        save_by(options.other, Path(folder) / "digits")
+        starts = [
+            compare_once(Path(folder), cases, options) for _ in range(options.starts)
+        ]
+    print_medians(cases, starts)
     return 0
 
 
