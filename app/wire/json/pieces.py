@@ -113,7 +113,7 @@ class LongArrays:
                 if not layout.may_be_missing:
                     raise _not_all(layout, n_values) from None
                 part = await asyncio.to_thread(_with_gaps, piece)
-            if piece.count(b"[") > 1 or not 0 < len(part) <= n_values - n:
+            if piece.find(b"[", 1) > 0 or not 0 < len(part) <= n_values - n:
                 raise _not_all(layout, n_values)
             values[n : n + len(part)] = layout.to_values(part, n, shaped=shaped)
             n, position = n + len(part), cut + 1
