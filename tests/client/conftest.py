@@ -1,4 +1,4 @@
-"""A service of few rows in a process of its own, a faulty proxy, and both clients."""
+"""A service of few rows that listens on a port, a faulty proxy, and both clients."""
 
 import asyncio
 from collections.abc import Iterator, Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.app.processes import process
+from tests.app.live import serving
 from tests.app.served import Served
 from tests.client.faulty import FaultyProxy
 from vae_client import AsyncClient, Client, retries
@@ -35,11 +35,7 @@ class Ask(Protocol):
 @pytest.fixture(scope="session")
 def address(checkpoints: Path) -> Iterator[str]:
     """Serve a Bernoulli MLP with data_shape (4, 4), 700 rows at a time."""
-    settings = {
-        "VAE_CHECKPOINT": str(checkpoints / "bernoulli"),
-        "VAE_MAX_ROWS": str(MAX_ROWS),
-    }
-    with process(settings) as (address, _):
+    with serving(checkpoints / "bernoulli", max_rows=MAX_ROWS) as address:
         yield address
 
 

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from tests.app.explorer.explored import save, serving
+from tests.app.explorer.explored import save
+from tests.app.live import serving
 
 TOOLS = Path(os.environ.get("EXTERNAL_TOOLS", "nowhere"))
 CALLS = Path(__file__).parent / "calls.py"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.app.explorer.explored import ARTIFACTS, SECONDS, save, serving
+from tests.app.explorer.explored import ARTIFACTS, SECONDS, save
+from tests.app.live import serving
 
 ROOT = Path(__file__).parents[3]
 # Digits, MNIST as it is released, a table, images in color, and a model with all calls.

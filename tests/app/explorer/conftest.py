@@ -10,9 +10,9 @@ from tests.app.explorer.explored import (
     SECONDS,
     Opened,
     save,
-    serving,
     settled,
 )
+from tests.app.live import serving
 
 
 @pytest.fixture(scope="module")

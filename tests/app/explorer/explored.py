@@ -1,19 +1,12 @@
 """The page at `/` in a browser: models to show on it, and what a test waits for."""
 
 import os
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import uvicorn
 from numpy.typing import NDArray
 
-from app.main import create_app
-from app.settings import Settings
 from model import checkpoint
 from model.checkpoint.held_out import Examples
 from model.config import Config, LikelihoodName
@@ -52,25 +45,6 @@ class Opened(NamedTuple):
     address: str
     complaints: list[str]
     requested: list[str]
-
-
-@contextmanager
-def serving(path: Path, **settings: Any) -> Iterator[str]:
-    """Serve a checkpoint on a free port, in a thread."""
-    app = create_app(Settings(checkpoint=path, threads=1, **settings))
-    config = uvicorn.Config(app, port=0, log_level="error", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    deadline = time.monotonic() + SECONDS
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.01)  # it says so by a flag only
-    try:
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def save(directory: Path, name: str) -> Path:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.app.explorer.explored import ROOT, Opened, serving, settled, shown
+from tests.app.explorer.explored import ROOT, Opened, settled, shown
+from tests.app.live import serving
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 

@@ -29,10 +29,10 @@ from tests.app.explorer.explored import (
     Opened,
     painted,
     save,
-    serving,
     settled,
     shown,
 )
+from tests.app.live import serving
 
 pytestmark = pytest.mark.slow("shows pages in a browser")
 

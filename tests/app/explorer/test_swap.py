@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests import plain_http
-from tests.app.explorer.explored import MODELS, Opened, save, serving, settled
+from tests.app.explorer.explored import MODELS, Opened, save, settled
+from tests.app.live import serving
 from tests.app.processes import SECONDS, until
 
 pytestmark = pytest.mark.slow("shows pages in a browser")

@@ -15,10 +15,10 @@ from tests.app.explorer.explored import (
     ROOT,
     Opened,
     painted,
-    serving,
     settled,
     shown,
 )
+from tests.app.live import serving
 
 DESKTOP, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
 SIDE = 12

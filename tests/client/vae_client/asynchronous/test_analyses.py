@@ -21,7 +21,8 @@ from model.checkpoint.held_out import (
     ScoreSettings,
 )
 from tests import plain_http
-from tests.app.processes import SECONDS, process
+from tests.app.live import serving
+from tests.app.processes import SECONDS
 from tests.app.served import Served
 from tests.client.conftest import Ask
 from tests.client.faulty import FaultyProxy, answer, cut
@@ -89,13 +90,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def address(path: Path) -> Iterator[str]:
-    """Serve it in a process, 256 rows of an analysis at a time."""
-    settings = {
-        "VAE_CHECKPOINT": str(path),
-        "VAE_THREADS": "1",
-        "VAE_MAX_ANALYSIS_WORK": str(MAX_WORK),
-    }
-    with process(settings) as (address, _):
+    """Serve it on a port, 256 rows of an analysis at a time."""
+    with serving(path, max_analysis_work=MAX_WORK) as address:
         yield address
 
 

@@ -1,4 +1,4 @@
-"""Both clients against a real process: the results are the service's, bit for bit."""
+"""Both clients against a live service: the results are its own, bit for bit."""
 
 import inspect
 import subprocess

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.app.processes import process
+from tests.app.live import serving
 from tests.client.conftest import Ask
 from tests.client.faulty import FaultyProxy, of_model
 from tests.client.vae_client.test_frames import Frame
@@ -22,7 +22,7 @@ MASK = np.array([[1, 0, 1], [0, 1, 1]])
 def table(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Serve a model of a table with names."""
     path = save_table(tmp_path_factory.mktemp("table") / "table", COLUMNS)
-    with process({"VAE_CHECKPOINT": str(path)}) as (address, _):
+    with serving(path) as address:
         yield address
 
 

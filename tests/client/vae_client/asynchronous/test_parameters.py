@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests import plain_http
-from tests.app.explorer.explored import ROOT, serving
+from tests.app.explorer.explored import ROOT
+from tests.app.live import serving
 from tests.client.conftest import Ask
 from tests.client.vae_client.test_frames import Frame
 from vae_client import RequestError
