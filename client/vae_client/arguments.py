@@ -29,11 +29,11 @@ def array(name: str, values: ArrayLike) -> NDArray[Any]:
             f"expected {name} without masked cells; impute takes those of x as "
             "impute(x.data, ~np.ma.getmaskarray(x))"
         )
-    array = np.asarray(values)
+    array = _read(name, values)
     if array.dtype.kind not in "fiub":
         raise TypeError(
             f"expected {name} of numbers, got dtype {array.dtype}; a missing number is "
-            "NaN, and words are passed in a data frame"
+            "NaN, and words, or rows by name, are passed as a data frame"
         )
     if array.ndim == 0:
         raise ValueError(f"expected {name} with a row for each example, got one number")
@@ -45,10 +45,26 @@ def array(name: str, values: ArrayLike) -> NDArray[Any]:
 
 def mask_array(mask: ArrayLike) -> NDArray[Any]:
     """Return a mask of booleans or of 0 and 1; the service refuses other numbers."""
-    values = np.asarray(mask)
+    values = _read("mask", mask)
     if values.dtype.kind == "b":
         return np.ascontiguousarray(values)
     return array("mask", values)
+
+
+def _read(name: str, values: ArrayLike) -> NDArray[Any]:
+    """
+    Return an array of any dtype.
+
+    Raises:
+        ValueError: Its rows have different lengths.
+    """
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError(
+            f"expected {name} as an array, or as lists of equal length; numpy says: "
+            f"{error}"
+        ) from error
 
 
 def _is_masked(values: object) -> bool:

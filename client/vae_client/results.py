@@ -250,14 +250,15 @@ class ModelResult:
     document: Mapping[str, Any] = field(repr=False, compare=False)
 
     def frame(
-        self, rows: NDArray[Any], make: Callable[[dict[str, NDArray[Any]]], _Frame]
+        self, rows: NDArray[Any], make: Callable[[dict[str, Any]], _Frame]
     ) -> _Frame:
         """
         Return rows of data, (..., D), as a data frame with the names of the columns.
 
         Args:
-            make: Makes a frame of arrays by name: `pandas.DataFrame`,
-                `polars.DataFrame`, `pyarrow.table`.
+            make: Makes a frame of columns by name: `pandas.DataFrame`,
+                `polars.DataFrame`, `pyarrow.table`. A column is an array of numbers,
+                or a list of categories, None where missing.
 
         Raises:
             ValueError: The columns have no names, or the rows have other ones.

@@ -27,6 +27,15 @@ def test_only_arrays_of_numbers_are_accepted(
         arguments.array("x", values)
 
 
+@pytest.mark.parametrize(
+    "read", [lambda v: arguments.array("x", v), arguments.mask_array]
+)
+def test_rows_of_different_lengths_are_named_as_such(read: Any) -> None:
+    """What numpy says of them, an inhomogeneous shape, does not say what to do."""
+    with pytest.raises(ValueError, match="or as lists of equal length"):
+        read([[1.0], [1.0, 2.0]])
+
+
 def test_masked_cells_are_not_taken_for_known_ones() -> None:
     """Numpy would forget the mask, and show what lies below it."""
     masked = np.ma.masked_array([1.0, 2.0], [False, True])

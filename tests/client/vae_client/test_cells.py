@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.tables.cells import _MISSING_NUMBERS
 from model.tables.schema import TableColumn
 from tests.client.vae_client.test_frames import Frame
 from vae_client import cells, frames
@@ -36,6 +37,9 @@ class NAType:
         (["", "NA", " null"], GROUPS, [math.nan] * 3),
         (["NA", "b"], ["NA", "b"], [0, 1]),
         ([Decimal("2.5"), Decimal("NaN")], None, [2.5, math.nan]),
+        (np.array([2.5, math.nan], np.longdouble), None, [2.5, math.nan]),
+        (["2.5", " -3e1", "", "unknown"], None, [2.5, -30, math.nan, math.nan]),
+        (np.array(["NaT"], "M8[ns]"), None, [math.nan]),
     ],
 )
 def test_cells_have_codes(values: Any, categories: Any, codes: list[float]) -> None:
@@ -48,21 +52,29 @@ def test_cells_have_codes(values: Any, categories: Any, codes: list[float]) -> N
 @pytest.mark.parametrize(
     ("value", "categories", "what"),
     [
-        ("d", GROUPS, "unknown category 'd' in column 'a'; known are 'a', 'b', 'c'"),
-        ("99", [*range(20)], "known are 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"),
-        ("many", None, "expected finite numbers in column 'a', got 'many'"),
-        (math.inf, None, "expected finite numbers in column 'a', got inf"),
-        (10**400, None, "expected finite numbers in column 'a', got 1000"),
+        ("d", GROUPS, "unknown category 'd'; the model knows 'a', 'b', 'c'"),
+        ("99", [*range(20)], "the model knows 0, 1, 2, 3, 4, 5, 6, 7 and 12 more"),
+        ("many", None, "expected a finite number or a missing cell, got 'many'"),
+        ("3,5", None, "got '3,5'; write a decimal point, no comma"),
+        (math.inf, None, "got inf"),
+        (True, None, "got True"),
+        (np.datetime64(7, "ns"), None, "got '1970-01-01T00:00:00.000000007'"),
+        (np.timedelta64(7, "ns"), None, "got '7 nanoseconds'"),
+        (10**400, None, f"got 1{'0' * 39}..."),
+        ("x" * 10_000, GROUPS, f"unknown category '{'x' * 39}..."),
         (date(2007, 1, 1), [2007], "unknown category datetime.date(2007, 1, 1)"),
-        ("B", GROUPS, "unknown category 'B' in column 'a'; did you mean 'b'?"),
+        ("B", GROUPS, "unknown category 'B'; did you mean 'b'?"),
     ],
 )
 def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None:
-    """With the column and what it knows."""
-    with pytest.raises(ValueError, match="column 'a'") as error:
-        cells.codes("a", [value], categories)
+    """With the row, the column and what it knows."""
+    known = None if categories is None else categories[0]
+
+    with pytest.raises(ValueError, match="row 1, column 'a': ") as error:
+        cells.codes("a", [known, value], categories)
 
     assert what in str(error.value)
+    assert len(str(error.value)) < 200
 
 
 @pytest.mark.parametrize(
@@ -71,6 +83,7 @@ def test_other_cells_are_refused(value: Any, categories: Any, what: str) -> None
         *itertools.product([0, 1.0, "1", "TRUE", "nan", 2, "x"], [(False, True)]),
         *itertools.product([3.0, "3", "3.0", True, "", "x"], [(1, 3)]),
         *itertools.product(["1", 1, "01", " 1", "NA", "?"], [("1", "NA")]),
+        *itertools.product(["0_1", "1e999", "\u0661"], [(1, 3)]),
     ],
 )
 def test_a_frame_has_the_codes_that_the_service_reads(
@@ -85,6 +98,28 @@ def test_a_frame_has_the_codes_that_the_service_reads(
             cells.codes("a", [value], categories)
     else:
         found = cells.codes("a", [value], categories)
+        assert np.array_equal(found, [wanted], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(3, 2.5, -0.0, 2**60, math.inf, 10**400, None, math.nan, True, False),
+        *("3", " 2.5 ", "-1e3", "1e999", "0x1", "1_0", "infinity", "3,5", "82 kg", "x"),
+        *sorted(_MISSING_NUMBERS),
+        *("NaN", " Unknown ", "\u00a0", "--", "TRUE"),
+    ],
+)
+def test_a_frame_has_the_numbers_that_the_service_reads(value: Any) -> None:
+    """Of the same cell in JSON: texts of numbers too, and no truth values."""
+    column = TableColumn(name="a", kind="numeric", resolution=0.1)
+    wanted = None if value == 10**400 else column.code(value, unseen=False)
+
+    if wanted is None:
+        with pytest.raises(ValueError, match="row 0, column 'a': expected a finite"):
+            cells.codes("a", [value], None)
+    else:
+        found = cells.codes("a", [value], None)
         assert np.array_equal(found, [wanted], equal_nan=True)
 
 
@@ -103,7 +138,7 @@ def test_an_unseen_category_has_a_code_where_it_has_a_probability() -> None:
 
     assert cells.with_unseen(table) == ["group"]
     assert codes.tolist() == [[1, 3, 1]]
-    assert frames.from_rows(codes, NAMES, dict, TABLE)["group"].tolist() == [None]
+    assert frames.from_rows(codes, NAMES, dict, TABLE)["group"] == [None]
     with pytest.raises(ValueError, match="unknown category"):
         frames.array("x", frame, NAMES, TABLE)
 
@@ -118,9 +153,29 @@ def test_frames_of_words_become_codes_and_come_back() -> None:
     back = frames.from_rows(codes, NAMES, dict, TABLE)
 
     assert np.array_equal(codes, [[1.5, 2, 1], [math.nan, 0, math.nan]], equal_nan=True)
-    assert back["group"].tolist() == ["c", "a"]
-    assert back["flag"].tolist() == [True, None]
+    assert back["group"] == ["c", "a"]
+    assert back["flag"] == [True, None]
     assert np.array_equal(back["size"], [1.5, math.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("library", "kinds"),
+    [
+        ("pandas", ["float64", "int64", "bool"]),
+        ("polars", ["Float64", "Int64", "Boolean"]),
+    ],
+)
+def test_columns_of_categories_have_their_types_in_frames(
+    library: str, kinds: list[str]
+) -> None:
+    """Not one of objects, which files and queries of polars do not take."""
+    make = pytest.importorskip(library).DataFrame
+    table = {"size": None, "group": [2007, 2008], "flag": [False, True]}
+    codes = np.array([[1.5, 1, 0], [2.5, 0, 1]])
+
+    frame = frames.from_rows(codes, NAMES, make, table)
+
+    assert [str(frame[name].dtype) for name in NAMES] == kinds
 
 
 def test_a_column_that_is_absent_is_missing_with_a_warning() -> None:

@@ -1,8 +1,10 @@
 """Data frames: their columns are put in the model's order, or refused."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 from importlib.util import find_spec
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ class Frame:
 
     def __init__(self, **columns: Any) -> None:
         self.data = columns
+        self.index: Any = None
 
     @property
     def columns(self) -> list[str]:
@@ -60,21 +63,91 @@ def test_a_common_dtype_stays(dtype: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("columns", "got"),
+    ("names", "got"),
     [
-        ({"a": [1], "b": [2]}, "got none of c;"),
-        ({"a": [1], "b": [2], "c": [3], "d": [4]}, "got others: d;"),
+        ("ab", "got none of c; add what is absent"),
+        ("abcd", "got others: d; choose them with x[list(vae.model().columns)]"),
+        ("abC", "got others: C; did you mean c?"),
+        ("abz", "got others: z; rename or drop them; it lacks c"),
+        ("", "got none of a, b, c; add what is absent"),
+        (
+            [("top", "a"), ("top", "b")],
+            "('top', 'a'), ('top', 'b'); give its columns one level of names",
+        ),
     ],
 )
-def test_other_columns_are_refused(columns: dict[str, list[int]], got: str) -> None:
+def test_other_columns_are_refused(names: Sequence[Any], got: str) -> None:
     """Missing and further ones are named, with what to do."""
+    frame = Frame()
+    frame.data = {key: [1] for key in names}
+
     with pytest.raises(
         ValueError, match=r"x with the model's columns a, b, c"
     ) as error:
-        frames.array("x", Frame(**columns), COLUMNS)
+        frames.array("x", frame, COLUMNS)
 
     assert got in str(error.value)
-    assert "x[list(vae.model().columns)]" in str(error.value)
+
+
+@pytest.mark.parametrize("categories", [None, {"a": None, "b": None, "c": None}])
+def test_a_column_that_pandas_has_as_its_index_is_refused(categories: Any) -> None:
+    """It would else be taken as missing in a table, where a column may be absent."""
+    frame = Frame(a=[1], b=[2])
+    frame.index = SimpleNamespace(names=[None, "c"])
+
+    with pytest.raises(
+        ValueError, match=r"got c as its index; pass x\.reset_index\(\)"
+    ):
+        frames.array("x", frame, COLUMNS, categories)
+
+
+def test_a_query_is_refused_before_it_runs() -> None:
+    """To ask a LazyFrame of polars for its columns takes time, which it warns of."""
+
+    class LazyFrame:
+        @property
+        def columns(self) -> list[str]:
+            raise AssertionError
+
+    assert frames.is_frame(LazyFrame())
+    with pytest.raises(TypeError, match=r"got a LazyFrame; pass x\.collect\(\)"):
+        frames.array("x", LazyFrame(), COLUMNS)
+
+
+@pytest.mark.parametrize("categories", [None, {"a": None}])
+@pytest.mark.parametrize(
+    ("column", "shape"), [(object(), r"\(\)"), ([[1, 2]], r"\(1, 2\)")]
+)
+def test_a_column_without_one_value_a_row_is_refused(
+    categories: Any, column: Any, shape: str
+) -> None:
+    """As in frames that are not in memory, of whose columns numpy makes one object."""
+    with pytest.raises(TypeError, match=rf"got the shape {shape} in column 'a'"):
+        frames.array("x", Frame(a=column), ("a",), categories)
+
+
+@pytest.mark.parametrize("kind", ["M8[ns]", "m8[ns]", "M8[D]"])
+def test_times_are_no_numbers(kind: str) -> None:
+    """As objects, those in nanoseconds are integers."""
+    frame = Frame(a=np.array([1, 2], kind))
+
+    with pytest.raises(TypeError, match="expected x of numbers, got dtype"):
+        frames.array("x", frame, ("a",))
+    with pytest.raises(ValueError, match="row 0, column 'a': expected a finite number"):
+        frames.array("x", frame, ("a",), {"a": None})
+
+
+def test_numbers_that_no_message_can_hold_become_doubles() -> None:
+    """Long doubles of numpy, and integers of 128 bits of polars."""
+    x = frames.array("x", Frame(a=np.array([1.5], np.longdouble)), ("a",))
+
+    assert x.dtype == np.float64
+    polars = pytest.importorskip("polars")
+    table = polars.DataFrame({"a": [3, None]}).cast(polars.Int128)
+    of_a_table: dict[str, None] = {"a": None}
+    for categories in (None, of_a_table):
+        x = frames.array("x", table, ("a",), categories)
+        np.testing.assert_array_equal(x, [[3.0], [math.nan]])
 
 
 def test_a_frame_is_refused_where_the_model_has_no_names() -> None:
@@ -83,14 +156,23 @@ def test_a_frame_is_refused_where_the_model_has_no_names() -> None:
         frames.array("x", Frame(a=[1]), None)
 
 
-@pytest.mark.parametrize("values", [["x", "y"], ["1", None], [[1, 2], [3, 4]]])
-def test_a_column_without_numbers_is_named(values: list[Any]) -> None:
+@pytest.mark.parametrize(
+    ("values", "got"),
+    [
+        (["x", "y"], "'x' in column 'b', row 0; make it a number"),
+        (np.array([None, "1"]), "'1' in column 'b', row 1; make it a number"),
+        ([1j, 2], "dtype complex128 in column 'b'; make numbers of it"),
+    ],
+)
+def test_a_column_without_numbers_is_named(values: Any, got: str) -> None:
     """Texts are no numbers."""
-    with pytest.raises(TypeError, match="in column 'b'"):
+    with pytest.raises(TypeError, match=f"expected x of numbers, got {got}"):
         frames.array("x", Frame(a=[1, 2], b=values, c=[1, 2]), COLUMNS)
 
 
-@pytest.mark.parametrize("values", [[None, 1], [None, Decimal(1)], [math.nan, 1]])
+@pytest.mark.parametrize(
+    "values", [[None, 1], [None, Decimal(1)], [math.nan, 1], [None, True]]
+)
 def test_a_missing_number_is_nan(values: list[Any]) -> None:
     """Which `impute` fills; databases have None, and decimals."""
     x = frames.array("x", Frame(a=[1, 2], b=values, c=[1, 2]), COLUMNS)
