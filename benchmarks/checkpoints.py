@@ -8,11 +8,11 @@ from model.config import (
     FORMAT_VERSION,
     Config,
     Conv,
-    Data,
     LikelihoodConfig,
     LikelihoodName,
     Mlp,
 )
+from model.data_config import Data
 from model.vae import VAE, initial_vae
 
 SEED = 0

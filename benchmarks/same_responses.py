@@ -26,7 +26,8 @@ from safetensors.numpy import save as to_safetensors
 
 from benchmarks import checkpoints
 from benchmarks.processes import ROOT
-from model.config import Config, Data, LikelihoodConfig, Mlp
+from model.config import Config, LikelihoodConfig, Mlp
+from model.data_config import Data
 from model.vae import VAE, initial_vae
 
 _VOLATILE = {"x-request-id", "date", "server-timing"}

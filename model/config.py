@@ -5,15 +5,14 @@ Only fields that older files lack have a default, which has the older meaning: w
 `prior`, the prior is a standard normal. `docs/checkpoint.md` describes every field.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from math import prod
-from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from model.convolution_sizes import conv_grid
+from model.data_config import Data
 from model.prior_config import PriorConfig, StandardNormalConfig
 from model.section import Section
 from model.tables.missing_sets import MissingSet, check_missing
@@ -29,16 +28,6 @@ Width = Annotated[int, Field(ge=1, le=65_536)]
 Activation = Literal["tanh", "relu", "silu"]
 ArrayLikelihood = Literal["bernoulli", "continuous_bernoulli", "gaussian"]
 LikelihoodName = Literal[ArrayLikelihood, "table"]
-Binarization = Literal["none", "static", "dynamic", "threshold"]
-IntegerDtype = Literal[
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"
-]
-Divisors = dict[IntegerDtype, Annotated[float, Field(gt=0)]]
-
-# Pictures of 8 and of 16 bits per channel.
-PIXELS: Mapping[IntegerDtype, float] = MappingProxyType(
-    {"uint8": 255.0, "uint16": 65_535.0}
-)
 
 
 class Mlp(Section):
@@ -104,57 +93,6 @@ class LikelihoodConfig(Section):
                 "sigma_floor must be a number for a gaussian likelihood and null "
                 f"otherwise, got {self.sigma_floor} for {self.kind}"
             )
-        return self
-
-
-def _divisors(before: dict[str, Any]) -> Divisors:
-    """Return the divisors that version 1 implies: those of pictures, or of bytes."""
-    divided_by = before.get("divided_by", 1)
-    if divided_by == PIXELS["uint8"]:
-        return dict(PIXELS)
-    return {} if divided_by == 1 else {"uint8": divided_by}
-
-
-def _value_range(before: dict[str, Any]) -> tuple[float, float] | None:
-    return None if before.get("divided_by", 1) == 1 else (0.0, 1.0)
-
-
-class Data(Section):
-    """
-    The training data, and how they were preprocessed.
-
-    Attributes:
-        name: The data set.
-        divided_by: Raw values were divided by this (255 for 8-bit images).
-        divisors: What integers of a dtype are divided by: `{"uint8": 255}`. Those of
-            other dtypes are x itself, as are booleans and floats. By default that of
-            pictures, or of bytes, if `divided_by` says that there was a divisor.
-        value_range: The smallest and the largest x that raw values of the training data
-            can give; null if unknown. By default [0, 1] if raw values were divided.
-        background: The x that replaces transparent pixels; null if these are refused.
-        turned_gray: Whether pictures with colors are turned gray; if not, refused.
-        columns: The names of the columns of a table; null if they have none.
-        binarization: How training binarized gray values.
-        standardized: Whether the networks have units of their own, see
-            `Config.has_units`. Densities served are in the data's units.
-    """
-
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    divided_by: Annotated[float, Field(gt=0)]
-    divisors: Divisors = Field(default_factory=_divisors)
-    value_range: tuple[float, float] | None = Field(default_factory=_value_range)
-    background: Annotated[float, Field(ge=0, le=1)] | None = None
-    turned_gray: bool = False
-    columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    binarization: Binarization
-    standardized: bool
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.value_range is not None and self.value_range[0] >= self.value_range[1]:
-            raise ValueError(f"value_range must ascend, got {list(self.value_range)}")
-        if self.columns is not None and len(set(self.columns)) < len(self.columns):
-            raise ValueError("columns must be distinct names")
         return self
 
 

@@ -13,7 +13,8 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import NDArray
 
-from model.config import PIXELS, Config
+from model.config import Config
+from model.data_config import PIXELS
 
 FloatArray = NDArray[Any]  # float32 or float64
 

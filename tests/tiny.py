@@ -14,15 +14,14 @@ from model.checkpoint.held_out import Calibration, Examples, Scores, ScoreSettin
 from model.checkpoint.manifest import Figure, Golden, ModelMetrics, Provenance
 from model.config import (
     FORMAT_VERSION,
-    Binarization,
     Config,
     Conv,
-    Data,
     LikelihoodConfig,
     LikelihoodName,
     Mlp,
     Network,
 )
+from model.data_config import Binarization, Data
 from model.networks import Standardization
 from model.units import StoredUnits
 from model.vae import VAE, initial_vae

@@ -31,7 +31,7 @@ from app.http.request import Request
 from app.http.response import Response
 from app.wire.negotiation import Format
 from model.checkpoint import Checkpoint
-from model.config import Binarization
+from model.data_config import Binarization
 from model.inference import analyses
 from model.inference.row_anomalies import SCORE, HeldOutScores
 from model.option_values import Binarize

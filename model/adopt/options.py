@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal, final
 
 from model.checkpoint.held_out import MAX_EXAMPLES
-from model.config import ArrayLikelihood, Binarization
+from model.config import ArrayLikelihood
+from model.data_config import Binarization
 from model.noise import MAX_SEED
 from model.prior_config import MAX_COMPONENTS
 

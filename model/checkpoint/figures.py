@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.checkpoint.manifest import Figure, SplitName
-from model.config import Binarization
+from model.data_config import Binarization
 from model.dataset_elbo import DatasetElbo
 
 

@@ -17,7 +17,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.checkpoint.manifest import SplitName
-from model.config import Binarization, Config
+from model.config import Config
+from model.data_config import Binarization
 from model.section import Section, first_fault
 
 MAX_SCORES = 10_000

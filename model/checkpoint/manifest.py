@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
-from model.config import Binarization, FormatVersion
+from model.config import FormatVersion
+from model.data_config import Binarization
 from model.noise import MAX_SEED
 from model.section import Section
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from model.config import PIXELS
 from model.data import download
 from model.data.dataset import Split, split_of
 from model.data.splits import Parts
+from model.data_config import PIXELS
 from model.files import DataError, Origin, idx
 from model.raw_values import RawValues
 

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from model import binarization
-from model.config import PIXELS, Binarization
 from model.data import DataError, Dataset, Split
 from model.data.blocks import first_outside, map_rows
+from model.data_config import PIXELS, Binarization
 from model.distributions import Likelihood
 from model.raw_values import RawValues
 from model.tables.marginals import CodeError, Marginals

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model import data
-from model.config import Binarization, Config
+from model.config import Config
 from model.data import Dataset
 from model.data.load import ReadFile
 from model.data.preparation import prepare, prepare_table
+from model.data_config import Binarization
 from model.evaluate.options import EvaluateOptions
 from model.likelihoods import LIKELIHOODS
 from model.raw_values import RawValues

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, final
 
-from model.config import Data
+from model.data_config import Data
 from model.files.contents import DataError
 
 LayoutName = Literal["nchw", "nhwc"]

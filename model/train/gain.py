@@ -5,7 +5,7 @@ import torch
 from model.checkpoint.figures import mean_figure
 from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import Figure, SplitName
-from model.config import Binarization
+from model.data_config import Binarization
 from model.inference.refinement import refine
 from model.vae import VAE
 

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from model.checkpoint.held_out import AggregateQuantiles, AggregateSettings, evenly
 from model.checkpoint.manifest import SplitName
-from model.config import Binarization
+from model.data_config import Binarization
 from model.inference.health import posteriors
 from model.inference.interpolation import aggregate_quantiles
 from model.vae import VAE

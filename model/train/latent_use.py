@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model.checkpoint.held_out import evenly
 from model.checkpoint.manifest import LatentUse, SplitName
-from model.config import Binarization
+from model.data_config import Binarization
 from model.inference.health import Health, MeanEstimate, health, posteriors
 from model.noise import Stream, standard_normal
 from model.vae import VAE

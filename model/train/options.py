@@ -6,7 +6,8 @@ from typing import Any, Literal, final
 
 from model.checkpoint.held_out import MAX_EXAMPLES
 from model.command_line import Reading
-from model.config import Activation, Binarization, LikelihoodName
+from model.config import Activation, LikelihoodName
+from model.data_config import Binarization
 from model.files import ReadOptions
 from model.noise import MAX_SEED
 from model.prior_config import MAX_COMPONENTS

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 
 from model import checkpoint
-from model.config import Config, Data
+from model.config import Config
+from model.data_config import Data
 from model.vae import VAE
 from tests.model.ppca import Ppca, ppca
 from tests.tiny import LINEAR, save_tiny, tiny_config, tiny_vae

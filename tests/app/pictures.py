@@ -16,7 +16,8 @@ from app.wire.images import decode
 from app.wire.images.decode import ImageFile
 from app.wire.images.layout import ImageLayout
 from app.wire.layout import Layout, Rows
-from model.config import PIXELS, Config, Data, LikelihoodName
+from model.config import Config, LikelihoodName
+from model.data_config import PIXELS, Data
 from model.raw_values import RawValues
 from tests.tiny import save_tiny, tiny_config, tiny_vae
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from model.config import PIXELS
+from model.data_config import PIXELS
 from model.raw_values import PLAIN, RawValues, TwoReadingsError
 
 PICTURES = RawValues(255.0, PIXELS, (0.0, 1.0))

@@ -24,7 +24,7 @@ from app.wire.images.layout import ImageLayout
 from app.wire.images.parts import as_file, check_wanted
 from app.wire.layout import Layout, Rows
 from app.wire.negotiation import JPEG, PNG, Format
-from model.config import PIXELS
+from model.data_config import PIXELS
 from model.files import pixels
 from model.files.pixels import SWAPPED, Pixels, PixelsError
 from model.raw_values import RawValues

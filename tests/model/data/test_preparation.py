@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from model import binarization, data
-from model.config import Binarization
 from model.data import DataError, Dataset, blocks
 from model.data.preparation import Prepared, prepare, prepare_table
+from model.data_config import Binarization
 from model.distributions import Bernoulli, ContinuousBernoulli, Gaussian, Likelihood
 from model.noise import Stream, uniform
 from tests.model.tables.tables import MIXED, fitted, mixed_codes

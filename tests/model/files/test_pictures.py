@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.config import Data
+from model.data_config import Data
 from model.files import Contents, DataError, ReadOptions, scratch
 from model.files import read as read_path
 from tests.app.pictures import png16
