@@ -68,7 +68,7 @@ class TableModel:
             str(self.csv),
             test_fraction=TEST_FRACTION,
             seed=self.seed,
-            read_file=partial(data.read_table, schema=self.schema),
+            read_file=partial(data.read_table, model=self.vae.config),
         )
 
     @property

@@ -162,6 +162,12 @@ class Config(Section):
             raise ValueError(
                 f"columns has {len(names)} names, but data_shape is {self.data_shape}"
             )
+        units = self.data.column_units
+        if units is not None and self.data_shape != (len(units),):
+            raise ValueError(
+                f"column_units has {len(units)} values, but data_shape is"
+                f" {self.data_shape}"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from model.section import Section
 
@@ -13,6 +18,7 @@ IntegerDtype = Literal[
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"
 ]
 Divisors = dict[IntegerDtype, Annotated[float, Field(gt=0)]]
+ColumnUnitName = Annotated[str, Field(min_length=1, max_length=40)]
 
 # Pictures of 8 and of 16 bits per channel.
 PIXELS: Mapping[IntegerDtype, float] = MappingProxyType(
@@ -47,6 +53,8 @@ class Data(Section):
         background: The x that replaces transparent pixels; null if these are refused.
         turned_gray: Whether pictures with colors are turned gray; if not, refused.
         columns: The names of the columns of a table; null if they have none.
+        column_units: The unit that the cells of each column of a table had, null for
+            numbers alone: "kg" for "82 kg". Not written if no column has one.
         binarization: How training binarized gray values.
         standardized: Whether the networks have units of their own, see
             `Config.has_units`. Densities served are in the data's units.
@@ -59,8 +67,19 @@ class Data(Section):
     background: Annotated[float, Field(ge=0, le=1)] | None = None
     turned_gray: bool = False
     columns: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    column_units: tuple[ColumnUnitName | None, ...] | None = None
     binarization: Binarization
     standardized: bool
+
+    @property
+    def unit_words(self) -> dict[int, str]:
+        """The unit of each column that has one, in words: {0: "weight in kg"}."""
+        names = self.columns
+        return {
+            d: f"{names[d] if names else f'column {d + 1}'} in {unit}"
+            for d, unit in enumerate(self.column_units or ())
+            if unit is not None
+        }
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -68,4 +87,15 @@ class Data(Section):
             raise ValueError(f"value_range must ascend, got {list(self.value_range)}")
         if self.columns is not None and len(set(self.columns)) < len(self.columns):
             raise ValueError("columns must be distinct names")
+        if self.column_units is not None and not any(self.column_units):
+            raise ValueError("column_units must have a unit, or be null")
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_units(
+        self, write: SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        if self.column_units is None:  # so that files stay as they were before it
+            written.pop("column_units", None)
+        return written

@@ -158,6 +158,14 @@ class Card(BaseModel):
             "values of a row; null if they have none."
         ),
     ]
+    column_units: Annotated[
+        tuple[str | None, ...] | None,
+        Field(
+            description="The units that the columns had in the table of the training, "
+            "such as kg, in which numbers are read and returned; null for a column "
+            "without one, and if none has one."
+        ),
+    ]
     table: Annotated[
         TableSchema | None,
         Field(

@@ -71,6 +71,7 @@ def card(served: ServedModel, calls: Sequence[Call]) -> Card:
         binarization=config.data.binarization,
         divided_by=config.data.divided_by,
         columns=config.data.columns,
+        column_units=config.data.column_units,
         table=config.table,
         divisors={str(name): d for name, d in config.data.divisors.items()},
         value_range=served.reader.raw.value_range,

@@ -33,7 +33,7 @@ export class Cells {
 
 	// A row as lines of a table, one for a cell.
 	lines(row) {
-		const lines = row.slice(0, MOST_SAID).map((code, d) => tr("td", [this.said(code, d)], this.columns[d].name));
+		const lines = row.slice(0, MOST_SAID).map((code, d) => tr("td", [this.said(code, d)], this.columns[d].label));
 		return [...lines, ...(row.length > MOST_SAID ? [tr("td", ["…"], "…")] : [])];
 	}
 

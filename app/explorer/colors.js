@@ -8,7 +8,7 @@ const ramp = (t) => `oklch(${0.5 + 0.32 * t} .14 ${290 - 200 * t})`;
 const entry = (words, background, className = "") => made("li", {}, made("i", { className, style: `background: ${background}` }), words);
 
 export function offer({ labels, data }) {
-	const names = data.table?.columns.map(({ name }) => name) ?? [];
+	const names = data.table?.columns.map(({ label }) => label) ?? [];
 	$("color").append(...(labels ? [new Option("label", "label")] : []), ...names.map((name, d) => new Option(name, d)));
 	if (data.table) $("color").value = 0;
 	$("color-field").hidden = $("color").length < 2;

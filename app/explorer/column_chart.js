@@ -28,13 +28,13 @@ function shares(rows, d, n, place) {
 
 // The values of one column, as a figure; `both` are what to compare.
 export function marginal(cells, both, d) {
-	const { name, categories } = cells.columns[d];
+	const { label, categories } = cells.columns[d];
 	const place = made("div", { className: "chart" });
 	const [entries, children, height] = (categories ? bars : histogram)(cells, both, d);
 	const said = entries.map(([words, found]) => `${words} ${found.map((share, k) => `${percent(share)} of ${both[k].what}`).join(", ")}`);
-	placed(place, `${name}: ${said.join("; ")}`, WIDTH, height, children);
+	placed(place, `${label}: ${said.join("; ")}`, WIDTH, height, children);
 	const gaps = both.map(({ what, rows }) => [what, 1 - known(rows, d).length / rows.length]).filter(([, share]) => share);
-	return made("figure", {}, made("figcaption", {}, made("b", {}, name), " ", gaps.map(([what, share]) => `${percent(share)} of ${what} missing`).join(", ")), place);
+	return made("figure", {}, made("figcaption", {}, made("b", {}, label), " ", gaps.map(([what, share]) => `${percent(share)} of ${what} missing`).join(", ")), place);
 }
 
 // The smallest and the largest value, but for long tails: at most half as far again as
@@ -121,6 +121,6 @@ export function pair(place, cells, both, [across, up]) {
 		...columns.flatMap(([at, words]) => [line("grid", left + at, left + at, 8, foot), text(left + at, HEIGHT - 6, short(words, 76))]),
 		...rows.flatMap(([at, words]) => [line("grid", left, width - 8, foot - at, foot - at), text(left - 8, foot + 4 - at, short(words, left - 8), "end")]),
 	];
-	const [first, second] = [across, up].map((d) => cells.columns[d].name);
+	const [first, second] = [across, up].map((d) => cells.columns[d].label);
 	placed(place, `${second} against ${first}: a dot for each row`, width, HEIGHT, [...marks, ...dots]);
 }

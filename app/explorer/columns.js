@@ -14,7 +14,7 @@ export function columns(state) {
 	const order = [...all.keys()].sort((a, b) => Boolean(all[a].categories) - Boolean(all[b].categories)); // numbers first
 	const axes = ["pair-across", "pair-up"];
 	axes.forEach((id, i) => {
-		$(id).append(...all.map(({ name }, d) => new Option(name, d)));
+		$(id).append(...all.map(({ label }, d) => new Option(label, d)));
 		$(id).value = order[i] ?? order[0];
 	});
 	const asked = () => ({ n: Math.min($("n-drawn").value, mostDrawn), seed: seed("drawn-seed"), draw: "sample" });

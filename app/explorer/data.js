@@ -19,7 +19,9 @@ export class Data {
 		this.mostDrawn = Math.max(1, Math.min(this.most, Math.floor(card.limits.max_output_values / this.dim)));
 		this.mostAnalyzed = card.limits.max_analysis_rows;
 		this.columns = card.columns;
-		this.cells = card.table && new Cells(card.table.columns); // of mixed kinds
+		const units = card.column_units;
+		this.labels = card.columns?.map((name, d) => (units?.[d] ? `${name} (${units[d]})` : name)); // as they are shown
+		this.cells = card.table && new Cells(card.table.columns.map((column, d) => ({ ...column, label: this.labels[d] }))); // of mixed kinds
 	}
 
 	// Rows with names are shown as a table, numbers of unknown decimals to a hundredth of
@@ -30,7 +32,7 @@ export class Data {
 		const average = (values) => values.reduce((a, b) => a + b) / values.length;
 		const centers = columns.map(average);
 		const spreads = columns.map((c, d) => Math.sqrt(average(c.map((v) => (v - centers[d]) ** 2))) || 1);
-		if (this.columns && !this.isImage) this.table = this.cells ?? new Cells(this.columns.map((name, d) => ({ name, resolution: spreads[d] / 100 })));
+		if (this.columns && !this.isImage) this.table = this.cells ?? new Cells(this.columns.map((name, d) => ({ name, label: this.labels[d], resolution: spreads[d] / 100 })));
 		this.place = (v) => v;
 		this.limits = this.range;
 		if (this.limits || this.table) return;
@@ -42,8 +44,8 @@ export class Data {
 		this.limits = [values[cut], values.at(-1 - cut)];
 	}
 
-	// A column's name, or the position of a value that has none.
-	name(d) { return this.columns?.[d] ?? String(d); }
+	// A column's name and unit, or the position of a value that has no name.
+	name(d) { return this.labels?.[d] ?? String(d); }
 
 	accepts(row) { return this.cells ? this.cells.accepts(row) : row.every(Number.isFinite); }
 

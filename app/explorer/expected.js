@@ -30,12 +30,12 @@ export function filling(state) {
 		const rows = [mean, ...samples];
 		const said = (row, d) => (row === mean ? cells.guessed(row[d], variance[d], [low[d], high[d]], d) : cells.said(row[d], d));
 		const names = ["Best guess", ...numbered("Draw", N_DRAWS)];
-		const { fill } = lines($("filled"), names, columns.map((d) => cells.columns[d].name), (i) => state.pick(rows[i]));
+		const { fill } = lines($("filled"), names, columns.map((d) => cells.columns[d].label), (i) => state.pick(rows[i]));
 		fill(rows.map((row) => columns.map((d) => said(row, d))));
 		$("filled").parentElement.hidden = $("filled-csv").disabled = false;
 		$("filled-csv").onclick = () => save("filled.csv", new Blob([cells.csv(rows)], { type: "text/csv" }));
 		if (!isReliable) $("gaps").textContent = "Few codes explain the known cells: these estimates are rough.";
-		state.announce(columns.map((d) => `${cells.columns[d].name}: ${cells.said(mean[d], d)}`).join(", "));
+		state.announce(columns.map((d) => `${cells.columns[d].label}: ${cells.said(mean[d], d)}`).join(", "));
 	};
 	const again = () => gaps.length && !$("filled").parentElement.hidden && answer.ask();
 	state.on("x", () => {

@@ -40,7 +40,7 @@ export function choices(place, state, names, note) {
 	const table = made("table", { className: "cells" });
 	place.className = "scroll";
 	place.append(table);
-	const { buttons, fill } = lines(table, names, [...cells.columns.map(({ name }) => name), ...(note ? [note] : [])], use);
+	const { buttons, fill } = lines(table, names, [...cells.columns.map(({ label }) => label), ...(note ? [note] : [])], use);
 	const show = (found, notes) => fill((rows = found).map((row, i) => [...row.map((code, d) => cells.said(code, d)), ...(notes ? [notes[i]] : [])]));
 	return { buttons, show };
 }

@@ -736,6 +736,11 @@ export interface components {
              * @description The names of the columns of a table, in the order of the values of a row; null if they have none.
              */
             columns: string[] | null;
+            /**
+             * Column Units
+             * @description The units that the columns had in the table of the training, such as kg, in which numbers are read and returned; null for a column without one, and if none has one.
+             */
+            column_units: (string | null)[] | null;
             /** @description What the cells of each column are, and their codes: of a number itself, of a category its index; null for data of numbers alone. */
             table: components["schemas"]["TableSchema"] | null;
             /**

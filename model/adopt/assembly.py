@@ -97,6 +97,7 @@ def _data(
         "background": dataset.background,
         "turned_gray": dataset.turned_gray,
         "columns": dataset.columns or None,
+        "column_units": dataset.column_units,
         "binarization": measured.prepared.binarization,
     }
 

@@ -1,7 +1,6 @@
 """The rows of the input: read by the reader of its kind, converted block by block."""
 
 import mmap
-from collections.abc import Sequence
 from math import prod
 from pathlib import Path
 from typing import Any, Self, TypeGuard, final
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from model import files
 from model.bulk.conversion import Conversion, ValueOutsideError
+from model.config import Config
 from model.data import mixed
 from model.data.dataset import check_array, refusal
+from model.data_config import Data
 from model.engine import Array, Engine
 from model.engine.support import OutsideSupportError
 from model.files import Contents, DataError, ReadOptions, StoredRows
-from model.tables.schema import TableSchema
 
 Raw = NDArray[Any]
 _CHANNELS_LAST = (0, 2, 3, 1)
@@ -54,15 +54,15 @@ class RowSource:
         config = vae.config
         reading = reading.as_trained(path, config.data)
         if config.table is not None and path.suffix.lower() not in _CODES:
-            contents = _read_cells(path, reading, config.table)
+            contents = _read_cells(path, reading, config)
         else:
-            contents = _read(path, reading, config.data.columns or ())
+            contents = _read(path, reading, config.data)
         return cls(contents, Conversion.to_x(vae), config.data_shape)
 
     @classmethod
     def of_z(cls, path: Path, reading: ReadOptions, engine: Engine) -> Self:
         """Read latents."""
-        contents = _read(path, reading, ())
+        contents = _read(path, reading, None)
         row = (engine.config.latent_dim,)
         return cls(contents, Conversion.to_z(), row)
 
@@ -120,8 +120,8 @@ class RowSource:
         return refusal(place, stored.values, stored.origin, stored.numbers, why)
 
 
-def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Contents:
-    contents = files.read(path, reading, columns)
+def _read(path: Path, reading: ReadOptions, trained: Data | None) -> Contents:
+    contents = files.read_for(path, reading, trained)
     others = [s for s in ("validation", "test") if getattr(contents, s) is not None]
     if not others:
         return contents
@@ -131,9 +131,9 @@ def _read(path: Path, reading: ReadOptions, columns: Sequence[str]) -> Contents:
     )
 
 
-def _read_cells(path: Path, reading: ReadOptions, table: TableSchema) -> Contents:
+def _read_cells(path: Path, reading: ReadOptions, config: Config) -> Contents:
     """Read a table of mixed kinds as codes, by the names of its columns."""
-    read = mixed.read(path, reading, table)
+    read = mixed.read(path, reading, config.table, config.data)
     x = read.rows
     rows = StoredRows(x.x, labels=None, numbers=x.rows, origin=x.origin)
     return Contents(read.name, rows, read.source, notes=read.notes)

@@ -83,6 +83,12 @@ class Dataset:
         return self.raw.divided_by
 
     @property
+    def column_units(self) -> tuple[str | None, ...] | None:
+        """The unit of each value of a row, (D,); None if no column has one."""
+        found = {one.column: one.unit for one in self.train.origin.column_units}
+        return tuple(map(found.get, range(self.data_shape[0]))) if found else None
+
+    @property
     def splits(self) -> tuple[Split, Split, Split]:
         """Return train, validation and test."""
         return self.train, self.validation, self.test

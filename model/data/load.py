@@ -1,12 +1,13 @@
 """Load a data set by name or path."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from model import files
+from model.config import Config
 from model.data import mixed, mnist, splits
 from model.data.dataset import Dataset, Split, split_of
 from model.data.splits import Parts
@@ -19,7 +20,6 @@ from model.files import (
     StoredRows,
 )
 from model.raw_values import RawValues
-from model.tables.schema import TableSchema
 
 _MNISTS = {files.name: files for files in (mnist.MNIST, mnist.FASHION_MNIST)}
 NAMES = ("digits", *_MNISTS)
@@ -35,15 +35,14 @@ def read_numbers(
     path: Path,
     reading: ReadOptions,
     *,
-    columns: Sequence[str] = (),
-    raw: RawValues | None = None,
+    model: Config | None = None,
 ) -> Parts:
     """
     Read a file or a folder of numbers.
 
     Args:
-        columns: The names of a model's columns, by which those of a table are found.
-        raw: How a model's training read raw values; None reads a file as training does.
+        model: The model that gets them, whose columns are found by name and whose raw
+            values and units they have; None reads a file as training does.
 
     Raises:
         DataError: There is no such file, or it is invalid.
@@ -54,9 +53,9 @@ def read_numbers(
             f"{str(path)!r} is neither a known data set ({', '.join(NAMES)}) nor a"
             " path that exists"
         )
-    contents = files.read(path, reading, columns)
+    contents = files.read_for(path, reading, None if model is None else model.data)
     x = contents.rows.values
-    raw = raw or RawValues.of_file(x)
+    raw = RawValues.of_file(x) if model is None else RawValues.of_model(model)
     return Parts(
         name=contents.name,
         rows=_split(contents.rows, raw),
@@ -72,21 +71,22 @@ def read_numbers(
 
 
 def read_table(
-    path: Path, reading: ReadOptions, *, schema: TableSchema | None = None
+    path: Path, reading: ReadOptions, *, model: Config | None = None
 ) -> Parts:
     """
     Read a table of mixed columns.
 
     Args:
-        schema: The columns of a model; None takes those that --columns names, or
-            infers them.
+        model: The model that gets it, whose columns it has; None takes those that
+            --columns names, or infers them.
 
     Raises:
         DataError: The table is invalid, or a cell does not fit its column.
     """
+    if model is not None:
+        return mixed.read(path, reading, model.table, model.data)
     file = mixed.schema_file(reading)
-    if schema is None and file is not None:
-        schema = mixed.read_schema(file)
+    schema = None if file is None else mixed.read_schema(file)
     return mixed.read(path, reading, schema)
 
 

@@ -9,10 +9,18 @@ from pydantic import ValidationError
 
 from model.data.dataset import Split
 from model.data.splits import Parts
-from model.files import DataError, MixedTable, ReadOptions, read_mixed
+from model.data_config import Data
+from model.files import DataError, MixedTable, ReadOptions, column_units, read_mixed
+from model.files.contents import ColumnUnit
 from model.raw_values import PLAIN
 from model.section import first_fault
-from model.tables.inference import ColumnsError, UnknownCellError, codes_of, infer
+from model.tables.inference import (
+    ColumnsError,
+    UnknownCellError,
+    codes_of,
+    infer,
+    unit_of,
+)
 from model.tables.layout import limits
 from model.tables.schema import TableColumn, TableSchema
 
@@ -45,12 +53,18 @@ def read_schema(path: Path) -> TableSchema:
     return schema.model_copy(update={"n_knots": 0})
 
 
-def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
+def read(
+    path: Path,
+    reading: ReadOptions,
+    schema: TableSchema | None,
+    trained: Data | None = None,
+) -> Parts:
     """
     Read a table of mixed columns.
 
     Args:
         schema: Its columns; inferred from all rows if None.
+        trained: The training data of the model that gets the rows, if there is one.
 
     Raises:
         DataError: A cell does not fit its column, or no column is left.
@@ -66,6 +80,14 @@ def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
         except ColumnsError as error:
             raise DataError(f"{path.name}: {error}") from error
         notes = (*notes, *schema.describe())
+    origin = replace(
+        table.origin,
+        columns=schema.names,
+        positions=(),
+        column_units=_column_units(table, schema),
+    )
+    if trained is not None:
+        notes = (*notes, *column_units.check(origin, trained))
     codes = _codes(table, schema)
     return Parts(
         name=table.name,
@@ -73,13 +95,23 @@ def read(path: Path, reading: ReadOptions, schema: TableSchema | None) -> Parts:
             x=codes,
             labels=table.labels,
             rows=table.lines,
-            origin=replace(table.origin, columns=schema.names, positions=()),
+            origin=origin,
         ),
         data_shape=(len(schema.columns),),
         raw=PLAIN,
         source=table.source,
         notes=notes,
         table=schema,
+    )
+
+
+def _column_units(table: MixedTable, schema: TableSchema) -> tuple[ColumnUnit, ...]:
+    """Return the units of the columns of a schema that have one in a file."""
+    by_name = {column.name: column for column in table.columns}
+    return tuple(
+        ColumnUnit(j, unit, int(table.lines[by_name[column.name].first_number]))
+        for j, column in enumerate(schema.columns)
+        if (unit := unit_of(by_name[column.name], column))
     )
 
 

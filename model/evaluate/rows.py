@@ -16,7 +16,6 @@ from model.data.preparation import prepare, prepare_table
 from model.data_config import Binarization
 from model.evaluate.options import EvaluateOptions
 from model.likelihoods import LIKELIHOODS
-from model.raw_values import RawValues
 from model.vae import VAE
 
 
@@ -93,12 +92,8 @@ def _how(options: EvaluateOptions, config: Config) -> Binarization:
 def _file_reader(config: Config) -> ReadFile:
     """Return what reads a file as data of the model."""
     if config.table is not None:
-        return partial(data.read_table, schema=config.table)
-    return partial(
-        data.read_numbers,
-        columns=config.data.columns or (),
-        raw=RawValues.of_model(config),
-    )
+        return partial(data.read_table, model=config)
+    return partial(data.read_numbers, model=config)
 
 
 def _check(dataset: Dataset, config: Config) -> None:

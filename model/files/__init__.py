@@ -9,7 +9,7 @@ from model.files.contents import (
 )
 from model.files.mixed import MixedTable, NoNamesError
 from model.files.options import ReadOptions
-from model.files.read import SUFFIXES, read, read_mixed
+from model.files.read import SUFFIXES, read, read_for, read_mixed
 
 __all__ = [
     "SUFFIXES",
@@ -22,5 +22,6 @@ __all__ = [
     "ReadOptions",
     "StoredRows",
     "read",
+    "read_for",
     "read_mixed",
 ]

@@ -24,6 +24,23 @@ class NotANumberError(DataError):
 
 @final
 @dataclass(frozen=True)
+class ColumnUnit:
+    """
+    The unit that the numbers of a column have in a file.
+
+    Attributes:
+        column: The position of the column among those that are used.
+        unit: Such as "kg".
+        row: The place of the first number.
+    """
+
+    column: int
+    unit: str
+    row: int
+
+
+@final
+@dataclass(frozen=True)
 class Origin:
     """
     Where rows were read from.
@@ -34,6 +51,7 @@ class Origin:
         columns: The names in a table's header, of the columns that are used.
         positions: Where those columns are in the table, if that is not 0, 1, ....
         images: The file names in a folder of images, by row.
+        column_units: The units of the columns of a table that have one.
     """
 
     file: str
@@ -41,6 +59,7 @@ class Origin:
     columns: tuple[str, ...] = ()
     positions: tuple[int, ...] = ()
     images: tuple[str, ...] = ()
+    column_units: tuple[ColumnUnit, ...] = ()
 
     def example(self, row: int) -> str:
         """Name an example: "row 17 of x.npy"."""
@@ -113,6 +132,6 @@ class Contents:
     background: float | None = None
     turned_gray: bool = False
 
-    def noting(self, note: str) -> "Contents":
-        """Return the same contents with one more note."""
-        return replace(self, notes=(*self.notes, note))
+    def noting(self, *notes: str) -> "Contents":
+        """Return the same contents with more notes."""
+        return replace(self, notes=(*self.notes, *notes))

@@ -66,6 +66,7 @@ class MixedCells:
             texts=tuple(self._texts),
             n_decimals=self._n_decimals,
             digits=digits,
+            units=tuple(self._units),
         )
 
     def notes(self) -> tuple[str, ...]:
@@ -90,7 +91,7 @@ class MixedCells:
         what = f"have the unit {unit!r}" if unit else "may be in parentheses"
         return (
             f"the numbers of column {self._name!r} {what}: {show(cell)} is read as"
-            f" {digits}"
+            f" {float(digits):.15g}"
         )
 
     def _check_signs(self, n_numbers: np.int64, n_present: np.int64) -> None:

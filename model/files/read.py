@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.files import arrays, idx, mixed, parquet, pictures, tables
+from model.data_config import Data
+from model.files import arrays, column_units, idx, mixed, parquet, pictures, tables
 from model.files.contents import Contents, DataError
 from model.files.mixed import MixedTable
 from model.files.options import ReadOptions
@@ -48,6 +49,23 @@ def read(
         return _read_file(path, options, wanted)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error}") from error
+
+
+def read_for(path: Path, options: ReadOptions, trained: Data | None) -> Contents:
+    """
+    Read a file or a folder as data of a model.
+
+    Args:
+        trained: The model's training data, whose columns are found by their names; None
+            reads it as `read` does.
+
+    Raises:
+        DataError: As `read`, or a column has another unit than in training.
+    """
+    if trained is None:
+        return read(path, options)
+    contents = read(path, options, trained.columns or ())
+    return contents.noting(*column_units.check(contents.rows.origin, trained))
 
 
 def read_mixed(

@@ -2,7 +2,7 @@
 
 from array import array
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import final
 
@@ -10,7 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.files import columns, dialect, numerals, sums, text_table
-from model.files.contents import Contents, DataError, NotANumberError, StoredRows
+from model.files.contents import (
+    ColumnUnit,
+    Contents,
+    DataError,
+    NotANumberError,
+    StoredRows,
+)
 from model.files.options import ReadOptions
 from model.files.text_table import TextRows, TextTable
 from model.tables.cells import is_missing_number
@@ -49,9 +55,10 @@ def _read(source: TextTable) -> Contents:
     y, about_labels = source.classes(body.labels)
     numbers = np.array(body.lines, dtype=np.int64)
     about_sums = sums.note(source.origin, numbers, x.T)
+    origin = replace(source.origin, column_units=body.column_units)
     return Contents(
         name=source.name,
-        rows=StoredRows(x, y, numbers, source.origin),
+        rows=StoredRows(x, y, numbers, origin),
         source=f"the table {source.path.name}",
         notes=(
             *source.notes(rows.empty),
@@ -103,6 +110,12 @@ class _Body:
         for n, d in np.argwhere(~np.isfinite(x))[:1].tolist():
             raise self._refusal(self.lines[n], d, str(x[n, d]))
         return x
+
+    @property
+    def column_units(self) -> tuple[ColumnUnit, ...]:
+        """The units of the columns that have one."""
+        found = self.units.items()
+        return tuple(ColumnUnit(i, unit, line) for (i, unit), line in found if unit)
 
     def _number(self, line: int, i: int, cell: str) -> float:
         found = numerals.read_with_unit(cell, self.source.how.decimal)

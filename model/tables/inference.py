@@ -63,6 +63,9 @@ def codes_of(raw: RawColumn, column: TableColumn) -> Codes:
     if np.isinf(codes).any():
         row = int(np.argmax(np.isinf(codes)))
         wanted = "a number"
+        if len(raw.units) > 1:
+            units = [f"in {unit!r}" if unit else "without a unit" for unit in raw.units]
+            wanted = f"numbers in one unit, got some {' and some '.join(units[:2])}"
         if column.has_levels:
             text = raw.texts[raw.index[row]] if raw.index[row] >= 0 else ""
             meant = refusals.known(text, column.categories or ())
@@ -84,6 +87,12 @@ class UnknownCellError(ColumnsError):
         shown = repr(raw.texts[index][:40]) if index >= 0 else "a value"
         super().__init__(f"column {raw.name!r} holds {shown}, {why}")
         self.row = row
+
+
+def unit_of(raw: RawColumn, column: TableColumn) -> str:
+    """Return the unit that cells have beside their numbers, "" if they are words."""
+    are_words = all(column.code(text, unseen=False) is not None for text in raw.digits)
+    return "" if are_words else raw.unit
 
 
 def _level(column: TableColumn, raw: RawColumn, text: str) -> float | None:

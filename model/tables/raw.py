@@ -27,6 +27,7 @@ class RawColumn:
         texts: Distinct cells.
         n_decimals: The most decimals of a number.
         digits: The number alone of texts that are numbers with a unit.
+        units: The units of its numbers, "" of those without one.
     """
 
     name: str
@@ -35,6 +36,17 @@ class RawColumn:
     texts: tuple[str, ...]
     n_decimals: int
     digits: Mapping[str, str] = field(default_factory=dict)
+    units: tuple[str, ...] = ()
+
+    @property
+    def unit(self) -> str:
+        """The unit of all its numbers, "" if they have none or several."""
+        return self.units[0] if len(self.units) == 1 else ""
+
+    @property
+    def first_number(self) -> int:
+        """The row of the first number."""
+        return int(np.argmax(np.isfinite(self.numbers)))
 
     @property
     def is_present(self) -> NDArray[np.bool_]:

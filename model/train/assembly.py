@@ -11,6 +11,7 @@ from model import checkpoint
 from model.config import FORMAT_VERSION, Config
 from model.data import Dataset
 from model.data.preparation import Array, Prepared
+from model.data_config import Data
 from model.noise import Stream, generator
 from model.prior_weights import VampWeights
 from model.tables.fitting import fit_marginals
@@ -54,6 +55,7 @@ def configure(options: RunOptions, dataset: Dataset, prepared: Prepared) -> Conf
             "background": dataset.background,
             "turned_gray": dataset.turned_gray,
             "columns": dataset.columns or None,
+            "column_units": dataset.column_units,
             "divided_by": dataset.raw.divided_by,
             "divisors": dict(dataset.raw.divisors),
             "value_range": dataset.raw.value_range,
@@ -175,16 +177,7 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
         before, now = getattr(loaded.config, name), getattr(config, name)
         if before != now:
             raise ValueError(f"--init-from {path}: {name} is {before}, not {now}")
-    for name in ("divided_by", "standardized"):
-        before, now = getattr(loaded.config.data, name), getattr(config.data, name)
-        if before != now:
-            raise ValueError(f"--init-from {path}: data.{name} is {before}, not {now}")
-    columns, found = loaded.config.data.columns, config.data.columns
-    if columns and found and columns != found:
-        raise ValueError(
-            f"--init-from {path}: its columns are {', '.join(columns)}, not"
-            f" {', '.join(found)}; give --columns {shlex.join(columns)}"
-        )
+    _check_data(path, loaded.config.data, config.data)
     vae = initial_vae(config, seed=seed)
     has_same_prior = loaded.config.prior == config.prior
     parts: tuple[str, ...] = ("encoder.", "decoder.", "standardization.")
@@ -198,6 +191,21 @@ def _trained_before(path: Path, config: Config, seed: int, prepared: Prepared) -
     if not has_same_prior:
         _set_pseudo_inputs(vae, prepared.train, seed)
     return vae
+
+
+def _check_data(path: Path, before: Data, now: Data) -> None:
+    """Check that the data of --init-from are prepared as those of the run."""
+    columns, found = before.columns, now.columns
+    if columns and found and columns != found:
+        raise ValueError(
+            f"--init-from {path}: its columns are {', '.join(columns)}, not"
+            f" {', '.join(found)}; give --columns {shlex.join(columns)}"
+        )
+    units = ("column_units",) if before.column_units else ()  # else unknown
+    for name in ("divided_by", "standardized", *units):
+        was, is_now = getattr(before, name), getattr(now, name)
+        if was != is_now:
+            raise ValueError(f"--init-from {path}: data.{name} is {was}, not {is_now}")
 
 
 def _network(options: RunOptions, hidden: tuple[int, ...]) -> dict[str, object]:

@@ -12,6 +12,7 @@ from model.checkpoint.manifest import (
     Provenance,
 )
 from model.config import Config, describe
+from model.data_config import Data
 from model.vae import VAE
 
 _TEMPLATE = Template(
@@ -34,7 +35,7 @@ $latent_use$columns$pictures## Data
 
 $source.
 Values were divided by $divided_by; binarization: $binarization; standardized:
-$standardized.
+$standardized.$units
 
 ## Made by
 
@@ -92,10 +93,16 @@ def card(
         divided_by=f"{config.data.divided_by:g}",
         binarization=config.data.binarization,
         standardized="yes" if config.data.standardized else "no",
+        units=_units(config.data),
         command=shlex.join(provenance.command),
         libraries=", ".join(f"{k} {v}" for k, v in provenance.libraries.items()),
         created=provenance.created,
     )
+
+
+def _units(data: Data) -> str:
+    words = ", ".join(map(_plain, data.unit_words.values()))
+    return f" Units: {words}." if words else ""
 
 
 def _verdict(lines: Sequence[str]) -> str:

@@ -156,6 +156,43 @@ def test_nothing_has_a_default_but_what_older_files_lack(
     assert "Field required" in reason or "Unable to extract tag" in reason
 
 
+def test_units_of_columns_are_written_only_where_there_are_some(
+    document: Document,
+) -> None:
+    """Without any, the file is what it was before there were units."""
+    document["data_shape"] = [3]
+    document["decoder"] = dict(MLP)
+    with_units = {**document["data"], "column_units": ["kg", None, "%"]}
+
+    config = read({**document, "data": with_units})
+    plain = read({**document, "data": {**with_units, "column_units": None}})
+
+    assert config.data.column_units == ("kg", None, "%")
+    assert config.data.unit_words == {0: "column 1 in kg", 2: "column 3 in %"}
+    assert json.loads(config.model_dump_json())["data"] == with_units
+    assert "column_units" not in plain.model_dump_json()
+    assert read(document) == plain
+
+
+@pytest.mark.parametrize(
+    ("units", "reason"),
+    [
+        (["kg"], "column_units has 1 values, but data_shape is (3,)"),
+        ([None] * 3, "column_units must have a unit, or be null"),
+        (["kg", "", None], "at least 1 character"),
+    ],
+)
+def test_units_are_those_of_the_columns(
+    document: Document, units: list[str | None], reason: str
+) -> None:
+    """One for each value of a row, and at least one."""
+    document["data_shape"] = [3]
+    document["decoder"] = dict(MLP)
+    document["data"]["column_units"] = units
+
+    assert reason in refusal(document)
+
+
 def test_older_configurations_have_a_standard_normal_prior(document: Document) -> None:
     """They do not name one."""
     del document["prior"]

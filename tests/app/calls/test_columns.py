@@ -1,14 +1,17 @@
 """Names of columns: in /model, in requests as records, in errors, and in answers."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from app.wire.json.strict import MAX_EXPLAINED_BYTES
+from model.config import Config
 from tests.app.named_columns import COLUMNS, ROWS
 from tests.app.served import Served, assert_problem
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 OTHER = COLUMNS[::-1]
 
@@ -171,6 +174,19 @@ def test_names_are_in_the_answers(named: Served) -> None:
     length = int.from_bytes(binary.content[:8], "little")
     metadata = json.loads(binary.content[8 : 8 + length])["__metadata__"]
     assert json.loads(metadata["columns"]) == list(COLUMNS)
+
+
+def test_units_of_columns_are_in_the_description(named: Served, tmp_path: Path) -> None:
+    """/model has those that the columns had in training, or null."""
+    config = tiny_config("gaussian", data_shape=(2,))
+    data = {**config.data.model_dump(), "column_units": ("kg", None)}
+    config = Config.model_validate({**config.model_dump(), "data": data})
+
+    with Served(save_tiny(tmp_path / "units", tiny_vae(config))) as served:
+        units = served.get("/model").json()["column_units"]
+
+    assert units == ["kg", None]
+    assert named.get("/model").json()["column_units"] is None
 
 
 def test_the_documentation_has_records(named: Served) -> None:

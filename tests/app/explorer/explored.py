@@ -30,6 +30,8 @@ MODELS: dict[str, tuple[LikelihoodName, tuple[int, ...], int]] = {
 }
 MIXTURE = {"kind": "gaussian_mixture", "n_components": 3}  # of "learned"
 COLUMNS = ("height", "mass", "<b>", "width", "age")  # of "table"
+UNITS = (None, "kg", None, None, "a")
+LABELS = ("height", "mass (kg)", "<b>", "width", "age (a)")
 PANELS = ["one", "bound", "draws", "dials", "map", "film", "samples"]
 PANELS_OF_CELLS = [*PANELS, "missing", "columns"]
 WITH_ROWS = {"pictures", "colors", "cells"}
@@ -56,7 +58,8 @@ def save(directory: Path, name: str) -> Path:
         return _saved(directory / name, vae, codes[:N_ROWS])
     config = tiny_config(kind, data_shape=data_shape, latent_dim=latent_dim)
     if name == "table":
-        data = {**config.data.model_dump(), "columns": COLUMNS}
+        units = {"columns": COLUMNS, "column_units": UNITS}
+        data = {**config.data.model_dump(), **units}
         config = Config.model_validate({**config.model_dump(), "data": data})
     if name == "learned":
         config = Config.model_validate({**config.model_dump(), "prior": MIXTURE})

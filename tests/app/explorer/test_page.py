@@ -20,7 +20,7 @@ from app.calls.model import PHI, THETA
 from app.keys import line_of
 from tests import plain_http
 from tests.app.explorer.explored import (
-    COLUMNS,
+    LABELS,
     MODELS,
     N_ROWS,
     PANELS,
@@ -366,7 +366,7 @@ def decimals(page: Any, address: str) -> Any:
 
 
 def test_rows_with_names_are_lines_of_a_table(opened: Callable[..., Opened]) -> None:
-    """Samples have names of columns and cells; the map has the color of a column."""
+    """Samples have names and units of columns; the map has the color of a column."""
     page, address, complaints, _ = opened("table")
     digits = decimals(page, address)
 
@@ -383,8 +383,8 @@ def test_rows_with_names_are_lines_of_a_table(opened: Callable[..., Opened]) -> 
         [f"Sample {i + 1}", *map(shown, row, digits)] for i, row in enumerate(samples)
     ]
     heads = page.locator("#dreams thead th").all_text_contents()
-    assert heads == ["Use as x", *COLUMNS]
-    assert color == list(COLUMNS)
+    assert heads == ["Use as x", *LABELS]
+    assert color == list(LABELS)
     assert painted(page, "#grid") > 2
     assert page.locator("canvas:visible").count() == 1
     assert complaints == []
@@ -410,7 +410,7 @@ def test_a_row_is_edited_in_a_table(opened: Callable[..., Opened]) -> None:
     assert cells.nth(2).text_content() == shown(np.exp(log_var / 2), digits)
     assert page.locator(".pad").count() == 0
     names = page.locator("#input tbody th").all_text_contents()
-    assert names == list(COLUMNS)
+    assert names == list(LABELS)
     assert complaints == []
 
 

@@ -115,6 +115,18 @@ def test_other_words_among_numbers_are_refused(tmp_path: Path, word: str) -> Non
     assert "--drop x" in str(refused.value)
 
 
+def test_numbers_in_two_units_are_none_of_a_column_of_numbers(tmp_path: Path) -> None:
+    """What is refused names both units, so that the right cell is found."""
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n82 kg,a\n82000 g,b\n")
+    raw, _ = read_mixed(path).columns
+
+    with pytest.raises(UnknownCellError, match="got some in 'kg' and some in 'g'"):
+        codes_of(raw, TableColumn(name="x", kind="numeric", resolution=1.0))
+
+    assert raw.unit == ""
+
+
 @pytest.mark.parametrize(
     "cells",
     [

@@ -106,7 +106,7 @@ def fitted_model(tmp_path_factory: pytest.TempPathFactory) -> tuple[VAE, VAE, Da
         for row in zip(*cells, strict=True)
     ]
     path.write_text("\n".join([",".join(table.names), *lines]) + "\n")
-    dataset = data.load(str(path), read_file=partial(data.read_table, schema=table))
+    dataset = data.load(str(path), read_file=partial(data.read_table, model=vae.config))
     prepared = prepare(vae, dataset)
     return vae, with_missing_cells(vae, dataset, prepared, seed=0), dataset
 
