@@ -266,6 +266,12 @@ class ModelResult:
         return frames.from_rows(rows, self.columns, make, self.categories)
 
     @property
+    def column_units(self) -> tuple[str | None, ...] | None:
+        """The units of the columns, such as kg; None if the training's had none."""
+        found = self.document.get("column_units")
+        return None if found is None else tuple(found)
+
+    @property
     def categories(self) -> frames.Categories | None:
         """The categories of each column of a table of mixed kinds, None for numbers."""
         return cells.categories_of(self.document.get("table"))

@@ -2,7 +2,7 @@
 
 import pickle
 from copy import deepcopy
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,16 @@ def test_a_likelihood_without_bounds_has_no_range(model: ModelResult) -> None:
     """The support of a Gaussian is the real numbers."""
     assert model.likelihood.kind == "gaussian"
     assert model.likelihood.value_range is None
+
+
+def test_columns_have_the_units_of_the_training(model: ModelResult) -> None:
+    """Each column its own, or none; services of 0.3.0 do not say."""
+    document = {**model.document, "column_units": ["kg", None]}
+    older = {k: v for k, v in model.document.items() if k != "column_units"}
+
+    assert replace(model, document=document).column_units == ("kg", None)
+    assert model.column_units is None
+    assert replace(model, document=older).column_units is None
 
 
 def test_what_is_served_can_be_sent_to_another_process(model: ModelResult) -> None:
