@@ -132,6 +132,7 @@ class NormalRows:
 
     Attributes:
         row: The shape of a row.
+        n_before: How many numbers before the first row are not discarded yet.
     """
 
     def __init__(
@@ -139,13 +140,22 @@ class NormalRows:
     ) -> None:
         _check_ordered(stream)
         self.row = row
+        self.n_before = normals_skipped(first) * prod(row)
         self._seed, self._stream = seed, stream
         self._next = first
         self._generator = self._block()
-        _skip_normals(self._generator, normals_skipped(first) * prod(row))
+
+    def skip(self, most: int) -> None:
+        """Draw and discard at most so many of the numbers before the first row."""
+        n = min(most, self.n_before)
+        for done in range(0, n, _SKIPPED_AT_ONCE):
+            n_now = min(_SKIPPED_AT_ONCE, n - done)
+            self._generator.standard_normal(n_now, dtype=np.float32)
+        self.n_before -= n
 
     def draw(self, n: int) -> NDArray[np.float32]:
         """Draw eps for the next n rows, (n, *row), float32."""
+        self.skip(self.n_before)
         eps = np.empty((n, *self.row), np.float32)
         start, end = self._next, self._next + n
         while self._next < end:
@@ -213,8 +223,3 @@ def random_seed() -> int:
 def _check_ordered(stream: Stream) -> None:
     if stream in ROW_BY_ROW:
         raise ValueError(f"noise of stream {stream.name} is drawn row by row")
-
-
-def _skip_normals(draw: np.random.Generator, n: int) -> None:
-    for done in range(0, n, _SKIPPED_AT_ONCE):
-        draw.standard_normal(min(_SKIPPED_AT_ONCE, n - done), dtype=np.float32)

@@ -1,5 +1,6 @@
 """POST /interpolate: a path in latent space from one x or z to another."""
 
+import asyncio
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -92,7 +93,7 @@ async def interpolate(
     ends, options = await read(model, request, InterpolateOptions, n_rows=2)
     check_orient(model, options, format_)
     check_points(model, request, options.n)
-    z = path_between(ends.z, options.n, options.path)
+    z = await asyncio.to_thread(path_between, ends.z, options.n, options.path)
     mean = model.in_data_shape((await model.compute.decode(z)).mean)
     names = model.named("mean")
     reply = Reply(

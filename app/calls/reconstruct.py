@@ -19,6 +19,7 @@ from app.call_parts.shapes import (
     max_decoded_rows,
     max_rows,
 )
+from app.compute.threads import run_in_thread_if_large
 from app.errors import ContentTooLargeError
 from app.http.reader import seed_or_random
 from app.http.request import Request
@@ -29,7 +30,7 @@ from app.wire.layout import Array, Rows
 from app.wire.negotiation import Format
 from app.wire.reply import Reply
 from model.engine import Encoding
-from model.noise import Stream, normal_rows
+from model.noise import Stream
 
 
 class ReconstructOptions(ImageInput, ImageOutput, RowOutput, TableInput):
@@ -119,19 +120,18 @@ async def reconstruct_rows(
         mean = model.in_data_shape((await model.compute.decode(q_z.mu)).mean)
         return Reply({"x": mean}, columns=names, orient=options.orient)
     seed = seed_or_random(options.seed)
-    z = _draw_latents(q_z, n_samples, seed=seed, first=options.first).reshape(
-        n_decoded, -1
+    shape = (n_rows, n_samples, model.config.latent_dim)
+    eps = await model.compute.noise.draw(
+        shape, seed=seed, stream=Stream.RECONSTRUCTION, first=options.first
     )
-    mean = (await model.compute.decode(z)).mean
+    z = await run_in_thread_if_large(eps.size, _latents, q_z, eps)
+    mean = (await model.compute.decode(z.reshape(n_decoded, -1))).mean
     tensors = {"x": mean.reshape(n_rows, n_samples, *model.config.data_shape)}
     return Reply(tensors, {"seed": seed}, columns=names, orient=options.orient)
 
 
-def _draw_latents(q_z: Encoding, n_samples: int, *, seed: int, first: int) -> Array:
-    """Draw z ~ q(z|x), (N, K, J)."""
-    n_rows, latent_dim = q_z.mu.shape
-    shape = (n_rows, n_samples, latent_dim)
-    eps = normal_rows(shape, seed=seed, stream=Stream.RECONSTRUCTION, first=first)
+def _latents(q_z: Encoding, eps: Array) -> Array:
+    """Return z ~ q(z|x), (N, K, J), for noise of that shape."""
     sigma = np.exp(0.5 * q_z.log_var)
     z: Array = q_z.mu[:, None] + sigma[:, None] * eps
     return z

@@ -1,5 +1,6 @@
 """POST /traverse: the effect of each latent dimension."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -123,7 +124,7 @@ async def traverse(model: ServedModel, request: Request, format_: Format) -> Res
     check_points(model, request, len(dims) * options.n)
     levels = (np.arange(options.n) + 0.5) / options.n
     quantiles = await _quantiles(model, dims, levels, options.scale)
-    z = paths_along(base.z[0], dims, quantiles)
+    z = await asyncio.to_thread(paths_along, base.z[0], dims, quantiles)
     mean = (await model.compute.decode(z.reshape(-1, j))).mean
     mean = mean.reshape(*z.shape[:2], *model.config.data_shape)
     tensors = {"z": z, "mean": mean, "dims": np.array(dims), "levels": levels}
@@ -159,7 +160,8 @@ async def _quantiles(
         )
         raise UnprocessableError(Fault("/scale", what))
     try:
-        return aggregate_quantiles(levels, aggregate)[dims]
+        found = await asyncio.to_thread(aggregate_quantiles, levels, aggregate)
     except ValueError as error:
         what = f"expected fewer points: {error}, the levels in the checkpoint"
         raise UnprocessableError(Fault("/n", what)) from error
+    return found[dims]

@@ -24,6 +24,7 @@ from typing import NamedTuple, final
 
 import numpy as np
 
+from app.compute.threads import run_in_thread_if_large
 from app.errors import OverloadedError, UnavailableError
 from app.lifecycle import RETRY_AFTER_SECONDS
 from app.observability import timing
@@ -43,6 +44,7 @@ _NBYTES, _SINCE = attrgetter("nbytes"), attrgetter("job.since")
 
 RowFunction = Callable[..., Sequence[AnyArray]]
 Outcome = Sequence[AnyArray] | Exception
+Parts = list[Sequence[AnyArray]]
 
 
 @final
@@ -71,14 +73,14 @@ class Job:
     )
 
     def __init__(
-        self, arrays: Sequence[AnyArray], waiter: asyncio.Future[Sequence[AnyArray]]
+        self, arrays: Sequence[AnyArray], waiter: "asyncio.Future[Parts]"
     ) -> None:
         self.arrays = arrays
         self.waiter = waiter
         self.n_rows = len(arrays[0])
         self.n_bytes = sum(map(_NBYTES, arrays))
         self.n_done = 0
-        self.parts: list[Sequence[AnyArray]] = []
+        self.parts: Parts = []
         self.since = perf_counter()
         self.started = self.ended = self.compute_seconds = 0.0
 
@@ -90,13 +92,8 @@ class Job:
             self.waiter.set_exception(outcome)
             return
         self.parts.append(outcome)
-        if self.n_done < self.n_rows:
-            return
-        if len(self.parts) == 1:
-            self.waiter.set_result(outcome)
-        else:
-            columns = zip(*self.parts, strict=True)
-            self.waiter.set_result([np.concatenate(column) for column in columns])
+        if self.n_done == self.n_rows:
+            self.waiter.set_result(self.parts)
 
     def note_timing(self) -> None:
         """Record queue and compute times for the request of the current task."""
@@ -276,8 +273,11 @@ class Batcher:
             if not self._busy:
                 self._busy = True
                 self._begin(loop)
-            outcome: Sequence[AnyArray] = await job.waiter
-            return outcome
+            parts = await job.waiter
+            if len(parts) == 1:
+                return parts[0]
+            n_values = sum(array.size for part in parts for array in part)
+            return await run_in_thread_if_large(n_values, _concatenate, parts)
         finally:
             self._n_rows -= job.n_rows
             self._n_bytes -= job.n_bytes
@@ -442,8 +442,11 @@ def compute_pieces(compute: RowFunction, pieces: Sequence[Piece]) -> list[Outcom
 
 
 def _join(pieces: Sequence[Piece]) -> Sequence[AnyArray]:
-    columns = zip(*(piece.arrays() for piece in pieces), strict=True)
-    return [np.concatenate(column) for column in columns]
+    return _concatenate([piece.arrays() for piece in pieces])
+
+
+def _concatenate(parts: Parts) -> Sequence[AnyArray]:
+    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _split(results: Sequence[AnyArray], pieces: Sequence[Piece]) -> list[Outcome]:

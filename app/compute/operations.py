@@ -5,6 +5,7 @@ Noise is drawn from seeds, then rows go through the batcher. This module does no
 on HTTP.
 """
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.compute.batcher import Batcher, Capacity, Queue
+from app.compute.noise import NormalNoise
 from app.compute.threads import run_in_thread_if_large
 from app.observability.batch import Batch
 from model.engine import (
@@ -53,6 +55,7 @@ class Operations:
 
     Attributes:
         batcher: Computes the rows; it knows whether there is room for more.
+        noise: Draws the normal noise of requests.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Operations:
     ) -> None:
         self.engine = engine
         self.batcher = Batcher(on_batch, capacity)
+        self.noise = NormalNoise()
         self._encode = self.batcher.queue("encode", "encode", engine.encode)
         # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decode_arrays, engine), partial(_draw_arrays, engine)
@@ -105,8 +109,7 @@ class Operations:
         )
         if draw == "mean":
             return Draws((await self.decode(z)).mean, z)
-        n_values = n_drawn * config.data_dim
-        noise = await run_in_thread_if_large(n_values, self._noise, n, seed, first)
+        noise = await self._data_noise(n, seed, first)
         n_sets = self.engine.n_missing_sets
         if complete or not n_sets:
             (x,) = await self.batcher.rows(self._draw, z, noise)
@@ -136,8 +139,9 @@ class Operations:
         """
         x = await self.to_support(x, seed=seed, binarize=binarize, first=first)
         row = (n_samples, self.engine.config.latent_dim)
-        begun = partial(NormalRows, row, seed=seed, stream=Stream.LATENT, first=first)
-        noise = await run_in_thread_if_large(normals_skipped(first) * prod(row), begun)
+        noise = await self.noise.begin(
+            row, seed=seed, stream=Stream.LATENT, first=first
+        )
         # The noise of all rows may be gigabytes.
         n_rows = max(1, _NOISE_VALUES // prod(row))
         parts = [
@@ -148,13 +152,8 @@ class Operations:
 
     async def prior_quantiles(self, dims: Sequence[int], levels: Levels) -> Levels:
         """Return quantiles of the prior's marginals p(z_j), (len(dims), Q)."""
-        config = self.engine.config
-        # Quantiles of a mixture are found by bisection.
-        cost = 1 if self.engine.kl_adds_up else 100 * config.n_components
-        n_values = len(dims) * len(levels) * cost
-        return await run_in_thread_if_large(
-            n_values, self.engine.prior_quantiles, dims, levels
-        )
+        # Those of a mixture are found by bisection, which takes milliseconds.
+        return await asyncio.to_thread(self.engine.prior_quantiles, dims, levels)
 
     async def to_support(
         self, x: Array, *, seed: int, binarize: Binarize | None, first: int = 0
@@ -239,6 +238,15 @@ class Operations:
         kind = self.engine.checkpoint.vae.likelihood.noise
         shape = (n, self.engine.config.data_dim)
         return data_noise(kind, shape, seed=seed, first=first)
+
+    async def _data_noise(self, n: int, seed: int, first: int) -> Array:
+        """Draw the noise that x ~ p(x|z) needs, (n, D)."""
+        shape = (n, self.engine.config.data_dim)
+        if self.engine.checkpoint.vae.likelihood.noise == "normal":
+            return await self.noise.draw(
+                shape, seed=seed, stream=Stream.DATA, first=first
+            )
+        return await run_in_thread_if_large(prod(shape), self._noise, n, seed, first)
 
     def _gaps(self, n: int, seed: int, first: int) -> Array:
         shape = (n, self.engine.n_missing_sets)

@@ -6,8 +6,8 @@ from typing import TypeVar
 
 _T = TypeVar("_T")
 
-# This many values take about 1 ms.
-_INLINE_VALUES = 1 << 17
+# Normal noise of so many values takes 1 ms, and everything else less.
+_INLINE_VALUES = 1 << 16
 
 
 async def run_in_thread_if_large(

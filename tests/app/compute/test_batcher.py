@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Sequence
 from contextlib import closing
-from typing import TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import pytest
@@ -279,3 +279,37 @@ def test_rows_come_back_whole_and_in_order(n: int) -> None:
     x = np.arange(2 * n, dtype=np.float32).reshape(n, 2)
     assert np.array_equal(total, 11 * x)
     assert np.array_equal(difference, -9 * x)
+
+
+class Recorded(np.ndarray):
+    """
+    An array that records in which threads functions of numpy are called with it.
+
+    Attributes:
+        threads: The names of the threads of all such arrays.
+    """
+
+    threads: ClassVar[set[str]] = set()
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        self.threads.add(threading.current_thread().name)
+        return super().__array_function__(func, types, args, kwargs)
+
+
+def test_the_parts_of_a_long_result_are_joined_in_a_thread() -> None:
+    """Joining them takes as long as copying a whole response: many milliseconds."""
+    Recorded.threads.clear()
+
+    def wide(x: Array) -> Sequence[Array]:
+        return [np.repeat(x, 1000, axis=1).view(Recorded)]
+
+    async def ask() -> Sequence[Array]:
+        with closing(Batcher(lambda _: None, AMPLE)) as batcher:
+            queue = batcher.queue("wide", "wide", wide)
+            return await batcher.rows(queue, rows(*range(3 * TILE)))
+
+    (found,) = run(ask())
+
+    assert np.array_equal(found[:, -1], np.arange(3 * TILE))
+    assert Recorded.threads
+    assert threading.current_thread().name not in Recorded.threads
