@@ -3,9 +3,8 @@ The analyses of the served model: from a slice of rows to columns of numpy array
 
 Torch always computes them, also where ONNX Runtime computes the other operations,
 because they need gradients or float64. They run in threads of their own and share only
-the weights with each other and the engine's thread; the weights never change. Torch has
-one number of threads per process, which the engine sets when it chooses a backend; it
-is not changed here.
+the weights with each other and the engine's thread; the weights never change. The
+number of threads that torch uses is that of the engine.
 """
 
 from dataclasses import replace
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from model.engine.arrays import Array, Mask
 from model.engine.engine import Engine
+from model.engine.torch_threads import use_threads
 from model.inference import analyses
 from model.inference.columns import (
     Anomalies,
@@ -57,6 +57,7 @@ class Analyst:
     def __init__(self, engine: Engine) -> None:
         self._vae = engine.checkpoint.vae
         self._device = torch.device(engine.device)
+        self._n_threads = engine.n_torch_threads
 
     def evidence(
         self, x: Array, rows: slice, effort: Effort, *, seed: int, first: int
@@ -134,7 +135,7 @@ class Analyst:
             sent: x in data units, (N, D), if the model's units are others: observed
                 values are returned as they were sent. Of a table it is needed.
         """
-        data = torch.from_numpy(np.array(x[rows])).to(self._device)
+        data = self._values(x, rows)
         mask = torch.from_numpy(known[rows]).to(self._device)
         self._check_observed(data, mask, rows)
         found = analyses.impute(
@@ -162,13 +163,18 @@ class Analyst:
     @torch.no_grad()
     def _tensor(self, x: Array, rows: slice) -> Tensor:
         """Return rows on the device, and check that their densities are finite."""
-        data = torch.from_numpy(np.array(x[rows])).to(self._device)
+        data = self._values(x, rows)
         q_z = encode_wide(self._vae, data)
         is_finite = self._vae.log_joint(data, q_z.mu).isfinite()
         is_finite &= q_z.log_var.isfinite().all(dim=1)
         if not is_finite.all():
             raise NotFiniteError(rows.start + int(torch.nonzero(~is_finite)[0]))
         return data
+
+    def _values(self, x: Array, rows: slice) -> Tensor:
+        """Return rows on the device, in a thread that is ready for torch."""
+        use_threads(self._n_threads)
+        return torch.from_numpy(np.array(x[rows])).to(self._device)
 
 
 def _as_sent(found: Imputed, known: Mask, sent: NDArray[np.float64]) -> Imputed:

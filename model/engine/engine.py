@@ -34,6 +34,7 @@ from model.engine.arrays import (
 from model.engine.backends import Backend, choose, choose_device
 from model.engine.invariance import Tiling, independent_tiling, whole_vectors
 from model.engine.probe import Probe, probe
+from model.engine.torch_threads import use_threads
 from model.prior import draw
 from model.tables.likelihood import Table
 from model.tables.parameters import cell_distributions
@@ -51,6 +52,7 @@ class Engine:
     Attributes:
         units: The data's units; None if the model computes in them.
         backend: The library that computes the layers.
+        n_torch_threads: The threads that torch uses for one operation.
         batch_invariant: Whether the bits of a row were verified not to depend on the
             other rows.
     """
@@ -67,6 +69,7 @@ class Engine:
         self.backend, self._coder = choose(
             self._vae, backend, rows, n_threads=n_threads
         )
+        self.n_torch_threads = torch.get_num_threads()  # as `choose` has set it
         proved = self._prove(rows)
         self.batch_invariant = None not in proved.values()
         self._tilings = {k: tiling or Tiling(TILE, 1) for k, tiling in proved.items()}
@@ -248,6 +251,7 @@ class Engine:
 
     def _rows(self, rows: _Rows, *arrays: Array) -> Sequence[Array]:
         """Apply a function of rows in the tiling that was verified for it."""
+        use_threads(self.n_torch_threads)
         return self._tiled(rows, self._tilings[rows.__name__], arrays)
 
     def _tiled(

@@ -1,5 +1,6 @@
 """The engine: its numbers are the model's, and its bits depend on the row alone."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -7,13 +8,15 @@ import pytest
 import torch
 
 from model import checkpoint
+from model.config import Mlp
 from model.elbo import elbo
 from model.engine import TILE, Array, Backend, Engine, EngineError
 from model.engine.probe import Probe, probe
 from tests.model.tables.tables import MIXED, mixed_codes, model
-from tests.tiny import save_tiny
+from tests.tiny import save_tiny, tiny_config, tiny_vae
 
 KINDS = ("bernoulli", "gaussian", "conv", "linear")
+WIDE = Mlp(kind="mlp", hidden=(100,), activation="tanh")
 BACKENDS: tuple[Backend, ...] = ("onnx", "torch")
 
 
@@ -150,3 +153,36 @@ def test_draws_for_cells_do_not_depend_on_other_rows(tmp_path: Path) -> None:
     ]
 
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("n", [5, 33, TILE])
+def test_the_first_rows_of_a_thread_have_the_same_bits(tmp_path: Path, n: int) -> None:
+    """A new thread computes with as many threads of torch as the one that loads."""
+    config = tiny_config("bernoulli", data_shape=(784,), network=WIDE, latent_dim=20)
+    path = save_tiny(tmp_path / "wide", tiny_vae(config))
+    engine = Engine.load(path, device="cpu", backend="torch", n_threads=1)
+    rows = probe(engine.checkpoint.vae, n)
+    here = outputs(engine, rows, slice(n))
+
+    with ThreadPoolExecutor(1) as thread:
+        there = thread.submit(outputs, engine, rows, slice(n)).result()
+
+    assert [a.tobytes() for a in there] == [a.tobytes() for a in here]
+
+
+def test_two_engines_of_one_process_keep_their_numbers_of_threads(
+    checkpoints: Path,
+) -> None:
+    """Each computes with its own number, whichever has been loaded last."""
+    path, numbers = checkpoints / "plane", []
+    engines = [
+        Engine.load(path, device="cpu", backend="torch", n_threads=n) for n in (1, 2)
+    ]
+    z = np.zeros((1, 2), np.float32)
+
+    for engine in engines:
+        engine.decode(z)
+        numbers.append(torch.get_num_threads())
+
+    assert numbers == [1, 2]
+    torch.set_num_threads(1)
