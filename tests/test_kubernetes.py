@@ -1,6 +1,7 @@
 """The Kubernetes manifests name what the service has, and fit its drain."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,34 @@ def test_the_job_is_no_pod_of_the_service_and_has_no_more_rights(pod: Any) -> No
     assert disrupted["action"] == "Ignore"
     claims = {volume["name"] for volume in template["spec"]["volumes"]}
     assert {mount["name"] for mount in found["volumeMounts"]} == claims
+
+
+def test_a_checkpoint_that_is_copied_again_is_the_same(tmp_path: Path) -> None:
+    """An init container is tried again if it fails, with what the first try left."""
+    [patch] = [
+        operation["value"]
+        for document in patched()
+        if isinstance(document, list)
+        for operation in document
+        if operation["path"].endswith("/initContainers")
+    ]
+    command = [
+        f"{tmp_path}{word}" if word.startswith("/") else word
+        for word in patch[0]["command"]
+    ]
+    (tmp_path / "checkpoint").mkdir()
+    (tmp_path / "checkpoint" / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "checkpoint" / "config.json").chmod(0o444)
+    (tmp_path / "model").mkdir()
+
+    for _ in range(2):
+        subprocess.run(command, check=True)
+
+    copied = [path.relative_to(tmp_path) for path in (tmp_path / "model").rglob("*")]
+    assert {path.as_posix() for path in copied} == {
+        "model/checkpoint",
+        "model/checkpoint/config.json",
+    }
 
 
 def test_autoscaling_goes_by_a_metric_of_the_service() -> None:
