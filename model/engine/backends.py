@@ -11,6 +11,7 @@ from model import device
 from model.distributions import DiagonalGaussian, Likelihood
 from model.engine.arrays import Array
 from model.engine.probe import Probe
+from model.engine.torch_threads import use_threads
 from model.tables.likelihood import Table
 from model.vae import VAE
 
@@ -39,12 +40,14 @@ class Coder(Protocol):
 class TorchVAE:
     """The VAE itself, on its device."""
 
-    def __init__(self, vae: VAE) -> None:
+    def __init__(self, vae: VAE, *, n_threads: int) -> None:
         self.encode, self.decode = vae.encode, vae.decode
         self._device = next(vae.parameters()).device
+        self._n_threads = n_threads
 
     def encode_rows(self, x: Array) -> Sequence[Array]:
         """Return mu and log_var of q(z|x) for x, (N, D)."""
+        use_threads(self._n_threads)
         q_z = self.encode(torch.from_numpy(x).to(self._device))
         return q_z.mu.cpu().numpy(), q_z.log_var.cpu().numpy()
 
@@ -85,7 +88,7 @@ def choose(vae: VAE, wanted: Backend, probe: Probe, *, n_threads: int) -> Choice
         EngineError: ONNX Runtime was requested and cannot be used.
     """
     device = next(vae.parameters()).device
-    reference = TorchVAE(vae)
+    reference = TorchVAE(vae, n_threads=n_threads)
     if wanted == "torch" or (wanted == "auto" and device.type != "cpu"):
         torch.set_num_threads(n_threads)
         return Choice("torch", reference)

@@ -242,16 +242,16 @@ class Engine:
 
     def _tensor(self, values: Array) -> Tensor:
         """
-        Return values on the device.
+        Return values on the device, in a thread that is ready for torch.
 
         The weights of a loaded checkpoint require no gradient, so autograd records
         nothing.
         """
+        use_threads(self.n_torch_threads)
         return torch.from_numpy(values).to(self._device)
 
     def _rows(self, rows: _Rows, *arrays: Array) -> Sequence[Array]:
         """Apply a function of rows in the tiling that was verified for it."""
-        use_threads(self.n_torch_threads)
         return self._tiled(rows, self._tilings[rows.__name__], arrays)
 
     def _tiled(
