@@ -8,7 +8,7 @@ class _File(NamedTuple):
     name: str
     inode: int
     size: int
-    changed: int  # nanoseconds
+    changed: int  # in nanoseconds; unlike its time of modification, no tool can set it
 
 
 @final
@@ -40,4 +40,4 @@ def _files(directory: Path) -> list[_File]:
         found = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
     except OSError:
         return []
-    return [_File(name, s.st_ino, s.st_size, s.st_mtime_ns) for name, s in found]
+    return [_File(name, s.st_ino, s.st_size, s.st_ctime_ns) for name, s in found]

@@ -1,5 +1,6 @@
 """A directory has news once its files are others and stay as they are."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,21 @@ def test_a_file_of_the_same_size_is_another(tmp_path: Path) -> None:
     looks(watch)
     (tmp_path / "b").write_text("2")
     (tmp_path / "b").rename(tmp_path / "a")
+
+    assert looks(watch) == [False, True, False]
+
+
+def test_a_file_that_is_written_over_with_its_old_time_is_another(
+    tmp_path: Path,
+) -> None:
+    """`cp -p` and `rsync --inplace` keep the time of the file that they copy."""
+    watch = Watch(tmp_path)
+    file = tmp_path / "a"
+    file.write_text("1")
+    before = file.stat()
+    looks(watch)
+    file.write_text("2")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert looks(watch) == [False, True, False]
 
