@@ -20,6 +20,11 @@ from app.configuration.environment import SettingRow
 from app.configuration.host_names import host_name, origin, split, split_names
 from app.configuration.serving import ServingSettings, checkpoint_directory
 
+# Larger limits, of whatever is counted, are no limits: the memory ends before them.
+MOST = 1 << 50
+# Shorter times end connections that do nothing wrong, and keep the timers busy.
+LEAST_SECONDS = 0.1
+
 
 def _within_memory(limit: int, cost: int) -> Any:
     """Return a field with the default `limit`, or less if its memory share is less."""
@@ -40,12 +45,13 @@ class Settings(ServingSettings):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_body_bytes: Annotated[
-        int, Field(ge=1024, description="Largest request body, in bytes.")
+        int, Field(ge=1024, le=MOST, description="Largest request body, in bytes.")
     ] = _within_memory(64 << 20, memory_limits.PER_BODY_BYTE)
     max_bodies_bytes: Annotated[
         int,
         Field(
             ge=1024,
+            le=MOST,
             description="Most bytes of long bodies in memory at a time, per worker; "
             "more are refused with 429.",
         ),
@@ -54,18 +60,23 @@ class Settings(ServingSettings):
         int,
         Field(
             ge=1024,
+            le=MOST,
             description="Most bytes of long responses that clients have not read yet, "
             "per worker; more are refused with 429.",
         ),
     ] = _within_memory(512 << 20, memory_limits.PER_BYTE)
     max_rows: Annotated[
-        int, Field(ge=1, description="Most rows of a request: N, or n in `/sample`.")
+        int,
+        Field(
+            ge=1, le=MOST, description="Most rows of a request: N, or n in `/sample`."
+        ),
     ] = 16_384
     max_n_samples: Annotated[
-        int, Field(ge=1, description="Most draws of z per example (K) in `/elbo`.")
+        int,
+        Field(ge=1, le=MOST, description="Most draws of z per example (K) in `/elbo`."),
     ] = 10_000
     max_output_values: Annotated[
-        int, Field(ge=1, description="Most data values of a response: N x D.")
+        int, Field(ge=1, le=MOST, description="Most data values of a response: N x D.")
     ] = _within_memory(1 << 24, memory_limits.PER_OUTPUT_VALUE)
     max_image_pixels: Annotated[
         int,
@@ -80,21 +91,27 @@ class Settings(ServingSettings):
         int,
         Field(
             ge=1,
+            le=MOST,
             description="Most values `/elbo` may compute: K x N x D, or K x N x J "
             "if J is larger than D.",
         ),
     ] = 1 << 29
     max_queue_rows: Annotated[
-        int, Field(ge=1, description="Most rows queued or computed; more get 429.")
+        int,
+        Field(ge=1, le=MOST, description="Most rows queued or computed; more get 429."),
     ] = 65_536
     max_queue_bytes: Annotated[
         int,
-        Field(ge=1, description="Most bytes of rows queued or computed; more get 429."),
+        Field(
+            ge=1,
+            le=MOST,
+            description="Most bytes of rows queued or computed; more get 429.",
+        ),
     ] = _within_memory(1 << 30, memory_limits.PER_BYTE)
     request_timeout: Annotated[
         float,
         Field(
-            gt=0,
+            ge=LEAST_SECONDS,
             le=86_400,
             description="Seconds a response may take; a request may set less with "
             "`X-Request-Timeout`.",
@@ -122,12 +139,13 @@ class Settings(ServingSettings):
         Field(ge=1, le=10_000, description="Most analyses at a time; more get 429."),
     ] = 16
     max_analysis_rows: Annotated[
-        int, Field(ge=1, description="Most rows of an analysis.")
+        int, Field(ge=1, le=MOST, description="Most rows of an analysis.")
     ] = 256
     max_draws: Annotated[
         int,
         Field(
             ge=256,
+            le=MOST,
             description="Most draws of z per example for log p(x): 32 x `n_samples`, "
             "or `budget`; in `/impute` `n_draws`, and `n_samples`.",
         ),
@@ -136,15 +154,16 @@ class Settings(ServingSettings):
         int,
         Field(
             ge=1,
+            le=MOST,
             description="Most values an analysis may decode: draws x N x D, or "
             "draws x N x J if J is larger than D.",
         ),
     ] = 1 << 34
     max_connections: Annotated[
-        int, Field(ge=1, description="Most open connections per worker.")
+        int, Field(ge=1, le=MOST, description="Most open connections per worker.")
     ] = _within_memory(1024, memory_limits.PER_CONNECTION)
     max_headers: Annotated[
-        int, Field(ge=1, le=10_000, description="Most headers of a request.")
+        int, Field(ge=16, le=10_000, description="Most headers of a request.")
     ] = 100
     max_header_bytes: Annotated[
         int,
@@ -155,12 +174,15 @@ class Settings(ServingSettings):
         ),
     ] = 16_384
     head_timeout: Annotated[
-        float, Field(gt=0, le=3600, description="Seconds for the head of a request.")
+        float,
+        Field(
+            ge=LEAST_SECONDS, le=3600, description="Seconds for the head of a request."
+        ),
     ] = 10.0
     body_timeout: Annotated[
         float,
         Field(
-            gt=0,
+            ge=LEAST_SECONDS,
             le=3600,
             description="Seconds for the body of a request, plus the time it needs at "
             "the lowest allowed rate.",
@@ -168,12 +190,16 @@ class Settings(ServingSettings):
     ] = 30.0
     min_body_rate: Annotated[
         int,
-        Field(ge=1, description="Lowest allowed rate of a body, in bytes per second."),
+        Field(
+            ge=1,
+            le=MOST,
+            description="Lowest allowed rate of a body, in bytes per second.",
+        ),
     ] = 16_384
     idle_timeout: Annotated[
         float,
         Field(
-            gt=0,
+            ge=LEAST_SECONDS,
             le=3600,
             description="Seconds a connection may be idle, or not read a response.",
         ),

@@ -13,6 +13,7 @@ from model.remote.location import RemoteLocation, location
 
 # The same place in the repository, in the images and in an installed wheel.
 RELEASED = Path(__file__).parents[2] / "released" / "mnist"
+LEAST_WATCH_SECONDS = 0.01
 
 
 def _threads(n_workers: int) -> int:
@@ -35,6 +36,19 @@ def _parsed_url(given: object) -> object:
         raise PydanticCustomError(
             "location", "{wanted}", {"wanted": str(error)}
         ) from None
+
+
+def _check_interval(seconds: float) -> float:
+    """
+    Return the seconds between two checks of the origin.
+
+    Raises:
+        PydanticCustomError: They are so few that the checks alone keep a core busy.
+    """
+    if 0 < seconds < LEAST_WATCH_SECONDS:
+        wanted = f"0, or at least {LEAST_WATCH_SECONDS}"
+        raise PydanticCustomError("interval", "{wanted}", {"wanted": wanted})
+    return seconds
 
 
 def checkpoint_directory(values: Mapping[str, Any]) -> Path:
@@ -66,6 +80,7 @@ class ServingSettings(BaseModel):
     ] = None
     watch_seconds: Annotated[
         float,
+        AfterValidator(_check_interval),
         Field(
             ge=0,
             le=86_400,

@@ -14,7 +14,7 @@ from app.errors import CLOSE, OverloadedError
 from app.http.freed_memory import FreedMemory
 from app.lifecycle import RETRY_AFTER_SECONDS
 
-_FIRST_SHARE = 16
+_GROWTH = 16
 # An uninitialized bytearray: `bytearray(n)` would write n zeros, which takes memory.
 _uninitialized: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t
@@ -80,10 +80,9 @@ def grow(collected: bytearray, size: int, max_size: int) -> bytearray:
     """
     Return a copy in a larger buffer, whose unused part takes no memory.
 
-    The first buffer has a sixteenth of the largest size, the second all of it. So at
-    most a sixteenth is ever copied, and the body is in memory once.
+    Each buffer is sixteen times as large as what is in it, or of the largest size. So
+    little more than a sixteenth is ever copied, and the body is in memory once.
     """
-    first = max_size // _FIRST_SHARE
-    larger = _uninitialized(None, first if size <= first else max(size, max_size))
+    larger = _uninitialized(None, max(size, min(_GROWTH * size, max_size)))
     larger[: len(collected)] = collected
     return larger

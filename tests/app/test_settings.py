@@ -120,6 +120,13 @@ def test_what_only_looks_like_one_is_an_error(variable: str, value: str) -> None
         ("VAE_DEVICE", "gpu", "'auto', 'cpu' or 'cuda'"),
         ("VAE_MAX_ROWS", "0", "greater than or equal to 1"),
         ("VAE_THREADS", "1.5", "a valid integer"),
+        ("VAE_WATCH_SECONDS", "1e-9", "0, or at least 0.01"),
+        ("VAE_HEAD_TIMEOUT", "1e-9", "greater than or equal to 0.1"),
+        ("VAE_BODY_TIMEOUT", "nan", "less than or equal to 3600"),
+        ("VAE_IDLE_TIMEOUT", "1e308", "less than or equal to 3600"),
+        ("VAE_REQUEST_TIMEOUT", "0.05", "greater than or equal to 0.1"),
+        ("VAE_MAX_HEADERS", "3", "greater than or equal to 16"),
+        ("VAE_MAX_BODY_BYTES", "9" * 20, "less than or equal to 1125899906842624"),
         ("VAE_LOG_LEVEL", "loud", "'debug', 'info', 'warning' or 'error'"),
     ],
 )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from app.compute.operations import Operations
+from app.http.body_budget import grow
 from tests.app.connection.test_protocol import MAX_GROWTH_BYTES
 from tests.app.processes import process, until
 from tests.app.raw_http import Answered, Target, assert_refused, parse, send
@@ -24,6 +25,17 @@ Sent = list[dict[str, Any]]
 def padded(size: int) -> bytes:
     """Return a right body of so many bytes."""
     return ROW[:-1] + b" " * (size - len(ROW)) + ROW[-1:]
+
+
+def test_a_buffer_grows_with_the_body_and_not_with_the_limit() -> None:
+    """A limit beyond the memory refuses no body whose size is not announced."""
+    body = bytearray(b"1" * 1000)
+
+    buffer = grow(body, 1010, max_size=1 << 50)
+
+    assert len(buffer) == 16 * 1010
+    assert buffer[:1000] == body
+    assert len(grow(body, 1010, max_size=1200)) == 1200
 
 
 @pytest.fixture

@@ -328,7 +328,7 @@ def test_a_bad_checkpoint_is_refused(
 @pytest.mark.parametrize(
     ("harm", "name"), [(flip_a_bit, "model.safetensors"), (edit_card, "README.md")]
 )
-@pytest.mark.parametrize("watch_seconds", [0, 0.005])
+@pytest.mark.parametrize("watch_seconds", [0, 0.01])
 def test_damage_to_the_checkpoint_that_is_served_is_told(
     directory: Path,
     caplog: pytest.LogCaptureFixture,
@@ -458,7 +458,7 @@ def test_a_watch_swaps_without_a_signal(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is half there is refused once, however often it changes, then taken."""
-    with Served(directory, watch_seconds=0.005) as served:
+    with Served(directory, watch_seconds=0.01) as served:
         before = version(served)
         weights = directory / "model.safetensors"
         new = write(directory.with_name("new"), seed=2)
