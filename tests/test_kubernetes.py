@@ -1,5 +1,6 @@
 """The Kubernetes manifests name what the service has, and fit its drain."""
 
+import asyncio
 import re
 import subprocess
 from collections.abc import Iterator
@@ -236,7 +237,7 @@ def test_a_checkpoint_that_is_copied_again_is_the_same(tmp_path: Path) -> None:
 def test_autoscaling_goes_by_a_metric_of_the_service() -> None:
     """The name is one that /metrics has."""
     [metric] = of_kind("HorizontalPodAutoscaler")["spec"]["metrics"]
-    text = Metrics(n_workers=1).exposition().decode()
+    text = asyncio.run(Metrics(n_workers=1).exposition()).decode()
 
     name = metric["pods"]["metric"]["name"]
     assert re.search(rf"^# TYPE {name} gauge$", text, re.MULTILINE)

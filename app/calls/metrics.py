@@ -15,6 +15,6 @@ def metrics(model: ServedModel, _: Sequence[Call]) -> Endpoint:
     """Return the metrics in the text format of Prometheus."""
 
     async def endpoint(_: Request) -> Response:
-        return plain_text(model.metrics.exposition(), MEDIA_TYPE.encode())
+        return plain_text(await model.metrics.exposition(), MEDIA_TYPE.encode())
 
     return endpoint

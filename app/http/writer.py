@@ -76,7 +76,8 @@ async def check_finite(reply: Reply, source: str, *, by_row: bool) -> None:
         else:
             is_finite = await asyncio.to_thread(_is_finite, values)
         if not is_finite:
-            raise _not_finite(name, values, source, by_row=by_row)
+            first = await asyncio.to_thread(_first_not_finite, values)
+            raise _not_finite(name, values, source, first, by_row=by_row)
 
 
 def _is_finite(values: NDArray[Any]) -> bool:
@@ -87,10 +88,14 @@ def _is_finite(values: NDArray[Any]) -> bool:
     return isfinite(values.max()) and isfinite(values.min())
 
 
+def _first_not_finite(values: NDArray[Any]) -> int:
+    return int(np.argmin(np.isfinite(values.reshape(-1))))
+
+
 def _not_finite(
-    name: str, values: NDArray[Any], source: str, *, by_row: bool
+    name: str, values: NDArray[Any], source: str, first: int, *, by_row: bool
 ) -> UnprocessableError:
-    first = int(np.argmin(np.isfinite(values.reshape(-1))))
+    """Return the error for the value that is not finite at a flat position."""
     row = first // (values.size // len(values))
     pointer = f"/{source}/{row}" if by_row else f"/{source}"
     what = f"the model's {name} of row {row} is not finite; too large?"

@@ -7,6 +7,7 @@ counted at once: prometheus_client keeps each worker's numbers in files in the d
 PROMETHEUS_MULTIPROC_DIR, and any worker may have to add them up.
 """
 
+import asyncio
 import os
 from bisect import bisect_left
 from collections import Counter as Tally
@@ -137,6 +138,7 @@ class Metrics:
     def __init__(self, *, n_workers: int) -> None:
         self.registry = CollectorRegistry()
         self._is_shared = n_workers > 1
+        self._writing = asyncio.Lock()
         self._pending_requests: list[_Request] = []
         self._pending_batches: list[Batch] = []
         self._max_pending = 1 if self._is_shared else _MAX_PENDING
@@ -218,16 +220,26 @@ class Metrics:
         if len(self._pending_batches) >= self._max_pending:
             self._count()
 
-    def exposition(self) -> bytes:
-        """Return all metrics in the text format of Prometheus."""
-        self._count()
-        self._in_flight.set(self._n_in_flight)
+    async def exposition(self) -> bytes:
+        """
+        Return all metrics in the text format of Prometheus.
+
+        It is written in a thread, one text at a time: with several workers it takes
+        many milliseconds.
+        """
+        async with self._writing:
+            self._count()
+            self._in_flight.set(self._n_in_flight)
+            return await asyncio.to_thread(generate_latest, self._readable())
+
+    def _readable(self) -> CollectorRegistry:
+        """Return the registry of all workers."""
         if not self._is_shared:
-            return generate_latest(self.registry)
+            return self.registry
         all_workers = CollectorRegistry()
         directory = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
         all_workers.register(_AllWorkers(directory))
-        return generate_latest(all_workers)
+        return all_workers
 
     def _count(self) -> None:
         self._count_requests(self._pending_requests)

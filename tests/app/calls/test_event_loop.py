@@ -1,5 +1,6 @@
 """Calls with long work: none of it is done in the thread of the event loop."""
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -7,7 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from prometheus_client import CollectorRegistry, generate_latest
 
+from app.errors import UnprocessableError
+from app.http.writer import check_finite
+from app.wire.reply import Reply
 from model.noise import BLOCK_ROWS
 from tests.app.served import Served
 
@@ -75,5 +80,45 @@ def test_paths_are_computed_in_threads(
     answer = bernoulli.post(path, body)
 
     assert answer.status_code == 200
+    assert threads
+    assert threading.current_thread().name not in threads
+
+
+def test_metrics_are_written_in_a_thread(
+    bernoulli: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library adds up the numbers of all workers in Python."""
+    threads: set[str] = set()
+
+    def recorded(registry: CollectorRegistry) -> bytes:
+        threads.add(threading.current_thread().name)
+        return generate_latest(registry)
+
+    monkeypatch.setattr("app.observability.metrics.generate_latest", recorded)
+
+    answer = bernoulli.get("/metrics")
+
+    assert answer.status_code == 200
+    assert threads
+    assert threading.current_thread().name not in threads
+
+
+def test_the_first_value_that_is_not_finite_is_found_in_a_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A response may have millions of values before it."""
+    threads: set[str] = set()
+    values = np.zeros((1000, 400), np.float32)
+    values[999, 1] = np.nan
+    original: Callable[..., Any] = np.argmin
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        threads.add(threading.current_thread().name)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(np, "argmin", recorded)
+
+    with pytest.raises(UnprocessableError):
+        asyncio.run(check_finite(Reply({"x": values}), "z", by_row=True))
     assert threads
     assert threading.current_thread().name not in threads

@@ -111,7 +111,7 @@ def test_what_is_in_flight_is_counted_one_by_one() -> None:
     metrics.enter()
     metrics.leave()
 
-    exposition = metrics.exposition().decode()
+    exposition = asyncio.run(metrics.exposition()).decode()
 
     assert sample_of(exposition, "vae_requests_in_flight") == 1
 
@@ -138,7 +138,7 @@ def test_swaps_and_refusals_are_counted_from_nought() -> None:
     metrics = Metrics(n_workers=1)
     metrics.observe_swap("refused")
 
-    text = metrics.exposition().decode()
+    text = asyncio.run(metrics.exposition()).decode()
 
     pattern = r'vae_checkpoint_swaps_total{outcome="(\w+)"} (\S+)'
     assert dict(re.findall(pattern, text)) == {"swapped": "0.0", "refused": "1.0"}
@@ -191,7 +191,7 @@ def test_a_file_that_a_worker_has_just_made_holds_nothing(
     """The library itself fails on it."""
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     (tmp_path / "counter_1.db").touch()
-    assert Metrics(n_workers=2).exposition() == b""
+    assert asyncio.run(Metrics(n_workers=2).exposition()) == b""
 
 
 def test_amounts_noted_together_are_counted_as_one_by_one() -> None:
@@ -206,7 +206,7 @@ def test_amounts_noted_together_are_counted_as_one_by_one() -> None:
     for seconds in [0.0, *SECONDS_BOUNDS, 11.0, *rng.exponential(0.1, 150).tolist()]:
         one_by_one.observe(seconds)
         metrics.observe_batch(Batch("encode", 1, 0.0, seconds))
-    metrics.exposition()
+    asyncio.run(metrics.exposition())
     expected, found = values(reference, name), values(metrics.registry, name)
     assert len(expected) == len(bounds) + 2
     assert found == pytest.approx(expected)
