@@ -14,7 +14,8 @@ from app.errors import CLOSE, OverloadedError
 from app.http.freed_memory import FreedMemory
 from app.lifecycle import RETRY_AFTER_SECONDS
 
-_GROWTH = 16
+_FIRST_SHARE = 16
+_MOST_GROWTH = 64
 # An uninitialized bytearray: `bytearray(n)` would write n zeros, which takes memory.
 _uninitialized: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t
@@ -80,9 +81,12 @@ def grow(collected: bytearray, size: int, max_size: int) -> bytearray:
     """
     Return a copy in a larger buffer, whose unused part takes no memory.
 
-    Each buffer is sixteen times as large as what is in it, or of the largest size. So
-    little more than a sixteenth is ever copied, and the body is in memory once.
+    The first buffer has a sixteenth of the largest size, the second all of it. So at
+    most a sixteenth is ever copied, and the body is in memory once. A limit beyond the
+    memory is reached in more steps, each to 64 times the size.
     """
-    larger = _uninitialized(None, max(size, min(_GROWTH * size, max_size)))
+    first = max_size // _FIRST_SHARE
+    wanted = min(first if size <= first else max_size, _MOST_GROWTH * size)
+    larger = _uninitialized(None, max(size, wanted))
     larger[: len(collected)] = collected
     return larger
