@@ -80,16 +80,19 @@ class AnomalyResponse(AnalysisResponse):
     p_value_upper: Annotated[
         Values,
         Field(
-            description="Small if the score is higher than most held-out scores: the "
-            "row is less likely than they are, [N]."
+            description="(1 + the number of held-out scores that are at least as high) "
+            "/ (n_calibration + 1): small if the row is less likely than they are, [N]."
         ),
     ]
     p_value_lower: Annotated[
         Values,
-        Field(description="Small if it is lower: suspiciously likely, [N]."),
+        Field(
+            description="The same with scores that are at most as high: small if the "
+            "row is suspiciously likely, [N]."
+        ),
     ]
     p_value_two_sided: Annotated[
-        Values, Field(description="Small if it is either, [N].")
+        Values, Field(description="Twice the smaller of the two, at most 1, [N].")
     ]
     ratio: Annotated[
         Values,
@@ -163,7 +166,8 @@ class AnomalyResponse(AnalysisResponse):
         Numbers,
         Field(
             description="E_q[-log p(x_d|z)]: how much each value of x contributes to "
-            "the score, which is their sum plus KL(q(z|x) || p(z)), [N, *data_shape]."
+            "the score, which is their sum plus KL(q(z|x) || p(z)); a missing cell 0, "
+            "[N, *data_shape]."
         ),
         Shape(max_rows, data_shape, has_cells=False),
     ]

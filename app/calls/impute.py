@@ -92,7 +92,10 @@ class ImputeResponse(AnalysisResponse):
 
     mean: Annotated[
         Numbers,
-        Field(description="E[x | x_o]; x itself where known, [N, *data_shape]."),
+        Field(
+            description="E[x | x_o]; of ordered categories the one nearest to the mean "
+            "rank, of others the most probable; x itself where known, [N, *data_shape]."
+        ),
         Shape(max_rows, data_shape),
     ]
     mean_standard_error: Annotated[

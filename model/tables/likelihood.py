@@ -17,6 +17,7 @@ from model.tables.curves import log_phi, normal_cdf
 from model.tables.layout import Planes, TableLayout
 from model.tables.marginals import NARROW, Marginals
 from model.tables.missing_cells import Missing
+from model.tables.quadrature import normal_nodes
 
 # The weight of the marginal in every cell: no cell costs more than log 1 / EPSILON nats
 # above its marginal.
@@ -25,7 +26,6 @@ SCALE_FLOOR = 2e-3
 _UNIT = math.log(math.expm1(1 - SCALE_FLOOR))  # the output for which the scale is 1
 
 _HALF_ROOT = math.sqrt(0.5)
-_N_NODES = 32  # of the mean of a number: its quantiles at the middles of equal shares
 _FARTHEST = -NormalDist().inv_cdf(HALF_STEP)  # a score of draws: else 1e101 for some
 
 
@@ -248,11 +248,11 @@ class Table(Likelihood):
 
     def _numbers(self) -> Indicators:
         """Return moments of the columns with an axis, (..., S)."""
-        nodes = (torch.arange(_N_NODES, dtype=torch.float64) + 0.5) / _N_NODES
-        nodes = torch.special.ndtri(nodes).to(self.parameters.device)[:, None]
+        nodes, weights = (one.to(self.parameters.device) for one in normal_nodes())
         location, scale = self.location.double(), self.scale.double()
         x = self.codes_at(location[..., None, :] + scale[..., None, :] * nodes)
-        mean, square = x.mean(dim=-2), x.square().mean(dim=-2)
+        # Not a matrix product: its rounding may depend on the number of rows.
+        mean, square = (weights * x).sum(dim=-2), (weights * x.square()).sum(dim=-2)
         own, own_variance = self.marginals.curves.moments()
         mixed = (1 - EPSILON) * mean + EPSILON * own
         both = (1 - EPSILON) * square + EPSILON * (own_variance + own.square())
