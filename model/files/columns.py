@@ -157,7 +157,9 @@ def _wanted(
             f" {', '.join(missing[:_LISTED])}; it has {table.listed()}"
         )
     x = tuple(table.find("the model's column", name) for name in wanted)
-    rest = [i for i in range(table.n_columns) if i not in {*x, *table.empty}]
+    _note_indices(table, {*x}, notes)
+    known = {*x, *table.empty, *table.indices}
+    rest = [i for i in range(table.n_columns) if i not in known]
     if rest:
         notes.append(
             f"left out of {table.file}: {table.listed(rest)}, which the model does not"
@@ -167,14 +169,19 @@ def _wanted(
 
 
 def _all(table: FileColumns, left_out: set[int], notes: list[str]) -> tuple[int, ...]:
-    for i in table.indices:
-        if i not in left_out:
-            notes.append(
-                f"{table.describe(i)} of {table.file} is an index without a name and is"
-                " left out"
-            )
+    _note_indices(table, left_out, notes)
     skipped = left_out | {*table.indices} | {*table.empty}
     return tuple(i for i in range(table.n_columns) if i not in skipped)
+
+
+def _note_indices(table: FileColumns, chosen: set[int], notes: list[str]) -> None:
+    """Note that indices are left out, but for those that options speak of."""
+    notes.extend(
+        f"{table.describe(i)} of {table.file} is an index without a name and is"
+        " left out"
+        for i in table.indices
+        if i not in chosen
+    )
 
 
 def _check_names(table: FileColumns, x: Sequence[int], names: tuple[str, ...]) -> None:

@@ -23,6 +23,7 @@ _HINTS = {
     **dict.fromkeys((".pkl", ".pickle", ".pt", ".pth"), "pickles are never read"),
     **dict.fromkeys((".h5", ".hdf5", ".mat", ".tfrecord"), "save its arrays as .npz"),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".7z"), "unpack it first"),
+    **dict.fromkeys((".bz2", ".xz", ".zst"), "unpack it first, or write .gz"),
     **dict.fromkeys((".png", ".jpg", ".jpeg"), "give the folder of the pictures"),
 }
 SUFFIXES = (*_ARRAYS, *_TEXTS, *parquet.SUFFIXES, *idx.SUFFIXES)
@@ -87,7 +88,7 @@ def read_mixed(
     if path.is_dir() or not {kind, text} & {*kinds}:
         raise DataError(
             f"{path}: a table of mixed columns is read from {', '.join(kinds)}; got"
-            f" {kind or 'a file without a suffix'}"
+            f" {kind or 'a file without a suffix'}{_hint(kind)}"
         )
     options.check_for("tables", path.name)
     try:
@@ -119,8 +120,12 @@ def _read_file(path: Path, options: ReadOptions, wanted: Sequence[str]) -> Conte
     if kind in _ARRAYS:
         options.check_for("arrays", path.name)
         return _ARRAYS[kind](path, options)
-    hint = f"; {_HINTS[kind]}" if kind in _HINTS else ""
     raise DataError(
         f"{path} is of no known kind: expected {', '.join(SUFFIXES)} (text also with"
-        f" .gz) or a folder of pictures{hint}"
+        f" .gz) or a folder of pictures{_hint(kind)}"
     )
+
+
+def _hint(kind: str) -> str:
+    """Return what to do with a file of a kind that is not read, if that is known."""
+    return f"; {_HINTS[kind]}" if kind in _HINTS else ""

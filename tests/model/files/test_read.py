@@ -1,10 +1,11 @@
 """A file by its path: the reader of its kind, or what to do instead."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from model.files import SUFFIXES, DataError, ReadOptions, read
+from model.files import SUFFIXES, DataError, ReadOptions, read, read_mixed
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from model.files import SUFFIXES, DataError, ReadOptions, read
         ("x.pkl", "pickles are never read"),
         ("x.h5", "save its arrays as .npz"),
         ("x.zip", "unpack it first"),
+        ("x.csv.xz", "unpack it first, or write .gz"),
         ("x.png", "give the folder of the pictures"),
         ("x.unknown", "of no known kind: expected"),
         ("x.gz", "of no known kind: expected"),
@@ -31,6 +33,9 @@ def test_a_file_of_another_kind_is_refused(
 
     assert hint in str(caught.value)
     assert all(suffix in str(caught.value) for suffix in SUFFIXES)
+    if "known kind" not in hint:
+        with pytest.raises(DataError, match=f"; {re.escape(hint)}$"):
+            read_mixed(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t.CSV", "t.txt", "t.tab", "t.Dat"])

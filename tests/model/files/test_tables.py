@@ -315,6 +315,16 @@ def test_an_index_that_is_left_out_is_said(tmp_path: Path) -> None:
         table(tmp_path, text, ReadOptions(columns=("1", "a")))
 
 
+def test_an_index_is_said_to_be_one_also_among_the_columns_of_a_model(
+    tmp_path: Path,
+) -> None:
+    """It has no name by which it could be listed among other columns."""
+    notes = table(tmp_path, ",a,b\n0,1.5,1\n1,3,2\n", wanted=("a",)).notes
+
+    index = "column 1 of t.csv is an index without a name and is left out"
+    assert notes[1:] == (index, "left out of t.csv: b, which the model does not have")
+
+
 @pytest.mark.parametrize(
     ("options", "columns", "expected"),
     [
