@@ -59,7 +59,11 @@ class RefineResponse(AnalysisResponse):
     ]
     n_steps: Annotated[Counts, Field(description="Steps of L-BFGS, [N].")]
     converged: Annotated[
-        Flags, Field(description="Whether less than 1e-4 nats could be gained, [N].")
+        Flags,
+        Field(
+            description="Whether less than 1e-4 nats could be gained over the draws of "
+            "the search, [N]."
+        ),
     ]
 
 
