@@ -32,6 +32,7 @@ _NO_LINES = (
     "the ends of lines with --data-binary, not with -d"
 )
 # A piece that has other structure than rows of cells is read cell by cell.
+_COMMA = np.uint8(ord(","))
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b',\n"[]{}'))
 
 Values = NDArray[np.float64]
@@ -165,7 +166,7 @@ class _Reading:
             self._parser = doubles.parser()
             return None
         # An empty cell of a table with one column leaves an empty array.
-        n_cells = 1 + cells.count(b",")
+        n_cells = 1 + int(np.count_nonzero(np.frombuffer(cells, np.uint8) == _COMMA))
         return values.reshape(-1, len(self.names)) if values.size == n_cells else None
 
     def _codes_of_numbers(self, values: Values, numbers: Sequence[int]) -> Values:
@@ -206,7 +207,9 @@ class _Reading:
         structure = ended.translate(None, _NOT_STRUCTURE)
         n_rows, rest = divmod(len(structure), n_cells)
         is_regular = not rest and structure == row * n_rows
-        return is_regular and ended.count(b"\r") == ended.count(b"\r\n")
+        if not is_regular or b"\r" not in ended:
+            return is_regular
+        return ended.count(b"\r") == ended.count(b"\r\n")
 
     def _of_cells(self, found: Lines) -> Values:
         """Return the numbers in cells, NaN for empty ones."""
