@@ -151,8 +151,8 @@ class AnomalyResponse(AnalysisResponse):
     blame_standard_error: Annotated[
         Numbers,
         Field(
-            description="Of the blame, too small where several numbers of a row are out "
-            "of range; null for a missing cell, [N, D]."
+            description="Of the blame, too small where several numbers of a row are "
+            "out of range; null for a missing cell, [N, D]."
         ),
         Shape(max_rows, data_shape, has_cells=False, may_be_null=True),
         OnlyIf(has_cells),
