@@ -1,5 +1,6 @@
 """Detects a changed directory, once its files no longer change."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -35,9 +36,11 @@ class Watch:
 
 
 def _files(directory: Path) -> list[_File]:
-    """Return the files of a directory; empty if it cannot be read."""
-    try:
-        found = [(path.name, path.stat()) for path in sorted(directory.iterdir())]
-    except OSError:
-        return []
-    return [_File(name, s.st_ino, s.st_size, s.st_ctime_ns) for name, s in found]
+    """Return the files of a directory that can be read; a broken link has no file."""
+    found = []
+    with suppress(OSError):
+        for path in sorted(directory.iterdir()):
+            with suppress(OSError):
+                s = path.stat()
+                found.append(_File(path.name, s.st_ino, s.st_size, s.st_ctime_ns))
+    return found

@@ -87,3 +87,22 @@ def test_a_link_that_names_another_directory_is_news(tmp_path: Path) -> None:
     (tmp_path / "next").rename(tmp_path / "now")
 
     assert looks(watch) == [False, True, False]
+
+
+def test_a_broken_link_hides_no_change(tmp_path: Path) -> None:
+    """Of a new version with fewer files, links to those of the old one may be left."""
+    for name, files in (("one", "ab"), ("two", "a")):
+        (tmp_path / name).mkdir()
+        for file in files:
+            (tmp_path / name / file).write_text("1")
+    (tmp_path / "now").symlink_to("one")
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    for file in "ab":
+        (checkpoint / file).symlink_to(f"../now/{file}")
+    watch = Watch(checkpoint)
+    looks(watch)
+    (tmp_path / "next").symlink_to("two")
+    (tmp_path / "next").rename(tmp_path / "now")
+
+    assert looks(watch) == [False, True, False]
