@@ -47,11 +47,13 @@ RUN rm -rf python3*/site-packages/torch/include python3*/site-packages/torch/sha
 
 
 # Only training compiles models, which needs the first line; serving needs none of them.
+# Their metadata go too, or a scanner would report packages that are not there.
 FROM builder AS trimmed
 # hadolint ignore=DL3003
 RUN cd python3*/site-packages && rm -rf \
-      sympy mpmath networkx setuptools _distutils_hack jinja2 \
-      watchfiles websockets dotenv yaml distutils-precedence.pth
+      sympy* mpmath* networkx* setuptools* _distutils_hack jinja2* \
+      watchfiles* websockets* dotenv python_dotenv* yaml _yaml pyyaml* \
+      distutils-precedence.pth
 
 
 FROM ${BASE_IMAGE} AS runtime

@@ -5,6 +5,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
+from fnmatch import fnmatch
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
 from types import ModuleType
@@ -296,6 +297,15 @@ def test_images_are_built_from_pins_and_fetch_nothing_else() -> None:
     assert all(re.search(r"--constraint \S*constraints.txt", i) for i in installs)
     assert not any(re.search(r"\b(curl|wget)\b", i.argument) for i in dockerfile())
     assert not any(i.name == "ADD" for i in dockerfile())
+
+
+def test_a_package_that_is_trimmed_leaves_no_metadata() -> None:
+    """A scanner of the image would report a package that is not there."""
+    [removed] = stage("trimmed", "RUN")
+
+    for distribution in ("sympy", "setuptools", "jinja2", "python_dotenv", "pyyaml"):
+        metadata_directory = f"{distribution}-1.0.dist-info"
+        assert any(fnmatch(metadata_directory, word) for word in removed.split())
 
 
 def test_the_build_context_has_what_is_copied() -> None:
