@@ -34,6 +34,7 @@ from app.serving.reload import Reloader
 from app.settings import Settings
 from model.checkpoint import CheckpointError
 from model.engine import EngineError
+from model.machine import available_memory
 
 
 def create_app(settings: Settings, tracer: Tracer | None = None) -> Pipeline:
@@ -92,7 +93,7 @@ def build(settings: Settings) -> Application:
     Raises:
         StartError: The service cannot start.
     """
-    keep_freed_memory()
+    keep_freed_memory(available_memory())
     switch_threads_soon()
     try:
         app = create_app(settings, tracing.from_environment(os.environ))

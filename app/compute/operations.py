@@ -43,7 +43,9 @@ from model.option_values import Binarize, Draw
 
 Levels = NDArray[np.float64]
 
-_NOISE_VALUES = 1 << 22  # of a request that are in memory at a time: 16 MiB
+# The noise of `/elbo` in memory: of so many parts of requests at a time, 4 MiB each.
+_NOISE_VALUES, _MAX_LONG_PARTS = 1 << 20, 4
+_FEW_NOISE_VALUES = 1 << 16
 
 
 @final
@@ -64,6 +66,7 @@ class Operations:
         self.engine = engine
         self.batcher = Batcher(on_batch, capacity)
         self.noise = NormalNoise()
+        self._long_parts = asyncio.Semaphore(_MAX_LONG_PARTS)
         self._encode = self.batcher.queue("encode", "encode", engine.encode)
         # Not methods of this object: a reference cycle would delay freeing memory.
         decoded, drawn = partial(_decode_arrays, engine), partial(_draw_arrays, engine)
@@ -142,10 +145,9 @@ class Operations:
         noise = await self.noise.begin(
             row, seed=seed, stream=Stream.LATENT, first=first
         )
-        # The noise of all rows may be gigabytes.
         n_rows = max(1, _NOISE_VALUES // prod(row))
         parts = [
-            await self._elbo_of(x[start : start + n_rows], noise)
+            await self._elbo_in_turn(x[start : start + n_rows], noise)
             for start in range(0, len(x), n_rows)
         ]
         return parts[0] if len(parts) == 1 else concatenate_terms(parts)
@@ -206,6 +208,13 @@ class Operations:
                 kl = kl if kl.size else np.empty(eps.shape[:2], np.float32)
                 kl[:, draws] = piece.kl
         return RowScores(log_likelihood, kl)
+
+    async def _elbo_in_turn(self, x: Array, noise: NormalRows) -> ElboTerms:
+        """Estimate the ELBO of the next rows; few with much noise at a time."""
+        if len(x) * prod(noise.row) <= _FEW_NOISE_VALUES:
+            return await self._elbo_of(x, noise)
+        async with self._long_parts:
+            return await self._elbo_of(x, noise)
 
     async def _elbo_of(self, x: Array, noise: NormalRows) -> ElboTerms:
         """Draw the noise of the next rows, and estimate their ELBO."""

@@ -12,6 +12,7 @@ STARTUP_FAILURE = 3
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _SWITCH_SECONDS = 0.001
 _KEPT_BYTES, _MAPPED_BYTES = 256 << 20, 64 << 20
+_KEPT_SHARE = 16  # of the memory, at most
 
 
 class StartError(Exception):
@@ -55,19 +56,24 @@ def allow_open_files(n_files: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def keep_freed_memory() -> None:
+def keep_freed_memory(available: int) -> None:
     """
     Have glibc keep freed memory of large requests, up to a quarter of a GiB.
 
     By default glibc returns it to the system and the next request has to fetch it
     again, page by page: a tenth of the time of a request of several megabytes.
+
+    Args:
+        available: The memory that the service may use, in bytes; if that is little,
+            less is kept.
     """
     import ctypes  # noqa: PLC0415  see open_standard_streams
 
     with suppress(OSError, AttributeError):  # another C library
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        libc.mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        kept = min(_KEPT_BYTES, available // _KEPT_SHARE)
+        libc.mallopt(_M_TRIM_THRESHOLD, kept)
+        libc.mallopt(_M_MMAP_THRESHOLD, min(_MAPPED_BYTES, kept // 4))
 
 
 def switch_threads_soon() -> None:
