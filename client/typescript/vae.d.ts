@@ -510,22 +510,22 @@ export interface components {
             negative_elbo_standard_error: number[] | null;
             /**
              * P Value Upper
-             * @description Small if the score is higher than most held-out scores: the row is less likely than they are, [N].
+             * @description (1 + the number of held-out scores that are at least as high) / (n_calibration + 1): small if the row is less likely than they are, [N].
              */
             p_value_upper: number[];
             /**
              * P Value Lower
-             * @description Small if it is lower: suspiciously likely, [N].
+             * @description The same with scores that are at most as high: small if the row is suspiciously likely, [N].
              */
             p_value_lower: number[];
             /**
              * P Value Two Sided
-             * @description Small if it is either, [N].
+             * @description Twice the smaller of the two, at most 1, [N].
              */
             p_value_two_sided: number[];
             /**
              * Surprise Per Dim
-             * @description E_q[-log p(x_d|z)]: how much each value of x contributes to the score, which is their sum plus KL(q(z|x) || p(z)), [N, *data_shape].
+             * @description E_q[-log p(x_d|z)]: how much each value of x contributes to the score, which is their sum plus KL(q(z|x) || p(z)); a missing cell 0, [N, *data_shape].
              */
             surprise_per_dim: number[][][];
             /**
@@ -1228,7 +1228,7 @@ export interface components {
             units: "nats";
             /**
              * Mean
-             * @description E[x | x_o]; x itself where known, [N, *data_shape].
+             * @description E[x | x_o]; of ordered categories the one nearest to the mean rank, of others the most probable; x itself where known, [N, *data_shape].
              */
             mean: number[][][];
             /**
@@ -2095,7 +2095,7 @@ export interface components {
             n_steps: number[];
             /**
              * Converged
-             * @description Whether less than 1e-4 nats could be gained, [N].
+             * @description Whether less than 1e-4 nats could be gained over the draws of the search, [N].
              */
             converged: boolean[];
         };
