@@ -15,7 +15,8 @@ from app.http.freed_memory import FreedMemory
 from app.lifecycle import RETRY_AFTER_SECONDS
 
 _FIRST_SHARE = 16
-_MOST_GROWTH = 64
+# What a system reserves for a process without a doubt, and how much more in each step.
+_RESERVED_BYTES, _MOST_GROWTH = 1 << 30, 4
 # An uninitialized bytearray: `bytearray(n)` would write n zeros, which takes memory.
 _uninitialized: Callable[[None, int], bytearray] = ctypes.PYFUNCTYPE(
     ctypes.py_object, ctypes.c_char_p, ctypes.c_ssize_t
@@ -82,11 +83,12 @@ def grow(collected: bytearray, size: int, max_size: int) -> bytearray:
     Return a copy in a larger buffer, whose unused part takes no memory.
 
     The first buffer has a sixteenth of the largest size, the second all of it. So at
-    most a sixteenth is ever copied, and the body is in memory once. A limit beyond the
-    memory is reached in more steps, each to 64 times the size.
+    most a sixteenth is ever copied, and the body is in memory once. A limit of many
+    GiB, which may be more than there is, is reached in more steps.
     """
     first = max_size // _FIRST_SHARE
-    wanted = min(first if size <= first else max_size, _MOST_GROWTH * size)
+    most = max(_RESERVED_BYTES, _MOST_GROWTH * size)
+    wanted = min(first if size <= first else max_size, most)
     larger = _uninitialized(None, max(size, wanted))
     larger[: len(collected)] = collected
     return larger
