@@ -167,6 +167,7 @@ def test_the_map_is_colored_by_a_column(opened: Callable[..., Opened]) -> None:
     ]
     sizes = found["size"][1]
     assert len(set(sizes)) == len({f"{v}" for v in rows[:, 1]})
+    settled(page)
     assert painted(page, "#grid") > 1
     assert page.locator("#legend .ramp").count() == 1
     assert complaints == []
