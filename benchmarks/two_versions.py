@@ -117,12 +117,15 @@ def save_by(checkout: Path, path: Path) -> None:
 
 
 def compare_once(
-    folder: Path, cases: Sequence[SpeedCase], options: argparse.Namespace
+    folder: Path,
+    cases: Sequence[SpeedCase],
+    options: argparse.Namespace,
+    placed: tuple[int, int],
 ) -> list[Ratio]:
-    """Start both versions, and compare them in each case."""
+    """Start both versions, and compare them; `placed` are the cores of both sides."""
+    server_core, load_core = placed
     path = folder / "digits"
     vae = checkpoint.load(path).vae
-    server_core, load_core = options.cores
     with ExitStack() as stack:
         os.sched_setaffinity(0, {server_core})  # the servers inherit it
         servers = []
@@ -155,14 +158,15 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="of one repetition")
     parser.add_argument("--case", action="append", help="only this one; repeatable")
     options = parser.parse_args()
-    options.cores = cores()
+    placed = cores()  # before this process is bound to one
     cases = [
         case for case in CASES if options.case is None or case.name in options.case
     ]
     with tempfile.TemporaryDirectory() as folder:
         save_by(options.other, Path(folder) / "digits")
         starts = [
-            compare_once(Path(folder), cases, options) for _ in range(options.starts)
+            compare_once(Path(folder), cases, options, placed)
+            for _ in range(options.starts)
         ]
     print_medians(cases, starts)
     return 0
