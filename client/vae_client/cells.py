@@ -8,7 +8,14 @@ what the service reads in it where rows are JSON by name.
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Collection,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from decimal import Decimal
 from numbers import Real
 from typing import Any, Final
@@ -51,9 +58,7 @@ def codes(
     """
     code = _number_code if categories is None else _level_code(categories, unseen)
     found: list[float] = []
-    for row, value in enumerate(values):
-        cell = _python(value)
-        number = math.nan if _is_missing(cell) else code(cell)
+    for row, cell, number in _each(values, code):
         if number is None:
             what = _refusal(cell, categories)
             raise ValueError(f"row {row}, column {name!r}: {what}")
@@ -72,11 +77,7 @@ def numbers(name: str, key: str, values: Iterable[Any]) -> NDArray[np.float64]:
         TypeError: A cell is neither a number nor missing.
     """
     found: list[float] = []
-    for row, value in enumerate(values):
-        cell = _python(value)
-        number = math.nan if _is_missing(cell) else _number_of(cell)
-        if number is None and isinstance(cell, bool | float):
-            number = float(cell)  # the service refuses infinite ones, with their place
+    for row, cell, number in _each(values, _number_or_truth):
         if number is None:
             raise TypeError(
                 f"expected {name} of numbers, got {_show(cell)} in column {key!r}, "
@@ -125,6 +126,15 @@ def levels_of(table: Mapping[str, Any] | None) -> tuple[str, ...]:
     )
 
 
+def _each(
+    values: Iterable[Any], code: Callable[[Any], float | None]
+) -> Iterator[tuple[int, Any, float | None]]:
+    """Yield the row, the cell and its code, NaN if missing, None if it has none."""
+    for row, value in enumerate(values):
+        cell = _python(value)
+        yield row, cell, math.nan if _is_missing(cell) else code(cell)
+
+
 def _python(value: Any) -> Any:
     """Return a value of numpy as one of Python, a time as text."""
     if isinstance(value, np.datetime64 | np.timedelta64):
@@ -138,6 +148,13 @@ def _is_missing(cell: Any) -> bool:
     if isinstance(cell, Decimal):
         return cell.is_nan()
     return isinstance(cell, Real) and bool(cell != cell)
+
+
+def _number_or_truth(cell: Any) -> float | None:
+    """Return a number, or a truth value as 0 or 1; None if a cell is neither."""
+    if isinstance(cell, bool | float):
+        return float(cell)  # the service refuses infinite ones, with their place
+    return _number_of(cell)
 
 
 def _number_code(cell: Any) -> float | None:

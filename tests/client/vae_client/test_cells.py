@@ -23,6 +23,18 @@ class NAType:
     """What pandas has for a missing value."""
 
 
+def check_code(
+    value: Any, categories: tuple[Any, ...] | None, wanted: float | None, refusal: str
+) -> None:
+    """Assert that a cell has a code, or is refused if none is wanted."""
+    if wanted is None:
+        with pytest.raises(ValueError, match=refusal):
+            cells.codes("a", [value], categories)
+    else:
+        found = cells.codes("a", [value], categories)
+        assert np.array_equal(found, [wanted], equal_nan=True)
+
+
 @pytest.mark.parametrize(
     ("values", "categories", "codes"),
     [
@@ -93,12 +105,7 @@ def test_a_frame_has_the_codes_that_the_service_reads(
     column = TableColumn(name="a", kind="categorical", categories=categories)
     wanted = column.code(value, unseen=False)
 
-    if wanted is None:
-        with pytest.raises(ValueError, match="unknown category"):
-            cells.codes("a", [value], categories)
-    else:
-        found = cells.codes("a", [value], categories)
-        assert np.array_equal(found, [wanted], equal_nan=True)
+    check_code(value, categories, wanted, "unknown category")
 
 
 @pytest.mark.parametrize(
@@ -115,12 +122,7 @@ def test_a_frame_has_the_numbers_that_the_service_reads(value: Any) -> None:
     column = TableColumn(name="a", kind="numeric", resolution=0.1)
     wanted = None if value == 10**400 else column.code(value, unseen=False)
 
-    if wanted is None:
-        with pytest.raises(ValueError, match="row 0, column 'a': expected a finite"):
-            cells.codes("a", [value], None)
-    else:
-        found = cells.codes("a", [value], None)
-        assert np.array_equal(found, [wanted], equal_nan=True)
+    check_code(value, None, wanted, "row 0, column 'a': expected a finite")
 
 
 def test_an_unseen_category_has_a_code_where_it_has_a_probability() -> None:
